@@ -1,0 +1,179 @@
+"""TrainConfig: all that one training needs, frozen, and back and forth through JSON.
+
+Every setting is declared once, as a field with its `Setting`: the search space, the command line and a
+stored config are all checked against the same table, and answer with the same words.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from medray.errors import ConfigError, nearest, unknown
+
+#: What a training can be judged by, and which way is better.
+METRICS: dict[str, str] = {
+    "auc": "max",
+    "accuracy": "max",
+    "balanced_accuracy": "max",
+    "f1_macro": "max",
+    "f1_weighted": "max",
+    "precision_macro": "max",
+    "precision_weighted": "max",
+    "recall_macro": "max",
+    "recall_weighted": "max",
+    "log_loss": "min",
+    "calibration_error": "min",
+}
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+SCHEDULES = ("none", "cosine", "step", "plateau", "one_cycle")
+BALANCES = ("none", "loss", "sampler")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one setting may be: its type, its range or its choices."""
+
+    type: type
+    low: float = -math.inf
+    high: float = math.inf
+    above: float = -math.inf
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+
+    def allowed(self) -> str:
+        """Say what is allowed, for an error's line."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+        text = words.get(self.type, self.type.__name__)
+        if math.isfinite(self.above):
+            text += f" above {self.above:g}"
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            text += f" from {self.low:g} to {self.high:g}"
+        elif math.isfinite(self.low):
+            text += f" of {self.low:g} or more"
+        elif math.isfinite(self.high):
+            text += f" up to {self.high:g}"
+        return text + (" or null" if self.optional else "")
+
+    def check(self, value: object) -> object:
+        """Return `value` as this setting's type.
+
+        Raises:
+            ConfigError: it is of another type, out of range or not among the choices.
+        """
+        if value is None and self.optional:
+            return None
+        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not self.type:
+            raise ConfigError(f"{_shown(value)} is not {self.allowed()}{_yaml_hint(value, self.type)}")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            in_range = self.low <= value <= self.high and value > self.above and math.isfinite(value)
+            if not in_range:
+                raise ConfigError(f"{value!r} is not {self.allowed()}")
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"'{value}' is not {self.allowed()}{nearest(value, self.choices)}")
+        return value
+
+
+def _shown(value: object) -> str:
+    return "null" if value is None else repr(value)
+
+
+def _yaml_hint(value: object, wanted: type) -> str:
+    """Explain the two things that YAML reads otherwise than people mean them."""
+    if wanted in (int, float) and isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return ""
+        mantissa = value.lower().partition("e")[0]
+        fixed = value.lower().replace(mantissa + "e", f"{mantissa}.0e") if "." not in mantissa else repr(number)
+        return f": YAML reads {value} as text; write {fixed} or {number!r}"
+    if wanted is str and isinstance(value, bool):
+        return ": YAML reads yes, no, on and off as true or false; put the word in quotes"
+    return ""
+
+
+def _setting(default: Any, type_: type, **limits: Any) -> Any:
+    return field(default=default, metadata={"setting": Setting(type_, **limits)})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The settings of one training.
+
+    `backbone` is a name in `medray.training.models.MODELS` or any timm model. `transforms` names the
+    pipeline for people; `pipeline` is the pipeline itself, a tuple of `{albumentations class: arguments}`.
+    `monitor` is the validation metric that chooses the best epoch and stops early after `patience` epochs
+    that did not better it by more than `min_delta`. `mixup` is the alpha of its Beta distribution, 0 for
+    none; `gradient_clip` the largest norm of the gradient, null for none; `momentum` is that of SGD and
+    RMSprop. `weights` is a safetensors file that the backbone starts from.
+    """
+
+    backbone: str = _setting("lenet5", str)
+    pretrained: bool = _setting(False, bool)
+    weights: str | None = _setting(None, str, optional=True)
+    dropout: float = _setting(0.0, float, low=0.0, high=0.95)
+    optimizer: str = _setting("adam", str, choices=OPTIMIZERS)
+    learning_rate: float = _setting(1e-3, float, above=0.0, high=10.0)
+    weight_decay: float = _setting(0.0, float, low=0.0, high=1.0)
+    momentum: float = _setting(0.9, float, low=0.0, high=0.9999)
+    schedule: str = _setting("none", str, choices=SCHEDULES)
+    batch_size: int = _setting(128, int, low=1, high=65536)
+    label_smoothing: float = _setting(0.0, float, low=0.0, high=0.9)
+    mixup: float = _setting(0.0, float, low=0.0, high=10.0)
+    class_balance: str = _setting("none", str, choices=BALANCES)
+    gradient_clip: float | None = _setting(None, float, above=0.0, optional=True)
+    transforms: str = _setting("none", str)
+    pipeline: tuple[Mapping[str, Mapping[str, Any]], ...] = ()
+    epochs: int = _setting(30, int, low=1, high=100_000)
+    patience: int | None = _setting(None, int, low=1, optional=True)
+    min_delta: float = _setting(0.0, float, low=0.0)
+    monitor: str = _setting("auc", str, choices=tuple(METRICS))
+    precision: str = _setting("auto", str, choices=PRECISIONS)
+    seed: int = _setting(0, int, low=0, high=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        for name, setting in SETTINGS.items():
+            try:
+                object.__setattr__(self, name, setting.check(getattr(self, name)))
+            except ConfigError as error:
+                raise ConfigError(f"{name}: {error}") from None
+        if self.pretrained and self.weights is not None:
+            raise ConfigError("weights: give either `pretrained: true` or a file in `weights`, not both")
+        object.__setattr__(self, "pipeline", tuple(self.pipeline))
+
+    @property
+    def mode(self) -> str:
+        """`max` or `min`: which way `monitor` is better."""
+        return METRICS[self.monitor]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        values = dataclasses.asdict(self)
+        values["pipeline"] = [dict(step) for step in self.pipeline]
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
+        """Build from plain values.
+
+        Raises:
+            ConfigError: a key is unknown (the line names the nearest), or a value is not allowed.
+        """
+        names = [f.name for f in dataclasses.fields(cls)]
+        for key in values:
+            if key not in names:
+                raise ConfigError(unknown("setting", key, names))
+        return cls(**values)
+
+
+#: name of a setting -> what it may be.
+SETTINGS: dict[str, Setting] = {
+    f.name: f.metadata["setting"] for f in dataclasses.fields(TrainConfig) if "setting" in f.metadata
+}

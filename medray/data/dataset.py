@@ -1,0 +1,170 @@
+"""ImageDataset: labelled images of one size with their splits; LabelledImages: a slice of it.
+
+The arrays are made read-only: the same memory is shared by every trial on a machine.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medray.errors import DataError, unknown
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """A slice of a data set: `positions` (n,) into shared images and labels; nothing is copied.
+
+    Takes `images` uint8 (N, H, W, C) and `labels` int64 (N,), which are those of the whole data set.
+    """
+
+    images: Array
+    labels: Array
+    positions: Array
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+    @cached_property
+    def own_labels(self) -> Array:
+        """The labels of this slice, int64 (n,)."""
+        return self.labels[self.positions]
+
+    def take(self, indices: Array) -> tuple[Array, Array]:
+        """Return copies of the images (n, H, W, C) and labels (n,) at `indices` of this slice."""
+        rows = self.positions[indices]
+        return self.images[rows], self.labels[rows]
+
+    def class_counts(self) -> Array:
+        """Images of each class, int64 (classes,)."""
+        return np.bincount(self.own_labels, minlength=len(self.class_names))
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """Labelled images of one size.
+
+    `images` is uint8 (N, H, W, C) with 1 or 3 channels, `labels` int64 (N,) into `class_names`, `groups`
+    (N,) the patient of each image where known, and `splits` maps train, val and test to positions, which no
+    two splits share. `source` says where the images came from; `notes` what a person should know of that.
+
+    Raises:
+        DataError: an array has the wrong type or shape, or labels, groups or splits do not fit the images.
+    """
+
+    images: Array
+    labels: Array
+    class_names: tuple[str, ...]
+    splits: Mapping[str, Array]
+    source: str
+    groups: Array | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        self._check_arrays()
+        self._check_splits()
+        if self.groups is not None and len(self.groups) != len(self.images):
+            raise DataError(f"{self.source}: {len(self.groups)} groups for {len(self.images)} images")
+        # A view, so that the flag is ours alone: an array may be marked read-only by its view only.
+        for name in ("images", "labels"):
+            view = getattr(self, name).view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+
+    def _check_arrays(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise DataError(f"{self.source}: images are {images.dtype} {images.shape}, not uint8 (N, H, W, C)")
+        if images.shape[3] not in (1, 3):
+            raise DataError(f"{self.source}: images have {images.shape[3]} channels; 1 or 3 can be used")
+        if not len(images):
+            raise DataError(f"{self.source}: no images")
+        if labels.dtype != np.int64 or labels.shape != (len(images),):
+            raise DataError(
+                f"{self.source}: labels are {labels.dtype} {labels.shape}, not int64 ({len(images)},): one "
+                "class for each image"
+            )
+        if len(self.class_names) < 2:
+            raise DataError(f"{self.source}: {len(self.class_names)} class; at least two are needed")
+        if labels.min() < 0 or labels.max() >= len(self.class_names):
+            raise DataError(
+                f"{self.source}: labels run from {labels.min()} to {labels.max()}, but there are "
+                f"{len(self.class_names)} classes, 0 to {len(self.class_names) - 1}"
+            )
+
+    def _check_splits(self) -> None:
+        taken = np.zeros(len(self.images), dtype=bool)
+        for name, positions in self.splits.items():
+            inside = positions.size == 0 or (positions.min() >= 0 and positions.max() < len(self.images))
+            if positions.dtype != np.int64 or positions.ndim != 1 or not inside:
+                raise DataError(f"{self.source}: split '{name}' is not a list of positions of the images")
+            if taken[positions].any() or len(np.unique(positions)) < len(positions):
+                raise DataError(f"{self.source}: split '{name}' holds an image twice, or another split's")
+            taken[positions] = True
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+    def split(self, name: str) -> LabelledImages:
+        """Return a split.
+
+        Raises:
+            DataError: there is no such split, or it is empty.
+        """
+        if name not in self.splits:
+            raise DataError(f"{self.source}: {unknown('split', name, self.splits)}")
+        if not len(self.splits[name]):
+            raise DataError(f"{self.source}: split '{name}' is empty")
+        return LabelledImages(self.images, self.labels, self.splits[name], self.class_names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the content: images, labels, class names, groups and splits, but not of the source."""
+        digest = hashlib.sha256()
+        digest.update(repr((self.images.shape, self.class_names)).encode())
+        for array in (self.images, self.labels):
+            digest.update(np.ascontiguousarray(array).data)
+        if self.groups is not None:
+            digest.update("\0".join(map(str, self.groups)).encode())
+        for name in sorted(self.splits):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.splits[name]).data)
+        return digest.hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        """What a run's data.json holds: source, fingerprint, shape, classes and their counts."""
+        return {
+            "source": self.source,
+            "notes": list(self.notes),
+            "fingerprint": self.fingerprint,
+            "images": len(self),
+            "shape": list(self.shape),
+            "class_names": list(self.class_names),
+            "patients": None if self.groups is None else len(np.unique(self.groups)),
+            "splits": {
+                name: {
+                    "images": len(positions),
+                    "classes": np.bincount(self.labels[positions], minlength=len(self.class_names)).tolist(),
+                }
+                for name, positions in self.splits.items()
+            },
+        }

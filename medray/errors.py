@@ -1,0 +1,49 @@
+"""What can go wrong, as one tree; each is shown to a person as one line.
+
+    MedrayError             anything a person can mend; `str(error)` is the whole message
+    ├── ConfigError         a search space, a setting or an option
+    ├── DataError           images, labels, splits, sources
+    ├── RunError            a run's folder: missing, taken, of other data, damaged
+    ├── WeightsError        weights that are missing, damaged or of another network
+    └── TrainingDiverged    a loss that became NaN or exploded; ends its trial only
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MedrayError(Exception):
+    """Something that a person can mend; the message is one line."""
+
+
+class ConfigError(MedrayError):
+    """A search space, a setting or an option is wrong."""
+
+
+class DataError(MedrayError):
+    """Images, labels or splits can't be read or can't be used."""
+
+
+class RunError(MedrayError):
+    """A run's folder is missing, taken, damaged, or belongs to other data."""
+
+
+class WeightsError(MedrayError):
+    """Weights are missing, damaged, or belong to another network."""
+
+
+class TrainingDiverged(MedrayError):  # noqa: N818  the field's own word, not "DivergedError"
+    """The loss became NaN or exploded."""
+
+
+def nearest(word: object, valid: Iterable[str]) -> str:
+    """Return ` (did you mean 'x'?)` for the valid word nearest to `word`, or nothing."""
+    lowered = {v.lower(): v for v in valid}
+    close = get_close_matches(str(word).lower(), list(lowered), n=1, cutoff=0.6)
+    return f" (did you mean '{lowered[close[0]]}'?)" if close else ""
+
+
+def unknown(what: str, word: object, valid: Iterable[str]) -> str:
+    """Return the one line for a word that is not among the valid ones, which it lists."""
+    valid = sorted(valid)
+    return f"unknown {what} '{word}'{nearest(word, valid)}; valid: {', '.join(valid)}"
