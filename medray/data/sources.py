@@ -1,0 +1,130 @@
+"""Sources: what `--data` names -> ImageDataset.
+
+    medmnist:organsmnist       a 2-D MedMNIST set, 28×28
+    medmnist:organsmnist:64    the same at 64, 128 or 224
+    path/to/images.npz         MedMNIST's form: {train,val,test}_{images,labels}, class_names if wanted
+    phantom                    procedural images of the search space's own modality
+    phantom:organs             those of another space
+"""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from medray.data import medmnist_files
+from medray.data.dataset import Array, ImageDataset
+from medray.data.phantoms import PHANTOMS, load_phantom
+from medray.errors import DataError, nearest
+
+SPLITS = ("train", "val", "test")
+OPTIONAL = ("class_names", "train_groups", "val_groups", "test_groups")
+
+
+def load_data(source: str, *, phantom: str = "organs", seed: int = 0) -> ImageDataset:
+    """Load the data set that `source` names; `phantom` is the space whose phantom a bare `phantom` means.
+
+    Raises:
+        DataError: there is no such source, it can't be had, or its content does not fit.
+    """
+    kind, _, rest = source.partition(":")
+    if kind == "phantom":
+        return load_phantom(rest or phantom, seed=seed)
+    if kind == "medmnist":
+        name, _, size = rest.partition(":")
+        path = medmnist_files.locate(name, size or "28")
+        return read_npz(path, source=source, class_names=medmnist_files.class_names(name))
+    if source.endswith(".npz"):
+        return read_npz(Path(source).expanduser(), source=source)
+    kinds = ["medmnist", "phantom"]
+    hint = nearest(kind, kinds)
+    forms = f"phantom, phantom:NAME ({', '.join(sorted(PHANTOMS))}), medmnist:NAME[:SIZE] or a path ending in .npz"
+    raise DataError(f"unknown data source '{source}'{hint}; valid: {forms}")
+
+
+def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = None) -> ImageDataset:
+    """Read a file of MedMNIST's form.
+
+    Class names are the ones given, or the file's own `class_names`, or MedMNIST's where the file is named as
+    one of its sets and has as many classes, or else the numbers; `notes` says which.
+
+    Raises:
+        DataError: the file is missing, damaged, or lacks an array.
+    """
+    arrays = _arrays(path)
+    images = [_images(path, name, arrays[f"{name}_images"]) for name in SPLITS]
+    labels = [_labels(path, name, arrays[f"{name}_labels"]) for name in SPLITS]
+    shapes = {name: part.shape[1:] for name, part in zip(SPLITS, images, strict=True)}
+    if len(set(shapes.values())) > 1:
+        raise DataError(f"{path}: images differ in shape from split to split: {shapes}")
+    ends = np.cumsum([0, *map(len, images)])
+    every_label = np.concatenate(labels)
+    names, note = _class_names(path, arrays, every_label, class_names)
+    return ImageDataset(
+        images=np.concatenate(images),
+        labels=every_label,
+        class_names=names,
+        splits={name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(SPLITS)},
+        source=source,
+        groups=_groups(path, arrays, len(every_label)),
+        notes=(note,),
+    )
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    needed = [f"{split}_{part}" for split in SPLITS for part in ("images", "labels")]
+    if not path.is_file():
+        raise DataError(f"no such file: {path}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for name in needed:
+                if name not in file:
+                    raise DataError(f"{path}: lacks the array '{name}'; it holds: {', '.join(file.files)}")
+            return {name: file[name] for name in (*needed, *OPTIONAL) if name in file}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: can't be read as .npz: {error}") from None
+
+
+def _images(path: Path, split: str, images: Array) -> Array:
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise DataError(
+            f"{path}: {split}_images is {images.dtype} {images.shape}, not uint8 (N, H, W) or (N, H, W, C)"
+        )
+    return images[..., None] if images.ndim == 3 else images
+
+
+def _labels(path: Path, split: str, labels: Array) -> Array:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: {split}_labels is {labels.dtype} {labels.shape}, not whole numbers (N,) or (N, 1): one "
+            "class for each image"
+        )
+    return labels.astype(np.int64)
+
+
+def _groups(path: Path, arrays: dict[str, Array], count: int) -> Array | None:
+    parts = [arrays[f"{split}_groups"] for split in SPLITS if f"{split}_groups" in arrays]
+    if not parts:
+        return None
+    if len(parts) < len(SPLITS) or sum(map(len, parts)) != count:
+        raise DataError(f"{path}: groups must be given for every image of every split, or not at all")
+    return np.concatenate(parts)
+
+
+def _class_names(
+    path: Path, arrays: dict[str, Array], labels: Array, given: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], str]:
+    count = int(labels.max()) + 1 if len(labels) else 0
+    if given:
+        return given, "class names: MedMNIST's"
+    if "class_names" in arrays:
+        return tuple(map(str, arrays["class_names"])), "class names: the file's own"
+    flag = path.stem.partition("_")[0]
+    if flag in medmnist_files.FLAT_SETS and len(medmnist_files.class_names(flag)) == count:
+        return medmnist_files.class_names(flag), f"class names: MedMNIST's for {flag}, by the file's name"
+    return tuple(map(str, range(count))), "class names: none in the file, so numbers"
+
+
+

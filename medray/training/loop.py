@@ -1,0 +1,317 @@
+"""fit(): one training, as a generator of epochs. A trial, a fold and a refit are all this.
+
+Every epoch's randomness (order, augmentation, mixup, dropout) follows from the seed and the epoch's number
+alone, so a training that was resumed, or that shares its process with another, gives the same figures as one
+that was not: on a CPU with the same number of threads, to the last digit.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medray.config import TrainConfig
+from medray.data.dataset import Array, LabelledImages
+from medray.errors import TrainingDiverged
+from medray.training import metrics, optim
+from medray.training.augment import Augmenter
+from medray.training.models import Network, build_network, channel_statistics
+
+EXPLODED = 50  # times the loss of guessing
+RECALIBRATION_IMAGES = 1024
+EVALUATION_BATCH = 512
+
+
+@dataclass
+class Progress:
+    """Where a training stands besides its tensors: plain numbers, and what they were at the best epoch."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    stale_epochs: int = 0
+    reference: float | None = None  # the monitored value that patience compares with
+
+
+@dataclass
+class TrainState:
+    """All that a training needs to go on; tensors are on the CPU."""
+
+    progress: Progress
+    network: dict[str, Tensor]
+    best_network: dict[str, Tensor]
+    best_probabilities: Array
+    optimizer: dict[str, Any]
+    schedule: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What one epoch did.
+
+    `metrics` are the validation metrics of this epoch and `best` those of `best_epoch`, whose weights and
+    validation probabilities (N, classes) are `best_network` and `best_probabilities`. `ended_by` is
+    `epochs` or `patience` in the last result, else None. `seconds` is the epoch's wall time.
+    """
+
+    epoch: int
+    train_loss: float
+    metrics: dict[str, float]
+    learning_rate: float
+    seconds: float
+    best_epoch: int
+    best: dict[str, float]
+    best_network: dict[str, Tensor]
+    best_probabilities: Array
+    parameters: int
+    ended_by: str | None
+    _training: "_Training"
+
+    @property
+    def is_best(self) -> bool:
+        """Whether this epoch is the best so far."""
+        return self.epoch == self.best_epoch
+
+    def state(self) -> TrainState:
+        """All that is needed to go on from here; ask before the next epoch is asked for."""
+        return self._training.state()
+
+
+def fit(
+    config: TrainConfig,
+    train: LabelledImages,
+    val: LabelledImages,
+    *,
+    device: str | torch.device = "cpu",
+    resume: TrainState | None = None,
+) -> Iterator[EpochResult]:
+    """Train one network, yielding each epoch's result.
+
+    Starts from fresh weights every time, or goes on from `resume`. Ends after `config.epochs`, or when
+    `config.patience` epochs brought nothing better.
+
+    Raises:
+        ConfigError: the backbone is unknown or does not take such images.
+        WeightsError: pre-trained weights can't be had.
+        TrainingDiverged: the loss became NaN or exploded.
+    """
+    training = _Training(config, train, val, torch.device(device))
+    if resume is not None:
+        training.restore(resume)
+    while training.ended_by() is None:
+        yield training.run_epoch()
+
+
+def draw_seed(*parts: int) -> int:
+    """Mix numbers to a seed of 63 bits."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class _Training:
+    """The moving parts of one training."""
+
+    def __init__(
+        self, config: TrainConfig, train: LabelledImages, val: LabelledImages, device: torch.device
+    ) -> None:
+        self.config, self.train, self.val, self.device = config, train, val, device
+        torch.manual_seed(draw_seed(config.seed, 0))
+        network = build_network(config, train.shape, len(train.class_names))
+        mean, std = channel_statistics(train.images, train.positions)
+        network.normalise.mean.copy_(mean.reshape(1, -1, 1, 1))  # type: ignore[union-attr, operator]
+        network.normalise.std.copy_(std.reshape(1, -1, 1, 1))  # type: ignore[union-attr, operator]
+        self.network: Network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.parameters = network.parameter_count()
+        self.normalisations = [
+            m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
+        ]
+        self.bounds = optim.batch_bounds(len(train), config.batch_size)
+        self.optimizer = optim.make_optimizer(config, network)
+        self.schedule = optim.Schedule.make(config, self.optimizer, len(self.bounds))
+        self.augment = Augmenter(config.pipeline)
+        self.loss_weight = self._loss_weight()
+        self.autocast = device.type == "cuda" and config.precision != "float32"
+        self.progress = Progress()
+        self.best_network: dict[str, Tensor] = {}
+        self.best_probabilities = np.empty((0, 0), dtype=np.float32)
+
+    def _loss_weight(self) -> Tensor | None:
+        if self.config.class_balance != "loss":
+            return None
+        return torch.from_numpy(optim.class_weights(self.train)).float().to(self.device)
+
+    # -- one epoch
+
+    def run_epoch(self) -> EpochResult:
+        started = time.perf_counter()
+        epoch = self.progress.epoch + 1
+        rate = self.optimizer.param_groups[0]["lr"]
+        train_loss = self._train_epoch(epoch)
+        self._recalibrate()
+        probabilities = predict_probabilities(self.network, self.val, self.device, autocast=self.autocast)
+        if not np.isfinite(probabilities).all():
+            raise TrainingDiverged(f"predictions became NaN in epoch {epoch}")
+        found = metrics.evaluate(probabilities, self.val.own_labels)
+        self.schedule.after_epoch(found["log_loss"])
+        self.progress.epoch = epoch
+        self._keep_best(found, probabilities)
+        return EpochResult(
+            epoch=epoch,
+            train_loss=train_loss,
+            metrics=found,
+            learning_rate=rate,
+            seconds=time.perf_counter() - started,
+            best_epoch=self.progress.best_epoch,
+            best=self.progress.best,
+            best_network=self.best_network,
+            best_probabilities=self.best_probabilities,
+            parameters=self.parameters,
+            ended_by=self.ended_by(),
+            _training=self,
+        )
+
+    def _train_epoch(self, epoch: int) -> float:
+        seed = draw_seed(self.config.seed, epoch)
+        torch.manual_seed(seed)
+        rng = np.random.default_rng(seed)
+        order = optim.epoch_order(self.config, self.train, rng)
+        total = torch.zeros((), device=self.device)
+        self.network.train()
+        for start, end in self.bounds:
+            total += self._train_batch(order[start:end], rng) * (end - start)
+        loss = total.item() / len(order)
+        if not math.isfinite(loss):
+            raise TrainingDiverged(f"the loss became {loss} in epoch {epoch}")
+        if loss > EXPLODED * math.log(len(self.train.class_names)):
+            raise TrainingDiverged(f"the loss exploded in epoch {epoch}: {loss:.3g}, over {EXPLODED} times that of guessing")
+        return loss
+
+    def _train_batch(self, indices: Array, rng: np.random.Generator) -> Tensor:
+        images, labels = self.train.take(indices)
+        images = self.augment(images, int(rng.integers(2**31)))
+        alpha = self.config.mixup
+        share = float(rng.beta(alpha, alpha)) if alpha > 0 else 1.0
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            loss = optim.mixed_loss(
+                self.network,
+                to_input(images, self.device),
+                torch.from_numpy(labels).to(self.device, non_blocking=True),
+                self.config,
+                self.loss_weight,
+                share,
+            )
+        loss.backward()
+        if self.config.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+        self.optimizer.step()
+        self.schedule.after_batch()
+        return loss.detach()
+
+    @torch.no_grad()
+    def _recalibrate(self) -> None:
+        """Measure BatchNorm's statistics anew with the present weights.
+
+        The running averages trail the weights by tens of batches: with 5 batches an epoch a wide network
+        looks like guessing for several epochs after it has learned (Wu & Johnson 2021, "Rethinking Batch").
+        """
+        if not self.normalisations:
+            return
+        momenta = [m.momentum for m in self.normalisations]
+        for module in self.normalisations:
+            module.reset_running_stats()
+            module.momentum = None  # a plain average over the batches below
+        modules = [m for m in self.network.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
+        self.network.train()
+        for module in modules:
+            module.eval()
+        step = max(1, len(self.train) // RECALIBRATION_IMAGES)
+        chosen = np.arange(0, len(self.train), step)[:RECALIBRATION_IMAGES]
+        for start, end in optim.batch_bounds(len(chosen), 256):
+            images, _ = self.train.take(chosen[start:end])
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                self.network(to_input(images, self.device))
+        for module, momentum in zip(self.normalisations, momenta, strict=True):
+            module.momentum = momentum
+
+    # -- the best epoch, patience
+
+    def _keep_best(self, found: dict[str, float], probabilities: Array) -> None:
+        config, progress = self.config, self.progress
+        value = found[config.monitor]
+        if not progress.best or self._rank(found) > self._rank(progress.best):
+            progress.best_epoch, progress.best = progress.epoch, found
+            self.best_network = {n: t.detach().cpu().clone() for n, t in self.network.state_dict().items()}
+            self.best_probabilities = probabilities
+        sign = 1 if config.mode == "max" else -1
+        if progress.reference is None or sign * (value - progress.reference) > config.min_delta:
+            progress.reference, progress.stale_epochs = value, 0
+        else:
+            progress.stale_epochs += 1
+
+    def _rank(self, found: dict[str, float]) -> tuple[float, float]:
+        """The monitored metric first; where it is the same, the lower loss."""
+        sign = 1 if self.config.mode == "max" else -1
+        return sign * found[self.config.monitor], -found["log_loss"]
+
+    def ended_by(self) -> str | None:
+        progress, patience = self.progress, self.config.patience
+        if progress.epoch >= self.config.epochs:
+            return "epochs"
+        return "patience" if patience is not None and progress.stale_epochs >= patience else None
+
+    # -- state
+
+    def state(self) -> TrainState:
+        return TrainState(
+            progress=self.progress,
+            network={n: t.detach().cpu() for n, t in self.network.state_dict().items()},
+            best_network=self.best_network,
+            best_probabilities=self.best_probabilities,
+            optimizer=self.optimizer.state_dict(),
+            schedule=self.schedule.scheduler.state_dict() if self.schedule.scheduler else None,
+        )
+
+    def restore(self, state: TrainState) -> None:
+        self.progress = state.progress
+        self.network.load_state_dict(state.network)
+        self.best_network, self.best_probabilities = state.best_network, state.best_probabilities
+        self.optimizer.load_state_dict(state.optimizer)
+        self._match_layout()
+        if self.schedule.scheduler is not None and state.schedule is not None:
+            self.schedule.scheduler.load_state_dict(state.schedule)
+
+
+    def _match_layout(self) -> None:
+        """Lay the optimizer's tensors out as the parameters': its fused kernels walk both side by side."""
+        for parameter, values in self.optimizer.state.items():
+            for key, value in values.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    values[key] = torch.empty_like(parameter).copy_(value)
+
+
+def to_input(images: Array, device: torch.device) -> Tensor:
+    """Turn uint8 (n, H, W, C) into the networks' input: float (n, C, H, W) in [0, 1], channels last."""
+    batch = torch.from_numpy(images)
+    if device.type == "cuda":
+        batch = batch.pin_memory()
+    return batch.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+
+
+@torch.inference_mode()
+def predict_probabilities(
+    network: nn.Module, images: LabelledImages, device: torch.device, *, autocast: bool = False
+) -> Array:
+    """Class probabilities, float32 (n, classes), of a network in evaluation mode."""
+    network.eval()
+    parts = []
+    for start in range(0, len(images), EVALUATION_BATCH):
+        batch, _ = images.take(np.arange(start, min(start + EVALUATION_BATCH, len(images))))
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+            logits = network(to_input(batch, device))
+        parts.append(logits.float().softmax(dim=1).cpu().numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,118 @@
+"""Optimizers, schedules, class balance and mixup, as the settings name them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import lr_scheduler
+
+from medray.config import TrainConfig
+from medray.data.dataset import Array, LabelledImages
+
+
+def make_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """Make the optimizer; biases and normalisation weights are not decayed."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    rate = config.learning_rate
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=rate, fused=True)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=rate, fused=True)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)
+    return torch.optim.RMSprop(groups, lr=rate, momentum=config.momentum)
+
+
+@dataclass
+class Schedule:
+    """A learning rate over the whole training; `None` inside means a constant one.
+
+    cosine falls to 0 batch by batch (Loshchilov & Hutter 2017), step divides by 10 after each third of the
+    epochs, plateau halves after 3 epochs without a lower validation loss, one_cycle rises for 30 % of the
+    batches and falls (Smith 2018).
+    """
+
+    scheduler: lr_scheduler.LRScheduler | None
+    each_batch: bool
+
+    @classmethod
+    def make(cls, config: TrainConfig, optimizer: torch.optim.Optimizer, batches: int) -> "Schedule":
+        """Make the schedule for `batches` an epoch."""
+        total = config.epochs * batches
+        match config.schedule:
+            case "cosine":
+                return cls(lr_scheduler.CosineAnnealingLR(optimizer, T_max=total), each_batch=True)
+            case "step":
+                third = max(1, config.epochs // 3)
+                return cls(lr_scheduler.StepLR(optimizer, step_size=third, gamma=0.1), each_batch=False)
+            case "plateau":
+                plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
+                return cls(plateau, each_batch=False)
+            case "one_cycle":
+                cycle = lr_scheduler.OneCycleLR(
+                    optimizer,
+                    max_lr=config.learning_rate,
+                    total_steps=max(total, 2),
+                    cycle_momentum=config.optimizer == "sgd" and config.momentum > 0,
+                )
+                return cls(cycle, each_batch=True)
+        return cls(None, each_batch=False)
+
+    def after_batch(self) -> None:
+        """Go on by one batch."""
+        if self.scheduler is not None and self.each_batch:
+            self.scheduler.step()
+
+    def after_epoch(self, val_loss: float) -> None:
+        """Go on by one epoch."""
+        if isinstance(self.scheduler, lr_scheduler.ReduceLROnPlateau):
+            self.scheduler.step(val_loss)
+        elif self.scheduler is not None and not self.each_batch:
+            self.scheduler.step()
+
+
+def class_weights(train: LabelledImages) -> Array:
+    """Weight of each class, float (classes,): n / (classes · count), 0 for a class with no image."""
+    counts = train.class_counts()
+    present = counts > 0
+    weights = np.zeros(len(counts))
+    weights[present] = len(train) / (present.sum() * counts[present])
+    return weights
+
+
+def epoch_order(config: TrainConfig, train: LabelledImages, rng: np.random.Generator) -> Array:
+    """Order in which an epoch sees the images: a shuffle, or draws by class weight for the sampler."""
+    if config.class_balance == "sampler":
+        chances = class_weights(train)[train.own_labels]
+        return rng.choice(len(train), size=len(train), p=chances / chances.sum())
+    return rng.permutation(len(train))
+
+
+def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
+    """Where batches begin and end; a last batch of one image joins its neighbour (BatchNorm needs two)."""
+    starts = list(range(0, images, batch_size))
+    if len(starts) > 1 and images - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], images], strict=True))
+
+
+def mixed_loss(
+    network: nn.Module, images: Tensor, labels: Tensor, config: TrainConfig, weight: Tensor | None, share: float
+) -> Tensor:
+    """Cross entropy with label smoothing; `share` below 1 mixes the batch with itself (Zhang et al. 2018)."""
+
+    def loss(logits: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(logits.float(), target, weight=weight, label_smoothing=config.label_smoothing)
+
+    if share >= 1.0:
+        return loss(network(images), labels)
+    other = torch.randperm(len(images), device=images.device)
+    logits = network(share * images + (1 - share) * images[other])
+    return share * loss(logits, labels) + (1 - share) * loss(logits, labels[other])

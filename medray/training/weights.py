@@ -1,0 +1,105 @@
+"""Weights and checkpoints: safetensors with JSON beside the tensors; never pickle, so loading runs no code."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from medray.config import TrainConfig
+from medray.errors import WeightsError
+from medray.training.loop import Progress, TrainState
+from medray.training.models import Network, Shape, build_network, one_line
+
+
+def weights_to_bytes(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
+    """Serialise tensors with JSON-able facts as safetensors."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return save(plain, metadata={"medray": json.dumps(facts)})
+
+
+def weights_from_bytes(content: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return tensors and facts; `name` is what an error calls the file.
+
+    Raises:
+        WeightsError: it is no safetensors file of medray.
+    """
+    try:
+        header_size = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + header_size])
+        return load(content), json.loads(header["__metadata__"]["medray"])
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{name} holds no weights of medray: {one_line(error)}") from None
+
+
+def load_network(config: TrainConfig, shape: Shape, classes: int, tensors: Mapping[str, Tensor], name: str) -> Network:
+    """Build a network and fill it with trained tensors; nothing is downloaded, no starting weights are read.
+
+    Raises:
+        WeightsError: the tensors are those of another network.
+    """
+    bare = dataclasses.replace(config, pretrained=False, weights=None)
+    network = build_network(bare, shape, classes)
+    try:
+        network.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise WeightsError(f"{name} is of another network than {config.backbone}: {one_line(error)}") from None
+    return network.eval()
+
+
+def state_to_bytes(state: TrainState, facts: Mapping[str, Any]) -> bytes:
+    """Serialise all that a training needs to go on, and JSON-able facts beside it."""
+    tensors = {f"network.{n}": t for n, t in state.network.items()}
+    if state.progress.best_epoch != state.progress.epoch:  # else the best is the present one
+        tensors |= {f"best.{n}": t for n, t in state.best_network.items()}
+    tensors["best_probabilities"] = torch.from_numpy(np.ascontiguousarray(state.best_probabilities))
+    scalars: dict[str, dict[str, Any]] = {}
+    for index, values in state.optimizer["state"].items():
+        for key, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{key}"] = value
+            else:
+                scalars.setdefault(str(index), {})[key] = value
+    plain = {
+        "progress": dataclasses.asdict(state.progress),
+        "groups": state.optimizer["param_groups"],
+        "scalars": scalars,
+        "schedule": state.schedule,
+    }
+    return weights_to_bytes(tensors, {**facts, "state": plain})
+
+
+def state_from_bytes(content: bytes, name: str) -> tuple[TrainState, dict[str, Any]]:
+    """Return the state and the facts that stood beside it.
+
+    Raises:
+        WeightsError: it is no checkpoint of medray.
+    """
+    tensors, facts = weights_from_bytes(content, name)
+    try:
+        plain = facts.pop("state")
+        network = _under("network.", tensors)
+        state: dict[int, dict[str, Any]] = {int(i): dict(v) for i, v in plain["scalars"].items()}
+        for key, tensor in _under("optimizer.", tensors).items():
+            index, _, what = key.partition(".")
+            state.setdefault(int(index), {})[what] = tensor
+        return TrainState(
+            progress=Progress(**plain["progress"]),
+            network=network,
+            best_network=_under("best.", tensors) or {n: t.clone() for n, t in network.items()},
+            best_probabilities=tensors["best_probabilities"].numpy(),
+            optimizer={"state": state, "param_groups": plain["groups"]},
+            schedule=plain["schedule"],
+        ), facts
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{name} is no checkpoint of medray: {one_line(error)}") from None
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
