@@ -77,6 +77,18 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """Settings that a person would start from.
+
+    One that is `compare_only` may lie outside the space: it is run and compared, but Optuna learns nothing
+    from it.
+    """
+
+    settings: Mapping[str, Any]
+    compare_only: bool = False
+
+
+@dataclass(frozen=True)
 class SearchSpace:
     """A checked search space; `text` is the file's own text, `path` the file it came from."""
 
@@ -92,7 +104,7 @@ class SearchSpace:
     parameters: tuple[Parameter, ...]
     fixed: Mapping[str, Any]
     transforms: Mapping[str, tuple[Mapping[str, Mapping[str, Any]], ...]]
-    baselines: Mapping[str, Mapping[str, Any]]
+    baselines: Mapping[str, Baseline]
 
     def draw(self, chooser: Chooser) -> dict[str, Any]:
         """Draw a value for every searched setting that is active; parents come before their children."""
@@ -102,10 +114,11 @@ class SearchSpace:
                 drawn[parameter.name] = parameter.draw(chooser)
         return drawn
 
-    def searched(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Return that part of full settings which the search varies."""
-        names = {parameter.name for parameter in self.parameters}
-        return {name: value for name, value in settings.items() if name in names}
+    def baseline_draw(self, name: str) -> dict[str, Any]:
+        """What `draw` would have to draw to arrive at a baseline; nothing for one outside the space."""
+        baseline = self.baselines[name]
+        names = set() if baseline.compare_only else {parameter.name for parameter in self.parameters}
+        return {name: value for name, value in baseline.settings.items() if name in names}
 
     def config(
         self, drawn: Mapping[str, Any], *, seed: int, max_epochs: int, baseline: str | None = None
@@ -117,7 +130,7 @@ class SearchSpace:
             "patience": self.budget.patience,
             **self.fixed,
             **drawn,
-            **(self.baselines[baseline] if baseline else {}),
+            **(self.baselines[baseline].settings if baseline else {}),
         }
         settings["epochs"] = min(settings["epochs"], max_epochs)
         pipeline = self.transforms[settings.get("transforms", "none")]
@@ -131,9 +144,9 @@ class SearchSpace:
                     yield f"space.{name}.choice", value
         if name in self.fixed:
             yield f"fixed.{name}", self.fixed[name]
-        for baseline, settings in self.baselines.items():
-            if name in settings:
-                yield f"baselines.{baseline}.{name}", settings[name]
+        for key, baseline in self.baselines.items():
+            if name in baseline.settings:
+                yield f"baselines.{key}.{name}", baseline.settings[name]
 
     @classmethod
     def load(cls, name_or_path: str) -> "SearchSpace":

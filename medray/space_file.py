@@ -27,7 +27,7 @@ import yaml
 
 from medray.config import METRICS, SETTINGS, Setting
 from medray.errors import ConfigError, nearest, unknown
-from medray.space import Budget, Parameter, Resources, SearchSpace
+from medray.space import Baseline, Budget, Parameter, Resources, SearchSpace
 
 VERBS = ("choice", "uniform", "log", "int")
 NOT_SEARCHED = ("seed", "epochs", "monitor")  # of the command, the budget and the objective
@@ -297,14 +297,16 @@ class _Reader:
 
     def _baselines(
         self, parameters: tuple[Parameter, ...], transforms: Mapping[str, Any]
-    ) -> dict[str, dict[str, Any]]:
+    ) -> dict[str, Baseline]:
         baselines = {}
         for name, section in self._mapping("baselines", self.root.get("baselines") or {}).items():
             key = f"baselines.{name}"
-            settings = self._settings(key, section, transforms)
-            for parameter in parameters:
+            given = dict(self._mapping(key, section))
+            compare_only = self._check(f"{key}.compare_only", Setting(bool), given.pop("compare_only", False))
+            settings = self._settings(key, given, transforms)
+            for parameter in () if compare_only else parameters:
                 self._check_in_space(key, settings, parameter)
-            baselines[str(name)] = settings
+            baselines[str(name)] = Baseline(settings, compare_only)
         return baselines
 
     def _check_in_space(self, key: str, settings: Mapping[str, Any], parameter: Parameter) -> None:

@@ -1,0 +1,51 @@
+"""The console script `medray`: wiring only. A command is imported when it is named."""
+
+import sys
+from importlib import import_module
+
+import click
+
+COMMANDS = {"search": ("medray.search.command", "Search hyperparameters; leave a leaderboard and an ensemble.")}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[name][0]), name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from medray.commands import fail
+            from medray.errors import unknown
+
+            fail(unknown("command", args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="medray", message="medray %(version)s")
+def medray() -> None:
+    """Search, cross-validate, ensemble and serve medical image classifiers, on Ray.
+
+    `medray search organs --data phantom --trials 8 --max-epochs 6` is a first thing to try; `medray COMMAND
+    --help` has more examples.
+    """
+
+
+def main() -> None:
+    """Run the console script."""
+    medray(prog_name="medray", args=sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""What all commands share: click's manners bent to ours, and how an error is shown."""
+
+import json
+import sys
+from typing import Any, NoReturn
+
+import click
+
+positive = click.IntRange(min=1)
+
+
+class MedrayCommand(click.Command):
+    """A command whose usage errors are one line, with the valid options named."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        settings.setdefault("context_settings", {"help_option_names": ["-h", "--help"], "max_content_width": 110})
+        super().__init__(*args, **settings)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and turn a usage error into one line."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            from medray.errors import unknown
+
+            options = [name for p in self.params for name in p.opts if name.startswith("--")]
+            fail(unknown("option", error.option_name, options), as_json="--json" in args)
+        except click.UsageError as error:
+            fail(f"{error.format_message()} Try '{ctx.command_path} --help'.", as_json="--json" in args)
+
+
+def fail(message: str, *, as_json: bool = False, code: int = 2) -> NoReturn:
+    """Show one line on stderr, the same as JSON on stdout where asked for, and leave with `code`."""
+    click.echo(f"medray: {' '.join(message.split())}", err=True)
+    if as_json:
+        click.echo(json.dumps({"error": message}))
+    sys.exit(code)

@@ -1,0 +1,5 @@
+"""`python -m medray.search`."""
+
+from medray.search.command import main
+
+main()

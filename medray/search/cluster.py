@@ -1,0 +1,101 @@
+"""Starting Ray in this command, or joining a cluster; and what there is room for."""
+
+import logging
+import os
+import warnings
+from dataclasses import dataclass
+
+from medray.errors import ConfigError, MedrayError
+from medray.space import Resources
+
+QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # The run's folder is the state; Tune's own is written once, at the end.
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_WARN_THRESHOLD_S": "3600",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the cluster has, and how many trials fit side by side."""
+
+    cpus: float
+    gpus: float
+    resources: Resources
+    slots: int
+
+    def words(self) -> str:
+        """Say it to a person."""
+        gpus = f", {self.gpus:g} GPUs" if self.gpus else ", no GPU"
+        return f"{self.cpus:g} CPU cores{gpus}: {self.slots} trials side by side"
+
+
+def connect(address: str | None, *, verbose: bool) -> None:
+    """Start Ray on this machine, or join the cluster at `address` or in $RAY_ADDRESS.
+
+    Raises:
+        MedrayError: there is no cluster at that address, or Ray can't start.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if not verbose:
+        for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        warnings.filterwarnings("ignore", module=r"ray\..*")
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    try:
+        if where == "local":
+            ray.init(address="local", include_dashboard=False, log_to_driver=verbose, logging_level=_level(verbose))
+        else:
+            ray.init(address=where, log_to_driver=verbose, logging_level=_level(verbose))
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        if where == "local":
+            raise MedrayError(f"Ray can't start on this machine: {said}") from error
+        raise MedrayError(f"--address {where}: no Ray cluster answers there: {said}") from error
+
+
+def _level(verbose: bool) -> int:
+    return logging.INFO if verbose else logging.CRITICAL
+
+
+def disconnect() -> None:
+    """Leave the cluster; a Ray that this command started ends."""
+    import ray
+
+    ray.shutdown()
+
+
+def find_room(wanted: Resources, space_path: str) -> Room:
+    """Count the trials that fit, taking no GPU where the cluster has none.
+
+    Raises:
+        ConfigError: a trial wants more than the largest node has.
+    """
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = sum(node.get("GPU", 0.0) for node in nodes)
+    resources = wanted if gpus else Resources(wanted.cpu, 0.0)
+    for kind, need in (("cpu", resources.cpu), ("gpu", resources.gpu)):
+        most = max(node.get(kind.upper(), 0.0) for node in nodes)
+        if need > most:
+            raise ConfigError(
+                f"{space_path}: resources.{kind}: a trial wants {need:g}, the largest node of this cluster has {most:g}"
+            )
+    slots = sum(_fit(node, resources) for node in nodes)
+    return Room(sum(node.get("CPU", 0.0) for node in nodes), gpus, resources, slots)
+
+
+def _fit(node: dict[str, float], resources: Resources) -> int:
+    by_cpu = int(node.get("CPU", 0.0) / resources.cpu)
+    return min(by_cpu, int(node.get("GPU", 0.0) / resources.gpu + 1e-9)) if resources.gpu else by_cpu

@@ -1,0 +1,71 @@
+"""The command line of the search."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from medray.commands import MedrayCommand, fail, positive
+
+EXAMPLES = """
+\b
+Examples:
+  medray search organs                                   OrganSMNIST, through the medmnist package
+  medray search organs --data phantom --trials 8         procedural images, no network
+  medray search organs --data breast.npz --out runs/b    your own images, in MedMNIST's form
+  medray search my-study.yaml --baselines-only           only the settings one would start from
+  medray search organs --resume                          go on after a crash, or after Ctrl-C
+  medray search organs --resume --trials 80              go on beyond what was asked for
+"""
+
+
+@click.command("search", cls=MedrayCommand, epilog=EXAMPLES)
+@click.argument("space")
+@click.option("--data", metavar="SOURCE", help="medmnist:NAME[:SIZE], a path to an .npz, or phantom.  [the space's own]")
+@click.option("--trials", type=positive, help="Trials in all, baselines among them.  [the space's budget]")
+@click.option("--max-epochs", type=positive, help="Most epochs of a trial.  [the space's budget]")
+@click.option("--top-k", type=positive, help="Members of the ensemble.  [4]")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the draws and of the weights.  [0]")
+@click.option("--concurrency", type=positive, help="Most trials side by side.  [as many as there is room for]")
+@click.option("--out", metavar="DIR", help="The run's folder.  [runs/SPACE]")
+@click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
+@click.option("--baselines-only", is_flag=True, help="Run the space's baselines and nothing else.")
+@click.option("--address", help="Join the Ray cluster there, e.g. auto.  [$RAY_ADDRESS, or Ray starts in this command]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr.")
+@click.option("--verbose", is_flag=True, help="Let Ray and Tune say what they do.")
+def search(as_json: bool, **given: Any) -> None:
+    """Search the hyperparameters of SPACE, a search space that ships with medray or a .yaml file.
+
+    Runs the space's baselines, then what Optuna draws; ASHA stops those that fall behind. Leaves a
+    leaderboard and the averaged top-k ensemble in the run's folder. The test split is not read.
+    """
+    from rich.console import Console
+
+    from medray.errors import MedrayError
+    from medray.search.options import SearchOptions
+
+    console = Console(stderr=as_json)
+    options = SearchOptions(**given)
+    try:
+        from medray.search.driver import run_search
+
+        result = run_search(options, console)
+    except MedrayError as error:
+        fail(str(error), as_json=as_json)
+    except KeyboardInterrupt:
+        from medray.search.driver import resume_command
+
+        fail(f"interrupted; go on with: {resume_command(options)}", as_json=as_json, code=130)
+    from medray.search.report import print_result, to_json
+
+    if as_json:
+        click.echo(json.dumps(to_json(result)))
+    else:
+        print_result(result, console)
+    sys.exit(130 if result.interrupted else 0)
+
+
+def main() -> None:
+    """Run the command."""
+    search(prog_name="medray search")

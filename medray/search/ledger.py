@@ -1,0 +1,174 @@
+"""Ledger: what is known of every trial, and the only writer of it.
+
+A trial has one number everywhere: Optuna's, its folder's, the leaderboard's. Its trial.json is written when
+it ends, before Optuna is told: what one of them lacks after a crash, `reconcile` mends from the other. A
+trial that Optuna holds as running and that has no trial.json is taken up again, with the same settings.
+"""
+
+import time
+import warnings
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from medray.config import TrainConfig
+from medray.leaderboard import rank, to_csv
+from medray.runs import FAILED, FINISHED, STOPPED, RunDir, TrialRecord
+from medray.search.study import StudyFile, sampler
+from medray.space import SearchSpace
+from medray.training.loop import draw_seed
+
+LEADERBOARD_EVERY_S = 10.0
+_STATES = {FINISHED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
+
+
+class Watcher(Protocol):
+    """Who wants to know what happens to trials."""
+
+    def trial_started(self, number: int, baseline: str | None, config: TrainConfig) -> None: ...  # noqa: D102
+    def trial_epoch(self, number: int, result: Mapping[str, Any]) -> None: ...  # noqa: D102
+    def trial_ended(self, record: TrialRecord) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search was asked for: `trials` in all, baselines among them."""
+
+    trials: int
+    max_epochs: int
+    seed: int
+    baselines: tuple[str, ...]
+
+
+class Ledger:
+    """All trials of one search."""
+
+    def __init__(
+        self, run: RunDir, space: SearchSpace, plan: Plan, file: StudyFile, study: optuna.Study, watcher: Watcher
+    ) -> None:
+        self.run, self.space, self.plan, self.file, self.study = run, space, plan, file, study
+        self.watcher = watcher
+        self.records: dict[int, TrialRecord] = {}
+        self.unfinished: deque[FrozenTrial] = deque()
+        self.live: dict[int, Trial] = {}
+        self.last_words: dict[int, str] = {}
+        self._written = time.monotonic()
+
+    # -- at the start
+
+    def enqueue_baselines(self) -> None:
+        """Put the baselines before everything that TPE will draw."""
+        for name in self.plan.baselines:
+            self.study.enqueue_trial(self.space.baseline_draw(name), user_attrs={"baseline": name})
+
+    def reconcile(self) -> None:
+        """Read what an earlier driver left, and find what is to be taken up again."""
+        self.records = {record.number: record for record in self.run.records()}
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if trial.number in self.records:
+                self._tell(self.records[trial.number])
+            else:
+                self.unfinished.append(trial)
+
+    def left(self) -> int:
+        """How many trials are still to be started or taken up."""
+        return max(0, self.plan.trials - len(self.records))
+
+    def rungs(self) -> dict[int, list[tuple[int, float]]]:
+        """What ASHA had seen: epoch and best objective so far, by trial.
+
+        The last epoch of an unfinished trial is left out: its worker reports that one again.
+        """
+        seen = {}
+        for number in self.run.trial_numbers():
+            epochs = [(e["epoch"], e["objective"]) for e in self.run.trial(number).epochs()]
+            seen[number] = epochs if number in self.records else epochs[:-1]
+        return seen
+
+    # -- while it runs
+
+    def next(self) -> dict[str, Any]:
+        """Draw the next trial, or take up an unfinished one; returns what its worker needs."""
+        if self.unfinished:
+            frozen = self.unfinished.popleft()
+            trial = Trial(self.study, frozen._trial_id)  # draws again what it had drawn
+        else:
+            self.study.sampler = sampler(self.plan.seed, len(self.study.get_trials(deepcopy=False)))
+            trial = self.study.ask()
+        number, baseline = trial.number, trial.user_attrs.get("baseline")
+        self.live[number] = trial
+        outside = baseline is not None and self.space.baselines[baseline].compare_only
+        drawn = {} if outside else self.space.draw(trial)
+        # Baselines share the seed, as in seed report 001: they differ in their settings alone.
+        seed = self.plan.seed if baseline else draw_seed(self.plan.seed, number)
+        config = self.space.config(drawn, seed=seed, max_epochs=self.plan.max_epochs, baseline=baseline)
+        self.run.trial(number).write_json("config.json", config.to_dict())
+        self.file.send()
+        self.watcher.trial_started(number, baseline, config)
+        return {"trial": number, "baseline": baseline, "config": config.to_dict()}
+
+    def epoch(self, number: int, result: Mapping[str, Any]) -> None:
+        """Note an epoch of a trial."""
+        if result.get("objective") is None:
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a resumed trial reports its last epoch twice
+            self.live[number].report(result["objective"], result["epoch"])
+        self.watcher.trial_epoch(number, result)
+
+    def end(self, number: int, result: Mapping[str, Any] | None, *, worker_lost: bool = False) -> None:
+        """Note that a trial has ended, after its last epoch was noted."""
+        live = self.live.pop(number)
+        record = self._record(number, live.user_attrs.get("baseline"), result or {}, worker_lost)
+        self.run.trial(number).write_record(record)
+        self.records[number] = record
+        if record.reason:
+            live.set_user_attr("reason", record.reason)
+        self._tell(record)
+        self.file.send()
+        self.watcher.trial_ended(record)
+        if time.monotonic() - self._written > LEADERBOARD_EVERY_S:
+            self.write_leaderboard()
+
+    def write_leaderboard(self) -> None:
+        """Write leaderboard.csv of the trials that have ended so far."""
+        ranked = rank(self.records.values(), self.space.mode)
+        self.run.write(self.run.LEADERBOARD, to_csv(ranked, self.space.metric).encode())
+        self._written = time.monotonic()
+
+    # -- within
+
+    def _record(
+        self, number: int, baseline: str | None, result: Mapping[str, Any], worker_lost: bool
+    ) -> TrialRecord:
+        trial = self.run.trial(number)
+        epochs = trial.epochs()
+        last = epochs[-1] if epochs else {}
+        reason = result.get("reason")
+        if worker_lost:
+            reason = self.last_words.get(number, "its worker process died")
+        state = FAILED if reason else FINISHED if result.get("ended_by") else STOPPED
+        config = TrainConfig.from_dict(trial.read_json(trial.CONFIG)).to_dict()
+        return TrialRecord(
+            number=number,
+            state=state,
+            baseline=baseline,
+            reason=reason,
+            objective=last.get("objective"),
+            best_epoch=last.get("best_epoch", 0),
+            epochs=len(epochs),
+            seconds=sum(epoch["seconds"] for epoch in epochs),
+            ended_by=result.get("ended_by") if state == FINISHED else "asha" if state == STOPPED else None,
+            metrics=last.get("best", {}),
+            parameters=last.get("parameters", 0),
+            settings={name: value for name, value in config.items() if name != "pipeline"},
+            traceback=result.get("traceback"),
+        )
+
+    def _tell(self, record: TrialRecord) -> None:
+        value = record.objective if record.state == FINISHED else None  # Optuna takes a stopped one's last report
+        self.study.tell(record.number, value, state=_STATES[record.state])
