@@ -18,7 +18,9 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(COMMANDS[name][0]), name)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from medray.commands import fail
             from medray.errors import unknown

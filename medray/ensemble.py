@@ -41,7 +41,8 @@ class Prediction:
     @property
     def labels(self) -> Array:
         """The likeliest class of each image, int64 (N,)."""
-        return self.probabilities.argmax(axis=1)
+        found: Array = self.probabilities.argmax(axis=1)
+        return found
 
     @property
     def names(self) -> list[str]:
@@ -77,7 +78,9 @@ class Ensemble:
             except FileNotFoundError:
                 raise WeightsError(f"{name} is missing") from None
             if hashlib.sha256(content).hexdigest() != member["sha256"]:
-                raise WeightsError(f"{name} is not the file that {home.path(MANIFEST)} describes: its SHA-256 differs")
+                raise WeightsError(
+                    f"{name} is not the file that {home.path(MANIFEST)} describes: its SHA-256 differs"
+                )
             tensors, _ = weights_from_bytes(content, name)
             try:
                 config = TrainConfig.from_dict(member["config"])
@@ -129,7 +132,8 @@ def average(parts: Sequence[Array], weights: Sequence[float] | None = None) -> A
     total = np.zeros(parts[0].shape, dtype=np.float64)
     for part, weight in zip(parts, chosen / chosen.sum(), strict=True):
         total += weight * part
-    return (total / total.sum(axis=1, keepdims=True)).astype(np.float32)
+    averaged: Array = (total / total.sum(axis=1, keepdims=True)).astype(np.float32)
+    return averaged
 
 
 def read_manifest(home: Folder) -> dict[str, Any]:
@@ -142,7 +146,9 @@ def read_manifest(home: Folder) -> dict[str, Any]:
         raise RunError(f"{home.location} is no ensemble: it has no {MANIFEST}")
     manifest: dict[str, Any] = home.read_json(MANIFEST)
     if manifest.get("format") != FORMAT:
-        raise RunError(f"{home.path(MANIFEST)} is of format {manifest.get('format')!r}; this medray reads {FORMAT}")
+        raise RunError(
+            f"{home.path(MANIFEST)} is of format {manifest.get('format')!r}; this medray reads {FORMAT}"
+        )
     return manifest
 
 
@@ -163,7 +169,8 @@ def read_predictions(trial: TrialDir, record: TrialRecord) -> Array:
     name = trial.path(trial.PREDICTIONS)
     try:
         with np.load(io.BytesIO(trial.read(trial.PREDICTIONS)), allow_pickle=False) as file:
-            probabilities, epoch = file["probabilities"], int(file["epoch"])
+            probabilities: Array = file["probabilities"]
+            epoch = int(file["epoch"])
     except (FileNotFoundError, ValueError, KeyError, OSError) as error:
         raise RunError(f"{name} can't be read: {error}") from None
     if epoch != record.best_epoch or not np.isfinite(probabilities).all():

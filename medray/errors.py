@@ -1,11 +1,11 @@
 """What can go wrong, as one tree; each is shown to a person as one line.
 
-    MedrayError             anything a person can mend; `str(error)` is the whole message
-    ├── ConfigError         a search space, a setting or an option
-    ├── DataError           images, labels, splits, sources
-    ├── RunError            a run's folder: missing, taken, of other data, damaged
-    ├── WeightsError        weights that are missing, damaged or of another network
-    └── TrainingDiverged    a loss that became NaN or exploded; ends its trial only
+MedrayError             anything a person can mend; `str(error)` is the whole message
+├── ConfigError         a search space, a setting or an option
+├── DataError           images, labels, splits, sources
+├── RunError            a run's folder: missing, taken, of other data, damaged
+├── WeightsError        weights that are missing, damaged or of another network
+└── TrainingDiverged    a loss that became NaN or exploded; ends its trial only
 """
 
 from collections.abc import Iterable

@@ -41,7 +41,8 @@ class Folder:
         from pyarrow import fs
 
         if "://" in self.location:
-            return fs.FileSystem.from_uri(self.location)
+            system, path = fs.FileSystem.from_uri(self.location)
+            return system, str(path)
         return fs.LocalFileSystem(), str(Path(self.location).absolute())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -65,7 +66,7 @@ class Folder:
         """Return a file's bytes; FileNotFoundError where there is none."""
         system, root = self._opened
         with system.open_input_file(f"{root}/{name}") as stream:
-            return stream.read()
+            return bytes(stream.read())
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file so that a reader finds the old one whole or the new one whole."""
@@ -85,7 +86,7 @@ class Folder:
         from pyarrow import fs
 
         system, root = self._opened
-        return system.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound
+        return bool(system.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound)
 
     def names(self) -> list[str]:
         """Names of what is in here, sorted; none where the folder does not exist."""

@@ -21,7 +21,7 @@ names the file, the key, what is allowed and the nearest spelling.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -94,14 +94,14 @@ class _Reader:
         "baselines",
     )  # fmt: skip
     NEEDED = ("name", "data", "objective", "budget", "space")
-    BUDGET = {
+    BUDGET: ClassVar = {
         "trials": Setting(int, low=1),
         "max_epochs": Setting(int, low=1),
         "grace_epochs": Setting(int, low=1),
         "reduction_factor": Setting(int, low=2),
         "patience": Setting(int, low=1, optional=True),
     }
-    RESOURCES = {"cpu": Setting(float, above=0.0), "gpu": Setting(float, low=0.0)}
+    RESOURCES: ClassVar = {"cpu": Setting(float, above=0.0), "gpu": Setting(float, low=0.0)}
 
     def __init__(self, path: str, text: str) -> None:
         self.path, self.text = path, text
@@ -141,7 +141,7 @@ class _Reader:
 
     def _yaml(self, text: str) -> object:
         try:
-            return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506  a SafeLoader of ours
+            return yaml.load(text, Loader=_UniqueKeys)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -295,9 +295,7 @@ class _Reader:
             checked[name] = self._value(f"{key}.{name}", name, value, transforms)
         return checked
 
-    def _baselines(
-        self, parameters: tuple[Parameter, ...], transforms: Mapping[str, Any]
-    ) -> dict[str, Baseline]:
+    def _baselines(self, parameters: tuple[Parameter, ...], transforms: Mapping[str, Any]) -> dict[str, Baseline]:
         baselines = {}
         for name, section in self._mapping("baselines", self.root.get("baselines") or {}).items():
             key = f"baselines.{name}"

@@ -1,10 +1,10 @@
 """Sources: what `--data` names -> ImageDataset.
 
-    medmnist:organsmnist       a 2-D MedMNIST set, 28×28
-    medmnist:organsmnist:64    the same at 64, 128 or 224
-    path/to/images.npz         MedMNIST's form: {train,val,test}_{images,labels}, class_names if wanted
-    phantom                    procedural images of the search space's own modality
-    phantom:organs             those of another space
+medmnist:organsmnist       a 2-D MedMNIST set, 28×28
+medmnist:organsmnist:64    the same at 64, 128 or 224
+path/to/images.npz         MedMNIST's form: {train,val,test}_{images,labels}, class_names if wanted
+phantom                    procedural images of the search space's own modality
+phantom:organs             those of another space
 """
 
 import zipfile
@@ -125,6 +125,3 @@ def _class_names(
     if flag in medmnist_files.FLAT_SETS and len(medmnist_files.class_names(flag)) == count:
         return medmnist_files.class_names(flag), f"class names: MedMNIST's for {flag}, by the file's name"
     return tuple(map(str, range(count))), "class names: none in the file, so numbers"
-
-
-

@@ -54,7 +54,9 @@ def connect(address: str | None, *, verbose: bool) -> None:
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     try:
         if where == "local":
-            ray.init(address="local", include_dashboard=False, log_to_driver=verbose, logging_level=_level(verbose))
+            ray.init(
+                address="local", include_dashboard=False, log_to_driver=verbose, logging_level=_level(verbose)
+            )
         else:
             ray.init(address=where, log_to_driver=verbose, logging_level=_level(verbose))
     except Exception as error:
@@ -90,7 +92,8 @@ def find_room(wanted: Resources, space_path: str) -> Room:
         most = max(node.get(kind.upper(), 0.0) for node in nodes)
         if need > most:
             raise ConfigError(
-                f"{space_path}: resources.{kind}: a trial wants {need:g}, the largest node of this cluster has {most:g}"
+                f"{space_path}: resources.{kind}: a trial wants {need:g}, "
+                f"the largest node of this cluster has {most:g}"
             )
     slots = sum(_fit(node, resources) for node in nodes)
     return Room(sum(node.get("CPU", 0.0) for node in nodes), gpus, resources, slots)

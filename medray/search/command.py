@@ -22,7 +22,9 @@ Examples:
 
 @click.command("search", cls=MedrayCommand, epilog=EXAMPLES)
 @click.argument("space")
-@click.option("--data", metavar="SOURCE", help="medmnist:NAME[:SIZE], a path to an .npz, or phantom.  [the space's own]")
+@click.option(
+    "--data", metavar="SOURCE", help="medmnist:NAME[:SIZE], a path to an .npz, or phantom.  [the space's own]"
+)
 @click.option("--trials", type=positive, help="Trials in all, baselines among them.  [the space's budget]")
 @click.option("--max-epochs", type=positive, help="Most epochs of a trial.  [the space's budget]")
 @click.option("--top-k", type=positive, help="Members of the ensemble.  [4]")
@@ -31,8 +33,12 @@ Examples:
 @click.option("--out", metavar="DIR", help="The run's folder.  [runs/SPACE]")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 @click.option("--baselines-only", is_flag=True, help="Run the space's baselines and nothing else.")
-@click.option("--address", help="Join the Ray cluster there, e.g. auto.  [$RAY_ADDRESS, or Ray starts in this command]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr.")
+@click.option(
+    "--address", help="Join the Ray cluster there, e.g. auto.  [$RAY_ADDRESS, or Ray starts in this command]"
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr."
+)
 @click.option("--verbose", is_flag=True, help="Let Ray and Tune say what they do.")
 def search(as_json: bool, **given: Any) -> None:
     """Search the hyperparameters of SPACE, a search space that ships with medray or a .yaml file.
@@ -46,6 +52,8 @@ def search(as_json: bool, **given: Any) -> None:
     from medray.search.options import SearchOptions
 
     console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console = Console(stderr=as_json, width=160)  # a log has no edge to fold tables at
     options = SearchOptions(**given)
     try:
         from medray.search.driver import run_search

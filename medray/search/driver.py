@@ -1,8 +1,8 @@
 """A search from its options to its ensemble.
 
-    prepare   check the search space, claim the run's folder, start Ray and load the data side by side
-    search    Ray Tune asks the ledger for trials until there are none left
-    finish    leaderboard.csv and ensemble/, of whatever has ended
+prepare   check the search space, claim the run's folder, start Ray and load the data side by side
+search    Ray Tune asks the ledger for trials until there are none left
+finish    leaderboard.csv and ensemble/, of whatever has ended
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -29,10 +29,12 @@ from medray.errors import MedrayError, RunError
 from medray.leaderboard import usable
 from medray.runs import RunDir, TrialRecord
 from medray.search import cluster
-from medray.search.ledger import Ledger
 from medray.search.options import SearchOptions, Settled, settle, settle_again
 from medray.search.progress import Progress
 from medray.space import SearchSpace
+
+if TYPE_CHECKING:
+    from medray.search.ledger import Ledger
 
 WORKER_DEATHS = 3
 
@@ -67,7 +69,9 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
             dataset, room = _prepare(options, run, space, settled, console)
             return _search(options, run, space, settled, dataset, room, console)
         except OSError as error:
-            raise RunError(f"{run.location}: {error.strerror or error}; go on with: {resume_command(options)}") from error
+            raise RunError(
+                f"{run.location}: {error.strerror or error}; go on with: {resume_command(options)}"
+            ) from error
         finally:
             cluster.disconnect()
 
@@ -90,7 +94,9 @@ def _open(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
     space = SearchSpace.load(options.space)
     run = _run_dir(options, space.name)
     if run.exists(run.RUN):
-        raise RunError(f"{run.location} already holds a run: go on with it by --resume, or choose another by --out")
+        raise RunError(
+            f"{run.location} already holds a run: go on with it by --resume, or choose another by --out"
+        )
     foreign = set(run.names()) - {run.SPACE, run.DATA, run.SPLITS, run.STUDY, ".lock"}
     if foreign:
         raise RunError(f"{run.location} is not empty ({sorted(foreign)[0]}): choose another folder by --out")
@@ -105,6 +111,7 @@ def _run_dir(options: SearchOptions, name: str) -> RunDir:
 
 
 def resume_command(options: SearchOptions) -> str:
+    """The command that goes on with this search."""
     out = f" --out {shlex.quote(options.out)}" if options.out else ""
     return f"python -m medray.search {shlex.quote(options.space)} --resume{out}"
 
@@ -142,7 +149,9 @@ def _prepare(
     if options.resume:
         stored = run.read_json(run.DATA)
         if stored["fingerprint"] != dataset.fingerprint:
-            raise RunError(f"{settled.data} is not the data that {run.location} was started with: its content differs")
+            raise RunError(
+                f"{settled.data} is not the data that {run.location} was started with: its content differs"
+            )
     else:
         run.write(run.SPACE, space.text.encode())
         run.write_json(run.DATA, dataset.facts())
@@ -190,6 +199,7 @@ def _search(
     options: SearchOptions, run: RunDir, space: SearchSpace, settled: Settled, dataset: ImageDataset,
     room: cluster.Room, console: Console,
 ) -> SearchResult:  # fmt: skip
+    from medray.search.ledger import Ledger
     from medray.search.study import StudyFile
     from medray.search.tuning import StudySearch
 
@@ -211,7 +221,7 @@ def _search(
 
 def _introduce(
     console: Console, run: RunDir, space: SearchSpace, settled: Settled, dataset: ImageDataset,
-    room: cluster.Room, ledger: Ledger,
+    room: cluster.Room, ledger: "Ledger",
 ) -> None:  # fmt: skip
     def say(text: str) -> None:
         console.print(text, soft_wrap=True, highlight=False, markup=False)
@@ -228,17 +238,19 @@ def _introduce(
     if space.budget.grace_epochs >= settled.max_epochs:
         say(f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")
     if ledger.records or ledger.unfinished:
-        say(f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, {ledger.left()} left")
+        say(
+            f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, "
+            f"{ledger.left()} are left"
+        )
 
 
 def _tune(
-    run: RunDir, space: SearchSpace, settled: Settled, dataset: ImageDataset, room: cluster.Room, ledger: Ledger,
+    run: RunDir, space: SearchSpace, settled: Settled, dataset: ImageDataset, room: cluster.Room, ledger: "Ledger",
     search: Any, *, verbose: bool,
 ) -> None:  # fmt: skip
     from ray import tune
 
-    from medray.search.trial import TrialRunner
-    from medray.search.tuning import Watch, make_scheduler
+    from medray.search.tuning import TrialRunner, Watch, make_scheduler
 
     cpu, gpu = room.resources.cpu, room.resources.gpu
     runner = tune.with_parameters(TrialRunner, dataset=dataset, run=run, threads=max(1, int(cpu)))
@@ -299,7 +311,12 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 
 def _finish(
-    options: SearchOptions, run: RunDir, space: SearchSpace, settled: Settled, dataset: ImageDataset, ledger: Ledger
+    options: SearchOptions,
+    run: RunDir,
+    space: SearchSpace,
+    settled: Settled,
+    dataset: ImageDataset,
+    ledger: "Ledger",
 ) -> SearchResult:
     """Write the leaderboard and the ensemble of whatever has ended."""
     ledger.write_leaderboard()
@@ -310,8 +327,8 @@ def _finish(
         labels = dataset.split("val").own_labels
         manifest = write_ensemble(run, chosen, data=dataset.facts(), labels=labels, metric=space.metric)
     elif records and not ledger.left():
-        raise MedrayError(f"all {len(records)} trials failed; the first: {records[0].reason} (see {run.location}/trials)")
+        raise MedrayError(
+            f"all {len(records)} trials failed; the first: {records[0].reason} (see {run.location}/trials)"
+        )
     val_images = len(dataset.splits["val"])
     return SearchResult(run, space, records, manifest, val_images, ledger.left(), resume_command(options))
-
-

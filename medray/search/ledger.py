@@ -9,7 +9,6 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import optuna
@@ -18,9 +17,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from medray.config import TrainConfig
 from medray.leaderboard import rank, to_csv
 from medray.runs import FAILED, FINISHED, STOPPED, RunDir, TrialRecord
+from medray.search.options import Plan
 from medray.search.study import StudyFile, sampler
 from medray.space import SearchSpace
-from medray.training.loop import draw_seed
+from medray.training.seeds import draw_seed
 
 LEADERBOARD_EVERY_S = 10.0
 _STATES = {FINISHED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
@@ -32,16 +32,6 @@ class Watcher(Protocol):
     def trial_started(self, number: int, baseline: str | None, config: TrainConfig) -> None: ...  # noqa: D102
     def trial_epoch(self, number: int, result: Mapping[str, Any]) -> None: ...  # noqa: D102
     def trial_ended(self, record: TrialRecord) -> None: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a search was asked for: `trials` in all, baselines among them."""
-
-    trials: int
-    max_epochs: int
-    seed: int
-    baselines: tuple[str, ...]
 
 
 class Ledger:

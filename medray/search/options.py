@@ -6,7 +6,6 @@ from typing import Any
 
 from medray.errors import ConfigError, RunError
 from medray.runs import RunDir
-from medray.search.ledger import Plan
 from medray.space import SearchSpace
 
 TOP_K = 4
@@ -28,6 +27,16 @@ class SearchOptions:
     baselines_only: bool = False
     address: str | None = None
     verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search was asked for: `trials` in all, baselines among them."""
+
+    trials: int
+    max_epochs: int
+    seed: int
+    baselines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,8 @@ def settle_again(options: SearchOptions, run: RunDir) -> Settled:
         if given is not None and given != getattr(before, name):
             flag = "--" + name.replace("_", "-")
             raise RunError(
-                f"{flag} {given}: {run.location} was started with {getattr(before, name)}, which can't change on --resume"
+                f"{flag} {given}: {run.location} was started with {getattr(before, name)}, "
+                "which can't change on --resume"
             )
     if options.baselines_only and not before.baselines_only:
         raise RunError(f"--baselines-only: {run.location} was started without it, which can't change on --resume")

@@ -82,9 +82,8 @@ class Progress:
             what = record.reason or ""
         settings = f" · {summary(trial.config)}" if trial else ""
         done = f"{len(self.ended) + self.before}/{self.trials}"
-        return f"[{done}] trial {record.number}{name} {record.state}: {what} · {record.seconds:.0f} s{settings}".replace(
-            "[", r"\[", 1
-        )
+        text = f"trial {record.number}{name} {record.state}: {what} · {record.seconds:.0f} s{settings}"
+        return f"\\[{done}] {text}"
 
     def table(self) -> Group:
         """Draw the live table: the running trials, then those that ended last."""
@@ -104,7 +103,11 @@ class Progress:
             value = f"[bold green]{value}[/]" if best and record.number == best.number else value
             text = record.reason if record.state == FAILED else summary_of(record.settings)
             table.add_row(
-                str(record.number), MARKS[record.state], str(record.epochs), value, _named(record.baseline, text or "")
+                str(record.number),
+                MARKS[record.state],
+                str(record.epochs),
+                value,
+                _named(record.baseline, text or ""),
             )
         return Group(table, self._footer(best))
 
@@ -164,17 +167,15 @@ def clock(seconds: float) -> str:
 
 def leaderboard_table(records: list[TrialRecord], metric: str, most: int = 10) -> Table:
     """The head of the leaderboard."""
-    table = Table(header_style="bold", title=f"Leaderboard (validation {metric})", title_justify="left")
+    table = Table(box=None, padding=(0, 1), header_style="bold", title_justify="left")
+    table.title = f"Leaderboard, by {metric} on validation"
     second = "accuracy" if metric != "accuracy" else "auc"
-    columns = ("rank", "trial", "state", "epochs", f"val {metric}", f"val {second}", "parameters")
-    for column in columns:
+    for column in ("rank", "trial", "state", "epochs", f"val {metric}", f"val {second}"):
         table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
-    table.add_column("settings", overflow="fold")
+    table.add_column("settings", overflow="ellipsis", no_wrap=True)
     for position, r in enumerate(rank(usable(records), METRICS[metric])[:most], start=1):
-        table.add_row(
-            str(position), str(r.number), MARKS[r.state], str(r.epochs), f"{r.objective:.4f}",
-            f"{r.metrics[second]:.4f}", f"{r.parameters:,}", _named(r.baseline, summary_of(r.settings)),
-        )  # fmt: skip
+        values = (f"{r.objective:.4f}", f"{r.metrics[second]:.4f}", _named(r.baseline, summary_of(r.settings)))
+        table.add_row(str(position), str(r.number), MARKS[r.state], str(r.epochs), *values)
     return table
 
 

@@ -1,21 +1,21 @@
 """The Optuna study of a run: an ordinary one, in Optuna's journal format.
 
-    optuna-dashboard runs/organs/study.journal
-    optuna.load_study(study_name="medray",
-                      storage=JournalStorage(JournalFileBackend("runs/organs/study.journal")))
+optuna-dashboard runs/organs/study.journal
+optuna.load_study(study_name="medray",
+                  storage=JournalStorage(JournalFileBackend("runs/organs/study.journal")))
 """
 
 import tempfile
 import warnings
 from pathlib import Path
 
-import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from medray.errors import RunError
 from medray.runs import RunDir
+from medray.training.seeds import draw_seed
 
 NAME = "medray"
 STARTUP_TRIALS = 10
@@ -70,9 +70,12 @@ def sampler(seed: int, number: int) -> optuna.samplers.TPESampler:
     Its randomness follows from seed and number alone: a resumed search draws what an unbroken one would, and
     not the first trials once more.
     """
-    mixed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(
-            seed=mixed, multivariate=True, group=True, constant_liar=True, n_startup_trials=STARTUP_TRIALS
+            seed=draw_seed(seed, number) % 2**32,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_startup_trials=STARTUP_TRIALS,
         )

@@ -14,35 +14,42 @@ from typing import Any
 
 import numpy as np
 import torch
-from ray import tune
+from torch import Tensor
 
 from medray.config import TrainConfig
-from medray.data.dataset import ImageDataset
+from medray.data.dataset import Array, ImageDataset
 from medray.errors import MedrayError
 from medray.runs import RunDir, TrialDir
 from medray.training.loop import EpochResult, TrainState, fit
 from medray.training.models import one_line
-from medray.training.weights import state_from_bytes, state_to_bytes, weights_from_bytes, weights_to_bytes
+from medray.training.weights import state_from_bytes, state_to_bytes, weights_to_bytes
 
 
-class TrialRunner(tune.Trainable):
+class Worker:
     """Runs one trial after another in the same process; a step is an epoch."""
 
-    def setup(self, config: dict[str, Any], dataset: ImageDataset, run: RunDir, threads: int) -> None:
-        """Prepare the process, then the first trial."""
+    def __init__(self, dataset: ImageDataset, run: RunDir, threads: int) -> None:
         torch.set_num_threads(threads)
         self.train_split, self.val_split, self.run_dir = dataset.split("train"), dataset.split("val"), run
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._open(config)
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up the next trial in this process: Tune calls it where `reuse_actors` is on."""
-        self._open(new_config)
-        return True
+    def open(self, config: dict[str, Any]) -> None:
+        """Take up a trial: a new one, or one that has a checkpoint."""
+        self.metric = config["metric"]
+        self.settings: dict[str, Any] = config["config"]
+        self.trial_dir: TrialDir = self.run_dir.trial(config["trial"])
+        self.epochs_ahead: Iterator[EpochResult] | None = None
+        self.resume: TrainState | None = None
+        self.records: list[dict[str, Any]] = []
+        self.repeat: dict[str, Any] | None = None
+        self.opened = False
 
     def step(self) -> dict[str, Any]:
         """Train one epoch; a failure ends this trial and says why, but not the process."""
         try:
+            if not self.opened:
+                self.opened = True
+                self._restore()
             if self.repeat is not None:
                 record, self.repeat = self.repeat, None
             else:
@@ -54,34 +61,20 @@ class TrialRunner(tune.Trainable):
             return self._failed(error)
         return {**record, "done": record["ended_by"] is not None}
 
-    def cleanup(self) -> None:
-        """Let go of the network."""
-        self.epochs_ahead = None
-
     # -- within
 
-    def _open(self, config: dict[str, Any]) -> None:
-        self.metric = config["metric"]
-        self.settings: dict[str, Any] = config["config"]
-        self.trial_dir: TrialDir = self.run_dir.trial(config["trial"])
-        self.epochs_ahead: Iterator[EpochResult] | None = None
-        self.resume: TrainState | None = None
-        self.records: list[dict[str, Any]] = []
-        self.repeat: dict[str, Any] | None = None
-        if self.trial_dir.exists(TrialDir.CHECKPOINT):
-            self._restore()
-
     def _restore(self) -> None:
-        """Go on from the checkpoint; its last epoch is reported again, as the driver may not have heard of it."""
+        """Go on from the checkpoint, if there is one.
+
+        Its last epoch is reported again, as the driver may not have heard of it, and the files of its best
+        epoch are written again, as a kill may have left one of them from a later epoch.
+        """
+        if not self.trial_dir.exists(TrialDir.CHECKPOINT):
+            return
         name = self.trial_dir.path(TrialDir.CHECKPOINT)
-        state, facts = state_from_bytes(self.trial_dir.read(TrialDir.CHECKPOINT), name)
-        weights, kept = weights_from_bytes(
-            self.trial_dir.read(TrialDir.WEIGHTS), self.trial_dir.path(TrialDir.WEIGHTS)
-        )
-        if kept["epoch"] == state.progress.best_epoch:
-            # A kill between two files may have left predictions of a later epoch beside these weights.
-            self._write_predictions(state.best_probabilities, state.progress.best_epoch)
-        self.resume, self.records, self.repeat = state, facts["epochs"], facts["epochs"][-1]
+        self.resume, facts = state_from_bytes(self.trial_dir.read(TrialDir.CHECKPOINT), name)
+        self.records, self.repeat = facts["epochs"], facts["epochs"][-1]
+        self._write_best(self.resume.best_network, self.resume.best_probabilities, self.records[-1])
         self.trial_dir.write_epochs(self.records)
 
     def _start(self) -> Iterator[EpochResult]:
@@ -106,17 +99,18 @@ class TrialRunner(tune.Trainable):
         }
         self.records.append(record)
         if result.is_best:
-            self._write_predictions(result.best_probabilities, result.epoch)
-            facts = {"epoch": result.epoch, "config": self.settings, "val_metrics": result.best}
-            self.trial_dir.write(TrialDir.WEIGHTS, weights_to_bytes(result.best_network, facts))
+            self._write_best(result.best_network, result.best_probabilities, record)
         self.trial_dir.write_epochs(self.records)
         self.trial_dir.write(TrialDir.CHECKPOINT, state_to_bytes(result.state(), {"epochs": self.records}))
         return record
 
-    def _write_predictions(self, probabilities: Any, epoch: int) -> None:
+    def _write_best(self, network: dict[str, Tensor], probabilities: Array, record: dict[str, Any]) -> None:
         stream = io.BytesIO()
-        np.savez(stream, probabilities=probabilities, labels=self.val_split.own_labels, epoch=epoch)
+        epoch, labels = record["best_epoch"], self.val_split.own_labels
+        np.savez(stream, probabilities=probabilities, labels=labels, epoch=epoch)
         self.trial_dir.write(TrialDir.PREDICTIONS, stream.getvalue())
+        facts = {"epoch": epoch, "config": self.settings, "val_metrics": record["best"]}
+        self.trial_dir.write(TrialDir.WEIGHTS, weights_to_bytes(network, facts))
 
     def _failed(self, error: Exception) -> dict[str, Any]:
         expected = isinstance(error, MedrayError)

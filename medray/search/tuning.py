@@ -1,20 +1,42 @@
-"""Tune's searcher, scheduler and callback; all three only translate between Tune and the ledger."""
+"""Tune's trainable, searcher, scheduler and callback; they only translate between Tune and the ledger."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from optuna.storages import BaseStorage
-from ray.tune import Callback
+from ray.tune import Callback, Trainable
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from medray.data.dataset import ImageDataset
+from medray.runs import RunDir
 from medray.search.ledger import Ledger
 from medray.search.study import NAME
 from medray.space import Budget, SearchSpace
 
 FEWEST_PEERS = 4
+
+
+class TrialRunner(Trainable):
+    """A worker process's side of Tune: a step is an epoch of the trial at hand."""
+
+    def setup(self, config: dict[str, Any], dataset: ImageDataset, run: RunDir, threads: int) -> None:
+        """Prepare the process, then take up its first trial."""
+        from medray.search.trial import Worker  # torch: the driver needs this class, but not what it runs
+
+        self.worker = Worker(dataset, run, threads)
+        self.worker.open(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up the next trial in this process: Tune calls it where `reuse_actors` is on."""
+        self.worker.open(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch."""
+        return self.worker.step()
 
 
 class StudySearch(OptunaSearch):

@@ -97,7 +97,9 @@ def _why(name: str, kind: Any, given: Mapping[str, Any], error: Exception) -> st
         if argument not in valid:
             return unknown("argument", argument, valid)
     text = one_line(error, most=1000)
-    found = re.search(r"validation errors? for InitSchema (\w+) (.+?) \[type=.*?input_value=(.+?), input_type", text)
+    found = re.search(
+        r"validation errors? for InitSchema (\w+) (.+?) \[type=.*?input_value=(.+?), input_type", text
+    )
     return "{0}: {2} is not allowed: {1}".format(*found.groups()) if found else text[:200]
 
 

@@ -21,6 +21,7 @@ from medray.errors import TrainingDiverged
 from medray.training import metrics, optim
 from medray.training.augment import Augmenter
 from medray.training.models import Network, build_network, channel_statistics
+from medray.training.seeds import draw_seed
 
 EXPLODED = 50  # times the loss of guessing
 RECALIBRATION_IMAGES = 1024
@@ -107,11 +108,6 @@ def fit(
         yield training.run_epoch()
 
 
-def draw_seed(*parts: int) -> int:
-    """Mix numbers to a seed of 63 bits."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
 class _Training:
     """The moving parts of one training."""
 
@@ -127,7 +123,9 @@ class _Training:
         self.network: Network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = network.parameter_count()
         self.normalisations = [
-            m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
+            m
+            for m in network.modules()
+            if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
         ]
         self.bounds = optim.batch_bounds(len(train), config.batch_size)
         self.optimizer = optim.make_optimizer(config, network)
@@ -187,7 +185,9 @@ class _Training:
         if not math.isfinite(loss):
             raise TrainingDiverged(f"the loss became {loss} in epoch {epoch}")
         if loss > EXPLODED * math.log(len(self.train.class_names)):
-            raise TrainingDiverged(f"the loss exploded in epoch {epoch}: {loss:.3g}, over {EXPLODED} times that of guessing")
+            raise TrainingDiverged(
+                f"the loss exploded in epoch {epoch}: {loss:.3g}, over {EXPLODED} times that of guessing"
+            )
         return loss
 
     def _train_batch(self, indices: Array, rng: np.random.Generator) -> Tensor:
@@ -225,10 +225,10 @@ class _Training:
         for module in self.normalisations:
             module.reset_running_stats()
             module.momentum = None  # a plain average over the batches below
-        modules = [m for m in self.network.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
+        dropouts = [m for m in self.network.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
         self.network.train()
-        for module in modules:
-            module.eval()
+        for dropout in dropouts:
+            dropout.eval()
         step = max(1, len(self.train) // RECALIBRATION_IMAGES)
         chosen = np.arange(0, len(self.train), step)[:RECALIBRATION_IMAGES]
         for start, end in optim.batch_bounds(len(chosen), 256):
@@ -284,7 +284,6 @@ class _Training:
         self._match_layout()
         if self.schedule.scheduler is not None and state.schedule is not None:
             self.schedule.scheduler.load_state_dict(state.schedule)
-
 
     def _match_layout(self) -> None:
         """Lay the optimizer's tensors out as the parameters': its fused kernels walk both side by side."""

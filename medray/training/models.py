@@ -155,6 +155,7 @@ class Normalise(nn.Module):
         self.register_buffer("std", std.reshape(1, -1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise (n, C, H, W)."""
         return (x - self.mean) / self.std
 
 

@@ -20,7 +20,7 @@ from medray.training.models import Network, Shape, build_network, one_line
 def weights_to_bytes(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
     """Serialise tensors with JSON-able facts as safetensors."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return save(plain, metadata={"medray": json.dumps(facts)})
+    return bytes(save(plain, metadata={"medray": json.dumps(facts)}))
 
 
 def weights_from_bytes(content: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -37,7 +37,9 @@ def weights_from_bytes(content: bytes, name: str) -> tuple[dict[str, Tensor], di
         raise WeightsError(f"{name} holds no weights of medray: {one_line(error)}") from None
 
 
-def load_network(config: TrainConfig, shape: Shape, classes: int, tensors: Mapping[str, Tensor], name: str) -> Network:
+def load_network(
+    config: TrainConfig, shape: Shape, classes: int, tensors: Mapping[str, Tensor], name: str
+) -> Network:
     """Build a network and fill it with trained tensors; nothing is downloaded, no starting weights are read.
 
     Raises:
@@ -102,4 +104,3 @@ def state_from_bytes(content: bytes, name: str) -> tuple[TrainState, dict[str, A
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
