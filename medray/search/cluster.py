@@ -1,8 +1,10 @@
 """Starting Ray in this command, or joining a cluster; and what there is room for."""
 
+import contextlib
 import logging
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from medray.errors import ConfigError, MedrayError
@@ -37,8 +39,11 @@ class Room:
         return f"{self.cpus:g} CPU cores{gpus}: {self.slots} trials side by side"
 
 
-def connect(address: str | None, *, verbose: bool) -> None:
-    """Start Ray on this machine, or join the cluster at `address` or in $RAY_ADDRESS.
+@contextlib.contextmanager
+def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
+    """Start Ray on this machine, or join the cluster at `address` or in $RAY_ADDRESS; leave it afterwards.
+
+    A process that has started Ray itself, such as a notebook, keeps its own.
 
     Raises:
         MedrayError: there is no cluster at that address, or Ray can't start.
@@ -47,6 +52,9 @@ def connect(address: str | None, *, verbose: bool) -> None:
         os.environ.setdefault(name, value)
     import ray
 
+    if ray.is_initialized():
+        yield
+        return
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train", "ray.data"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -64,17 +72,14 @@ def connect(address: str | None, *, verbose: bool) -> None:
         if where == "local":
             raise MedrayError(f"Ray can't start on this machine: {said}") from error
         raise MedrayError(f"--address {where}: no Ray cluster answers there: {said}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _level(verbose: bool) -> int:
     return logging.INFO if verbose else logging.CRITICAL
-
-
-def disconnect() -> None:
-    """Leave the cluster; a Ray that this command started ends."""
-    import ray
-
-    ray.shutdown()
 
 
 def find_room(wanted: Resources, space_path: str) -> Room:

@@ -64,16 +64,14 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
         MedrayError: something a person can mend is wrong; nothing that was done is lost.
     """
     run, space, settled = _open(options)
-    with _claimed(run):
+    with _claimed(run), contextlib.ExitStack() as until_the_end:
         try:
-            dataset, room = _prepare(options, run, space, settled, console)
+            dataset, room = _prepare(options, run, space, settled, console, until_the_end)
             return _search(options, run, space, settled, dataset, room, console)
         except OSError as error:
             raise RunError(
                 f"{run.location}: {error.strerror or error}; go on with: {resume_command(options)}"
             ) from error
-        finally:
-            cluster.disconnect()
 
 
 # -- prepare
@@ -138,12 +136,13 @@ def _claimed(run: RunDir) -> Iterator[None]:
 
 
 def _prepare(
-    options: SearchOptions, run: RunDir, space: SearchSpace, settled: Settled, console: Console
-) -> tuple[ImageDataset, cluster.Room]:
+    options: SearchOptions, run: RunDir, space: SearchSpace, settled: Settled, console: Console,
+    until_the_end: contextlib.ExitStack,
+) -> tuple[ImageDataset, cluster.Room]:  # fmt: skip
     """Load and check the data while Ray starts, then describe the run on disk."""
     with _step(console, f"Starting Ray and loading {settled.data}"), ThreadPoolExecutor(1) as pool:
         loading = pool.submit(_load, settled.data, space)
-        cluster.connect(options.address, verbose=options.verbose)
+        until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
         dataset = loading.result()
         room = cluster.find_room(space.resources, space.path)
     if options.resume:
