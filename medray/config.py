@@ -4,6 +4,7 @@ Every setting is declared once, as a field with its `Setting`: the search space,
 stored config are all checked against the same table, and answer with the same words.
 """
 
+import copy
 import dataclasses
 import math
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ METRICS: dict[str, str] = {
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 SCHEDULES = ("none", "cosine", "step", "plateau", "one_cycle")
 BALANCES = ("none", "loss", "sampler")
+MOST = 10**300  # beyond it a float would overflow
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -67,6 +69,8 @@ class Setting:
         """
         if value is None and self.optional:
             return None
+        if isinstance(value, int) and abs(value) > MOST:
+            raise ConfigError(f"a number of {len(str(abs(value // 10**99))) + 99} digits is not {self.allowed()}")
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not self.type:
@@ -91,12 +95,23 @@ def _yaml_hint(value: object, wanted: type) -> str:
             number = float(value)
         except ValueError:
             return ""
-        mantissa = value.lower().partition("e")[0]
-        fixed = value.lower().replace(mantissa + "e", f"{mantissa}.0e") if "." not in mantissa else repr(number)
-        return f": YAML reads {value} as text; write {fixed} or {number!r}"
+        if not math.isfinite(number) or (wanted is int and not number.is_integer()):
+            return ""
+        return f": YAML reads {value} as text; write {_yaml_number(number, wanted)}"
     if wanted is str and isinstance(value, bool):
         return ": YAML reads yes, no, on and off as true or false; put the word in quotes"
     return ""
+
+
+def _yaml_number(number: float, wanted: type) -> str:
+    """Write a number so that YAML reads it as one: an exponent needs a point before it, and a sign."""
+    if wanted is int:
+        return str(int(number))
+    if 1e-4 <= abs(number) < 1e6:
+        return repr(number)
+    mantissa, _, exponent = f"{number:e}".partition("e")
+    mantissa = mantissa.rstrip("0")
+    return f"{mantissa}{'0' if mantissa.endswith('.') else ''}e{int(exponent):+d}"
 
 
 def _setting(default: Any, type_: type, **limits: Any) -> Any:
@@ -146,7 +161,7 @@ class TrainConfig:
                 raise ConfigError(f"{name}: {error}") from None
         if self.pretrained and self.weights is not None:
             raise ConfigError("weights: give either `pretrained: true` or a file in `weights`, not both")
-        object.__setattr__(self, "pipeline", tuple(self.pipeline))
+        object.__setattr__(self, "pipeline", _checked_pipeline(self.pipeline))
 
     @property
     def mode(self) -> str:
@@ -156,7 +171,7 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
         values = dataclasses.asdict(self)
-        values["pipeline"] = [dict(step) for step in self.pipeline]
+        values["pipeline"] = list(copy.deepcopy(self.pipeline))
         return values
 
     @classmethod
@@ -171,6 +186,21 @@ class TrainConfig:
             if key not in names:
                 raise ConfigError(unknown("setting", key, names))
         return cls(**values)
+
+
+def _checked_pipeline(steps: object) -> tuple[dict[str, dict[str, Any]], ...]:
+    """Return a copy of a pipeline whose steps are each `{transform: {argument: value}}`."""
+    form = "a list of transforms, each as {Name: {argument: value}}"
+    if not isinstance(steps, list | tuple):
+        raise ConfigError(f"pipeline: {steps!r} is not {form}")
+    for step in steps:
+        if (
+            not isinstance(step, Mapping)
+            or len(step) != 1
+            or not all(isinstance(v, Mapping) for v in step.values())
+        ):
+            raise ConfigError(f"pipeline: {step!r} is not one of {form}")
+    return tuple({name: copy.deepcopy(dict(given)) for name, given in step.items()} for step in steps)
 
 
 #: name of a setting -> what it may be.

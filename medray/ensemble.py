@@ -197,13 +197,13 @@ def write_ensemble(
 
     An ensemble that was there is replaced: the manifest goes first and comes last.
     """
-    from medray.training.metrics import evaluate
+    from medray.training.metrics import defined, evaluate
 
     home = run.ensemble
     home.delete(MANIFEST)
     home.child("members").delete_all()
     members = [_write_member(run, home, candidate) for candidate in chosen]
-    scores = evaluate(average([candidate.probabilities for candidate in chosen]), labels)
+    scores = defined(evaluate(average([candidate.probabilities for candidate in chosen]), labels))
     manifest = {
         "format": FORMAT,
         "medray": __version__,
@@ -218,7 +218,7 @@ def write_ensemble(
         "intended_use": "research; not for diagnosis",
         "members": members,
     }
-    home.write(MANIFEST, json.dumps(manifest, indent=1).encode() + b"\n")
+    home.write(MANIFEST, json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n")
     return manifest
 
 

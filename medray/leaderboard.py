@@ -56,7 +56,8 @@ def to_csv(ranked: list[TrialRecord], metric: str) -> str:
     ]  # fmt: skip
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*columns, *(f"val_{name}" for name in metrics), *settings])
+    titles = ["max_epochs" if name == "epochs" else name for name in settings]
+    writer.writerow([*columns, *(f"val_{name}" for name in metrics), *titles])
     for position, r in enumerate(ranked, start=1):
         own = [
             position if r.objective is not None and r.state != FAILED else "", r.number, r.state, r.baseline,

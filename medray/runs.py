@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import url2pathname
 
 from medray.errors import RunError
 
@@ -40,10 +41,10 @@ class Folder:
     def _opened(self) -> "tuple[fs.FileSystem, str]":
         from pyarrow import fs
 
-        if "://" in self.location:
-            system, path = fs.FileSystem.from_uri(self.location)
-            return system, str(path)
-        return fs.LocalFileSystem(), str(Path(self.location).absolute())
+        if self.local is not None:
+            return fs.LocalFileSystem(), str(self.local.absolute())
+        system, path = fs.FileSystem.from_uri(self.location)
+        return system, str(path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.location,)
@@ -51,16 +52,23 @@ class Folder:
     @property
     def local(self) -> Path | None:
         """The folder as a path, or None where it is not on this machine's disks."""
+        if self.location.startswith("file://"):
+            return Path(url2pathname(self.location.removeprefix("file://")))
         return None if "://" in self.location else Path(self.location)
 
     def child(self, *names: str) -> "Folder":
         """The folder of that name inside this one (before a URI's `?options`)."""
-        base, mark, options = self.location.partition("?")
-        return Folder("/".join([base.rstrip("/"), *names]) + mark + options)
+        base, options = self._parts()
+        return Folder("/".join([base.rstrip("/"), *names]) + options)
 
     def path(self, name: str) -> str:
         """The path of a file in here, as people read it."""
-        return f"{self.location.partition('?')[0].rstrip('/')}/{name}"
+        return f"{self._parts()[0].rstrip('/')}/{name}"
+
+    def _parts(self) -> tuple[str, str]:
+        """The location, and a URI's `?options`; a folder's name may hold a question mark."""
+        base, mark, options = self.location.partition("?") if self.local is None else (self.location, "", "")
+        return base, mark + options
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes; FileNotFoundError where there is none."""
@@ -161,20 +169,24 @@ class TrialDir(Folder):
     def epochs(self) -> list[dict[str, Any]]:
         """The epochs so far, one record each; none if it has not finished one."""
         try:
-            lines = self.read(self.EPOCHS).decode().splitlines()
+            return [json.loads(line) for line in self.read(self.EPOCHS).splitlines() if line.strip()]
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.strip()]
+        except ValueError as error:
+            raise RunError(f"{self.path(self.EPOCHS)} is damaged: {error}") from None
 
     def write_epochs(self, epochs: list[dict[str, Any]]) -> None:
         """Write the records of all epochs so far."""
-        self.write(self.EPOCHS, "".join(json.dumps(epoch) + "\n" for epoch in epochs).encode())
+        self.write(self.EPOCHS, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs).encode())
 
     def record(self) -> TrialRecord | None:
         """How the trial ended, or None while it runs."""
         if not self.exists(self.RECORD):
             return None
-        return TrialRecord(**self.read_json(self.RECORD))
+        try:
+            return TrialRecord(**self.read_json(self.RECORD))
+        except TypeError as error:
+            raise RunError(f"{self.path(self.RECORD)} is damaged: {error}") from None
 
     def write_record(self, record: TrialRecord) -> None:
         """End the trial: write its record, then drop what only a running one needs."""
@@ -204,7 +216,8 @@ class RunDir(Folder):
 
     def trial_numbers(self) -> list[int]:
         """Numbers of the trials that have a folder."""
-        return [int(name) for name in self.child("trials").names() if re.fullmatch(r"\d{4,}", name)]
+        names = self.child("trials").names()
+        return sorted(int(name) for name in names if re.fullmatch(r"\d{4,}", name))
 
     def records(self) -> Iterator[TrialRecord]:
         """The records of all ended trials, by number."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from medray.config import TrainConfig
+from medray.errors import ConfigError
 
 Scalar = str | int | float | bool | None
 
@@ -158,4 +159,8 @@ class SearchSpace:
         from medray.space_file import find_space, parse
 
         path = find_space(name_or_path)
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (UnicodeDecodeError, OSError) as error:
+            raise ConfigError(f"{path}: can't be read as UTF-8 text: {error}") from None
+        return parse(text, str(path))

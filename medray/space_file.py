@@ -117,10 +117,12 @@ class _Reader:
         transforms = self._transforms()
         parameters = self._parameters(transforms)
         names = {parameter.name for parameter in parameters}
-        fixed = self._settings("fixed", self.root.get("fixed") or {}, transforms)
+        fixed = self._settings("fixed", self._section("fixed"), transforms)
         for name in fixed:
             if name in names:
                 raise self.fail(f"fixed.{name}", f"'{name}' is searched under space.{name} too; keep one")
+        baselines = self._baselines(parameters, transforms)
+        self._check_starts(parameters, fixed, baselines)
         return SearchSpace(
             name=self._text("name"),
             path=self.path,
@@ -134,7 +136,7 @@ class _Reader:
             parameters=parameters,
             fixed=fixed,
             transforms=transforms,
-            baselines=self._baselines(parameters, transforms),
+            baselines=baselines,
         )
 
     # -- the small sections
@@ -146,7 +148,7 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
             raise self.fail("", f"{where}{error.problem or error.context}") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:  # a ValueError of a date or a number that is none
             raise self.fail("", "not YAML: " + " ".join(str(error).split())) from None
 
     def _text(self, key: str, default: str | None = None) -> str:
@@ -159,7 +161,7 @@ class _Reader:
         section = self._mapping("objective", self.root["objective"])
         self._known_keys("objective", section, ("metric", "mode"), needed=("metric",))
         metric, mode = section["metric"], section.get("mode")
-        if metric not in METRICS:
+        if not isinstance(metric, str) or metric not in METRICS:
             raise self.fail("objective.metric", unknown("metric", metric, METRICS))
         if mode is not None and mode not in ("min", "max"):
             raise self.fail("objective.mode", f"{mode!r} is not one of min, max")
@@ -175,7 +177,7 @@ class _Reader:
         return Budget(**checked)
 
     def _resources(self) -> Resources:
-        section = self._mapping("resources", self.root.get("resources") or {})
+        section = self._section("resources")
         self._known_keys("resources", section, self.RESOURCES)
         given: Any = {key: self._check(f"resources.{key}", self.RESOURCES[key], v) for key, v in section.items()}
         resources = Resources(**{"cpu": 1.0, "gpu": 0.0, **given})
@@ -184,7 +186,7 @@ class _Reader:
         return resources
 
     def _transforms(self) -> dict[str, tuple[Mapping[str, Mapping[str, Any]], ...]]:
-        section = self._mapping("transforms", self.root.get("transforms") or {})
+        section = self._section("transforms")
         pipelines: dict[str, tuple[Mapping[str, Mapping[str, Any]], ...]] = {"none": ()}
         for name, steps in section.items():
             key = f"transforms.{name}"
@@ -201,7 +203,7 @@ class _Reader:
         if not isinstance(step, dict) or len(step) != 1:
             raise self.fail(key, f"{step!r} must be one transform, as {{Name: {{argument: value}}}}")
         ((name, arguments),) = step.items()
-        return {str(name): self._mapping(f"{key}.{name}", arguments or {})}
+        return {str(name): self._mapping(f"{key}.{name}", {} if arguments is None else arguments)}
 
     # -- space, fixed, baselines
 
@@ -266,6 +268,8 @@ class _Reader:
         for parent, values in parameter.when.items():
             key = f"space.{parameter.name}.when.{parent}"
             choices = [p.name for p in parameters.values() if p.verb == "choice" and p.name != parameter.name]
+            if not values:
+                raise self.fail(key, "an empty list: this parameter would never exist")
             if parent not in choices:
                 raise self.fail(key, unknown("searched choice", parent, choices))
             for value in values:
@@ -297,7 +301,7 @@ class _Reader:
 
     def _baselines(self, parameters: tuple[Parameter, ...], transforms: Mapping[str, Any]) -> dict[str, Baseline]:
         baselines = {}
-        for name, section in self._mapping("baselines", self.root.get("baselines") or {}).items():
+        for name, section in self._section("baselines").items():
             key = f"baselines.{name}"
             given = dict(self._mapping(key, section))
             compare_only = self._check(f"{key}.compare_only", Setting(bool), given.pop("compare_only", False))
@@ -319,6 +323,22 @@ class _Reader:
             raise self.fail(
                 f"{key}.{name}", f"{settings[name]!r} is outside the space: space.{name} is {parameter.allowed()}"
             )
+
+    def _check_starts(
+        self, parameters: tuple[Parameter, ...], fixed: Mapping[str, Any], baselines: Mapping[str, Baseline]
+    ) -> None:
+        """No training may be asked to start both from a hub's weights and from a file's."""
+        searched = {p.name: p.values for p in parameters if p.verb == "choice"}
+        possible = {**{name: (value,) for name, value in fixed.items()}, **searched}
+        wholes = [("fixed" if "weights" in fixed else "space", possible)]
+        for name, baseline in baselines.items():
+            own = {key: (value,) for key, value in baseline.settings.items()}
+            wholes.append((f"baselines.{name}", {**possible, **own}))
+        for key, values in wholes:
+            if True in values.get("pretrained", ()) and any(values.get("weights", ())):
+                raise self.fail(
+                    f"{key}.weights", "give either `pretrained: true` or a file in `weights`, not both"
+                )
 
     # -- checks that name file and key
 
@@ -348,6 +368,11 @@ class _Reader:
         for word in needed:
             if word not in section:
                 raise self.fail(key, f"lacks '{word}'")
+
+    def _section(self, key: str) -> dict[str, Any]:
+        """A section that may be left out, or left empty."""
+        value = self.root.get(key)
+        return {} if value is None else self._mapping(key, value)
 
     def _mapping(self, key: str, value: object) -> dict[str, Any]:
         if not isinstance(value, dict):

@@ -15,7 +15,9 @@ from medray.runs import FAILED, FINISHED, STOPPED, RunDir, TrialRecord
 from medray.search.trial import Worker
 
 
-def trained(run: RunDir, dataset: ImageDataset, number: int, state: str = FINISHED, **settings: object) -> TrialRecord:
+def trained(
+    run: RunDir, dataset: ImageDataset, number: int, state: str = FINISHED, **settings: object
+) -> TrialRecord:
     """Train a trial as a worker does, and end it as the ledger does."""
     config = TrainConfig.from_dict({"batch_size": 16, "epochs": 2, "learning_rate": 0.005, **settings})
     run.trial(number).write_json("config.json", config.to_dict())
@@ -33,7 +35,9 @@ def trained(run: RunDir, dataset: ImageDataset, number: int, state: str = FINISH
 
 
 @pytest.fixture(scope="module")
-def run_and_records(tmp_path_factory: pytest.TempPathFactory, dataset: ImageDataset) -> tuple[RunDir, list[TrialRecord]]:
+def run_and_records(
+    tmp_path_factory: pytest.TempPathFactory, dataset: ImageDataset
+) -> tuple[RunDir, list[TrialRecord]]:
     run = RunDir(str(tmp_path_factory.mktemp("run")))
     records = [
         trained(run, dataset, 0, seed=0),

@@ -8,6 +8,7 @@ phantom:organs             those of another space
 """
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,8 @@ def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = N
     arrays = _arrays(path)
     images = [_images(path, name, arrays[f"{name}_images"]) for name in SPLITS]
     labels = [_labels(path, name, arrays[f"{name}_labels"]) for name in SPLITS]
+    for name in SPLITS:
+        _check_lengths(path, name, arrays)
     shapes = {name: part.shape[1:] for name, part in zip(SPLITS, images, strict=True)}
     if len(set(shapes.values())) > 1:
         raise DataError(f"{path}: images differ in shape from split to split: {shapes}")
@@ -76,13 +79,16 @@ def _arrays(path: Path) -> dict[str, Array]:
     if not path.is_file():
         raise DataError(f"no such file: {path}")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, zipfile.ZipFile(opened) as archive:
+            held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
             for name in needed:
-                if name not in file:
-                    raise DataError(f"{path}: lacks the array '{name}'; it holds: {', '.join(file.files)}")
-            return {name: file[name] for name in (*needed, *OPTIONAL) if name in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: can't be read as .npz: {error}") from None
+                if name not in held:
+                    raise DataError(f"{path}: lacks the array '{name}'; it holds: {', '.join(held) or 'none'}")
+            opened.seek(0)
+            with np.load(opened, allow_pickle=False) as file:
+                return {name: file[name] for name in (*needed, *OPTIONAL) if name in held}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: can't be read as .npz: {' '.join(str(error).split())}") from None
 
 
 def _images(path: Path, split: str, images: Array) -> Array:
@@ -104,6 +110,16 @@ def _labels(path: Path, split: str, labels: Array) -> Array:
     return labels.astype(np.int64)
 
 
+def _check_lengths(path: Path, split: str, arrays: dict[str, Array]) -> None:
+    """Labels and groups must be those of the split's own images: a shift would go unseen in the totals."""
+    count = len(arrays[f"{split}_images"])
+    for part in ("labels", "groups"):
+        name = f"{split}_{part}"
+        if name in arrays and arrays[name].shape[:1] != (count,):
+            found = arrays[name].shape[0] if arrays[name].ndim else "one"
+            raise DataError(f"{path}: {name} holds {found} values for {count} images, not one for each image")
+
+
 def _groups(path: Path, arrays: dict[str, Array], count: int) -> Array | None:
     parts = [arrays[f"{split}_groups"] for split in SPLITS if f"{split}_groups" in arrays]
     if not parts:
@@ -113,6 +129,12 @@ def _groups(path: Path, arrays: dict[str, Array], count: int) -> Array | None:
     return np.concatenate(parts)
 
 
+def _text(path: Path, names: Array) -> tuple[str, ...]:
+    if names.ndim != 1 or names.dtype.kind not in "SU":
+        raise DataError(f"{path}: class_names is {names.dtype} {names.shape}, not a list of names")
+    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist())
+
+
 def _class_names(
     path: Path, arrays: dict[str, Array], labels: Array, given: tuple[str, ...] | None
 ) -> tuple[tuple[str, ...], str]:
@@ -120,7 +142,7 @@ def _class_names(
     if given:
         return given, "class names: MedMNIST's"
     if "class_names" in arrays:
-        return tuple(map(str, arrays["class_names"])), "class names: the file's own"
+        return _text(path, arrays["class_names"]), "class names: the file's own"
     flag = path.stem.partition("_")[0]
     if flag in medmnist_files.FLAT_SETS and len(medmnist_files.class_names(flag)) == count:
         return medmnist_files.class_names(flag), f"class names: MedMNIST's for {flag}, by the file's name"

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
                 address="local", include_dashboard=False, log_to_driver=verbose, logging_level=_level(verbose)
             )
         else:
+            _knock(where)
             ray.init(address=where, log_to_driver=verbose, logging_level=_level(verbose))
     except Exception as error:
         said = " ".join(str(error).split())[:200]
@@ -76,6 +78,13 @@ def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nothing listens: Ray would go on trying for ten minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
 
 
 def _level(verbose: bool) -> int:

@@ -77,9 +77,10 @@ class Progress:
 
     def _line(self, record: TrialRecord, trial: RunningTrial | None) -> str:
         name = f" ({record.baseline})" if record.baseline else ""
-        what = f"val {self.metric} {record.objective:.4f} at epoch {record.best_epoch} of {record.epochs}"
         if record.state == FAILED or record.objective is None:
             what = record.reason or ""
+        else:
+            what = f"val {self.metric} {record.objective:.4f} at epoch {record.best_epoch} of {record.epochs}"
         settings = f" · {summary(trial.config)}" if trial else ""
         done = f"{len(self.ended) + self.before}/{self.trials}"
         text = f"trial {record.number}{name} {record.state}: {what} · {record.seconds:.0f} s{settings}"
@@ -94,12 +95,12 @@ class Progress:
         table.add_column("settings", overflow="ellipsis", no_wrap=True)
         for number, trial in sorted(self.running.items()):
             state = "[cyan]running[/]" if trial.epoch else "[dim]starting[/]"
-            value = "" if trial.objective is None else f"{trial.objective:.4f}"
+            value = _shown(trial.objective)
             epochs = f"{trial.epoch}/{trial.config.epochs}"
             table.add_row(str(number), state, epochs, value, _named(trial.baseline, summary(trial.config)))
         best = self._best()
         for record in list(reversed(self.ended))[:RECENT]:
-            value = "" if record.objective is None else f"{record.objective:.4f}"
+            value = _shown(record.objective)
             value = f"[bold green]{value}[/]" if best and record.number == best.number else value
             text = record.reason if record.state == FAILED else summary_of(record.settings)
             table.add_row(
@@ -138,6 +139,10 @@ class Progress:
         return pace * max(0, self.trials - self.before - len(self.ended))
 
 
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
 def _named(baseline: str | None, text: str) -> str:
     return f"[bold]{baseline}[/] · {text}" if baseline else text
 
@@ -174,7 +179,7 @@ def leaderboard_table(records: list[TrialRecord], metric: str, most: int = 10) -
         table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
     table.add_column("settings", overflow="ellipsis", no_wrap=True)
     for position, r in enumerate(rank(usable(records), METRICS[metric])[:most], start=1):
-        values = (f"{r.objective:.4f}", f"{r.metrics[second]:.4f}", _named(r.baseline, summary_of(r.settings)))
+        values = (_shown(r.objective), _shown(r.metrics.get(second)), _named(r.baseline, summary_of(r.settings)))
         table.add_row(str(position), str(r.number), MARKS[r.state], str(r.epochs), *values)
     return table
 

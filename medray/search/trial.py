@@ -21,6 +21,7 @@ from medray.data.dataset import Array, ImageDataset
 from medray.errors import MedrayError
 from medray.runs import RunDir, TrialDir
 from medray.training.loop import EpochResult, TrainState, fit
+from medray.training.metrics import defined
 from medray.training.models import one_line
 from medray.training.weights import state_from_bytes, state_to_bytes, weights_to_bytes
 
@@ -91,9 +92,9 @@ class Worker:
             "train_loss": result.train_loss,
             "learning_rate": result.learning_rate,
             "seconds": result.seconds,
-            "metrics": result.metrics,
+            "metrics": defined(result.metrics),
             "best_epoch": result.best_epoch,
-            "best": result.best,
+            "best": defined(result.best),
             "parameters": result.parameters,
             "ended_by": result.ended_by,
         }

@@ -5,6 +5,8 @@ an epoch asks for all of them, and scikit-learn takes as long as a small network
 Precision, recall and F1 of a class that is never predicted, or never there, are 0.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from medray.config import METRICS
@@ -82,9 +84,9 @@ def evaluate(probabilities: Array, labels: Array) -> dict[str, float]:
     return {name: float(found[name]) for name in METRICS}
 
 
-def better(a: float, b: float, mode: str) -> bool:
-    """Whether `a` is better than `b`, where `mode` is max or min."""
-    return a > b if mode == "max" else a < b
+def defined(found: Mapping[str, float]) -> dict[str, float]:
+    """Only those metrics that have a value: AUC has none where a class has no image."""
+    return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def check_measurable(metric: str, labels: Array, class_names: tuple[str, ...], split: str = "val") -> None:

@@ -11,7 +11,10 @@ SHAPE = (28, 28, 1)
     ("step", "said"),
     [
         ({"Rotat": {}}, r"unknown transform 'Rotat' \(did you mean 'Rotate'\?\)"),
-        ({"Rotate": {"limt": 3}}, r"Rotate: unknown argument 'limt' \(did you mean 'limit'\?\); valid: border_mode"),
+        (
+            {"Rotate": {"limt": 3}},
+            r"Rotate: unknown argument 'limt' \(did you mean 'limit'\?\); valid: border_mode",
+        ),
         ({"Rotate": {"p": "often"}}, r"Rotate: p: 'often' is not allowed: Input should be a valid number"),
         ({"Rotate": {"p": 3}}, r"Rotate: p: 3 is not allowed: Input should be less than or equal to 1"),
         ({"Normalize": {}}, r"turns an image of uint8 28×28×1 into float32"),

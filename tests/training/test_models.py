@@ -29,7 +29,9 @@ def test_every_backbone_takes_grey_and_colour_of_any_size(backbone: str, shape: 
 
 
 def test_unknown_backbone_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"unknown backbone 'resnet81' \(did you mean 'resnet18'\?\); valid: lenet5"):
+    with pytest.raises(
+        ConfigError, match=r"unknown backbone 'resnet81' \(did you mean 'resnet18'\?\); valid: lenet5"
+    ):
         build_network(TrainConfig(backbone="resnet81"), *ORGANS)
 
 

@@ -18,7 +18,7 @@ class Bomb:
 @pytest.mark.parametrize("content", [b"", b"\x00" * 64, pickle.dumps(Bomb()), b"{}" * 100])
 def test_what_is_no_safetensors_file_is_refused_and_never_run(content: bytes) -> None:
     for read in (weights_from_bytes, state_from_bytes):
-        with pytest.raises(WeightsError, match="bad.safetensors holds no weights of medray"):
+        with pytest.raises(WeightsError, match=r"bad\.safetensors holds no weights of medray"):
             read(content, "bad.safetensors")
 
 

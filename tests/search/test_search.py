@@ -1,0 +1,183 @@
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from rich.console import Console
+
+from medray import Ensemble
+from medray.data.sources import load_data
+from medray.runs import FAILED, FINISHED, STOPPED
+from medray.search.driver import SearchResult, run_search
+from medray.search.options import SearchOptions
+
+pytestmark = pytest.mark.usefixtures("ray_address")
+
+
+def search(space: Path, data: Path, out: Path, **options: object) -> SearchResult:
+    given = {"space": str(space), "data": str(data), "out": str(out), **options}
+    return run_search(SearchOptions(**given), Console(file=io.StringIO()))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def finished(ray_address: str, npz: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchResult, Path]:
+    from tests.search.conftest import SPACE
+
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "corners.yaml").write_text(SPACE)
+    out = folder / "run"
+    return search(folder / "corners.yaml", npz, out, trials=9, top_k=2), out
+
+
+def test_every_trial_is_accounted_for(finished: tuple[SearchResult, Path]) -> None:
+    result, out = finished
+    assert sorted(record.number for record in result.records) == list(range(9))
+    assert {record.state for record in result.records} <= {FINISHED, STOPPED, FAILED}
+    assert not result.interrupted
+    for record in result.records:
+        files = {path.name for path in (out / f"trials/{record.number:04d}").iterdir()}
+        assert {"config.json", "trial.json"} <= files
+        assert "checkpoint.safetensors" not in files
+        assert not any(name.endswith(".partial") for name in files)
+        if record.state != FAILED:
+            assert {"epochs.jsonl", "weights.safetensors", "val_predictions.npz"} <= files
+
+
+def test_baselines_run_first_in_the_files_order_on_at_most_half_the_trials(
+    finished: tuple[SearchResult, Path],
+) -> None:
+    result, _ = finished
+    names = {record.number: record.baseline for record in result.records}
+    assert [names[number] for number in range(9)] == ["plain", "diverging", "elsewhere"] + [None] * 6
+
+
+def test_a_diverging_trial_fails_with_its_reason_and_ends_nothing(finished: tuple[SearchResult, Path]) -> None:
+    result, _ = finished
+    failed = next(record for record in result.records if record.baseline == "diverging")
+    assert failed.state == FAILED
+    assert failed.reason is not None
+    assert "the loss" in failed.reason or "NaN" in failed.reason
+    assert sum(record.state != FAILED for record in result.records) >= 4
+
+
+def test_the_study_is_an_ordinary_one_that_tells_ends_apart(finished: tuple[SearchResult, Path]) -> None:
+    result, out = finished
+    storage = JournalStorage(JournalFileBackend(str(out / "study.journal")))
+    study = optuna.load_study(study_name="medray", storage=storage)
+    meant = {FINISHED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
+    assert len(study.trials) == 9
+    for record in result.records:
+        trial = study.trials[record.number]
+        assert trial.state == meant[record.state]
+        assert trial.user_attrs.get("baseline") == record.baseline
+        if record.state != FAILED:
+            assert trial.value == pytest.approx(record.objective)
+            assert max(trial.intermediate_values) == record.epochs
+        for name, value in trial.params.items():
+            assert record.settings[name] == value
+        if trial.params.get("optimizer") == "adam":
+            assert "momentum" not in trial.params
+
+
+def test_the_leaderboard_ranks_by_validation(finished: tuple[SearchResult, Path]) -> None:
+    result, out = finished
+    table = pd.read_csv(out / "leaderboard.csv")
+    assert len(table) == 9
+    ranked = table[table["rank"].notna()]
+    assert ranked["val_auc"].is_monotonic_decreasing
+    assert set(table[table["state"] == "failed"]["trial"]) == {
+        r.number for r in result.records if r.state == FAILED
+    }
+
+
+def test_the_ensemble_holds_the_best_and_predicts(finished: tuple[SearchResult, Path], npz: Path) -> None:
+    result, out = finished
+    ensemble = Ensemble.load(out / "ensemble")
+    images, labels = load_data(str(npz)).split("val").take(np.arange(24))
+    prediction = ensemble.predict(images)
+    assert prediction.probabilities.shape == (24, 3)
+    assert result.ensemble is not None
+    assert result.ensemble["val_scores"]["accuracy"] == pytest.approx((prediction.labels == labels).mean())
+    objectives = sorted((r.objective for r in result.records if r.objective is not None), reverse=True)
+    scores = [member["val_scores"]["auc"] for member in ensemble.manifest["members"]]
+    assert len(scores) == 2
+    assert scores[0] == objectives[0]
+
+
+def test_a_run_describes_itself(finished: tuple[SearchResult, Path], npz: Path) -> None:
+    _, out = finished
+    data = json.loads((out / "data.json").read_text())
+    assert data["fingerprint"] == load_data(str(npz)).fingerprint
+    assert data["splits"]["train"]["classes"] == [16, 16, 16]
+    assert json.loads((out / "splits.json").read_text())["val"] == list(range(48, 72))
+    assert json.loads((out / "run.json").read_text())["options"]["trials"] == 9
+
+
+def test_more_trials_can_be_asked_for_afterwards(finished: tuple[SearchResult, Path], npz: Path) -> None:
+    before, out = finished
+    kept = {
+        record.number: (out / f"trials/{record.number:04d}/trial.json").read_bytes() for record in before.records
+    }
+    result = run_search(
+        SearchOptions(space="corners", out=str(out), resume=True, trials=11), Console(file=io.StringIO())
+    )
+    assert sorted(record.number for record in result.records) == list(range(11))
+    for number, content in kept.items():
+        assert (out / f"trials/{number:04d}/trial.json").read_bytes() == content
+
+
+def test_only_baselines(space: Path, npz: Path, tmp_path: Path) -> None:
+    result = search(space, npz, tmp_path / "run", baselines_only=True, max_epochs=2)
+    assert [record.baseline for record in result.records] == ["plain", "diverging", "elsewhere"]
+    assert [record.epochs for record in result.records if record.state == FINISHED] == [2, 2]
+
+
+def test_the_test_split_changes_nothing(space: Path, npz: Path, tmp_path: Path) -> None:
+    """The same search on data whose test images and labels are others finds the same."""
+    with np.load(npz) as file:
+        arrays = dict(file)
+    arrays["test_images"] = 255 - arrays["test_images"]
+    arrays["test_labels"] = (arrays["test_labels"] + 1) % 3
+    np.savez(tmp_path / "other.npz", **arrays)
+    found = []
+    for name, data in (("a", npz), ("b", tmp_path / "other.npz")):
+        result = search(space, data, tmp_path / name, trials=4, concurrency=1)
+        assert result.ensemble is not None
+        members = [(m["trial"], m["best_epoch"], m["val_scores"]) for m in result.ensemble["members"]]
+        found.append((members, [(r.number, r.objective, r.settings) for r in result.records]))
+    assert found[0] == found[1]
+
+
+def test_trials_cannot_write_to_the_shared_images(npz: Path) -> None:
+    import ray
+
+    @ray.remote
+    def write(dataset: object) -> str:
+        try:
+            dataset.images[0] = 0  # type: ignore[attr-defined]
+        except ValueError as error:
+            return str(error)
+        return "written"
+
+    reference = ray.put(load_data(str(npz)))
+    assert "read-only" in ray.get(write.remote(reference))
+
+
+def test_a_metric_that_is_not_defined_is_left_out_and_ends_nothing(space: Path, npz: Path, tmp_path: Path) -> None:
+    """Where validation lacks a class there is no AUC; accuracy can still be searched for."""
+    with np.load(npz) as file:
+        arrays = dict(file)
+    arrays["val_labels"][arrays["val_labels"] == 2] = 1
+    np.savez(tmp_path / "lacking.npz", **arrays)
+    space.write_text(space.read_text().replace("metric: auc", "metric: accuracy"))
+    result = search(space, tmp_path / "lacking.npz", tmp_path / "run", trials=1, max_epochs=1)
+    assert result.records[0].state == FINISHED
+    assert "auc" not in result.records[0].metrics
+    assert result.ensemble is not None
+    assert "auc" not in result.ensemble["val_scores"]
