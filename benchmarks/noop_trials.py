@@ -61,7 +61,8 @@ def main() -> None:
     for first in range(0, given.trials - step + 1, step):
         part = ends[first : first + step]
         print(
-            f"trials {first:5} to {first + step - 1:5}: {1000 * (part[-1] - part[0]) / (len(part) - 1):6.1f} ms each"
+            f"trials {first:5} to {first + step - 1:5}: "
+            f"{1000 * (part[-1] - part[0]) / (len(part) - 1):6.1f} ms each"
         )
     trained = [
         json.loads(line)["seconds"]

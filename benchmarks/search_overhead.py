@@ -160,7 +160,9 @@ def run_plain(data: Path, trials: list[dict[str, Any]]) -> dict[str, float]:
     tuner = tune.Tuner(
         tune.with_resources(plain_trainable, {"cpu": 1}),
         param_space={
-            **trials[0], "data": str(data), "learning_rate": tune.grid_search([t["learning_rate"] for t in trials]),
+            **trials[0],
+            "data": str(data),
+            "learning_rate": tune.grid_search([t["learning_rate"] for t in trials]),
         },
         tune_config=tune.TuneConfig(metric="auc", mode="max"),
         run_config=tune.RunConfig(
@@ -237,7 +239,8 @@ def main() -> None:
         for way, found in seen.items():
             found.append(WAYS[way](data, trials))
             print(
-                f"run {run + 1}: {way:7} {found[-1]['whole']:6.1f} s whole, {found[-1]['trainings']:6.1f} s trainings"
+                f"run {run + 1}: {way:7} {found[-1]['whole']:6.1f} s whole, "
+                f"{found[-1]['trainings']:6.1f} s trainings"
             )
     epochs = given.trials * given.epochs
     middle = {way: {k: statistics.median(f[k] for f in found) for k in found[0]} for way, found in seen.items()}

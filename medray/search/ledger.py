@@ -18,7 +18,7 @@ from medray.config import TrainConfig
 from medray.leaderboard import rank, to_csv
 from medray.runs import FAILED, FINISHED, STOPPED, RunDir, TrialRecord
 from medray.search.options import Plan
-from medray.search.study import StudyFile, sampler
+from medray.search.study import SpreadTPE, StudyFile
 from medray.space import SearchSpace
 from medray.training.seeds import draw_seed
 
@@ -87,7 +87,7 @@ class Ledger:
             frozen = self.unfinished.popleft()
             trial = Trial(self.study, frozen._trial_id)  # draws again what it had drawn
         else:
-            self.study.sampler = sampler(self.plan.seed, len(self.study.get_trials(deepcopy=False)))
+            self.study.sampler = SpreadTPE(self.plan.seed, self._next_number(), len(self.plan.baselines))
             trial = self.study.ask()
         number, baseline = trial.number, trial.user_attrs.get("baseline")
         self.live[number] = trial
@@ -131,6 +131,11 @@ class Ledger:
         self._written = time.monotonic()
 
     # -- within
+
+    def _next_number(self) -> int:
+        """The number that the next trial will have: an enqueued one has its number already."""
+        trials = self.study.get_trials(deepcopy=False)
+        return next((t.number for t in trials if t.state == TrialState.WAITING), len(trials))
 
     def _record(
         self, number: int, baseline: str | None, result: Mapping[str, Any], worker_lost: bool

@@ -94,7 +94,7 @@ class Progress:
             table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
         table.add_column("settings", overflow="ellipsis", no_wrap=True)
         for number, trial in sorted(self.running.items()):
-            state = "[cyan]running[/]" if trial.epoch else "[dim]starting[/]"
+            state = "[cyan]running[/]" if trial.epoch else "[dim]waiting[/]"
             value = _shown(trial.objective)
             epochs = f"{trial.epoch}/{trial.config.epochs}"
             table.add_row(str(number), state, epochs, value, _named(trial.baseline, summary(trial.config)))

@@ -5,20 +5,26 @@ optuna.load_study(study_name="medray",
                   storage=JournalStorage(JournalFileBackend("runs/organs/study.journal")))
 """
 
+import hashlib
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from medray.errors import RunError
 from medray.runs import RunDir
 from medray.training.seeds import draw_seed
 
 NAME = "medray"
-STARTUP_TRIALS = 10
+STARTUP_TRIALS = 10  # before TPE sets in; baselines count
 
 
 class StudyFile:
@@ -64,18 +70,45 @@ def _mend(path: Path) -> None:
             path.write_bytes(whole)
 
 
-def sampler(seed: int, number: int) -> optuna.samplers.TPESampler:
-    """Multivariate TPE for trial `number`.
+class SpreadTPE(optuna.samplers.TPESampler):
+    """Multivariate TPE whose first draws are spread over the space, for trial `number`.
 
-    Its randomness follows from seed and number alone: a resumed search draws what an unbroken one would, and
-    not the first trials once more.
+    Independent first draws leave much unseen: six of them miss a third of six backbones. These are a Latin
+    hypercube instead (McKay et al. 1979): a choice of k values is drawn in shuffled rounds of k, a range in
+    shuffled rounds of strata. All randomness follows from seed and number, so a resumed search draws what an
+    unbroken one would, and not the first trials once more. `first` is the number of the first searched trial.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=draw_seed(seed, number) % 2**32,
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            n_startup_trials=STARTUP_TRIALS,
-        )
+
+    def __init__(self, seed: int, number: int, first: int) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            super().__init__(
+                seed=draw_seed(seed, number) % 2**32,
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+                n_startup_trials=STARTUP_TRIALS,
+            )
+        self.search_seed, self.place = seed, max(0, number - first)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Draw one value where TPE has too little to go by."""
+        name = int.from_bytes(hashlib.sha256(param_name.encode()).digest()[:8], "big")
+        if isinstance(param_distribution, CategoricalDistribution):
+            choices = param_distribution.choices
+            return choices[self._stratum(name, len(choices))]
+        jitter = np.random.default_rng([self.search_seed, name, self.place, 1]).random()
+        share = (self._stratum(name, STARTUP_TRIALS) + jitter) / STARTUP_TRIALS
+        low, high = param_distribution.low, param_distribution.high
+        if isinstance(param_distribution, IntDistribution):
+            return low + int(share * (high - low + 1))
+        if param_distribution.log:
+            return float(np.clip(low * (high / low) ** share, low, high))
+        return float(np.clip(low + share * (high - low), low, high))
+
+    def _stratum(self, name: int, count: int) -> int:
+        """The place of this trial in its shuffled round of `count`."""
+        turn, place = divmod(self.place, count)
+        return int(np.random.default_rng([self.search_seed, name, turn]).permutation(count)[place])
