@@ -31,7 +31,7 @@ OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 SCHEDULES = ("none", "cosine", "step", "plateau", "one_cycle")
 BALANCES = ("none", "loss", "sampler")
 MOST = 10**300  # beyond it a float would overflow
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "float32")
 
 
 @dataclass(frozen=True)
