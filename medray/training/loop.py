@@ -150,7 +150,7 @@ class _Training:
         rate = self.optimizer.param_groups[0]["lr"]
         train_loss = self._train_epoch(epoch)
         self._recalibrate()
-        probabilities = predict_probabilities(self.network, self.val, self.device, autocast=self.autocast)
+        probabilities = predict_probabilities(self.network, self.val, self.device)
         if not np.isfinite(probabilities).all():
             raise TrainingDiverged(f"predictions became NaN in epoch {epoch}")
         found = metrics.evaluate(probabilities, self.val.own_labels)
@@ -233,8 +233,7 @@ class _Training:
         chosen = np.arange(0, len(self.train), step)[:RECALIBRATION_IMAGES]
         for start, end in optim.batch_bounds(len(chosen), 256):
             images, _ = self.train.take(chosen[start:end])
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-                self.network(to_input(images, self.device))
+            self.network(to_input(images, self.device))
         for module, momentum in zip(self.normalisations, momenta, strict=True):
             module.momentum = momentum
 
@@ -302,15 +301,14 @@ def to_input(images: Array, device: torch.device) -> Tensor:
 
 
 @torch.inference_mode()
-def predict_probabilities(
-    network: nn.Module, images: LabelledImages, device: torch.device, *, autocast: bool = False
-) -> Array:
-    """Class probabilities, float32 (n, classes), of a network in evaluation mode."""
+def predict_probabilities(network: nn.Module, images: LabelledImages, device: torch.device) -> Array:
+    """Class probabilities, float32 (n, classes), of a network in evaluation mode.
+
+    In float32 also where training was in bfloat16, so that an ensemble gives what validation has measured.
+    """
     network.eval()
     parts = []
     for start in range(0, len(images), EVALUATION_BATCH):
         batch, _ = images.take(np.arange(start, min(start + EVALUATION_BATCH, len(images))))
-        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            logits = network(to_input(batch, device))
-        parts.append(logits.float().softmax(dim=1).cpu().numpy())
+        parts.append(network(to_input(batch, device)).softmax(dim=1).cpu().numpy())
     return np.concatenate(parts)
