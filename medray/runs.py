@@ -15,6 +15,7 @@ holds what it needs to go on. Reads and writes go through the file systems that 
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from medray.errors import RunError
 if TYPE_CHECKING:
     from pyarrow import fs
 
-RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
+FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,10 @@ class Folder:
                 stream.write(content)
             return
         system.create_dir(target.rpartition("/")[0], recursive=True)
-        with system.open_output_stream(f"{target}.partial") as stream:
+        unfinished = f"{target}.partial-{os.getpid()}"  # a worker that outlives its driver has its own
+        with system.open_output_stream(unfinished) as stream:
             stream.write(content)
-        system.move(f"{target}.partial", target)
+        system.move(unfinished, target)
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""

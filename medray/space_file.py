@@ -346,6 +346,8 @@ class _Reader:
         value = self._check(key, SETTINGS[name], value)
         if name == "transforms" and value not in transforms:
             raise self.fail(key, unknown("pipeline", value, transforms))
+        if name == "weights" and value is not None:
+            return str(Path(str(value)).expanduser().absolute())  # workers have a folder of their own
         return value
 
     def _check(self, key: str, setting: Setting, value: object) -> Any:

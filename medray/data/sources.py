@@ -69,7 +69,7 @@ def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = N
         class_names=names,
         splits={name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(SPLITS)},
         source=source,
-        groups=_groups(path, arrays, len(every_label)),
+        groups=_groups(path, arrays),
         notes=(note,),
     )
 
@@ -120,11 +120,11 @@ def _check_lengths(path: Path, split: str, arrays: dict[str, Array]) -> None:
             raise DataError(f"{path}: {name} holds {found} values for {count} images, not one for each image")
 
 
-def _groups(path: Path, arrays: dict[str, Array], count: int) -> Array | None:
+def _groups(path: Path, arrays: dict[str, Array]) -> Array | None:
     parts = [arrays[f"{split}_groups"] for split in SPLITS if f"{split}_groups" in arrays]
     if not parts:
         return None
-    if len(parts) < len(SPLITS) or sum(map(len, parts)) != count:
+    if len(parts) < len(SPLITS):
         raise DataError(f"{path}: groups must be given for every image of every split, or not at all")
     return np.concatenate(parts)
 

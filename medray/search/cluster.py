@@ -15,6 +15,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # The run's folder is the state; Tune's own is written once, at the end.
@@ -33,6 +34,7 @@ class Room:
     gpus: float
     resources: Resources
     slots: int
+    nodes: int
 
     def words(self) -> str:
         """Say it to a person."""
@@ -82,7 +84,9 @@ def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
 
 def _knock(address: str) -> None:
     """Fail at once where nothing listens: Ray would go on trying for ten minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        raise OSError("Ray's client mode can't carry a search; give the head's own address, as host:6379, or auto")
+    host, _, port = address.rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
 
@@ -110,7 +114,7 @@ def find_room(wanted: Resources, space_path: str) -> Room:
                 f"the largest node of this cluster has {most:g}"
             )
     slots = sum(_fit(node, resources) for node in nodes)
-    return Room(sum(node.get("CPU", 0.0) for node in nodes), gpus, resources, slots)
+    return Room(sum(node.get("CPU", 0.0) for node in nodes), gpus, resources, slots, len(nodes))
 
 
 def _fit(node: dict[str, float], resources: Resources) -> int:

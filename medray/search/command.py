@@ -28,7 +28,7 @@ Examples:
 @click.option("--trials", type=positive, help="Trials in all, baselines among them.  [the space's budget]")
 @click.option("--max-epochs", type=positive, help="Most epochs of a trial.  [the space's budget]")
 @click.option("--top-k", type=positive, help="Members of the ensemble.  [4]")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of the draws and of the weights.  [0]")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the draws and of the weights.  [0]")
 @click.option("--concurrency", type=positive, help="Most trials side by side.  [as many as there is room for]")
 @click.option("--out", metavar="DIR", help="The run's folder.  [runs/SPACE]")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
@@ -51,9 +51,10 @@ def search(as_json: bool, **given: Any) -> None:
     from medray.errors import MedrayError
     from medray.search.options import SearchOptions
 
-    console = Console(stderr=as_json)
+    stream = sys.stderr if as_json else sys.stdout  # by name: what Tune prints is redirected away
+    console = Console(file=stream)
     if not console.is_terminal:
-        console = Console(stderr=as_json, width=160)  # a log has no edge to fold tables at
+        console = Console(file=stream, width=160)  # a log has no edge to fold tables at
     options = SearchOptions(**given)
     try:
         from medray.search.driver import run_search

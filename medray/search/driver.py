@@ -32,6 +32,7 @@ from medray.search import cluster
 from medray.search.options import SearchOptions, Settled, settle, settle_again
 from medray.search.progress import Progress
 from medray.space import SearchSpace
+from medray.space_file import find_space, parse, shipped_spaces
 
 if TYPE_CHECKING:
     from medray.search.ledger import Ledger
@@ -85,9 +86,8 @@ def _open(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
             run = _run_dir(options, SearchSpace.load(options.space).name)
         if not run.exists(run.RUN):
             raise RunError(f"{run.location} holds no run to resume; start one without --resume")
-        from medray.space_file import parse
-
         space = parse(run.read(run.SPACE).decode(), run.path(run.SPACE))
+        _check_same_space(options.space, run, space)
         return run, space, settle_again(options, run)
     space = SearchSpace.load(options.space)
     run = _run_dir(options, space.name)
@@ -95,10 +95,23 @@ def _open(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
         raise RunError(
             f"{run.location} already holds a run: go on with it by --resume, or choose another by --out"
         )
-    foreign = set(run.names()) - {run.SPACE, run.DATA, run.SPLITS, run.STUDY, ".lock"}
+    ours = {run.SPACE, run.DATA, run.SPLITS, run.RUN, run.STUDY, ".lock"}
+    foreign = {name for name in run.names() if name.partition(".partial")[0] not in ours}
     if foreign:
         raise RunError(f"{run.location} is not empty ({sorted(foreign)[0]}): choose another folder by --out")
     return run, space, settle(options, space)
+
+
+def _check_same_space(name_or_path: str, run: RunDir, space: SearchSpace) -> None:
+    """The space that a resume names must be the run's own, unchanged."""
+    if name_or_path == space.name and name_or_path not in shipped_spaces():
+        return
+    named = find_space(name_or_path)
+    if named.read_text(encoding="utf-8") != space.text:
+        raise RunError(
+            f"{named} is not the search space that {run.location} was started with: go on with that one, "
+            f"`--resume` with {run.path(run.SPACE)}, or start anew with another --out"
+        )
 
 
 def _run_dir(options: SearchOptions, name: str) -> RunDir:
@@ -145,6 +158,11 @@ def _prepare(
         until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
         dataset = loading.result()
         room = cluster.find_room(space.resources, space.path)
+        if run.local is not None and room.nodes > 1:
+            console.print(
+                f"  {room.nodes} nodes: each must see {run.location}; where they share no disk, give --out s3://…",
+                soft_wrap=True, highlight=False, markup=False,
+            )  # fmt: skip
     if options.resume:
         stored = run.read_json(run.DATA)
         if stored["fingerprint"] != dataset.fingerprint:
@@ -207,10 +225,9 @@ def _search(
     search = StudySearch(space, file.storage())
     plan = settled.plan(space)
     ledger = search.ledger = Ledger(run, space, plan, file, search.study, progress)
-    if not search.study.get_trials(deepcopy=False):
-        ledger.enqueue_baselines()
+    ledger.enqueue_baselines()
     ledger.reconcile()
-    progress.before, progress.slots = len(ledger.records), room.slots
+    progress.begin(list(ledger.records.values()), room.slots)
     _introduce(console, run, space, settled, dataset, room, ledger)
     if ledger.left():
         with _termination_as_interrupt(), progress.showing():
@@ -229,7 +246,7 @@ def _introduce(
     height, width, channels = dataset.shape
     say(
         f"{dataset.source}: {train} training and {val} validation images of {height}×{width}×{channels}, "
-        f"{len(dataset.class_names)} classes; the test split is not read"
+        f"{len(dataset.class_names)} classes; the test split is not used"
     )
     for note in dataset.notes:
         say(f"  {note}")
@@ -252,7 +269,7 @@ def _tune(
     from medray.search.tuning import TrialRunner, Watch, make_scheduler
 
     cpu, gpu = room.resources.cpu, room.resources.gpu
-    runner = tune.with_parameters(TrialRunner, dataset=dataset, run=run, threads=max(1, int(cpu)))
+    runner = tune.with_parameters(TrialRunner, dataset=dataset, run=run, threads=max(1, int(cpu)), gpu=gpu > 0)
     concurrency = settled.concurrency
     tuner = tune.Tuner(
         tune.with_resources(runner, {"cpu": cpu, "gpu": gpu}),

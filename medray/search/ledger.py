@@ -51,8 +51,11 @@ class Ledger:
     # -- at the start
 
     def enqueue_baselines(self) -> None:
-        """Put the baselines before everything that TPE will draw."""
+        """Put the baselines that are not there yet before everything that will be drawn."""
+        there = {trial.user_attrs.get("baseline") for trial in self.study.get_trials(deepcopy=False)}
         for name in self.plan.baselines:
+            if name in there:  # of an earlier driver, which may have been killed between two of them
+                continue
             self.study.enqueue_trial(self.space.baseline_draw(name), user_attrs={"baseline": name})
 
     def reconcile(self) -> None:
@@ -83,13 +86,12 @@ class Ledger:
 
     def next(self) -> dict[str, Any]:
         """Draw the next trial, or take up an unfinished one; returns what its worker needs."""
-        if self.unfinished:
-            frozen = self.unfinished.popleft()
-            trial = Trial(self.study, frozen._trial_id)  # draws again what it had drawn
-        else:
-            self.study.sampler = SpreadTPE(self.plan.seed, self._next_number(), len(self.plan.baselines))
-            trial = self.study.ask()
-        number, baseline = trial.number, trial.user_attrs.get("baseline")
+        frozen = self.unfinished.popleft() if self.unfinished else None
+        number = self._next_number() if frozen is None else frozen.number
+        self.study.sampler = SpreadTPE(self.plan.seed, number, self._place(number))
+        # A trial taken up again draws what it had drawn before.
+        trial = self.study.ask() if frozen is None else Trial(self.study, frozen._trial_id)
+        baseline = trial.user_attrs.get("baseline")
         self.live[number] = trial
         outside = baseline is not None and self.space.baselines[baseline].compare_only
         drawn = {} if outside else self.space.draw(trial)
@@ -136,6 +138,11 @@ class Ledger:
         """The number that the next trial will have: an enqueued one has its number already."""
         trials = self.study.get_trials(deepcopy=False)
         return next((t.number for t in trials if t.state == TrialState.WAITING), len(trials))
+
+    def _place(self, number: int) -> int:
+        """How many searched trials came before this one."""
+        trials = self.study.get_trials(deepcopy=False)[:number]
+        return sum("baseline" not in trial.user_attrs for trial in trials)
 
     def _record(
         self, number: int, baseline: str | None, result: Mapping[str, Any], worker_lost: bool

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from medray.errors import ConfigError, RunError
@@ -72,7 +73,7 @@ def settle(options: SearchOptions, space: SearchSpace) -> Settled:
             raise ConfigError("--baselines-only runs each baseline once; it can't be given with --trials")
         trials = len(space.baselines)
     return Settled(
-        data=options.data or space.data,
+        data=_absolute(options.data or space.data),
         trials=trials,
         max_epochs=options.max_epochs or space.budget.max_epochs,
         top_k=options.top_k or TOP_K,
@@ -82,8 +83,13 @@ def settle(options: SearchOptions, space: SearchSpace) -> Settled:
     )
 
 
+def _absolute(source: str) -> str:
+    """A file is remembered by its whole path, so that a run can be resumed from anywhere."""
+    return str(Path(source).expanduser().absolute()) if source.endswith(".npz") else source
+
+
 def settle_again(options: SearchOptions, run: RunDir) -> Settled:
-    """Take up the options of a run; --trials, --top-k and --concurrency may change.
+    """Take up the options of a run; --trials, --top-k, --concurrency and the place of the data may change.
 
     Raises:
         RunError: another option differs from the run's, or the run's file is damaged.
@@ -93,7 +99,7 @@ def settle_again(options: SearchOptions, run: RunDir) -> Settled:
         before = Settled(**stored["options"])
     except (KeyError, TypeError) as error:
         raise RunError(f"{run.path(run.RUN)} is damaged: {error}") from None
-    fixed = ("data", "max_epochs", "seed")
+    fixed = ("max_epochs", "seed")
     for name in fixed:
         given = getattr(options, name)
         if given is not None and given != getattr(before, name):
@@ -106,6 +112,7 @@ def settle_again(options: SearchOptions, run: RunDir) -> Settled:
         raise RunError(f"--baselines-only: {run.location} was started without it, which can't change on --resume")
     return dataclasses.replace(
         before,
+        data=_absolute(options.data or before.data),  # the content is compared by its fingerprint
         trials=options.trials or before.trials,
         top_k=options.top_k or before.top_k,
         concurrency=options.concurrency or before.concurrency,

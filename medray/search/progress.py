@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -38,10 +39,14 @@ class Progress:
         self.mode = METRICS[metric]
         self.running: dict[int, RunningTrial] = {}
         self.ended: list[TrialRecord] = []
-        self.before = 0
+        self.before: list[TrialRecord] = []
         self.slots = 1
         self.started = time.monotonic()
         self.live: Live | None = None
+
+    def begin(self, before: list[TrialRecord], slots: int) -> None:
+        """Take note of what an earlier driver's trials reached, and of how many run side by side."""
+        self.before, self.slots = before, slots
 
     @contextmanager
     def showing(self) -> Any:
@@ -71,7 +76,7 @@ class Progress:
         trial = self.running.pop(record.number, None)
         self.ended.append(record)
         if self.live is None:
-            self.console.print(self._line(record, trial), soft_wrap=True, highlight=False)
+            self.console.print(self._line(record, trial), soft_wrap=True, highlight=False, markup=False)
 
     # -- how it looks
 
@@ -82,9 +87,9 @@ class Progress:
         else:
             what = f"val {self.metric} {record.objective:.4f} at epoch {record.best_epoch} of {record.epochs}"
         settings = f" · {summary(trial.config)}" if trial else ""
-        done = f"{len(self.ended) + self.before}/{self.trials}"
+        done = f"{len(self.ended) + len(self.before)}/{self.trials}"
         text = f"trial {record.number}{name} {record.state}: {what} · {record.seconds:.0f} s{settings}"
-        return f"\\[{done}] {text}"
+        return f"[{done}] {text}"
 
     def table(self) -> Group:
         """Draw the live table: the running trials, then those that ended last."""
@@ -113,14 +118,14 @@ class Progress:
         return Group(table, self._footer(best))
 
     def _best(self) -> TrialRecord | None:
-        ranked = rank(usable(self.ended), self.mode)
+        ranked = rank(usable([*self.before, *self.ended]), self.mode)
         return ranked[0] if ranked else None
 
     def _footer(self, best: TrialRecord | None) -> Text:
-        done = len(self.ended) + self.before
+        done = len(self.ended) + len(self.before)
         parts = [f"{done}/{self.trials} trials"]
         for state in (FINISHED, STOPPED, FAILED):
-            count = sum(r.state == state for r in self.ended)
+            count = sum(r.state == state for r in (*self.before, *self.ended))
             if count:
                 parts.append(f"{count} {state}")
         if best is not None:
@@ -136,7 +141,7 @@ class Progress:
         if not self.ended:
             return None
         pace = (time.monotonic() - self.started) / (len(self.ended) + 0.5 * min(len(self.running), self.slots))
-        return pace * max(0, self.trials - self.before - len(self.ended))
+        return pace * max(0, self.trials - len(self.before) - len(self.ended))
 
 
 def _shown(value: float | None) -> str:
@@ -144,7 +149,8 @@ def _shown(value: float | None) -> str:
 
 
 def _named(baseline: str | None, text: str) -> str:
-    return f"[bold]{baseline}[/] · {text}" if baseline else text
+    text = escape(text)  # a reason may hold brackets
+    return f"[bold]{escape(baseline)}[/] · {text}" if baseline else text
 
 
 def summary(config: TrainConfig) -> str:
@@ -190,8 +196,9 @@ def gain_line(records: list[TrialRecord], metric: str, images: int) -> str | Non
     if found is None:
         return None
     verb = "gained" if found.difference > 0 else "lost" if found.difference < 0 else "neither gained nor lost"
+    monitor = found.baseline.settings.get("monitor", metric)
+    why = "" if monitor == metric else f"; part of a gain is that the baseline's epoch was chosen by {monitor}"
     return (
         f"Over the best baseline ({found.baseline.baseline}, {found.baseline.objective:.4f}) the search {verb} "
-        f"{abs(found.difference):.4f} {metric} on {images} validation images; it chose on these images, so expect "
-        "less on new ones."
+        f"{abs(found.difference):.4f} {metric} on {images} validation images{why}."
     )

@@ -34,7 +34,10 @@ def print_result(result: SearchResult, console: Console) -> None:
             f"Ensemble of {len(members)}: val {metric} {scores[metric]:.4f}, accuracy {scores['accuracy']:.4f} on "
             f"{result.val_images} validation images"
         )
-    say(f"Leaderboard: {run.path(run.LEADERBOARD)}\nEnsemble:    {run.path('ensemble')}")
+        say("All of this was chosen on these validation images: expect less on new ones.")
+    say(f"Leaderboard: {run.path(run.LEADERBOARD)}")
+    if result.ensemble is not None:
+        say(f"Ensemble:    {run.path('ensemble')}")
     if result.interrupted:
         say(f"{result.left} trials are left; go on with: {result.resume_command}")
 

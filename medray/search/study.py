@@ -76,10 +76,10 @@ class SpreadTPE(optuna.samplers.TPESampler):
     Independent first draws leave much unseen: six of them miss a third of six backbones. These are a Latin
     hypercube instead (McKay et al. 1979): a choice of k values is drawn in shuffled rounds of k, a range in
     shuffled rounds of strata. All randomness follows from seed and number, so a resumed search draws what an
-    unbroken one would, and not the first trials once more. `first` is the number of the first searched trial.
+    unbroken one would, and not the first trials once more. `place` counts the searched trials before this one.
     """
 
-    def __init__(self, seed: int, number: int, first: int) -> None:
+    def __init__(self, seed: int, number: int, place: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             super().__init__(
@@ -89,7 +89,7 @@ class SpreadTPE(optuna.samplers.TPESampler):
                 constant_liar=True,
                 n_startup_trials=STARTUP_TRIALS,
             )
-        self.search_seed, self.place = seed, max(0, number - first)
+        self.search_seed, self.place = seed, place
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

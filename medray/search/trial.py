@@ -18,7 +18,7 @@ from torch import Tensor
 
 from medray.config import TrainConfig
 from medray.data.dataset import Array, ImageDataset
-from medray.errors import MedrayError
+from medray.errors import MedrayError, RunError
 from medray.runs import RunDir, TrialDir
 from medray.training.loop import EpochResult, TrainState, fit
 from medray.training.metrics import defined
@@ -29,10 +29,10 @@ from medray.training.weights import state_from_bytes, state_to_bytes, weights_to
 class Worker:
     """Runs one trial after another in the same process; a step is an epoch."""
 
-    def __init__(self, dataset: ImageDataset, run: RunDir, threads: int) -> None:
+    def __init__(self, dataset: ImageDataset, run: RunDir, threads: int, gpu: bool = False) -> None:
         torch.set_num_threads(threads)
         self.train_split, self.val_split, self.run_dir = dataset.split("train"), dataset.split("val"), run
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
 
     def open(self, config: dict[str, Any]) -> None:
         """Take up a trial: a new one, or one that has a checkpoint."""
@@ -70,6 +70,10 @@ class Worker:
         Its last epoch is reported again, as the driver may not have heard of it, and the files of its best
         epoch are written again, as a kill may have left one of them from a later epoch.
         """
+        if not self.trial_dir.exists(TrialDir.CONFIG):
+            raise RunError(
+                f"this node does not see {self.trial_dir.location}: give a shared folder or s3://… as --out"
+            )
         if not self.trial_dir.exists(TrialDir.CHECKPOINT):
             return
         name = self.trial_dir.path(TrialDir.CHECKPOINT)
@@ -79,7 +83,7 @@ class Worker:
         self.trial_dir.write_epochs(self.records)
 
     def _start(self) -> Iterator[EpochResult]:
-        if torch.cuda.is_available():
+        if self.device == "cuda":
             torch.cuda.empty_cache()
         config = TrainConfig.from_dict(self.settings)
         return fit(config, self.train_split, self.val_split, device=self.device, resume=self.resume)

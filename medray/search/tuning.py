@@ -22,11 +22,11 @@ FEWEST_PEERS = 4
 class TrialRunner(Trainable):
     """A worker process's side of Tune: a step is an epoch of the trial at hand."""
 
-    def setup(self, config: dict[str, Any], dataset: ImageDataset, run: RunDir, threads: int) -> None:
+    def setup(self, config: dict[str, Any], dataset: ImageDataset, run: RunDir, threads: int, gpu: bool) -> None:
         """Prepare the process, then take up its first trial."""
         from medray.search.trial import Worker  # torch: the driver needs this class, but not what it runs
 
-        self.worker = Worker(dataset, run, threads)
+        self.worker = Worker(dataset, run, threads, gpu)
         self.worker.open(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -77,7 +77,10 @@ class StudySearch(OptunaSearch):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Note an epoch."""
-        self._book().epoch(self.numbers[trial_id], result)
+        try:
+            self._book().epoch(self.numbers[trial_id], result)
+        except Exception as failure:
+            self.failure = failure
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Note a trial's end; Tune has not shown the last epoch to `on_trial_result`."""

@@ -1,8 +1,10 @@
 """Asks, before anything is trained, whether a search space's backbones and transforms exist and fit the images."""
 
+from pathlib import Path
+
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
-from medray.errors import ConfigError
+from medray.errors import ConfigError, DataError
 from medray.space import SearchSpace
 from medray.training.augment import check_pipeline
 from medray.training.metrics import check_measurable
@@ -21,6 +23,14 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
     check_measurable(space.metric, val.own_labels, dataset.class_names, "val")
     for key, name in space.values_of("backbone"):
         _check_backbone(f"{space.path}: {key}", name, dataset)
+    for key, file in space.values_of("weights"):
+        if file is not None and not Path(file).is_file():
+            raise ConfigError(f"{space.path}: {key}: no such file: {file}")
+    for key, metric in space.values_of("monitor"):
+        try:
+            check_measurable(metric, val.own_labels, dataset.class_names, "val")
+        except DataError as error:
+            raise DataError(f"{space.path}: {key}: {error}") from None
     for name, pipeline in space.transforms.items():
         try:
             check_pipeline(pipeline, dataset.shape)

@@ -5,6 +5,7 @@ alone, so a training that was resumed, or that shares its process with another, 
 that was not: on a CPU with the same number of threads, to the last digit.
 """
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from medray.training.seeds import draw_seed
 
 EXPLODED = 50  # times the loss of guessing
 RECALIBRATION_IMAGES = 1024
-EVALUATION_BATCH = 512
+EVALUATION_PIXELS = 256 * 28 * 28
 
 
 @dataclass
@@ -101,6 +102,8 @@ def fit(
         WeightsError: pre-trained weights can't be had.
         TrainingDiverged: the loss became NaN or exploded.
     """
+    if resume is not None:  # its weights are all there: nothing is to be fetched again
+        config = dataclasses.replace(config, pretrained=False, weights=None)
     training = _Training(config, train, val, torch.device(device))
     if resume is not None:
         training.restore(resume)
@@ -229,9 +232,9 @@ class _Training:
         self.network.train()
         for dropout in dropouts:
             dropout.eval()
-        step = max(1, len(self.train) // RECALIBRATION_IMAGES)
-        chosen = np.arange(0, len(self.train), step)[:RECALIBRATION_IMAGES]
-        for start, end in optim.batch_bounds(len(chosen), 256):
+        # Shuffled, as a file may be sorted by class.
+        chosen = np.random.default_rng(0).permutation(len(self.train))[:RECALIBRATION_IMAGES]
+        for start, end in optim.batch_bounds(len(chosen), evaluation_batch(self.train)):
             images, _ = self.train.take(chosen[start:end])
             self.network(to_input(images, self.device))
         for module, momentum in zip(self.normalisations, momenta, strict=True):
@@ -292,6 +295,12 @@ class _Training:
                     values[key] = torch.empty_like(parameter).copy_(value)
 
 
+def evaluation_batch(images: LabelledImages) -> int:
+    """How many images to evaluate at once: fewer of larger ones, for the same memory."""
+    height, width, _ = images.shape
+    return max(16, EVALUATION_PIXELS // (height * width))
+
+
 def to_input(images: Array, device: torch.device) -> Tensor:
     """Turn uint8 (n, H, W, C) into the networks' input: float (n, C, H, W) in [0, 1], channels last."""
     batch = torch.from_numpy(images)
@@ -308,7 +317,8 @@ def predict_probabilities(network: nn.Module, images: LabelledImages, device: to
     """
     network.eval()
     parts = []
-    for start in range(0, len(images), EVALUATION_BATCH):
-        batch, _ = images.take(np.arange(start, min(start + EVALUATION_BATCH, len(images))))
+    size = evaluation_batch(images)
+    for start in range(0, len(images), size):
+        batch, _ = images.take(np.arange(start, min(start + size, len(images))))
         parts.append(network(to_input(batch, device)).softmax(dim=1).cpu().numpy())
     return np.concatenate(parts)

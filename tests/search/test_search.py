@@ -13,6 +13,7 @@ from rich.console import Console
 
 from medray import Ensemble
 from medray.data.sources import load_data
+from medray.errors import MedrayError
 from medray.runs import FAILED, FINISHED, STOPPED
 from medray.search.driver import SearchResult, run_search
 from medray.search.options import SearchOptions
@@ -181,3 +182,26 @@ def test_a_metric_that_is_not_defined_is_left_out_and_ends_nothing(space: Path, 
     assert "auc" not in result.records[0].metrics
     assert result.ensemble is not None
     assert "auc" not in result.ensemble["val_scores"]
+
+
+def test_more_trials_bring_the_baselines_they_make_room_for_and_no_draw_twice(
+    space: Path, npz: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    first = search(space, npz, out, trials=3, max_epochs=1)
+    assert [r.baseline for r in first.records if r.baseline] == ["plain"]
+    result = search(space, npz, out, trials=9, resume=True)
+    records = sorted(result.records, key=lambda record: record.number)
+    assert sorted(r.baseline for r in records if r.baseline) == ["diverging", "elsewhere", "plain"]
+    drawn = [r.settings["learning_rate"] for r in records if r.baseline is None]
+    assert len(drawn) == len(set(drawn)) == 6
+
+
+def test_a_resume_names_the_runs_own_space(space: Path, npz: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    search(space, npz, out, trials=1, max_epochs=1)
+    space.write_text(space.read_text().replace("[0.0005, 10.0]", "[0.0005, 20.0]").replace("10.0,", "10.0 ,"))
+    with pytest.raises(MedrayError, match="is not the search space that"):
+        search(space, npz, out, trials=2, resume=True)
+    with pytest.raises(MedrayError, match="unknown search space 'nonsense'"):
+        run_search(SearchOptions(space="nonsense", out=str(out), resume=True), Console(file=io.StringIO()))

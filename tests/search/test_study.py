@@ -12,7 +12,7 @@ CHOICES = ["a", "b", "c", "d", "e", "f"]
 
 
 def draw(study: optuna.Study, seed: int, number: int, first: int = 0) -> dict[str, object]:
-    study.sampler = SpreadTPE(seed, number, first)
+    study.sampler = SpreadTPE(seed, number, number - first)
     trial = study.ask()
     trial.suggest_categorical("choice", CHOICES)
     trial.suggest_float("rate", 1e-4, 1e-1, log=True)
