@@ -24,9 +24,14 @@ class Chooser(Protocol):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One searched setting: `verb` is choice, uniform, log or int; `when` the parents' values it needs."""
+    """One searched setting: `verb` is choice, uniform, log or int; `when` the parents' values it needs.
+
+    `label` is what Optuna knows it by: the setting's name, or `learning_rate[1]` for the second of several
+    ranges that hold under different parents.
+    """
 
     name: str
+    label: str
     verb: str
     values: tuple[Any, ...]
     when: Mapping[str, tuple[Scalar, ...]]
@@ -38,11 +43,11 @@ class Parameter:
     def draw(self, chooser: Chooser) -> Any:
         """Ask `chooser` for a value."""
         if self.verb == "choice":
-            return chooser.suggest_categorical(self.name, self.values)
+            return chooser.suggest_categorical(self.label, self.values)
         low, high = self.values
         if self.verb == "int":
-            return chooser.suggest_int(self.name, low, high)
-        return chooser.suggest_float(self.name, low, high, log=self.verb == "log")
+            return chooser.suggest_int(self.label, low, high)
+        return chooser.suggest_float(self.label, low, high, log=self.verb == "log")
 
     def holds(self, value: object) -> bool:
         """Whether `value` lies in this parameter's range."""
@@ -118,8 +123,9 @@ class SearchSpace:
     def baseline_draw(self, name: str) -> dict[str, Any]:
         """What `draw` would have to draw to arrive at a baseline; nothing for one outside the space."""
         baseline = self.baselines[name]
-        names = set() if baseline.compare_only else {parameter.name for parameter in self.parameters}
-        return {name: value for name, value in baseline.settings.items() if name in names}
+        if baseline.compare_only:
+            return {}
+        return {p.label: baseline.settings[p.name] for p in self.parameters if p.active(baseline.settings)}
 
     def config(
         self, drawn: Mapping[str, Any], *, seed: int, max_epochs: int, baseline: str | None = None
@@ -142,7 +148,7 @@ class SearchSpace:
         for parameter in self.parameters:
             if parameter.name == name and parameter.verb == "choice":
                 for value in parameter.values:
-                    yield f"space.{name}.choice", value
+                    yield f"space.{parameter.label}.choice", value
         if name in self.fixed:
             yield f"fixed.{name}", self.fixed[name]
         for key, baseline in self.baselines.items():

@@ -19,6 +19,7 @@ Whether a backbone or a transform exists is asked of the training core (`medray.
 names the file, the key, what is allowed and the nearest spelling.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -215,12 +216,29 @@ class _Reader:
             self._known_setting(key, name)
             if name in NOT_SEARCHED:
                 raise self.fail(key, f"'{name}' can't be searched: it comes from the command or the budget")
-            parameters[name] = self._parameter(key, name, self._mapping(key, spec), transforms)
+            several = isinstance(spec, list)
+            for i, one in enumerate(spec if several else [spec]):
+                label = f"{name}[{i}]" if several else name
+                own = self._mapping(f"space.{label}", one)
+                parameters[label] = self._parameter(f"space.{label}", name, label, own, transforms)
+            if several:
+                self._check_exclusive(key, [p for p in parameters.values() if p.name == name])
         for parameter in parameters.values():
             self._check_when(parameter, parameters)
         return self._ordered(parameters)
 
-    def _parameter(self, key: str, name: str, spec: dict[str, Any], transforms: Mapping[str, Any]) -> Parameter:
+    def _check_exclusive(self, key: str, ranges: list[Parameter]) -> None:
+        """Of several ranges of one setting only one may hold at a time."""
+        if not ranges:
+            raise self.fail(key, f"needs exactly one of {', '.join(VERBS)}")
+        for a, b in itertools.combinations(ranges, 2):
+            shared = [parent for parent in a.when if parent in b.when]
+            if not any(set(a.when[parent]).isdisjoint(b.when[parent]) for parent in shared):
+                raise self.fail(f"space.{b.label}", f"could hold beside space.{a.label}: their `when` must differ")
+
+    def _parameter(
+        self, key: str, name: str, label: str, spec: dict[str, Any], transforms: Mapping[str, Any]
+    ) -> Parameter:
         verbs = [word for word in spec if word in VERBS]
         for word in spec:
             if word not in (*VERBS, "when"):
@@ -235,7 +253,7 @@ class _Reader:
             checked = self._range(f"{key}.{verb}", name, verb, values)
         when = self._mapping(f"{key}.when", spec.get("when", {}))
         parents = {parent: tuple(v) if isinstance(v, list) else (v,) for parent, v in when.items()}
-        return Parameter(name, verb, checked, parents)
+        return Parameter(name, label, verb, checked, parents)
 
     def _choices(self, key: str, name: str, values: object, transforms: Mapping[str, Any]) -> tuple[Any, ...]:
         if not isinstance(values, list) or not values:
@@ -266,8 +284,8 @@ class _Reader:
 
     def _check_when(self, parameter: Parameter, parameters: Mapping[str, Parameter]) -> None:
         for parent, values in parameter.when.items():
-            key = f"space.{parameter.name}.when.{parent}"
-            choices = [p.name for p in parameters.values() if p.verb == "choice" and p.name != parameter.name]
+            key = f"space.{parameter.label}.when.{parent}"
+            choices = [p.label for p in parameters.values() if p.verb == "choice" and p.name != parameter.name]
             if not values:
                 raise self.fail(key, "an empty list: this parameter would never exist")
             if parent not in choices:
@@ -287,7 +305,7 @@ class _Reader:
             if not ready:
                 left = [name for name in parameters if name not in ordered]
                 raise self.fail(f"space.{left[0]}.when", f"a circle: {', '.join(left)} wait for one another")
-            ordered.update((p.name, p) for p in ready)
+            ordered.update((p.label, p) for p in ready)
         return tuple(ordered.values())
 
     def _settings(self, key: str, section: object, transforms: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,23 +324,27 @@ class _Reader:
             given = dict(self._mapping(key, section))
             compare_only = self._check(f"{key}.compare_only", Setting(bool), given.pop("compare_only", False))
             settings = self._settings(key, given, transforms)
-            for parameter in () if compare_only else parameters:
-                self._check_in_space(key, settings, parameter)
+            for searched in () if compare_only else dict.fromkeys(p.name for p in parameters):
+                self._check_in_space(key, settings, [p for p in parameters if p.name == searched])
             baselines[str(name)] = Baseline(settings, compare_only)
         return baselines
 
-    def _check_in_space(self, key: str, settings: Mapping[str, Any], parameter: Parameter) -> None:
-        name = parameter.name
-        if not parameter.active(settings):
+    def _check_in_space(self, key: str, settings: Mapping[str, Any], ranges: Sequence[Parameter]) -> None:
+        """Check a baseline against the ranges of one searched setting, of which one at most holds."""
+        name = ranges[0].name
+        holding = next((p for p in ranges if p.active(settings)), None)
+        if holding is None:
             if name in settings:
-                conditions = " and ".join(f"{p} is {' or '.join(map(str, v))}" for p, v in parameter.when.items())
+                conditions = " or when ".join(
+                    " and ".join(f"{parent} is {' or '.join(map(str, v))}" for parent, v in p.when.items())
+                    for p in ranges
+                )
                 raise self.fail(f"{key}.{name}", f"is outside the space: it exists only when {conditions}")
         elif name not in settings:
             raise self.fail(key, f"lacks '{name}', which is searched: a baseline gives a value to each")
-        elif not parameter.holds(settings[name]):
-            raise self.fail(
-                f"{key}.{name}", f"{settings[name]!r} is outside the space: space.{name} is {parameter.allowed()}"
-            )
+        elif not holding.holds(settings[name]):
+            what = f"{settings[name]!r} is outside the space: space.{holding.label} is {holding.allowed()}"
+            raise self.fail(f"{key}.{name}", what)
 
     def _check_starts(
         self, parameters: tuple[Parameter, ...], fixed: Mapping[str, Any], baselines: Mapping[str, Baseline]

@@ -112,8 +112,8 @@ def test_draw_reproduces_a_shipped_baseline(name: str, baseline: str) -> None:
     if space.baselines[baseline].compare_only:
         assert drawn == {}
     else:
-        assert space.draw(Answers(drawn)) == drawn
-        assert drawn.items() <= wanted.items()
+        names = {parameter.name for parameter in space.parameters}
+        assert space.draw(Answers(drawn)) == {k: v for k, v in wanted.items() if k in names}
     config = space.config(drawn, seed=3, max_epochs=7, baseline=baseline)
     expected = {**space.fixed, **wanted, "epochs": min(7, wanted.get("epochs", 7)), "seed": 3}
     assert {key: getattr(config, key) for key in expected} == expected
@@ -509,3 +509,40 @@ def test_any_nonsense_in_a_section_is_a_config_error(section: str, value: Any) -
         message = str(error)
     assert message.startswith("mine.yaml: ")
     assert "\n" not in message
+
+
+RANGES = """
+  learning_rate:
+    - {log: [0.001, 0.01], when: {optimizer: adam}}
+    - {log: [0.01, 0.1], when: {optimizer: sgd}}
+"""
+SEVERAL = """
+name: several
+data: phantom
+objective: {metric: auc}
+budget: {trials: 6, max_epochs: 4, grace_epochs: 2, reduction_factor: 2, patience: null}
+space:
+  optimizer: {choice: [adam, sgd]}
+""" + RANGES.lstrip("\n")
+
+
+@pytest.mark.parametrize(("optimizer", "label"), [("adam", "learning_rate[0]"), ("sgd", "learning_rate[1]")])
+def test_of_several_ranges_the_one_that_holds_is_drawn(tmp_path: Path, optimizer: str, label: str) -> None:
+    space = load(tmp_path, SEVERAL)
+    drawn = space.draw(Answers({"optimizer": optimizer, label: 0.01}))
+    assert drawn == {"optimizer": optimizer, "learning_rate": 0.01}
+
+
+def test_ranges_that_could_hold_together_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"space\.learning_rate\[1\]: could hold beside space\.learning_rate\[0\]"
+    ):
+        load(tmp_path, SEVERAL.replace("when: {optimizer: sgd}", "when: {optimizer: [sgd, adam]}"))
+
+
+def test_a_baseline_is_held_to_the_range_of_its_own_optimizer(tmp_path: Path) -> None:
+    text = SEVERAL + "baselines:\n  mine: {optimizer: sgd, learning_rate: 0.002}\n"
+    with pytest.raises(
+        ConfigError, match=r"0\.002 is outside the space: space\.learning_rate\[1\] is from 0\.01 to 0\.1"
+    ):
+        load(tmp_path, text)
