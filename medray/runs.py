@@ -17,7 +17,8 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -90,6 +91,19 @@ class Folder:
         with system.open_output_stream(unfinished) as stream:
             stream.write(content)
         system.move(unfinished, target)
+
+    def write_by(self, name: str, writer: Callable[[Path], None]) -> None:
+        """Write a file as `write` does, by a writer that takes a path: large ones need no copy in memory."""
+        if self.local is None:
+            with tempfile.TemporaryDirectory() as folder:
+                writer(Path(folder) / "whole")
+                self.write(name, (Path(folder) / "whole").read_bytes())
+            return
+        target = self.local / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name(f"{target.name}.partial-{os.getpid()}")
+        writer(unfinished)
+        unfinished.replace(target)
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
@@ -193,7 +207,9 @@ class TrialDir(Folder):
     def write_record(self, record: TrialRecord) -> None:
         """End the trial: write its record, then drop what only a running one needs."""
         self.write_json(self.RECORD, dataclasses.asdict(record))
-        self.delete(self.CHECKPOINT)
+        for name in self.names():
+            if name == self.CHECKPOINT or ".partial-" in name:  # a killed worker's unfinished file
+                self.delete(name)
 
 
 class RunDir(Folder):

@@ -47,16 +47,23 @@ def test_a_second_write_takes_the_firsts_place_and_leaves_nothing_else(folder: F
 
 def test_half_a_write_is_not_seen_and_the_next_one_goes_over_it(folder: Folder, tmp_path: Path) -> None:
     folder.write_json("x.json", {"whole": 1})
-    (tmp_path / "run" / "x.json.partial").write_bytes(b'{"whole": 2, "ha')  # as a kill leaves it
+    (tmp_path / "run" / "x.json.partial-1").write_bytes(b'{"whole": 2, "ha')  # as a kill leaves it
     assert folder.read_json("x.json") == {"whole": 1}
     folder.write_json("x.json", {"whole": 3})
     assert folder.read_json("x.json") == {"whole": 3}
-    assert folder.names() == ["x.json"]
+
+
+def test_the_end_of_a_trial_clears_what_a_killed_worker_left(tmp_path: Path) -> None:
+    trial = TrialDir(str(tmp_path))
+    trial.write("checkpoint.safetensors", b"1")
+    (tmp_path / "weights.safetensors.partial-17").write_bytes(b"half")
+    trial.write_record(TrialRecord(number=0, state=FINISHED))
+    assert trial.names() == ["trial.json"]
 
 
 def test_a_first_write_that_was_cut_leaves_no_file(folder: Folder, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "trial.json.partial").write_bytes(b'{"number"')
+    (tmp_path / "run" / "trial.json.partial-1").write_bytes(b'{"number"')
     assert not folder.exists("trial.json")
     assert TrialDir(folder.location).record() is None
 

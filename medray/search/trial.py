@@ -23,7 +23,7 @@ from medray.runs import RunDir, TrialDir
 from medray.training.loop import EpochResult, TrainState, fit
 from medray.training.metrics import defined
 from medray.training.models import one_line
-from medray.training.weights import state_from_bytes, state_to_bytes, weights_to_bytes
+from medray.training.weights import state_from_bytes, write_state, write_weights
 
 
 class Worker:
@@ -106,7 +106,8 @@ class Worker:
         if result.is_best:
             self._write_best(result.best_network, result.best_probabilities, record)
         self.trial_dir.write_epochs(self.records)
-        self.trial_dir.write(TrialDir.CHECKPOINT, state_to_bytes(result.state(), {"epochs": self.records}))
+        state, facts = result.state(), {"epochs": self.records}
+        self.trial_dir.write_by(TrialDir.CHECKPOINT, lambda path: write_state(path, state, facts))
         return record
 
     def _write_best(self, network: dict[str, Tensor], probabilities: Array, record: dict[str, Any]) -> None:
@@ -115,7 +116,7 @@ class Worker:
         np.savez(stream, probabilities=probabilities, labels=labels, epoch=epoch)
         self.trial_dir.write(TrialDir.PREDICTIONS, stream.getvalue())
         facts = {"epoch": epoch, "config": self.settings, "val_metrics": record["best"]}
-        self.trial_dir.write(TrialDir.WEIGHTS, weights_to_bytes(network, facts))
+        self.trial_dir.write_by(TrialDir.WEIGHTS, lambda path: write_weights(path, network, facts))
 
     def _failed(self, error: Exception) -> dict[str, Any]:
         expected = isinstance(error, MedrayError)

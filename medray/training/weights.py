@@ -3,12 +3,13 @@
 import dataclasses
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from medray.config import TrainConfig
@@ -17,10 +18,10 @@ from medray.training.loop import Progress, TrainState
 from medray.training.models import Network, Shape, build_network, one_line
 
 
-def weights_to_bytes(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
-    """Serialise tensors with JSON-able facts as safetensors."""
+def write_weights(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors with JSON-able facts as a safetensors file."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return bytes(save(plain, metadata={"medray": json.dumps(facts)}))
+    save_file(plain, path, metadata={"medray": json.dumps(facts)})
 
 
 def weights_from_bytes(content: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -54,8 +55,8 @@ def load_network(
     return network.eval()
 
 
-def state_to_bytes(state: TrainState, facts: Mapping[str, Any]) -> bytes:
-    """Serialise all that a training needs to go on, and JSON-able facts beside it."""
+def write_state(path: Path, state: TrainState, facts: Mapping[str, Any]) -> None:
+    """Write all that a training needs to go on, and JSON-able facts beside it."""
     tensors = {f"network.{n}": t for n, t in state.network.items()}
     if state.progress.best_epoch != state.progress.epoch:  # else the best is the present one
         tensors |= {f"best.{n}": t for n, t in state.best_network.items()}
@@ -73,7 +74,7 @@ def state_to_bytes(state: TrainState, facts: Mapping[str, Any]) -> bytes:
         "scalars": scalars,
         "schedule": state.schedule,
     }
-    return weights_to_bytes(tensors, {**facts, "state": plain})
+    write_weights(path, tensors, {**facts, "state": plain})
 
 
 def state_from_bytes(content: bytes, name: str) -> tuple[TrainState, dict[str, Any]]:

@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from medray.config import OPTIMIZERS, SCHEDULES, TrainConfig
 from medray.data.dataset import ImageDataset, LabelledImages
 from medray.errors import TrainingDiverged
 from medray.training.loop import EpochResult, fit, predict_probabilities
-from medray.training.weights import load_network, state_from_bytes, state_to_bytes
+from medray.training.weights import load_network, state_from_bytes, write_state
 
 FLIP = ({"HorizontalFlip": {"p": 0.5}},)
 
@@ -48,7 +49,7 @@ def test_two_trainings_in_one_process_do_not_disturb_each_other(dataset: ImageDa
 
 @pytest.mark.parametrize(("optimizer", "schedule"), list(itertools.product(OPTIMIZERS, SCHEDULES)))
 def test_a_resumed_training_gives_the_figures_of_an_unbroken_one(
-    dataset: ImageDataset, optimizer: str, schedule: str
+    dataset: ImageDataset, optimizer: str, schedule: str, tmp_path: Path
 ) -> None:
     config = TrainConfig(
         backbone="lenet5_wide_bn" if optimizer in ("adam", "sgd") else "lenet5",
@@ -59,8 +60,8 @@ def test_a_resumed_training_gives_the_figures_of_an_unbroken_one(
     unbroken = list(fit(config, *slices))
     broken = fit(config, *slices)
     next(broken)
-    content = state_to_bytes(next(broken).state(), {"note": 1})
-    state, facts = state_from_bytes(content, "checkpoint")
+    write_state(tmp_path / "checkpoint", next(broken).state(), {"note": 1})
+    state, facts = state_from_bytes((tmp_path / "checkpoint").read_bytes(), "checkpoint")
     assert facts == {"note": 1}
     resumed = list(fit(config, *slices, resume=state))
     assert figures(resumed) == figures(unbroken[2:])

@@ -1,11 +1,12 @@
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 
 from medray.config import TrainConfig
 from medray.errors import WeightsError
-from medray.training.weights import load_network, state_from_bytes, weights_from_bytes, weights_to_bytes
+from medray.training.weights import load_network, state_from_bytes, weights_from_bytes, write_weights
 
 
 class Bomb:
@@ -22,15 +23,17 @@ def test_what_is_no_safetensors_file_is_refused_and_never_run(content: bytes) ->
             read(content, "bad.safetensors")
 
 
-def test_weights_come_back_with_their_facts() -> None:
+def test_weights_come_back_with_their_facts(tmp_path: Path) -> None:
     tensors = {"a": torch.rand(3, 4).T, "b": torch.arange(3)}
-    back, facts = weights_from_bytes(weights_to_bytes(tensors, {"epoch": 3}), "file")
+    write_weights(tmp_path / "w", tensors, {"epoch": 3})
+    back, facts = weights_from_bytes((tmp_path / "w").read_bytes(), "file")
     assert facts == {"epoch": 3}
     assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())
 
 
-def test_a_truncated_file_is_refused() -> None:
-    content = weights_to_bytes({"a": torch.rand(300)}, {})
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    write_weights(tmp_path / "w", {"a": torch.rand(300)}, {})
+    content = (tmp_path / "w").read_bytes()
     with pytest.raises(WeightsError):
         weights_from_bytes(content[:-10], "file")
 
