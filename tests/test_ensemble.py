@@ -22,10 +22,10 @@ def trained(
     config = TrainConfig.from_dict({"batch_size": 16, "epochs": 2, "learning_rate": 0.005, **settings})
     run.trial(number).write_json("config.json", config.to_dict())
     worker = Worker(dataset, run, threads=1)
-    worker.open({"trial": number, "metric": "auc", "config": config.to_dict()})
-    last = worker.step()
-    while not last["done"]:
-        last = worker.step()
+    worker.open(number, "auc")
+    while not worker.step()["done"]:
+        pass
+    last = run.trial(number).epochs()[-1]
     record = TrialRecord(
         number=number, state=state, objective=last["objective"], best_epoch=last["best_epoch"],
         epochs=last["epoch"], metrics=last["best"], settings={"backbone": config.backbone},

@@ -85,7 +85,7 @@ class Ledger:
     # -- while it runs
 
     def next(self) -> dict[str, Any]:
-        """Draw the next trial, or take up an unfinished one; returns what its worker needs."""
+        """Draw the next trial, or take up an unfinished one; its worker finds its settings in its folder."""
         frozen = self.unfinished.popleft() if self.unfinished else None
         number = self._next_number() if frozen is None else frozen.number
         self.study.sampler = SpreadTPE(self.plan.seed, number, self._place(number))
@@ -101,7 +101,7 @@ class Ledger:
         self.run.trial(number).write_json("config.json", config.to_dict())
         self.file.send()
         self.watcher.trial_started(number, baseline, config)
-        return {"trial": number, "baseline": baseline, "config": config.to_dict()}
+        return {"trial": number, "baseline": baseline}
 
     def epoch(self, number: int, result: Mapping[str, Any]) -> None:
         """Note an epoch of a trial."""

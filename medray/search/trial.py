@@ -34,11 +34,11 @@ class Worker:
         self.train_split, self.val_split, self.run_dir = dataset.split("train"), dataset.split("val"), run
         self.device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
 
-    def open(self, config: dict[str, Any]) -> None:
-        """Take up a trial: a new one, or one that has a checkpoint."""
-        self.metric = config["metric"]
-        self.settings: dict[str, Any] = config["config"]
-        self.trial_dir: TrialDir = self.run_dir.trial(config["trial"])
+    def open(self, number: int, metric: str) -> None:
+        """Take up a trial by its number: a new one, or one that has a checkpoint."""
+        self.metric = metric
+        self.settings: dict[str, Any] = {}
+        self.trial_dir: TrialDir = self.run_dir.trial(number)
         self.epochs_ahead: Iterator[EpochResult] | None = None
         self.resume: TrainState | None = None
         self.records: list[dict[str, Any]] = []
@@ -60,7 +60,9 @@ class Worker:
         except Exception as error:
             self.epochs_ahead = None
             return self._failed(error)
-        return {**record, "done": record["ended_by"] is not None}
+        # Only what the driver decides by: Tune keeps statistics of every number in a result.
+        told = {key: record[key] for key in ("epoch", "objective", "ended_by")}
+        return {**told, "done": record["ended_by"] is not None}
 
     # -- within
 
@@ -74,6 +76,7 @@ class Worker:
             raise RunError(
                 f"this node does not see {self.trial_dir.location}: give a shared folder or s3://… as --out"
             )
+        self.settings = self.trial_dir.read_json(TrialDir.CONFIG)
         if not self.trial_dir.exists(TrialDir.CHECKPOINT):
             return
         name = self.trial_dir.path(TrialDir.CHECKPOINT)

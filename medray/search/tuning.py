@@ -27,11 +27,11 @@ class TrialRunner(Trainable):
         from medray.search.trial import Worker  # torch: the driver needs this class, but not what it runs
 
         self.worker = Worker(dataset, run, threads, gpu)
-        self.worker.open(config)
+        self.worker.open(config["trial"], config["metric"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take up the next trial in this process: Tune calls it where `reuse_actors` is on."""
-        self.worker.open(new_config)
+        self.worker.open(new_config["trial"], new_config["metric"])
         return True
 
     def step(self) -> dict[str, Any]:
