@@ -19,6 +19,8 @@ QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # The run's folder is the state; Tune's own is written once, at the end.
+    # How many wait is decided by StudySearch; as it comes, Tune would start one worker after the other.
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_WARN_THRESHOLD_S": "3600",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",

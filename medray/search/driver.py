@@ -271,6 +271,7 @@ def _tune(
     cpu, gpu = room.resources.cpu, room.resources.gpu
     runner = tune.with_parameters(TrialRunner, dataset=dataset, run=run, threads=max(1, int(cpu)), gpu=gpu > 0)
     concurrency = settled.concurrency
+    search.count_slots = lambda: min(cluster.find_room(space.resources, space.path).slots, concurrency or 10**9)
     tuner = tune.Tuner(
         tune.with_resources(runner, {"cpu": cpu, "gpu": gpu}),
         tune_config=tune.TuneConfig(

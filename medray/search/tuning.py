@@ -1,6 +1,8 @@
 """Tune's trainable, searcher, scheduler and callback; they only translate between Tune and the ledger."""
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from optuna.storages import BaseStorage
@@ -17,6 +19,7 @@ from medray.search.study import NAME
 from medray.space import Budget, SearchSpace
 
 FEWEST_PEERS = 4
+RECOUNT_EVERY_S = 5.0
 
 
 class TrialRunner(Trainable):
@@ -53,6 +56,8 @@ class StudySearch(OptunaSearch):
         self.ledger: Ledger | None = None
         self.numbers: dict[str, int] = {}
         self.failure: Exception | None = None
+        self.count_slots: Callable[[], int] = lambda: 1
+        self._counted = (0, -math.inf)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle nothing: Tune stores a searcher that it could restore, but the run's folder is the state."""
@@ -71,9 +76,21 @@ class StudySearch(OptunaSearch):
         """Return the next trial's settings."""
         if self._book().left() <= len(self.numbers):
             return Searcher.FINISHED  # type: ignore[no-any-return]
+        # One more than there are slots: a worker that has ended a trial is kept only if another one waits,
+        # and what is drawn further ahead knows less.
+        if len(self.numbers) > self._slots_now():
+            return None
         drawn = self._book().next()
         self.numbers[trial_id] = drawn["trial"]
         return {**drawn, "metric": self.metric_name}
+
+    def _slots_now(self) -> int:
+        """The slots there are, counted anew every few seconds: a cluster may grow."""
+        slots, when = self._counted
+        if time.monotonic() - when > RECOUNT_EVERY_S:
+            slots = self.count_slots()
+            self._counted = (slots, time.monotonic())
+        return slots
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Note an epoch."""
