@@ -337,7 +337,7 @@ def _finish(
 ) -> SearchResult:
     """Write the leaderboard and the ensemble of whatever has ended."""
     ledger.write_leaderboard()
-    records = list(ledger.records.values())
+    records = [ledger.records[number] for number in sorted(ledger.records)]
     manifest = None
     if usable(records):
         chosen = choose_top(run, records, space.mode, settled.top_k)

@@ -3,8 +3,8 @@
 Files reach the run's folder before the epoch is reported, so whatever the driver knows of is on disk:
 
     val_predictions.npz, weights.safetensors    when the epoch is the best so far
-    epochs.jsonl                                one record an epoch
     checkpoint.safetensors                      all that is needed to go on; gone when the trial has ended
+    epochs.jsonl                                one record an epoch
 """
 
 import io
@@ -108,9 +108,10 @@ class Worker:
         self.records.append(record)
         if result.is_best:
             self._write_best(result.best_network, result.best_probabilities, record)
-        self.trial_dir.write_epochs(self.records)
         state, facts = result.state(), {"epochs": self.records}
         self.trial_dir.write_by(TrialDir.CHECKPOINT, lambda path: write_state(path, state, facts))
+        # After the checkpoint: an epoch that can be read of is never done again.
+        self.trial_dir.write_epochs(self.records)
         return record
 
     def _write_best(self, network: dict[str, Tensor], probabilities: Array, record: dict[str, Any]) -> None:
