@@ -219,12 +219,13 @@ def test_public_names_are_all_there() -> None:
 def ensemble_folder(tmp_path: Path) -> Path:
     """An ensemble of one untrained network."""
     from medray.training.models import build_network
-    from medray.training.weights import weights_to_bytes
+    from medray.training.weights import write_weights
 
     config, shape = TrainConfig(), (16, 16, 1)
     run = RunDir(str(tmp_path))
     trial = run.trial(0)
-    trial.write(trial.WEIGHTS, weights_to_bytes(build_network(config, shape, 2).state_dict(), {}))
+    tensors = build_network(config, shape, 2).state_dict()
+    trial.write_by(trial.WEIGHTS, lambda path: write_weights(path, tensors, {}))
     trial.write_json(trial.CONFIG, config.to_dict())
     record = TrialRecord(0, FINISHED, objective=0.5, best_epoch=1)
     probabilities = np.full((4, 2), 0.5, dtype=np.float32)
