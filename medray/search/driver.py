@@ -152,11 +152,12 @@ def _prepare(
     options: SearchOptions, run: RunDir, space: SearchSpace, settled: Settled, console: Console,
     until_the_end: contextlib.ExitStack,
 ) -> tuple[ImageDataset, cluster.Room]:  # fmt: skip
-    """Load and check the data while Ray starts, then describe the run on disk."""
+    """Load the data, check the space against it while Ray starts, then describe the run on disk."""
     with _step(console, f"Starting Ray and loading {settled.data}"), ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(_load, settled.data, space)
+        dataset = load_data(settled.data, phantom=space.name)  # first: a slip in --data need not wait for Ray
+        checking = pool.submit(_check, space, dataset)
         until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
-        dataset = loading.result()
+        checking.result()
         room = cluster.find_room(space.resources, space.path)
         if run.local is not None and room.nodes > 1:
             console.print(
@@ -177,12 +178,10 @@ def _prepare(
     return dataset, room
 
 
-def _load(source: str, space: SearchSpace) -> ImageDataset:
-    from medray.training.check import check_space
+def _check(space: SearchSpace, dataset: ImageDataset) -> None:
+    from medray.training.check import check_space  # torch, and timm where a backbone is its: while Ray starts
 
-    dataset = load_data(source, phantom=space.name)
     check_space(space, dataset)
-    return dataset
 
 
 def _facts(space: SearchSpace, settled: Settled) -> dict[str, Any]:
