@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ways", default=",".join(WAYS))
     given = parser.parse_args()
-    from medray.search.cluster import QUIET
+    from medray.cluster import QUIET
 
     os.environ.update(QUIET)
     import ray

@@ -13,7 +13,9 @@ holds what it needs to go on. Reads and writes go through the file systems that 
 (pyarrow.fs), so a run may live on s3:// as well as in a folder.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import re
@@ -243,6 +245,24 @@ class RunDir(Folder):
             record = self.trial(number).record()
             if record is not None:
                 yield record
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the run's folder, so that two drivers never write to it; the lock ends with the process."""
+        if self.local is None:
+            yield
+            return
+        try:
+            self.local.mkdir(parents=True, exist_ok=True)
+            lock = (self.local / ".lock").open("w")
+        except OSError as error:
+            raise RunError(f"{self.location} can't be written: {error.strerror}") from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunError(f"another command is working in {self.location}") from None
+            yield
 
     def require(self) -> "RunDir":
         """Return self if this is a run.

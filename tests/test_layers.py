@@ -22,16 +22,16 @@ PACKAGE = ROOT / "medray"
 #: From the top down; the longest name that a module starts with says where it belongs.
 BLOCKS: dict[str, tuple[str, ...]] = {
     "errors": ("medray.errors",),
-    "vocabulary": ("medray.config", "medray.space", "medray.space_file", "medray.runs"),
+    "vocabulary": ("medray.config", "medray.space", "medray.space_file", "medray.runs", "medray.terminal"),
     "data": ("medray.data",),
     "training": ("medray.training",),
     "decisions": ("medray.leaderboard", "medray.ensemble"),
-    "edges": ("medray.search",),
+    "edges": ("medray.cluster", "medray.search"),
     # A command line is for people, wherever it lies; nothing of the edges may import it.
     "people": ("medray.cli", "medray.commands", "medray.search.command", "medray.search.__main__"),
 }
 ORDER = list(BLOCKS)
-RAY_IMPORTERS = {"medray.search.cluster", "medray.search.tuning", "medray.search.driver"}
+RAY_IMPORTERS = {"medray.cluster", "medray.search.tuning", "medray.search.tuner"}
 HEAVY = {
     "albumentations", "cv2", "medmnist", "numpy", "optuna", "pandas", "pyarrow", "ray", "safetensors", "sklearn",
     "timm", "torch", "torchvision",

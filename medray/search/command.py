@@ -63,7 +63,7 @@ def search(as_json: bool, **given: Any) -> None:
     except MedrayError as error:
         fail(str(error), as_json=as_json)
     except KeyboardInterrupt:
-        from medray.search.driver import resume_command
+        from medray.search.opening import resume_command
 
         fail(f"interrupted; go on with: {resume_command(options)}", as_json=as_json, code=130)
     from medray.search.report import print_result, to_json

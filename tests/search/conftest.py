@@ -43,7 +43,7 @@ SLOW = """
 name: slow
 data: phantom
 objective: {metric: auc}
-budget: {trials: 4, max_epochs: 30, grace_epochs: 200, reduction_factor: 2, patience: null}
+budget: {trials: 4, max_epochs: 12, grace_epochs: 200, reduction_factor: 2, patience: null}
 space:
   learning_rate: {log: [0.001, 0.01]}
 fixed: {batch_size: 4, backbone: resnet8_small, dropout: 0.2}
@@ -67,7 +67,7 @@ def slow_space(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def ray_address() -> Iterator[str]:
     """Start Ray with two cores, and join it from this process."""
-    from medray.search.cluster import QUIET
+    from medray.cluster import QUIET
 
     os.environ.update(QUIET)
     import ray

@@ -181,7 +181,7 @@ def test_two_searches_never_share_a_folder(tmp_path: Path, space: Path, npz: Pat
     out.mkdir()
     with (out / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "another search is running in" in refused(run(space, "--data", npz, "--out", out))
+        assert "another command is working in" in refused(run(space, "--data", npz, "--out", out))
 
 
 @pytest.mark.usefixtures("ray_address")

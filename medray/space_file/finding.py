@@ -1,0 +1,30 @@
+"""Where search spaces lie: inside the wheel, or beside the package in a checkout."""
+
+from pathlib import Path
+
+from medray.errors import ConfigError, unknown
+
+
+def shipped_folder() -> Path:
+    """Where the search spaces are: inside the wheel, or beside the package in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "search_spaces"
+    return inside if inside.is_dir() else package.parent / "search_spaces"
+
+
+def shipped_spaces() -> list[str]:
+    """Names of the search spaces that ship with medray."""
+    return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
+
+
+def find_space(name_or_path: str) -> Path:
+    """Return the file of a search space, by name or path."""
+    if name_or_path in shipped_spaces():
+        return shipped_folder() / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml"):
+        if path.is_file():
+            return path
+        raise ConfigError(f"no such file: {name_or_path}")
+    message = unknown("search space", name_or_path, shipped_spaces())
+    raise ConfigError(f"{message}; or give the path of a .yaml file")
