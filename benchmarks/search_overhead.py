@@ -6,8 +6,10 @@
               epoch, no reuse; the same fit() inside
     optuna    Optuna alone: one process with as many threads as there are cores, the same fit() inside
 
-The settings are fixed, so that every way does the same work; what differs is the way. Prints ratios, which
-travel from machine to machine better than seconds do.
+"whole" is from nothing (for medray and plain: from a Ray that is up) to the last training's end; "warm" is what
+the trainings take once every slot has done its first, as in a search of many. The settings are fixed, so that
+every way does the same work; what differs is the way. Prints ratios, which travel from machine to machine
+better than seconds do.
 
     uv run python benchmarks/search_overhead.py [--trials 16] [--epochs 4] [--runs 3] [--ways bare,medray]
 """
@@ -73,17 +75,23 @@ configs = [TrainConfig.from_dict(values) for values in json.loads(sys.argv[2])]
 train, val = dataset.split("train"), dataset.split("val")
 print("ready", flush=True)
 sys.stdin.readline()
-start = time.perf_counter()
 for config in configs:
     for _ in fit(config, train, val):
         pass
-print(time.perf_counter() - start, flush=True)
+    print(time.time(), flush=True)
 """
 
 
+def measured(start: float, ends: list[float], slots: int = SLOTS) -> dict[str, float]:
+    """The whole time, and the warm one: what the trainings take once every slot has done its first."""
+    ends = sorted(ends)
+    warm = (ends[-1] - ends[slots - 1]) * len(ends) / (len(ends) - slots)
+    return {"whole": time.time() - start, "warm": warm}
+
+
 def run_bare(data: Path, trials: list[dict[str, Any]]) -> dict[str, float]:
-    """Time the loops alone, and with the processes that they run in."""
-    start = time.perf_counter()
+    """Time the loops alone, each slot a process."""
+    start = time.time()
     shares = [json.dumps(trials[slot::SLOTS]) for slot in range(SLOTS)]
     processes = [
         subprocess.Popen(
@@ -101,16 +109,16 @@ def run_bare(data: Path, trials: list[dict[str, Any]]) -> dict[str, float]:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    loops = []
+    ends = []
     for process in processes:
         assert process.stdout is not None
-        loops.append(float(process.stdout.readline()))
+        ends += [float(line) for line in process.stdout]
         process.wait()
-    return {"whole": time.perf_counter() - start, "trainings": max(loops)}
+    return measured(start, ends)
 
 
 def run_medray(data: Path, trials: list[dict[str, Any]]) -> dict[str, float]:
-    """Time medray.search on a Ray that is up: the whole of it, and from the first trial's start."""
+    """Time medray.search on a Ray that is up."""
     from rich.console import Console
 
     from medray.search import driver
@@ -120,14 +128,10 @@ def run_medray(data: Path, trials: list[dict[str, Any]]) -> dict[str, float]:
     space = folder / "overhead.yaml"
     space.write_text(SPACE.format(trials=len(trials), epochs=trials[0]["epochs"]))
     options = SearchOptions(space=str(space), data=str(data), out=str(folder / "run"))
-    start = time.perf_counter()
+    start = time.time()
     result = driver.run_search(options, Console(file=io.StringIO()))
-    whole = time.perf_counter() - start
     assert all(record.state == "finished" for record in result.records)
-    # From the end of the first two trials on the workers are warm: what a long search pays a trial.
-    ends = sorted((folder / "run/trials").glob("*/trial.json"), key=lambda path: path.stat().st_mtime)
-    warm = ends[-1].stat().st_mtime - ends[SLOTS - 1].stat().st_mtime
-    return {"whole": whole, "trainings": warm * len(trials) / (len(trials) - SLOTS)}
+    return measured(start, [path.stat().st_mtime for path in (folder / "run/trials").glob("*/trial.json")])
 
 
 def plain_trainable(config: dict[str, Any]) -> None:
@@ -156,7 +160,7 @@ def run_plain(data: Path, trials: list[dict[str, Any]]) -> dict[str, float]:
     """Time a plain Tune script."""
     from ray import tune
 
-    start = time.perf_counter()
+    start = time.time()
     tuner = tune.Tuner(
         tune.with_resources(plain_trainable, {"cpu": 1}),
         param_space={
@@ -173,7 +177,7 @@ def run_plain(data: Path, trials: list[dict[str, Any]]) -> dict[str, float]:
     )  # fmt: skip
     results = tuner.fit()
     assert not results.errors
-    return {"whole": time.perf_counter() - start, "trainings": time.perf_counter() - start}
+    return measured(start, [result.metrics["timestamp"] for result in results if result.metrics])
 
 
 OPTUNA = """
@@ -191,19 +195,18 @@ def objective(trial):
     values = {**trials[0], "learning_rate": trial.suggest_float("learning_rate", 0.0005, 0.005, log=True)}
     for result in fit(TrainConfig.from_dict(values), train, val):
         trial.report(result.metrics["auc"], result.epoch)
+    print(time.time())
     return result.best["auc"]
-start = time.perf_counter()
 optuna.create_study(direction="maximize").optimize(objective, n_trials=len(trials))
-print(time.perf_counter() - start)
 """
 
 
 def run_optuna(data: Path, trials: list[dict[str, Any]]) -> dict[str, float]:
     """Time Optuna alone."""
-    start = time.perf_counter()
+    start = time.time()
     words = [sys.executable, "-c", OPTUNA, str(data), json.dumps(trials)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return {"whole": time.perf_counter() - start, "trainings": float(done.stdout)}
+    return measured(start, [float(line) for line in done.stdout.split()], slots=1)
 
 
 WAYS: dict[str, Callable[[Path, list[dict[str, Any]]], dict[str, float]]] = {
@@ -229,28 +232,28 @@ def main() -> None:
     import ray
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)
+    begun = time.perf_counter()
     ray.init(
         address="local", num_cpus=SLOTS, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL"
     )
+    print(f"Ray itself starts in {time.perf_counter() - begun:.1f} s, which is in no figure below")
     data = write_data(Path(tempfile.mkdtemp(prefix="medray-bench-")) / "noise.npz", given.images)
     trials = (settings(given.epochs) * given.trials)[: given.trials]
     seen: dict[str, list[dict[str, float]]] = {way: [] for way in given.ways.split(",")}
     for run in range(given.runs):
         for way, found in seen.items():
             found.append(WAYS[way](data, trials))
-            print(
-                f"run {run + 1}: {way:7} {found[-1]['whole']:6.1f} s whole, "
-                f"{found[-1]['trainings']:6.1f} s trainings"
-            )
+            print(f"run {run + 1}: {way:7} {found[-1]['whole']:6.1f} s whole, {found[-1]['warm']:6.1f} s warm")
     epochs = given.trials * given.epochs
     middle = {way: {k: statistics.median(f[k] for f in found) for k in found[0]} for way, found in seen.items()}
     print(f"\n{given.trials} trainings of {given.epochs} epochs on {SLOTS} cores, medians of {given.runs} runs")
-    print(f"{'':8}{'whole, s':>10}{'/ bare':>8}{'warm, s':>10}{'/ bare':>8}{'epochs/min':>12}")
+    print(f"{'':8}{'whole, s':>10}{'/ bare':>8}{'warm, s':>10}{'/ bare':>8}{'epochs/min':>12}{'warm':>8}")
     bare = middle.get("bare", next(iter(middle.values())))
     for way, value in middle.items():
+        pace = {name: 60 * epochs / seconds for name, seconds in value.items()}
         print(
-            f"{way:8}{value['whole']:10.1f}{value['whole'] / bare['whole']:8.2f}{value['trainings']:10.1f}"
-            f"{value['trainings'] / bare['trainings']:8.2f}{60 * epochs / value['whole']:12.0f}"
+            f"{way:8}{value['whole']:10.1f}{value['whole'] / bare['whole']:8.2f}{value['warm']:10.1f}"
+            f"{value['warm'] / bare['warm']:8.2f}{pace['whole']:12.0f}{pace['warm']:8.0f}"
         )
 
 
