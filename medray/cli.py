@@ -5,7 +5,12 @@ from importlib import import_module
 
 import click
 
-COMMANDS = {"search": ("medray.search.command", "Search hyperparameters; leave a leaderboard and an ensemble.")}
+COMMANDS = {
+    "search": ("medray.search.command", "Search hyperparameters; leave a leaderboard and an ensemble."),
+    "crossval": ("medray.crossval.command", "Train the best settings on every fold; doubt the labels."),
+    "ensemble": ("medray.ensemble.command", "Choose the members, calibrate them, set operating points."),
+    "evaluate": ("medray.evaluate.command", "Read the test split, once, and say how good it is."),
+}
 
 
 class _Commands(click.Group):

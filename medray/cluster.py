@@ -38,10 +38,10 @@ class Room:
     slots: int
     nodes: int
 
-    def words(self) -> str:
-        """Say it to a person."""
+    def words(self, what: str = "trials") -> str:
+        """Say it to a person; `what` runs side by side."""
         gpus = f", {self.gpus:g} GPUs" if self.gpus else ", no GPU"
-        return f"{self.cpus:g} CPU cores{gpus}: {self.slots} trials side by side"
+        return f"{self.cpus:g} CPU cores{gpus}: {self.slots} {what} side by side"
 
 
 @contextlib.contextmanager

@@ -2,9 +2,12 @@
 
 import json
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 positive = click.IntRange(min=1)
 
@@ -35,3 +38,13 @@ def fail(message: str, *, as_json: bool = False, code: int = 2) -> NoReturn:
     if as_json:
         click.echo(json.dumps({"error": message}))
     sys.exit(code)
+
+
+def make_console(as_json: bool) -> "Console":
+    """The console that progress goes to: stdout, or stderr where stdout is for programs."""
+    from rich.console import Console
+
+    stream = sys.stderr if as_json else sys.stdout  # by name: what Tune prints is redirected away
+    console = Console(file=stream)
+    # A log has no edge to fold tables at.
+    return console if console.is_terminal else Console(file=stream, width=160)

@@ -1,4 +1,4 @@
-"""RunDir: every path of a run, in a folder or at a URI, in one class; writes are atomic.
+"""RunDir: every path of a run, in a folder or at a URI, in one class.
 
     runs/organs/
       run.json space.yaml data.json splits.json     written once, by the driver
@@ -6,152 +6,27 @@
       tune/                                         Ray's own
       trials/0007/  config.json epochs.jsonl weights.safetensors val_predictions.npz trial.json
       leaderboard.csv
+      crossval/     plan.json folds.json 0007/fold_3/ (the same files as a trial's)
       ensemble/     manifest.json members/*.safetensors
+      evaluation/   what the test split said, and each time it was read
 
-`trial.json` is written last: where it is missing the trial has not ended, and `checkpoint.safetensors`
-holds what it needs to go on. Reads and writes go through the file systems that Ray's storage knows
-(pyarrow.fs), so a run may live on s3:// as well as in a folder.
+`trial.json` is written last: where it is missing the training has not ended, and `checkpoint.safetensors`
+holds what it needs to go on.
 """
 
 import contextlib
 import dataclasses
 import fcntl
 import json
-import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.request import url2pathname
+from typing import Any
 
 from medray.errors import RunError
-
-if TYPE_CHECKING:
-    from pyarrow import fs
+from medray.storage import Folder
 
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A folder on any file system; pickles as its location."""
-
-    location: str
-
-    @cached_property
-    def _opened(self) -> "tuple[fs.FileSystem, str]":
-        from pyarrow import fs
-
-        if self.local is not None:
-            return fs.LocalFileSystem(), str(self.local.absolute())
-        system, path = fs.FileSystem.from_uri(self.location)
-        return system, str(path)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.location,)
-
-    @property
-    def local(self) -> Path | None:
-        """The folder as a path, or None where it is not on this machine's disks."""
-        if self.location.startswith("file://"):
-            return Path(url2pathname(self.location.removeprefix("file://")))
-        return None if "://" in self.location else Path(self.location)
-
-    def child(self, *names: str) -> "Folder":
-        """The folder of that name inside this one (before a URI's `?options`)."""
-        base, options = self._parts()
-        return Folder("/".join([base.rstrip("/"), *names]) + options)
-
-    def path(self, name: str) -> str:
-        """The path of a file in here, as people read it."""
-        return f"{self._parts()[0].rstrip('/')}/{name}"
-
-    def _parts(self) -> tuple[str, str]:
-        """The location, and a URI's `?options`; a folder's name may hold a question mark."""
-        base, mark, options = self.location.partition("?") if self.local is None else (self.location, "", "")
-        return base, mark + options
-
-    def read(self, name: str) -> bytes:
-        """Return a file's bytes; FileNotFoundError where there is none."""
-        system, root = self._opened
-        with system.open_input_file(f"{root}/{name}") as stream:
-            return bytes(stream.read())
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file so that a reader finds the old one whole or the new one whole."""
-        system, root = self._opened
-        target = f"{root}/{name}"
-        if self.local is None:  # an object store shows nothing before the stream is closed
-            with system.open_output_stream(target) as stream:
-                stream.write(content)
-            return
-        system.create_dir(target.rpartition("/")[0], recursive=True)
-        unfinished = f"{target}.partial-{os.getpid()}"  # a worker that outlives its driver has its own
-        with system.open_output_stream(unfinished) as stream:
-            stream.write(content)
-        system.move(unfinished, target)
-
-    def write_by(self, name: str, writer: Callable[[Path], None]) -> None:
-        """Write a file as `write` does, by a writer that takes a path: large ones need no copy in memory."""
-        if self.local is None:
-            with tempfile.TemporaryDirectory() as folder:
-                writer(Path(folder) / "whole")
-                self.write(name, (Path(folder) / "whole").read_bytes())
-            return
-        target = self.local / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f"{target.name}.partial-{os.getpid()}")
-        writer(unfinished)
-        unfinished.replace(target)
-
-    def exists(self, name: str) -> bool:
-        """Whether there is a file or folder of that name."""
-        from pyarrow import fs
-
-        system, root = self._opened
-        return bool(system.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound)
-
-    def names(self) -> list[str]:
-        """Names of what is in here, sorted; none where the folder does not exist."""
-        from pyarrow import fs
-
-        system, root = self._opened
-        infos = system.get_file_info(fs.FileSelector(root, allow_not_found=True))
-        return sorted(info.base_name for info in infos)
-
-    def delete(self, name: str) -> None:
-        """Delete a file, if it is there."""
-        system, root = self._opened
-        if self.exists(name):
-            system.delete_file(f"{root}/{name}")
-
-    def delete_all(self) -> None:
-        """Delete the folder and all in it, if it is there."""
-        from pyarrow import fs
-
-        system, root = self._opened
-        if system.get_file_info(root).type == fs.FileType.Directory:
-            system.delete_dir(root)
-
-    def read_json(self, name: str) -> Any:
-        """Return a JSON file's content.
-
-        Raises:
-            RunError: the file is missing or damaged.
-        """
-        try:
-            return json.loads(self.read(name))
-        except FileNotFoundError:
-            raise RunError(f"{self.path(name)} is missing") from None
-        except ValueError as error:
-            raise RunError(f"{self.path(name)} is damaged: {error}") from None
-
-    def write_json(self, name: str, content: Any) -> None:
-        """Write plain values as JSON that a person can read."""
-        self.write(name, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
 
 
 @dataclass(frozen=True)
@@ -206,6 +81,30 @@ class TrialDir(Folder):
         except TypeError as error:
             raise RunError(f"{self.path(self.RECORD)} is damaged: {error}") from None
 
+    def summary(
+        self, number: int, state: str, *, baseline: str | None = None, reason: str | None = None,
+        ended_by: str | None = None, traceback: str | None = None,
+    ) -> TrialRecord:  # fmt: skip
+        """Sum up what the training has left here, as the record of its end."""
+        epochs = self.epochs()
+        last = epochs[-1] if epochs else {}
+        settings = self.read_json(self.CONFIG)
+        return TrialRecord(
+            number=number,
+            state=state,
+            baseline=baseline,
+            reason=reason,
+            objective=last.get("objective"),
+            best_epoch=last.get("best_epoch", 0),
+            epochs=len(epochs),
+            seconds=sum(epoch["seconds"] for epoch in epochs),
+            ended_by=ended_by,
+            metrics=last.get("best", {}),
+            parameters=last.get("parameters", 0),
+            settings={name: value for name, value in settings.items() if name != "pipeline"},
+            traceback=traceback,
+        )
+
     def write_record(self, record: TrialRecord) -> None:
         """End the trial: write its record, then drop what only a running one needs."""
         self.write_json(self.RECORD, dataclasses.asdict(record))
@@ -224,6 +123,20 @@ class RunDir(Folder):
     def ensemble(self) -> Folder:
         """The folder of the ensemble."""
         return self.child("ensemble")
+
+    @property
+    def evaluation(self) -> Folder:
+        """The folder of what the test split said."""
+        return self.child("evaluation")
+
+    @property
+    def crossval(self) -> Folder:
+        """The folder of the cross-validation."""
+        return self.child("crossval")
+
+    def fold(self, number: int, fold: int) -> TrialDir:
+        """The folder of one fold of trial `number`'s settings."""
+        return TrialDir(self.crossval.child(f"{number:04d}", f"fold_{fold}").location)
 
     @property
     def tune(self) -> Folder:

@@ -1,8 +1,18 @@
-"""Small data that tests make themselves; nothing here needs a network or a GPU."""
+"""Small data that tests make themselves, runs of it, and one Ray for all tests; no network, no GPU."""
 
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from medray.data.dataset import ImageDataset
@@ -42,3 +52,149 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """Start Ray with two cores, and join it from this process."""
+    from medray.cluster import QUIET
+
+    os.environ.update(QUIET)
+    import ray
+
+    folder = tempfile.mkdtemp(prefix="mr", dir="/tmp")
+    ray.init(
+        address="local", num_cpus=2, _temp_dir=folder, include_dashboard=False, log_to_driver=False,
+        logging_level="ERROR", object_store_memory=200 * 2**20,
+    )  # fmt: skip
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Command:
+    """A `python -m medray.NAME` of its own, which can be watched and killed."""
+
+    def __init__(self, *arguments: str, name: str = "search", **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"medray.{name}", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+
+    def until(self, met: Callable[[], bool], seconds: float = 120) -> None:
+        """Wait for a state on disk; a command that ends before it is reached fails the test."""
+        end = time.monotonic() + seconds
+        while not met():
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < end, "not reached"
+            time.sleep(0.02)
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        self.process.send_signal(number)
+
+    def finish(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=180)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def command() -> Iterator[Callable[..., Command]]:
+    started: list[Command] = []
+
+    def start(*arguments: object, name: str = "search", **environment: str) -> Command:
+        started.append(Command(*map(str, arguments), name=name, **environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.communicate()
+
+
+def workers() -> list[psutil.Process]:
+    """Processes in which trials are running, of the Ray that this process has started."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            title = " ".join(process.cmdline())
+            if title.startswith("ray::") and "Agent" not in title and "IDLE" not in title:
+                found.append(process)
+    return found
+
+
+FOUND = """
+name: found
+data: phantom
+objective: {metric: auc}
+budget: {trials: 4, max_epochs: 2, grace_epochs: 200, reduction_factor: 2, patience: null}
+space:
+  learning_rate: {log: [0.0005, 0.02]}
+  backbone: {choice: [lenet5, resnet8_small]}
+baselines:
+  plain: {learning_rate: 0.001, backbone: lenet5}
+"""
+
+
+def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail: int | None = None) -> Path:
+    """Leave what a finished search leaves, without Ray: trial 0 is the baseline, trial `fail` has failed."""
+    from medray.config import TrainConfig
+    from medray.runs import FAILED, FINISHED, RunDir
+    from medray.worker import Worker
+
+    dataset, run, worker = load_data(str(data)), RunDir(str(folder)), Worker(threads=1)
+    for number in range(trials):
+        backbone = "resnet8_small" if number % 2 else "lenet5"
+        rate = 0.002 * (number + 1)
+        config = TrainConfig(
+            backbone=backbone, batch_size=16, epochs=epochs, learning_rate=rate, seed=number, monitor="auc"
+        )
+        trial = run.trial(number)
+        trial.write_json(trial.CONFIG, config.to_dict())
+        baseline = "plain" if number == 0 else None
+        if number == fail:
+            trial.write_record(trial.summary(number, FAILED, baseline=baseline, reason="the loss became nan"))
+            continue
+        worker.open(trial, dataset.split("train"), dataset.split("val"), "auc")
+        while not (told := worker.step())["done"]:
+            pass
+        assert told["ended_by"] == "epochs", told
+        trial.write_record(trial.summary(number, FINISHED, baseline=baseline, ended_by="epochs"))
+    options = {
+        "data": str(data), "trials": trials, "max_epochs": epochs, "top_k": 2, "seed": 0, "concurrency": None,
+        "baselines_only": False,
+    }  # fmt: skip
+    run.write(run.SPACE, FOUND.encode())
+    run.write_json(run.DATA, dataset.facts())
+    run.write_json(run.RUN, {"space": "found", "metric": "auc", "options": options})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_run(npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search of four trials; copy it before you write to it."""
+    return make_run(tmp_path_factory.mktemp("made") / "found", npz)
+
+
+@pytest.fixture
+def found(made_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished search."""
+    return Path(shutil.copytree(made_run, tmp_path / "found"))
+
+
+@pytest.fixture(scope="session")
+def folded_run(made_run: Path, npz: Path, ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search whose best two settings are cross-validated on three folds; copy it first."""
+    import io
+
+    from rich.console import Console
+
+    from medray.crossval.driver import run_crossval
+    from medray.crossval.plan import CrossvalOptions
+
+    folder = Path(shutil.copytree(made_run, tmp_path_factory.mktemp("folded") / "found"))
+    run_crossval(CrossvalOptions(str(folder), top=2, folds=3), Console(file=io.StringIO()))
+    return folder

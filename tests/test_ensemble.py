@@ -9,10 +9,14 @@ import pytest
 from medray import Ensemble
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
-from medray.ensemble import average, choose_top, write_ensemble
+from medray.ensemble import average
+from medray.ensemble.candidates import trial_pool
+from medray.ensemble.choose import top_k
+from medray.ensemble.manifest import write_ensemble
+from medray.ensemble.ways import TOP_K, make_way
 from medray.errors import DataError, MedrayError, RunError, WeightsError
 from medray.runs import FAILED, FINISHED, STOPPED, RunDir, TrialRecord
-from medray.search.trial import Worker
+from medray.worker import Worker
 
 
 def trained(
@@ -21,8 +25,8 @@ def trained(
     """Train a trial as a worker does, and end it as the ledger does."""
     config = TrainConfig.from_dict({"batch_size": 16, "epochs": 2, "learning_rate": 0.005, **settings})
     run.trial(number).write_json("config.json", config.to_dict())
-    worker = Worker(dataset, run, threads=1)
-    worker.open(number, "auc")
+    worker = Worker(threads=1)
+    worker.open(run.trial(number), dataset.split("train"), dataset.split("val"), "auc")
     while not worker.step()["done"]:
         pass
     last = run.trial(number).epochs()[-1]
@@ -45,8 +49,9 @@ def run_and_records(
         trained(run, dataset, 2, seed=0),  # trial 0 once more
         trained(run, dataset, 3, seed=3, backbone="lenet5_wide_bn"),
     ]
-    chosen = choose_top(run, records, "max", 3)
-    write_ensemble(run, chosen, data=dataset.facts(), labels=dataset.split("val").own_labels, metric="auc")
+    pool = trial_pool(run, records, "max", limit=3)
+    way = make_way(TOP_K, pool, top_k(pool.candidates, 3), calibrate=False)
+    write_ensemble(run, way, data=dataset.facts(), metric="auc")
     return run, records
 
 
@@ -77,13 +82,13 @@ def test_it_gives_the_average_of_its_members(
     assert prediction.probabilities.dtype == np.float32
     assert np.allclose(prediction.probabilities.sum(axis=1), 1, atol=1e-6)
     accuracy = (prediction.labels == labels).mean()
-    assert ensemble.manifest["val_scores"]["accuracy"] == pytest.approx(accuracy)
+    assert ensemble.manifest["chosen_on"]["scores"]["accuracy"] == pytest.approx(accuracy)
     assert prediction.names[0] == ensemble.class_names[prediction.labels[0]]
 
 
 def test_a_repeated_member_is_not_counted_twice(run_and_records: tuple[RunDir, list[TrialRecord]]) -> None:
     run, records = run_and_records
-    numbers = [candidate.record.number for candidate in choose_top(run, records, "max", 4)]
+    numbers = [candidate.number for candidate in trial_pool(run, records, "max").candidates]
     assert sorted(numbers) == [0, 1, 3]
 
 
@@ -135,13 +140,13 @@ def test_predictions_of_another_epoch_are_not_taken(
     run, records = run_and_records
     wrong = dataclasses.replace(records[0], best_epoch=records[0].best_epoch + 1)
     with pytest.raises(MedrayError, match="is damaged: it is of epoch"):
-        choose_top(run, [wrong], "max", 1)
+        trial_pool(run, [wrong], "max")
 
 
 def test_failed_trials_are_never_members(run_and_records: tuple[RunDir, list[TrialRecord]]) -> None:
     run, records = run_and_records
     failed = TrialRecord(number=9, state=FAILED, reason="the loss became nan", objective=1.0)
-    assert all(c.record.number != 9 for c in choose_top(run, [*records, failed], "max", 5))
+    assert all(c.number != 9 for c in trial_pool(run, [*records, failed], "max").candidates)
 
 
 def test_average_weighs_its_parts() -> None:

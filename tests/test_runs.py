@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from medray.errors import RunError
-from medray.runs import FAILED, FINISHED, Folder, RunDir, TrialDir, TrialRecord
+from medray.runs import FAILED, FINISHED, RunDir, TrialDir, TrialRecord
+from medray.storage import Folder
 
 URI = "s3://bucket/runs/organs?region=eu-west-1&endpoint_override=localhost:9000"
 

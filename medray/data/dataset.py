@@ -59,10 +59,12 @@ class ImageDataset:
 
     `images` is uint8 (N, H, W, C) with 1 or 3 channels, `labels` int64 (N,) into `class_names`, `groups`
     (N,) the patient of each image where known, and `splits` maps train, val and test to positions, which no
-    two splits share. `source` says where the images came from; `notes` what a person should know of that.
+    two splits share. `folds` are ready-made folds, each the positions to train on and those held out, and
+    `subgroups` columns (N,) by which results are told apart, such as sex or scanner. `source` says where the
+    images came from; `notes` what a person should know of that.
 
     Raises:
-        DataError: an array has the wrong type or shape, or labels, groups or splits do not fit the images.
+        DataError: an array has the wrong type or shape, or labels, groups, splits or folds do not fit the images.
     """
 
     images: Array
@@ -72,12 +74,17 @@ class ImageDataset:
     source: str
     groups: Array | None = None
     notes: tuple[str, ...] = field(default=())
+    folds: tuple[tuple[Array, Array], ...] | None = None
+    subgroups: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_arrays()
         self._check_splits()
-        if self.groups is not None and len(self.groups) != len(self.images):
-            raise DataError(f"{self.source}: {len(self.groups)} groups for {len(self.images)} images")
+        self._check_folds()
+        columns = {"groups": self.groups, **{f"subgroup '{n}'": column for n, column in self.subgroups.items()}}
+        for name, column in columns.items():
+            if column is not None and len(column) != len(self.images):
+                raise DataError(f"{self.source}: {len(column)} {name} for {len(self.images)} images")
         # A view, so that the flag is ours alone: an array may be marked read-only by its view only.
         for name in ("images", "labels"):
             view = getattr(self, name).view()
@@ -105,12 +112,22 @@ class ImageDataset:
                 f"{len(self.class_names)} classes, 0 to {len(self.class_names) - 1}"
             )
 
+    def _check_positions(self, what: str, positions: Array) -> None:
+        inside = positions.size == 0 or (positions.min() >= 0 and positions.max() < len(self.images))
+        if positions.dtype != np.int64 or positions.ndim != 1 or not inside:
+            raise DataError(f"{self.source}: {what} is not a list of positions of the images")
+
+    def _check_folds(self) -> None:
+        for number, (train, val) in enumerate(self.folds or ()):
+            self._check_positions(f"fold {number}, training", train)
+            self._check_positions(f"fold {number}, held out", val)
+            if np.intersect1d(train, val).size:
+                raise DataError(f"{self.source}: fold {number} holds out images that it trains on")
+
     def _check_splits(self) -> None:
         taken = np.zeros(len(self.images), dtype=bool)
         for name, positions in self.splits.items():
-            inside = positions.size == 0 or (positions.min() >= 0 and positions.max() < len(self.images))
-            if positions.dtype != np.int64 or positions.ndim != 1 or not inside:
-                raise DataError(f"{self.source}: split '{name}' is not a list of positions of the images")
+            self._check_positions(f"split '{name}'", positions)
             if taken[positions].any() or len(np.unique(positions)) < len(positions):
                 raise DataError(f"{self.source}: split '{name}' holds an image twice, or another split's")
             taken[positions] = True
@@ -134,11 +151,15 @@ class ImageDataset:
             raise DataError(f"{self.source}: {unknown('split', name, self.splits)}")
         if not len(self.splits[name]):
             raise DataError(f"{self.source}: split '{name}' is empty")
-        return LabelledImages(self.images, self.labels, self.splits[name], self.class_names)
+        return self.at(self.splits[name])
+
+    def at(self, positions: Array) -> LabelledImages:
+        """Return the slice at `positions` (n,)."""
+        return LabelledImages(self.images, self.labels, positions, self.class_names)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the content: images, labels, class names, groups and splits, but not of the source."""
+        """SHA-256 of the content (all of the above but `source` and `notes`)."""
         digest = hashlib.sha256()
         digest.update(repr((self.images.shape, self.class_names)).encode())
         for array in (self.images, self.labels):
@@ -148,6 +169,10 @@ class ImageDataset:
         for name in sorted(self.splits):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(self.splits[name]).data)
+        for positions in (part for fold in self.folds or () for part in fold):
+            digest.update(np.ascontiguousarray(positions).data)
+        for name in sorted(self.subgroups):
+            digest.update("\0".join([name, *map(str, self.subgroups[name])]).encode())
         return digest.hexdigest()
 
     def facts(self) -> dict[str, Any]:
@@ -159,6 +184,8 @@ class ImageDataset:
             "images": len(self),
             "shape": list(self.shape),
             "class_names": list(self.class_names),
+            "folds": None if self.folds is None else len(self.folds),
+            "subgroups": sorted(self.subgroups),
             "patients": None if self.groups is None else len(np.unique(self.groups)),
             "splits": {
                 name: {

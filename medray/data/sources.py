@@ -19,7 +19,8 @@ from medray.data.phantoms import PHANTOMS, load_phantom
 from medray.errors import DataError, nearest
 
 SPLITS = ("train", "val", "test")
-OPTIONAL = ("class_names", "train_groups", "val_groups", "test_groups")
+OPTIONAL = ("class_names", "train_groups", "val_groups", "test_groups", "train_fold", "val_fold")
+SUBGROUP = "_subgroup_"  # train_subgroup_sex, val_subgroup_sex, test_subgroup_sex
 
 
 def load_data(source: str, *, phantom: str = "organs", seed: int = 0) -> ImageDataset:
@@ -71,6 +72,8 @@ def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = N
         source=source,
         groups=_groups(path, arrays),
         notes=(note,),
+        folds=_folds(path, arrays),
+        subgroups=_subgroups(path, arrays),
     )
 
 
@@ -86,7 +89,8 @@ def _arrays(path: Path) -> dict[str, Array]:
                     raise DataError(f"{path}: lacks the array '{name}'; it holds: {', '.join(held) or 'none'}")
             opened.seek(0)
             with np.load(opened, allow_pickle=False) as file:
-                return {name: file[name] for name in (*needed, *OPTIONAL) if name in held}
+                wanted = [*needed, *OPTIONAL, *(name for name in held if SUBGROUP in name)]
+                return {name: file[name] for name in wanted if name in held}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: can't be read as .npz: {' '.join(str(error).split())}") from None
 
@@ -113,9 +117,8 @@ def _labels(path: Path, split: str, labels: Array) -> Array:
 def _check_lengths(path: Path, split: str, arrays: dict[str, Array]) -> None:
     """Labels and groups must be those of the split's own images: a shift would go unseen in the totals."""
     count = len(arrays[f"{split}_images"])
-    for part in ("labels", "groups"):
-        name = f"{split}_{part}"
-        if name in arrays and arrays[name].shape[:1] != (count,):
+    for name in (n for n in arrays if n.startswith(f"{split}_") and n != f"{split}_images"):
+        if arrays[name].shape[:1] != (count,):
             found = arrays[name].shape[0] if arrays[name].ndim else "one"
             raise DataError(f"{path}: {name} holds {found} values for {count} images, not one for each image")
 
@@ -127,6 +130,31 @@ def _groups(path: Path, arrays: dict[str, Array]) -> Array | None:
     if len(parts) < len(SPLITS):
         raise DataError(f"{path}: groups must be given for every image of every split, or not at all")
     return np.concatenate(parts)
+
+
+def _folds(path: Path, arrays: dict[str, Array]) -> tuple[tuple[Array, Array], ...] | None:
+    """Ready-made folds from the columns that say in which fold an image is held out."""
+    columns = [arrays[name] for name in ("train_fold", "val_fold") if name in arrays]
+    if not columns:
+        return None
+    if len(columns) < 2:
+        raise DataError(f"{path}: a fold must be given for every image of train and of val, or not at all")
+    fold = np.concatenate(columns)
+    if fold.ndim != 1 or fold.dtype.kind not in "iu":
+        raise DataError(f"{path}: train_fold and val_fold are {fold.dtype} {fold.shape}, not whole numbers (N,)")
+    return tuple((np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in np.unique(fold))
+
+
+def _subgroups(path: Path, arrays: dict[str, Array]) -> dict[str, Array]:
+    names = sorted({name.partition(SUBGROUP)[2] for name in arrays if SUBGROUP in name})
+    columns = {}
+    for name in names:
+        parts = [arrays.get(f"{split}{SUBGROUP}{name}") for split in SPLITS]
+        whole = [part for part in parts if part is not None and part.ndim == 1]
+        if len(whole) < len(SPLITS):
+            raise DataError(f"{path}: subgroup '{name}' must have one value for each image of every split")
+        columns[name] = np.concatenate(whole).astype(str)
+    return columns
 
 
 def _text(path: Path, names: Array) -> tuple[str, ...]:

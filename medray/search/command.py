@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from medray.commands import MedrayCommand, fail, positive
+from medray.commands import MedrayCommand, fail, make_console, positive
 
 EXAMPLES = """
 \b
@@ -46,15 +46,10 @@ def search(as_json: bool, **given: Any) -> None:
     Runs the space's baselines, then what Optuna draws; ASHA stops those that fall behind. Leaves a
     leaderboard and the averaged top-k ensemble in the run's folder. The test split is not read.
     """
-    from rich.console import Console
-
     from medray.errors import MedrayError
     from medray.search.options import SearchOptions
 
-    stream = sys.stderr if as_json else sys.stdout  # by name: what Tune prints is redirected away
-    console = Console(file=stream)
-    if not console.is_terminal:
-        console = Console(file=stream, width=160)  # a log has no edge to fold tables at
+    console = make_console(as_json)
     options = SearchOptions(**given)
     try:
         from medray.search.driver import run_search

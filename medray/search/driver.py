@@ -21,7 +21,10 @@ from rich.console import Console
 from medray import __version__, cluster
 from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
-from medray.ensemble import choose_top, write_ensemble
+from medray.ensemble.candidates import trial_pool
+from medray.ensemble.choose import top_k
+from medray.ensemble.manifest import write_ensemble
+from medray.ensemble.ways import TOP_K, make_way
 from medray.errors import MedrayError, RunError
 from medray.leaderboard import usable
 from medray.runs import RunDir, TrialRecord
@@ -201,9 +204,9 @@ def _finish(
     records = [ledger.records[number] for number in sorted(ledger.records)]
     manifest = None
     if usable(records):
-        chosen = choose_top(run, records, space.mode, settled.top_k)
-        labels = dataset.split("val").own_labels
-        manifest = write_ensemble(run, chosen, data=dataset.facts(), labels=labels, metric=space.metric)
+        pool = trial_pool(run, records, space.mode, limit=settled.top_k)
+        way = make_way(TOP_K, pool, top_k(pool.candidates, settled.top_k), calibrate=False)
+        manifest = write_ensemble(run, way, data=dataset.facts(), metric=space.metric)
     elif records and not ledger.left():
         raise MedrayError(
             f"all {len(records)} trials failed; the first: {records[0].reason} (see {run.location}/trials)"

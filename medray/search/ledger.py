@@ -147,28 +147,13 @@ class Ledger:
     def _record(
         self, number: int, baseline: str | None, result: Mapping[str, Any], worker_lost: bool
     ) -> TrialRecord:
-        trial = self.run.trial(number)
-        epochs = trial.epochs()
-        last = epochs[-1] if epochs else {}
         reason = result.get("reason")
         if worker_lost:
             reason = self.last_words.get(number, "its worker process died")
         state = FAILED if reason else FINISHED if result.get("ended_by") else STOPPED
-        config = TrainConfig.from_dict(trial.read_json(trial.CONFIG)).to_dict()
-        return TrialRecord(
-            number=number,
-            state=state,
-            baseline=baseline,
-            reason=reason,
-            objective=last.get("objective"),
-            best_epoch=last.get("best_epoch", 0),
-            epochs=len(epochs),
-            seconds=sum(epoch["seconds"] for epoch in epochs),
-            ended_by=result.get("ended_by") if state == FINISHED else "asha" if state == STOPPED else None,
-            metrics=last.get("best", {}),
-            parameters=last.get("parameters", 0),
-            settings={name: value for name, value in config.items() if name != "pipeline"},
-            traceback=result.get("traceback"),
+        ended_by = {FINISHED: result.get("ended_by"), STOPPED: "asha", FAILED: None}[state]
+        return self.run.trial(number).summary(
+            number, state, baseline=baseline, reason=reason, ended_by=ended_by, traceback=result.get("traceback")
         )
 
     def _tell(self, record: TrialRecord) -> None:

@@ -29,7 +29,7 @@ def print_result(result: SearchResult, console: Console) -> None:
     if line:
         say(line)
     if result.ensemble is not None:
-        scores, members = result.ensemble["val_scores"], result.ensemble["members"]
+        scores, members = result.ensemble["chosen_on"]["scores"], result.ensemble["members"]
         say(
             f"Ensemble of {len(members)}: val {metric} {scores[metric]:.4f}, accuracy {scores['accuracy']:.4f} on "
             f"{result.val_images} validation images"
@@ -61,7 +61,7 @@ def to_json(result: SearchResult) -> dict[str, Any]:
         if result.ensemble is None
         else {
             "folder": result.run.path("ensemble"),
-            "val_scores": result.ensemble["val_scores"],
+            "val_scores": result.ensemble["chosen_on"]["scores"],
             "members": [member["trial"] for member in result.ensemble["members"]],
         },
         "leaderboard": result.run.path(result.run.LEADERBOARD),

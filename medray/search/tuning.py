@@ -27,14 +27,22 @@ class TrialRunner(Trainable):
 
     def setup(self, config: dict[str, Any], dataset: ImageDataset, run: RunDir, threads: int, gpu: bool) -> None:
         """Prepare the process, then take up its first trial."""
-        from medray.search.trial import Worker  # torch: the driver needs this class, but not what it runs
+        import torch  # the driver needs this class, but not what it runs
 
-        self.worker = Worker(dataset, run, threads, gpu)
-        self.worker.open(config["trial"], config["metric"])
+        from medray.worker import Worker
+
+        self.worker = Worker(threads, "cuda" if gpu and torch.cuda.is_available() else "cpu")
+        self.run_dir = run
+        self.train_split, self.val_split = dataset.split("train"), dataset.split("val")
+        self._open(config)
+
+    def _open(self, config: dict[str, Any]) -> None:
+        folder = self.run_dir.trial(config["trial"])
+        self.worker.open(folder, self.train_split, self.val_split, config["metric"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take up the next trial in this process: Tune calls it where `reuse_actors` is on."""
-        self.worker.open(new_config["trial"], new_config["metric"])
+        self._open(new_config)
         return True
 
     def step(self) -> dict[str, Any]:

@@ -29,10 +29,9 @@ def roc_auc(scores: Array, positive: Array) -> float:
     negatives = len(positive) - positives
     if not positives or not negatives:
         return float("nan")
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks = ends - (counts - 1) / 2
-    return float((ranks[inverse][positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    ordered, own = np.sort(scores), np.sort(scores[positive])  # sorted queries are searched far faster
+    ranks = (np.searchsorted(ordered, own, "left") + np.searchsorted(ordered, own, "right") + 1) / 2
+    return float((ranks.sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def auc(probabilities: Array, labels: Array) -> float:

@@ -1,19 +1,9 @@
-"""One Ray for all tests, in a short folder of its own; searches run in this process or as commands."""
+"""Search spaces for tests, and what a run holds."""
 
-import contextlib
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from medray.runs import RunDir
@@ -64,67 +54,6 @@ def slow_space(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def ray_address() -> Iterator[str]:
-    """Start Ray with two cores, and join it from this process."""
-    from medray.cluster import QUIET
-
-    os.environ.update(QUIET)
-    import ray
-
-    folder = tempfile.mkdtemp(prefix="mr", dir="/tmp")
-    ray.init(
-        address="local", num_cpus=2, _temp_dir=folder, include_dashboard=False, log_to_driver=False,
-        logging_level="ERROR", object_store_memory=200 * 2**20,
-    )  # fmt: skip
-    yield ray.get_runtime_context().gcs_address
-    ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-class Command:
-    """A `python -m medray.search` of its own, which can be watched and killed."""
-
-    def __init__(self, *arguments: str, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "medray.search", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
-        )
-
-    def until(self, met: Callable[[], bool], seconds: float = 120) -> None:
-        """Wait for a state on disk; a command that ends before it is reached fails the test."""
-        end = time.monotonic() + seconds
-        while not met():
-            assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() < end, "not reached"
-            time.sleep(0.02)
-
-    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        self.process.send_signal(number)
-
-    def finish(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=180)
-        return self.process.returncode, out, err
-
-
-@pytest.fixture
-def command() -> Iterator[Callable[..., Command]]:
-    started: list[Command] = []
-
-    def start(*arguments: object, **environment: str) -> Command:
-        started.append(Command(*map(str, arguments), **environment))
-        return started[-1]
-
-    yield start
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-        one.process.communicate()
-
-
 def run_dir(path: Path) -> RunDir:
     return RunDir(str(path))
 
@@ -135,17 +64,6 @@ def epochs_done(path: Path, number: int) -> int:
 
 def ended(path: Path) -> int:
     return sum(1 for _ in run_dir(path).records())
-
-
-def workers() -> list[psutil.Process]:
-    """Processes in which trials are running, of the Ray that this process has started."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            title = " ".join(process.cmdline())
-            if title.startswith("ray::") and "Agent" not in title and "IDLE" not in title:
-                found.append(process)
-    return found
 
 
 def bare_fit(path: Path, number: int, data: Path) -> list[dict[str, Any]]:

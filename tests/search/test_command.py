@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from medray.search.command import search
-from tests.conftest import write_npz
-from tests.search.conftest import SPACE, Command
+from tests.conftest import Command, write_npz
+from tests.search.conftest import SPACE
 
 
 def run(*arguments: object) -> Result:

@@ -12,7 +12,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from medray.runs import FAILED, FINISHED
-from tests.search.conftest import Command, bare_fit, ended, epochs_done, recorded, run_dir, workers
+from tests.conftest import Command, workers
+from tests.search.conftest import bare_fit, ended, epochs_done, recorded, run_dir
 
 Start = Callable[..., Command]
 

@@ -104,9 +104,11 @@ def test_the_ensemble_holds_the_best_and_predicts(finished: tuple[SearchResult, 
     prediction = ensemble.predict(images)
     assert prediction.probabilities.shape == (24, 3)
     assert result.ensemble is not None
-    assert result.ensemble["val_scores"]["accuracy"] == pytest.approx((prediction.labels == labels).mean())
+    assert result.ensemble["chosen_on"]["scores"]["accuracy"] == pytest.approx(
+        (prediction.labels == labels).mean()
+    )
     objectives = sorted((r.objective for r in result.records if r.objective is not None), reverse=True)
-    scores = [member["val_scores"]["auc"] for member in ensemble.manifest["members"]]
+    scores = [member["scores"]["auc"] for member in ensemble.manifest["members"]]
     assert len(scores) == 2
     assert scores[0] == objectives[0]
 
@@ -150,7 +152,7 @@ def test_the_test_split_changes_nothing(space: Path, npz: Path, tmp_path: Path) 
     for name, data in (("a", npz), ("b", tmp_path / "other.npz")):
         result = search(space, data, tmp_path / name, trials=4, concurrency=1)
         assert result.ensemble is not None
-        members = [(m["trial"], m["best_epoch"], m["val_scores"]) for m in result.ensemble["members"]]
+        members = [(m["trial"], m["best_epoch"], m["scores"]) for m in result.ensemble["members"]]
         found.append((members, [(r.number, r.objective, r.settings) for r in result.records]))
     assert found[0] == found[1]
 
@@ -181,7 +183,7 @@ def test_a_metric_that_is_not_defined_is_left_out_and_ends_nothing(space: Path, 
     assert result.records[0].state == FINISHED
     assert "auc" not in result.records[0].metrics
     assert result.ensemble is not None
-    assert "auc" not in result.ensemble["val_scores"]
+    assert "auc" not in result.ensemble["chosen_on"]["scores"]
 
 
 def test_more_trials_bring_the_baselines_they_make_room_for_and_no_draw_twice(

@@ -1,4 +1,4 @@
-"""What a worker process does: fit(), and the trial's files after every epoch.
+"""What a worker process does: fit(), and the files of a trial or a fold after every epoch.
 
 Files reach the run's folder before the epoch is reported, so whatever the driver knows of is on disk:
 
@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from medray.config import TrainConfig
-from medray.data.dataset import Array, ImageDataset
+from medray.data.dataset import Array, LabelledImages
 from medray.errors import MedrayError, RunError
-from medray.runs import RunDir, TrialDir
+from medray.runs import TrialDir
 from medray.training.loop import EpochResult, TrainState, fit
 from medray.training.metrics import defined
 from medray.training.models import one_line
@@ -27,18 +27,19 @@ from medray.training.weights import state_from_bytes, write_state, write_weights
 
 
 class Worker:
-    """Runs one trial after another in the same process; a step is an epoch."""
+    """Runs one training after another in the same process; a step is an epoch.
 
-    def __init__(self, dataset: ImageDataset, run: RunDir, threads: int, gpu: bool = False) -> None:
+    Nothing of one training reaches the next: each starts from fresh weights, or from its own checkpoint.
+    """
+
+    def __init__(self, threads: int, device: str = "cpu") -> None:
         torch.set_num_threads(threads)
-        self.train_split, self.val_split, self.run_dir = dataset.split("train"), dataset.split("val"), run
-        self.device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
+        self.device = device
 
-    def open(self, number: int, metric: str) -> None:
-        """Take up a trial by its number: a new one, or one that has a checkpoint."""
-        self.metric = metric
+    def open(self, folder: TrialDir, train: LabelledImages, val: LabelledImages, metric: str) -> None:
+        """Take up the training whose settings lie in `folder`: a new one, or one that has a checkpoint."""
+        self.trial_dir, self.train_split, self.val_split, self.metric = folder, train, val, metric
         self.settings: dict[str, Any] = {}
-        self.trial_dir: TrialDir = self.run_dir.trial(number)
         self.epochs_ahead: Iterator[EpochResult] | None = None
         self.resume: TrainState | None = None
         self.records: list[dict[str, Any]] = []
@@ -86,7 +87,7 @@ class Worker:
         self.trial_dir.write_epochs(self.records)
 
     def _start(self) -> Iterator[EpochResult]:
-        if self.device == "cuda":
+        if self.device != "cpu":
             torch.cuda.empty_cache()
         config = TrainConfig.from_dict(self.settings)
         return fit(config, self.train_split, self.val_split, device=self.device, resume=self.resume)

@@ -1,0 +1,5 @@
+"""`python -m medray.crossval`."""
+
+from medray.crossval.command import main
+
+main()

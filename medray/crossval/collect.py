@@ -1,0 +1,75 @@
+"""What the folds say when they are put together: predictions, scores, and labels that they doubt."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from medray.config import METRICS
+from medray.contact_sheet import contact_sheet
+from medray.data.dataset import ImageDataset
+from medray.data.splits import Folds
+from medray.label_issues import LabelIssue, find_label_issues, issues_to_csv
+from medray.out_of_fold import (
+    ISSUES,
+    SCORES,
+    SHEET,
+    SUMMARY,
+    FoldedSetting,
+    join_folds,
+    read_settings,
+    write_setting,
+)
+from medray.runs import RunDir
+
+ON_SHEET = 48
+
+
+def collect(
+    run: RunDir, dataset: ImageDataset, folds: Folds, trials: Sequence[int]
+) -> tuple[list[FoldedSetting], dict[int, str]]:
+    """Put together and write down what has ended: whole settings, best first, and why others are not whole."""
+    unfinished: dict[int, str] = {}
+    for number in trials:
+        joined = join_folds(run, number, folds, dataset.labels)
+        if isinstance(joined, str):
+            unfinished[number] = joined
+            run.crossval.child(f"{number:04d}").delete(SUMMARY)
+        else:
+            write_setting(run, joined, dataset.class_names)
+    settings = read_settings(run)
+    if settings:
+        run.crossval.write(SCORES, scores_csv(settings).encode())
+    return settings, unfinished
+
+
+def label_issues(run: RunDir, dataset: ImageDataset, settings: Sequence[FoldedSetting]) -> list[LabelIssue]:
+    """Find labels that the folds doubt, by the mean of what the settings say of each image."""
+    mean = np.mean([setting.probabilities for setting in settings], axis=0)
+    positions = settings[0].positions
+    split_of = {int(p): name for name, own in dataset.splits.items() for p in own}
+    issues = find_label_issues(mean, settings[0].labels, positions, dataset.class_names, split_of)
+    run.crossval.write(ISSUES, issues_to_csv(issues).encode())
+    shown = issues[:ON_SHEET]
+    if shown:
+        images = dataset.images[[issue.position for issue in shown]]
+        captions = [f"{issue.label} →\n{issue.suggested} {issue.suggested_probability:.2f}" for issue in shown]
+        title = f"Labels that the folds doubt: the first {len(shown)} of {len(issues)} (label → suggested)"
+        run.crossval.write(SHEET, contact_sheet(images, captions, title=title))
+    return issues
+
+
+def scores_csv(settings: Sequence[FoldedSetting]) -> str:
+    """Write the scores; `fold` holds the fold's number, or mean or std over them."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["trial", "fold", "best_epoch", "epochs", "seconds", *METRICS])
+    for setting in settings:
+        for fold, r in enumerate(setting.records):
+            own = [r.metrics.get(metric) for metric in METRICS]
+            writer.writerow([setting.number, fold, r.best_epoch, r.epochs, round(r.seconds, 3), *own])
+        spreads = [setting.spread(metric) for metric in METRICS]
+        writer.writerow([setting.number, "mean", "", "", "", *(s.mean if s else None for s in spreads)])
+        writer.writerow([setting.number, "std", "", "", "", *(s.std if s else None for s in spreads)])
+    return stream.getvalue()

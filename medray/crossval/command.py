@@ -1,0 +1,74 @@
+"""The command line of the cross-validation."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from medray.commands import MedrayCommand, fail, make_console, positive
+
+EXAMPLES = """
+\b
+Examples:
+  medray crossval runs/organs                       the best three settings on five folds
+  medray crossval runs/organs --top 5 --folds 10
+  medray crossval runs/organs --trial 7 --trial 12  these settings
+  medray crossval runs/organs --resume              go on after a crash, or after Ctrl-C
+  medray crossval runs/organs --resume --trial 4    add a setting to those that are done
+"""
+
+
+@click.command("crossval", cls=MedrayCommand, epilog=EXAMPLES)
+@click.argument("run")
+@click.option("--top", type=positive, help="How many of the search's best settings.  [3]")
+@click.option("--folds", type=click.IntRange(min=2), help="Folds.  [the data set's own, or 5]")
+@click.option(
+    "--trial", "trials", type=click.IntRange(min=0), multiple=True, help="Settings of this trial; again for more."
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the folds and of the weights.  [0]")
+@click.option("--data", metavar="SOURCE", help="Where the data lies now.  [where the search found it]")
+@click.option("--concurrency", type=positive, help="Most folds side by side.  [as many as there is room for]")
+@click.option("--resume", is_flag=True, help="Go on with the run's cross-validation.")
+@click.option(
+    "--address", help="Join the Ray cluster there, e.g. auto.  [$RAY_ADDRESS, or Ray starts in this command]"
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr."
+)
+@click.option("--verbose", is_flag=True, help="Let Ray say what it does.")
+def crossval(as_json: bool, **given: Any) -> None:
+    """Train the best settings of the search in RUN on every fold, from fresh weights each time.
+
+    The folds divide the training and validation images, stratified by class and, where the data set knows
+    patients, with no patient on both sides. Leaves each fold's model, scores with their spread, out-of-fold
+    predictions, and a list of images whose label the folds doubt. The test split is not read.
+    """
+    from medray.errors import ConfigError, MedrayError
+
+    console = make_console(as_json)
+    try:
+        if given["top"] is not None and given["trials"]:
+            raise ConfigError("--top and --trial choose settings in two ways: give one of them")
+        from medray.crossval.driver import resume_command, run_crossval
+        from medray.crossval.plan import CrossvalOptions
+
+        options = CrossvalOptions(**given)
+        try:
+            result = run_crossval(options, console)
+        except KeyboardInterrupt:
+            fail(f"interrupted; go on with: {resume_command(options)}", as_json=as_json, code=130)
+    except MedrayError as error:
+        fail(str(error), as_json=as_json)
+    from medray.crossval.report import print_result, to_json
+
+    if as_json:
+        click.echo(json.dumps(to_json(result)))
+    else:
+        print_result(result, console)
+    sys.exit(130 if result.left else 1 if not result.settings else 0)
+
+
+def main() -> None:
+    """Run the command."""
+    crossval(prog_name="medray crossval")

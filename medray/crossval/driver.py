@@ -1,0 +1,138 @@
+"""A cross-validation from its options to its results.
+
+plan      the best settings of a finished search, the folds and each fold's settings, written once
+train     Ray Train's workers take one fold after another until none is left
+collect   out-of-fold predictions, scores, and images whose label the folds doubt
+"""
+
+import contextlib
+import shlex
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from medray import cluster
+from medray.crossval.collect import collect, label_issues
+from medray.crossval.jobs import Job, JobQueue
+from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, retry_lost, write_plan
+from medray.crossval.progress import Progress
+from medray.crossval.trainer import train_folds
+from medray.data.dataset import ImageDataset
+from medray.data.splits import Folds
+from medray.errors import MedrayError, RunError
+from medray.label_issues import LabelIssue
+from medray.out_of_fold import FoldedSetting
+from medray.searched import SearchedRun, open_searched
+from medray.terminal import say, step
+
+LISTEN_S = 0.3
+
+
+@dataclass(frozen=True)
+class CrossvalResult:
+    """What a cross-validation left behind: whole settings, best first, and why others are not whole."""
+
+    searched: SearchedRun
+    folds: Folds
+    settings: list[FoldedSetting]
+    unfinished: dict[int, str]
+    issues: list[LabelIssue]
+    left: int
+    resume_command: str
+
+
+def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
+    """Run or resume a cross-validation; progress goes to `console`.
+
+    Raises:
+        MedrayError: something a person can mend is wrong; nothing that was done is lost.
+    """
+    searched = open_searched(options.run)
+    with searched.run.claimed(), contextlib.ExitStack() as until_the_end:
+        try:
+            plan = make_plan(options, searched)
+            with step(console, f"Starting Ray and loading {options.data or searched.options['data']}"):
+                dataset = searched.load_data(options.data)
+                folds = plan_folds(searched, dataset, plan)
+                write_plan(searched, plan, folds, dataset)
+                retry_lost(searched, plan, folds)
+                jobs = jobs_left(searched, plan, folds)
+                if jobs:
+                    until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
+            _introduce(console, searched, plan, folds, jobs)
+            if jobs:
+                _train(options, searched, dataset, folds, plan, jobs, console)
+            with step(console, "Putting the folds together"):
+                settings, unfinished = collect(searched.run, dataset, folds, plan["trials"])
+                issues = label_issues(searched.run, dataset, settings) if settings else []
+            left = len(jobs_left(searched, plan, folds))
+            return CrossvalResult(searched, folds, settings, unfinished, issues, left, resume_command(options))
+        except OSError as error:
+            raise RunError(
+                f"{searched.run.location}: {error.strerror or error}; go on with: {resume_command(options)}"
+            ) from error
+
+
+def resume_command(options: CrossvalOptions) -> str:
+    """The command that goes on with this cross-validation."""
+    return f"python -m medray.crossval {shlex.quote(options.run)} --resume"
+
+
+def _introduce(
+    console: Console, searched: SearchedRun, plan: dict[str, Any], folds: Folds, jobs: Sequence[Job]
+) -> None:
+    kind = {"grouped": "stratified, no patient on both sides", "given": "the data set's own"}
+    say(
+        console,
+        f"{len(plan['trials'])} settings × {len(folds)} folds ({kind.get(folds.kind, folds.kind)}) of "
+        f"{len(folds.held_out)} training and validation images; the test split is not used",
+    )
+    total = len(plan["trials"]) * len(folds)
+    if len(jobs) < total:
+        say(console, f"Resuming: {total - len(jobs)} of {total} folds have ended")
+
+
+def _train(
+    options: CrossvalOptions, searched: SearchedRun, dataset: ImageDataset, folds: Folds, plan: dict[str, Any],
+    jobs: list[Job], console: Console,
+) -> None:  # fmt: skip
+    """Run the trainer beside this thread, which listens to the queue; Ctrl-C lets the present epochs end."""
+    import ray
+
+    space = searched.space
+    room = cluster.find_room(space.resources, space.path)
+    workers = max(1, min(room.slots, len(jobs), options.concurrency or room.slots))
+    say(console, f"{room.words('folds')}; results go to {searched.run.crossval.location}")
+    queue = ray.remote(num_cpus=0)(JobQueue).remote(jobs)
+    failure: list[BaseException] = []
+
+    def train() -> None:
+        try:
+            train_folds(searched.run, dataset, folds, space.metric, room, workers, queue, len(jobs))
+        except BaseException as error:
+            failure.append(error)
+
+    total = len(plan["trials"]) * len(folds)
+    progress = Progress(console, space.metric, total, total - len(jobs))
+    thread = threading.Thread(target=train, daemon=True)
+    with progress.showing():
+        thread.start()
+        heard = 0
+        while True:
+            try:
+                alive = thread.is_alive()
+                events = ray.get(queue.heard.remote(heard))
+                heard += len(events)
+                progress.hear(events)
+                if not alive:
+                    break
+                time.sleep(LISTEN_S)
+            except KeyboardInterrupt:
+                ray.get(queue.stop.remote())
+    if failure:
+        said = " ".join(str(failure[0]).split())[:300]
+        raise MedrayError(f"Ray Train gave up: {said}; go on with: {resume_command(options)}")

@@ -1,0 +1,112 @@
+"""What is to be done: the best settings of a finished search, the folds, and each fold's own config."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from medray.config import TrainConfig
+from medray.crossval.jobs import Job
+from medray.data.dataset import ImageDataset
+from medray.data.splits import Folds, make_folds
+from medray.ensemble.candidates import trial_pool
+from medray.errors import RunError
+from medray.out_of_fold import FOLDS, PLAN
+from medray.runs import FAILED
+from medray.searched import SearchedRun
+from medray.training.seeds import draw_seed
+
+TOP, FOLD_COUNT = 3, 5
+LOST = "its worker process died"
+
+
+@dataclass(frozen=True)
+class CrossvalOptions:
+    """The command line, None where an option was not given."""
+
+    run: str
+    top: int | None = None
+    folds: int | None = None
+    trials: tuple[int, ...] = ()
+    seed: int | None = None
+    data: str | None = None
+    concurrency: int | None = None
+    resume: bool = False
+    address: str | None = None
+    verbose: bool = False
+
+
+def make_plan(options: CrossvalOptions, searched: SearchedRun) -> dict[str, Any]:
+    """Choose the settings, or take up the plan that was written."""
+    home = searched.run.crossval
+    if home.exists(PLAN):
+        if not options.resume:
+            raise RunError(
+                f"{home.location} already holds a cross-validation: go on with it, or add settings, by --resume"
+            )
+        plan: dict[str, Any] = home.read_json(PLAN)
+        for name, given in (("folds", options.folds), ("seed", options.seed)):
+            if given is not None and given != plan[name]:
+                raise RunError(f"--{name} {given}: {home.location} was started with {plan[name]}")
+    elif options.resume:
+        raise RunError(f"{home.location} holds no cross-validation to resume; start one without --resume")
+    else:
+        plan = {"metric": searched.space.metric, "folds": options.folds, "seed": options.seed or 0, "trials": []}
+    chosen = list(options.trials) or ([] if plan["trials"] and options.top is None else _best(options, searched))
+    return {**plan, "trials": list(dict.fromkeys([*plan["trials"], *chosen]))}
+
+
+def _best(options: CrossvalOptions, searched: SearchedRun) -> list[int]:
+    run, mode = searched.run, searched.space.mode
+    top = trial_pool(run, searched.records, mode, options.top or TOP).candidates
+    if not top:
+        raise RunError(f"{run.location} has no trial to cross-validate: all of them failed")
+    return [candidate.number for candidate in top]
+
+
+def plan_folds(searched: SearchedRun, dataset: ImageDataset, plan: dict[str, Any]) -> Folds:
+    """Read the folds that were written, or make them."""
+    home = searched.run.crossval
+    if home.exists(FOLDS):
+        return Folds.from_dict(home.read_json(FOLDS), home.path(FOLDS))
+    given = plan["folds"] if plan["folds"] or dataset.folds is not None else FOLD_COUNT
+    return make_folds(dataset, given, plan["seed"])
+
+
+def write_plan(searched: SearchedRun, plan: dict[str, Any], folds: Folds, dataset: ImageDataset) -> None:
+    """Write the folds once, and for each setting and fold a config with its own seed: fresh weights each."""
+    run = searched.run
+    ended = {record.number: record for record in searched.records}
+    for number in plan["trials"]:
+        if number not in ended or ended[number].state == FAILED:
+            what = "failed" if number in ended else "does not exist"
+            usable = [n for n, record in ended.items() if record.state != FAILED]
+            raise RunError(f"--trial {number}: that trial {what}; usable: {', '.join(map(str, usable))}")
+        settings = TrainConfig.from_dict(run.trial(number).read_json("config.json"))
+        for fold in range(len(folds)):
+            folder = run.fold(number, fold)
+            if not folder.exists(folder.CONFIG):
+                seed = draw_seed(settings.seed, plan["seed"], fold)
+                folder.write_json(folder.CONFIG, dataclasses.replace(settings, seed=seed).to_dict())
+    if not run.crossval.exists(FOLDS):
+        run.crossval.write_json(FOLDS, folds.to_dict())
+    run.crossval.write_json(PLAN, {**plan, "folds": len(folds), "data": dataset.fingerprint})
+
+
+def retry_lost(searched: SearchedRun, plan: dict[str, Any], folds: Folds) -> None:
+    """Forget the ends of folds whose worker died: they may be tried again; a loss that diverged may not."""
+    for job in _jobs(plan, folds):
+        folder = searched.run.fold(job.trial, job.fold)
+        record = folder.record()
+        if record is not None and record.state == FAILED and (record.reason or "").startswith(LOST):
+            folder.delete(folder.RECORD)
+
+
+def jobs_left(searched: SearchedRun, plan: dict[str, Any], folds: Folds) -> list[Job]:
+    """Jobs that have not ended, those under way first."""
+    folders = {job: searched.run.fold(job.trial, job.fold) for job in _jobs(plan, folds)}
+    left = [job for job, folder in folders.items() if not folder.exists(folder.RECORD)]
+    return sorted(left, key=lambda job: not folders[job].exists(folders[job].CHECKPOINT))
+
+
+def _jobs(plan: dict[str, Any], folds: Folds) -> list[Job]:
+    return [Job(number, fold) for number in plan["trials"] for fold in range(len(folds))]

@@ -1,0 +1,5 @@
+"""`python -m medray.ensemble`."""
+
+from medray.ensemble.command import main
+
+main()

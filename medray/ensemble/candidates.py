@@ -1,0 +1,115 @@
+"""What can be in an ensemble: a trial of the search, or a setting with the models of all its folds.
+
+Candidates are compared by what they say of the same images: trials by the validation split, settings by the
+images that their folds held out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medray.data.dataset import Array
+from medray.errors import RunError
+from medray.leaderboard import rank, usable
+from medray.out_of_fold import FoldedSetting, read_probabilities
+from medray.runs import RunDir, TrialDir, TrialRecord
+
+TRIALS, FOLDS = "trials", "folds"
+CHOSEN_ON = {TRIALS: "val", FOLDS: "out-of-fold"}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained network, by the folder that it lies in; `fold` is None for a trial's own."""
+
+    record: TrialRecord
+    folder: TrialDir
+    fold: int | None = None
+
+    @property
+    def key(self) -> tuple[int, int | None]:
+        """Trial and fold."""
+        return self.record.number, self.fold
+
+    @property
+    def name(self) -> str:
+        """Name of its file in an ensemble."""
+        return f"{self.record.number:04d}" + ("" if self.fold is None else f"_fold_{self.fold}")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Networks that come and go together, with their probabilities (N, classes) and objective."""
+
+    number: int
+    members: tuple[Member, ...]
+    probabilities: Array
+    objective: float
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Candidates that were judged on the same images, best first, with the labels (N,) of these images."""
+
+    source: str
+    candidates: list[Candidate]
+    labels: Array
+
+    @property
+    def chosen_on(self) -> str:
+        """The images that they are compared on: val, or out-of-fold."""
+        return CHOSEN_ON[self.source]
+
+
+def trial_pool(run: RunDir, records: Sequence[TrialRecord], mode: str, limit: int | None = None) -> Pool:
+    """The search's trials, best on validation first; one that another repeats is not counted twice.
+
+    Raises:
+        RunError: predictions are missing or damaged, or of other images than another trial's.
+    """
+    found: list[Candidate] = []
+    labels: Array | None = None
+    for record in rank(usable(records), mode):
+        folder = run.trial(record.number)
+        probabilities = read_probabilities(folder, record.best_epoch)
+        if labels is None:
+            labels = read_labels(folder)
+        if len(probabilities) != len(labels):
+            raise RunError(f"{folder.path(folder.PREDICTIONS)} is of other images than the other trials'")
+        if not any(np.array_equal(probabilities, other.probabilities) for other in found):
+            assert record.objective is not None
+            found.append(Candidate(record.number, (Member(record, folder),), probabilities, record.objective))
+        if len(found) == limit:
+            break
+    return Pool(TRIALS, found, np.empty(0, dtype=np.int64) if labels is None else labels)
+
+
+def fold_pool(run: RunDir, settings: Sequence[FoldedSetting]) -> Pool:
+    """The cross-validated settings, best first; each stands for the models of all its folds."""
+    found = [
+        Candidate(
+            setting.number,
+            tuple(Member(r, run.fold(setting.number, i), i) for i, r in enumerate(setting.records)),
+            setting.probabilities,
+            setting.objective,
+        )
+        for setting in settings
+    ]
+    return Pool(FOLDS, found, settings[0].labels if settings else np.empty(0, dtype=np.int64))
+
+
+def read_labels(folder: TrialDir) -> Array:
+    """Return the labels of the images that a training was measured on, int64 (n,).
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    import io
+
+    try:
+        with np.load(io.BytesIO(folder.read(folder.PREDICTIONS)), allow_pickle=False) as file:
+            labels: Array = file["labels"]
+    except (FileNotFoundError, ValueError, KeyError, OSError) as error:
+        raise RunError(f"{folder.path(folder.PREDICTIONS)} can't be read: {error}") from None
+    return labels

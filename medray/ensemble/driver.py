@@ -1,0 +1,113 @@
+"""From a run to its ensemble: every way of choosing, the chosen one calibrated, and its operating points."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from medray.ensemble.candidates import FOLDS, TRIALS, Pool, fold_pool, trial_pool
+from medray.ensemble.manifest import write_ensemble
+from medray.ensemble.ways import ALL_FOLDS, TOP_K, Way, all_ways
+from medray.errors import ConfigError, RunError
+from medray.operating.conformal import ConformalSets, calibrate
+from medray.operating.points import OperatingPoint, Rule, set_point
+from medray.out_of_fold import PLAN, read_settings
+from medray.runs import RunDir
+from medray.searched import SearchedRun, open_searched
+from medray.terminal import step
+
+WAYS_FILE = "ways.json"
+DEFAULT_COVERAGES = (0.9, 0.95)
+DEFAULT_K = 4
+
+
+@dataclass(frozen=True)
+class EnsembleOptions:
+    """The command line, None where an option was not given."""
+
+    run: str
+    way: str | None = None
+    source: str | None = None
+    top_k: int | None = None
+    rules: tuple[Rule, ...] = ()
+    positive: str | None = None
+    coverages: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class EnsembleResult:
+    """Every way, the one that was chosen, and what was written of it."""
+
+    run: RunDir
+    metric: str
+    ways: list[Way]
+    chosen: Way
+    manifest: dict[str, Any]
+    points: list[OperatingPoint]
+    conformal: list[ConformalSets]
+
+
+def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
+    """Choose, calibrate and write an ensemble of a run whose search has finished.
+
+    Raises:
+        MedrayError: something a person can mend is wrong; the ensemble that was there is then as it was.
+    """
+    searched = open_searched(options.run)
+    run, space = searched.run, searched.space
+    names: Sequence[str] = searched.data["class_names"]
+    with run.claimed(), _writing(run):
+        with step(console, "Comparing ways to choose the members"):
+            pools = _pools(searched)
+            ways = all_ways(pools, space.metric, options.top_k or DEFAULT_K)
+        chosen = _chosen(options, ways)
+        points = [
+            set_point(rule, chosen.calibrated, chosen.labels, names, options.positive, chosen.chosen_on)
+            for rule in options.rules
+        ]
+        coverages = options.coverages or DEFAULT_COVERAGES
+        conformal = [calibrate(chosen.calibrated, chosen.labels, coverage) for coverage in coverages]
+        manifest = write_ensemble(
+            run, chosen, data=searched.data, metric=space.metric, points=points, conformal=conformal
+        )
+        written = {"metric": space.metric, "chosen": [chosen.name, chosen.source]}
+        run.write_json(WAYS_FILE, {**written, "ways": [way.to_dict() for way in ways]})
+    return EnsembleResult(run, space.metric, ways, chosen, manifest, points, conformal)
+
+
+def _pools(searched: SearchedRun) -> list[Pool]:
+    run = searched.run
+    pools = [trial_pool(run, searched.records, searched.space.mode), fold_pool(run, read_settings(run))]
+    if not pools[0].candidates:
+        raise RunError(f"{run.location} has no trial to average: all of them failed")
+    return pools
+
+
+def _chosen(options: EnsembleOptions, ways: Sequence[Way]) -> Way:
+    """The way that was asked for; folds rather than trials where both are there."""
+    sources = {way.source for way in ways}
+    source = options.source or (FOLDS if FOLDS in sources else TRIALS)
+    name = options.way or TOP_K
+    if source not in sources:
+        raise RunError(
+            f"--from folds: {options.run} has no whole cross-validation ({PLAN}); "
+            f"first: python -m medray.crossval {options.run}"
+        )
+    found = next((way for way in ways if (way.name, way.source) == (name, source)), None)
+    if found is None:
+        missing = "--way folds averages the folds of one setting: it needs "
+        if FOLDS in sources:
+            raise ConfigError(f"{missing}--from folds")
+        raise RunError(f"{missing}a cross-validation; first: python -m medray.crossval {options.run}")
+    assert name != ALL_FOLDS or source == FOLDS
+    return found
+
+
+@contextlib.contextmanager
+def _writing(run: RunDir) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{run.location}: {error.strerror or error}") from error

@@ -1,0 +1,1 @@
+"""The honest reading of the test split: scores with intervals, paired comparisons, subgroups."""

@@ -1,0 +1,5 @@
+"""`python -m medray.evaluate`."""
+
+from medray.evaluate.command import main
+
+main()

@@ -1,0 +1,54 @@
+"""The command line of the evaluation."""
+
+import json
+from typing import Any
+
+import click
+
+from medray.commands import MedrayCommand, fail, make_console
+
+EXAMPLES = """
+\b
+Examples:
+  medray evaluate runs/organs            read the test split, once
+  medray evaluate runs/organs            later: the same figures, from the store
+  medray evaluate runs/organs --again    read it once more; this is counted and shown
+"""
+
+
+@click.command("evaluate", cls=MedrayCommand, epilog=EXAMPLES)
+@click.argument("run")
+@click.option("--again", is_flag=True, help="Read the test split once more; every reading is counted.")
+@click.option("--data", metavar="SOURCE", help="Where the data lies now.  [where the search found it]")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the bootstrap.  [0]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr."
+)
+def evaluate(as_json: bool, **given: Any) -> None:
+    """Measure RUN's ensemble on the test split, beside every other way, the best single model and the baselines.
+
+    This is the one command that reads the test split. The answer is kept: asking again answers from the store,
+    and says so. Nothing is chosen by these figures.
+    """
+    from medray.errors import MedrayError
+
+    console = make_console(as_json)
+    try:
+        from medray.evaluate.driver import EvaluateOptions, run_evaluate
+
+        result = run_evaluate(EvaluateOptions(**given), console)
+    except MedrayError as error:
+        fail(str(error), as_json=as_json)
+    except KeyboardInterrupt:
+        fail("interrupted; a reading that was begun is counted", as_json=as_json, code=130)
+    from medray.evaluate.report import print_result, to_json
+
+    if as_json:
+        click.echo(json.dumps(to_json(result)))
+    else:
+        print_result(result, console)
+
+
+def main() -> None:
+    """Run the command."""
+    evaluate(prog_name="medray evaluate")

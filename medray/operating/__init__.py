@@ -1,0 +1,1 @@
+"""What stands between probabilities and an answer: calibration, thresholds, sets of classes."""

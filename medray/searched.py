@@ -1,0 +1,70 @@
+"""A search that has been done: what cross-validation, ensembling and evaluation start from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medray.data.dataset import ImageDataset
+from medray.data.sources import load_data
+from medray.errors import DataError, RunError, nearest
+from medray.runs import RunDir, TrialRecord
+from medray.space import SearchSpace
+from medray.space_file import parse
+
+
+@dataclass(frozen=True)
+class SearchedRun:
+    """A run's folder with its search space, the options of its search and the records of its ended trials."""
+
+    run: RunDir
+    space: SearchSpace
+    options: dict[str, Any]
+    data: dict[str, Any]
+    records: list[TrialRecord]
+
+    def load_data(self, source: str | None = None) -> ImageDataset:
+        """Load the run's data, from `source` where the files have moved.
+
+        Raises:
+            DataError: it can't be had, or its content is not what the search saw.
+        """
+        where = source or self.options["data"]
+        dataset = load_data(where, phantom=self.space.name)
+        if dataset.fingerprint != self.data["fingerprint"]:
+            raise DataError(f"{where} is not the data of {self.run.location}: its content differs")
+        return dataset
+
+
+def open_searched(location: str, *, finished: bool = True) -> SearchedRun:
+    """Open the run at `location`, whose search must be `finished` unless that does not matter.
+
+    Raises:
+        RunError: there is no run, it is damaged, or its search has trials left.
+    """
+    if "://" not in location:
+        location = str(Path(location).expanduser().absolute())
+    run = RunDir(location)
+    if not run.exists(run.RUN):
+        raise RunError(f"{location} is no run of medray: it has no {run.RUN}{_elsewhere(run)}")
+    space = parse(run.read(run.SPACE).decode(), run.path(run.SPACE))
+    facts = run.read_json(run.RUN)
+    try:
+        options = dict(facts["options"])
+        left = int(options["trials"]) - len(records := list(run.records()))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run.path(run.RUN)} is damaged: {error!r}") from None
+    if finished and left > 0:
+        command = f"medray search {space.name} --resume --out {location}"
+        raise RunError(
+            f"the search in {location} has not finished: {left} of {options['trials']} trials are left: go on by "
+            f"`{command}`, or be content with what there is by adding --trials {max(1, len(records))}"
+        )
+    return SearchedRun(run, space, options, run.read_json(run.DATA), records)
+
+
+def _elsewhere(run: RunDir) -> str:
+    """The run that may have been meant: a neighbour of nearly that name."""
+    if run.local is None or not run.local.parent.is_dir():
+        return ""
+    runs = [path.name for path in run.local.parent.iterdir() if (path / run.RUN).is_file()]
+    return nearest(run.local.name, runs) or (f"; runs there: {', '.join(sorted(runs))}" if runs else "")
