@@ -8,6 +8,8 @@ crossval/0007/summary.json          scores of each fold, mean and standard devia
 """
 
 import io
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +19,10 @@ import numpy as np
 from medray.config import METRICS
 from medray.data.dataset import Array
 from medray.data.splits import Folds
-from medray.errors import RunError
+from medray.errors import DataError, RunError
+from medray.operating.checks import check_labelled
 from medray.runs import FAILED, RunDir, TrialDir, TrialRecord
+from medray.storage import Folder
 
 PLAN, FOLDS, SUMMARY, PREDICTIONS = "plan.json", "folds.json", "summary.json", "out_of_fold.npz"
 SCORES, ISSUES, SHEET = "scores.csv", "label_issues.csv", "label_issues.png"
@@ -62,22 +66,40 @@ class FoldedSetting:
         return Spread.of(values) if len(values) == len(self.records) else None
 
 
-def read_probabilities(folder: TrialDir, best_epoch: int) -> Array:
-    """Return the probabilities of the images that a training was measured on, float32 (n, classes).
+def read_arrays(folder: Folder, file_name: str, *names: str) -> list[Array]:
+    """Return the arrays `names` of a .npz file; nothing in it is run.
+
+    Raises:
+        RunError: the file is missing or damaged, or lacks one of them.
+    """
+    try:
+        with np.load(io.BytesIO(folder.read(file_name)), allow_pickle=False) as file:
+            return [file[name] for name in names]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"{folder.path(file_name)} can't be read: {' '.join(str(error).split())}") from None
+
+
+def read_predictions(folder: TrialDir, best_epoch: int) -> tuple[Array, Array]:
+    """Return what a training says of the images that it was measured on, and their labels.
+
+    Probabilities are float32 (n, classes), labels int64 (n,).
 
     Raises:
         RunError: they are missing, damaged, or of another epoch than `best_epoch`.
     """
     name = folder.path(folder.PREDICTIONS)
-    try:
-        with np.load(io.BytesIO(folder.read(folder.PREDICTIONS)), allow_pickle=False) as file:
-            probabilities: Array = file["probabilities"]
-            epoch = int(file["epoch"])
-    except (FileNotFoundError, ValueError, KeyError, OSError) as error:
-        raise RunError(f"{name} can't be read: {error}") from None
-    if epoch != best_epoch or not np.isfinite(probabilities).all():
+    probabilities, labels, epoch = read_arrays(folder, folder.PREDICTIONS, "probabilities", "labels", "epoch")
+    if epoch.shape or epoch != best_epoch:
         raise RunError(f"{name} is damaged: it is of epoch {epoch}, the trial's best is {best_epoch}")
-    return probabilities
+    _check_predictions(name, probabilities, labels)
+    return probabilities, labels
+
+
+def _check_predictions(name: str, probabilities: Array, labels: Array) -> None:
+    try:
+        check_labelled(probabilities, labels)
+    except DataError as error:
+        raise RunError(f"{name} is damaged: {error}") from None
 
 
 def join_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> FoldedSetting | str:
@@ -96,8 +118,8 @@ def join_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> FoldedS
     positions = folds.held_out
     total, count = np.zeros(0), np.zeros(len(positions))
     for i, fold in enumerate(folds.folds):
-        own = read_probabilities(run.fold(number, i), whole[i].best_epoch)
-        if len(own) != len(fold.val):
+        own, own_labels = read_predictions(run.fold(number, i), whole[i].best_epoch)
+        if not np.array_equal(own_labels, labels[fold.val]):
             raise RunError(f"{run.fold(number, i).path(TrialDir.PREDICTIONS)} is of other images than fold {i}")
         rows = np.searchsorted(positions, fold.val)
         if not total.size:
@@ -137,8 +159,7 @@ def _fold_summary(run: RunDir, setting: FoldedSetting, fold: int, classes: int) 
     from medray.training.metrics import confusion_matrix
 
     record, folder = setting.records[fold], run.fold(setting.number, fold)
-    with np.load(io.BytesIO(folder.read(folder.PREDICTIONS)), allow_pickle=False) as file:
-        predicted, labels = file["probabilities"].argmax(axis=1), file["labels"]
+    probabilities, labels = read_predictions(folder, record.best_epoch)
     return {
         "fold": fold,
         "images": len(labels),
@@ -146,7 +167,7 @@ def _fold_summary(run: RunDir, setting: FoldedSetting, fold: int, classes: int) 
         "epochs": record.epochs,
         "seconds": record.seconds,
         "metrics": record.metrics,
-        "confusion_matrix": confusion_matrix(labels, predicted, classes).tolist(),
+        "confusion_matrix": confusion_matrix(labels, probabilities.argmax(axis=1), classes).tolist(),
     }
 
 
@@ -159,22 +180,26 @@ def read_settings(run: RunDir) -> list[FoldedSetting]:
     if not run.crossval.exists(PLAN):
         return []
     plan = run.crossval.read_json(PLAN)
+    try:
+        numbers, mode = [int(number) for number in plan["trials"]], METRICS[plan["metric"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run.crossval.path(PLAN)} is damaged: {error!r}") from None
     folds = Folds.from_dict(run.crossval.read_json(FOLDS), run.crossval.path(FOLDS))
-    found = []
-    for number in plan["trials"]:
-        home = run.crossval.child(f"{number:04d}")
-        if not home.exists(SUMMARY):
-            continue
-        records = tuple(run.fold(number, fold).record() for fold in range(len(folds)))
-        name = home.path(PREDICTIONS)
-        try:
-            with np.load(io.BytesIO(home.read(PREDICTIONS)), allow_pickle=False) as file:
-                positions, labels, probabilities = (file[k] for k in ("positions", "labels", "probabilities"))
-        except (FileNotFoundError, ValueError, KeyError, OSError) as error:
-            raise RunError(f"{name} can't be read: {error}") from None
-        whole = tuple(record for record in records if record is not None)
-        if len(whole) < len(folds) or not np.isfinite(probabilities).all():
-            raise RunError(f"{name} is damaged, or a fold beside it was taken away: cross-validate with --resume")
-        found.append(FoldedSetting(number, whole, positions, labels, probabilities))
-    sign = -1 if METRICS[plan["metric"]] == "max" else 1
+    whole = [number for number in numbers if run.crossval.child(f"{number:04d}").exists(SUMMARY)]
+    found = [_read_setting(run, number, folds) for number in whole]
+    sign = -1 if mode == "max" else 1
     return sorted(found, key=lambda setting: (sign * setting.objective, setting.number))
+
+
+def _read_setting(run: RunDir, number: int, folds: Folds) -> FoldedSetting:
+    home = run.crossval.child(f"{number:04d}")
+    name = home.path(PREDICTIONS)
+    positions, labels, probabilities = read_arrays(home, PREDICTIONS, "positions", "labels", "probabilities")
+    _check_predictions(name, probabilities, labels)
+    if not np.array_equal(positions, folds.held_out):
+        raise RunError(f"{name} is of other images than {run.crossval.path(FOLDS)} holds out")
+    records = [run.fold(number, fold).record() for fold in range(len(folds))]
+    ended = tuple(r for r in records if r is not None and r.state != FAILED and r.objective is not None)
+    if len(ended) < len(folds):
+        raise RunError(f"{home.location}: a fold of it was taken away: cross-validate with --resume")
+    return FoldedSetting(number, ended, positions, labels, probabilities)

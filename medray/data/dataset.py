@@ -83,8 +83,9 @@ class ImageDataset:
         self._check_folds()
         columns = {"groups": self.groups, **{f"subgroup '{n}'": column for n, column in self.subgroups.items()}}
         for name, column in columns.items():
-            if column is not None and len(column) != len(self.images):
-                raise DataError(f"{self.source}: {len(column)} {name} for {len(self.images)} images")
+            if column is not None and column.shape != (len(self.images),):
+                found = len(column) if column.ndim == 1 else f"{column.shape}"
+                raise DataError(f"{self.source}: {found} {name} for {len(self.images)} images")
         # A view, so that the flag is ours alone: an array may be marked read-only by its view only.
         for name in ("images", "labels"):
             view = getattr(self, name).view()
@@ -170,6 +171,7 @@ class ImageDataset:
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(self.splits[name]).data)
         for positions in (part for fold in self.folds or () for part in fold):
+            digest.update(f"fold {len(positions)}".encode())  # where one ends and the next begins
             digest.update(np.ascontiguousarray(positions).data)
         for name in sorted(self.subgroups):
             digest.update("\0".join([name, *map(str, self.subgroups[name])]).encode())

@@ -129,6 +129,8 @@ def _groups(path: Path, arrays: dict[str, Array]) -> Array | None:
         return None
     if len(parts) < len(SPLITS):
         raise DataError(f"{path}: groups must be given for every image of every split, or not at all")
+    if any(part.ndim != 1 for part in parts):
+        raise DataError(f"{path}: groups are {[part.shape for part in parts]}, not one patient (N,) for each image")
     return np.concatenate(parts)
 
 
@@ -139,9 +141,10 @@ def _folds(path: Path, arrays: dict[str, Array]) -> tuple[tuple[Array, Array], .
         return None
     if len(columns) < 2:
         raise DataError(f"{path}: a fold must be given for every image of train and of val, or not at all")
-    fold = np.concatenate(columns)
-    if fold.ndim != 1 or fold.dtype.kind not in "iu":
-        raise DataError(f"{path}: train_fold and val_fold are {fold.dtype} {fold.shape}, not whole numbers (N,)")
+    for name, column in zip(("train_fold", "val_fold"), columns, strict=True):
+        if column.ndim != 1 or column.dtype.kind not in "iu" or (column < 0).any():
+            raise DataError(f"{path}: {name} is {column.dtype} {column.shape}, not whole numbers (N,) of 0 or more")
+    fold = np.concatenate([column.astype(np.int64) for column in columns])
     return tuple((np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in np.unique(fold))
 
 
@@ -153,14 +156,26 @@ def _subgroups(path: Path, arrays: dict[str, Array]) -> dict[str, Array]:
         whole = [part for part in parts if part is not None and part.ndim == 1]
         if len(whole) < len(SPLITS):
             raise DataError(f"{path}: subgroup '{name}' must have one value for each image of every split")
-        columns[name] = np.concatenate(whole).astype(str)
+        columns[name] = np.concatenate([_words(path, f"subgroup '{name}'", part) for part in whole])
     return columns
+
+
+def _words(path: Path, what: str, column: Array) -> Array:
+    """Names as text; numpy's own reading of bytes knows ASCII only."""
+    if column.dtype.kind == "S":
+        try:
+            return np.char.decode(column, "utf-8")
+        except UnicodeDecodeError:
+            raise DataError(f"{path}: {what} is bytes that are no UTF-8") from None
+    if column.dtype.kind not in "Uiub":
+        raise DataError(f"{path}: {what} is {column.dtype} {column.shape}, not text or whole numbers (N,)")
+    return column.astype(str)
 
 
 def _text(path: Path, names: Array) -> tuple[str, ...]:
     if names.ndim != 1 or names.dtype.kind not in "SU":
         raise DataError(f"{path}: class_names is {names.dtype} {names.shape}, not a list of names")
-    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist())
+    return tuple(map(str, _words(path, "class_names", names).tolist()))
 
 
 def _class_names(

@@ -12,7 +12,8 @@ from medray.data.dataset import Array, ImageDataset
 from medray.errors import DataError, RunError
 
 POOL = ("train", "val")
-STRATIFIED, GROUPED, GIVEN = "stratified", "grouped", "given"
+KINDS = STRATIFIED, GROUPED, GIVEN = ("stratified", "grouped", "given")
+COUNT = 5
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,29 @@ class Folds:
             RunError: it is damaged.
         """
         try:
-            parts = [
-                [np.array(part[side], dtype=np.int64) for side in ("train", "val")] for part in values["folds"]
-            ]
-            return cls(str(values["kind"]), int(values["seed"]), tuple(Fold(*part) for part in parts))
+            kind, seed = values["kind"], values["seed"]
+            folds = tuple(Fold(_positions(part["train"]), _positions(part["val"])) for part in values["folds"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise RunError(f"{name} is damaged: {error}") from None
+            raise RunError(f"{name} is damaged: {error!r}") from None
+        if kind not in KINDS or type(seed) is not int or not folds:
+            raise RunError(f"{name} is damaged: it says neither which kind of folds it holds, nor which folds")
+        for number, fold in enumerate(folds):
+            if np.intersect1d(fold.train, fold.val).size or not len(fold.train) or not len(fold.val):
+                raise RunError(f"{name} is damaged: fold {number} holds out nothing, or what it trains on")
+        return cls(kind, seed, folds)
 
 
 def make_folds(dataset: ImageDataset, count: int | None, seed: int) -> Folds:
-    """Divide the pool into `count` folds; those that the data set brings along are used as they are.
+    """Divide the pool into `count` folds, or 5; those that the data set brings along are used as they are.
 
     Raises:
-        DataError: there are fewer images, or patients, of a class than folds, a fold lacks a class, or the data
-            set's own folds are others than `count`.
+        DataError: there are fewer images, or patients, of a class than folds, a fold lacks a class, a patient
+            is missing, the data set's own folds are others than `count`, or there is nothing to fold.
     """
-    folds = _given(dataset, count) if dataset.folds is not None else _divided(dataset, count or 5, seed)
+    if dataset.folds is not None:
+        folds = _given(dataset, count)
+    else:
+        folds = _divided(dataset, COUNT if count is None else count, seed)
     for number, fold in enumerate(folds.folds):
         for side, positions in (("training", fold.train), ("held-out", fold.val)):
             present = np.unique(dataset.labels[positions])
@@ -80,15 +88,23 @@ def make_folds(dataset: ImageDataset, count: int | None, seed: int) -> Folds:
     return folds
 
 
+def _positions(values: Any) -> Array:
+    """Positions from JSON; numpy alone would cut 0.5 to 0 and read "1" as 1."""
+    if type(values) is not list or not all(type(value) is int and value >= 0 for value in values):
+        raise ValueError(f"{values!r:.40} is not a list of positions")
+    return np.array(values, dtype=np.int64)
+
+
 def _given(dataset: ImageDataset, count: int | None) -> Folds:
-    assert dataset.folds is not None
+    if not dataset.folds:
+        raise DataError(f"{dataset.source}: its own folds are none")
     if count is not None and count != len(dataset.folds):
         raise DataError(f"{dataset.source}: has {len(dataset.folds)} folds of its own; leave --folds out")
     test = dataset.splits.get("test", np.empty(0, dtype=np.int64))
     pairs = (tuple(np.setdiff1d(part, test) for part in fold) for fold in dataset.folds)
     folds = tuple(Fold(train, val) for train, val in pairs)
     for number, fold in enumerate(folds):
-        if dataset.groups is not None and _shared_groups(dataset.groups, fold):
+        if dataset.groups is not None and _shared_groups(dataset, dataset.groups, fold):
             raise DataError(f"{dataset.source}: its fold {number} has images of one patient on both sides")
     return Folds(GIVEN, 0, folds)
 
@@ -96,29 +112,48 @@ def _given(dataset: ImageDataset, count: int | None) -> Folds:
 def _divided(dataset: ImageDataset, count: int, seed: int) -> Folds:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    pool = np.sort(np.concatenate([dataset.splits[name] for name in POOL if name in dataset.splits]))
+    parts = [dataset.splits[name] for name in POOL if name in dataset.splits]
+    pool = np.sort(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
     if not len(pool):
         raise DataError(f"{dataset.source}: splits {' and '.join(POOL)} are empty: there is nothing to fold")
     if count < 2:
         raise DataError(f"{count} fold: at least two are needed")
-    _check_enough(dataset, pool, count)
-    labels = dataset.labels[pool]
-    if dataset.groups is None:
-        parts = StratifiedKFold(count, shuffle=True, random_state=seed).split(pool, labels)
+    patients = None if dataset.groups is None else _patients(dataset, dataset.groups[pool])
+    _check_enough(dataset, pool, patients, count)
+    labels, state = dataset.labels[pool], _random_state(seed)
+    if patients is None:
+        pairs = StratifiedKFold(count, shuffle=True, random_state=state).split(pool, labels)
         kind = STRATIFIED
     else:
-        grouped = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-        parts, kind = grouped.split(pool, labels, dataset.groups[pool]), GROUPED
-    return Folds(kind, seed, tuple(Fold(pool[train], pool[val]) for train, val in parts))
+        grouped = StratifiedGroupKFold(count, shuffle=True, random_state=state)
+        pairs, kind = grouped.split(pool, labels, patients), GROUPED
+    return Folds(kind, seed, tuple(Fold(pool[train], pool[val]) for train, val in pairs))
 
 
-def _check_enough(dataset: ImageDataset, pool: Array, count: int) -> None:
+def _random_state(seed: int) -> np.random.RandomState:
+    """RandomState takes 32 bits at once; a larger seed is given to it in parts."""
+    return np.random.RandomState(seed if seed < 2**32 else [seed % 2**32, seed // 2**32])
+
+
+def _patients(dataset: ImageDataset, groups: Array) -> Array:
+    """The patient of each image of the pool; two images whose patient is missing may be one patient's."""
+    words = [str(group) for group in groups.tolist()]
+    missing = sum(word.lower() in ("none", "nan", "") for word in words)
+    if missing:
+        raise DataError(
+            f"{dataset.source}: {missing} of {len(words)} images in {' and '.join(POOL)} have no patient: give "
+            "each its own, or leave groups out"
+        )
+    return np.array(words) if groups.dtype == object else groups
+
+
+def _check_enough(dataset: ImageDataset, pool: Array, patients: Array | None, count: int) -> None:
     """Each class needs an image, and where patients are known a patient, for each fold."""
     for index, name in enumerate(dataset.class_names):
-        own = pool[dataset.labels[pool] == index]
-        images, what = len(own), "images"
-        if dataset.groups is not None:
-            images, what = len(np.unique(dataset.groups[own])), "patients"
+        own = dataset.labels[pool] == index
+        images, what = int(own.sum()), "images"
+        if patients is not None:
+            images, what = len(np.unique(patients[own])), "patients"
         if images < count:
             advice = f"ask for at most {images} folds" if images >= 2 else "it can't be folded"
             raise DataError(
@@ -127,5 +162,6 @@ def _check_enough(dataset: ImageDataset, pool: Array, count: int) -> None:
             )
 
 
-def _shared_groups(groups: Array, fold: Fold) -> bool:
-    return bool(np.intersect1d(groups[fold.train], groups[fold.val]).size)
+def _shared_groups(dataset: ImageDataset, groups: Array, fold: Fold) -> bool:
+    patients = (_patients(dataset, groups[side]) for side in (fold.train, fold.val))
+    return bool(np.intersect1d(*patients).size)

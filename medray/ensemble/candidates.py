@@ -4,6 +4,7 @@ Candidates are compared by what they say of the same images: trials by the valid
 images that their folds held out.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import numpy as np
 from medray.data.dataset import Array
 from medray.errors import RunError
 from medray.leaderboard import rank, usable
-from medray.out_of_fold import FoldedSetting, read_probabilities
+from medray.out_of_fold import FoldedSetting, read_predictions
 from medray.runs import RunDir, TrialDir, TrialRecord
 
 TRIALS, FOLDS = "trials", "folds"
@@ -69,20 +70,22 @@ def trial_pool(run: RunDir, records: Sequence[TrialRecord], mode: str, limit: in
         RunError: predictions are missing or damaged, or of other images than another trial's.
     """
     found: list[Candidate] = []
-    labels: Array | None = None
+    shown: set[bytes] = set()
+    labels = np.empty(0, dtype=np.int64)
     for record in rank(usable(records), mode):
         folder = run.trial(record.number)
-        probabilities = read_probabilities(folder, record.best_epoch)
-        if labels is None:
-            labels = read_labels(folder)
-        if len(probabilities) != len(labels):
+        probabilities, own = read_predictions(folder, record.best_epoch)
+        labels = labels if found else own
+        if not np.array_equal(own, labels) or found and probabilities.shape != found[0].probabilities.shape:
             raise RunError(f"{folder.path(folder.PREDICTIONS)} is of other images than the other trials'")
-        if not any(np.array_equal(probabilities, other.probabilities) for other in found):
+        digest = hashlib.sha256(np.ascontiguousarray(probabilities).data).digest()
+        if digest not in shown:
+            shown.add(digest)
             assert record.objective is not None
             found.append(Candidate(record.number, (Member(record, folder),), probabilities, record.objective))
         if len(found) == limit:
             break
-    return Pool(TRIALS, found, np.empty(0, dtype=np.int64) if labels is None else labels)
+    return Pool(TRIALS, found, labels)
 
 
 def fold_pool(run: RunDir, settings: Sequence[FoldedSetting]) -> Pool:
@@ -97,19 +100,3 @@ def fold_pool(run: RunDir, settings: Sequence[FoldedSetting]) -> Pool:
         for setting in settings
     ]
     return Pool(FOLDS, found, settings[0].labels if settings else np.empty(0, dtype=np.int64))
-
-
-def read_labels(folder: TrialDir) -> Array:
-    """Return the labels of the images that a training was measured on, int64 (n,).
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
-    import io
-
-    try:
-        with np.load(io.BytesIO(folder.read(folder.PREDICTIONS)), allow_pickle=False) as file:
-            labels: Array = file["labels"]
-    except (FileNotFoundError, ValueError, KeyError, OSError) as error:
-        raise RunError(f"{folder.path(folder.PREDICTIONS)} can't be read: {error}") from None
-    return labels

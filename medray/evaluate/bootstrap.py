@@ -79,14 +79,15 @@ def interval(values: Array, confidence: float = CONFIDENCE) -> tuple[float, floa
     """The percentile interval (Efron & Tibshirani 1993, chapter 13) of a score's resampled `values` (B,).
 
     A NaN is a resample in which the score is not defined, and is left out; None where that leaves fewer
-    than half of them.
+    than half of them. Of the calibration error it lies too high, and may leave out the score itself: a
+    resample adds its own noise to each bin, and noise widens the gaps that it sums.
 
     Raises:
         ConfigError: the confidence is not between 0 and 1.
         DataError: there are no values.
     """
     if not 0 < confidence < 1:
-        raise ConfigError(f"confidence {confidence:g} is not a number between 0 and 1")
+        raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1")
     if values.ndim != 1 or not len(values):
         raise DataError(f"values are {values.shape}, not (resamples,): there is no interval of none")
     defined = values[~np.isnan(values)]

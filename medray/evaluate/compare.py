@@ -123,6 +123,6 @@ def mcnemar(correct_a: Array, correct_b: Array) -> McNemar:
     only_a, only_b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
     if not only_a + only_b:
         return McNemar(0, 0, 1.0)
-    from scipy.stats import binomtest  # type: ignore[import-untyped, unused-ignore]
+    from scipy.stats import binomtest
 
     return McNemar(only_a, only_b, float(binomtest(only_a, only_a + only_b, 0.5).pvalue))

@@ -1,5 +1,6 @@
 """Who is measured on the test split: the ensemble, every other way, the best single model, the baselines."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,10 @@ from medray.config import TrainConfig
 from medray.data.dataset import Array, ImageDataset, LabelledImages
 from medray.ensemble.averaging import average
 from medray.ensemble.driver import WAYS_FILE
-from medray.ensemble.manifest import read_manifest
+from medray.ensemble.manifest import MANIFEST
 from medray.ensemble.ways import SINGLE
 from medray.errors import RunError, WeightsError
+from medray.evaluate.readings import undamaged
 from medray.leaderboard import rank, usable
 from medray.operating.calibration import apply_temperature
 from medray.runs import RunDir, TrialDir, TrialRecord
@@ -29,58 +31,71 @@ class Contestant:
     temperature: float
 
 
-def find_contestants(searched: SearchedRun) -> list[Contestant]:
-    """The run's ensemble first; then what it is compared with, none twice.
+def find_contestants(searched: SearchedRun, manifest: dict[str, Any]) -> list[Contestant]:
+    """The run's ensemble, which `manifest` describes, first; then what it is compared with, none twice.
 
     Raises:
-        RunError: there is no ensemble, or a file is damaged.
+        RunError: a file is damaged, or the ways were compared for another ensemble.
     """
-    manifest = read_manifest(searched.run.ensemble)
-    members = tuple(((m["trial"], m["fold"]), float(m["weight"])) for m in manifest["members"])
-    found = [Contestant(ENSEMBLE, members, float(manifest["temperature"]))]
-    found += _other_ways(searched.run, manifest)
+    run = searched.run
+    with undamaged(run.ensemble.path(MANIFEST)):
+        ensemble = _read(ENSEMBLE, manifest)
+    found = [ensemble, *_other_ways(run, ensemble)]
     ranked = rank(usable(searched.records), searched.space.mode)
-    if not any(contestant.name.startswith("best single") for contestant in found):
+    if not any(contestant.name.startswith("best single") for contestant in found) and ranked:
         found.append(_alone(f"best single (trial {ranked[0].number})", ranked[0]))
     baselines = sorted((r for r in ranked if r.baseline), key=lambda record: record.number)
-    found += [_alone(f"baseline {record.baseline} (trial {record.number})", record) for record in baselines]
-    return found
+    return [*found, *(_alone(f"baseline {r.baseline} (trial {r.number})", r) for r in baselines)]
 
 
-def _other_ways(run: RunDir, manifest: dict[str, Any]) -> list[Contestant]:
+def _other_ways(run: RunDir, ensemble: Contestant) -> list[Contestant]:
+    """Every way that was not chosen; none where the search alone has made the ensemble."""
     if not run.exists(WAYS_FILE):
         return []
-    stored = run.read_json(WAYS_FILE)
     found = []
-    try:
+    with undamaged(run.path(WAYS_FILE)):
+        stored = run.read_json(WAYS_FILE)
         for way in stored["ways"]:
-            if [way["name"], way["source"]] == stored["chosen"]:
-                continue
-            members = tuple(((m["trial"], m["fold"]), float(m["weight"])) for m in way["members"])
-            name = f"{way['name']} of {way['source']}"
-            if way["name"] == SINGLE:
-                name = f"best single (trial {members[0][0][0]})"
-            found.append(Contestant(name, members, float(way["temperature"])))
-    except (KeyError, TypeError, IndexError) as error:
-        raise RunError(f"{run.path(WAYS_FILE)} is damaged: {error!r}") from None
+            own = _read(f"{way['name']} of {way['source']}", way)
+            if [way["name"], way["source"]] != stored["chosen"]:
+                single = f"best single (trial {own.members[0][0][0]})"
+                found.append(Contestant(single, own.members, own.temperature) if way["name"] == SINGLE else own)
+            elif (own.members, own.temperature) != (ensemble.members, ensemble.temperature):
+                raise RunError(
+                    f"{run.path(WAYS_FILE)} is of another ensemble than the one in {run.ensemble.location}; make "
+                    f"both anew: python -m medray.ensemble {run.location}"
+                )
     return found
+
+
+def _read(name: str, content: dict[str, Any]) -> Contestant:
+    members = tuple(((int(m["trial"]), m["fold"]), float(m["weight"])) for m in content["members"])
+    if not members:
+        raise ValueError("no members")
+    return Contestant(name, members, float(content["temperature"]))
 
 
 def _alone(name: str, record: TrialRecord) -> Contestant:
     return Contestant(name, (((record.number, None), 1.0),), 1.0)
 
 
+def networks_of(contestants: Sequence[Contestant]) -> list[Key]:
+    """Every network that takes part, once."""
+    return list(dict.fromkeys(key for contestant in contestants for key, _ in contestant.members))
+
+
 def predict_members(
-    run: RunDir, dataset: ImageDataset, images: LabelledImages, contestants: Sequence[Contestant],
+    run: RunDir, manifest: dict[str, Any], dataset: ImageDataset, images: LabelledImages, keys: Sequence[Key],
     device: str = "cpu",
 ) -> dict[Key, Array]:  # fmt: skip
-    """What each network says of the images, float32 (n, classes); each is asked once.
+    """What each network says of the images, float32 (n, classes); labels are not looked at.
 
     Raises:
-        WeightsError: weights are missing or damaged, or not those that the ensemble was made of.
+        WeightsError: weights are missing or damaged, or not those that `manifest`'s ensemble was made of.
+        RunError: the manifest is damaged.
     """
-    keys = list(dict.fromkeys(key for contestant in contestants for key, _ in contestant.members))
-    hashes = {(m["trial"], m["fold"]): m["sha256"] for m in read_manifest(run.ensemble)["members"]}
+    with undamaged(run.ensemble.path(MANIFEST)):
+        hashes = {(m["trial"], m["fold"]): str(m["sha256"]) for m in manifest["members"]}
     answers = {}
     for trial, fold in keys:
         folder = run.trial(trial) if fold is None else run.fold(trial, fold)
@@ -91,8 +106,6 @@ def predict_members(
 def _predict(
     folder: TrialDir, dataset: ImageDataset, images: LabelledImages, sha256: str | None, device: str
 ) -> Array:
-    import hashlib
-
     import torch
 
     from medray.training.loop import predict_probabilities

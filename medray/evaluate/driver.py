@@ -5,15 +5,17 @@ from typing import Any
 
 from rich.console import Console
 
-from medray.errors import RunError
-from medray.evaluate.contestants import combine, find_contestants, predict_members
-from medray.evaluate.figures import all_figures
-from medray.evaluate.readings import ensemble_fingerprint, next_reading, readings
+from medray.ensemble.manifest import read_manifest
+from medray.errors import ConfigError, RunError
+from medray.evaluate.contestants import combine, find_contestants, networks_of, predict_members
+from medray.evaluate.figures import RESAMPLES, all_figures, check_resamples, read_decisions
+from medray.evaluate.readings import Reading, ensemble_fingerprint, next_reading, readings
 from medray.runs import RunDir
 from medray.searched import SearchedRun, open_searched
 from medray.terminal import step
 
 TEST = "test"
+SEED = 0
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class EvaluateOptions:
     run: str
     again: bool = False
     data: str | None = None
-    seed: int = 0
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Evaluation:
     """The figures, and whether they come from the store; `count` is how often the split was read."""
 
     run: RunDir
-    metric: str
     figures: dict[str, Any]
+    reading: Reading
     stored: bool
     count: int
 
@@ -48,46 +50,60 @@ def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
     run = searched.run
     with run.claimed():
         try:
-            contestants = find_contestants(searched)
-            if not options.again and (answer := _from_store(searched)) is not None:
+            ensemble = ensemble_fingerprint(run)
+            if not options.again and (answer := _from_store(run, ensemble, options.seed)) is not None:
                 return answer
-            dataset = searched.load_data(options.data)
-            images = dataset.split(TEST)
-            reading = next_reading(run)
-            reading.begin(ensemble_fingerprint(run), dataset.fingerprint)
-            with step(console, f"Measuring {len(contestants)} models on {len(images)} test images"):
-                answers = predict_members(run, dataset, images, contestants)
-                predictions = {contestant.name: combine(contestant, answers) for contestant in contestants}
-                metric = searched.space.metric
-                figures = all_figures(
-                    run, dataset, images.positions, predictions, contestants, metric, options.seed
-                )
-            figures = {**reading.begun(), "metric": metric, **figures}
-            reading.write(figures, images.own_labels, predictions)
-            return Evaluation(run, metric, figures, stored=False, count=len(readings(run)))
+            return _read(searched, ensemble, options, console)
         except OSError as error:
             raise RunError(f"{run.location}: {error.strerror or error}") from error
 
 
-def _from_store(searched: SearchedRun) -> Evaluation | None:
-    """The last whole reading; None where there is none.
+def _from_store(run: RunDir, ensemble: str, seed: int | None) -> Evaluation | None:
+    """The last whole reading of this ensemble; None where the split has not been read.
 
     Raises:
-        RunError: it is of another ensemble than the run has now.
+        RunError: it was read, but that broke off, or was for another ensemble than the run has now.
+        ConfigError: its intervals are of another seed than the one that was asked for.
     """
-    run, past = searched.run, readings(searched.run)
-    whole = [(reading, scores) for reading in past if (scores := reading.scores()) is not None]
+    past = readings(run)
     if not past:
         return None
+    whole = [(reading, scores) for reading in reversed(past) if (scores := reading.scores()) is not None]
+    once_more = "--again reads it once more, and is counted"
     if not whole:
-        raise RunError(
-            f"the test split of {run.location} was read on {past[-1].begun()['time']}, which broke off: "
-            "--again reads it once more, and is counted"
-        )
-    reading, scores = whole[-1]
-    if scores["ensemble"] != ensemble_fingerprint(run):
+        time = past[-1].begun()["time"]
+        raise RunError(f"the test split of {run.location} was read on {time}, which broke off: {once_more}")
+    own = next((pair for pair in whole if pair[1]["ensemble"] == ensemble), None)
+    if own is None:
+        reading, scores = whole[0]
         raise RunError(
             f"the test split of {run.location} was read on {scores['time']} for another ensemble than the present "
-            f"one; those figures are in {reading.folder.location}; --again reads it once more, and is counted"
+            f"one; those figures are in {reading.folder.location}; {once_more}"
         )
-    return Evaluation(run, searched.space.metric, scores, stored=True, count=len(past))
+    reading, scores = own
+    if seed not in (None, scores["seed"]):
+        raise ConfigError(f"the stored intervals are of --seed {scores['seed']}, not {seed}: {once_more}")
+    return Evaluation(run, scores, reading, stored=True, count=len(past))
+
+
+def _read(searched: SearchedRun, ensemble: str, options: EvaluateOptions, console: Console) -> Evaluation:
+    """Ask every network about the test images, then hold the answers against the labels."""
+    run, seed = searched.run, SEED if options.seed is None else options.seed
+    manifest = read_manifest(run.ensemble)
+    contestants = find_contestants(searched, manifest)
+    decisions = read_decisions(run, manifest)
+    dataset = searched.load_data(options.data)
+    images = dataset.split(TEST)
+    check_resamples(dataset, images.positions)
+    networks = networks_of(contestants)
+    with step(console, f"Asking {len(networks)} networks about {len(images)} test images"):
+        answers = predict_members(run, manifest, dataset, images, networks)
+        predictions = {contestant.name: combine(contestant, answers) for contestant in contestants}
+    reading = next_reading(run)
+    reading.begin(ensemble, dataset.fingerprint)
+    with step(console, f"Measuring {len(contestants)} models, each {RESAMPLES} times resampled"):
+        metric = searched.space.metric
+        found = all_figures(dataset, images.positions, predictions, contestants, decisions, metric, seed)
+    figures = {**reading.begun(), "seed": seed, "metric": metric, **found}
+    reading.write(figures, images.own_labels, predictions)
+    return Evaluation(run, figures, reading, stored=False, count=len(readings(run)))

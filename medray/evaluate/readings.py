@@ -1,15 +1,19 @@
 """The store of the test split's answers: each time it was read, and what it said.
 
-    evaluation/reading_0001/begun.json              when, for which ensemble and data; before it is read
+    evaluation/reading_0001/begun.json              when, for which ensemble and data; before any figure
     evaluation/reading_0001/test_predictions.npz    probabilities of every model
     evaluation/reading_0001/scores.json             all figures; written last
 
 A reading that was begun counts, whether or not it came to its end: who has seen the figures can't unsee them.
+It begins when answers are about to be held against the labels; what goes wrong before that is not counted.
 """
 
+import contextlib
 import datetime
 import hashlib
 import io
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +22,27 @@ import numpy as np
 from medray import __version__
 from medray.data.dataset import Array
 from medray.ensemble.manifest import MANIFEST
+from medray.errors import RunError
 from medray.runs import RunDir
 from medray.storage import Folder
 
 BEGUN, PREDICTIONS, SCORES = "begun.json", "test_predictions.npz", "scores.json"
 PREFIX = "reading_"
+#: What both files hold, and what only the figures do.
+FACTS = ("reading", "time", "ensemble", "data")
+FIGURES = (
+    "seed", "metric", "images", "patients", "class_names", "resamples", "models", "comparisons", "confusion_matrix",
+    "per_class", "operating_points", "conformal_sets", "subgroups",
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def undamaged(name: str) -> Iterator[None]:
+    """Turn what comes of a file of another form into one line that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        raise RunError(f"{name} is damaged: {error!r}") from None
 
 
 @dataclass(frozen=True)
@@ -39,9 +59,12 @@ class Reading:
         self.folder.write_json(BEGUN, facts)
 
     def begun(self) -> dict[str, Any]:
-        """When it was begun, and with what."""
-        facts: dict[str, Any] = self.folder.read_json(BEGUN)
-        return facts
+        """When it was begun, and with what.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        return self._content(BEGUN, FACTS)
 
     def write(self, scores: dict[str, Any], labels: Array, predictions: dict[str, Array]) -> None:
         """Write the answer: predictions by the name of the model, then all figures."""
@@ -52,18 +75,27 @@ class Reading:
         self.folder.write_json(SCORES, scores)
 
     def scores(self) -> dict[str, Any] | None:
-        """All figures; None where the reading broke off."""
-        if not self.folder.exists(SCORES):
-            return None
-        found: dict[str, Any] = self.folder.read_json(SCORES)
-        return found
+        """All figures; None where the reading broke off.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        return self._content(SCORES, FACTS + FIGURES) if self.folder.exists(SCORES) else None
+
+    def _content(self, name: str, wanted: tuple[str, ...]) -> dict[str, Any]:
+        content = self.folder.read_json(name)
+        if not isinstance(content, dict):
+            raise RunError(f"{self.folder.path(name)} is damaged: it holds no mapping")
+        if missing := [key for key in wanted if key not in content]:
+            raise RunError(f"{self.folder.path(name)} is damaged: it lacks {', '.join(missing)}")
+        return content
 
 
 def readings(run: RunDir) -> list[Reading]:
     """All readings of a run's test split, the first one first."""
-    names = [name for name in run.evaluation.names() if name.startswith(PREFIX)]
-    found = [Reading(int(name.removeprefix(PREFIX)), run.evaluation.child(name)) for name in names]
-    return [reading for reading in found if reading.folder.exists(BEGUN)]
+    matches = [re.fullmatch(rf"{PREFIX}(\d+)", name) for name in run.evaluation.names()]
+    found = [Reading(int(match[1]), run.evaluation.child(match[0])) for match in matches if match]
+    return sorted((own for own in found if own.folder.exists(BEGUN)), key=lambda own: own.number)
 
 
 def next_reading(run: RunDir) -> Reading:
@@ -73,5 +105,11 @@ def next_reading(run: RunDir) -> Reading:
 
 
 def ensemble_fingerprint(run: RunDir) -> str:
-    """SHA-256 of the ensemble's manifest, which names its members by theirs."""
+    """SHA-256 of the ensemble's manifest, which names its members by theirs.
+
+    Raises:
+        RunError: the run has no ensemble.
+    """
+    if not run.ensemble.exists(MANIFEST):
+        raise RunError(f"{run.location} has no ensemble; first: python -m medray.ensemble {run.location}")
     return hashlib.sha256(run.ensemble.read(MANIFEST)).hexdigest()

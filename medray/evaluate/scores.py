@@ -72,11 +72,6 @@ class Measure:
         return confusion_matrix(self.labels, self.predicted, self.classes)
 
     @cached_property
-    def _cell(self) -> Array:
-        found: Array = self.labels * self.classes + self.predicted
-        return found
-
-    @cached_property
     def _ranking(self) -> "_Ranking":
         return _Ranking.of(self.probabilities, self.labels)
 
@@ -111,7 +106,7 @@ class Measure:
         """
         counts = self._counts(weights)
         total = counts.sum()
-        cells = np.bincount(self._cell, weights=counts, minlength=self.classes**2)
+        cells = np.bincount(self.labels * self.classes + self.predicted, weights=counts, minlength=self.classes**2)
         bins, gap = self._calibration
         found = _of_confusion(cells.reshape(self.classes, self.classes)) | {
             "auc": self._ranking.auc(counts),
@@ -122,7 +117,7 @@ class Measure:
         return {name: float(found[name]) for name in MODES}
 
     def auc(self, weights: Array | None = None) -> float:
-        """Only the AUC of `scores`, for where nothing else is asked for; raises as it does."""
+        """Only the AUC of `scores`; raises as it does."""
         return self._ranking.auc(self._counts(weights))
 
     def per_class(self, class_names: Sequence[str]) -> list[ClassScores]:
@@ -210,10 +205,10 @@ class _Ranking:
         order = np.argsort(probabilities[:, looked_at].T, axis=1)
         images, starts, ends = [], [], []
         for row, c in enumerate(looked_at):
-            scores = probabilities[order[row], c]
             images.append(np.flatnonzero(labels == c))
-            starts.append(np.searchsorted(scores, probabilities[images[-1], c], side="left"))
-            ends.append(np.searchsorted(scores, probabilities[images[-1], c], side="right"))
+            scores, own = probabilities[order[row], c], probabilities[images[-1], c]
+            starts.append(np.searchsorted(scores, own, side="left"))
+            ends.append(np.searchsorted(scores, own, side="right"))
         rows = np.repeat(np.arange(len(looked_at)), [len(found) for found in images])
         return cls(order, np.concatenate(images), rows, np.concatenate(starts), np.concatenate(ends))
 
@@ -251,10 +246,7 @@ def _of_confusion(matrix: Array) -> dict[str, float]:
     actual = matrix.sum(axis=1)
     there = (actual + matrix.sum(axis=0)) > 0  # the macro averages leave out a class that is in neither
     share = actual / actual.sum()
-    found = {
-        "accuracy": matrix.trace() / matrix.sum(),
-        "balanced_accuracy": recall[actual > 0].mean(),
-    }
+    found = {"accuracy": matrix.trace() / matrix.sum(), "balanced_accuracy": recall[actual > 0].mean()}
     for name, values in (("f1", f1), ("precision", precision), ("recall", recall)):
         found |= {f"{name}_macro": values[there].mean(), f"{name}_weighted": values @ share}
     return found

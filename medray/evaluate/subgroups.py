@@ -1,30 +1,20 @@
 """Subgroups: how a model does for each sex, scanner or hospital, and how little a small one tells."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from medray.data.dataset import Array
-from medray.errors import ConfigError, DataError
+from medray.errors import DataError
 from medray.evaluate.bootstrap import CONFIDENCE, Estimate, estimate, group_numbers, resample_counts
 from medray.evaluate.scores import Measure
+from medray.operating.rates import Proportion
 
 ENOUGH = 20
 TOO_FEW = "too few to tell"
-
-
-@dataclass(frozen=True)
-class Proportion:
-    """Of `images`, how many are right; `value` is their share and `low` to `high` its interval."""
-
-    right: int
-    images: int
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -94,32 +84,29 @@ def _auc(measure: Measure, groups: Array | None, resamples: int, seed: int, conf
 
 
 def proportion(right: Array, groups: Array | None = None, confidence: float = CONFIDENCE) -> Proportion:
-    """The share of images that are `right` bool (N,), with Wilson's (1927) interval.
+    """The share of images that are `right` bool (N,), with its exact interval.
 
     With `groups` (N,), the patient of each image, the interval is that of as many independent images as
-    these are worth: their number over the design effect of Rao & Scott (1992), which is at least 1. Where
-    all or none are right that effect can't be told, and each patient counts as one image.
+    these are worth (Korn & Graubard 1998): their number over the design effect of Rao & Scott (1992), which
+    is at least 1. Where all or none are right that can't be told, and each patient counts as one image.
 
     Raises:
         ConfigError: the confidence is not between 0 and 1.
         DataError: `right` is not bool or is empty, or a patient is not known.
     """
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence {confidence:g} is not a number between 0 and 1")
     if right.dtype != np.bool_ or right.ndim != 1 or not len(right):
         raise DataError(f"right is {right.dtype} {right.shape}, not bool (N,) of at least one image")
-    share = float(right.mean())
-    worth = len(right) if groups is None else _independent(right, group_numbers(groups, len(right)))
-    low, high = _wilson(share, worth, NormalDist().inv_cdf((1 + confidence) / 2))
-    return Proportion(int(right.sum()), len(right), share, low, high)
+    found = Proportion.of(int(right.sum()), len(right), confidence)
+    if groups is None:
+        return found
+    from scipy.special import betaincinv
 
-
-def _wilson(share: float, images: float, z: float) -> tuple[float, float]:
-    """The shares from which `share` of `images` is at most `z` standard errors away (Wilson 1927)."""
-    centre = (share + z**2 / (2 * images)) / (1 + z**2 / images)
-    half = z * math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2)) / (1 + z**2 / images)
-    low = 0.0 if share == 0 else max(0.0, centre - half)
-    return low, 1.0 if share == 1 else min(1.0, centre + half)
+    share, tail = float(right.mean()), (1 - confidence) / 2
+    worth = _independent(right, group_numbers(groups, len(right)))
+    count, rest = share * worth, (1 - share) * worth
+    low = float(betaincinv(count, rest + 1, tail)) if count else 0.0
+    high = float(betaincinv(count + 1, rest, 1 - tail)) if rest else 1.0
+    return dataclasses.replace(found, low=low, high=high)
 
 
 def _independent(right: Array, patients: Array) -> float:

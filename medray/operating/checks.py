@@ -1,14 +1,14 @@
 """What this package's modules check alike: the predictions they take, and the JSON they read back."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
 
 import numpy as np
 
 from medray.data.dataset import Array
-from medray.errors import DataError, RunError, unknown
+from medray.errors import ConfigError, DataError, RunError, unknown
 
 #: The types of a JSON value that a field may have; a bool is no number.
 TEXT, WHOLE, NUMBER, NUMBER_OR_NONE, MAPPING = (str,), (int,), (int, float), (int, float, NoneType), (dict,)
@@ -66,6 +66,21 @@ def check_labelled(probabilities: Array, labels: Array) -> tuple[Array, Array]:
     """
     exact = check_probabilities(probabilities)
     return exact, check_labels(labels, *exact.shape)
+
+
+def class_index(positive: str | None, class_names: Sequence[str]) -> int:
+    """Return where the positive class is among `class_names`; of two classes, None stands for the second.
+
+    Raises:
+        ConfigError: it is no class, or is None of more than two classes.
+    """
+    if positive is None:
+        if len(class_names) != 2:
+            raise ConfigError(f"say which class is the positive one; valid: {', '.join(class_names)}")
+        return 1
+    if positive not in class_names:
+        raise ConfigError(unknown("class", positive, class_names))
+    return list(class_names).index(positive)
 
 
 def read_fields(content: object, wanted: Mapping[str, tuple[type, ...]], what: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from medray.operating.checks import (
     WHOLE,
     check_labelled,
     check_probabilities,
+    class_index,
     read_fields,
 )
 from medray.operating.rates import Rates, check_scores, measure
@@ -232,12 +233,7 @@ class OperatingPoint:
 
 
 def set_point(
-    rule: Rule,
-    probabilities: Array,
-    labels: Array,
-    class_names: Sequence[str],
-    positive: str | None,
-    set_on: str,
+    rule: Rule, probabilities: Array, labels: Array, class_names: Sequence[str], positive: str | None, set_on: str
 ) -> OperatingPoint:
     """Set an operating point by `rule` on probabilities (N, classes) of images with labels int64 (N,).
 
@@ -251,7 +247,7 @@ def set_point(
     exact, labels = check_labelled(probabilities, labels)
     if len(class_names) != exact.shape[1]:
         raise DataError(f"probabilities are of {exact.shape[1]} classes, but {len(class_names)} are named")
-    index = _index_of(positive, class_names)
+    index = class_index(positive, class_names)
     wanted, name = labels == index, class_names[index]
     if not wanted.any() or wanted.all():
         which = "another class than" if wanted.all() else "class"
@@ -259,14 +255,3 @@ def set_point(
     threshold = rule.threshold(exact[:, index], wanted)
     rates = measure(exact[:, index], wanted, threshold)
     return OperatingPoint(rule.name, name, index, threshold, rates, len(labels), set_on)
-
-
-def _index_of(positive: str | None, class_names: Sequence[str]) -> int:
-    """Which class is the positive one."""
-    if positive is None:
-        if len(class_names) != 2:
-            raise ConfigError(f"say which class is the positive one; valid: {', '.join(class_names)}")
-        return 1
-    if positive not in class_names:
-        raise ConfigError(unknown("class", positive, class_names))
-    return list(class_names).index(positive)

@@ -79,9 +79,9 @@ def test_resamples_come_one_at_a_time() -> None:
 
 def test_every_image_is_drawn_equally_often() -> None:
     """The count of one image is binomial: mean 1 and variance 1 - 1/N."""
-    drawn = np.array(list(resample_counts(20, 20_000, 3)))
-    assert np.abs(drawn.mean(axis=0) - 1).max() < 0.04  # six standard errors
-    assert np.abs(drawn.var(axis=0) - 0.95).max() < 0.09
+    drawn = np.array(list(resample_counts(20, 10_000, 3)))
+    assert np.abs(drawn.mean(axis=0) - 1).max() < 0.06  # six standard errors
+    assert np.abs(drawn.var(axis=0) - 0.95).max() < 0.12
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_interval_leaves_out_what_is_not_defined(values: list[float]) -> None:
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0, -0.1, math.nan])
 def test_confidence_is_between_0_and_1(confidence: float) -> None:
-    with pytest.raises(ConfigError, match="is not a number between 0 and 1"):
+    with pytest.raises(ConfigError, match="it must lie between 0 and 1"):
         interval(np.ones(3), confidence)
 
 
@@ -155,7 +155,7 @@ def held(sets: Iterator[tuple[Array, Array | None]], truth: float, seed: int) ->
     """How often the interval of a mean holds the truth, and how wide it is on average."""
     inside, width = [], []
     for values, groups in sets:
-        resamples = np.array(list(resample_counts(len(values), 250, seed, groups)))
+        resamples = np.array(list(resample_counts(len(values), 160, seed, groups)))
         ends = interval(resamples @ values / resamples.sum(axis=1))
         assert ends is not None
         inside.append(ends[0] <= truth <= ends[1])
@@ -180,7 +180,7 @@ def clustered(rng: np.random.Generator, patients: int = 40) -> tuple[Array, Arra
 
 def test_clustered_images_need_whole_patients() -> None:
     rng = np.random.default_rng(1)
-    sets = [clustered(rng) for _ in range(200)]
+    sets = [clustered(rng) for _ in range(120)]
     by_patient, wide = held(iter(sets), 0.7, 0)
     by_image, narrow = held(((values, None) for values, _ in sets), 0.7, 0)
     assert 0.88 <= by_patient <= 0.98
@@ -218,10 +218,10 @@ def test_the_interval_of_an_auc_holds_it() -> None:
     """Scores of two normal distributions a standard deviation apart: AUC is Phi(1 / sqrt 2)."""
     rng, truth, inside = np.random.default_rng(2), 0.5 * (1 + math.erf(0.5)), []
     labels = np.repeat([0, 1], [50, 40])
-    for seed in range(100):
+    for seed in range(60):
         chance = 1 / (1 + np.exp(-rng.normal(labels, 1)))
         model = Measure(np.stack([1 - chance, chance], axis=1), labels, 2)
-        ends = interval(np.array([model.auc(counts) for counts in resample_counts(90, 150, seed)]))
+        ends = interval(np.array([model.auc(counts) for counts in resample_counts(90, 120, seed)]))
         assert ends is not None
         inside.append(ends[0] <= truth <= ends[1])
     assert 0.87 <= np.mean(inside) <= 1.0

@@ -45,7 +45,7 @@ def repeated(case: Case, counts: Array) -> Case:
 # -- as they are
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(ANY_CASE)
 def test_scores_are_those_of_evaluate(case: Case) -> None:
     expected, measure = evaluate(*case), measured(case)
@@ -71,7 +71,7 @@ def brier_by_sklearn(probabilities: Array, labels: Array) -> float:
     return float(sum(each))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(cases())
 def test_brier_is_that_of_scikit_learn(case: Case) -> None:
     found = measured(case).scores()["brier"]
@@ -85,7 +85,7 @@ def test_brier_by_hand() -> None:
     assert found == pytest.approx(((0.25 + 0.09 + 0.04) + (1 + 1)) / 2)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(ANY_CASE, st.randoms(use_true_random=False))
 def test_the_order_of_the_images_does_not_matter(case: Case, random: Any) -> None:
     places = list(range(len(case[1])))
@@ -97,7 +97,7 @@ def test_the_order_of_the_images_does_not_matter(case: Case, random: Any) -> Non
 # -- resampled
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(resampled())
 def test_weights_repeat_images(sample: tuple[Case, Array]) -> None:
     case, counts = sample
@@ -107,7 +107,7 @@ def test_weights_repeat_images(sample: tuple[Case, Array]) -> None:
     assert measured(case).auc(counts) == pytest.approx(found["auc"], abs=1e-12, nan_ok=True)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(resampled())
 def test_weighted_scores_are_those_of_scikit_learn_on_the_resample(sample: tuple[Case, Array]) -> None:
     case, counts = sample
@@ -119,7 +119,7 @@ def test_weighted_scores_are_those_of_scikit_learn_on_the_resample(sample: tuple
     assert math.isnan(found["auc"]) == ("auc" not in expected)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(resampled(), st.integers(2, 9))
 def test_only_the_ratio_of_the_weights_matters(sample: tuple[Case, Array], times: int) -> None:
     case, counts = sample
@@ -138,7 +138,7 @@ def test_only_auc_is_undefined_where_a_resample_lacks_a_class() -> None:
 # -- each class
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(cases())
 def test_each_class_is_that_of_scikit_learn(case: Case) -> None:
     probabilities, labels = case
@@ -162,7 +162,7 @@ def test_each_class_is_that_of_scikit_learn(case: Case) -> None:
             assert row["specificity"] == pytest.approx(specificity, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(cases())
 def test_the_mean_auc_of_the_classes_is_the_auc(case: Case) -> None:
     measure = measured(case)
@@ -239,7 +239,7 @@ def test_weighted_scores_are_those_of_the_reports_tables(
     assert {name: round(found[name], 3) for name in expected} == expected
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(resampled())
 def test_weighted_scores_are_the_reports_formulas_on_a_resample(sample: tuple[Case, Array]) -> None:
     case, counts = sample

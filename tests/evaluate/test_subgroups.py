@@ -36,11 +36,11 @@ def test_each_value_is_a_row_measured_by_itself() -> None:
     assert [row.value for row in found["site"]] == ["2", "9", "10"]  # as numbers, not as text
     for name, column in (("sex", SEX), ("site", SITE)):
         assert sum(row.images for row in found[name]) == IMAGES
-        assert sum(row.accuracy.right for row in found[name]) == MODEL.correct.sum()
+        assert sum(row.accuracy.count for row in found[name]) == MODEL.correct.sum()
         for row in found[name]:
             own = column.astype(str) == row.value
             measure = Measure(MODEL.probabilities[own], MODEL.labels[own], 3)
-            assert row.images == row.accuracy.images == own.sum()
+            assert row.images == row.accuracy.total == own.sum()
             assert row.accuracy.value == pytest.approx(measure.scores()["accuracy"])
             draws = np.array([measure.auc(counts) for counts in resample_counts(int(own.sum()), 20, 4)])
             assert row.auc == estimate(measure.auc(), draws)
@@ -74,7 +74,7 @@ MODEL_AT_10 = Measure(MODEL.probabilities[SITE == 10], MODEL.labels[SITE == 10],
 
 
 def test_whole_patients_are_drawn_in_a_subgroup() -> None:
-    patients = np.arange(IMAGES) // 6
+    patients = np.arange(IMAGES) // 6 + 10  # of one length, so that a subgroup's come in the same order
     row = subgroups(MODEL, {"site": SITE}, groups=patients, resamples=20)["site"][2]
     draws = [MODEL_AT_10.auc(counts) for counts in resample_counts(60, 20, 0, patients[:60])]
     assert row.auc == estimate(MODEL_AT_10.auc(), np.array(draws))
@@ -99,7 +99,7 @@ def test_what_is_no_column(column: Array, words: str) -> None:
     [
         ({"groups": np.zeros(3)}, DataError, r"groups are \(3,\), not \(90,\)"),
         ({"resamples": 0}, ConfigError, "0 resamples"),
-        ({"confidence": 95}, ConfigError, "confidence 95 is not a number between 0 and 1"),
+        ({"confidence": 95}, ConfigError, "confidence is 95; it must lie between 0 and 1"),
     ],
 )
 def test_what_is_refused(options: dict[str, Any], error: type[Exception], words: str) -> None:
@@ -112,13 +112,13 @@ def test_what_is_refused(options: dict[str, Any], error: type[Exception], words:
 
 @settings(deadline=None, max_examples=80)
 @given(st.integers(0, 60), st.integers(0, 60), st.sampled_from([0.8, 0.95, 0.99]))
-def test_the_interval_of_independent_images_is_wilsons(right: int, wrong: int, confidence: float) -> None:
+def test_the_interval_of_independent_images_is_exact(right: int, wrong: int, confidence: float) -> None:
     if not right + wrong:
         return
     found = proportion(np.repeat([True, False], [right, wrong]), confidence=confidence)
-    expected = binomtest(right, right + wrong).proportion_ci(confidence, method="wilson")
+    expected = binomtest(right, right + wrong).proportion_ci(confidence, method="exact")
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-    assert (found.right, found.images, found.value) == (right, right + wrong, right / (right + wrong))
+    assert (found.count, found.total, found.value) == (right, right + wrong, right / (right + wrong))
 
 
 @settings(deadline=None, max_examples=60)
@@ -134,11 +134,11 @@ def test_patients_never_narrow_an_interval(images: list[tuple[int, bool]]) -> No
 def test_images_that_only_repeat_their_patient_count_as_one() -> None:
     """The design effect is then the images of a patient, but for the few patients that it is told from."""
     right, patients = np.repeat([True, False], [40, 20]), np.arange(60) // 4
-    by_patient = binomtest(10, 15).proportion_ci(method="wilson")
+    by_patient = binomtest(10, 15).proportion_ci(method="exact")
     found = proportion(right, patients)
     assert (found.low, found.high) == pytest.approx((by_patient.low, by_patient.high), abs=0.02)
     all_right = proportion(np.ones(60, dtype=bool), patients)
-    assert all_right.low == pytest.approx(binomtest(15, 15).proportion_ci(method="wilson").low, abs=1e-9)
+    assert all_right.low == pytest.approx(binomtest(15, 15).proportion_ci(method="exact").low, abs=1e-9)
     assert all_right.high == 1.0
 
 
@@ -150,7 +150,7 @@ def test_the_interval_holds_the_share_of_clustered_images() -> None:
         for by_patient in held:
             found = proportion(right, groups if by_patient else None)
             held[by_patient] += found.low <= 0.8 <= found.high
-    assert 0.90 <= held[True] / 400 <= 0.99
+    assert 0.88 <= held[True] / 400 <= 0.99
     assert held[False] / 400 < 0.8
 
 
@@ -159,7 +159,7 @@ def test_the_interval_holds_the_share_of_clustered_images() -> None:
     [
         (np.ones(3), 0.95, DataError, r"right is float64 \(3,\), not bool"),
         (np.ones(0, dtype=bool), 0.95, DataError, r"right is bool \(0,\)"),
-        (np.ones(3, dtype=bool), math.nan, ConfigError, "confidence nan"),
+        (np.ones(3, dtype=bool), math.nan, ConfigError, "confidence is nan"),
     ],
 )
 def test_what_is_no_proportion(right: Array, confidence: float, error: type[Exception], words: str) -> None:

@@ -114,7 +114,7 @@ def test_a_known_temperature_is_found(temperature: float, classes: int) -> None:
     labels = drawn(rng, truth)
     found = fit_temperature(given_out, labels)
     assert found == pytest.approx(temperature, rel=0.05)
-    assert apply_temperature(given_out, found) == pytest.approx(truth, abs=0.02)
+    assert np.abs(apply_temperature(given_out, found) - truth).mean() < 0.005
 
 
 @settings(deadline=None, max_examples=80)

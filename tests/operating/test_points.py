@@ -51,8 +51,8 @@ def decisions(scores: Array, positive: Array) -> list[tuple[int, int]]:
 
 def made(scores: Array, positive: Array, threshold: float) -> tuple[int, int]:
     """Misses and false alarms of one threshold."""
-    rates = measure(scores, positive, threshold)
-    return rates.fn, rates.fp
+    called = scores.astype(np.float64) >= threshold
+    return int((positive & ~called).sum()), int((~positive & called).sum())
 
 
 @settings(deadline=None, max_examples=80)
@@ -109,13 +109,11 @@ def test_cost_is_the_lowest_there_is(case: Scored, ratio: str) -> None:
 
 
 def test_equal_costs_go_to_the_more_sensitive() -> None:
-    """Three images missed at 0.1 each cost what... thirty do: 0.1 * 30 is 3 in exact numbers only."""
-    scores = np.repeat([0.2, 0.4], [33, 20])
-    positive = np.array([True] * 30 + [False] * 3 + [True] * 10 + [False] * 10)
-    assert made(scores, positive, at_cost(scores, positive, 0.1))[1] in (0, 13)
-    few = np.array([0.2] * 33 + [0.9] * 100)
-    kind = np.array([True] * 30 + [False] * 3 + [True] * 100)
-    assert made(few, kind, at_cost(few, kind, 0.1)) == (0, 3)
+    """A hundred misses at 0.29 cost what 29 false alarms do, but a little less in floats."""
+    assert 0.29 * 100 < 29
+    scores = np.repeat([0.2, 0.9], [129, 10])
+    positive = np.array([True] * 100 + [False] * 29 + [True] * 10)
+    assert made(scores, positive, at_cost(scores, positive, 0.29)) == (0, 29)
 
 
 def test_thresholds_by_hand() -> None:
@@ -133,10 +131,11 @@ def test_thresholds_by_hand() -> None:
 
 
 def test_the_target_of_a_share_is_reached_by_that_share() -> None:
-    for count in range(1, 200):
+    for count in range(1, 200, 6):
         scores, positive = np.linspace(0, 1, count + 1), np.arange(count + 1) > 0
         for hits in range(1, count + 1, 7):
-            assert measure(scores, positive, at_sensitivity(scores, positive, hits / count)).tp == hits
+            threshold = at_sensitivity(scores, positive, hits / count)
+            assert made(scores, positive, threshold)[0] == count - hits
 
 
 @settings(deadline=None, max_examples=40)
@@ -193,7 +192,7 @@ def test_what_is_no_rule(text: str, message: str) -> None:
 
 def test_numbers_out_of_range_are_refused_by_the_functions_too() -> None:
     scores, positive = np.array([0.1, 0.9]), np.array([False, True])
-    with pytest.raises(ConfigError, match="at most 1, not 1.5"):
+    with pytest.raises(ConfigError, match=r"at most 1, not 1\.5"):
         at_sensitivity(scores, positive, 1.5)
     with pytest.raises(ConfigError, match="above 0, not 0"):
         at_cost(scores, positive, 0)

@@ -1,0 +1,279 @@
+"""Cross-validation with real Ray Train: what it leaves, that each fold begins anew, kills, refusals."""
+
+import dataclasses
+import io
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from rich.console import Console
+
+from medray.config import TrainConfig
+from medray.crossval.driver import CrossvalResult, run_crossval
+from medray.crossval.plan import CrossvalOptions
+from medray.data.dataset import ImageDataset
+from medray.data.sources import load_data
+from medray.data.splits import Folds, make_folds
+from medray.errors import DataError, MedrayError, RunError
+from medray.out_of_fold import read_settings
+from medray.runs import FAILED, FINISHED, RunDir, TrialDir
+from medray.training.loop import fit
+from medray.training.weights import load_network, weights_from_bytes
+from medray.worker import Worker
+from tests.conftest import Command, make_run, workers, write_npz
+
+Start = Callable[..., Command]
+
+
+def crossval(run: Path, **options: object) -> CrossvalResult:
+    return run_crossval(CrossvalOptions(str(run), **options), Console(file=io.StringIO()))  # type: ignore[arg-type]
+
+
+def the_folds(run: Path) -> Folds:
+    return Folds.from_dict(json.loads((run / "crossval/folds.json").read_text()), "folds.json")
+
+
+def bare(run: Path, dataset: ImageDataset, trial: int, fold: int) -> list[dict[str, object]]:
+    """What plain fit() gives for a fold's settings, from fresh weights."""
+    config = TrainConfig.from_dict(json.loads((run / f"crossval/{trial:04d}/fold_{fold}/config.json").read_text()))
+    part = the_folds(run).folds[fold]
+    results = fit(config, dataset.at(part.train), dataset.at(part.val))
+    return [{"epoch": r.epoch, "train_loss": r.train_loss, "metrics": r.metrics} for r in results]
+
+
+def recorded(run: Path, trial: int, fold: int) -> list[dict[str, object]]:
+    kept = ("epoch", "train_loss", "metrics")
+    return [{k: epoch[k] for k in kept} for epoch in RunDir(str(run)).fold(trial, fold).epochs()]
+
+
+def test_every_fold_is_a_training_of_its_own_from_fresh_weights(folded_run: Path, npz: Path) -> None:
+    dataset = load_data(str(npz))
+    for setting in read_settings(RunDir(str(folded_run))):
+        for fold in range(3):
+            assert recorded(folded_run, setting.number, fold) == bare(folded_run, dataset, setting.number, fold)
+    seeds = {
+        json.loads(path.read_text())["seed"] for path in (folded_run / "crossval").glob("*/fold_*/config.json")
+    }  # fmt: skip
+    assert len(seeds) == 6
+
+
+def test_out_of_fold_predictions_are_of_models_that_did_not_see_the_image(folded_run: Path, npz: Path) -> None:
+    dataset, run = load_data(str(npz)), RunDir(str(folded_run))
+    folds = the_folds(folded_run)
+    pool = np.concatenate([dataset.splits["train"], dataset.splits["val"]])
+    for setting in read_settings(run):
+        assert sorted(setting.positions) == sorted(pool)
+        assert (setting.labels == dataset.labels[setting.positions]).all()
+        for number, fold in enumerate(folds.folds):
+            folder = run.fold(setting.number, number)
+            tensors, _ = weights_from_bytes(folder.read(folder.WEIGHTS), "weights")
+            config = TrainConfig.from_dict(folder.read_json(folder.CONFIG))
+            network = load_network(config, dataset.shape, 3, tensors, "weights")
+            from medray.training.loop import predict_probabilities
+
+            own = predict_probabilities(network, dataset.at(fold.val), __import__("torch").device("cpu"))
+            rows = np.searchsorted(setting.positions, fold.val)
+            assert np.allclose(setting.probabilities[rows], own, atol=1e-5)
+
+
+def test_what_is_left_can_be_read(folded_run: Path) -> None:
+    home = folded_run / "crossval"
+    scores = pd.read_csv(home / "scores.csv")
+    assert len(scores) == 2 * (3 + 2)
+    for trial, rows in scores.groupby("trial"):
+        summary = json.loads((home / f"{trial:04d}/summary.json").read_text())
+        own = rows[rows.fold.isin(["0", "1", "2"])].accuracy.astype(float)
+        assert summary["mean"]["accuracy"] == pytest.approx(own.mean())
+        assert summary["std"]["accuracy"] == pytest.approx(own.std())
+        assert np.sum(summary["confusion_matrix"]) == summary["images"] == 72
+        assert sum(np.sum(fold["confusion_matrix"]) for fold in summary["folds"]) == 72
+        files = {path.name for path in (home / f"{trial:04d}/fold_1").iterdir()}
+        assert files == {"config.json", "epochs.jsonl", "weights.safetensors", "val_predictions.npz", "trial.json"}
+    issues = pd.read_csv(home / "label_issues.csv")
+    assert set(issues.split) <= {"train", "val"}
+    if len(issues):
+        assert Image.open(home / "label_issues.png").width > 100
+
+
+def test_a_second_call_is_refused_and_resume_adds_a_setting(folded_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(folded_run, tmp_path / "found"))
+    with pytest.raises(
+        RunError, match="already holds a cross-validation: go on with it, or add settings, by --re"
+    ):
+        crossval(run)
+    for wrong in ({"folds": 4}, {"seed": 7}):
+        with pytest.raises(RunError, match="was started with"):
+            crossval(run, resume=True, **wrong)
+    before = {s.number: [r.seconds for r in s.records] for s in read_settings(RunDir(str(run)))}
+    other = next(n for n in range(4) if n not in before)
+    result = crossval(run, resume=True, trials=(other,))
+    after = {s.number: [r.seconds for r in s.records] for s in result.settings}
+    assert set(after) == {*before, other}
+    assert {n: after[n] for n in before} == before  # nothing was done again
+    assert [s.objective for s in result.settings] == sorted((s.objective for s in result.settings), reverse=True)
+
+
+# -- kills
+
+
+@pytest.fixture
+def slow_run(tmp_path: Path) -> tuple[Path, Path]:
+    """A finished search of one trial whose settings take long enough on a fold to be killed in between."""
+    data = write_npz(tmp_path / "corners.npz", train=96)
+    run = make_run(tmp_path / "found", data, trials=1, epochs=1)
+    config = run / "trials/0000/config.json"
+    values = {**json.loads(config.read_text()), "epochs": 12, "batch_size": 4, "backbone": "resnet8_small"}
+    config.write_text(json.dumps(values))
+    return run, data
+
+
+def epochs(run: Path, fold: int) -> list[dict[str, object]]:
+    return RunDir(str(run)).fold(0, fold).epochs()
+
+
+def ended(run: Path) -> int:
+    return len(list((run / "crossval/0000").glob("fold_*/trial.json")))
+
+
+def test_a_killed_worker_resumes_from_its_epoch(
+    command: Start, slow_run: tuple[Path, Path], ray_address: str
+) -> None:
+    run, data = slow_run
+    started = command(run, "--folds", 2, "--address", ray_address, name="crossval")
+    started.until(lambda: min(len(epochs(run, 0)), len(epochs(run, 1))) >= 3)
+    before = [epochs(run, fold) for fold in (0, 1)]
+    next(w for w in workers() if "RayTrainWorker" in " ".join(w.cmdline())).kill()
+    code, printed, complaints = started.finish()
+    assert code == 0, complaints
+    assert "Traceback" not in complaints + printed
+    dataset = load_data(str(data))
+    for fold in (0, 1):
+        kept = epochs(run, fold)
+        assert [e["seconds"] for e in kept[: len(before[fold])]] == [e["seconds"] for e in before[fold]]
+        assert recorded(run, 0, fold) == bare(run, dataset, 0, fold)
+
+
+def test_a_killed_driver_keeps_what_is_done(command: Start, slow_run: tuple[Path, Path], ray_address: str) -> None:
+    run, data = slow_run
+    options = ("--address", ray_address)
+    started = command(run, "--folds", 3, *options, name="crossval")
+    started.until(lambda: ended(run) >= 1)
+    started.kill(signal.SIGKILL)
+    started.finish()
+    done = {path: path.read_bytes() for path in (run / "crossval/0000").glob("fold_*/trial.json")}
+    assert len(done) < 3
+    code, printed, complaints = command(run, "--resume", "--json", *options, name="crossval").finish()
+    assert code == 0, complaints
+    assert json.loads(printed)["folds_left"] == 0
+    assert {path: path.read_bytes() for path in done} == done
+    dataset = load_data(str(data))
+    for fold in range(3):
+        assert recorded(run, 0, fold) == bare(run, dataset, 0, fold)
+
+
+def test_ctrl_c_ends_after_the_epoch_and_says_how_to_go_on(
+    command: Start, slow_run: tuple[Path, Path], ray_address: str
+) -> None:
+    run, _ = slow_run
+    started = command(run, "--folds", 2, "--json", "--address", ray_address, name="crossval")
+    started.until(lambda: len(epochs(run, 0)) >= 2)
+    started.kill(signal.SIGINT)
+    code, printed, complaints = started.finish()
+    assert code == 130, complaints
+    assert "Traceback" not in complaints
+    result = json.loads(printed)
+    assert result["resume"] == f"python -m medray.crossval {run} --resume"
+    assert result["unfinished"] == {"0": "fold 0, 1 not yet done"}
+    assert all((run / f"crossval/0000/fold_{fold}/checkpoint.safetensors").exists() for fold in (0, 1))
+
+
+def test_a_fold_that_diverges_fails_alone(found: Path, ray_address: str) -> None:
+    config = found / "trials/0001/config.json"
+    values = {**json.loads(config.read_text()), "learning_rate": 10.0, "optimizer": "sgd", "momentum": 0.99, "epochs": 9}
+    config.write_text(json.dumps(values))
+    result = crossval(found, trials=(0, 1), folds=2)
+    assert [s.number for s in result.settings] == [0]
+    assert "failed: the loss" in result.unfinished[1]
+    states = {RunDir(str(found)).fold(1, fold).record().state for fold in (0, 1)}  # type: ignore[union-attr]
+    assert FAILED in states
+    assert result.left == 0
+
+
+# -- refusals: nothing is started, nothing is lost
+
+
+def test_what_can_not_be_cross_validated_is_refused(found: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is no run of medray: it has no run\.json \(did you mean 'found'\?\)"):
+        crossval(tmp_path / "fuond")
+    with pytest.raises(RunError, match="holds no cross-validation to resume"):
+        crossval(found, resume=True)
+    with pytest.raises(RunError, match=r"--trial 9: that trial does not exist; usable: 0, 1, 2, 3"):
+        crossval(found, trials=(9,))
+    with pytest.raises(
+        DataError, match=r"60 folds, but class 0 has 24 images in train and val: ask for at most 24"
+    ):
+        crossval(found, folds=60)
+    other = write_npz(tmp_path / "other.npz", seed=5)
+    with pytest.raises(DataError, match=r"is not the data of .*: its content differs"):
+        crossval(found, data=str(other))
+    (found / "trials/0002/trial.json").unlink()
+    with pytest.raises(RunError, match=r"has not finished: 1 of 4 trials are left: go on by .*--trials 3"):
+        crossval(found)
+    assert not (found / "crossval").exists()
+
+
+def test_a_run_of_failures_is_refused(npz: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "found", npz, trials=1, fail=0)
+    with pytest.raises(MedrayError, match="has no trial to cross-validate: all of them failed"):
+        crossval(run)
+    with pytest.raises(RunError, match="--trial 0: that trial failed"):
+        crossval(run, trials=(0,))
+
+
+def test_options_that_exclude_one_another(command: Start, found: Path) -> None:
+    code, _, complaints = command(found, "--top", 2, "--trial", 1, name="crossval").finish()
+    assert code == 2
+    assert complaints == "medray: --top and --trial choose settings in two ways: give one of them\n"
+
+
+# -- the worker that all folds pass through
+
+
+@settings(max_examples=8, deadline=None)
+@given(order=st.permutations([(0, 0), (0, 1), (1, 0), (1, 1)]))
+def test_members_start_from_fresh_weights_in_whatever_order_a_worker_takes_them(
+    order: list[tuple[int, int]], dataset: ImageDataset, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One worker process trains all folds; what a fold gives must not depend on what came before it."""
+    home = tmp_path_factory.mktemp("order")
+    folds, worker = make_folds(dataset, 2, 0), Worker(threads=1)
+    for setting, fold in order:
+        config = TrainConfig(backbone="lenet5" if setting else "lenet5_wide_bn", epochs=2, batch_size=16)
+        config = dataclasses.replace(config, seed=10 * setting + fold, dropout=0.2)
+        folder = TrialDir(str(home / f"{setting}-{fold}"))
+        folder.write_json(folder.CONFIG, config.to_dict())
+        train, val = dataset.at(folds.folds[fold].train), dataset.at(folds.folds[fold].val)
+        worker.open(folder, train, val, "auc")
+        while not worker.step()["done"]:
+            pass
+        alone = [(r.train_loss, r.metrics) for r in fit(config, train, val)]
+        assert [(e["train_loss"], e["metrics"]) for e in folder.epochs()] == alone
+
+
+def test_folds_that_failed_with_their_worker_are_tried_again(found: Path, ray_address: str) -> None:
+    crossval(found, trials=(0,), folds=2)
+    folder = RunDir(str(found)).fold(0, 1)
+    record = folder.record()
+    assert record is not None
+    reason = "its worker process died 4 times before an epoch was done"
+    folder.write_record(dataclasses.replace(record, state=FAILED, reason=reason))
+    result = crossval(found, resume=True)
+    assert [r.state for r in result.settings[0].records] == [FINISHED, FINISHED]
