@@ -1,5 +1,6 @@
 """A search that has been done: what cross-validation, ensembling and evaluation start from."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from medray.errors import DataError, RunError, nearest
 from medray.runs import RunDir, TrialRecord
 from medray.space import SearchSpace
 from medray.space_file import parse
+
+DATA_KEYS = ("class_names", "fingerprint", "shape", "source", "splits")  # of data.json
 
 
 @dataclass(frozen=True)
@@ -46,20 +49,26 @@ def open_searched(location: str, *, finished: bool = True) -> SearchedRun:
     run = RunDir(location)
     if not run.exists(run.RUN):
         raise RunError(f"{location} is no run of medray: it has no {run.RUN}{_elsewhere(run)}")
-    space = parse(run.read(run.SPACE).decode(), run.path(run.SPACE))
-    facts = run.read_json(run.RUN)
+    try:
+        space = parse(run.read(run.SPACE).decode(), run.path(run.SPACE))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{run.path(run.SPACE)} can't be read: {error}") from None
+    facts, data, records = run.read_json(run.RUN), run.read_json(run.DATA), list(run.records())
     try:
         options = dict(facts["options"])
-        left = int(options["trials"]) - len(records := list(run.records()))
+        left = int(options["trials"]) - len(records)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run.path(run.RUN)} is damaged: {error!r}") from None
+    lacking = [key for key in DATA_KEYS if not isinstance(data, dict) or key not in data]
+    if lacking:
+        raise RunError(f"{run.path(run.DATA)} is damaged: it has no '{lacking[0]}'")
     if finished and left > 0:
-        command = f"medray search {space.name} --resume --out {location}"
+        command = f"medray search {space.name} --resume --out {shlex.quote(location)}"
         raise RunError(
             f"the search in {location} has not finished: {left} of {options['trials']} trials are left: go on by "
             f"`{command}`, or be content with what there is by adding --trials {max(1, len(records))}"
         )
-    return SearchedRun(run, space, options, run.read_json(run.DATA), records)
+    return SearchedRun(run, space, options, data, records)
 
 
 def _elsewhere(run: RunDir) -> str:

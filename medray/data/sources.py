@@ -130,7 +130,9 @@ def _groups(path: Path, arrays: dict[str, Array]) -> Array | None:
     if len(parts) < len(SPLITS):
         raise DataError(f"{path}: groups must be given for every image of every split, or not at all")
     if any(part.ndim != 1 for part in parts):
-        raise DataError(f"{path}: groups are {[part.shape for part in parts]}, not one patient (N,) for each image")
+        raise DataError(
+            f"{path}: groups are {[part.shape for part in parts]}, not one patient (N,) for each image"
+        )
     return np.concatenate(parts)
 
 
@@ -143,7 +145,9 @@ def _folds(path: Path, arrays: dict[str, Array]) -> tuple[tuple[Array, Array], .
         raise DataError(f"{path}: a fold must be given for every image of train and of val, or not at all")
     for name, column in zip(("train_fold", "val_fold"), columns, strict=True):
         if column.ndim != 1 or column.dtype.kind not in "iu" or (column < 0).any():
-            raise DataError(f"{path}: {name} is {column.dtype} {column.shape}, not whole numbers (N,) of 0 or more")
+            raise DataError(
+                f"{path}: {name} is {column.dtype} {column.shape}, not whole numbers (N,) of 0 or more"
+            )
     fold = np.concatenate([column.astype(np.int64) for column in columns])
     return tuple((np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in np.unique(fold))
 

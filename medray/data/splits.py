@@ -163,5 +163,5 @@ def _check_enough(dataset: ImageDataset, pool: Array, patients: Array | None, co
 
 
 def _shared_groups(dataset: ImageDataset, groups: Array, fold: Fold) -> bool:
-    patients = (_patients(dataset, groups[side]) for side in (fold.train, fold.val))
-    return bool(np.intersect1d(*patients).size)
+    patients = _patients(dataset, groups[np.concatenate([fold.train, fold.val])])
+    return bool(np.intersect1d(patients[: len(fold.train)], patients[len(fold.train) :]).size)

@@ -76,7 +76,7 @@ def trial_pool(run: RunDir, records: Sequence[TrialRecord], mode: str, limit: in
         folder = run.trial(record.number)
         probabilities, own = read_predictions(folder, record.best_epoch)
         labels = labels if found else own
-        if not np.array_equal(own, labels) or found and probabilities.shape != found[0].probabilities.shape:
+        if not np.array_equal(own, labels) or (found and probabilities.shape != found[0].probabilities.shape):
             raise RunError(f"{folder.path(folder.PREDICTIONS)} is of other images than the other trials'")
         digest = hashlib.sha256(np.ascontiguousarray(probabilities).data).digest()
         if digest not in shown:

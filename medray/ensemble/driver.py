@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.console import Console
 
-from medray.ensemble.candidates import FOLDS, TRIALS, Pool, fold_pool, trial_pool
+from medray.ensemble.candidates import CHOSEN_ON, FOLDS, TRIALS, Pool, fold_pool, trial_pool
 from medray.ensemble.manifest import write_ensemble
-from medray.ensemble.ways import ALL_FOLDS, TOP_K, Way, all_ways
-from medray.errors import ConfigError, RunError
+from medray.ensemble.ways import ALL_FOLDS, TOP_K, WAYS, Way, all_ways
+from medray.errors import ConfigError, RunError, unknown
 from medray.operating.conformal import ConformalSets, calibrate
 from medray.operating.points import OperatingPoint, Rule, set_point
 from medray.out_of_fold import PLAN, read_settings
@@ -67,7 +67,7 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
             set_point(rule, chosen.calibrated, chosen.labels, names, options.positive, chosen.chosen_on)
             for rule in options.rules
         ]
-        coverages = options.coverages or DEFAULT_COVERAGES
+        coverages = dict.fromkeys(options.coverages or DEFAULT_COVERAGES)
         conformal = [calibrate(chosen.calibrated, chosen.labels, coverage) for coverage in coverages]
         manifest = write_ensemble(
             run, chosen, data=searched.data, metric=space.metric, points=points, conformal=conformal
@@ -90,6 +90,9 @@ def _chosen(options: EnsembleOptions, ways: Sequence[Way]) -> Way:
     sources = {way.source for way in ways}
     source = options.source or (FOLDS if FOLDS in sources else TRIALS)
     name = options.way or TOP_K
+    for what, word, valid in (("way", name, WAYS), ("source", source, CHOSEN_ON)):
+        if word not in valid:
+            raise ConfigError(unknown(what, word, valid))
     if source not in sources:
         raise RunError(
             f"--from folds: {options.run} has no whole cross-validation ({PLAN}); "

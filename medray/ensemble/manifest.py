@@ -1,14 +1,14 @@
 """An ensemble's folder: the members' weights, and the manifest that says what they are."""
 
 import hashlib
-import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from medray import __version__
 from medray.ensemble.candidates import Member
 from medray.ensemble.ways import Way
-from medray.errors import RunError
+from medray.errors import RunError, WeightsError
 from medray.operating.conformal import ConformalSets
 from medray.operating.points import OperatingPoint
 from medray.runs import RunDir
@@ -16,6 +16,7 @@ from medray.storage import Folder
 
 FORMAT = 2
 MANIFEST = "manifest.json"
+MEMBER = ("trial", "fold", "file", "sha256", "weight", "config")
 
 
 def read_manifest(home: Folder) -> dict[str, Any]:
@@ -26,12 +27,31 @@ def read_manifest(home: Folder) -> dict[str, Any]:
     """
     if not home.exists(MANIFEST):
         raise RunError(f"{home.location} is no ensemble: it has no {MANIFEST}")
-    manifest: dict[str, Any] = home.read_json(MANIFEST)
-    if manifest.get("format") != FORMAT:
-        raise RunError(
-            f"{home.path(MANIFEST)} is of format {manifest.get('format')!r}; this medray reads {FORMAT}"
-        )
-    return manifest
+    manifest = home.read_json(MANIFEST)
+    written = manifest.get("format") if isinstance(manifest, dict) else None
+    if written != FORMAT:
+        raise RunError(f"{home.path(MANIFEST)} is of format {written!r}; this medray reads {FORMAT}")
+    _check(home.path(MANIFEST), manifest)
+    return dict(manifest)
+
+
+def _check(name: str, manifest: dict[str, Any]) -> None:
+    """Check that what is read of a manifest is there, and of the right kind."""
+    lists = ("class_names", "image_shape", "members", "operating_points", "conformal_sets")
+    for key in lists:
+        if not isinstance(manifest.get(key), list):
+            raise RunError(f"{name} is damaged: '{key}' is no list")
+    temperature = manifest.get("temperature")
+    if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
+        raise RunError(f"{name} is damaged: 'temperature' is {temperature!r:.40}, not a number above 0")
+    for member in manifest["members"]:
+        lacking = [key for key in MEMBER if not isinstance(member, dict) or key not in member]
+        if lacking:
+            raise RunError(f"{name} is damaged: a member has no '{lacking[0]}'")
+        if not isinstance(member["weight"], int | float) or not 0 < member["weight"] < math.inf:
+            raise RunError(f"{name} is damaged: a member's weight is {member['weight']!r:.40}")
+    if not manifest["members"] or len(manifest["image_shape"]) != 3:
+        raise RunError(f"{name} is damaged: it has no members, or no height, width and channels")
 
 
 def write_ensemble(
@@ -40,11 +60,14 @@ def write_ensemble(
 ) -> dict[str, Any]:  # fmt: skip
     """Write the ensemble's folder and return its manifest.
 
-    An ensemble that was there is replaced: the manifest goes first and comes last.
+    An ensemble that was there stays as it was until the manifest of the new one, which is written last; then
+    members that only the old one had are deleted.
+
+    Raises:
+        WeightsError: a member's weights are missing or damaged.
+        RunError: a member's settings are.
     """
     home = run.ensemble
-    home.delete(MANIFEST)
-    home.child("members").delete_all()
     members = [_write_member(home, member, weight) for member, weight in way.members]
     manifest = {
         "format": FORMAT,
@@ -68,13 +91,24 @@ def write_ensemble(
         "intended_use": "research; not for diagnosis",
         "members": members,
     }
-    home.write(MANIFEST, json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n")
+    home.write_json(MANIFEST, manifest)
+    for name in home.child("members").names():
+        if f"members/{name}" not in {member["file"] for member in members}:
+            home.child("members").delete(name)
     return manifest
 
 
 def _write_member(home: Folder, member: Member, weight: float) -> dict[str, Any]:
+    from medray.training.weights import weights_from_bytes
+
     record, folder = member.record, member.folder
-    content = folder.read(folder.WEIGHTS)
+    name = folder.path(folder.WEIGHTS)
+    try:
+        content = folder.read(folder.WEIGHTS)
+    except FileNotFoundError:
+        raise WeightsError(f"{name} is missing") from None
+    weights_from_bytes(content, name)
+    config = folder.read_json(folder.CONFIG)
     file = f"members/{member.name}.safetensors"
     home.write(file, content)
     return {
@@ -86,5 +120,5 @@ def _write_member(home: Folder, member: Member, weight: float) -> dict[str, Any]
         "weight": weight,
         "best_epoch": record.best_epoch,
         "scores": record.metrics,
-        "config": folder.read_json(folder.CONFIG),
+        "config": config,
     }

@@ -51,7 +51,11 @@ class Prediction:
             ConfigError: the ensemble has no such operating point.
         """
         names = [own.name for own in self.operating_points]
-        if point is None and names:
+        if not names:
+            raise ConfigError(
+                "the ensemble has no operating point; set one by medray ensemble RUN --sensitivity 0.95"
+            )
+        if point is None:
             return self.operating_points[0].decide(self.probabilities)
         if point not in names:
             raise ConfigError(unknown("operating point", point, names))

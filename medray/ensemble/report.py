@@ -27,8 +27,8 @@ def print_result(result: EnsembleResult, console: Console) -> None:
         if sets.quantile is None:
             say(
                 console,
-                f"Conformal sets at {sets.coverage:.0%} coverage: {sets.images} images are too few, so every set "
-                "holds every class",
+                f"Conformal sets at {100 * sets.coverage:g}% coverage: {sets.images} images are too few, so every "
+                "set holds every class",
             )
     kind = {"val": "validation", "out-of-fold": "out-of-fold"}[chosen.chosen_on]
     say(

@@ -1,11 +1,17 @@
 """The command line of the evaluation."""
 
 import json
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from medray.commands import MedrayCommand, fail, make_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from medray.evaluate.driver import Evaluation
 
 EXAMPLES = """
 \b
@@ -13,6 +19,7 @@ Examples:
   medray evaluate runs/organs            read the test split, once
   medray evaluate runs/organs            later: the same figures, from the store
   medray evaluate runs/organs --again    read it once more; this is counted and shown
+  medray evaluate runs/organs --data /mnt/organs.npz --json
 """
 
 
@@ -20,7 +27,7 @@ Examples:
 @click.argument("run")
 @click.option("--again", is_flag=True, help="Read the test split once more; every reading is counted.")
 @click.option("--data", metavar="SOURCE", help="Where the data lies now.  [where the search found it]")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the bootstrap.  [0]")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the bootstrap.  [0]")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr."
 )
@@ -37,15 +44,22 @@ def evaluate(as_json: bool, **given: Any) -> None:
         from medray.evaluate.driver import EvaluateOptions, run_evaluate
 
         result = run_evaluate(EvaluateOptions(**given), console)
+        show(result, console, as_json=as_json)
     except MedrayError as error:
         fail(str(error), as_json=as_json)
     except KeyboardInterrupt:
         fail("interrupted; a reading that was begun is counted", as_json=as_json, code=130)
+
+
+def show(result: "Evaluation", console: "Console", *, as_json: bool) -> None:
+    """Print the result, for people or for programs."""
+    from medray.evaluate.readings import SCORES, undamaged
     from medray.evaluate.report import print_result, to_json
 
     if as_json:
-        click.echo(json.dumps(to_json(result)))
-    else:
+        click.echo(json.dumps(to_json(result), allow_nan=False))
+        return
+    with undamaged(result.reading.folder.path(SCORES)) if result.stored else nullcontext():
         print_result(result, console)
 
 

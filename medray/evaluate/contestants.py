@@ -118,8 +118,11 @@ def _predict(
         raise WeightsError(f"{name} is missing") from None
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise WeightsError(f"{name} is not what the ensemble was made of; make it anew: python -m medray.ensemble")
-    tensors, _ = weights_from_bytes(content, name)
-    config = TrainConfig.from_dict(folder.read_json(folder.CONFIG))
+    tensors, facts = weights_from_bytes(content, name)
+    settings = folder.read_json(folder.CONFIG)
+    if facts.get("config") != settings:
+        raise WeightsError(f"{name} is of another training than {folder.path(folder.CONFIG)}")
+    config = TrainConfig.from_dict(settings)
     network = load_network(config, dataset.shape, len(dataset.class_names), tensors, name).to(device)
     return predict_probabilities(network, images, torch.device(device))
 

@@ -65,25 +65,27 @@ def _from_store(run: RunDir, ensemble: str, seed: int | None) -> Evaluation | No
         RunError: it was read, but that broke off, or was for another ensemble than the run has now.
         ConfigError: its intervals are of another seed than the one that was asked for.
     """
-    past = readings(run)
+    past, once_more = readings(run), "--again reads it once more, and is counted"
     if not past:
         return None
-    whole = [(reading, scores) for reading in reversed(past) if (scores := reading.scores()) is not None]
-    once_more = "--again reads it once more, and is counted"
-    if not whole:
+    others = []
+    for reading in reversed(past):
+        scores = reading.scores()
+        if scores is None:
+            continue
+        if scores["ensemble"] == ensemble:
+            if seed not in (None, scores["seed"]):
+                raise ConfigError(f"the stored intervals are of --seed {scores['seed']}, not {seed}: {once_more}")
+            return Evaluation(run, scores, reading, stored=True, count=len(past))
+        others.append((reading, scores["time"]))
+    if not others:
         time = past[-1].begun()["time"]
         raise RunError(f"the test split of {run.location} was read on {time}, which broke off: {once_more}")
-    own = next((pair for pair in whole if pair[1]["ensemble"] == ensemble), None)
-    if own is None:
-        reading, scores = whole[0]
-        raise RunError(
-            f"the test split of {run.location} was read on {scores['time']} for another ensemble than the present "
-            f"one; those figures are in {reading.folder.location}; {once_more}"
-        )
-    reading, scores = own
-    if seed not in (None, scores["seed"]):
-        raise ConfigError(f"the stored intervals are of --seed {scores['seed']}, not {seed}: {once_more}")
-    return Evaluation(run, scores, reading, stored=True, count=len(past))
+    reading, time = others[0]
+    raise RunError(
+        f"the test split of {run.location} was read on {time} for another ensemble than the present one; those "
+        f"figures are in {reading.folder.location}; {once_more}"
+    )
 
 
 def _read(searched: SearchedRun, ensemble: str, options: EvaluateOptions, console: Console) -> Evaluation:

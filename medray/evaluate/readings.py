@@ -31,8 +31,8 @@ PREFIX = "reading_"
 #: What both files hold, and what only the figures do.
 FACTS = ("reading", "time", "ensemble", "data")
 FIGURES = (
-    "seed", "metric", "images", "patients", "class_names", "resamples", "models", "comparisons", "confusion_matrix",
-    "per_class", "operating_points", "conformal_sets", "subgroups",
+    "seed", "metric", "images", "patients", "class_names", "resamples", "models", "comparisons",
+    "confusion_matrix", "per_class", "operating_points", "conformal_sets", "subgroups",
 )  # fmt: skip
 
 

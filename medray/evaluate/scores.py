@@ -1,8 +1,7 @@
 """Scores: every figure of one model's probabilities on one set of images, as it is or resampled.
 
 A resample is a vector of counts: how often each image was drawn. What does not depend on them (the order of
-the images by each class's probability, their losses, their bins) is worked out once, so that a bootstrap
-of a thousand resamples takes a second or two and not a minute.
+the images by each class's probability, their losses, their bins) is worked out once, so a bootstrap takes seconds.
 """
 
 from collections.abc import Sequence
@@ -133,8 +132,7 @@ class Measure:
             raise DataError(f"{len(class_names)} class names for {self.classes} classes")
         matrix = self.confusion.astype(np.float64)
         recall, precision, f1 = _rates(matrix)
-        actual = matrix.sum(axis=1)
-        false = matrix.sum(axis=0) - matrix.diagonal()
+        actual, false = matrix.sum(axis=1), matrix.sum(axis=0) - matrix.diagonal()
         rest = len(self) - actual
         return [
             ClassScores(
@@ -243,8 +241,8 @@ def _rates(matrix: Array) -> tuple[Array, Array, Array]:
 def _of_confusion(matrix: Array) -> dict[str, float]:
     """Those scores that a confusion matrix (classes, classes) holds; its counts may be weighted."""
     recall, precision, f1 = _rates(matrix)
-    actual = matrix.sum(axis=1)
-    there = (actual + matrix.sum(axis=0)) > 0  # the macro averages leave out a class that is in neither
+    actual, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    there = (actual + predicted) > 0  # the macro averages leave out a class that is in neither
     share = actual / actual.sum()
     found = {"accuracy": matrix.trace() / matrix.sum(), "balanced_accuracy": recall[actual > 0].mean()}
     for name, values in (("f1", f1), ("precision", precision), ("recall", recall)):

@@ -36,16 +36,8 @@ class Candidates(NamedTuple):
     thresholds: Array
     hits: Array
     false_alarms: Array
-
-    @property
-    def positives(self) -> int:
-        """How many images are positive: the lowest threshold finds them all."""
-        return int(self.hits[0])
-
-    @property
-    def negatives(self) -> int:
-        """How many images are not."""
-        return int(self.false_alarms[0])
+    positives: int
+    negatives: int
 
 
 def candidates(scores: Array, positive: Array) -> Candidates:
@@ -70,7 +62,9 @@ def candidates(scores: Array, positive: Array) -> Candidates:
         return np.append(at[::-1].cumsum()[::-1], 0)
 
     thresholds = np.concatenate([[0.0], middle, [NOTHING_POSITIVE]])
-    return Candidates(thresholds, from_here_up(positive), from_here_up(~positive))
+    positives = int(positive.sum())
+    hits, false_alarms = from_here_up(positive), from_here_up(~positive)
+    return Candidates(thresholds, hits, false_alarms, positives, len(positive) - positives)
 
 
 def at_sensitivity(scores: Array, positive: Array, target: float) -> float:
@@ -227,7 +221,7 @@ class OperatingPoint:
             raise RunError("damaged operating point: its class_index or threshold is out of range")
         if found["images"] != rates.images:
             raise RunError(
-                f"damaged operating point: it is of {found['images']} images, its rates of {rates.images}"
+                f"damaged operating point: {found['images']} images, but its rates are of {rates.images}"
             )
         return cls(**found | {"rates": rates, "threshold": float(found["threshold"])})
 

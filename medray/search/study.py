@@ -16,8 +16,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from medray.errors import RunError
 from medray.runs import RunDir
@@ -70,6 +70,32 @@ def _mend(path: Path) -> None:
             path.write_bytes(whole)
 
 
+class _Memory:
+    """A study of which the best complete and the latest trials are remembered.
+
+    TPE's time grows with the trials that it looks at. Its model of good settings is made of the best 25 at most,
+    which are all kept; of the others the latest tell what has been tried well enough.
+    """
+
+    BEST, LATEST = 25, 150
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(self, *args: Any, **settings: Any) -> list[FrozenTrial]:
+        trials: list[FrozenTrial] = self._study._get_trials(*args, **settings)
+        if len(trials) <= self.BEST + self.LATEST:
+            return trials
+        sign = -1 if self._study.direction == StudyDirection.MAXIMIZE else 1
+        older = [t for t in trials[: -self.LATEST] if t.state == TrialState.COMPLETE]
+        best = sorted(older, key=lambda t: sign * (t.value or 0.0))[: self.BEST]
+        running = [t for t in trials[: -self.LATEST] if t.state == TrialState.RUNNING]
+        return sorted([*best, *running, *trials[-self.LATEST :]], key=lambda t: t.number)
+
+
 class SpreadTPE(optuna.samplers.TPESampler):
     """Multivariate TPE whose first draws are spread over the space, for trial `number`.
 
@@ -90,6 +116,20 @@ class SpreadTPE(optuna.samplers.TPESampler):
                 n_startup_trials=STARTUP_TRIALS,
             )
         self.search_seed, self.place = seed, place
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Find what the remembered trials have drawn."""
+        remembered: Any = _Memory(study)
+        space: dict[str, BaseDistribution] = super().infer_relative_search_space(remembered, trial)
+        return space
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw by the remembered trials."""
+        remembered: Any = _Memory(study)
+        drawn: dict[str, Any] = super().sample_relative(remembered, trial, search_space)
+        return drawn
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

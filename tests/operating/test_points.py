@@ -273,7 +273,7 @@ def test_a_point_refuses_probabilities_of_other_classes() -> None:
         ({"threshold": 1.5}, "its class_index or threshold is out of range"),
         ({"class_index": -1}, "its class_index or threshold is out of range"),
         ({"class_index": True}, "'class_index' is True, not int"),
-        ({"images": 3}, "it is of 3 images, its rates of 20"),
+        ({"images": 3}, "3 images, but its rates are of 20"),
         ({"rates": {}}, "damaged rates: it has no 'sensitivity'"),
         ({"treshold": 0.5}, r"unknown field 'treshold' \(did you mean 'threshold'\?\)"),
     ],

@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
 from medray.runs import RunDir
 from medray.search.study import STARTUP_TRIALS, SpreadTPE, StudyFile
@@ -60,3 +61,23 @@ def test_what_a_killed_driver_left_half_written_is_mended(tmp_path: object) -> N
         len(optuna.load_study(study_name="medray", storage=JournalStorage(JournalFileBackend(str(path)))).trials)
         == 4
     )
+
+
+def test_of_many_trials_the_best_the_running_and_the_latest_are_remembered() -> None:
+    from medray.search.study import _Memory
+
+    study = optuna.create_study(direction="minimize")
+    for number in range(400):
+        trial = study.ask()
+        trial.suggest_float("x", 0, 1)
+        if number == 7:
+            continue  # goes on running
+        state = TrialState.PRUNED if number % 3 == 0 else TrialState.COMPLETE
+        study.tell(trial, None if state == TrialState.PRUNED else abs(number - 50), state=state)
+    found = [trial.number for trial in _Memory(study)._get_trials(deepcopy=False)]
+    complete = [n for n in range(250) if n % 3 and n != 7]
+    best = sorted(complete, key=lambda n: (abs(n - 50), n))[:25]
+    assert found == sorted([*best, 7, *range(250, 400)])
+    few = optuna.create_study()
+    few.ask()
+    assert len(_Memory(few)._get_trials(deepcopy=False)) == 1
