@@ -4,7 +4,8 @@ Confident learning (Northcutt, Jiang & Chuang 2021, "Confident Learning: Estimat
 Labels", JAIR 70), section 3. A class's own mean probability says how sure the model is where that class is
 meant; an image that reaches this of another class than its label's is doubted. So a model that is never
 sure of a rare class, or too sure of all of them, does not decide alone what stands out. The probabilities
-must be out-of-fold: a model that was trained on an image has learnt its wrong label too.
+must be out-of-fold: a model that was trained on an image has learnt its wrong label too. Not every wrong
+label is found: an image that reaches no class's threshold is left alone.
 """
 
 import csv

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from medray.data.dataset import Array
 from medray.errors import DataError
@@ -73,7 +74,7 @@ def counted_by_loop(probabilities: Array, labels: Array) -> Iterator[tuple[int, 
             yield row, label if label in tied else tied[0]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(cases())
 def test_issues_and_joint_are_those_of_a_loop(case: Case) -> None:
     probabilities, labels = case
@@ -89,7 +90,7 @@ def test_issues_and_joint_are_those_of_a_loop(case: Case) -> None:
     assert estimated_noise(*case) == pytest.approx(len(expected) / len(labels), abs=1e-12)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(cases(), st.randoms(use_true_random=False))
 def test_permuted_images_give_the_same_answer(case: Case, random: Any) -> None:
     probabilities, labels = case
@@ -231,7 +232,8 @@ def flipped(labels: Array, share: float, seed: int) -> tuple[Array, Array]:
 
 def out_of_fold(features: Array, labels: Array) -> Array:
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, C=0.1))
-    found: Array = cross_val_predict(model, features, labels, cv=5, method="predict_proba")
+    with threadpool_limits(1):  # so small a fit is several times slower on more
+        found: Array = cross_val_predict(model, features, labels, cv=5, method="predict_proba")
     return found
 
 
@@ -256,19 +258,40 @@ def two_classes() -> tuple[Array, Array]:
     return found
 
 
+DRAWS = 4
+
+
 @pytest.mark.parametrize("data", [digits, unequal, two_classes])
 def test_most_flipped_labels_are_found_and_stand_first(data: Any) -> None:
+    """Of several draws together: in a single one the recall is anything from 0.6 to 0.9, as 40 to 60 are flipped.
+
+    Those that are missed reach no class's threshold; none is counted to the class it was flipped to.
+    """
     features, truth = data()
-    labels, wrong = flipped(truth, 0.05, seed=3)
-    probabilities = out_of_fold(features, labels)
-    issues = find(probabilities, labels)
-    found = np.array([issue.position for issue in issues])
-    assert wrong[found].sum() >= 0.7 * wrong.sum()  # recall
-    head = issues[: wrong.sum()]
-    assert wrong[found[: wrong.sum()]].mean() >= 0.6
-    right = [NAMES.index(i.suggested) == truth[i.position] for i in head if wrong[i.position]]
-    assert np.mean(right) >= 0.8
-    assert 0.035 <= estimated_noise(probabilities, labels) <= 0.15
+    flips, doubted, head, right = 0, 0, 0, 0
+    for seed in range(DRAWS):
+        labels, wrong = flipped(truth, 0.05, seed)
+        issues = find(out_of_fold(features, labels), labels)
+        caught = [issue for issue in issues if wrong[issue.position]]
+        flips += wrong.sum()
+        doubted += len(caught)
+        head += sum(wrong[issue.position] for issue in issues[: wrong.sum()])
+        right += sum(NAMES.index(issue.suggested) == truth[issue.position] for issue in caught)
+    assert doubted >= 0.7 * flips
+    assert head >= 0.6 * flips
+    assert right >= 0.9 * doubted
+
+
+def test_estimated_noise_grows_with_the_share_of_flipped_labels() -> None:
+    features, truth = two_classes()
+    found = []
+    for share in (0.0, 0.05, 0.15):
+        labels, _ = flipped(truth, share, seed=0)
+        found.append(estimated_noise(out_of_fold(features, labels), labels))
+    assert found == sorted(found)
+    assert found[0] <= 0.01
+    assert 0.02 <= found[1] <= 0.07
+    assert 0.08 <= found[2] <= 0.2
 
 
 @pytest.mark.parametrize("data", [digits, two_classes])

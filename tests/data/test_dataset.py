@@ -54,6 +54,15 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         "split 'val' holds an image twice, or another",
     ),
     ({"groups": np.arange(9)}, "9 groups for 10 images"),
+    ({"groups": np.arange(10)[:, None]}, "(10, 1) groups for 10 images"),
+    ({"subgroups": {"sex": np.array(list("fm"))}}, "2 subgroup 'sex' for 10 images"),
+    ({"subgroups": {"sex": np.array("f")}}, "() subgroup 'sex' for 10 images"),
+    ({"folds": ((positions(0, 1), positions(1)),)}, "fold 0 holds out images that it trains on"),
+    ({"folds": ((positions(0), positions(10)),)}, "fold 0, held out is not a list of positions of the images"),
+    (
+        {"folds": ((positions(0), positions(1)), (np.ones(10, dtype=bool), positions(1)))},
+        "fold 1, training is not a list of positions of the images",
+    ),
 ]
 
 
@@ -159,6 +168,13 @@ OTHERS: dict[str, dict[str, Any]] = {
     "a split's order": {"splits": {**SPLITS, "test": positions(9, 8)}},
     "a split's name": {"splits": {"train": SPLITS["train"], "val": SPLITS["val"], "tests": SPLITS["test"]}},
     "swapped splits": {"splits": {**SPLITS, "val": SPLITS["test"], "test": SPLITS["val"]}},
+    "folds": {"folds": ((positions(0, 1), positions(2)),)},
+    "folds with an image on the other side": {"folds": ((positions(0), positions(1, 2)),)},
+    "the order of folds": {"folds": ((positions(0), positions(1, 2)), (positions(1), positions(0)))},
+    "another order of folds": {"folds": ((positions(1), positions(0)), (positions(0), positions(1, 2)))},
+    "subgroups": {"subgroups": {"sex": np.array(list("fffffmmmmm"))}},
+    "other subgroups": {"subgroups": {"sex": np.array(list("fffffmmmmf"))}},
+    "a subgroup's name": {"subgroups": {"scanner": np.array(list("fffffmmmmm"))}},
     "no test split": {"splits": {"train": SPLITS["train"], "val": SPLITS["val"]}},
 }
 
@@ -191,3 +207,6 @@ def test_facts_are_those_of_the_data() -> None:
     assert facts["class_names"] == ["benign", "malignant"]
     assert facts["splits"]["train"] == {"images": 6, "classes": [3, 3]}
     assert make().facts()["patients"] is None
+    assert make().facts()["folds"] is None
+    assert make(folds=((positions(0), positions(1)),) * 3).facts()["folds"] == 3
+    assert make(subgroups={"sex": GROUPS, "age": GROUPS}).facts()["subgroups"] == ["age", "sex"]

@@ -115,7 +115,72 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"train_groups": np.arange(7), "val_groups": np.arange(5), "test_groups": np.arange(6)},
         "not one for each image",
     ),
+    "groups as columns": (
+        {f"{s}_groups": np.arange(n)[:, None] for s, n in zip(SPLITS, COUNTS, strict=True)},
+        "groups are [(8, 1), (4, 1), (6, 1)], not one patient (N,) for each image",
+    ),
+    "groups of two forms": (
+        {"train_groups": np.arange(8)[:, None], "val_groups": np.arange(4), "test_groups": np.arange(6)},
+        "not one patient (N,) for each image",
+    ),
     "one name": ({"class_names": np.array("a")}, "class_names"),
+    "names that are no text": (
+        {"class_names": np.array([b"\xff", b"b"])}, "class_names is bytes that are no UTF-8"
+    ),
+    "a fold of train alone": (
+        {"train_fold": np.arange(8)}, "a fold must be given for every image of train and of val, or not at all"
+    ),
+    "folds too few": (
+        {"train_fold": np.arange(7), "val_fold": np.arange(4)}, "train_fold holds 7 values for 8 images, not one for"
+    ),
+    "folds shifted": (
+        {"train_fold": np.arange(7), "val_fold": np.arange(5)}, "train_fold holds 7 values for 8 images, not one for"
+    ),
+    "folds that are floats": (
+        {"train_fold": np.arange(8.0), "val_fold": np.arange(4)}, "train_fold is float64 (8,), not whole numbers (N,)"
+    ),
+    "folds that are names": (
+        {"train_fold": np.arange(8), "val_fold": np.array(list("abcd"))}, "val_fold is <U1 (4,), not whole numbers"
+    ),
+    "folds that are yes and no": (
+        {"train_fold": np.zeros(8, bool), "val_fold": np.ones(4, bool)}, "train_fold is bool (8,), not whole numbers"
+    ),
+    "folds as columns": (
+        {"train_fold": np.zeros((8, 1), int), "val_fold": np.ones((4, 1), int)}, "train_fold is int64 (8, 1), not"
+    ),
+    "folds of two forms": (
+        {"train_fold": np.zeros((8, 1), int), "val_fold": np.ones(4, int)}, "train_fold is int64 (8, 1), not whole"
+    ),
+    "folds below 0": (
+        {"train_fold": np.arange(8) - 1, "val_fold": np.arange(4)}, "not whole numbers (N,) of 0 or more"
+    ),
+    "a subgroup of one split": (
+        {"train_subgroup_sex": np.array(list("fmfmfmfm"))},
+        "subgroup 'sex' must have one value for each image of every split",
+    ),
+    "a subgroup of no split": (
+        {"tarin_subgroup_sex": np.array(list("fmfmfmfm"))},
+        "subgroup 'sex' must have one value for each image of every split",
+    ),
+    "a subgroup too short": (
+        {f"{s}_subgroup_sex": np.full(n - (s == "val"), "f") for s, n in zip(SPLITS, COUNTS, strict=True)},
+        "val_subgroup_sex holds 3 values for 4 images, not one for each image",
+    ),
+    "a subgroup as columns": (
+        {f"{s}_subgroup_sex": np.full((n, 2), "f") for s, n in zip(SPLITS, COUNTS, strict=True)},
+        "subgroup 'sex' must have one value for each image of every split",
+    ),
+    "one value for all": (
+        {f"{s}_subgroup_sex": np.array("f") for s in SPLITS}, "subgroup_sex holds one values for 8 images"
+    ),
+    "a subgroup of measured values": (
+        {f"{s}_subgroup_age": np.linspace(30, 90, n) for s, n in zip(SPLITS, COUNTS, strict=True)},
+        "subgroup 'age' is float64 (8,), not text or whole numbers (N,)",
+    ),
+    "a subgroup that is no text": (
+        {f"{s}_subgroup_sex": np.full(n, b"\xff") for s, n in zip(SPLITS, COUNTS, strict=True)},
+        "subgroup 'sex' is bytes that are no UTF-8",
+    ),
 }  # fmt: skip
 
 
@@ -241,6 +306,47 @@ def test_groups_follow_their_images(path: Path) -> None:
     assert dataset.groups is not None
     for name in SPLITS:
         assert dataset.groups[dataset.splits[name]].tolist() == groups[f"{name}_groups"].tolist()
+
+
+# -- folds and subgroups
+
+
+def test_folds_hold_out_their_own_images_and_never_those_of_test(path: Path) -> None:
+    """In `train_fold` and `val_fold` stands where an image is held out, by any whole numbers."""
+    train, val = np.array([4, 0, 4, 9, 9, 0, 4, 4], np.uint8), np.array([0, 9, 9, 4], np.int32)
+    dataset = load_data(str(write(path, train_fold=train, val_fold=val)))
+    assert dataset.folds is not None
+    everything = np.append(train, val)
+    assert [held_out.tolist() for _, held_out in dataset.folds] == [
+        np.flatnonzero(everything == number).tolist() for number in (0, 4, 9)
+    ]
+    for side, held_out in dataset.folds:
+        assert sorted([*side.tolist(), *held_out.tolist()]) == list(range(12))
+    assert load_data(str(write(path))).folds is None
+
+
+@pytest.mark.parametrize("kind", ["text", "bytes", "numbers", "yes and no", "mixed"])
+def test_subgroups_follow_their_images(path: Path, kind: str) -> None:
+    form: dict[str, Any] = {
+        "text": lambda i: f"klinik é {i}", "bytes": lambda i: f"klinik é {i}".encode(), "numbers": lambda i: i,
+        "yes and no": lambda i: bool(i), "mixed": lambda i: i,
+    }  # fmt: skip
+    columns = {
+        f"{s}_subgroup_by_site": np.array([form[kind](i % 2) for i in range(n)])
+        for s, n in zip(SPLITS, COUNTS, strict=True)
+    }
+    if kind == "mixed":
+        columns["val_subgroup_by_site"] = columns["val_subgroup_by_site"].astype(str)
+    dataset = load_data(str(write(path, **columns, test_subgroup_a=np.arange(6), val_subgroup_a=np.arange(4),
+                                  train_subgroup_a=np.arange(8))))  # fmt: skip
+    assert list(dataset.subgroups) == ["a", "by_site"]
+    found = dataset.subgroups["by_site"]
+    assert found.dtype.kind == "U"
+    for name, count in zip(SPLITS, COUNTS, strict=True):
+        words = [form[kind](i % 2) for i in range(count)]
+        wanted = [word.decode() if isinstance(word, bytes) else str(word) for word in words]
+        assert found[dataset.splits[name]].tolist() == wanted
+    assert dataset.facts()["subgroups"] == ["a", "by_site"]
 
 
 # -- names of sources
