@@ -59,8 +59,8 @@ def run_bare(data: Path, config: TrainConfig, folds: int) -> float:
     return time.perf_counter() - start
 
 
-def run_medray(data: Path, config: TrainConfig, folds: int) -> float:
-    """Time the command on a run of one trial."""
+def one_trial_run(data: Path, config: TrainConfig) -> RunDir:
+    """Leave what a search of one trial leaves, so that its settings can be cross-validated."""
     dataset = load_data(str(data))
     run = RunDir(tempfile.mkdtemp(prefix="medray-bench-"))
     trial = run.trial(0)
@@ -69,6 +69,12 @@ def run_medray(data: Path, config: TrainConfig, folds: int) -> float:
     run.write(run.SPACE, SPACE.encode())
     run.write_json(run.DATA, dataset.facts())
     run.write_json(run.RUN, {"space": "folds", "metric": "auc", "options": {"data": str(data), "trials": 1}})
+    return run
+
+
+def run_medray(data: Path, config: TrainConfig, folds: int) -> float:
+    """Time the command on a run of one trial."""
+    run = one_trial_run(data, config)
     words = [sys.executable, "-m", "medray.crossval", run.location, "--trial", "0", "--folds", str(folds)]
     start = time.perf_counter()
     subprocess.run(words, check=True, capture_output=True)

@@ -7,6 +7,7 @@ it still can't draw shows as a question mark.
 
 import io
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 
@@ -31,7 +32,7 @@ def contact_sheet(
 ) -> bytes:
     """Draw images uint8 (n, H, W, C), of 1 or 3 channels, in rows of `columns` and return the PNG's bytes.
 
-    Each is scaled to fit the middle of a square of `tile` pixels, keeping its aspect. Under it stands its
+    Each is scaled to fit a square of `tile` pixels, keeping its aspect, and stands on its lower edge over its
     caption in two lines at most: those that it has, or else broken between words. What is too wide is
     shortened with an ellipsis, before its last word where that is short. Where there are fewer images than
     `columns`, the sheet is as narrow as they and the title allow.
@@ -54,7 +55,7 @@ def contact_sheet(
     for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left, upper = GAP + i % used * cell, top + i // used * row
         _paste(draw, sheet, fitted(image, tile), (left, upper), tile)
-        for number, line in enumerate(caption_lines(caption, font, tile + GAP - 4)):
+        for number, line in enumerate(caption_lines(caption, font, tile + GAP // 2)):
             place = (left + tile / 2, upper + tile + 3 + number * text_height)
             draw.text(place, line, fill=INK, font=font, anchor="ma")
     stream = io.BytesIO()
@@ -93,9 +94,14 @@ def shortened(text: str, font: Font, width: float) -> str:
     start, space, last = text.rpartition(" ")
     tail = space + last if font.getlength(space + last) <= width / 3 else ""
     start = start if tail else text
-    while start and font.getlength(start.rstrip() + ELLIPSIS + tail) > width:
-        start = start[:-1]
-    return start.rstrip() + ELLIPSIS + tail
+
+    def cut(length: int) -> str:
+        return start[:length].rstrip() + ELLIPSIS + tail
+
+    length = bisect_right(range(len(start) + 1), width, key=lambda n: font.getlength(cut(n))) - 1
+    while length > 0 and font.getlength(cut(length)) > width:  # kerning may make a longer text narrower
+        length -= 1
+    return cut(max(length, 0))
 
 
 def _broken(text: str, font: Font, width: float) -> list[str]:
@@ -108,8 +114,8 @@ def _broken(text: str, font: Font, width: float) -> list[str]:
 def _paste(
     draw: ImageDraw.ImageDraw, sheet: Image.Image, picture: Image.Image, corner: tuple[int, int], tile: int
 ) -> None:
-    """Put a picture in the middle of the tile at `corner`, with an edge around: it may be white itself."""
-    left, upper = corner[0] + (tile - picture.width) // 2, corner[1] + (tile - picture.height) // 2
+    """Put a picture at the foot of the tile at `corner`, with an edge around: it may be white itself."""
+    left, upper = corner[0] + (tile - picture.width) // 2, corner[1] + tile - picture.height
     draw.rectangle((left - 1, upper - 1, left + picture.width, upper + picture.height), outline=EDGE)
     sheet.paste(picture, (left, upper))
 

@@ -74,7 +74,7 @@ def counted_by_loop(probabilities: Array, labels: Array) -> Iterator[tuple[int, 
             yield row, label if label in tied else tied[0]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(cases())
 def test_issues_and_joint_are_those_of_a_loop(case: Case) -> None:
     probabilities, labels = case
@@ -106,7 +106,7 @@ def test_permuted_images_give_the_same_answer(case: Case, random: Any) -> None:
     assert (confident_joint(probabilities[order], labels[order]) == confident_joint(*case)).all()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(cases())
 def test_issues_are_ranked_by_margin_and_say_what_they_are_of(case: Case) -> None:
     probabilities, labels = case
