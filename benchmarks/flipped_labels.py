@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ def flipped_phantom(path: Path, share: float) -> set[int]:
     labels[chosen] = (labels[chosen] + rng.integers(1, len(phantom.class_names), size=len(chosen))) % len(
         phantom.class_names
     )
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, positions in phantom.splits.items():
         arrays |= {f"{split}_images": phantom.images[positions], f"{split}_labels": labels[positions]}
     np.savez(path, class_names=np.array(phantom.class_names), **arrays)

@@ -49,7 +49,6 @@ class LabelIssue:
     given_probability: float
     suggested_probability: float
     margin: float
-    doubted: bool = True
 
 
 def find_label_issues(

@@ -119,7 +119,6 @@ def test_issues_are_ranked_by_margin_and_say_what_they_are_of(case: Case) -> Non
         assert (issue.given_probability, issue.suggested_probability) == (row[label], row[suggested])
         assert issue.margin == issue.suggested_probability - issue.given_probability
         assert issue.split == "train"
-        assert issue.doubted
         assert suggested in labels  # a class without an image has no threshold to reach
 
 

@@ -119,7 +119,7 @@ def _train(
     total = len(plan["trials"]) * len(folds)
     progress = Progress(console, space.metric, total, total - len(jobs))
     thread = threading.Thread(target=train, daemon=True)
-    with progress.showing():
+    with cluster.termination_as_interrupt(), progress.showing():
         thread.start()
         heard = 0
         while True:

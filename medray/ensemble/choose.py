@@ -28,8 +28,9 @@ def greedy(candidates: Sequence[Candidate], labels: Array, metric: str) -> Weigh
     """Greedy selection with replacement (Caruana et al. 2004), from the best of the library (2006).
 
     Round by round it adds the candidate with which the mean is best by `metric` on the images with these
-    labels, int64 (N,); where several are equal, by log loss. A candidate's weight is how often it was taken.
-    The best round counts, so the mean is never worse than the library's best single candidate.
+    labels, int64 (N,); where several are equal, by log loss, and where that is equal too, the first. A
+    candidate's weight is how often it was taken. The best round counts, so the mean is never worse than the
+    library's best single candidate.
 
     Raises:
         DataError: there are no candidates, or the metric is not defined on these images.
@@ -47,11 +48,11 @@ def greedy(candidates: Sequence[Candidate], labels: Array, metric: str) -> Weigh
         if np.isnan(gains).any():
             raise DataError(f"{metric} can't be measured on these {len(labels)} images: a class has none")
         equal = np.flatnonzero(gains >= gains.max() - SAME)
-        losses = [metrics.log_loss((total + library[i].probabilities) / size, labels) for i in equal]
-        chosen = int(equal[int(np.argmin(losses))])
+        losses = np.array([metrics.log_loss((total + library[i].probabilities) / size, labels) for i in equal])
+        chosen = int(equal[losses <= losses.min() + SAME][0])
         taken.append(chosen)
         total += library[chosen].probabilities
-        found = (float(gains[chosen]), -min(losses))
+        found = (float(gains[chosen]), -float(losses.min()))
         if found[0] > best[0] + SAME or (found[0] > best[0] - SAME and found[1] > best[1] + SAME):
             best, length = found, len(taken)
     return [(library[i], float(count)) for i, count in sorted(Counter(taken[:length]).items())]

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from medray.ensemble.candidates import CHOSEN_ON, FOLDS, TRIALS, Pool, fold_pool, trial_pool
+from medray.ensemble.choose import LIBRARY
 from medray.ensemble.manifest import write_ensemble
 from medray.ensemble.ways import ALL_FOLDS, TOP_K, WAYS, Way, all_ways
 from medray.errors import ConfigError, RunError, unknown
@@ -60,8 +61,8 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
     names: Sequence[str] = searched.data["class_names"]
     with run.claimed(), _writing(run):
         with step(console, "Comparing ways to choose the members"):
-            pools = _pools(searched)
-            ways = all_ways(pools, space.metric, options.top_k or DEFAULT_K)
+            k = options.top_k or DEFAULT_K
+            ways = all_ways(_pools(searched, k), space.metric, k)
         chosen = _chosen(options, ways)
         points = [
             set_point(rule, chosen.calibrated, chosen.labels, names, options.positive, chosen.chosen_on)
@@ -77,9 +78,10 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
     return EnsembleResult(run, space.metric, ways, chosen, manifest, points, conformal)
 
 
-def _pools(searched: SearchedRun) -> list[Pool]:
-    run = searched.run
-    pools = [trial_pool(run, searched.records, searched.space.mode), fold_pool(run, read_settings(run))]
+def _pools(searched: SearchedRun, k: int) -> list[Pool]:
+    """As many trials as some way looks at, and every whole setting."""
+    run, limit = searched.run, max(k, LIBRARY)
+    pools = [trial_pool(run, searched.records, searched.space.mode, limit), fold_pool(run, read_settings(run))]
     if not pools[0].candidates:
         raise RunError(f"{run.location} has no trial to average: all of them failed")
     return pools

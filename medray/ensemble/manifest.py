@@ -99,15 +99,17 @@ def write_ensemble(
 
 
 def _write_member(home: Folder, member: Member, weight: float) -> dict[str, Any]:
-    from medray.training.weights import weights_from_bytes
+    from safetensors import SafetensorError, deserialize  # not medray.training's: that would import torch
 
     record, folder = member.record, member.folder
     name = folder.path(folder.WEIGHTS)
     try:
         content = folder.read(folder.WEIGHTS)
+        deserialize(content)
     except FileNotFoundError:
         raise WeightsError(f"{name} is missing") from None
-    weights_from_bytes(content, name)
+    except SafetensorError as error:
+        raise WeightsError(f"{name} is damaged: {error}") from None
     config = folder.read_json(folder.CONFIG)
     file = f"members/{member.name}.safetensors"
     home.write(file, content)

@@ -53,7 +53,7 @@ def _ways_table(result: EnsembleResult) -> Table:
         table.add_column(metric, justify="right", no_wrap=True)
     for way in result.ways:
         before, after = way.scores(), way.calibrated_scores()
-        shown = [f"{after[m]:.4f}" if m in after else "–" for m in metrics]
+        shown = [f"{after[m]:z.4f}" if m in after else "–" for m in metrics]
         pairs = [f"{before[m]:.3f} → {after[m]:.3f}" for m in ("calibration_error", "brier")]
         mark = "→" if way is result.chosen else ""
         on = f"{way.chosen_on} ({len(way.labels)})"

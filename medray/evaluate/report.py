@@ -156,7 +156,7 @@ def _print_sets(console: Console, figures: Mapping[str, Any]) -> None:
     tests = [(sets["coverage"], sets["test"]) for sets in figures["conformal_sets"]]
     columns: Columns = [
         ("hold the true class", [_interval(test["covered"]) for _, test in tests]),
-        ("mean size", [f"{test['mean_size']:.2f}" for _, test in tests]),
+        ("classes in a set", [f"{test['mean_size']:.2f}" for _, test in tests]),
         ("one class", [f"{test['singletons']['value']:.1%}" for _, test in tests]),
         ("all (not sure)", [f"{test['not_sure']['value']:.1%}" for _, test in tests]),
     ]

@@ -220,9 +220,7 @@ class OperatingPoint:
         if found["class_index"] < 0 or not 0 <= found["threshold"] <= NOTHING_POSITIVE:
             raise RunError("damaged operating point: its class_index or threshold is out of range")
         if found["images"] != rates.images:
-            raise RunError(
-                f"damaged operating point: {found['images']} images, but its rates are of {rates.images}"
-            )
+            raise RunError(f"damaged operating point: {found['images']} images, but rates of {rates.images}")
         return cls(**found | {"rates": rates, "threshold": float(found["threshold"])})
 
 

@@ -9,8 +9,6 @@ import contextlib
 import dataclasses
 import datetime
 import platform
-import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -147,7 +145,7 @@ def _search(
     progress.begin(list(ledger.records.values()), room.slots)
     _introduce(console, run, space, settled, dataset, room, ledger)
     if ledger.left():
-        with _termination_as_interrupt(), progress.showing():
+        with cluster.termination_as_interrupt(), progress.showing():
             tune(run, space, settled, dataset, room, ledger, search, verbose=options.verbose)
     return _finish(options, run, space, settled, dataset, ledger)
 
@@ -174,18 +172,6 @@ def _introduce(
             f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, "
             f"{ledger.left()} are left",
         )
-
-
-@contextlib.contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a search as Ctrl-C does: with what has been reached so far."""
-    before = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 # -- finish

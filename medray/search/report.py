@@ -40,6 +40,8 @@ def print_result(result: SearchResult, console: Console) -> None:
         say(f"Ensemble:    {run.path('ensemble')}")
     if result.interrupted:
         say(f"{result.left} trials are left; go on with: {result.resume_command}")
+    elif result.ensemble is not None:
+        say(f"Next: python -m medray.crossval {run.location}")
 
 
 def to_json(result: SearchResult) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -25,7 +26,7 @@ from medray.data.splits import Folds, make_folds
 from medray.errors import DataError, MedrayError, RunError
 from medray.out_of_fold import read_settings
 from medray.runs import FAILED, FINISHED, RunDir, TrialDir
-from medray.training.loop import fit
+from medray.training.loop import fit, predict_probabilities
 from medray.training.weights import load_network, weights_from_bytes
 from medray.worker import Worker
 from tests.conftest import Command, make_run, workers, write_npz
@@ -77,9 +78,7 @@ def test_out_of_fold_predictions_are_of_models_that_did_not_see_the_image(folded
             tensors, _ = weights_from_bytes(folder.read(folder.WEIGHTS), "weights")
             config = TrainConfig.from_dict(folder.read_json(folder.CONFIG))
             network = load_network(config, dataset.shape, 3, tensors, "weights")
-            from medray.training.loop import predict_probabilities
-
-            own = predict_probabilities(network, dataset.at(fold.val), __import__("torch").device("cpu"))
+            own = predict_probabilities(network, dataset.at(fold.val), torch.device("cpu"))
             rows = np.searchsorted(setting.positions, fold.val)
             assert np.allclose(setting.probabilities[rows], own, atol=1e-5)
 
@@ -130,7 +129,7 @@ def slow_run(tmp_path: Path) -> tuple[Path, Path]:
     data = write_npz(tmp_path / "corners.npz", train=96)
     run = make_run(tmp_path / "found", data, trials=1, epochs=1)
     config = run / "trials/0000/config.json"
-    values = {**json.loads(config.read_text()), "epochs": 12, "batch_size": 4, "backbone": "resnet8_small"}
+    values = {**json.loads(config.read_text()), "epochs": 8, "batch_size": 4, "backbone": "resnet8_small"}
     config.write_text(json.dumps(values))
     return run, data
 
@@ -143,28 +142,15 @@ def ended(run: Path) -> int:
     return len(list((run / "crossval/0000").glob("fold_*/trial.json")))
 
 
-def test_a_killed_worker_resumes_from_its_epoch(
+def test_a_killed_worker_and_then_a_killed_driver_cost_at_most_an_epoch(
     command: Start, slow_run: tuple[Path, Path], ray_address: str
 ) -> None:
     run, data = slow_run
-    started = command(run, "--folds", 2, "--address", ray_address, name="crossval")
-    started.until(lambda: min(len(epochs(run, 0)), len(epochs(run, 1))) >= 3)
-    before = [epochs(run, fold) for fold in (0, 1)]
-    next(w for w in workers() if "RayTrainWorker" in " ".join(w.cmdline())).kill()
-    code, printed, complaints = started.finish()
-    assert code == 0, complaints
-    assert "Traceback" not in complaints + printed
-    dataset = load_data(str(data))
-    for fold in (0, 1):
-        kept = epochs(run, fold)
-        assert [e["seconds"] for e in kept[: len(before[fold])]] == [e["seconds"] for e in before[fold]]
-        assert recorded(run, 0, fold) == bare(run, dataset, 0, fold)
-
-
-def test_a_killed_driver_keeps_what_is_done(command: Start, slow_run: tuple[Path, Path], ray_address: str) -> None:
-    run, data = slow_run
     options = ("--address", ray_address)
     started = command(run, "--folds", 3, *options, name="crossval")
+    started.until(lambda: min(len(epochs(run, 0)), len(epochs(run, 1))) >= 2)
+    before = [epochs(run, fold) for fold in (0, 1)]
+    next(w for w in workers() if "RayTrainWorker" in " ".join(w.cmdline())).kill()
     started.until(lambda: ended(run) >= 1)
     started.kill(signal.SIGKILL)
     started.finish()
@@ -175,6 +161,9 @@ def test_a_killed_driver_keeps_what_is_done(command: Start, slow_run: tuple[Path
     assert json.loads(printed)["folds_left"] == 0
     assert {path: path.read_bytes() for path in done} == done
     dataset = load_data(str(data))
+    for fold in (0, 1):  # the seconds that an epoch took tell it from one that was done again
+        kept = epochs(run, fold)
+        assert [e["seconds"] for e in kept[: len(before[fold])]] == [e["seconds"] for e in before[fold]]
     for fold in range(3):
         assert recorded(run, 0, fold) == bare(run, dataset, 0, fold)
 
@@ -184,7 +173,7 @@ def test_ctrl_c_ends_after_the_epoch_and_says_how_to_go_on(
 ) -> None:
     run, _ = slow_run
     started = command(run, "--folds", 2, "--json", "--address", ray_address, name="crossval")
-    started.until(lambda: len(epochs(run, 0)) >= 2)
+    started.until(lambda: len(epochs(run, 0)) >= 1)
     started.kill(signal.SIGINT)
     code, printed, complaints = started.finish()
     assert code == 130, complaints
@@ -195,16 +184,23 @@ def test_ctrl_c_ends_after_the_epoch_and_says_how_to_go_on(
     assert all((run / f"crossval/0000/fold_{fold}/checkpoint.safetensors").exists() for fold in (0, 1))
 
 
-def test_a_fold_that_diverges_fails_alone(found: Path, ray_address: str) -> None:
+def test_a_fold_that_fails_fails_alone(found: Path, ray_address: str) -> None:
+    """One that diverged stays so; one whose worker died is tried again on --resume."""
     config = found / "trials/0001/config.json"
-    values = {**json.loads(config.read_text()), "learning_rate": 10.0, "optimizer": "sgd", "momentum": 0.99, "epochs": 9}
-    config.write_text(json.dumps(values))
+    values = {**json.loads(config.read_text()), "learning_rate": 10.0, "optimizer": "sgd", "momentum": 0.99}
+    config.write_text(json.dumps({**values, "epochs": 9}))
     result = crossval(found, trials=(0, 1), folds=2)
     assert [s.number for s in result.settings] == [0]
     assert "failed: the loss" in result.unfinished[1]
-    states = {RunDir(str(found)).fold(1, fold).record().state for fold in (0, 1)}  # type: ignore[union-attr]
-    assert FAILED in states
     assert result.left == 0
+    folder = RunDir(str(found)).fold(0, 1)
+    record = folder.record()
+    assert record is not None
+    reason = "its worker process died 4 times before an epoch was done"
+    folder.write_record(dataclasses.replace(record, state=FAILED, reason=reason))
+    result = crossval(found, resume=True)
+    assert [r.state for r in result.settings[0].records] == [FINISHED, FINISHED]
+    assert "failed: the loss" in result.unfinished[1]
 
 
 # -- refusals: nothing is started, nothing is lost
@@ -266,14 +262,3 @@ def test_members_start_from_fresh_weights_in_whatever_order_a_worker_takes_them(
             pass
         alone = [(r.train_loss, r.metrics) for r in fit(config, train, val)]
         assert [(e["train_loss"], e["metrics"]) for e in folder.epochs()] == alone
-
-
-def test_folds_that_failed_with_their_worker_are_tried_again(found: Path, ray_address: str) -> None:
-    crossval(found, trials=(0,), folds=2)
-    folder = RunDir(str(found)).fold(0, 1)
-    record = folder.record()
-    assert record is not None
-    reason = "its worker process died 4 times before an epoch was done"
-    folder.write_record(dataclasses.replace(record, state=FAILED, reason=reason))
-    result = crossval(found, resume=True)
-    assert [r.state for r in result.settings[0].records] == [FINISHED, FINISHED]

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from medray.data.dataset import ImageDataset
+from medray import Ensemble
+from medray.data.dataset import Array, ImageDataset
 from medray.data.sources import load_data
 from medray.ensemble.driver import EnsembleOptions, run_ensemble
 from medray.evaluate import figures
@@ -20,6 +21,8 @@ from medray.evaluate.command import evaluate
 from medray.operating.points import Rule
 
 RULES = (Rule("sensitivity", 0.9), Rule("youden"))
+WithData = Callable[..., Path]
+AFTERWARDS = "evaluation"
 FEW = 40  # resamples: enough where the intervals are not looked at closely
 
 
@@ -43,6 +46,16 @@ def answer(*arguments: object) -> dict[str, Any]:
         result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON")
     )
     return found
+
+
+def predicted(run: Path, dataset: ImageDataset) -> tuple[Array, Array]:
+    """What the ensemble's own folder says of the test images, and their labels."""
+    images, labels = dataset.split("test").take(np.arange(len(dataset.splits["test"])))
+    return Ensemble.load(run / "ensemble").predict(images).probabilities, labels
+
+
+def own_readings(run: Path) -> list[str]:
+    return sorted(path.name for path in (run / AFTERWARDS).glob("*"))
 
 
 def refused(result: Result) -> str:
@@ -79,12 +92,12 @@ def give_data(run: Path, data: Path) -> None:
 
 @pytest.fixture(scope="session")
 def hard_npz(npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same training and validation images; of the test images the signal is nearly lost in noise."""
+    """The same training and validation images; the test images are noisy, so that models err on them."""
     path = tmp_path_factory.mktemp("hard") / "hard.npz"
     with np.load(npz) as file:
-        images = file["test_images"] // 3
-        noise = np.random.default_rng(0).integers(0, 170, size=images.shape, dtype=np.uint8)
-        np.savez(path, **{**file, "test_images": images + noise})
+        images = file["test_images"].astype(np.int64) * 7 // 10
+        images += np.random.default_rng(0).integers(0, 76, size=images.shape)
+        np.savez(path, **{**file, "test_images": images.clip(0, 255).astype(np.uint8)})
     return path
 
 
@@ -109,7 +122,7 @@ def run(made_ensemble: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def with_data(run: Path, hard_npz: Path, tmp_path: Path) -> Callable[..., Path]:
+def with_data(run: Path, hard_npz: Path, tmp_path: Path) -> WithData:
     """Give the run data with other arrays; their npz is returned."""
 
     def change(**arrays: Any) -> Path:

@@ -77,7 +77,7 @@ def test_without_the_likeliest_class_rule_lac_covers_no_more_than_it_should() ->
 
 
 @EVERY_METHOD
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(case=cases(), coverage=COVERAGES)
 def test_calibration_images_are_covered_as_often_as_the_quantile_says(
     method: str, case: Case, coverage: float
@@ -88,7 +88,7 @@ def test_calibration_images_are_covered_as_often_as_the_quantile_says(
 
 
 @EVERY_METHOD
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(case=cases(), coverage=COVERAGES, seed=st.integers(0, 1000))
 def test_the_order_of_classes_and_images_does_not_matter(
     method: str, case: Case, coverage: float, seed: int
@@ -104,7 +104,7 @@ def test_the_order_of_classes_and_images_does_not_matter(
 
 
 @EVERY_METHOD
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(case=cases(), pair=st.tuples(COVERAGES, COVERAGES))
 def test_more_coverage_never_takes_a_class_away(method: str, case: Case, pair: tuple[float, float]) -> None:
     less, more = (calibrate(*case, coverage, method).sets(case[0]) for coverage in sorted(pair))
@@ -112,7 +112,7 @@ def test_more_coverage_never_takes_a_class_away(method: str, case: Case, pair: t
 
 
 @EVERY_METHOD
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(case=cases(), coverage=COVERAGES)
 def test_a_likelier_class_is_in_before_a_less_likely_one(method: str, case: Case, coverage: float) -> None:
     """So no set is empty, and each is the top of the ranking; equal classes are in or out together."""
@@ -124,7 +124,7 @@ def test_a_likelier_class_is_in_before_a_less_likely_one(method: str, case: Case
 
 
 @EVERY_METHOD
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(case=cases())
 def test_scores_are_those_of_a_loop(method: str, case: Case) -> None:
     probabilities = case[0].astype(np.float64)
@@ -138,7 +138,7 @@ def test_scores_are_those_of_a_loop(method: str, case: Case) -> None:
 
 
 @EVERY_METHOD
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(case=cases(), coverage=COVERAGES)
 def test_sets_survive_json(method: str, case: Case, coverage: float) -> None:
     fitted = calibrate(*case, coverage, method)

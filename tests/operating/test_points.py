@@ -55,7 +55,7 @@ def made(scores: Array, positive: Array, threshold: float) -> tuple[int, int]:
     return int((positive & ~called).sum()), int((~positive & called).sum())
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(scored())
 def test_thresholds_separate_neighbouring_scores(case: Scored) -> None:
     scores, positive = case
@@ -73,7 +73,7 @@ def test_thresholds_separate_neighbouring_scores(case: Scored) -> None:
     assert seen == list(zip(found.positives - found.hits, found.false_alarms, strict=True))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(scored(), st.one_of(st.sampled_from([0.5, 0.75, 0.9, 0.95, 1.0]), st.floats(0.001, 1)))
 def test_at_sensitivity_is_the_most_specific_that_reaches_the_target(case: Scored, target: float) -> None:
     scores, positive = case
@@ -86,7 +86,7 @@ def test_at_sensitivity_is_the_most_specific_that_reaches_the_target(case: Score
     assert all((count - made(scores, positive, t)[0]) / count < target for t in higher)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(scored())
 def test_youden_maximises_sensitivity_plus_specificity(case: Scored) -> None:
     positives, negatives = int(case[1].sum()), int((~case[1]).sum())
@@ -98,7 +98,7 @@ def test_youden_maximises_sensitivity_plus_specificity(case: Scored) -> None:
     assert made(*case, at_youden(*case)) == min(decisions(*case), key=loss)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(scored(), st.sampled_from(["0.1", "0.3", "0.5", "1", "1.1", "5", "1000"]))
 def test_cost_is_the_lowest_there_is(case: Scored, ratio: str) -> None:
     def loss(decision: tuple[int, int]) -> tuple[Fraction, int]:
@@ -138,7 +138,7 @@ def test_the_target_of_a_share_is_reached_by_that_share() -> None:
             assert made(scores, positive, threshold)[0] == count - hits
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(scored(), st.sampled_from([Rule("youden"), Rule("sensitivity", 0.8), Rule("cost", 3)]))
 def test_a_threshold_does_not_depend_on_the_order_of_images(case: Scored, rule: Rule) -> None:
     order = np.random.default_rng(0).permutation(len(case[0]))
@@ -273,7 +273,7 @@ def test_a_point_refuses_probabilities_of_other_classes() -> None:
         ({"threshold": 1.5}, "its class_index or threshold is out of range"),
         ({"class_index": -1}, "its class_index or threshold is out of range"),
         ({"class_index": True}, "'class_index' is True, not int"),
-        ({"images": 3}, "3 images, but its rates are of 20"),
+        ({"images": 3}, "3 images, but rates of 20"),
         ({"rates": {}}, "damaged rates: it has no 'sensitivity'"),
         ({"treshold": 0.5}, r"unknown field 'treshold' \(did you mean 'threshold'\?\)"),
     ],

@@ -20,7 +20,7 @@ def known(number: float | None) -> float:
     return number
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_interval_is_that_of_clopper_and_pearson(pair: tuple[int, int]) -> None:
     count, total = pair
@@ -69,7 +69,7 @@ def test_what_is_no_confidence(confidence: float) -> None:
 # -- rates
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(
     st.lists(st.tuples(st.integers(0, 10), st.booleans()), min_size=1, max_size=40),
     st.sampled_from([0.0, 0.3, 0.35, 1.0, 1.1]),
