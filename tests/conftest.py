@@ -1,6 +1,7 @@
 """Small data that tests make themselves, runs of it, and one Ray for all tests; no network, no GPU."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -47,6 +48,15 @@ def dataset(npz: Path) -> ImageDataset:
     return load_data(str(npz))
 
 
+LONGEST = ("test_crashes.py", "test_crossval.py", "test_command.py", "test_search.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: each is one process's work, and none should be left alone at the end."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     import torch
@@ -63,10 +73,12 @@ def ray_address() -> Iterator[str]:
     import ray
 
     folder = tempfile.mkdtemp(prefix="mr", dir="/tmp")
-    ray.init(
-        address="local", num_cpus=2, _temp_dir=folder, include_dashboard=False, log_to_driver=False,
-        logging_level="ERROR", object_store_memory=200 * 2**20,
-    )  # fmt: skip
+    with (Path(tempfile.gettempdir()) / "medray-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two Rays that start at once may take the same port
+        ray.init(
+            address="local", num_cpus=2, _temp_dir=folder, include_dashboard=False, log_to_driver=False,
+            logging_level="ERROR", object_store_memory=200 * 2**20,
+        )  # fmt: skip
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
@@ -186,15 +198,26 @@ def found(made_run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def folded_run(made_run: Path, npz: Path, ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished search whose best two settings are cross-validated on three folds; copy it first."""
-    import io
-
-    from rich.console import Console
-
-    from medray.crossval.driver import run_crossval
-    from medray.crossval.plan import CrossvalOptions
+def folded_run(made_run: Path, npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search whose best two settings are cross-validated on three folds, without Ray; copy it first."""
+    from medray.crossval.collect import collect, label_issues
+    from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, write_plan
+    from medray.runs import FINISHED
+    from medray.searched import open_searched
+    from medray.worker import Worker
 
     folder = Path(shutil.copytree(made_run, tmp_path_factory.mktemp("folded") / "found"))
-    run_crossval(CrossvalOptions(str(folder), top=2, folds=3), Console(file=io.StringIO()))
+    searched, worker = open_searched(str(folder)), Worker(threads=1)
+    dataset = searched.load_data()
+    plan = make_plan(CrossvalOptions(str(folder), top=2, folds=3), searched)
+    folds = plan_folds(searched, dataset, plan)
+    write_plan(searched, plan, folds, dataset)
+    for job in jobs_left(searched, plan, folds):
+        fold, home = folds.folds[job.fold], searched.run.fold(job.trial, job.fold)
+        worker.open(home, dataset.at(fold.train), dataset.at(fold.val), "auc")
+        while not (told := worker.step())["done"]:
+            pass
+        home.write_record(home.summary(job.trial, FINISHED, ended_by=told["ended_by"]))
+    settings, _ = collect(searched.run, dataset, folds, plan["trials"])
+    label_issues(searched.run, dataset, settings)
     return folder

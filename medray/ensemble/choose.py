@@ -72,7 +72,7 @@ def _scorer(metric: str, library: Sequence[Candidate], labels: Array) -> Callabl
 
 
 def _auc_scorer(library: Sequence[Candidate], labels: Array) -> Callable[[Array, int], Array]:
-    """Class by class, so that what is sorted stays in the processor's cache; AUC asks for no division by the size."""
+    """A class at a time, so that what is sorted stays in the cache; ranks ask for no division by the size."""
     classes = library[0].probabilities.shape[1]
     sides = []
     for index in [1] if classes == 2 else range(classes):

@@ -38,6 +38,14 @@ def crossval(run: Path, **options: object) -> CrossvalResult:
     return run_crossval(CrossvalOptions(str(run), **options), Console(file=io.StringIO()))  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="module")
+def folded(made_run: Path, ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search whose best two settings Ray Train has trained on three folds; copy it first."""
+    run = Path(shutil.copytree(made_run, tmp_path_factory.mktemp("folded") / "found"))
+    crossval(run, top=2, folds=3)
+    return run
+
+
 def the_folds(run: Path) -> Folds:
     return Folds.from_dict(json.loads((run / "crossval/folds.json").read_text()), "folds.json")
 
@@ -55,20 +63,20 @@ def recorded(run: Path, trial: int, fold: int) -> list[dict[str, object]]:
     return [{k: epoch[k] for k in kept} for epoch in RunDir(str(run)).fold(trial, fold).epochs()]
 
 
-def test_every_fold_is_a_training_of_its_own_from_fresh_weights(folded_run: Path, npz: Path) -> None:
+def test_every_fold_is_a_training_of_its_own_from_fresh_weights(folded: Path, npz: Path) -> None:
     dataset = load_data(str(npz))
-    for setting in read_settings(RunDir(str(folded_run))):
+    for setting in read_settings(RunDir(str(folded))):
         for fold in range(3):
-            assert recorded(folded_run, setting.number, fold) == bare(folded_run, dataset, setting.number, fold)
+            assert recorded(folded, setting.number, fold) == bare(folded, dataset, setting.number, fold)
     seeds = {
-        json.loads(path.read_text())["seed"] for path in (folded_run / "crossval").glob("*/fold_*/config.json")
+        json.loads(path.read_text())["seed"] for path in (folded / "crossval").glob("*/fold_*/config.json")
     }  # fmt: skip
     assert len(seeds) == 6
 
 
-def test_out_of_fold_predictions_are_of_models_that_did_not_see_the_image(folded_run: Path, npz: Path) -> None:
-    dataset, run = load_data(str(npz)), RunDir(str(folded_run))
-    folds = the_folds(folded_run)
+def test_out_of_fold_predictions_are_of_models_that_did_not_see_the_image(folded: Path, npz: Path) -> None:
+    dataset, run = load_data(str(npz)), RunDir(str(folded))
+    folds = the_folds(folded)
     pool = np.concatenate([dataset.splits["train"], dataset.splits["val"]])
     for setting in read_settings(run):
         assert sorted(setting.positions) == sorted(pool)
@@ -83,8 +91,8 @@ def test_out_of_fold_predictions_are_of_models_that_did_not_see_the_image(folded
             assert np.allclose(setting.probabilities[rows], own, atol=1e-5)
 
 
-def test_what_is_left_can_be_read(folded_run: Path) -> None:
-    home = folded_run / "crossval"
+def test_what_is_left_can_be_read(folded: Path) -> None:
+    home = folded / "crossval"
     scores = pd.read_csv(home / "scores.csv")
     assert len(scores) == 2 * (3 + 2)
     for trial, rows in scores.groupby("trial"):
@@ -102,8 +110,8 @@ def test_what_is_left_can_be_read(folded_run: Path) -> None:
         assert Image.open(home / "label_issues.png").width > 100
 
 
-def test_a_second_call_is_refused_and_resume_adds_a_setting(folded_run: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(folded_run, tmp_path / "found"))
+def test_a_second_call_is_refused_and_resume_adds_a_setting(folded: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(folded, tmp_path / "found"))
     with pytest.raises(
         RunError, match="already holds a cross-validation: go on with it, or add settings, by --re"
     ):

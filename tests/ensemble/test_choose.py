@@ -97,12 +97,14 @@ def test_greedy_is_never_worse_than_the_best_single_one(case: Case, metric: str)
 
 
 @settings(deadline=None, max_examples=40)
-@given(cases(most=1), st.sampled_from(list(METRICS)))
+@given(st.booleans().flatmap(lambda coarse: cases(coarse=coarse)), st.sampled_from(list(METRICS)))
 def test_the_metric_alone_is_the_metric(case: Case, metric: str) -> None:
+    """Of the mean of the first one, taken three times, and each candidate."""
     parts, labels = case
-    for part in parts:
-        wanted = [evaluate((total + other) / 4, labels)[metric] for other in parts]
-        assert score(total, 4).tolist() == pytest.approx(wanted, rel=0, abs=1e-12)
+    total = 3 * parts[0].astype(np.float64)
+    wanted = [evaluate((total + part) / 4, labels)[metric] for part in parts]
+    found = _scorer(metric, candidates(parts), labels)(total, 4)
+    assert found.tolist() == pytest.approx(wanted, rel=0, abs=1e-12)
 
 
 def test_weights_count_how_often_a_candidate_was_taken() -> None:
