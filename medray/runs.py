@@ -7,6 +7,7 @@
       trials/0007/  config.json epochs.jsonl weights.safetensors val_predictions.npz trial.json
       leaderboard.csv
       crossval/     plan.json folds.json 0007/fold_3/ (the same files as a trial's)
+      ways.json                                     every way of choosing members, and which was chosen
       ensemble/     manifest.json members/*.safetensors
       evaluation/   what the test split said, and each time it was read
 
@@ -117,7 +118,7 @@ class RunDir(Folder):
     """The folder of one run."""
 
     RUN, SPACE, DATA, SPLITS = "run.json", "space.yaml", "data.json", "splits.json"
-    LEADERBOARD, STUDY = "leaderboard.csv", "study.journal"
+    LEADERBOARD, STUDY, WAYS = "leaderboard.csv", "study.journal", "ways.json"
 
     @property
     def ensemble(self) -> Folder:

@@ -19,7 +19,6 @@ from medray.runs import RunDir
 from medray.searched import SearchedRun, open_searched
 from medray.terminal import step
 
-WAYS_FILE = "ways.json"
 DEFAULT_COVERAGES = (0.9, 0.95)
 DEFAULT_K = 4
 
@@ -74,7 +73,7 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
             run, chosen, data=searched.data, metric=space.metric, points=points, conformal=conformal
         )
         written = {"metric": space.metric, "chosen": [chosen.name, chosen.source]}
-        run.write_json(WAYS_FILE, {**written, "ways": [way.to_dict() for way in ways]})
+        run.write_json(run.WAYS, {**written, "ways": [way.to_dict() for way in ways]})
     return EnsembleResult(run, space.metric, ways, chosen, manifest, points, conformal)
 
 

@@ -5,8 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from medray.ensemble.driver import WAYS_FILE, EnsembleResult
-from medray.ensemble.ways import Way
+from medray.ensemble.driver import EnsembleResult
 from medray.operating.rates import Proportion
 from medray.terminal import say
 
@@ -35,13 +34,9 @@ def print_result(result: EnsembleResult, console: Console) -> None:
         console,
         f"All of this was chosen and set on {len(chosen.labels)} {kind} images: expect a little less on new ones.",
     )
-    say(console, f"Ensemble: {run.path('ensemble')} ({_title(chosen)}, {len(chosen.members)} members)")
-    say(console, f"Ways:     {run.path(WAYS_FILE)}")
+    say(console, f"Ensemble: {run.path('ensemble')} ({chosen.title}, {len(chosen.members)} members)")
+    say(console, f"Ways:     {run.path(run.WAYS)}")
     say(console, f"Next: python -m medray.evaluate {run.location}")
-
-
-def _title(way: Way) -> str:
-    return f"{way.name} of {way.source}"
 
 
 def _ways_table(result: EnsembleResult) -> Table:
@@ -57,7 +52,7 @@ def _ways_table(result: EnsembleResult) -> Table:
         pairs = [f"{before[m]:.3f} → {after[m]:.3f}" for m in ("calibration_error", "brier")]
         mark = "→" if way is result.chosen else ""
         on = f"{way.chosen_on} ({len(way.labels)})"
-        table.add_row(mark, _title(way), on, str(len(way.members)), *shown, *pairs)
+        table.add_row(mark, way.title, on, str(len(way.members)), *shown, *pairs)
     return table
 
 

@@ -32,6 +32,11 @@ class Way:
     temperature: float
 
     @property
+    def title(self) -> str:
+        """Name and source, as people read them."""
+        return title(self.name, self.source)
+
+    @property
     def calibrated(self) -> Array:
         """The probabilities after the temperature, float32 (N, classes)."""
         return apply_temperature(self.probabilities, self.temperature)
@@ -56,6 +61,12 @@ class Way:
             "scores": self.scores(),
             "calibrated_scores": self.calibrated_scores(),
         }
+
+
+def title(name: str, source: str) -> str:
+    """Name and source of a way, as people read them."""
+    own = {SINGLE: "best single trial", ALL_FOLDS: "folds of the best setting"}
+    return own.get(name, f"{name} of {source}")
 
 
 def all_ways(pools: Sequence[Pool], metric: str, k: int) -> list[Way]:

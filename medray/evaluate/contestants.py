@@ -8,9 +8,8 @@ from typing import Any
 from medray.config import TrainConfig
 from medray.data.dataset import Array, ImageDataset, LabelledImages
 from medray.ensemble.averaging import average
-from medray.ensemble.driver import WAYS_FILE
 from medray.ensemble.manifest import MANIFEST
-from medray.ensemble.ways import SINGLE
+from medray.ensemble.ways import SINGLE, title
 from medray.errors import RunError, WeightsError
 from medray.evaluate.readings import undamaged
 from medray.leaderboard import rank, usable
@@ -50,19 +49,19 @@ def find_contestants(searched: SearchedRun, manifest: dict[str, Any]) -> list[Co
 
 def _other_ways(run: RunDir, ensemble: Contestant) -> list[Contestant]:
     """Every way that was not chosen; none where the search alone has made the ensemble."""
-    if not run.exists(WAYS_FILE):
+    if not run.exists(run.WAYS):
         return []
     found = []
-    with undamaged(run.path(WAYS_FILE)):
-        stored = run.read_json(WAYS_FILE)
+    with undamaged(run.path(run.WAYS)):
+        stored = run.read_json(run.WAYS)
         for way in stored["ways"]:
-            own = _read(f"{way['name']} of {way['source']}", way)
+            own = _read(title(way["name"], way["source"]), way)
             if [way["name"], way["source"]] != stored["chosen"]:
                 single = f"best single (trial {own.members[0][0][0]})"
                 found.append(Contestant(single, own.members, own.temperature) if way["name"] == SINGLE else own)
             elif (own.members, own.temperature) != (ensemble.members, ensemble.temperature):
                 raise RunError(
-                    f"{run.path(WAYS_FILE)} is of another ensemble than the one in {run.ensemble.location}; make "
+                    f"{run.path(run.WAYS)} is of another ensemble than the one in {run.ensemble.location}; make "
                     f"both anew: python -m medray.ensemble {run.location}"
                 )
     return found

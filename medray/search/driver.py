@@ -21,7 +21,7 @@ from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
 from medray.ensemble.candidates import trial_pool
 from medray.ensemble.choose import top_k
-from medray.ensemble.manifest import write_ensemble
+from medray.ensemble.manifest import read_manifest, write_ensemble
 from medray.ensemble.ways import TOP_K, make_way
 from medray.errors import MedrayError, RunError
 from medray.leaderboard import usable
@@ -142,12 +142,13 @@ def _search(
     ledger = search.ledger = Ledger(run, space, plan, file, search.study, progress)
     ledger.enqueue_baselines()
     ledger.reconcile()
+    before = len(ledger.records)
     progress.begin(list(ledger.records.values()), room.slots)
     _introduce(console, run, space, settled, dataset, room, ledger)
     if ledger.left():
         with cluster.termination_as_interrupt(), progress.showing():
             tune(run, space, settled, dataset, room, ledger, search, verbose=options.verbose)
-    return _finish(options, run, space, settled, dataset, ledger)
+    return _finish(options, run, space, settled, dataset, ledger, before)
 
 
 def _introduce(
@@ -184,12 +185,19 @@ def _finish(
     settled: Settled,
     dataset: ImageDataset,
     ledger: "Ledger",
+    before: int,
 ) -> SearchResult:
-    """Write the leaderboard and the ensemble of whatever has ended."""
+    """Write the leaderboard and the ensemble of whatever has ended; `before` trials had ended already.
+
+    An ensemble that `medray ensemble` has made since is kept where no trial has come to it.
+    """
     ledger.write_leaderboard()
     records = [ledger.records[number] for number in sorted(ledger.records)]
     manifest = None
-    if usable(records):
+    if run.exists(run.WAYS) and len(records) == before:
+        manifest = read_manifest(run.ensemble)
+    elif usable(records):
+        run.delete(run.WAYS)
         pool = trial_pool(run, records, space.mode, limit=settled.top_k)
         way = make_way(TOP_K, pool, top_k(pool.candidates, settled.top_k), calibrate=False)
         manifest = write_ensemble(run, way, data=dataset.facts(), metric=space.metric)

@@ -29,12 +29,13 @@ def print_result(result: SearchResult, console: Console) -> None:
     if line:
         say(line)
     if result.ensemble is not None:
-        scores, members = result.ensemble["chosen_on"]["scores"], result.ensemble["members"]
+        on, members = result.ensemble["chosen_on"], result.ensemble["members"]
+        scores = on["scores"]
         say(
-            f"Ensemble of {len(members)}: val {metric} {scores[metric]:.4f}, accuracy {scores['accuracy']:.4f} on "
-            f"{result.val_images} validation images"
+            f"Ensemble of {len(members)}: {on['predictions']} {metric} {scores[metric]:.4f}, accuracy "
+            f"{scores['accuracy']:.4f} on {on['images']} images"
         )
-        say("All of this was chosen on these validation images: expect less on new ones.")
+        say("All of this was chosen on these images: expect less on new ones.")
     say(f"Leaderboard: {run.path(run.LEADERBOARD)}")
     if result.ensemble is not None:
         say(f"Ensemble:    {run.path('ensemble')}")

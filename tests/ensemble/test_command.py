@@ -156,8 +156,9 @@ def test_it_is_the_same_again(found: Path) -> None:
 def test_the_table_shows_every_way_beside_the_best_single_one(found: Path) -> None:
     result = typed(found)
     assert result.exit_code == 0, result.output
-    rows = [line for line in result.stdout.splitlines() if " of trials " in line]
-    assert [row.replace("→", " ").split(" of ")[0].strip() for row in rows] == ["single", "top-k", "greedy"]
+    rows = [line for line in result.stdout.splitlines() if " val (" in line]
+    names = [row.replace("→", " ").split(" val ")[0].strip() for row in rows]
+    assert names == ["best single trial", "top-k of trials", "greedy of trials"]
     assert ["→    top-k" in row for row in rows] == [False, True, False]
     assert all("val (24)" in row for row in rows)
     way = make(found).chosen

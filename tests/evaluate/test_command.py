@@ -104,7 +104,7 @@ def test_an_ensemble_of_folds_is_measured(folded_run: Path, dataset: ImageDatase
     expected = sklearn_metrics.roc_auc_score(labels, probabilities, multi_class="ovr")
     assert found["models"][0]["scores"]["auc"]["value"] == pytest.approx(expected, abs=1e-6)
     names = {model["name"] for model in found["models"]}
-    assert {"folds of folds", "greedy of folds", "top-k of trials", "greedy of trials"} <= names
+    assert {"folds of the best setting", "greedy of folds", "top-k of trials", "greedy of trials"} <= names
 
 
 def test_the_same_seed_gives_the_same_intervals(run: Path) -> None:

@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -207,3 +208,20 @@ def test_a_resume_names_the_runs_own_space(space: Path, npz: Path, tmp_path: Pat
         search(space, npz, out, trials=2, resume=True)
     with pytest.raises(MedrayError, match="unknown search space 'nonsense'"):
         run_search(SearchOptions(space="nonsense", out=str(out), resume=True), Console(file=io.StringIO()))
+
+
+def test_an_ensemble_that_was_made_since_is_kept_until_a_trial_comes_to_it(
+    finished: tuple[SearchResult, Path], tmp_path: Path, npz: Path
+) -> None:
+    from medray.ensemble.driver import EnsembleOptions, run_ensemble
+
+    run = Path(shutil.copytree(finished[1], tmp_path / "run"))
+    space = run.parent / "corners.yaml"
+    space.write_text((run / "space.yaml").read_text())
+    run_ensemble(EnsembleOptions(str(run), way="greedy", source="trials"), Console(file=io.StringIO()))
+    made = (run / "ensemble/manifest.json").read_bytes()
+    search(space, npz, run, resume=True)
+    assert (run / "ensemble/manifest.json").read_bytes() == made
+    search(space, npz, run, resume=True, trials=10)
+    assert json.loads((run / "ensemble/manifest.json").read_text())["way"] == "top-k"
+    assert not (run / "ways.json").exists()
