@@ -7,8 +7,9 @@ from rich.console import Console
 
 from medray.ensemble.manifest import read_manifest
 from medray.errors import ConfigError, RunError
+from medray.evaluate import figures
 from medray.evaluate.contestants import combine, find_contestants, networks_of, predict_members
-from medray.evaluate.figures import RESAMPLES, all_figures, check_resamples, read_decisions
+from medray.evaluate.figures import all_figures, check_resamples, read_decisions
 from medray.evaluate.readings import Reading, ensemble_fingerprint, next_reading, readings
 from medray.runs import RunDir
 from medray.searched import SearchedRun, open_searched
@@ -103,9 +104,9 @@ def _read(searched: SearchedRun, ensemble: str, options: EvaluateOptions, consol
         predictions = {contestant.name: combine(contestant, answers) for contestant in contestants}
     reading = next_reading(run)
     reading.begin(ensemble, dataset.fingerprint)
-    with step(console, f"Measuring {len(contestants)} models, each {RESAMPLES} times resampled"):
+    with step(console, f"Measuring {len(contestants)} models, each {figures.RESAMPLES} times resampled"):
         metric = searched.space.metric
         found = all_figures(dataset, images.positions, predictions, contestants, decisions, metric, seed)
-    figures = {**reading.begun(), "seed": seed, "metric": metric, **found}
-    reading.write(figures, images.own_labels, predictions)
-    return Evaluation(run, figures, reading, stored=False, count=len(readings(run)))
+    scores = {**reading.begun(), "seed": seed, "metric": metric, **found}
+    reading.write(scores, images.own_labels, predictions)
+    return Evaluation(run, scores, reading, stored=False, count=len(readings(run)))

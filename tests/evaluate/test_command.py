@@ -171,7 +171,7 @@ def test_json_is_one_document_and_progress_is_on_stderr(run: Path) -> None:
     assert (document["resamples"], document["images"], document["from_store"]) == (FEW, 24, False)
     assert result.stderr.splitlines() == [
         "Asking 4 networks about 24 test images ...",
-        "Measuring 4 models, each 1000 times resampled ...",
+        f"Measuring 4 models, each {FEW} times resampled ...",
     ]
     stored = json.loads((run / "evaluation/reading_0001/scores.json").read_text())
     assert {name: document[name] for name in stored} == stored
