@@ -44,33 +44,33 @@ def _lac(probabilities: Array) -> Array:
 
 
 def _aps(probabilities: Array) -> Array:
-    """The probability of each class and of all that are as likely or likelier."""
-    return _ranked(probabilities)[0]
+    """The probability of all classes that are likelier than each."""
+    return _likelier(probabilities)[0]
 
 
 def _raps(probabilities: Array) -> Array:
     """APS, and the penalty of each class's rank."""
-    total, rank = _ranked(probabilities)
-    penalised: Array = total + PENALTY * np.maximum(rank - FREE_RANKS, 0)
+    total, number = _likelier(probabilities)
+    penalised: Array = total + PENALTY * np.maximum(number + 1 - FREE_RANKS, 0)
     return penalised
 
 
-def _ranked(probabilities: Array) -> tuple[Array, Array]:
-    """Sum and number of the classes that are as likely as each class or likelier, both (N, classes).
+def _likelier(probabilities: Array) -> tuple[Array, Array]:
+    """Sum and number of the classes that are likelier than each class, both (N, classes).
 
-    Classes of equal probability share one sum and rank, so that their order does not matter.
+    A class's own probability is left out: with it, a sure answer would be a bad fit, and nearly every set would
+    get a second class. Classes of equal probability share one sum, so that their order does not matter.
     """
     order = np.argsort(-probabilities, axis=1, kind="stable")
     falling = np.take_along_axis(probabilities, order, axis=1)
-    classes = falling.shape[1]
-    last = np.ones(falling.shape, dtype=bool)  # of those that are equal
-    last[:, :-1] = falling[:, :-1] != falling[:, 1:]
-    ends = np.where(last, np.arange(classes), classes)
-    ends = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
-    total, rank = np.empty_like(falling), np.empty(falling.shape, dtype=np.int64)
-    np.put_along_axis(total, order, np.take_along_axis(falling.cumsum(axis=1), ends, axis=1), axis=1)
-    np.put_along_axis(rank, order, ends + 1, axis=1)
-    return total, rank
+    first = np.ones(falling.shape, dtype=bool)  # of those that are equal
+    first[:, 1:] = falling[:, 1:] != falling[:, :-1]
+    starts = np.maximum.accumulate(np.where(first, np.arange(falling.shape[1]), 0), axis=1)
+    before = np.take_along_axis(falling.cumsum(axis=1) - falling, starts, axis=1)
+    total, number = np.empty_like(falling), np.empty(falling.shape, dtype=np.int64)
+    np.put_along_axis(total, order, before, axis=1)
+    np.put_along_axis(number, order, starts, axis=1)
+    return total, number
 
 
 _SCORES: dict[str, Callable[[Array], Array]] = {"lac": _lac, "aps": _aps, "raps": _raps}

@@ -131,9 +131,9 @@ def test_scores_are_those_of_a_loop(method: str, case: Case) -> None:
     expected = np.empty(probabilities.shape)
     for row, out in zip(probabilities, expected, strict=True):
         for c, own in enumerate(row):
-            as_likely = row[row >= own]
-            penalty = PENALTY * max(0, len(as_likely) - FREE_RANKS) if method == "raps" else 0.0
-            out[c] = 1 - own if method == "lac" else as_likely.sum() + penalty
+            likelier = row[row > own]
+            penalty = PENALTY * max(0, len(likelier) + 1 - FREE_RANKS) if method == "raps" else 0.0
+            out[c] = 1 - own if method == "lac" else likelier.sum() + penalty
     assert nonconformity(case[0], method) == pytest.approx(expected, abs=1e-9)
 
 
@@ -148,8 +148,8 @@ def test_sets_survive_json(method: str, case: Case, coverage: float) -> None:
 def test_scores_by_hand() -> None:
     row = np.array([[0.1, 0.6, 0.3, 0.0]])
     assert nonconformity(row, "lac")[0] == pytest.approx([0.9, 0.4, 0.7, 1.0])
-    assert nonconformity(row, "aps")[0] == pytest.approx([1.0, 0.6, 0.9, 1.0])
-    assert nonconformity(row, "raps")[0] == pytest.approx([1.05, 0.6, 0.9, 1.1])
+    assert nonconformity(row, "aps")[0] == pytest.approx([0.9, 0.0, 0.6, 1.0])
+    assert nonconformity(row, "raps")[0] == pytest.approx([0.95, 0.0, 0.6, 1.1])
 
 
 @pytest.mark.parametrize(
@@ -258,3 +258,15 @@ def test_summary_by_hand() -> None:
 def test_what_can_not_be_summed_up(sets: Array, labels: Array, message: str) -> None:
     with pytest.raises(DataError, match=message):
         summary(sets, labels)
+
+
+def test_sure_and_right_networks_get_sets_of_one_class() -> None:
+    """Where the likeliest class is right more often than the coverage asks for, no set needs a second one."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 11, size=600)
+    probabilities = np.full((600, 11), 0.01)
+    named = np.where(rng.random(600) < 0.97, labels, (labels + 1) % 11)
+    probabilities[np.arange(600), named] = 0.9
+    for method in ("aps", "raps"):
+        sets = calibrate(probabilities, labels, 0.9, method).sets(probabilities)
+        assert (sets.sum(axis=1) == 1).all()
