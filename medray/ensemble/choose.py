@@ -84,34 +84,14 @@ def _auc_scorer(library: Sequence[Candidate], labels: Array) -> Callable[[Array,
         found = np.zeros(len(library))
         for index, order, positives, columns in sides:
             rest = total[order, index]
-            found += [_roc_auc(rest + column, positives) for column in columns]
+            means = (rest + column for column in columns)
+            found += [metrics.separation(mean[:positives], mean[positives:]) for mean in means]
         return found / len(sides)
 
     return score
 
 
-def _roc_auc(scores: Array, positives: int) -> float:
-    """`metrics.roc_auc` of scores (N,) whose first ones are those of the positive images."""
-    if not 0 < positives < len(scores):
-        return float("nan")
-    own, others = np.sort(scores[:positives]), np.sort(scores[positives:])
-    below = others.searchsorted(own)
-    tied = others[np.minimum(below, len(others) - 1)] == own
-    halves = (others.searchsorted(own[tied], "right") - below[tied]).sum()
-    return float((below.sum() + halves / 2) / (positives * len(others)))
-
-
 def _of_decisions(metric: str, probabilities: Array, labels: Array) -> float:
-    """A metric that depends on the predicted classes alone, as `metrics.evaluate` defines it."""
+    """A metric that depends on the predicted classes alone."""
     matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
-    right, actual, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
-    if metric in ("accuracy", "recall_weighted"):
-        return float(right.sum() / matrix.sum())
-    if metric == "balanced_accuracy":
-        return float((right[actual > 0] / actual[actual > 0]).mean())
-    kind, _, averaging = metric.partition("_")
-    top, bottom = {"precision": (1, predicted), "recall": (1, actual), "f1": (2, actual + predicted)}[kind]
-    by_class = np.divide(top * right, bottom, out=np.zeros(len(right)), where=bottom > 0)
-    if averaging == "weighted":
-        return float(by_class @ actual / actual.sum())
-    return float(by_class[actual + predicted > 0].mean())
+    return float(metrics.of_confusion(matrix)[metric])

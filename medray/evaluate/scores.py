@@ -14,7 +14,7 @@ import numpy as np
 from medray.config import METRICS
 from medray.data.dataset import Array
 from medray.errors import DataError
-from medray.training.metrics import confusion_matrix, roc_auc
+from medray.training.metrics import confusion_matrix, of_confusion, rates, roc_auc
 
 #: Every score and which way is better: the metrics that a search can be judged by, and the Brier score.
 MODES: dict[str, str] = {**METRICS, "brier": "min"}
@@ -107,7 +107,7 @@ class Measure:
         total = counts.sum()
         cells = np.bincount(self.labels * self.classes + self.predicted, weights=counts, minlength=self.classes**2)
         bins, gap = self._calibration
-        found = _of_confusion(cells.reshape(self.classes, self.classes)) | {
+        found = of_confusion(cells.reshape(self.classes, self.classes)) | {
             "auc": self._ranking.auc(counts),
             "log_loss": counts @ self._nats / total,
             "calibration_error": np.abs(np.bincount(bins, weights=counts * gap)).sum() / total,
@@ -131,7 +131,7 @@ class Measure:
         if len(class_names) != self.classes:
             raise DataError(f"{len(class_names)} class names for {self.classes} classes")
         matrix = self.confusion.astype(np.float64)
-        recall, precision, f1 = _rates(matrix)
+        recall, precision, f1 = rates(matrix)
         actual, false = matrix.sum(axis=1), matrix.sum(axis=0) - matrix.diagonal()
         rest = len(self) - actual
         return [
@@ -227,24 +227,3 @@ class _Ranking:
             return float("nan")
         wins = np.bincount(self.row, weights=own * middle, minlength=rows) - positives**2 / 2
         return float((wins / pairs).mean())
-
-
-def _rates(matrix: Array) -> tuple[Array, Array, Array]:
-    """Recall, precision and F1 of each class of a confusion matrix; 0 where one would divide by 0."""
-    right, actual, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
-    recall = np.divide(right, actual, out=np.zeros(len(matrix)), where=actual > 0)
-    precision = np.divide(right, predicted, out=np.zeros(len(matrix)), where=predicted > 0)
-    either = actual + predicted
-    return recall, precision, np.divide(2 * right, either, out=np.zeros(len(matrix)), where=either > 0)
-
-
-def _of_confusion(matrix: Array) -> dict[str, float]:
-    """Those scores that a confusion matrix (classes, classes) holds; its counts may be weighted."""
-    recall, precision, f1 = _rates(matrix)
-    actual, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
-    there = (actual + predicted) > 0  # the macro averages leave out a class that is in neither
-    share = actual / actual.sum()
-    found = {"accuracy": matrix.trace() / matrix.sum(), "balanced_accuracy": recall[actual > 0].mean()}
-    for name, values in (("f1", f1), ("precision", precision), ("recall", recall)):
-        found |= {f"{name}_macro": values[there].mean(), f"{name}_weighted": values @ share}
-    return found

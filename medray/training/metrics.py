@@ -20,18 +20,22 @@ def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:
 
 
 def roc_auc(scores: Array, positive: Array) -> float:
-    """Area under the ROC curve of scores (N,) for the images that are `positive` bool (N,).
+    """Area under the ROC curve of scores (N,) for the images that are `positive` bool (N,)."""
+    return separation(scores[positive], scores[~positive])
 
-    The chance that a positive image scores above a negative one, ties counting half (Hanley & McNeil 1982);
-    NaN where there are none of either.
+
+def separation(own: Array, others: Array) -> float:
+    """The chance that one of `own` scores (n,) is above one of the `others` (m,), ties counting half.
+
+    It is the area under the ROC curve (Hanley & McNeil 1982); NaN where there are none of either.
     """
-    positives = int(positive.sum())
-    negatives = len(positive) - positives
-    if not positives or not negatives:
+    if not len(own) or not len(others):
         return float("nan")
-    ordered, own = np.sort(scores), np.sort(scores[positive])  # sorted queries are searched far faster
-    ranks = (np.searchsorted(ordered, own, "left") + np.searchsorted(ordered, own, "right") + 1) / 2
-    return float((ranks.sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    own, others = np.sort(own), np.sort(others)  # sorted queries are searched far faster
+    below = others.searchsorted(own)
+    tied = others[np.minimum(below, len(others) - 1)] == own
+    halves = (others.searchsorted(own[tied], "right") - below[tied]).sum()
+    return float((below.sum() + halves / 2) / (len(own) * len(others)))
 
 
 def auc(probabilities: Array, labels: Array) -> float:
@@ -59,28 +63,35 @@ def calibration_error(probabilities: Array, labels: Array, bins: int = 15) -> fl
 
 def evaluate(probabilities: Array, labels: Array) -> dict[str, float]:
     """All metrics of `medray.config.METRICS`, by name; `labels` int64 (N,), `probabilities` (N, classes)."""
-    classes = probabilities.shape[1]
-    matrix = confusion_matrix(labels, probabilities.argmax(axis=1), classes).astype(np.float64)
-    right, actual, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
-    recall = np.divide(right, actual, out=np.zeros(classes), where=actual > 0)
-    precision = np.divide(right, predicted, out=np.zeros(classes), where=predicted > 0)
-    f1 = np.divide(2 * right, actual + predicted, out=np.zeros(classes), where=actual + predicted > 0)
-    there = (actual + predicted) > 0  # scikit-learn's macro averages leave out a class that is in neither
-    share = actual / actual.sum()
+    matrix = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     found = {
+        **of_confusion(matrix),
         "auc": auc(probabilities, labels),
-        "accuracy": right.sum() / matrix.sum(),
-        "balanced_accuracy": recall[actual > 0].mean(),
-        "f1_macro": f1[there].mean(),
-        "f1_weighted": f1 @ share,
-        "precision_macro": precision[there].mean(),
-        "precision_weighted": precision @ share,
-        "recall_macro": recall[there].mean(),
-        "recall_weighted": recall @ share,
         "log_loss": log_loss(probabilities, labels),
         "calibration_error": calibration_error(probabilities, labels),
     }
     return {name: float(found[name]) for name in METRICS}
+
+
+def rates(matrix: Array) -> tuple[Array, Array, Array]:
+    """Recall, precision and F1 of each class, (classes,); 0 where they would divide by 0."""
+    right, actual, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    none, either = np.zeros(len(matrix)), actual + predicted
+    recall = np.divide(right, actual, out=none.copy(), where=actual > 0)
+    precision = np.divide(right, predicted, out=none.copy(), where=predicted > 0)
+    return recall, precision, np.divide(2 * right, either, out=none, where=either > 0)
+
+
+def of_confusion(matrix: Array) -> dict[str, float]:
+    """Those metrics that a confusion matrix (classes, classes) holds; its counts may be weighted."""
+    recall, precision, f1 = rates(matrix)
+    actual, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    there = (actual + predicted) > 0  # scikit-learn's macro averages leave out a class that is in neither
+    share = actual / actual.sum()
+    found = {"accuracy": matrix.trace() / matrix.sum(), "balanced_accuracy": recall[actual > 0].mean()}
+    for name, values in (("f1", f1), ("precision", precision), ("recall", recall)):
+        found |= {f"{name}_macro": values[there].mean(), f"{name}_weighted": values @ share}
+    return found
 
 
 def defined(found: Mapping[str, float]) -> dict[str, float]:
