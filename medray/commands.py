@@ -11,6 +11,16 @@ if TYPE_CHECKING:
 
 positive = click.IntRange(min=1)
 
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr."
+)
+address_option = click.option(
+    "--address", help="Join the Ray cluster there, e.g. auto.  [$RAY_ADDRESS, or Ray starts in this command]"
+)
+data_option = click.option(
+    "--data", metavar="SOURCE", help="Where the data lies now.  [where the search found it]"
+)
+
 
 class MedrayCommand(click.Command):
     """A command whose usage errors are one line, with the valid options named."""

@@ -177,13 +177,3 @@ class RunDir(Folder):
             except OSError:
                 raise RunError(f"another command is working in {self.location}") from None
             yield
-
-    def require(self) -> "RunDir":
-        """Return self if this is a run.
-
-        Raises:
-            RunError: it is not.
-        """
-        if not self.exists(self.RUN):
-            raise RunError(f"{self.location} is no run of medray: it has no {self.RUN}")
-        return self

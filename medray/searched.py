@@ -38,8 +38,8 @@ class SearchedRun:
         return dataset
 
 
-def open_searched(location: str, *, finished: bool = True) -> SearchedRun:
-    """Open the run at `location`, whose search must be `finished` unless that does not matter.
+def open_searched(location: str) -> SearchedRun:
+    """Open the run at `location`, whose search must have finished.
 
     Raises:
         RunError: there is no run, it is damaged, or its search has trials left.
@@ -62,7 +62,7 @@ def open_searched(location: str, *, finished: bool = True) -> SearchedRun:
     lacking = [key for key in DATA_KEYS if not isinstance(data, dict) or key not in data]
     if lacking:
         raise RunError(f"{run.path(run.DATA)} is damaged: it has no '{lacking[0]}'")
-    if finished and left > 0:
+    if left > 0:
         command = f"medray search {space.name} --resume --out {shlex.quote(location)}"
         raise RunError(
             f"the search in {location} has not finished: {left} of {options['trials']} trials are left: go on by "

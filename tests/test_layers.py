@@ -55,7 +55,6 @@ BLOCKS: dict[str, tuple[str, ...]] = {
         "medray.ensemble.command",
         "medray.ensemble.__main__",
         "medray.evaluate",
-        "medray.evaluate",
     ),
 }
 ORDER = list(BLOCKS)

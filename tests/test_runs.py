@@ -228,11 +228,3 @@ def test_records_are_those_of_ended_trials_by_number(tmp_path: Path) -> None:
     run.write("trials/notes.txt", b"")
     assert run.trial_numbers() == [3, 5, 12, 9_999, 10_000]
     assert [record.number for record in run.records()] == [3, 12, 9_999, 10_000]
-
-
-def test_a_folder_that_is_no_run_says_so(tmp_path: Path) -> None:
-    run = RunDir(str(tmp_path))
-    with pytest.raises(RunError, match=r"is no run of medray: it has no run\.json"):
-        run.require()
-    run.write_json(run.RUN, {})
-    assert run.require() is run

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from medray.commands import MedrayCommand, fail, make_console, positive
+from medray.commands import MedrayCommand, address_option, data_option, fail, json_option, make_console, positive
 
 EXAMPLES = """
 \b
@@ -27,15 +27,11 @@ Examples:
     "--trial", "trials", type=click.IntRange(min=0), multiple=True, help="Settings of this trial; again for more."
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the folds and of the weights.  [0]")
-@click.option("--data", metavar="SOURCE", help="Where the data lies now.  [where the search found it]")
+@data_option
 @click.option("--concurrency", type=positive, help="Most folds side by side.  [as many as there is room for]")
 @click.option("--resume", is_flag=True, help="Go on with the run's cross-validation.")
-@click.option(
-    "--address", help="Join the Ray cluster there, e.g. auto.  [$RAY_ADDRESS, or Ray starts in this command]"
-)
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr."
-)
+@address_option
+@json_option
 @click.option("--verbose", is_flag=True, help="Let Ray say what it does.")
 def crossval(as_json: bool, **given: Any) -> None:
     """Train the best settings of the search in RUN on every fold, from fresh weights each time.

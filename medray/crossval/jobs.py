@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+LOST = "its worker process died"  # how the reason of a fold begins that was given up for it
 WORKER_DEATHS = 3  # in a row, without an epoch between them, before a fold is given up
 
 

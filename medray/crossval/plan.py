@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medray.config import TrainConfig
-from medray.crossval.jobs import Job
+from medray.crossval.jobs import LOST, Job
 from medray.data.dataset import ImageDataset
 from medray.data.splits import Folds, make_folds
 from medray.ensemble.candidates import trial_pool
@@ -16,7 +16,6 @@ from medray.searched import SearchedRun
 from medray.training.seeds import draw_seed
 
 TOP, FOLD_COUNT = 3, 5
-LOST = "its worker process died"
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,8 @@ def plan_folds(searched: SearchedRun, dataset: ImageDataset, plan: dict[str, Any
 def write_plan(searched: SearchedRun, plan: dict[str, Any], folds: Folds, dataset: ImageDataset) -> None:
     """Write the folds once, and for each setting and fold a config with its own seed: fresh weights each."""
     run = searched.run
-    ended = {record.number: record for record in searched.records}
+    _check_trials(searched, plan["trials"])
     for number in plan["trials"]:
-        if number not in ended or ended[number].state == FAILED:
-            what = "failed" if number in ended else "does not exist"
-            usable = [n for n, record in ended.items() if record.state != FAILED]
-            raise RunError(f"--trial {number}: that trial {what}; usable: {', '.join(map(str, usable))}")
         settings = TrainConfig.from_dict(run.trial(number).read_json("config.json"))
         for fold in range(len(folds)):
             folder = run.fold(number, fold)
@@ -90,6 +85,15 @@ def write_plan(searched: SearchedRun, plan: dict[str, Any], folds: Folds, datase
     if not run.crossval.exists(FOLDS):
         run.crossval.write_json(FOLDS, folds.to_dict())
     run.crossval.write_json(PLAN, {**plan, "folds": len(folds), "data": dataset.fingerprint})
+
+
+def _check_trials(searched: SearchedRun, numbers: list[int]) -> None:
+    ended = {record.number: record for record in searched.records}
+    for number in numbers:
+        if number not in ended or ended[number].state == FAILED:
+            what = "failed" if number in ended else "does not exist"
+            usable = [n for n, record in ended.items() if record.state != FAILED]
+            raise RunError(f"--trial {number}: that trial {what}; usable: {', '.join(map(str, usable))}")
 
 
 def retry_lost(searched: SearchedRun, plan: dict[str, Any], folds: Folds) -> None:

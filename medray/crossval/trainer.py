@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from medray.cluster import Room
-from medray.crossval.jobs import WORKER_DEATHS, Job
+from medray.crossval.jobs import LOST, WORKER_DEATHS, Job
 from medray.data.dataset import ImageDataset
 from medray.data.splits import Folds
 from medray.runs import FAILED, FINISHED, RunDir, TrialDir
@@ -78,7 +78,7 @@ def _worker_loop(config: dict[str, Any]) -> None:
         folder = run.fold(job.trial, job.fold)
         fold = folds.folds[job.fold]
         if deaths > WORKER_DEATHS:
-            told: dict[str, Any] = {"reason": f"its worker process died {deaths} times before an epoch was done"}
+            told: dict[str, Any] = {"reason": f"{LOST} {deaths} times before an epoch was done"}
         else:
             worker.open(folder, dataset.at(fold.train), dataset.at(fold.val), config["metric"])
             told = worker.step()

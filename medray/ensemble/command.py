@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from medray.commands import MedrayCommand, fail, make_console, positive
+from medray.commands import MedrayCommand, fail, json_option, make_console, positive
 
 EXAMPLES = """
 \b
@@ -42,9 +42,7 @@ share = click.FloatRange(0, 1, min_open=True, max_open=True)
     "--coverage", "coverages", type=share, multiple=True,
     help="Calibrate conformal sets for this coverage.  [0.9 and 0.95]",
 )  # fmt: skip
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr."
-)
+@json_option
 def ensemble(
     as_json: bool, sensitivity: tuple[float, ...], youden: bool, cost_ratio: tuple[float, ...], **given: Any
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from medray.commands import MedrayCommand, fail, make_console
+from medray.commands import MedrayCommand, data_option, fail, json_option, make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,11 +26,9 @@ Examples:
 @click.command("evaluate", cls=MedrayCommand, epilog=EXAMPLES)
 @click.argument("run")
 @click.option("--again", is_flag=True, help="Read the test split once more; every reading is counted.")
-@click.option("--data", metavar="SOURCE", help="Where the data lies now.  [where the search found it]")
+@data_option
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the bootstrap.  [0]")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr."
-)
+@json_option
 def evaluate(as_json: bool, **given: Any) -> None:
     """Measure RUN's ensemble on the test split, beside every other way, the best single model and the baselines.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from medray.commands import MedrayCommand, fail, make_console, positive
+from medray.commands import MedrayCommand, address_option, fail, json_option, make_console, positive
 
 EXAMPLES = """
 \b
@@ -33,12 +33,8 @@ Examples:
 @click.option("--out", metavar="DIR", help="The run's folder.  [runs/SPACE]")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 @click.option("--baselines-only", is_flag=True, help="Run the space's baselines and nothing else.")
-@click.option(
-    "--address", help="Join the Ray cluster there, e.g. auto.  [$RAY_ADDRESS, or Ray starts in this command]"
-)
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr."
-)
+@address_option
+@json_option
 @click.option("--verbose", is_flag=True, help="Let Ray and Tune say what they do.")
 def search(as_json: bool, **given: Any) -> None:
     """Search the hyperparameters of SPACE, a search space that ships with medray or a .yaml file.
