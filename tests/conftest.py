@@ -154,6 +154,7 @@ baselines:
 def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail: int | None = None) -> Path:
     """Leave what a finished search leaves, without Ray: trial 0 is the baseline, trial `fail` has failed."""
     from medray.config import TrainConfig
+    from medray.ensemble.novelty_file import learn_novelty
     from medray.runs import FAILED, FINISHED, RunDir
     from medray.worker import Worker
 
@@ -182,6 +183,7 @@ def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail
     run.write(run.SPACE, FOUND.encode())
     run.write_json(run.DATA, dataset.facts())
     run.write_json(run.RUN, {"space": "found", "metric": "auc", "options": options})
+    learn_novelty(run, dataset)
     return folder
 
 

@@ -43,7 +43,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
         "medray.ensemble",
         "medray.contact_sheet",
     ),
-    "edges": ("medray.worker", "medray.cluster", "medray.search", "medray.crossval"),
+    "edges": ("medray.worker", "medray.cluster", "medray.search", "medray.crossval", "medray.serving"),
     # A command line is for people, wherever it lies; nothing of the edges may import it.
     "people": (
         "medray.cli",
@@ -55,11 +55,14 @@ BLOCKS: dict[str, tuple[str, ...]] = {
         "medray.ensemble.command",
         "medray.ensemble.__main__",
         "medray.evaluate",
+        "medray.serve",
+        "medray.serving.command",
     ),
 }
 ORDER = list(BLOCKS)
 RAY_IMPORTERS = {
     "medray.cluster", "medray.search.tuning", "medray.search.tuner", "medray.crossval.driver", "medray.crossval.trainer",
+    "medray.serving.deployment", "medray.serving.driver",
 }  # fmt: skip
 HEAVY = {
     "albumentations", "cv2", "medmnist", "numpy", "optuna", "pandas", "pyarrow", "ray", "safetensors", "sklearn",

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from medray.commands import MedrayCommand, fail, json_option, make_console, positive
+from medray.commands import MedrayCommand, data_option, fail, json_option, make_console, positive
 
 EXAMPLES = """
 \b
@@ -42,6 +42,7 @@ share = click.FloatRange(0, 1, min_open=True, max_open=True)
     "--coverage", "coverages", type=share, multiple=True,
     help="Calibrate conformal sets for this coverage.  [0.9 and 0.95]",
 )  # fmt: skip
+@data_option
 @json_option
 def ensemble(
     as_json: bool, sensitivity: tuple[float, ...], youden: bool, cost_ratio: tuple[float, ...], **given: Any

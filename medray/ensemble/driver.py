@@ -10,14 +10,15 @@ from rich.console import Console
 from medray.ensemble.candidates import CHOSEN_ON, FOLDS, TRIALS, Pool, fold_pool, trial_pool
 from medray.ensemble.choose import LIBRARY
 from medray.ensemble.manifest import write_ensemble
+from medray.ensemble.novelty_file import FACTS, learn_novelty
 from medray.ensemble.ways import ALL_FOLDS, TOP_K, WAYS, Way, all_ways
-from medray.errors import ConfigError, RunError, unknown
+from medray.errors import ConfigError, DataError, RunError, unknown
 from medray.operating.conformal import ConformalSets, calibrate
 from medray.operating.points import OperatingPoint, Rule, set_point
 from medray.out_of_fold import PLAN, read_settings
 from medray.runs import RunDir
 from medray.searched import SearchedRun, open_searched
-from medray.terminal import step
+from medray.terminal import say, step
 
 DEFAULT_COVERAGES = (0.9, 0.95)
 DEFAULT_K = 4
@@ -34,6 +35,7 @@ class EnsembleOptions:
     rules: tuple[Rule, ...] = ()
     positive: str | None = None
     coverages: tuple[float, ...] = ()
+    data: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
             set_point(rule, chosen.calibrated, chosen.labels, names, options.positive, chosen.chosen_on)
             for rule in options.rules
         ]
+        _learn_novelty(searched, options, console)
         coverages = dict.fromkeys(options.coverages or DEFAULT_COVERAGES)
         conformal = [calibrate(chosen.calibrated, chosen.labels, coverage) for coverage in coverages]
         manifest = write_ensemble(
@@ -75,6 +78,19 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
         written = {"metric": space.metric, "chosen": [chosen.name, chosen.source]}
         run.write_json(run.WAYS, {**written, "ways": [way.to_dict() for way in ways]})
     return EnsembleResult(run, space.metric, ways, chosen, manifest, points, conformal)
+
+
+def _learn_novelty(searched: SearchedRun, options: EnsembleOptions, console: Console) -> None:
+    """Have the run know what its images look like; a search leaves that behind, unless an older medray ran it."""
+    if searched.run.exists(FACTS):
+        return
+    try:
+        with step(console, "Learning what the training images look like"):
+            learn_novelty(searched.run, searched.load_data(options.data))
+    except DataError as error:
+        if options.data is not None:
+            raise
+        say(console, f"No image will be called out of distribution: {error}; --data says where the data lies now")
 
 
 def _pools(searched: SearchedRun, k: int) -> list[Pool]:

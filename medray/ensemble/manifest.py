@@ -7,6 +7,7 @@ from typing import Any
 
 from medray import __version__
 from medray.ensemble.candidates import Member
+from medray.ensemble.novelty_file import copy_novelty
 from medray.ensemble.ways import Way
 from medray.errors import RunError, WeightsError
 from medray.operating.conformal import ConformalSets
@@ -14,7 +15,7 @@ from medray.operating.points import OperatingPoint
 from medray.runs import RunDir
 from medray.storage import Folder
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 MEMBER = ("trial", "fold", "file", "sha256", "weight", "config")
 
@@ -41,6 +42,12 @@ def _check(name: str, manifest: dict[str, Any]) -> None:
     for key in lists:
         if not isinstance(manifest.get(key), list):
             raise RunError(f"{name} is damaged: '{key}' is no list")
+    for key in ("data", "chosen_on"):
+        if not isinstance(manifest.get(key), dict):
+            raise RunError(f"{name} is damaged: '{key}' is no mapping")
+    for key in ("novelty", "medray", "way", "intended_use"):
+        if key not in manifest:
+            raise RunError(f"{name} is damaged: it has no '{key}'")
     temperature = manifest.get("temperature")
     if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
         raise RunError(f"{name} is damaged: 'temperature' is {temperature!r:.40}, not a number above 0")
@@ -87,6 +94,7 @@ def write_ensemble(
         },
         "operating_points": [point.to_dict() for point in points],
         "conformal_sets": [sets.to_dict() for sets in conformal],
+        "novelty": copy_novelty(run, home),
         "data": {key: data[key] for key in ("source", "fingerprint", "splits")},
         "intended_use": "research; not for diagnosis",
         "members": members,

@@ -12,9 +12,11 @@ from medray.config import TrainConfig
 from medray.data.dataset import Array
 from medray.ensemble.averaging import average
 from medray.ensemble.manifest import MANIFEST, read_manifest
+from medray.ensemble.novelty_file import read_novelty
 from medray.errors import ConfigError, DataError, RunError, WeightsError, unknown
 from medray.operating.calibration import apply_temperature
 from medray.operating.conformal import ConformalSets
+from medray.operating.novelty import Novelty
 from medray.operating.points import OperatingPoint
 from medray.storage import Folder
 
@@ -90,20 +92,21 @@ class Ensemble:
     manifest: dict[str, Any]
     networks: "tuple[Network, ...]"
     device: str = "cpu"
+    novelty: Novelty | None = None
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> "Ensemble":
         """Load the ensemble in `folder`; no code in it is run.
 
         Raises:
-            RunError: there is no manifest, or it is damaged or of another format.
+            RunError: there is no manifest, or it or the novelty score is damaged or of another format.
             WeightsError: a member is missing, damaged, or not the file that the manifest describes.
         """
         home = Folder(str(folder))
         manifest = read_manifest(home)
         shape, classes = tuple(manifest["image_shape"]), len(manifest["class_names"])
         networks = [_load_member(home, member, shape, classes, device) for member in manifest["members"]]
-        return cls(manifest, tuple(networks), device)
+        return cls(manifest, tuple(networks), device, read_novelty(home, manifest))
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:

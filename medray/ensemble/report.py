@@ -29,6 +29,7 @@ def print_result(result: EnsembleResult, console: Console) -> None:
                 f"Conformal sets at {100 * sets.coverage:g}% coverage: {sets.images} images are too few, so every "
                 "set holds every class",
             )
+    say(console, _novelty_line(result.manifest["novelty"]))
     kind = {"val": "validation", "out-of-fold": "out-of-fold"}[chosen.chosen_on]
     say(
         console,
@@ -37,6 +38,15 @@ def print_result(result: EnsembleResult, console: Console) -> None:
     say(console, f"Ensemble: {run.path('ensemble')} ({chosen.title}, {len(chosen.members)} members)")
     say(console, f"Ways:     {run.path(run.WAYS)}")
     say(console, f"Next: python -m medray.evaluate {run.location}")
+
+
+def _novelty_line(novelty: dict[str, Any] | None) -> str:
+    if novelty is None:
+        return "Out of distribution: nothing will be flagged; there were no images to set a threshold on"
+    return (
+        f"Out of distribution: flagged above a score of {novelty['threshold']:.2f}, set on {novelty['images']} "
+        f"validation images; expect {100 * novelty['false_alarms']:.2g}% of images like them to be flagged"
+    )
 
 
 def _ways_table(result: EnsembleResult) -> Table:
@@ -83,5 +93,6 @@ def to_json(result: EnsembleResult) -> dict[str, Any]:
         "chosen": {"name": result.chosen.name, "source": result.chosen.source},
         "operating_points": [point.to_dict() for point in result.points],
         "conformal_sets": [sets.to_dict() for sets in result.conformal],
+        "novelty": result.manifest["novelty"],
         "ensemble": result.run.path("ensemble"),
     }

@@ -22,6 +22,7 @@ from medray.data.sources import load_data
 from medray.ensemble.candidates import trial_pool
 from medray.ensemble.choose import top_k
 from medray.ensemble.manifest import read_manifest, write_ensemble
+from medray.ensemble.novelty_file import learn_novelty
 from medray.ensemble.ways import TOP_K, make_way
 from medray.errors import MedrayError, RunError
 from medray.leaderboard import usable
@@ -200,6 +201,7 @@ def _finish(
         run.delete(run.WAYS)
         pool = trial_pool(run, records, space.mode, limit=settled.top_k)
         way = make_way(TOP_K, pool, top_k(pool.candidates, settled.top_k), calibrate=False)
+        learn_novelty(run, dataset)
         manifest = write_ensemble(run, way, data=dataset.facts(), metric=space.metric)
     elif records and not ledger.left():
         raise MedrayError(

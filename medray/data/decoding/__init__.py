@@ -1,0 +1,16 @@
+"""The untrusted bytes of one image -> the pixels of a model, read the same way for training and serving.
+
+`decode(content, shape)` tells the format by the content, checks the size that it declares before any pixel is
+decoded, reads it, and fits it to the shape; `Decoded.notes` name all that was done. Whatever is wrong with
+the content, it raises an ImageError of one line.
+
+No library's parser meets the bytes as they came. Chunks, segments, directories and elements are read here,
+within bounds, and Pillow's decoders are given only what makes pixels. So no call warns, logs or prints, and
+none changes a setting of the process: there is nothing to silence, in whatever thread.
+"""
+
+from medray.data.decoding.errors import KINDS, ImageError
+from medray.data.decoding.fit import NOTES
+from medray.data.decoding.reading import FORMATS, MAX_PIXELS, Decoded, decode, sniff
+
+__all__ = ["FORMATS", "KINDS", "MAX_PIXELS", "NOTES", "Decoded", "ImageError", "decode", "sniff"]

@@ -1,0 +1,125 @@
+"""JPEG 2000, as DICOM holds it: the code stream is checked here and decoded by Pillow.
+
+A few bytes of a header can ask of a decoder a structure for every pixel, or thousands for every tile. Such
+a stream is refused; what encoders write is far from these limits.
+"""
+
+import io
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+from medray.data.dataset import Array
+from medray.data.decoding.errors import ImageError, damaged
+
+MAX_SEGMENTS = 100_000
+MAX_TILES = 4096
+MAX_LAYERS = 64
+MIN_BLOCK = 8  # a code block is at least 2^8 samples
+MIN_PRECINCT = 5  # a precinct is at least 2^5 samples wide and high
+_OPENING = b"\xff\x4f\xff\x51"  # its start, and the segment of its size
+_TILE_PART, _TILE_DATA, _END = 0xFF90, 0xFF93, 0xFFD9
+_STYLE, _STYLE_OF_ONE = 0xFF52, 0xFF53
+
+
+class Decoded2000(NamedTuple):
+    """Values uint8 or uint16 (H, W) or uint8 (H, W, 3) of `bits` bits; signed ones are in two's complement."""
+
+    values: Array
+    bits: int
+
+
+def decode_jpeg2000(data: bytes, width: int, height: int, samples: int) -> Decoded2000:
+    """Decode an image that must be of this size in pixels and of this many samples for each.
+
+    Raises:
+        ImageError: it is of another size, damaged, or written in a way that is not read.
+    """
+    from PIL import Jpeg2KImagePlugin
+
+    if data[4:8] == b"jP  ":
+        # DICOM wants the bare code stream; the boxes around it could name other colours.
+        raise ImageError("unsupported", "the DICOM file's JPEG 2000 image is a whole JP2 file; that is not read")
+    bits, signed = _check_size(data, width, height, samples)
+    _check_styles(data)
+    opened = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
+    if opened.size != (width, height):
+        raise damaged("JPEG 2000 image")
+    opened.load()
+    values = np.array(opened)
+    # Pillow scales up to 8 or 16 bits, and counts signed values from the lowest.
+    values >>= 8 * values.itemsize - bits
+    if signed:
+        values = (values ^ (1 << bits - 1)).astype(values.dtype)
+    return Decoded2000(values, bits)
+
+
+def _check_size(stream: bytes, width: int, height: int, samples: int) -> tuple[int, bool]:
+    """Check the first segment; return the bits of a sample, and whether it has a sign."""
+    if len(stream) < 44 or stream[:4] != _OPENING:
+        raise damaged("JPEG 2000 image")
+    _, _, right, below, left, top, tile_width, tile_height, tile_left, tile_top, count = struct.unpack_from(
+        ">HHLLLLLLLLH", stream, 4
+    )
+    parts = stream[42 : 42 + 3 * count]
+    if (right - left, below - top, count) != (width, height, samples) or len(parts) != 3 * count:
+        raise ImageError("unreadable", "the DICOM file's JPEG 2000 image is not of the size that the file says")
+    if not tile_width or not tile_height or tile_left > left or tile_top > top:
+        raise damaged("JPEG 2000 image")
+    tiles = -(-(right - tile_left) // tile_width) * -(-(below - tile_top) // tile_height)
+    if tiles > MAX_TILES:
+        raise ImageError(
+            "too_large", f"the JPEG 2000 image is cut into {tiles} tiles; at most {MAX_TILES} are read"
+        )
+    bits, signed = (parts[0] & 0x7F) + 1, bool(parts[0] & 0x80)
+    same = parts == (parts[:1] + b"\1\1") * count  # of the same bits, and none of fewer pixels than others
+    if not same or bits > (16 if count == 1 else 8) or (signed and count > 1):
+        raise ImageError("unsupported", "the JPEG 2000 image holds samples of a kind that is not read")
+    return bits, signed
+
+
+def _check_styles(stream: bytes) -> None:
+    """Walk through the headers of the stream and of its parts, and check each coding style."""
+    position, part_end, wide = 2, 0, int.from_bytes(stream[40:42]) > 256
+    for _ in range(MAX_SEGMENTS):
+        if position + 4 > len(stream):
+            return
+        marker, length = struct.unpack_from(">HH", stream, position)
+        if marker == _END:
+            return
+        if marker == _TILE_DATA:
+            if not part_end:  # the last part, of unknown length
+                return
+            if part_end <= position:
+                raise damaged("JPEG 2000 image")
+            position = part_end
+            continue
+        if length < 2 or marker < 0xFF00:
+            raise damaged("JPEG 2000 image")
+        body = stream[position + 4 : position + 2 + length]
+        if marker == _TILE_PART:
+            if len(body) != 8:
+                raise damaged("JPEG 2000 image")
+            size = int.from_bytes(body[2:6])
+            if size and size < 14:
+                raise damaged("JPEG 2000 image")
+            part_end = position + size if size else 0
+        elif marker == _STYLE:
+            _check_style(body[0] & 1, int.from_bytes(body[2:4]), body[5:])
+        elif marker == _STYLE_OF_ONE:
+            skipped = 2 if wide else 1
+            _check_style(body[skipped] & 1, 1, body[skipped + 1 :])
+        position += 2 + length
+    raise ImageError("too_large", f"the JPEG 2000 image has more than {MAX_SEGMENTS} segments")
+
+
+def _check_style(has_precincts: int, layers: int, body: bytes) -> None:
+    """Check the number of layers, the size of code blocks, and the sizes of precincts, one per resolution."""
+    if len(body) < 5:
+        raise damaged("JPEG 2000 image")
+    levels, block_width, block_height = body[0], body[1] + 2, body[2] + 2
+    sizes = body[5 : 6 + levels] if has_precincts else b""
+    small = any(min(size & 15, size >> 4) < MIN_PRECINCT for size in sizes)
+    if layers > MAX_LAYERS or block_width + block_height < MIN_BLOCK or small:
+        raise ImageError("unsupported", "the JPEG 2000 image is cut into smaller pieces than are read")

@@ -1,0 +1,97 @@
+"""The bytes of one image -> the pixels of one model; nothing but an ImageError comes out of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from medray.data.dataset import Array
+from medray.data.decoding import bmp, jpeg, png, tiff
+from medray.data.decoding.errors import ImageError, damaged
+from medray.data.decoding.fit import NOTES, fit
+from medray.data.decoding.picture import Picture
+from medray.errors import ConfigError
+
+FORMATS = ("png", "jpeg", "tiff", "bmp", "dicom")
+MAX_PIXELS = 40_000_000
+_TITLES = {"png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "bmp": "BMP", "dicom": "DICOM file"}
+_SIMPLE: dict[str, Callable[[bytes, int], Picture]] = {
+    "png": png.read_png, "tiff": tiff.read_tiff, "bmp": bmp.read_bmp,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pixels uint8 (H, W, C) of a model's shape, contiguous and in memory of their own.
+
+    `format` is one of FORMATS, `height` and `width` are those of the file before it was turned or resized,
+    and `notes` name all that was done to it, in the order of NOTES.
+    """
+
+    pixels: Array
+    format: str
+    height: int
+    width: int
+    notes: tuple[str, ...]
+
+
+def sniff(content: bytes) -> str | None:
+    """Tell the format, one of FORMATS, by the first bytes; None if it is none of them.
+
+    DICOM is known by its preamble: 128 bytes of anything, then "DICM". DICOM without it is not recognised.
+    """
+    if content.startswith(png.MAGIC):
+        return "png"
+    if content.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if content[128:132] == b"DICM":
+        return "dicom"
+    if content.startswith(tiff.MAGICS):
+        return "tiff"
+    return "bmp" if bmp.looks_like_bmp(content) else None
+
+
+def decode(content: bytes, shape: tuple[int, int, int], *, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Decode one image and fit it to `shape`, the height, width and channels (1 or 3) of a model's images.
+
+    An image of 8 bits, upright, of the shape and without transparency comes back as it is, without notes.
+    Other depths are scaled to 0..255: grey of 16 bits by 1 / 257, colours of 16 bits by their upper 8 bits,
+    fewer bits by their full range; DICOM as its window says, and without one from the least to the greatest
+    value that the image holds. Colour profiles, gamma and DICOM overlays are not applied.
+
+    `max_pixels` limits width times height, as does `PIL.Image.MAX_IMAGE_PIXELS` if it is lower. The size is
+    checked before any pixel is decoded. Decoding needs about 12 bytes for each pixel of the file, and of
+    JPEG 2000 in DICOM up to 20. Any number of threads may decode at once.
+
+    Raises:
+        ImageError: the image is not read; its `kind` says why.
+        ConfigError: `shape` is not a shape of images.
+    """
+    if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1:
+        raise ConfigError(f"shape {shape} must be height, width and 1 or 3 channels")
+    name = sniff(content)
+    if name is None:
+        what = "not an image of a known format" if content else "empty"
+        raise ImageError("unsupported", f"the content is {what}; formats: {', '.join(FORMATS)}")
+    try:
+        picture = _read(name, content, shape, min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels))
+        pixels, notes = fit(picture, shape)
+    except ImageError:
+        raise
+    except MemoryError:
+        raise ImageError("too_large", f"the {_TITLES[name]} needs more memory than there is") from None
+    except Exception:
+        # Pillow, numpy and zlib raise many kinds for damaged data, and may quote the data in the message.
+        raise damaged(_TITLES[name]) from None
+    width, height = picture.size
+    return Decoded(pixels, name, height, width, tuple(note for note in NOTES if note in notes) if notes else ())
+
+
+def _read(name: str, content: bytes, shape: tuple[int, int, int], limit: int) -> Picture:
+    if name == "jpeg":
+        return jpeg.read_jpeg(content, limit, shape)
+    if name == "dicom":
+        from medray.data.decoding.dicom import read_dicom
+
+        return read_dicom(content, limit)
+    return _SIMPLE[name](content, limit)
