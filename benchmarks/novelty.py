@@ -127,7 +127,11 @@ def altered(own: Array, rng: np.random.Generator) -> dict[str, Array]:
     top, left = height // 4, width // 4
     pixels = own.reshape(count, height * width, -1)
     shuffled = np.stack([image[rng.permutation(height * width)] for image in pixels]).reshape(own.shape)
-    return {
+    swapped = {
+        "channels swapped": own[..., ::-1],
+        "greyed": fitted(fitted(own, (*own.shape[1:3], 1)), own.shape[1:]),
+    }
+    return (swapped if own.shape[3] == 3 else {}) | {
         "inverted": 255 - own,
         "turned 90 degrees": np.rot90(own, axes=(1, 2)),
         "upside down": own[:, ::-1],

@@ -8,6 +8,7 @@ import socket
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from medray.errors import ConfigError, MedrayError
@@ -58,6 +59,9 @@ def connected(address: str | None, *, verbose: bool, node_ip: str | None = None)
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    if where != "local" and _has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray asks for its token by itself only where it starts
     import ray
 
     if ray.is_initialized():
@@ -67,7 +71,6 @@ def connected(address: str | None, *, verbose: bool, node_ip: str | None = None)
         for name in ("ray", "ray.tune", "ray.train", "ray.data"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         warnings.filterwarnings("ignore", module=r"ray\..*")
-    where = address or os.environ.get("RAY_ADDRESS") or "local"
     try:
         if where == "local":
             ray.init(
@@ -86,6 +89,11 @@ def connected(address: str | None, *, verbose: bool, node_ip: str | None = None)
         yield
     finally:
         ray.shutdown()
+
+
+def _has_token() -> bool:
+    own = Path.home() / ".ray" / "auth_token"
+    return own.exists() or any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
 
 
 def _knock(address: str) -> None:

@@ -22,7 +22,7 @@ class Member:
         manifest = {**whole.manifest, "members": [whole.manifest["members"][number]], "temperature": 1.0}
         self.one = replace(whole, manifest=manifest, networks=(whole.networks[number],))
 
-    @serve.batch(max_batch_size=64, batch_wait_timeout_s=0.0)
+    @serve.batch(max_batch_size=64, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]
     async def __call__(self, images: list[Any]) -> list[Any]:
         return list(self.one.predict(np.stack(images)).probabilities)
 
@@ -43,6 +43,8 @@ if __name__ == "__main__":
     folder, port = sys.argv[1], int(sys.argv[2])
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     serve.start(http_options={"host": "127.0.0.1", "port": port})
-    members = [Member.options(name=f"member{n}").bind(folder, n) for n in range(len(load(folder).networks))]
-    serve.run(Average.bind(folder, *members), route_prefix="/predict")
+    one: Any = Member
+    average: Any = Average
+    members = [one.options(name=f"member{n}").bind(folder, n) for n in range(len(load(folder).networks))]
+    serve.run(average.bind(folder, *members), route_prefix="/predict")
     time.sleep(10**6)

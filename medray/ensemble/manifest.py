@@ -48,6 +48,9 @@ def _check(name: str, manifest: dict[str, Any]) -> None:
     for key in ("novelty", "medray", "way", "intended_use"):
         if key not in manifest:
             raise RunError(f"{name} is damaged: it has no '{key}'")
+    novelty = manifest["novelty"]
+    if novelty is not None and not (isinstance(novelty, dict) and {"file", "sha256"} <= set(novelty)):
+        raise RunError(f"{name} is damaged: its 'novelty' names no file")
     temperature = manifest.get("temperature")
     if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
         raise RunError(f"{name} is damaged: 'temperature' is {temperature!r:.40}, not a number above 0")
@@ -59,6 +62,35 @@ def _check(name: str, manifest: dict[str, Any]) -> None:
             raise RunError(f"{name} is damaged: a member's weight is {member['weight']!r:.40}")
     if not manifest["members"] or len(manifest["image_shape"]) != 3:
         raise RunError(f"{name} is damaged: it has no members, or no height, width and channels")
+
+
+def check_files(home: Folder) -> None:
+    """Check that every file of an ensemble is the one that its manifest describes.
+
+    Raises:
+        RunError: there is no manifest, or it is damaged.
+        WeightsError: a file is missing, or another one.
+    """
+    manifest = read_manifest(home)
+    files = [*manifest["members"], *([manifest["novelty"]] if manifest["novelty"] else [])]
+    for one in files:
+        read_checked(home, one["file"], one["sha256"])
+
+
+def read_checked(home: Folder, file: str, sha256: str) -> bytes:
+    """Read a file of an ensemble.
+
+    Raises:
+        WeightsError: it is missing, or not the one that the manifest describes.
+    """
+    name = home.path(file)
+    try:
+        content = home.read(file)
+    except FileNotFoundError:
+        raise WeightsError(f"{name} is missing") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise WeightsError(f"{name} is not the file that {home.path(MANIFEST)} describes: its SHA-256 differs")
+    return content
 
 
 def write_ensemble(

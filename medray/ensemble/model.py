@@ -1,6 +1,5 @@
 """Ensemble: load it, show it images, and read its answers."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +10,9 @@ import numpy as np
 from medray.config import TrainConfig
 from medray.data.dataset import Array
 from medray.ensemble.averaging import average
-from medray.ensemble.manifest import MANIFEST, read_manifest
+from medray.ensemble.manifest import MANIFEST, read_checked, read_manifest
 from medray.ensemble.novelty_file import read_novelty
-from medray.errors import ConfigError, DataError, RunError, WeightsError, unknown
+from medray.errors import ConfigError, DataError, RunError, unknown
 from medray.operating.calibration import apply_temperature
 from medray.operating.conformal import ConformalSets
 from medray.operating.novelty import Novelty
@@ -165,12 +164,7 @@ def _load_member(
     from medray.training.weights import load_network, weights_from_bytes
 
     name = home.path(member["file"])
-    try:
-        content = home.read(member["file"])
-    except FileNotFoundError:
-        raise WeightsError(f"{name} is missing") from None
-    if hashlib.sha256(content).hexdigest() != member["sha256"]:
-        raise WeightsError(f"{name} is not the file that {home.path(MANIFEST)} describes: its SHA-256 differs")
+    content = read_checked(home, member["file"], member["sha256"])
     tensors, _ = weights_from_bytes(content, name)
     try:
         config = TrainConfig.from_dict(member["config"])

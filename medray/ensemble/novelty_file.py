@@ -40,26 +40,23 @@ def read_novelty(ensemble: Folder, manifest: dict[str, Any]) -> Novelty | None:
     """Return an ensemble's novelty score, None where it has none.
 
     Raises:
-        RunError: its file is missing, damaged, or not the one that the manifest describes.
+        RunError: its file is damaged.
+        WeightsError: its file is missing, or not the one that the manifest describes.
     """
     facts = manifest["novelty"]
     if facts is None:
         return None
-    if not isinstance(facts, dict) or facts.get("file") != ARRAYS:
-        raise RunError(f"{ensemble.location} is damaged: its 'novelty' names no {ARRAYS}")
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    name = ensemble.path(ARRAYS)
+    from medray.ensemble.manifest import read_checked
+
+    name = ensemble.path(facts["file"])
+    content = read_checked(ensemble, facts["file"], facts["sha256"])
     try:
-        content = ensemble.read(ARRAYS)
         tensors = load(content)
-    except FileNotFoundError:
-        raise RunError(f"{name} is missing") from None
     except (SafetensorError, KeyError) as error:
         raise RunError(f"{name} is damaged: {error}") from None
-    if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
-        raise RunError(f"{name} is not the file that the manifest describes: its SHA-256 differs")
     height, width, channels = manifest["image_shape"]
     plain = {key: value for key, value in facts.items() if key not in ("file", "sha256")}
     try:

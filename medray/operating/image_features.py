@@ -3,7 +3,8 @@
     texture    how strong and how sparse the horizontal, vertical and diagonal detail is, one octave after the
                other: the bands of the Haar wavelet (Haar 1910, Mallat 1989), as logarithms
     tones      a histogram of brightness, square roots of the shares (Hellinger 1909)
-    thumbnail  tones of 8 x 8 cells, each the mean of its pixels: the layout, and the colours
+    colours    means and deviations of red - green and of blue - yellow; none in grey images
+    thumbnail  tones of 8 x 8 cells, each the mean of its pixels: the layout
 
 Sums are of whole numbers or in float64, and no image is summed with another: an image has the same features
 alone and in any batch.
@@ -19,7 +20,7 @@ from medray.data.dataset import Array
 BINS, CELLS = 8, 8
 SMALLEST = 4  # a side that is halved no further
 FAINT = 1e-3  # of the white level: contrast below about a quarter of a grey level counts as none
-PIXELS = 200_000  # of each channel, worked on at once: what fits a cache
+PIXELS = 400_000  # of each channel, worked on at once: what fits a cache
 
 
 def octaves(shape: tuple[int, int, int]) -> int:
@@ -31,8 +32,8 @@ def octaves(shape: tuple[int, int, int]) -> int:
 
 
 def statistic_count(shape: tuple[int, int, int]) -> int:
-    """How many statistics `texture_and_tones` gives for images of shape (H, W, C)."""
-    return 6 * octaves(shape) + BINS
+    """How many statistics of texture, tones and colours there are for images of shape (H, W, C)."""
+    return 6 * octaves(shape) + BINS + (4 if shape[2] == 3 else 0)
 
 
 def thumbnail_size(shape: tuple[int, int, int]) -> int:
@@ -51,17 +52,19 @@ def measure_images(images: Array) -> tuple[Array, Array]:
     step = max(1, PIXELS // (shape[0] * shape[1]))
     for start in range(0, len(images), step):
         part = slice(start, start + step)
-        statistics[part], small[part] = texture_and_tones(images[part]), thumbnails(images[part])
+        small[part] = _thumbnails(images[part])
+        statistics[part] = np.concatenate(_statistics(images[part], small[part]), axis=1)
     return statistics, small
 
 
-def texture_and_tones(images: Array) -> Array:
-    """Return the statistics of uint8 images (N, H, W, C), float64 (N, statistics)."""
+def _statistics(images: Array, thumbnails: Array) -> list[Array]:
+    """Texture, tones and colours of uint8 images (N, H, W, C) and their thumbnails (N, values)."""
     channels = images.shape[3]
     grey = images[..., 0].astype(np.uint16)
     for channel in range(1, channels):
         grey += images[..., channel]
-    return np.concatenate([_texture(grey, 255 * channels), _tones(grey, channels)], axis=1)
+    found = [_texture(grey, 255 * channels), _tones(grey, channels)]
+    return [*found, _colours(thumbnails)] if channels == 3 else found
 
 
 def _texture(grey: Array, white: int) -> Array:
@@ -85,28 +88,38 @@ def _haar(grey: Array) -> Iterator[Array]:
 
     The next octave is of the squares' sums. A last odd row or column is left out.
     """
-    level = grey.astype(np.float32)
+    level = grey.astype(np.int16)  # half the memory for the first and largest octave: sums are at most 4 * 765
     for _ in range(octaves((*grey.shape[1:], 1))):
         height, width = (side // 2 * 2 for side in level.shape[1:])
         top, bottom = level[:, 0:height:2, :width], level[:, 1:height:2, :width]
         added, differing = top + bottom, top - bottom
-        level = added[:, :, 0::2] + added[:, :, 1::2]
+        left, right = added[:, :, 0::2], added[:, :, 1::2]
+        left_drop, right_drop = differing[:, :, 0::2], differing[:, :, 1::2]
+        level = (left + right).astype(np.float32)
         bands = np.empty((len(grey), 3, *level.shape[1:]), dtype=np.float32)
-        np.subtract(added[:, :, 0::2], added[:, :, 1::2], out=bands[:, 0])
-        np.add(differing[:, :, 0::2], differing[:, :, 1::2], out=bands[:, 1])
-        np.subtract(differing[:, :, 0::2], differing[:, :, 1::2], out=bands[:, 2])
+        bands[:, 0] = left - right
+        bands[:, 1] = left_drop + right_drop
+        bands[:, 2] = left_drop - right_drop
         yield bands.reshape(len(grey), 3, -1)
 
 
 def _tones(grey: Array, channels: int) -> Array:
-    """Square roots of the shares of pixels in 8 equal ranges of brightness, (N, 8)."""
+    """Square roots of the shares of pixels in 8 equal ranges of brightness, (N, 8), of 64 to 127 rows if large."""
     count, tones = len(grey), 256 * channels
-    places = grey.reshape(count, -1) + tones * np.arange(count)[:, None]
+    places = grey[:, :: max(1, grey.shape[1] // 64)].reshape(count, -1) + tones * np.arange(count)[:, None]
     of_each = np.bincount(places.ravel(), minlength=count * tones)
-    return np.sqrt(of_each.reshape(count, BINS, -1).sum(axis=2) / places.shape[1])
+    shares: Array = of_each.reshape(count, BINS, -1).sum(axis=2) / places.shape[1]
+    return np.sqrt(shares)
 
 
-def thumbnails(images: Array) -> Array:
+def _colours(thumbnails: Array) -> Array:
+    """Means and deviations over the cells of RGB thumbnails (N, values) of two opponent colours, (N, 4)."""
+    red, green, blue = np.moveaxis(thumbnails.reshape(len(thumbnails), -1, 3), 2, 0)
+    opponents = np.stack([red - green, blue - (red + green) / 2], axis=1)
+    return np.concatenate([opponents.mean(axis=2), opponents.std(axis=2)], axis=1)
+
+
+def _thumbnails(images: Array) -> Array:
     """Return the 8 x 8 cells of uint8 images (N, H, W, C), means of their pixels: float64 (N, values) in 0..1."""
     rows, columns = (np.arange(min(side, CELLS) + 1) * side // min(side, CELLS) for side in images.shape[1:3])
     strips = [images[:, top:bottom].sum(axis=1, dtype=np.uint32) for top, bottom in pairwise(rows)]

@@ -1,6 +1,6 @@
 """Novelty: how unlike the training images a new one is, so that a cat given to a chest x-ray model is noticed.
 
-The score looks at pixels only, never at the networks: texture, tones and layout of the image
+The score looks at pixels only, never at the networks: texture, tones, colours and layout of the image
 (`medray.operating.image_features`), the layout as principal components of the training thumbnails and what
 they leave over (Jackson & Mudholkar 1979). It is the Mahalanobis (1936) distance of these from the training
 images, with the covariance shrunk by Ledoit & Wolf (2004), over the square root of their number: about 1 for an
@@ -23,7 +23,7 @@ from medray.errors import ConfigError, DataError, RunError, unknown
 from medray.operating.checks import NUMBER, TEXT, WHOLE, read_fields
 from medray.operating.image_features import measure_images, statistic_count, thumbnail_size
 
-METHOD = "texture, tones and layout"
+METHOD = "texture, tones, colours and layout"
 COMPONENTS = 8  # of the thumbnails; more of them made single images of the same kind stand out
 FEWEST, MOST = 10, 10_000  # images to learn from; of more, a fixed random part is taken
 FLOOR = 1e-3  # added to each deviation and to each variance: where nothing varied, scores stay finite
@@ -79,8 +79,8 @@ class Novelty:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain values, which JSON can hold; the arrays and the shape of the images aren't in it."""
-        left_out = {*_tensor_shapes(self.shape), "shape"}
-        return {"method": METHOD} | {k: v for k, v in vars(self).items() if k not in left_out}
+        names = ("threshold", "false_alarms", "train_images", "images")
+        return {"method": METHOD} | {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_parts(cls, content: object, tensors: Mapping[str, Array], shape: Shape) -> "Novelty":
@@ -173,7 +173,7 @@ def _fit_layout(thumbnails: Array) -> tuple[Array, Array]:
     mean = thumbnails.mean(axis=0)
     centred = thumbnails - mean
     _, vectors = np.linalg.eigh(centred.T @ centred)  # from the least to the greatest variance
-    return mean.astype(np.float32), vectors[:, ::-1][:, :COMPONENTS].T.astype(np.float32)
+    return _stored(mean), _stored(vectors[:, ::-1][:, :COMPONENTS].T)
 
 
 def _fit_distance(features: Array) -> tuple[Array, Array]:
@@ -184,7 +184,12 @@ def _fit_distance(features: Array) -> tuple[Array, Array]:
     covariance = LedoitWolf(assume_centered=True).fit((features - mean) / scale).covariance_
     root = np.linalg.cholesky(covariance + FLOOR * np.eye(len(mean)))
     whitening = np.linalg.inv(root).T / scale[:, None]
-    return mean.astype(np.float32), whitening.astype(np.float32)
+    return _stored(mean), _stored(whitening)
+
+
+def _stored(array: Array) -> Array:
+    """The array as it is stored: float32, and row after row, since safetensors mixes up any other order."""
+    return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def _tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
@@ -203,9 +208,8 @@ def _tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
 def _checked_tensors(tensors: Mapping[str, Array], shape: Shape, what: str) -> dict[str, Array]:
     """Return the arrays if they are exactly those of a score of images of `shape`."""
     wanted = _tensor_shapes(shape)
-    for name in tensors:
-        if name not in wanted:
-            raise RunError(f"damaged {what}: {unknown('array', name, wanted)}")
+    for name in set(tensors) - set(wanted):
+        raise RunError(f"damaged {what}: {unknown('array', name, wanted)}")
     for name, expected in wanted.items():
         if name not in tensors:
             raise RunError(f"damaged {what}: it has no array '{name}'")

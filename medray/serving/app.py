@@ -67,7 +67,7 @@ class App:
             problem = await self._answer(scope, receive, send_with_id)
             if problem is not None and not status:
                 telemetry.problem(problem.kind)
-                await problem.response(request_id)(scope, receive, send_with_id)
+                await problem.response(request_id, scope["path"])(scope, receive, send_with_id)
         finally:
             telemetry.left()
             telemetry.request(_route(scope), scope["method"], status or 499, time.perf_counter() - began)

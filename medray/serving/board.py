@@ -79,9 +79,9 @@ class ServiceBoard:
             },
         }
 
-    def others(self, name: str) -> list[dict[str, Any]]:
-        """The metrics of all replicas but one, and of those that are gone."""
-        self._metrics.put(name, {})
+    def all_metrics(self, name: str, metrics: dict[str, Any]) -> list[dict[str, Any]]:
+        """The metrics of all replicas, and of those that are gone; `metrics` are a replica's latest."""
+        self._metrics.put(name, metrics)
         return self._metrics.snapshots()
 
     def _forget_the_gone(self) -> None:

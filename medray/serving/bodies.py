@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,10 @@ from starlette.requests import ClientDisconnect, Request
 from medray.serving.problems import Problem
 from medray.serving.settings import MIB, ServiceSettings
 
+# What it has to say of a form is in our answer; strangers must not fill the log.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
 MULTIPART = "multipart/form-data"
 FIELD = "file"
-MOST_FIELDS = 1000  # beyond that a form is no form
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def board_of(app: str) -> Any:
 class EnsembleDeployment:
     """A replica. `spec` is what `make_spec` made."""
 
-    async def __init__(self, spec: dict[str, Any]) -> None:
+    async def __init__(self, spec: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
         context = serve.get_replica_context()
         self._spec, self._name = spec, context.replica_id.unique_id
         self._least = int(spec["least_replicas"])
@@ -53,7 +53,7 @@ class EnsembleDeployment:
             model,
             replica=self._name,
             ready=self._ready,
-            others=self._others,
+            all_metrics=self._all_metrics,
         )
         await answers_itself(self.service)
         self.service.rollout = Rollout(self._board, self._load, spec["home"])
@@ -112,14 +112,15 @@ class EnsembleDeployment:
             self._all_came = len(state["replicas"]) >= self._least
         return self._all_came
 
-    async def _others(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = await self._board.others.remote(self._name)
+    async def _all_metrics(self, own: dict[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await self._board.all_metrics.remote(self._name, own)
         return found
 
     async def __del__(self) -> None:
         if hasattr(self, "_reporting"):
             self._reporting.cancel()
             with contextlib.suppress(RayError):
+                await self._report()
                 await self._board.leave.remote(self._name)
             self.service.close()
 
@@ -142,4 +143,5 @@ def build(spec: dict[str, Any]) -> Application:
     """Build the application of a Ray Serve YAML file; `serve_options` of the spec go to Serve as they are."""
     spec = dict(spec)
     options = spec.pop("serve_options", {})
-    return EnsembleDeployment.options(**options).bind(spec)
+    deployment: Any = EnsembleDeployment  # what Serve has made of the class
+    return deployment.options(**options).bind(spec)

@@ -129,8 +129,8 @@ def _ray(options: ServeOptions, stop: threading.Event, console: Console) -> Iter
         for kind, each, has in (("cpus", options.cpus, cpus), ("gpus", options.gpus, gpus)):
             if least * each > has:
                 raise ConfigError(
-                    f"--replicas {options.replicas} of --{kind} {each:g} each: that needs {least * each:g}, and Ray "
-                    f"has {has:g}"
+                    f"--replicas {options.replicas} of --{kind} {each:g} each need {least * each:g}; "
+                    f"Ray has {has:g}"
                 )
         yield str(ray.get_runtime_context().gcs_address)
 
@@ -187,7 +187,7 @@ def _reason() -> str:
 
     with contextlib.suppress(Exception):
         for one in serve.status().applications[APP].deployments.values():
-            lines = [line.strip() for line in one.message.splitlines() if line.strip()]
+            lines: list[str] = [line.strip() for line in one.message.splitlines() if line.strip()]
             found = [line for line in lines if "Error" in line]
             return (found or lines or ["no reason was given"])[-1][:300]
     return "no reason was given; --verbose shows more"

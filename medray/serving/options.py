@@ -57,9 +57,9 @@ class ServeOptions:
         Raises:
             ConfigError: --replicas is neither a number nor a range.
         """
-        low, _, high = self.replicas.partition(":")
+        low, is_range, high = self.replicas.partition(":")
         try:
-            least, most = int(low), int(high or low)
+            least, most = int(low), int(high if is_range else low)
         except ValueError:
             least, most = 0, 0
         if not 1 <= least <= most:

@@ -59,8 +59,8 @@ class Problem(Exception):  # noqa: N818  it is an answer, not an error
         """The HTTP status."""
         return KINDS[self.kind].status
 
-    def response(self, request_id: str) -> Response:
-        """Say it as a problem document."""
+    def response(self, request_id: str, path: str = "") -> Response:
+        """Say it as a problem document; clients of the Open Inference Protocol look for `error`."""
         content: dict[str, Any] = {
             "type": f"urn:medray:problem:{self.kind}",
             "title": KINDS[self.kind].title,
@@ -68,6 +68,8 @@ class Problem(Exception):  # noqa: N818  it is an answer, not an error
             "detail": self.detail,
             "request_id": request_id,
         }
+        if path.startswith("/v2"):
+            content["error"] = self.detail
         headers = dict(self.headers)
         if self.kind in RETRY_AFTER:
             headers.setdefault("Retry-After", RETRY_AFTER[self.kind])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from medray.ensemble.manifest import check_files
 from medray.errors import MedrayError, RunError
 from medray.serving.model import ServedModel, ensemble_folder, version_of
 from medray.storage import Folder
@@ -34,33 +35,28 @@ def same_task(old: ServedModel, new: ServedModel) -> None:
 def keep_copy(folder: Folder, home: Path) -> tuple[str, str]:
     """Keep an ensemble as it is now, so that a replica can load it later too; return its place and version.
 
-    Files on the same disk are linked, not copied: a run's files are replaced, never written into.
-
     Raises:
-        RunError: it can't be kept.
+        RunError: it is damaged, or can't be kept.
+        WeightsError: one of its files is missing, or not the one that its manifest describes.
     """
     version = version_of(folder)
     if folder.local is None:
         return folder.location, version
     kept = home / "ensembles" / version
     if kept.exists():
+        check_files(Folder(str(kept)))
         return str(kept), version
     partial = home / "ensembles" / f".{version}-{os.getpid()}"
     try:
-        shutil.copytree(folder.local, partial, copy_function=_link_or_copy)
+        shutil.copytree(folder.local, partial)
+        check_files(Folder(str(partial)))
         partial.rename(kept)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if not kept.exists():
+        if not kept.exists():  # else another process was quicker
             raise RunError(f"{home} can't be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return str(kept), version
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 class Rollout:

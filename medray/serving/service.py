@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from medray.data.decoding import ImageError, decode
-from medray.ensemble.explain import class_activation
 from medray.ensemble.overlay import overlay_png
 from medray.errors import ConfigError
 from medray.serving.audit import AuditError, AuditLog
@@ -40,14 +39,14 @@ async def _always() -> bool:
     return True
 
 
-async def _nothing() -> list[dict[str, Any]]:
-    return []
+async def _alone(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    return [metrics]
 
 
 class Service:
     """Answers images with the model it holds, which can be exchanged while it answers.
 
-    `ready` says whether every replica is; `others` gives the metrics of the other replicas.
+    `ready` says whether every replica is; `all_metrics` takes this replica's metrics and gives those of all.
     """
 
     def __init__(
@@ -57,10 +56,10 @@ class Service:
         *,
         replica: str = "alone",
         ready: Callable[[], Awaitable[bool]] = _always,
-        others: Callable[[], Awaitable[list[dict[str, Any]]]] = _nothing,
+        all_metrics: Callable[[dict[str, Any]], Awaitable[list[dict[str, Any]]]] = _alone,
     ) -> None:
         self.settings, self.model, self.replica = settings, model, replica
-        self.ready, self.others = ready, others
+        self.ready, self._all_metrics = ready, all_metrics
         self.tokens = TokenFile(settings.token_file) if settings.token_file else None
         folder = settings.audit_folder
         self.audit = AuditLog(Path(folder), replica, keep=settings.audit_keep) if folder else None
@@ -148,16 +147,19 @@ class Service:
     async def snapshots(self) -> list[dict[str, Any]]:
         """The metrics of every replica."""
         self.telemetry.queued(self._batches.waiting)
-        return [self.telemetry.snapshot(), *await self.others()]
+        return await self._all_metrics(self.telemetry.snapshot())
 
 
 def _overlay(told: Told) -> str:
+    from medray.ensemble.explain import class_activation  # torch
+
     ensemble = told.model.ensemble
     label = ensemble.class_names.index(told.answer["label"])
     weights = [member["weight"] for member in ensemble.manifest["members"]]
     heat = class_activation(
-        ensemble.networks, weights, told.pixels[None], np.array([label], dtype=np.int64), ensemble.device
-    )
+        ensemble.networks, weights, told.pixels[None], np.array([label], dtype=np.int64), ensemble.device,
+        method="hirescam",  # the same as Grad-CAM before a global pooling, and right before a dense head too
+    )  # fmt: skip
     png = overlay_png(told.pixels, heat[0])
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 

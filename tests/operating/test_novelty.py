@@ -68,7 +68,9 @@ def loop_over_squares(grey: Array) -> list[list[float]]:
     ]
 
 
-@pytest.mark.parametrize("shape", [(4, 4, 1), (5, 7, 3), (28, 28, 1), (9, 33, 3), (3, 50, 1), (1, 1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(4, 4, 1), (5, 7, 3), (28, 28, 1), (9, 33, 3), (3, 50, 1), (200, 8, 3), (1, 1, 1)]
+)
 def test_features_are_those_of_a_loop(shape: Shape) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
     statistics, thumbnails = measure_images(images)
@@ -82,9 +84,9 @@ def test_features_are_those_of_a_loop(shape: Shape) -> None:
             height, width = grey.shape[0] // 2 * 2, grey.shape[1] // 2 * 2
             blocks = grey[:height, :width].reshape(height // 2, 2, width // 2, 2)
             grey = blocks.mean(axis=(1, 3))
-        tones, _ = np.histogram(image.astype(int).sum(axis=2), bins=8, range=(0, 256 * shape[2]))
+        seen = image[:: max(1, shape[0] // 64)].astype(int)  # of tall images a part of the rows
+        tones, _ = np.histogram(seen.sum(axis=2), bins=8, range=(0, 256 * shape[2]))
         expected += list(np.sqrt(tones / tones.sum()))
-        assert row == pytest.approx(expected, abs=1e-6)  # the differences are float32
         cells = [
             part.mean(axis=(0, 1)) / 255
             for strip in np.split(image, [i * shape[0] // 8 for i in range(1, 8)] if shape[0] > 8 else shape[0])
@@ -93,6 +95,10 @@ def test_features_are_those_of_a_loop(shape: Shape) -> None:
             )
         ]
         assert small == pytest.approx(np.concatenate(cells), abs=1e-12)
+        if shape[2] == 3:
+            opponents = [[red - green, blue - (red + green) / 2] for red, green, blue in cells]
+            expected += [*np.mean(opponents, axis=0), *np.std(opponents, axis=0)]
+        assert row == pytest.approx(expected, abs=1e-6)  # the differences are float32
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 4, 7, 8, 28, 224])
@@ -152,12 +158,12 @@ def test_too_few_held_out_images_for_the_rate_say_what_rate_they_can_give() -> N
 
 
 def test_the_rate_of_false_alarms_is_the_promised_one() -> None:
-    """Over many held-out sets: 5 % of new images on average, to within a few standard errors (0.35 %)."""
+    """Over many held-out sets: 5 % of new images on average, to within a few standard errors (0.6 %)."""
     train, shape, found = scans(80, 1, (12, 12, 1)), (12, 12, 1), []
-    for seed in range(40):
+    for seed in range(15):
         fitted = fit_novelty(train, scans(99, 100 + seed, shape), false_alarms=0.05)
         found.append(fitted.flags(scans(300, 1000 + seed, shape)).mean())
-    assert np.mean(found) == pytest.approx(fitted.false_alarms, abs=0.015)
+    assert np.mean(found) == pytest.approx(fitted.false_alarms, abs=0.02)
 
 
 # -- numbers
@@ -168,7 +174,7 @@ def shapes(draw: st.DrawFn) -> Shape:
     return draw(st.integers(1, 40)), draw(st.integers(1, 40)), draw(st.sampled_from([1, 3]))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(shapes(), st.integers(0, 2**32 - 1), st.sampled_from([2, 40, 256]))
 def test_an_image_scores_the_same_alone_and_in_any_batch(shape: Shape, seed: int, tones: int) -> None:
     rng = np.random.default_rng(seed)
@@ -247,7 +253,7 @@ def test_images_that_can_not_be_learnt_from(train: Array, held_out: Array, messa
 
 def test_rates_and_images_that_can_not_be_used(fitted: Novelty) -> None:
     for rate in (0.0, 1.0, -0.1, float("nan")):
-        with pytest.raises(ConfigError, match="false_alarms is .*; it must lie between 0 and 1"):
+        with pytest.raises(ConfigError, match=r"false_alarms is .*; it must lie between 0 and 1"):
             fit_novelty(scans(20), scans(20), false_alarms=rate)
     for images in (scans(2)[:, :27], scans(2).astype(np.int64), scans(2)[0], np.zeros((2, 28, 28, 3), np.uint8)):
         with pytest.raises(DataError, match=r"images are .*, not uint8 \(N, 28, 28, 1\)"):
@@ -316,7 +322,7 @@ def test_damaged_parts_are_refused_in_one_line(fitted: Novelty, data: st.DataObj
 
 def test_parts_of_a_score_for_other_images_are_refused(fitted: Novelty) -> None:
     for shape in ((28, 28, 3), (64, 64, 1), (7, 28, 1)):
-        with pytest.raises(RunError, match="damaged novelty score: '.*' is float32 .*, not float32"):
+        with pytest.raises(RunError, match=r"damaged novelty score: '.*' is float32 .*, not float32"):
             Novelty.from_parts(fitted.to_dict(), fitted.to_tensors(), shape)
     with pytest.raises(RunError, match="it is list, not a mapping"):
         Novelty.from_parts([], fitted.to_tensors(), SHAPE)

@@ -230,12 +230,12 @@ def test_counting_is_cheap() -> None:
     own = Telemetry()
 
     def microseconds(turns: int = 1000) -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(turns):
             own.request("/predict", "POST", 200, 0.02)
             own.predicted("nodule", 0.93, ("resized",))
             own.batch(8)
-        return (time.perf_counter() - began) / turns * 1e6
+        return (time.thread_time() - began) / turns * 1e6
 
     assert min(microseconds() for _ in range(8)) < 80  # about 8 where nothing else runs
 

@@ -121,7 +121,7 @@ def window(values: Array, center: float, width: float, function: str = "LINEAR")
     if function == "LINEAR":
         center, width = center - 0.5, width - 1
     low, high = center - width / 2, center + width / 2
-    inside = (values - low) * (255 / width if width else 0.0)
+    inside = (values - low) * 255 / (width or 1.0)
     shown = np.where(values <= low, 0.0, np.where(values > high, 255.0, inside))
     return shown
 
@@ -131,7 +131,7 @@ def _spread(values: Array, seen: Array) -> Array:
     if not seen.any():
         raise ImageError("unreadable", "the DICOM file holds nothing but padding")
     low, high = float(values[seen].min()), float(values[seen].max())
-    spread: Array = (values - low) * (255 / (high - low) if high > low else 0.0)
+    spread: Array = (values - low) * 255 / (high - low or 1.0)
     return spread
 
 

@@ -6,6 +6,7 @@ PS3.5 chapter 7: explicit and implicit value representations, both byte orders, 
 defined and of undefined length, nested in one another.
 """
 
+import math
 import struct
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ MAX_ELEMENTS = 500_000
 MAX_DEPTH = 64
 UNDEFINED = 0xFFFFFFFF
 PIXELS = 0x7FE00010
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_ITEM, _ITEM_END, _SEQUENCE_END, _DELIMITERS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0xFFFE
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 
 
@@ -37,11 +38,10 @@ class Element(NamedTuple):
 
 
 class _Open:
-    """A sequence or an item that is being read."""
+    """A sequence or an item that is being read; `followed` if what is in it is wanted."""
 
     def __init__(self, path: Path, end: float, implicit: bool, followed: bool) -> None:
-        self.path, self.end, self.implicit = path, end, implicit
-        self.followed = followed  # whether what is in it is wanted
+        self.path, self.end, self.implicit, self.followed = path, end, implicit, followed
         self.items = 0
 
 
@@ -55,66 +55,76 @@ def read_elements(
     Raises:
         ImageError: the elements run past the end, or are nested too deep, or are too many.
     """
-    view, order = memoryview(data), ">" if coding.big else "<"
-    unpack_tag, unpack_length = struct.Struct(f"{order}HH").unpack_from, struct.Struct(f"{order}L").unpack_from
-    unpack_short = struct.Struct(f"{order}H").unpack_from
-    found: dict[Path, Element] = {}
-    stack = [_Open((), float("inf"), coding.implicit, True)]
-    position, end = start, len(data)
-    for _ in range(MAX_ELEMENTS):
-        while position >= stack[-1].end:
-            stack.pop()
-        if position + 8 > end:
-            if position < end or len(stack) > 1:
-                raise damaged("DICOM file")
-            return found
-        group, number = unpack_tag(data, position)
-        tag, top, vr = group << 16 | number, stack[-1], b""
-        (length,), position = unpack_length(data, position + 4), position + 8
+    return _Reader(data, coding, wanted, sequences).read(start)
+
+
+class _Reader:
+    """Walks through the elements; all that is open lies on a stack, the file itself at its bottom."""
+
+    def __init__(self, data: bytes, coding: Coding, wanted: frozenset[int], sequences: frozenset[int]) -> None:
+        self.data, self.view, self.size = data, memoryview(data), len(data)
+        self.order = ">" if coding.big else "<"
+        self.wanted, self.sequences = wanted, sequences
+        self.found: dict[Path, Element] = {}
+        self.stack = [_Open((), math.inf, coding.implicit, True)]
+        self.unpack_tag = struct.Struct(f"{self.order}HHL").unpack_from
+        self.unpack_long = struct.Struct(f"{self.order}L").unpack_from
+        self.unpack_short = struct.Struct(f"{self.order}H").unpack_from
+
+    def read(self, position: int) -> dict[Path, Element]:
+        for _ in range(MAX_ELEMENTS):
+            while position >= self.stack[-1].end:
+                self.stack.pop()
+            if position + 8 > self.size:
+                if position < self.size or len(self.stack) > 1:
+                    raise damaged("DICOM file")
+                return self.found
+            tag, vr, length, position = self._read_head(position)
+            if tag == PIXELS and len(self.stack) == 1:
+                self.found[tag,] = _read_pixels(self.view, position, length, vr, self.order)
+                return self.found
+            position = self._step(tag, vr, length, position)
+        raise ImageError("too_large", f"the DICOM file has more than {MAX_ELEMENTS} elements before its pixels")
+
+    def _read_head(self, position: int) -> tuple[int, bytes, int, int]:
+        """The tag, the value representation if it is explicit, the length, and where the value begins."""
+        group, number, length = self.unpack_tag(self.data, position)
+        letters = self.data[position + 4 : position + 6]
+        position += 8
+        # Some writers go on without representations within a sequence; items never have one.
+        if group == _DELIMITERS or self.stack[-1].implicit or not b"AA" <= letters <= b"ZZ":
+            return group << 16 | number, b"", length, position
+        if letters not in _LONG:
+            return group << 16 | number, letters, self.unpack_short(self.data, position - 2)[0], position
+        if position + 4 > self.size:
+            raise damaged("DICOM file")
+        return group << 16 | number, letters, self.unpack_long(self.data, position)[0], position + 4
+
+    def _step(self, tag: int, vr: bytes, length: int, position: int) -> int:
+        """Go into what holds more elements, keep what is wanted; return where the next element begins."""
+        top = self.stack[-1]
+        stop = math.inf if length == UNDEFINED else position + length
+        if tag in (_ITEM_END, _SEQUENCE_END):
+            if len(self.stack) > 1:
+                self.stack.pop()
+            return position
         if tag == _ITEM:
             top.items += 1
-            followed = top.followed and top.items == 1
-            if followed or length == UNDEFINED:
-                stop = float("inf") if length == UNDEFINED else position + length
-                _push(stack, _Open(top.path, stop, top.implicit, followed))
-            else:
-                position += length
-            continue
-        if tag in (_ITEM_END, _SEQUENCE_END):
-            if len(stack) > 1:
-                stack.pop()
-            continue
-        letters = data[position - 4 : position - 2]
-        if not top.implicit and b"AA" <= letters <= b"ZZ":  # some writers go on implicitly within a sequence
-            vr = letters
-            if vr in _LONG:
-                if position + 4 > end:
-                    raise damaged("DICOM file")
-                (length,), position = unpack_length(data, position), position + 4
-            else:
-                (length,) = unpack_short(data, position - 2)
-        path = (*top.path, tag)
-        if tag == PIXELS and len(stack) == 1:
-            found[path] = _read_pixels(view, position, length, vr, order)
-            return found
-        if length == UNDEFINED or (top.followed and tag in sequences):
+            opened = _Open(top.path, stop, top.implicit, top.followed and top.items == 1)
+        else:
             # What a UN of undefined length holds is always implicit (PS3.5 6.2.2).
-            stop = float("inf") if length == UNDEFINED else position + length
-            follow = top.followed and tag in sequences
-            _push(stack, _Open(path, stop, top.implicit or vr == b"UN", follow))
-            continue
-        if top.followed and tag in wanted:
-            if position + length > end:
+            follow = top.followed and tag in self.sequences
+            opened = _Open((*top.path, tag), stop, top.implicit or vr == b"UN", follow)
+        if opened.followed or length == UNDEFINED:
+            if len(self.stack) >= MAX_DEPTH:
+                raise ImageError("unreadable", f"the DICOM file's sequences are nested deeper than {MAX_DEPTH}")
+            self.stack.append(opened)
+            return position
+        if top.followed and tag in self.wanted:
+            if position + length > self.size:
                 raise damaged("DICOM file")
-            found[path] = Element(vr, view[position : position + length])
-        position += length
-    raise ImageError("too_large", f"the DICOM file has more than {MAX_ELEMENTS} elements before its pixels")
-
-
-def _push(stack: list[_Open], opened: _Open) -> None:
-    if len(stack) >= MAX_DEPTH:
-        raise ImageError("unreadable", f"the DICOM file's sequences are nested deeper than {MAX_DEPTH}")
-    stack.append(opened)
+            self.found[opened.path] = Element(vr, self.view[position : position + length])
+        return position + length
 
 
 def _read_pixels(view: memoryview, position: int, length: int, vr: bytes, order: str) -> Element:

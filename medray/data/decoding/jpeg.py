@@ -5,6 +5,7 @@ picture. What is declared here is therefore what the decoder meets.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from PIL import Image
@@ -20,6 +21,9 @@ ENOUGH = 4  # how many times the wanted size is decoded; more changes no value b
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, all with Huffman codes
 _OTHER_FRAMES = {0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)}
 _KEPT = {0xC4, 0xDB, 0xDD, *_FRAMES}  # with the tables of codes and of steps, and the restart interval
+_SCAN = b"\xff\xda"
+_JFIF, _EXIF, _ADOBE = 0xE0, 0xE1, 0xEE
+_APPS = {_JFIF: b"JFIF\0", _EXIF: b"Exif\0\0", _ADOBE: b"Adobe"}
 _FRAME = struct.Struct(">BHHB")
 _MODES = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}
 
@@ -65,25 +69,10 @@ def read_header(content: bytes) -> Header:
     Raises:
         ImageError: it is damaged, or written in a way that is not read.
     """
-    frame, tables, apps = b"", [], dict.fromkeys((0xE0, 0xE1, 0xEE), b"")
-    position, end = 2, len(content)
-    for _ in range(MAX_SEGMENTS):
-        position = content.find(b"\xff", position)
-        while 0 <= position < end - 1 and content[position + 1] == 0xFF:  # any number of them may fill a gap
-            position += 1
-        if position < 0 or position + 4 > end:
-            raise damaged("JPEG")
-        marker = content[position + 1]
-        if marker == 0xDA:
-            break
-        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
-            position += 2
-            continue
-        length = int.from_bytes(content[position + 2 : position + 4])
-        segment, body = content[position : position + 2 + length], content[position + 4 : position + 2 + length]
-        position += 2 + length
-        if length < 2 or position > end or marker == 0xD9:
-            raise damaged("JPEG")
+    frame, tables, apps = b"", [], dict.fromkeys((_JFIF, _EXIF, _ADOBE), b"")
+    position = 2
+    for marker, start, position in _segments(content):
+        segment, body = content[start:position], content[start + 4 : position]
         if marker in _OTHER_FRAMES:
             raise ImageError("unsupported", "the JPEG is lossless, hierarchical or arithmetic; that is not read")
         if marker in _FRAMES:
@@ -92,14 +81,37 @@ def read_header(content: bytes) -> Header:
             frame = body
         if marker in _KEPT:
             tables.append(segment)
-        elif _is_known_app(marker, body):
-            apps[marker] = apps[marker] or (body[6:] if marker == 0xE1 else segment)
-    else:
-        raise ImageError("too_large", f"the JPEG has more than {MAX_SEGMENTS} segments before its pixels")
-    _check_scans(content, position)
+        elif body.startswith(_APPS.get(marker, b"none of them")):
+            apps[marker] = apps[marker] or segment
+    if content.count(_SCAN, position) > MAX_SCANS:  # coded data never hold these two bytes
+        raise ImageError("too_large", f"the JPEG has more than {MAX_SCANS} scans")
     width, height, names = _read_frame(frame)
     scans = memoryview(content)[position:]
-    return Header(width, height, names, b"".join(tables), scans, apps[0xE0], apps[0xEE], apps[0xE1])
+    return Header(width, height, names, b"".join(tables), scans, apps[_JFIF], apps[_ADOBE], apps[_EXIF][10:])
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield each segment's marker, its start and its end, up to the first scan."""
+    position, end = 2, len(content)
+    for _ in range(MAX_SEGMENTS):
+        position = content.find(b"\xff", position)
+        while 0 <= position < end - 1 and content[position + 1] == 0xFF:  # any number of them may fill a gap
+            position += 1
+        if position < 0 or position + 4 > end:
+            raise damaged("JPEG")
+        marker, start = content[position + 1], position
+        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:  # these stand alone
+            position += 2
+            continue
+        if marker == _SCAN[1]:
+            yield marker, position, position
+            return
+        length = int.from_bytes(content[position + 2 : position + 4])
+        position += 2 + length
+        if length < 2 or position > end or marker == 0xD9:
+            raise damaged("JPEG")
+        yield marker, start, position
+    raise ImageError("too_large", f"the JPEG has more than {MAX_SEGMENTS} segments before its pixels")
 
 
 def decode_jpeg(header: Header, colours: bytes, scale: int = 1) -> Image.Image:
@@ -123,11 +135,6 @@ def _size(header: Header) -> tuple[int, int]:
     return header.width, header.height
 
 
-def _is_known_app(marker: int, body: bytes) -> bool:
-    opens = {0xE0: b"JFIF\0", 0xE1: b"Exif\0\0", 0xEE: b"Adobe"}.get(marker)
-    return opens is not None and body.startswith(opens)
-
-
 def _read_frame(frame: bytes) -> tuple[int, int, bytes]:
     """Width, height and the components' names of a frame's header."""
     if len(frame) < 6:
@@ -138,9 +145,3 @@ def _read_frame(frame: bytes) -> tuple[int, int, bytes]:
     if precision != 8:
         raise ImageError("unsupported", f"the JPEG has {precision} bits per sample; 8 are read")
     return width, height, frame[6::3]
-
-
-def _check_scans(content: bytes, start: int) -> None:
-    """Count the scans: coded data never hold a scan's two bytes, so they can be searched for."""
-    if content.count(b"\xff\xda", start) > MAX_SCANS:
-        raise ImageError("too_large", f"the JPEG has more than {MAX_SCANS} scans")

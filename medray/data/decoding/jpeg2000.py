@@ -17,7 +17,7 @@ MAX_SEGMENTS = 100_000
 MAX_TILES = 4096
 MAX_LAYERS = 64
 MIN_BLOCK = 8  # a code block is at least 2^8 samples
-MIN_PRECINCT = 5  # a precinct is at least 2^5 samples wide and high
+MAX_PRECINCTS = 65_536  # of all resolutions of one component
 _OPENING = b"\xff\x4f\xff\x51"  # its start, and the segment of its size
 _TILE_PART, _TILE_DATA, _END = 0xFF90, 0xFF93, 0xFFD9
 _STYLE, _STYLE_OF_ONE = 0xFF52, 0xFF53
@@ -42,7 +42,7 @@ def decode_jpeg2000(data: bytes, width: int, height: int, samples: int) -> Decod
         # DICOM wants the bare code stream; the boxes around it could name other colours.
         raise ImageError("unsupported", "the DICOM file's JPEG 2000 image is a whole JP2 file; that is not read")
     bits, signed = _check_size(data, width, height, samples)
-    _check_styles(data)
+    _check_styles(data, (width, height))
     opened = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
     if opened.size != (width, height):
         raise damaged("JPEG 2000 image")
@@ -79,7 +79,7 @@ def _check_size(stream: bytes, width: int, height: int, samples: int) -> tuple[i
     return bits, signed
 
 
-def _check_styles(stream: bytes) -> None:
+def _check_styles(stream: bytes, size: tuple[int, int]) -> None:
     """Walk through the headers of the stream and of its parts, and check each coding style."""
     position, part_end, wide = 2, 0, int.from_bytes(stream[40:42]) > 256
     for _ in range(MAX_SEGMENTS):
@@ -101,25 +101,28 @@ def _check_styles(stream: bytes) -> None:
         if marker == _TILE_PART:
             if len(body) != 8:
                 raise damaged("JPEG 2000 image")
-            size = int.from_bytes(body[2:6])
-            if size and size < 14:
-                raise damaged("JPEG 2000 image")
-            part_end = position + size if size else 0
+            length_of_part = int.from_bytes(body[2:6])
+            part_end = position + length_of_part if length_of_part else 0
         elif marker == _STYLE:
-            _check_style(body[0] & 1, int.from_bytes(body[2:4]), body[5:])
+            _check_style(body[0] & 1, int.from_bytes(body[2:4]), body[5:], size)
         elif marker == _STYLE_OF_ONE:
             skipped = 2 if wide else 1
-            _check_style(body[skipped] & 1, 1, body[skipped + 1 :])
+            _check_style(body[skipped] & 1, 1, body[skipped + 1 :], size)
         position += 2 + length
     raise ImageError("too_large", f"the JPEG 2000 image has more than {MAX_SEGMENTS} segments")
 
 
-def _check_style(has_precincts: int, layers: int, body: bytes) -> None:
+def _check_style(has_precincts: int, layers: int, body: bytes, size: tuple[int, int]) -> None:
     """Check the number of layers, the size of code blocks, and the sizes of precincts, one per resolution."""
-    if len(body) < 5:
+    if len(body) < 5 or body[0] > 32:
         raise damaged("JPEG 2000 image")
-    levels, block_width, block_height = body[0], body[1] + 2, body[2] + 2
-    sizes = body[5 : 6 + levels] if has_precincts else b""
-    small = any(min(size & 15, size >> 4) < MIN_PRECINCT for size in sizes)
-    if layers > MAX_LAYERS or block_width + block_height < MIN_BLOCK or small:
+    levels, block = body[0], body[1] + 2 + body[2] + 2
+    precincts = 0
+    for resolution, sides in enumerate(body[5 : 6 + levels] if has_precincts else b""):
+        reduced = levels - resolution
+        across, down = (
+            -(-side // 2 ** (reduced + power)) for side, power in zip(size, (sides & 15, sides >> 4), strict=True)
+        )
+        precincts += across * down
+    if layers > MAX_LAYERS or block < MIN_BLOCK or precincts > MAX_PRECINCTS:
         raise ImageError("unsupported", "the JPEG 2000 image is cut into smaller pieces than are read")

@@ -7,6 +7,7 @@ here that is an error.
 
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from medray.data.decoding.picture import Picture, from_16_bits, plain
 
 MAX_CHUNKS = 100_000
 MAGIC = b"\x89PNG\r\n\x1a\n"
+_READ = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"acTL", b"eXIf"})
 _CHUNK = struct.Struct(">L4s")
 _HEADER = struct.Struct(">LLBBBBB")
 _MODES = {  # by bits and colour type: Pillow's mode, how its decoder unpacks a row, and bits of a pixel
@@ -72,37 +74,43 @@ def read_png(content: bytes, limit: int) -> Picture:
 
 
 def _read_chunks(content: bytes, limit: int) -> Chunks:
-    view, end, position = memoryview(content), len(content), len(MAGIC)
     found: dict[bytes, bytes] = {}
     rows: list[memoryview] = []
-    for _ in range(MAX_CHUNKS):
-        if position + 12 > end:
+    for name, data in _chunks(memoryview(content)):
+        if name == b"IDAT":
+            rows.append(data)
+        elif name in found:
             raise damaged("PNG")
-        length, name = _CHUNK.unpack_from(content, position)
-        start, position = position + 8, position + 12 + length
-        if position > end:
-            raise damaged("PNG")
-        if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"acTL", b"eXIf"):
-            checked = view[start - 4 : start + length]
-            if zlib.crc32(checked) != int.from_bytes(view[position - 4 : position]) or name in found:
-                raise damaged("PNG")
-            if name == b"IDAT":
-                rows.append(view[start : start + length])
-            else:
-                found[name] = bytes(view[start : start + length])
-                if name in (b"IHDR", b"acTL"):
-                    _check_header(found, limit)
-        elif name == b"IEND":
-            break
-        elif not name[0] & 0x20:  # a capital: its writer says that the image can't be read without it
-            raise ImageError("unsupported", "the PNG needs an extension of the format that is not read")
-    else:
-        raise ImageError("too_large", f"the PNG is cut into more than {MAX_CHUNKS} parts")
+        else:
+            found[name] = bytes(data)
+            if name in (b"IHDR", b"acTL"):
+                _check_header(found, limit)
     if b"IHDR" not in found or not rows:
         raise damaged("PNG")
     deflated = rows[0] if len(rows) == 1 else b"".join(rows)
     palette, transparency, exif = (found.get(other, b"") for other in (b"PLTE", b"tRNS", b"eXIf"))
     return Chunks(found[b"IHDR"], palette, transparency, deflated, exif)
+
+
+def _chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield the chunks that are read, by name, up to the last; others are stepped over."""
+    end, position = len(view), len(MAGIC)
+    for _ in range(MAX_CHUNKS):
+        if position + 12 > end:
+            raise damaged("PNG")
+        length, name = _CHUNK.unpack_from(view, position)
+        start, position = position + 8, position + 12 + length
+        if position > end:
+            raise damaged("PNG")
+        if name in _READ:
+            if zlib.crc32(view[start - 4 : start + length]) != int.from_bytes(view[position - 4 : position]):
+                raise damaged("PNG")
+            yield name, view[start : start + length]
+        elif name == b"IEND":
+            return
+        elif not name[0] & 0x20:  # a capital: its writer says that the image can't be read without it
+            raise ImageError("unsupported", "the PNG needs an extension of the format that is not read")
+    raise ImageError("too_large", f"the PNG is cut into more than {MAX_CHUNKS} parts")
 
 
 def _check_header(found: dict[bytes, bytes], limit: int) -> None:

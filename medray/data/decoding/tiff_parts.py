@@ -113,9 +113,10 @@ def unpack_lzw(data: bytes, size: int) -> bytes:
         raise damaged("TIFF")
     packed = np.concatenate(list(_as_gif(data)))
     blocks = np.zeros((-(-len(packed) // 255), 256), dtype=np.uint8)
-    blocks[:, 0] = 255  # each opens by its length; what fills the last one is never reached
+    blocks[:, 0] = 255  # each opens by its length
+    blocks[-1, 0] = len(packed) - 255 * (len(blocks) - 1)
     blocks[:, 1:] = np.pad(packed, (0, -len(packed) % 255)).reshape(-1, 255)
-    return Image.frombytes("L", (size, 1), blocks.tobytes(), "gif", 8, 0).tobytes()
+    return Image.frombytes("L", (size, 1), blocks.tobytes()[: len(packed) + len(blocks)], "gif", 8, 0).tobytes()
 
 
 def _as_gif(data: bytes) -> Iterator[Array]:

@@ -1,0 +1,160 @@
+"""FastEnsemble: the same answers as Ensemble in less time, for serving on a CPU.
+
+TABLE
+"""
+
+import copy
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medray.data.dataset import Array
+from medray.ensemble.fusing import fuse, warn
+from medray.ensemble.model import Ensemble
+from medray.errors import ConfigError, RunError
+from medray.training.loop import EVALUATION_PIXELS, to_input
+from medray.training.models import Shape
+
+TOLERANCE = 1e-5  # in probabilities
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A module that gives the logits of `members`, float (n, members · classes), for images (n, C, H, W)."""
+
+    module: nn.Module
+    members: tuple[int, ...]
+
+    @torch.inference_mode()
+    def answer(self, images: Array, device: torch.device) -> Array:
+        """Probabilities, float32 (members, n, classes), of uint8 images (n, H, W, C)."""
+        logits: Tensor = self.module(to_input(images, device))
+        apart = logits.unflatten(1, (len(self.members), -1)).transpose(0, 1)
+        found: Array = apart.softmax(dim=2).cpu().numpy()
+        return found
+
+    def rows(self, images: Array) -> Iterator[slice]:
+        """The images that it takes at once: fewer of larger ones, and of more members, for the same memory."""
+        pixels = images.shape[1] * images.shape[2] * len(self.members)
+        size = max(16, EVALUATION_PIXELS // pixels)
+        return (slice(start, start + size) for start in range(0, len(images), size))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FastEnsemble(Ensemble):
+    """An ensemble that answers by `units` instead of its `networks`, which stay free for gradients and hooks.
+
+    It may be asked by several threads at once.
+    """
+
+    ensemble: Ensemble
+    units: tuple[Unit, ...]
+    pool: ThreadPoolExecutor
+
+    @classmethod
+    def prepare(cls, ensemble: Ensemble, *, threads: int | None = None) -> "FastEnsemble":
+        """Build one, warm it up, and check its answers against those of `ensemble`, which stays as it is.
+
+        `threads` of the CPU, by default as many as torch uses, are shared among the members: each works on
+        members of its own, so that they need not wait for each other layer by layer. A network that can't be
+        fused runs as it is, which a warning in the log tells; so do all of them elsewhere than on a CPU.
+        No other thread should run a network meanwhile.
+
+        Raises:
+            ConfigError: `threads` is below 1.
+            RunError: a probability differs by more than 1e-5.
+        """
+        if threads is None:
+            threads = torch.get_num_threads()
+        if threads < 1:
+            raise ConfigError(f"threads is {threads}; it must be 1 or more")
+        device = torch.device(ensemble.device)
+        workers = min(threads, len(ensemble.networks)) if device.type == "cpu" else 1
+        pool, sample = _start_pool(workers, threads // workers), _sample(ensemble.image_shape)
+        units = _checked_units(ensemble, sample, pool, workers)
+        fast = cls(
+            ensemble.manifest, ensemble.networks, ensemble.device, ensemble=ensemble, units=units, pool=pool
+        )
+        wanted, found = ensemble.predict(sample).probabilities, fast.predict(sample).probabilities
+        difference = np.abs(wanted - found).max()
+        if not difference <= TOLERANCE:
+            raise RunError(
+                f"the fused networks do not answer as the ensemble does: probabilities differ by {difference:.1e}, "
+                f"more than {TOLERANCE:g}"
+            )
+        return fast
+
+    def member_probabilities(self, images: Array) -> list[Array]:
+        """What each member says of uint8 images (N, H, W, C), float32 (N, classes), before any averaging."""
+        images = np.require(images, requirements=("C", "W"))  # of read-only arrays torch warns
+        found = np.empty((len(self.networks), len(images), len(self.class_names)), dtype=np.float32)
+        device = torch.device(self.device)
+        asked = [
+            (unit, rows, self.pool.submit(unit.answer, images[rows], device))
+            for unit in self.units
+            for rows in unit.rows(images)
+        ]
+        for unit, rows, answer in asked:
+            found[list(unit.members), rows] = answer.result()
+        return list(found)
+
+
+def _start_pool(workers: int, threads: int) -> ThreadPoolExecutor:
+    """Start `workers`, each with so many threads of torch; those of the caller stay as they are."""
+    before, started = torch.get_num_threads(), threading.Barrier(workers + 1)
+
+    def start() -> None:
+        torch.get_num_threads()  # a thread's first call takes over the process's number: here, not later
+        torch.set_num_threads(threads)
+        started.wait()
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="medray-ensemble", initializer=start)
+    for _ in range(workers):
+        pool.submit(int)
+    started.wait()
+    torch.set_num_threads(before)  # the last call anywhere counts for threads that are yet to come
+    return pool
+
+
+def _sample(shape: Shape) -> Array:
+    """Images to check with, uint8 (4, H, W, C): black, a gradient, and noise."""
+    images = np.random.default_rng(0).integers(0, 256, size=(4, *shape), dtype=np.uint8)
+    images[0] = 0
+    images[1] = np.linspace(0, 255, shape[1], dtype=np.uint8)[None, :, None]
+    return images
+
+
+def _checked_units(ensemble: Ensemble, sample: Array, pool: ThreadPoolExecutor, parts: int) -> tuple[Unit, ...]:
+    """Units for all members, the slowest first: begun last, it would end long after the others."""
+    device, wanted = torch.device(ensemble.device), np.stack(ensemble.member_probabilities(sample))
+    timed: list[tuple[float, Unit]] = []
+    if device.type == "cpu":  # elsewhere rounding is coarser, and other kernels are fast
+        for module, members in fuse(ensemble.networks, to_input(sample, device), parts):
+            unit = Unit(module, members)
+            seconds, difference = _try(unit, sample, wanted, pool, device)
+            if difference <= TOLERANCE:
+                timed.append((seconds, unit))
+            else:
+                warn(members, f"fused, their probabilities differ by {difference:.1e}")
+    done = {member for _, unit in timed for member in unit.members}
+    for member in set(range(len(wanted))) - done:
+        unit = Unit(copy.deepcopy(ensemble.networks[member]).eval(), (member,))
+        timed.append((_try(unit, sample, wanted, pool, device)[0], unit))
+    return tuple(unit for _, unit in sorted(timed, key=lambda pair: -pair[0]))
+
+
+def _try(
+    unit: Unit, sample: Array, wanted: Array, pool: ThreadPoolExecutor, device: torch.device
+) -> tuple[float, float]:
+    """Seconds that a unit takes once it is warm, and the largest difference of a probability."""
+    pool.submit(unit.answer, sample, device).result()
+    start = time.perf_counter()
+    found = pool.submit(unit.answer, sample, device).result()
+    seconds = time.perf_counter() - start
+    return seconds, float(np.abs(found - wanted[list(unit.members)]).max())

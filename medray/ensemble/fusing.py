@@ -1,0 +1,273 @@
+"""Networks rewritten for inference on a CPU: the same function in fewer and faster steps.
+
+Dropout goes, BatchNorm is folded into the layer before it, networks of one architecture become one with grouped
+convolutions, and convolutions take their weights in the layout that oneDNN wants, with the ReLU and the addition
+that follow them. Nothing is approximated: the answers differ by rounding only.
+"""
+
+import copy
+import logging
+import operator
+from collections.abc import Iterator, Sequence
+from typing import TypeGuard
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from medray.training.models import one_line
+
+log = logging.getLogger(__name__)
+
+STACKED_PIXELS = 16 * 28 * 28  # pixels of an image times networks: above it a kernel's time outweighs its call
+# Only these exact types: a subclass may do more.
+SPATIAL = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten)  # channel by channel
+RELU = (torch.relu, nn.functional.relu)
+ADD = (operator.add, operator.iadd)
+ELEMENTWISE = (*RELU, *ADD, operator.sub, operator.truediv)
+
+
+def fuse(
+    networks: Sequence[nn.Module], example: Tensor, parts: int
+) -> Iterator[tuple[fx.GraphModule, tuple[int, ...]]]:
+    """Yield graphs that answer for the networks, and which ones: images (n, C, H, W) to (n, networks · classes).
+
+    Networks of one architecture are spread over `parts` graphs, or more where many are of large images. Those
+    that can't be fused are left out, which a warning in the log tells.
+    """
+    alike: dict[str, dict[int, fx.GraphModule]] = {}
+    for index, network in enumerate(networks):
+        try:
+            graph = simplify(network)
+            alike.setdefault(str(graph), {})[index] = graph  # its layers and steps, without their weights
+        except Exception as error:  # whatever torch.fx may say of a network
+            warn((index,), one_line(error))
+    pixels = example.shape[2] * example.shape[3]
+    for graphs in alike.values():
+        indices = np.array(list(graphs))
+        count = max(parts, -(-len(indices) * pixels // STACKED_PIXELS))
+        if not can_stack(graphs[indices[0]], example):
+            count = len(indices)
+        for chosen in np.array_split(indices, min(count, len(indices))):
+            members = tuple(chosen.tolist())
+            try:
+                yield pack(stack([graphs[index] for index in members]), example), members
+            except (AttributeError, RuntimeError) as error:
+                warn(members, one_line(error))
+
+
+def warn(members: Sequence[int], error: object) -> None:
+    """Say in the log which members are not fused, and why."""
+    log.warning("members %s run unfused, which is slower: %s", ", ".join(map(str, members)), error)
+
+
+def simplify(network: nn.Module) -> fx.GraphModule:
+    """Return the graph of a network in evaluation mode, without dropout and with BatchNorm folded; a copy.
+
+    While it is traced, no other thread should run a network: torch.fx swaps the call of every module.
+
+    Raises:
+        Exception: torch.fx can't trace the network, in one of many ways.
+    """
+    graph = fx.symbolic_trace(copy.deepcopy(network).eval().requires_grad_(False))
+    for node in graph.graph.nodes:
+        module = _module(graph, node)
+        if type(module) in (nn.Dropout, nn.Identity):
+            _drop(graph, node, node.args[0])
+        elif type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
+            _fold(graph, node)
+    return _cleaned(graph)
+
+
+def _fold(graph: fx.GraphModule, node: fx.Node) -> None:
+    """Fold a BatchNorm into the convolution or linear layer whose only reader it is."""
+    before, norm = node.args[0], _module(graph, node)
+    assert isinstance(before, fx.Node)
+    layer = _module(graph, before)
+    if len(before.users) > 1 or type(layer) not in (nn.Conv2d, nn.Linear):
+        return
+    fold = fuse_conv_bn_eval if isinstance(layer, nn.Conv2d) else fuse_linear_bn_eval
+    graph.set_submodule(str(before.target), fold(layer, norm))  # type: ignore[type-var, arg-type]
+    _drop(graph, node, before)
+
+
+# -- several networks in one
+
+
+def can_stack(graph: fx.GraphModule, example: Tensor) -> bool:
+    """Whether `stack` knows every step of a graph that takes images like `example` (n, C, H, W)."""
+    ShapeProp(graph).propagate(example)
+    return all(_stackable(graph, node) for node in graph.graph.nodes)
+
+
+def _stackable(graph: fx.GraphModule, node: fx.Node) -> bool:
+    if node.op == "call_module":
+        module = _module(graph, node)
+        if isinstance(module, nn.Flatten):
+            return (module.start_dim, module.end_dim) == (1, -1)
+        if type(module) is nn.Linear:  # its features must be those of one image
+            return len(_shape(node.args[0])) == 2
+        return type(module) in SPATIAL or _plain_convolution(module)
+    if node.op == "get_attr":
+        shape = _attribute(graph, node).shape
+        return len(shape) == 4 and shape[0] == 1
+    return node.op in ("placeholder", "output") or (node.op == "call_function" and node.target in ELEMENTWISE)
+
+
+def stack(graphs: Sequence[fx.GraphModule]) -> fx.GraphModule:
+    """Make one graph of several that differ in their weights only, and that `can_stack` has approved of.
+
+    Features of member m lie behind those of member m - 1; so do the logits, (n, members · classes).
+    """
+    whole = graphs[0]
+    if len(graphs) == 1:
+        return whole
+    whole = copy.deepcopy(whole)
+    for node in whole.graph.nodes:
+        modules = [_module(graph, node) for graph in graphs]
+        if node.op == "placeholder":
+            with whole.graph.inserting_after(node):
+                repeated = whole.graph.call_method("repeat", (node, 1, len(graphs), 1, 1))
+            node.replace_all_uses_with(repeated, delete_user_cb=lambda user, own=repeated: user is not own)
+        elif node.op == "get_attr":
+            owner, _, name = str(node.target).rpartition(".")
+            joined = torch.cat([_attribute(graph, node) for graph in graphs], dim=1)
+            setattr(whole.get_submodule(owner), name, joined)
+        elif isinstance(modules[0], nn.Conv2d):
+            whole.set_submodule(str(node.target), _grouped(modules))  # type: ignore[arg-type]
+        elif isinstance(modules[0], nn.Linear):
+            whole.set_submodule(str(node.target), _GroupedLinear(modules))  # type: ignore[arg-type]
+    return _cleaned(whole)
+
+
+def _grouped(layers: Sequence[nn.Conv2d]) -> nn.Conv2d:
+    one, members = layers[0], len(layers)
+    joined = copy.deepcopy(one)
+    joined.in_channels, joined.out_channels = one.in_channels * members, one.out_channels * members
+    joined.groups = one.groups * members
+    joined.weight = nn.Parameter(torch.cat([layer.weight for layer in layers]), requires_grad=False)
+    if one.bias is not None:
+        biases = [layer.bias for layer in layers if layer.bias is not None]
+        joined.bias = nn.Parameter(torch.cat(biases), requires_grad=False)
+    return joined
+
+
+class _GroupedLinear(nn.Module):
+    """Linear layers side by side: (n, members · features) to (n, members · outputs)."""
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        weights: list[Tensor] = [layer.weight.detach().T for layer in layers]
+        self.weight = torch.stack(weights)
+        biases = [torch.zeros(1) if layer.bias is None else layer.bias for layer in layers]
+        self.bias = torch.stack(biases)[:, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        apart = x.unflatten(1, self.weight.shape[:2]).transpose(0, 1)
+        return torch.baddbmm(self.bias, apart, self.weight).transpose(0, 1).flatten(1)
+
+
+# -- convolutions of oneDNN
+
+
+def pack(graph: fx.GraphModule, example: Tensor) -> fx.GraphModule:
+    """Give a graph on the CPU oneDNN's own convolutions, as torch.compile does where it freezes weights; in place.
+
+    `example` are images (n, C, H, W); the graph goes on taking any number of such.
+
+    Raises:
+        AttributeError, RuntimeError: torch was built without oneDNN, or its operators have changed.
+    """
+    ShapeProp(graph).propagate(example)
+    place = {node: index for index, node in enumerate(graph.graph.nodes)}
+    for node in place:
+        module = _module(graph, node)
+        if not _plain_convolution(module):
+            continue
+        added = _addition(node, place)
+        relu = _sole_user(added or node)
+        relu = relu if relu is not None and _is_relu(graph, relu) else None
+        graph.set_submodule(str(node.target), _PackedConv2d(module, relu is not None))
+        if added is not None:
+            node.args = (node.args[0], *(arg for arg in added.args if arg is not node))
+        for step in (relu, added):
+            if step is not None:
+                _drop(graph, step, node)
+    return _cleaned(graph)
+
+
+def _addition(node: fx.Node, place: dict[fx.Node, int]) -> fx.Node | None:
+    """The addition that alone reads a convolution, if its other term is there already and of the same shape."""
+    user = _sole_user(node)
+    if user is None or user.target not in ADD:
+        return None
+    others = [arg for arg in user.args if isinstance(arg, fx.Node) and arg is not node]
+    ready = len(others) == 1 and place.get(others[0], place[node]) < place[node]
+    return user if ready and _shape(others[0]) == _shape(node) else None
+
+
+class _PackedConv2d(nn.Module):
+    """A convolution with its weights in oneDNN's layout; adds `other` if given, then ReLU if `relu`."""
+
+    def __init__(self, layer: nn.Conv2d, relu: bool) -> None:
+        super().__init__()
+        operators = torch.ops.mkldnn._convolution_pointwise
+        self.alone, self.with_other = operators.default, operators.binary
+        self.geometry = (list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups)
+        blocked = layer.weight.detach().to_mkldnn()
+        self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(blocked, *self.geometry)
+        self.bias = None if layer.bias is None else layer.bias.detach()
+        self.relu = relu
+
+    def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        own = (self.weight, self.bias, *self.geometry)
+        if other is None:
+            found: Tensor = self.alone(x, *own, "relu" if self.relu else "none", [], None)
+        else:
+            found = self.with_other(x, other, *own, "add", 1.0, "relu" if self.relu else None, [], None)
+        return found
+
+
+# -- what nodes are
+
+
+def _module(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def _attribute(graph: fx.GraphModule, node: fx.Node) -> Tensor:
+    owner, _, name = str(node.target).rpartition(".")
+    found: Tensor = getattr(graph.get_submodule(owner), name)
+    return found
+
+
+def _shape(node: object) -> tuple[int, ...]:
+    """The shape that ShapeProp has seen; () for what is no tensor."""
+    meta = node.meta.get("tensor_meta") if isinstance(node, fx.Node) else None
+    return tuple(getattr(meta, "shape", ()))
+
+
+def _plain_convolution(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
+    return type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+
+
+def _is_relu(graph: fx.GraphModule, node: fx.Node) -> bool:
+    return node.target in RELU or type(_module(graph, node)) is nn.ReLU
+
+
+def _sole_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _drop(graph: fx.GraphModule, node: fx.Node, instead: fx.Node) -> None:
+    node.replace_all_uses_with(instead)
+    graph.graph.erase_node(node)
+
+
+def _cleaned(graph: fx.GraphModule) -> fx.GraphModule:
+    graph.delete_all_unused_submodules()
+    graph.graph.lint()
+    graph.recompile()
+    return graph

@@ -1,0 +1,419 @@
+"""PNG, JPEG, TIFF and BMP of every kind, against Pillow's own reading and against plain arithmetic."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PIL import Image, ImageOps
+
+from medray.data.dataset import Array
+from medray.data.decoding import NOTES, Decoded, ImageError, decode, sniff
+from medray.errors import ConfigError, DataError
+from tests.data.decoding.samples import chunk, noise, packed, png, saved, smooth, tiff
+
+KEYS = {"PNG": "png", "JPEG": "jpeg", "TIFF": "tiff", "BMP": "bmp"}
+
+
+def fails(content: bytes, kind: str, text: str = "", **options: Any) -> None:
+    with pytest.raises(ImageError) as caught:
+        decode(content, (8, 8, 1), **options)
+    assert (caught.value.kind, "\n" in str(caught.value)) == (kind, False)
+    assert text in str(caught.value)
+
+
+def as_it_is(content: bytes, channels: int) -> Decoded:
+    """Decode at the file's own size."""
+    first = decode(content, (1, 1, channels))
+    return decode(content, (first.height, first.width, channels))
+
+
+# -- an image that fits is left alone
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    arrays.arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3])),
+        fill=st.integers(0, 255),
+    ),
+    st.sampled_from(["PNG", "TIFF", "BMP"]),
+)
+def test_an_image_of_the_shape_comes_back_as_it_is(image: Array, kind: str) -> None:
+    decoded = decode(saved(image.squeeze(axis=2) if image.shape[2] == 1 else image, kind), image.shape)
+    assert np.array_equal(decoded.pixels, image)
+    assert (decoded.notes, decoded.format) == ((), KEYS[kind])
+    assert (decoded.height, decoded.width) == image.shape[:2]
+    pixels = decoded.pixels
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+    assert pixels.flags.owndata
+    assert pixels.flags.writeable
+
+
+def test_an_rgb_file_of_equal_channels_is_grey_already() -> None:
+    grey = noise(9, 7)
+    content = saved(np.stack([grey] * 3, axis=-1), "PNG")
+    one = decode(content, (9, 7, 1))
+    assert np.array_equal(one.pixels[..., 0], grey)
+    assert one.notes == ()
+    assert decode(saved(grey, "PNG"), (9, 7, 3)).notes == ("colourised",)
+
+
+# -- every mode of Pillow in every format
+
+
+def reference(image: Image.Image) -> Array:
+    """What Pillow makes of it in colours, over black."""
+    if image.mode in ("I;16", "I;16B"):
+        grey = np.round(np.asarray(image) / 257)
+        return np.stack([grey] * 3, axis=-1)
+    image = image.convert("RGBA")
+    over = Image.new("RGB", image.size)
+    over.paste(image.convert("RGB"), mask=image.getchannel("A"))
+    return np.asarray(over)
+
+
+def in_mode(mode: str) -> Image.Image:
+    base = Image.fromarray(np.dstack([smooth(33, 50, 3), noise(33, 50)]))
+    if mode == "I;16":
+        return Image.fromarray(np.random.default_rng(1).integers(0, 65536, (33, 50), dtype=np.uint16))
+    return base.convert("RGB").quantize(20) if mode == "P" else base.convert(mode)
+
+
+CASES = [
+    ("PNG", "1 L LA P RGB RGBA I;16", {}),
+    ("BMP", "1 L P RGB", {}),
+    ("TIFF", "1 L LA P RGB RGBA CMYK I;16", {}),
+    *(("TIFF", "1 L LA P RGB RGBA CMYK I;16", {"compression": name}) for name in ("tiff_lzw", "packbits")),
+    *(
+        ("TIFF", "L LA RGB RGBA CMYK I;16", {"compression": name, "tiffinfo": {317: 2}})
+        for name in ("tiff_lzw", "tiff_adobe_deflate", "tiff_deflate")
+    ),
+    ("TIFF", "L RGB I;16", {"compression": "tiff_lzw", "strip_size": 64}),
+]
+EXPECTED = {
+    "1": {"rescaled_to_8_bit", "colourised"}, "L": {"colourised"}, "LA": {"colourised", "alpha_dropped"},
+    "P": {"palette"}, "RGB": set(), "RGBA": {"alpha_dropped"}, "CMYK": {"cmyk"},
+    "I;16": {"rescaled_to_8_bit", "colourised"},
+}  # fmt: skip
+
+
+def test_every_mode_is_read_as_pillow_reads_it() -> None:
+    for kind, modes, options in CASES:
+        for mode in modes.split():
+            image = in_mode(mode)
+            decoded = decode(saved(image, kind, **options), (33, 50, 3))
+            case = (kind, mode, options)
+            assert np.array_equal(decoded.pixels, reference(image)), case
+            assert list(decoded.notes) == [n for n in NOTES if n in EXPECTED[mode]], case
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_is_read_as_pillow_reads_it(mode: str, progressive: bool) -> None:
+    content = saved(in_mode(mode), "JPEG", progressive=progressive)
+    decoded = decode(content, (33, 50, 3))
+    with Image.open(io.BytesIO(content)) as opened:
+        assert np.array_equal(decoded.pixels, np.asarray(opened.convert("RGB")))
+    assert set(decoded.notes) == {"L": {"colourised"}, "RGB": set(), "CMYK": {"cmyk"}}[mode]
+
+
+def test_lzw_of_all_lengths_of_codes_is_unpacked() -> None:
+    for image in (noise(200, 150), np.zeros((300, 300), np.uint8), smooth(300, 400), noise(1, 1), noise(1, 255)):
+        content = saved(image, "TIFF", compression="tiff_lzw", strip_size=1 << 20)
+        assert np.array_equal(as_it_is(content, 1).pixels[..., 0], image)
+
+
+# -- depths
+
+
+def test_16_bits_are_divided_by_257() -> None:
+    every = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    wanted = np.round(every / 257).astype(np.uint8)
+    for kind in ("PNG", "TIFF"):
+        decoded = decode(saved(every, kind), (256, 256, 1))
+        assert np.array_equal(decoded.pixels[..., 0], wanted)
+        assert decoded.notes == ("rescaled_to_8_bit",)
+
+
+def test_colours_of_16_bits_give_their_upper_8() -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (6, 5, 4), dtype=np.uint16)
+    values[..., 3] = 65535
+    for content in (
+        png(values[..., :3], 16, 2), png(values, 16, 6),
+        tiff({256: 5, 257: 6, 258: (16, 16, 16), 262: 2, 277: 3}, [values[..., :3].astype("<u2").tobytes()]),
+        tiff({256: 5, 257: 6, 258: 16, 262: 2, 277: 3}, [values[..., :3].astype(">u2").tobytes()], ">"),
+    ):  # fmt: skip
+        decoded = decode(content, (6, 5, 3))
+        assert np.array_equal(decoded.pixels, values[..., :3] >> 8)
+        assert decoded.notes == ("rescaled_to_8_bit",)
+    grey_alpha = decode(png(values[..., 2:], 16, 4), (6, 5, 3))
+    assert np.array_equal(grey_alpha.pixels[..., 0], values[..., 2] >> 8)
+    assert grey_alpha.notes == ("rescaled_to_8_bit", "colourised")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_few_bits_take_the_full_range(bits: int, interlaced: bool) -> None:
+    values = np.random.default_rng(0).integers(0, 2**bits, (11, 13, 1))
+    wanted = (values * 255 // (2**bits - 1))[..., 0]
+    decoded = decode(png(values, bits, 0, interlaced=interlaced), (11, 13, 1))
+    assert np.array_equal(decoded.pixels[..., 0], wanted)
+    assert decoded.notes == ("rescaled_to_8_bit",)
+    if interlaced:
+        return
+    tags: dict[int, int | tuple[int, ...]] = {256: 13, 257: 11, 258: bits, 278: 4}
+    rows = [packed(row[:, 0], bits) for row in values]
+    strips = [b"".join(rows[at : at + 4]) for at in (0, 4, 8)]
+    assert np.array_equal(decode(tiff(tags | {262: 1}, strips), (11, 13, 1)).pixels[..., 0], wanted)
+    white = decode(tiff(tags | {262: 0}, strips), (11, 13, 1))
+    assert np.array_equal(white.pixels[..., 0], 255 - wanted)
+    assert white.notes == ("rescaled_to_8_bit", "inverted")
+    turned = [bytes(int(f"{byte:08b}"[::-1], 2) for byte in strip) for strip in strips]
+    assert np.array_equal(decode(tiff(tags | {262: 1, 266: 2}, turned), (11, 13, 1)).pixels[..., 0], wanted)
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 3), (17, 20)])
+def test_png_of_all_sizes_interlaced_or_not(interlaced: bool, size: tuple[int, int]) -> None:
+    image = noise(*size, 3)
+    decoded = decode(png(image, 8, 2, interlaced=interlaced), (*size, 3))
+    assert np.array_equal(decoded.pixels, image)
+
+
+# -- transparency and palettes
+
+
+def test_transparent_pixels_are_laid_over_black() -> None:
+    image = noise(8, 6, 4)
+    image[0, :, 3], image[1, :, 3] = 0, 255
+    decoded = decode(saved(image, "PNG"), (8, 6, 3))
+    assert not decoded.pixels[0].any()
+    assert np.array_equal(decoded.pixels[1], image[1, :, :3])
+    assert decoded.notes == ("alpha_dropped",)
+    image[..., 3] = 255
+    opaque = decode(saved(image, "PNG"), (8, 6, 3))
+    assert np.array_equal(opaque.pixels, image[..., :3])
+    assert opaque.notes == ()
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8, 16])
+def test_the_grey_that_means_transparent_becomes_black(bits: int) -> None:
+    values = np.array([[[0], [1], [2**bits - 1]]])
+    for key, seen in ((1, True), (2**bits - 1, True), (2 % 2**bits, bits == 1)):
+        decoded = decode(png(values, bits, 0, before=chunk(b"tRNS", struct.pack(">H", key))), (1, 3, 1))
+        wanted = np.where(values == key, 0, np.round(values * 255 / (2**bits - 1)))
+        assert np.array_equal(decoded.pixels, wanted)
+        assert ("alpha_dropped" in decoded.notes) == seen
+
+
+def test_the_colour_that_means_transparent_becomes_black() -> None:
+    image = np.array([[[1, 2, 3], [1, 2, 4], [9, 9, 9]]], dtype=np.uint8)
+    decoded = decode(png(image, 8, 2, before=chunk(b"tRNS", struct.pack(">HHH", 1, 2, 3))), (1, 3, 3))
+    assert decoded.pixels.tolist() == [[[0, 0, 0], [1, 2, 4], [9, 9, 9]]]
+    assert decoded.notes == ("alpha_dropped",)
+
+
+def test_palettes_become_their_colours() -> None:
+    colours = noise(16, 3)
+    numbers = np.random.default_rng(0).integers(0, 16, (5, 9, 1))
+    plte = chunk(b"PLTE", colours.tobytes())
+    decoded = decode(png(numbers, 4, 3, before=plte), (5, 9, 3))
+    assert np.array_equal(decoded.pixels, colours[numbers[..., 0]])
+    assert decoded.notes == ("palette",)
+    glass = decode(png(numbers, 4, 3, before=plte + chunk(b"tRNS", b"\0\xff")), (5, 9, 3))
+    assert not glass.pixels[numbers[..., 0] == 0].any()
+    assert glass.notes == ("palette", "alpha_dropped")
+    table = tuple(int(value) * 257 for value in colours.T.reshape(-1))
+    rows = [b"".join(packed(row[:, 0], 4) for row in numbers)]
+    mapped = decode(tiff({256: 9, 257: 5, 258: 4, 262: 3, 320: table}, rows), (5, 9, 3))
+    assert np.array_equal(mapped.pixels, colours[numbers[..., 0]])
+    grey = chunk(b"PLTE", bytes(np.repeat(np.arange(16), 3).tolist()))
+    assert decode(png(numbers, 4, 3, before=grey), (5, 9, 1)).notes == ("palette",)  # nothing was lost
+    fails(png(numbers, 4, 3), "unreadable")
+
+
+def test_the_fourth_byte_of_a_plain_bmp_says_nothing() -> None:
+    image = noise(5, 6, 4)
+    decoded = decode(saved(image, "BMP"), (5, 6, 3))
+    assert np.array_equal(decoded.pixels, image[..., :3])
+    assert decoded.notes == ()
+
+
+# -- TIFF's ways of cutting an image up
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("planar", [False, True])
+def test_tiles_and_planes(order: str, planar: bool) -> None:
+    image = np.random.default_rng(0).integers(0, 65536, (40, 50, 3), dtype=np.uint16)
+    tags = {256: 50, 257: 40, 258: (16, 16, 16), 262: 2, 277: 3, 284: 2 if planar else 1}
+    wide = np.zeros((48, 64, 3), dtype=f"{order}u2")
+    wide[:40, :50] = image
+    planes = [wide[..., k : k + 1] for k in range(3)] if planar else [wide]
+    tiles = [p[y : y + 16, x : x + 32].tobytes() for p in planes for y in (0, 16, 32) for x in (0, 32)]
+    content = tiff(tags | {322: 32, 323: 16, 259: 8}, [zlib.compress(tile) for tile in tiles], order, tiled=True)
+    assert np.array_equal(decode(content, (40, 50, 3)).pixels, image >> 8)
+    strips = [p[y : y + 7, :50].tobytes() for p in [q[:40] for q in planes] for y in range(0, 40, 7)]
+    assert np.array_equal(decode(tiff(tags | {278: 7}, strips, order), (40, 50, 3)).pixels, image >> 8)
+
+
+def test_the_fourth_sample_of_a_tiff() -> None:
+    image = noise(4, 5, 4)
+    tags = {256: 5, 257: 4, 258: (8,) * 4, 262: 2, 277: 4}
+    ignored, multiplied, alpha = (decode(tiff(tags | {338: k}, [image.tobytes()]), (4, 5, 3)) for k in range(3))
+    assert np.array_equal(ignored.pixels, image[..., :3])
+    assert np.array_equal(multiplied.pixels, image[..., :3])
+    assert np.allclose(alpha.pixels, image[..., :3] * (image[..., 3:] / 255), atol=1)
+    assert [d.notes for d in (ignored, multiplied, alpha)] == [(), ("alpha_dropped",), ("alpha_dropped",)]
+
+
+# -- size, orientation, colours
+
+
+def test_resizing_is_antialiased_and_notes_what_it_does() -> None:
+    image = smooth(60, 90, 3)
+    decoded = decode(saved(image, "PNG"), (20, 30, 3))
+    assert np.array_equal(
+        decoded.pixels, np.asarray(Image.fromarray(image).resize((30, 20), Image.Resampling.BICUBIC))
+    )
+    assert decoded.notes == ("resized",)
+    assert (decoded.height, decoded.width) == (60, 90)
+    assert decode(saved(image, "PNG"), (20, 31, 3)).notes == ("resized", "stretched")
+    grey = decode(saved(image, "PNG"), (20, 30, 1))
+    assert grey.notes == ("greyscaled", "resized")
+    stripes = np.tile(np.array([[0, 255]], dtype=np.uint8), (64, 32))
+    assert np.abs(decode(saved(stripes, "PNG"), (8, 8, 1)).pixels.astype(int) - 128).max() < 8  # no aliasing
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 255), st.integers(1, 60), st.integers(1, 60), st.sampled_from(["PNG", "JPEG", "TIFF"]))
+def test_one_colour_stays_one_colour(value: int, height: int, width: int, kind: str) -> None:
+    content = saved(np.full((height, width), value, dtype=np.uint8), kind)
+    assert (decode(content, (7, 9, 1)).pixels == value).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(512, 512), (515, 613)])
+def test_large_jpegs_are_decoded_smaller_but_alike(channels: int, size: tuple[int, int]) -> None:
+    image = smooth(*size, channels) // 2 + noise(*size, channels) // 4
+    content = saved(image, "JPEG", quality=95)
+    whole = as_it_is(content, channels).pixels.squeeze()
+    wanted = Image.fromarray(whole).resize((28, 28), Image.Resampling.BICUBIC)
+    found = decode(content, (28, 28, channels)).pixels.squeeze()
+    assert np.abs(found.astype(int) - np.asarray(wanted)).max() <= 3
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_orientation_is_that_of_exif(turn: int) -> None:
+    image = Image.fromarray(noise(12, 18, 3))
+    exif = Image.Exif()
+    exif[274] = turn
+    marked = image.copy()
+    marked.getexif()[274] = turn
+    wanted = np.asarray(ImageOps.exif_transpose(marked))
+    for content in (
+        saved(image, "PNG", exif=exif),
+        tiff({256: 18, 257: 12, 258: (8, 8, 8), 262: 2, 277: 3, 274: turn}, [image.tobytes()]),
+    ):
+        decoded = decode(content, wanted.shape)
+        assert np.array_equal(decoded.pixels, wanted)
+        assert decoded.notes == (("turned",) if turn > 1 else ())
+        assert (decoded.height, decoded.width) == (12, 18)
+        half = decode(content, (wanted.shape[0] // 2, wanted.shape[1] // 2, 3))
+        assert "stretched" not in half.notes
+    jpeg = decode(saved(image, "JPEG", exif=exif, quality=100, subsampling=0), wanted.shape)
+    assert np.abs(jpeg.pixels.astype(int) - wanted).mean() < 3
+
+
+def test_damaged_exif_says_nothing() -> None:
+    for exif in (b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0II*\0\xff\xff\xff\xff" + bytes(20)):
+        assert decode(saved(noise(8, 8), "JPEG", exif=exif), (8, 8, 1)).notes == ()
+
+
+# -- what is refused
+
+
+def test_formats_are_told_by_content() -> None:
+    for kind, key in KEYS.items():
+        assert sniff(saved(noise(8, 8), kind)) == key
+    for content in (b"", b"BM", b"GIF89a" + bytes(100), saved(noise(8, 8), "WEBP"), bytes(200)):
+        assert sniff(content) is None
+        fails(content, "unsupported", "png, jpeg, tiff, bmp, dicom")
+    assert issubclass(ImageError, DataError)
+
+
+def test_several_images_are_refused() -> None:
+    frames = [Image.fromarray(noise(8, 8, seed=seed)) for seed in range(3)]
+    for kind in ("PNG", "TIFF"):
+        fails(saved(frames[0], kind, save_all=True, append_images=frames[1:]), "multi_frame")
+
+
+def test_what_has_no_evident_meaning_is_refused() -> None:
+    for values in (np.zeros((8, 8), np.float32), np.zeros((8, 8), np.int32)):
+        fails(saved(values, "TIFF"), "unsupported")
+    fails(tiff({256: 8, 257: 8, 258: 8, 262: 1, 339: 2}, [bytes(64)]), "unsupported", "signed")
+    fails(saved(in_mode("L"), "TIFF", big_tiff=True), "unsupported", "BigTIFF")
+    fails(saved(in_mode("RGB"), "TIFF", compression="jpeg"), "unsupported", "LZW")
+    fails(saved(in_mode("L"), "BMP")[:30] + struct.pack("<L", 1) + saved(in_mode("L"), "BMP")[34:], "unsupported")
+    twelve = saved(in_mode("L"), "JPEG").replace(b"\xff\xc0\0\x0b\x08", b"\xff\xc1\0\x0b\x0c")
+    fails(twelve, "unsupported", "12 bits")
+    fails(saved(in_mode("L"), "JPEG").replace(b"\xff\xc0\0\x0b", b"\xff\xc3\0\x0b"), "unsupported", "lossless")
+    key = chunk(b"tRNS", bytes(6))
+    fails(png(np.zeros((2, 2, 3), np.uint16), 16, 2, before=key), "unsupported")
+    fails(png(np.zeros((2, 2, 3), np.uint8), 8, 2, before=chunk(b"CgBI", bytes(4))), "unsupported")
+
+
+def test_missing_rows_are_an_error_and_not_black() -> None:
+    image = noise(16, 16, 1)[..., None]
+    for interlaced in (False, True):
+        for cut in (1, 17, 100, 200):
+            fails(png(image, 8, 0, interlaced=interlaced, cut=cut), "unreadable")
+    image[-1] = 90  # what the decoder is given before it writes
+    assert np.array_equal(decode(png(image, 8, 0), (16, 16, 1)).pixels, image)
+    fails(png(image, 8, 0, cut=1), "unreadable")
+    tags: dict[int, int | tuple[int, ...]] = {256: 16, 257: 16, 258: 8, 262: 1, 278: 4}
+    strips = [bytes(64)] * 4
+    assert decode(tiff(tags, strips), (16, 16, 1)).notes == ()
+    for fewer in (strips[:3], [*strips[:3], bytes(63)]):
+        fails(tiff(tags, fewer), "unreadable")
+    content = saved(noise(16, 16), "TIFF", compression="tiff_lzw")
+    with Image.open(io.BytesIO(content)) as opened:
+        start, size = opened.tag_v2[273][0], opened.tag_v2[279][0]
+    lzw = content[start : start + size]
+    tags |= {278: 16, 259: 5}
+    assert np.array_equal(decode(tiff(tags, [lzw]), (16, 16, 1)).pixels[..., 0], noise(16, 16))
+    for wrong in (lzw[:-12], lzw[: size // 2], lzw[:2], b"", b"\0" + lzw[1:], b"\x80\xff" + lzw[2:]):
+        fails(tiff(tags, [wrong]), "unreadable")
+
+
+def test_a_changed_byte_of_a_png_is_found() -> None:
+    content = png(noise(8, 8)[..., None], 8, 0)
+    for position in range(12, len(content) - 12):
+        changed = bytearray(content)
+        changed[position] ^= 1
+        with pytest.raises(ImageError):
+            decode(bytes(changed), (8, 8, 1))
+
+
+def test_size_is_checked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = [saved(noise(40, 50), kind) for kind in KEYS]
+    for content in large:
+        fails(content, "too_large", "50 x 40 pixels; at most 1999", max_pixels=1999)
+        assert decode(content, (8, 8, 1), max_pixels=2000).width == 50
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    for content in large:
+        fails(content, "too_large", "at most 1000")
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 2), (0, 8, 1), (8, 8, 4)])
+def test_a_shape_must_be_one(shape: Any) -> None:
+    with pytest.raises(ConfigError, match="channels"):
+        decode(saved(noise(8, 8), "PNG"), shape)

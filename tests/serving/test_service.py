@@ -1,0 +1,308 @@
+"""The service as a person starts it: `python -m medray.serve`, Ray Serve, HAProxy, two replicas."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from medray.ensemble.model import Ensemble
+from medray.serving.audit import read_audit
+from medray.serving.environment import free_ports
+from medray.serving.model import version_of
+from medray.storage import Folder
+from tests.serving.conftest import pictures, png, write_run
+from tests.serving.test_hostile import attack
+
+ROOT = Path(__file__).resolve().parents[2]
+READER, BOSS = "0123456789abcdef", "fedcba9876543210"
+pytestmark = pytest.mark.timeout(300)
+
+
+@dataclass
+class Running:
+    """`medray serve`, started."""
+
+    process: subprocess.Popen[str]
+    port: int
+    home: Path
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, token: str = READER) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=60, headers={"authorization": f"Bearer {token}"})
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def replicas(self) -> list[psutil.Process]:
+        return [one for one in self.family() if "ServeReplica" in " ".join(one.cmdline()[:1])]
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 90.0) -> Any:
+    for _ in range(int(seconds / 0.1)):
+        with contextlib.suppress(httpx.HTTPError, psutil.Error):
+            if found := what():
+                return found
+        time.sleep(0.1)
+    raise AssertionError("it did not come")
+
+
+@contextlib.contextmanager
+def started(run: Path, home: Path, *more: str) -> Iterator[Running]:
+    """Start the command, wait for its first word that it serves, and end it."""
+    (port,) = free_ports(1)
+    arguments = [str(run), "--port", str(port), "--home", str(home), *more]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "medray.serve", *arguments], cwd=ROOT, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    running = Running(process, port, home)
+    reading = threading.Thread(target=lambda: running.said.extend(process.stdout or []), daemon=True)
+    reading.start()
+    try:
+        wait_for(lambda: process.poll() is not None or any("Ctrl-C" in line for line in running.said), 180)
+        assert process.poll() is None, "".join(running.said)
+        yield running
+    finally:
+        family = running.family() if process.poll() is None else []
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(60)
+        for one in [*family, process]:
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                one.kill()
+        process.wait()
+        reading.join(10)
+
+
+@pytest.fixture(scope="module")
+def run(served_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(served_run, tmp_path_factory.mktemp("run") / "corners"))
+
+
+@pytest.fixture(scope="module")
+def running(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("service")
+    tokens = folder / "tokens"
+    tokens.write_text(f"reader {READER}\nboss {BOSS} admin\n")
+    tokens.chmod(0o600)
+    limits = ("--replicas", "2", "--cpus", "0.5", "--max-body", "1", "--max-pixels", "1000000")
+    with started(run, folder / "home", "--token-file", str(tokens), *limits) as one:
+        yield one
+
+
+@dataclass
+class Load:
+    """Clients that go on asking, and what became of each request."""
+
+    url: str
+    content: bytes
+    clients: int = 6
+    versions: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> "Load":
+        self._threads = [threading.Thread(target=self._ask) for _ in range(self.clients)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        headers = {"authorization": f"Bearer {READER}", "content-type": "image/png"}
+        with httpx.Client(base_url=self.url, timeout=60, headers=headers) as client:
+            while not self._stop.is_set():
+                try:
+                    response = client.post("/predict", content=self.content)
+                except httpx.ConnectError:
+                    return  # nothing listens any more: nothing was taken
+                except httpx.HTTPError as error:
+                    self.failures.append(repr(error))
+                    continue
+                if response.status_code == 200:
+                    self.versions.append(response.json()["model"]["version"])
+                else:
+                    self.failures.append(response.text)
+
+
+def test_two_thousand_images_from_32_clients_each_get_their_own_answer(running: Running, run: Path) -> None:
+    images = pictures(2000, seed=9)
+    wanted = Ensemble.load(run / "ensemble").predict(images).probabilities
+    found = np.zeros_like(wanted)
+
+    def ask(first: int) -> None:
+        with running.client() as client:
+            for number in range(first, len(images), 32):
+                answer = client.post("/predict", content=png(images[number])).json()["predictions"][0]
+                found[number] = list(answer["probabilities"].values())
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert np.abs(found - wanted).max() < 1e-5
+
+
+def test_metrics_and_the_audit_log_count_every_replica(running: Running) -> None:
+    with running.client() as client:
+        before = counted(client)
+        for image in pictures(20, seed=2):
+            with running.client() as fresh:  # a new connection: HAProxy takes the replica with the fewest
+                assert fresh.post("/predict", content=png(image)).status_code == 200
+        wait_for(lambda: counted(client) == before + 20, 5)
+        # The images that the replicas asked themselves are in both.
+        assert counted(client) == len(list(read_audit(running.home / "audit")))
+    writers = {path.name.split("-")[1] for path in (running.home / "audit").iterdir()}
+    assert len(writers) == 2
+
+
+def counted(client: httpx.Client) -> float:
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    return sum(s.value for family in families if family.name == "medray_predictions" for s in family.samples)
+
+
+def test_nothing_but_the_service_is_open_to_others(running: Running) -> None:
+    """Ray's own ports are guarded by its token; those that speak HTTP are this machine's alone."""
+    names = ("haproxy", "ServeReplica", "HAProxyManager", "ProxyActor", "dashboard")
+    for one in running.family():
+        title = " ".join(one.cmdline()[:3])
+        if not any(name in title for name in names):
+            continue
+        for connection in one.net_connections("tcp"):
+            if connection.status == "LISTEN" and connection.laddr.ip not in ("127.0.0.1", "::1"):
+                with pytest.raises((httpx.HTTPError, UnicodeError)):
+                    httpx.get(f"http://127.0.0.1:{connection.laddr.port}/", timeout=2)
+
+
+def test_curl_gets_an_answer(running: Running, tmp_path: Path) -> None:
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("curl is not installed")
+    (tmp_path / "a.png").write_bytes(png(pictures(1)[0]))
+    done = subprocess.run(
+        [curl, "-sS", "-F", f"file=@{tmp_path / 'a.png'}", "-H", f"Authorization: Bearer {READER}", f"{running.url}/predict"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["predictions"][0]["file"] == "a.png"
+
+
+def test_mangled_requests_through_the_whole_service(running: Running) -> None:
+    replicas = {one.pid for one in running.replicas()}
+    before = sum(one.memory_info().rss for one in running.replicas())
+    seen = attack(running.port, 2000)
+    grown = (sum(one.memory_info().rss for one in running.replicas()) - before) / 2**20
+    assert not [status for status in seen if status >= 500], seen
+    assert {one.pid for one in running.replicas()} == replicas
+    assert grown < 60, f"{grown:.0f} MiB"
+
+
+def test_serves_own_routes_are_hidden(running: Running) -> None:
+    assert httpx.get(f"{running.url}/-/routes").json()["type"] == "urn:medray:problem:not-found"
+
+
+def test_another_ensemble_goes_in_and_out_again_without_a_failed_request(
+    running: Running, run: Path, npz: Path, tmp_path: Path
+) -> None:
+    first = version_of(Folder(str(run / "ensemble")))
+    other = write_run(tmp_path / "corners2", npz, seed=4)
+    second = version_of(Folder(str(other / "ensemble")))
+    broken = Path(shutil.copytree(other, tmp_path / "broken"))
+    next((broken / "ensemble" / "members").iterdir()).write_bytes(b"x")
+    strange = write_run(tmp_path / "strange", npz, classes=["x", "y", "z"])
+    with Load(running.url, png(pictures(1)[0])) as load, running.client(BOSS) as boss:
+        wait_for(lambda: len(load.versions) > 20)
+        for folder, said in ((broken, "SHA-256 differs"), (strange, "other classes"), (tmp_path, "neither a run")):
+            refused = boss.post("/admin/ensemble", json={"folder": str(folder)})
+            assert refused.status_code == 422, refused.text
+            assert said in refused.json()["detail"]
+        assert set(load.versions) == {first}
+        done = boss.post("/admin/ensemble", json={"folder": str(other)})
+        assert done.json() == {"version": second, "previous": first, "replicas": 2}, done.text
+        mark = len(load.versions)
+        wait_for(lambda: len(load.versions) > mark + 20)
+        assert set(load.versions[mark + 10 :]) == {second}
+        shutil.rmtree(other)  # what is served does not need it any more
+        assert boss.post("/admin/ensemble", json={"back": True}).json()["version"] == first
+        mark = len(load.versions)
+        wait_for(lambda: len(load.versions) > mark + 20)
+        assert set(load.versions[mark + 10 :]) == {first}
+    assert load.failures == []
+
+
+def test_only_an_administrator_exchanges_it(running: Running) -> None:
+    with running.client(READER) as client:
+        assert client.post("/admin/ensemble", json={"back": True}).status_code == 403
+    assert httpx.post(f"{running.url}/admin/ensemble", json={"back": True}).status_code == 401
+
+
+def test_replace_does_the_same_from_the_command_line(running: Running, npz: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "other", npz, seed=7)
+    with Load(running.url, png(pictures(1)[0]), clients=2) as load:
+        done = subprocess.run(
+            [sys.executable, "-m", "medray.serve", str(other), "--home", str(running.home), "--replace"],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert load.failures == []
+    with running.client() as client:
+        assert client.get("/metadata").json()["version"] == version_of(Folder(str(other / "ensemble")))
+        assert client.get("/metadata").json()["version"] in done.stderr + done.stdout
+
+
+def test_a_killed_replica_is_replaced_and_the_other_goes_on(running: Running) -> None:
+    (victim, _) = running.replicas()
+    with Load(running.url, png(pictures(1)[0]), clients=3) as load:
+        wait_for(lambda: len(load.versions) > 10)
+        victim.kill()
+        mark = len(load.versions)
+        wait_for(lambda: len(load.versions) > mark + 50)
+        wait_for(
+            lambda: len(running.replicas()) == 2 and victim.pid not in [one.pid for one in running.replicas()]
+        )
+    # What the victim held was lost with it; each client can have had one request there.
+    assert len(load.failures) <= 3, load.failures
+    with running.client() as client:
+        wait_for(lambda: client.get("/v2/health/ready").status_code == 200)
+
+
+def test_sigterm_drops_no_request_and_leaves_nothing_behind(running: Running) -> None:
+    """The last test of this file: it ends the service."""
+    family = running.family()
+    with Load(running.url, png(pictures(1)[0])) as load:
+        wait_for(lambda: len(load.versions) > 20)
+        running.process.send_signal(signal.SIGTERM)
+        running.process.wait(60)
+    assert load.failures == []
+    assert running.process.returncode == 0, "".join(running.said)
+    assert running.said[-1] == "Ended\n", "".join(running.said)
+    assert not [line for line in running.said if "Traceback" in line or re.search(r"\(raylet\)|logging.cc", line)]
+    _, alive = psutil.wait_procs(family, 20)
+    assert not [one for one in alive if "haproxy" in one.name() or "ray::" in " ".join(one.cmdline()[:1])]
+    assert not (running.home / "service.json").exists()
