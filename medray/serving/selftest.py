@@ -7,7 +7,6 @@ from PIL import Image
 
 from medray.data.dataset import Array
 from medray.errors import RunError
-from medray.serving.bodies import File
 from medray.serving.problems import Problem
 from medray.serving.service import Service
 from medray.serving.work import Asked
@@ -30,9 +29,8 @@ async def answers_itself(service: Service) -> None:
     """
     model = service.model
     image = np.random.default_rng(0).integers(0, 256, model.shape, dtype=np.uint8)
-    file = File(png_of(image))
     try:
-        told = (await service.predict([Asked(file.content, "selftest", "selftest")]))[0]
+        told = (await service.predict([Asked(png_of(image), "selftest", own=True)]))[0]
     except Problem as problem:
         raise RunError(f"the service can't answer a first image: {problem.detail}") from None
     wanted = model.ensemble.predict(image[None]).probabilities[0]

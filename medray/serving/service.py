@@ -5,6 +5,7 @@ import base64
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -106,8 +107,9 @@ class Service:
             raise Problem("audit-failed", detail) from error
         except TimeoutError:
             raise Problem("timeout", f"no answer within {self.settings.timeout:g} s") from None
-        for one in told:
-            self._count(one)
+        for one, answer in zip(asked, told, strict=True):
+            if not one.own:
+                self._count(answer)
         return told
 
     async def _decoded_if_large(self, one: Asked) -> Asked:
@@ -117,7 +119,7 @@ class Service:
             raise QueueFullError("images wait already")
         shape, most = self.model.shape, self.settings.max_pixels
         decoded = await _in(self._decoders, lambda: decode(one.content, shape, max_pixels=most))
-        return Asked(one.content, one.request_id, one.token, one.name, decoded)
+        return replace(one, decoded=decoded)
 
     def _count(self, told: Told) -> None:
         answer = told.answer

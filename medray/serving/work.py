@@ -17,13 +17,17 @@ from medray.serving.model import ServedModel
 
 @dataclass(frozen=True)
 class Asked:
-    """An image that waits for its answer: its bytes as they came, and what was decoded of them beforehand."""
+    """An image that waits for its answer: its bytes as they came, and what was decoded of them beforehand.
+
+    One that the service asks itself has `own` set: it is neither logged nor counted.
+    """
 
     content: bytes
     request_id: str
     token: str | None = None
     name: str | None = None
     decoded: Decoded | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def answer_batch(
         for place, image, answer in zip(readable, images, answers, strict=True):
             told[place] = Told(_told(asked[place], image, answer), model, image.pixels)
         if audit is not None:
-            audit.write([_record(asked[place], one, model) for place, one in told.items()])
+            audit.write([_record(asked[place], one, model) for place, one in told.items() if not asked[place].own])
     return [one if isinstance(one, ImageError) else told[place] for place, one in enumerate(found)]
 
 

@@ -141,6 +141,7 @@ def attack(port: int, count: int) -> Counter[int]:
     return asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_mangled_requests_are_refused_and_cost_nothing_that_stays(site: Callable[..., Site]) -> None:
     one = site(max_body=2**20, max_memory=64 * 2**20, max_pixels=10**6)
     port = int(one.url.rpartition(":")[2])
