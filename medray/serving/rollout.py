@@ -1,9 +1,9 @@
 """Exchanging the ensemble of a running service, and back: nobody's request fails, nothing broken gets in."""
 
 import asyncio
-import os
 import shutil
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def keep_copy(folder: Folder, home: Path) -> tuple[str, str]:
     if kept.exists():
         check_files(Folder(str(kept)))
         return str(kept), version
-    partial = home / "ensembles" / f".{version}-{os.getpid()}"
+    partial = home / "ensembles" / f".{version}-{uuid.uuid4().hex}"
     try:
         shutil.copytree(folder.local, partial)
         check_files(Folder(str(partial)))

@@ -16,8 +16,8 @@ from medray.data.decoding.errors import ImageError, damaged
 MAX_SEGMENTS = 100_000
 MAX_TILES = 4096
 MAX_LAYERS = 64
-MIN_BLOCK = 8  # a code block is at least 2^8 samples
-MAX_PRECINCTS = 65_536  # of all resolutions of one component
+MIN_BLOCK = 10  # a code block is at least 2^10 samples
+MIN_PRECINCT = 512  # pixels of the image for each precinct of a component, but for the first thousand
 _OPENING = b"\xff\x4f\xff\x51"  # its start, and the segment of its size
 _TILE_PART, _TILE_DATA, _END = 0xFF90, 0xFF93, 0xFFD9
 _STYLE, _STYLE_OF_ONE = 0xFF52, 0xFF53
@@ -124,5 +124,5 @@ def _check_style(has_precincts: int, layers: int, body: bytes, size: tuple[int, 
             -(-side // 2 ** (reduced + power)) for side, power in zip(size, (sides & 15, sides >> 4), strict=True)
         )
         precincts += across * down
-    if layers > MAX_LAYERS or block < MIN_BLOCK or precincts > MAX_PRECINCTS:
+    if layers > MAX_LAYERS or block < MIN_BLOCK or precincts > 1000 + size[0] * size[1] // MIN_PRECINCT:
         raise ImageError("unsupported", "the JPEG 2000 image is cut into smaller pieces than are read")

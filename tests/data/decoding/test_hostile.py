@@ -219,7 +219,7 @@ def bombs() -> dict[str, tuple[bytes, tuple[str, ...]]]:
             compressed(JPEG_2000, changed(stream, b"\xff\x52", 4, b"\0\0\xff\xff"), 64, 64), ("unsupported",),
         ),
         "jpeg 2000, blocks": (
-            compressed(JPEG_2000, saved(noise(64, 64), "JPEG2000", no_jp2=True, codeblock_size=(4, 4)), 64, 64),
+            compressed(JPEG_2000, saved(noise(64, 64), "JPEG2000", no_jp2=True, codeblock_size=(16, 16)), 64, 64),
             ("unsupported",),
         ),
         "jpeg 2000, precincts": (
