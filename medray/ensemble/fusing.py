@@ -8,13 +8,12 @@ that follow them. Nothing is approximated: the answers differ by rounding only.
 import copy
 import logging
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from medray.training.models import one_line
@@ -98,7 +97,7 @@ def _fold(graph: fx.GraphModule, node: fx.Node) -> None:
 
 def can_stack(graph: fx.GraphModule, example: Tensor) -> bool:
     """Whether `stack` knows every step of a graph that takes images like `example` (n, C, H, W)."""
-    ShapeProp(graph).propagate(example)
+    _Shapes(graph).run(example)
     return all(_stackable(graph, node) for node in graph.graph.nodes)
 
 
@@ -159,10 +158,10 @@ class _GroupedLinear(nn.Module):
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         super().__init__()
-        weights: list[Tensor] = [layer.weight.detach().T for layer in layers]
-        self.weight = torch.stack(weights)
-        biases = [torch.zeros(1) if layer.bias is None else layer.bias for layer in layers]
-        self.bias = torch.stack(biases)[:, None]
+        weights: list[Tensor] = [layer.weight.T for layer in layers]
+        self.weight = torch.stack(weights).detach()
+        biases: list[Tensor] = [torch.zeros(1) if layer.bias is None else layer.bias for layer in layers]
+        self.bias = torch.stack(biases)[:, None].detach()
 
     def forward(self, x: Tensor) -> Tensor:
         apart = x.unflatten(1, self.weight.shape[:2]).transpose(0, 1)
@@ -180,13 +179,13 @@ def pack(graph: fx.GraphModule, example: Tensor) -> fx.GraphModule:
     Raises:
         AttributeError, RuntimeError: torch was built without oneDNN, or its operators have changed.
     """
-    ShapeProp(graph).propagate(example)
+    _Shapes(graph).run(example)
     place = {node: index for index, node in enumerate(graph.graph.nodes)}
     for node in place:
         module = _module(graph, node)
         if not _plain_convolution(module):
             continue
-        added = _addition(node, place)
+        added = _addition(graph, node, place)
         relu = _sole_user(added or node)
         relu = relu if relu is not None and _is_relu(graph, relu) else None
         graph.set_submodule(str(node.target), _PackedConv2d(module, relu is not None))
@@ -195,39 +194,60 @@ def pack(graph: fx.GraphModule, example: Tensor) -> fx.GraphModule:
         for step in (relu, added):
             if step is not None:
                 _drop(graph, step, node)
-    return _cleaned(graph)
+    return _direct(_cleaned(graph))
 
 
-def _addition(node: fx.Node, place: dict[fx.Node, int]) -> fx.Node | None:
-    """The addition that alone reads a convolution, if its other term is there already and of the same shape."""
-    user = _sole_user(node)
-    if user is None or user.target not in ADD:
+def _addition(graph: fx.GraphModule, node: fx.Node, place: Mapping[fx.Node, int]) -> fx.Node | None:
+    """The addition that alone reads a convolution, where that may write its sum over the other term.
+
+    So the other term must be there already, in memory of its own, and nothing may read it later.
+    """
+    added = _sole_user(node)
+    others = [] if added is None or added.target not in ADD else [arg for arg in added.args if arg is not node]
+    if len(others) != 1 or not isinstance(others[0], fx.Node) or others[0] is node.args[0]:
         return None
-    others = [arg for arg in user.args if isinstance(arg, fx.Node) and arg is not node]
-    ready = len(others) == 1 and place.get(others[0], place[node]) < place[node]
-    return user if ready and _shape(others[0]) == _shape(node) else None
+    other = others[0]
+    readers = [user for user in other.users if user is not added]
+    own = isinstance(_module(graph, other), OWN_MEMORY) and all(
+        isinstance(_module(graph, reader), OWN_MEMORY) and place[reader] < place[node] for reader in readers
+    )
+    return added if own and place[other] < place[node] and _shape(other) == _shape(node) else None
 
 
 class _PackedConv2d(nn.Module):
-    """A convolution with its weights in oneDNN's layout; adds `other` if given, then ReLU if `relu`."""
+    """A convolution with its weights in oneDNN's layout, and ReLU after it if `relu`."""
 
     def __init__(self, layer: nn.Conv2d, relu: bool) -> None:
         super().__init__()
-        operators = torch.ops.mkldnn._convolution_pointwise
-        self.alone, self.with_other = operators.default, operators.binary
-        self.geometry = (list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups)
-        blocked = layer.weight.detach().to_mkldnn()
-        self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(blocked, *self.geometry)
-        self.bias = None if layer.bias is None else layer.bias.detach()
-        self.relu = relu
+        self.alone = torch.ops.mkldnn._convolution_pointwise.default
+        self.onto = torch.ops.mkldnn._convolution_pointwise_.binary
+        geometry = (list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups)
+        packed = torch._C._nn.mkldnn_reorder_conv2d_weight(layer.weight.detach().to_mkldnn(), *geometry)
+        self.layer = (packed, None if layer.bias is None else layer.bias.detach(), *geometry)
+        self.after_alone = ("relu" if relu else "none", [], None)
+        self.after_sum = ("relu" if relu else None, [], None)
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
-        own = (self.weight, self.bias, *self.geometry)
+        """Convolve (n, C, H, W); with `other`, add to that in place."""
         if other is None:
-            found: Tensor = self.alone(x, *own, "relu" if self.relu else "none", [], None)
+            found: Tensor = self.alone(x, *self.layer, *self.after_alone)
         else:
-            found = self.with_other(x, other, *own, "add", 1.0, "relu" if self.relu else None, [], None)
+            found = self.onto(other, x, *self.layer, "add", 1.0, *self.after_sum)
         return found
+
+
+OWN_MEMORY = (nn.Conv2d, nn.MaxPool2d, _PackedConv2d)  # neither their result nor what they read is a view of more
+
+
+def _direct(graph: fx.GraphModule) -> fx.GraphModule:
+    """Let a graph run its layers' `forward` itself: calling a module costs as much as a small layer."""
+    for number, node in enumerate(graph.graph.nodes):
+        module = _module(graph, node)
+        if module is not None:
+            node.target = f"step{number}"
+            graph.__dict__[node.target] = module.forward
+    graph.recompile()
+    return graph
 
 
 # -- what nodes are
@@ -243,10 +263,17 @@ def _attribute(graph: fx.GraphModule, node: fx.Node) -> Tensor:
     return found
 
 
+class _Shapes(fx.Interpreter):
+    """Notes the shape of every tensor; torch's own ShapeProp would take a second to import."""
+
+    def run_node(self, n: fx.Node) -> object:
+        found = super().run_node(n)
+        n.meta["shape"] = tuple(getattr(found, "shape", ()))
+        return found
+
+
 def _shape(node: object) -> tuple[int, ...]:
-    """The shape that ShapeProp has seen; () for what is no tensor."""
-    meta = node.meta.get("tensor_meta") if isinstance(node, fx.Node) else None
-    return tuple(getattr(meta, "shape", ()))
+    return node.meta["shape"] if isinstance(node, fx.Node) else ()
 
 
 def _plain_convolution(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:

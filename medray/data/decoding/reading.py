@@ -61,7 +61,7 @@ def decode(content: bytes, shape: tuple[int, int, int], *, max_pixels: int = MAX
 
     `max_pixels` limits width times height, as does `PIL.Image.MAX_IMAGE_PIXELS` if it is lower. The size is
     checked before any pixel is decoded. Decoding needs up to 16 bytes for each pixel of the file, and of
-    JPEG 2000 in DICOM up to 24. Any number of threads may decode at once.
+    JPEG 2000 in DICOM up to 25. Any number of threads may decode at once.
 
     Raises:
         ImageError: the image is not read; its `kind` says why.
