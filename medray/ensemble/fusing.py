@@ -8,8 +8,9 @@ that follow them. Nothing is approximated: the answers differ by rounding only.
 import copy
 import logging
 import operator
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -20,7 +21,8 @@ from medray.training.models import one_line
 
 log = logging.getLogger(__name__)
 
-STACKED_PIXELS = 16 * 28 * 28  # pixels of an image times networks: above it a kernel's time outweighs its call
+STACKED_PIXELS = 8 * 28 * 28  # of an image, times networks: beyond that the caches overflow
+STACKED_CONVOLUTIONS = 5  # fewer, and the calls saved are outweighed by kernels that suit groups less
 # Only these exact types: a subclass may do more.
 SPATIAL = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten)  # channel by channel
 RELU = (torch.relu, nn.functional.relu)
@@ -34,50 +36,72 @@ def fuse(
     """Yield graphs that answer for the networks, and which ones: images (n, C, H, W) to (n, networks · classes).
 
     Networks of one architecture are spread over `parts` graphs, or more where many are of large images. Those
-    that can't be fused are left out, which a warning in the log tells.
+    that can't be fused are left out, which a warning in the log tells. `example` is one image (1, C, H, W).
     """
     alike: dict[str, dict[int, fx.GraphModule]] = {}
     for index, network in enumerate(networks):
         try:
-            graph = simplify(network)
-            alike.setdefault(str(graph), {})[index] = graph  # its layers and steps, without their weights
-        except Exception as error:  # whatever torch.fx may say of a network
+            graph = simplify(network, example)
+            alike.setdefault(str(graph), {})[index] = graph  # as text: its layers and steps, without weights
+        except Exception as error:  # torch.fx may say anything of a network
             warn((index,), one_line(error))
-    pixels = example.shape[2] * example.shape[3]
     for graphs in alike.values():
         indices = np.array(list(graphs))
-        count = max(parts, -(-len(indices) * pixels // STACKED_PIXELS))
-        if not can_stack(graphs[indices[0]], example):
+        count = max(parts, -(-len(indices) * example[0, 0].numel() // STACKED_PIXELS))
+        if not can_stack(graphs[indices[0]]):
             count = len(indices)
         for chosen in np.array_split(indices, min(count, len(indices))):
             members = tuple(chosen.tolist())
             try:
-                yield pack(stack([graphs[index] for index in members]), example), members
-            except (AttributeError, RuntimeError) as error:
+                yield pack(stack([graphs[index] for index in members])), members
+            except Exception as error:  # of operators that torch keeps for itself
                 warn(members, one_line(error))
 
 
-def warn(members: Sequence[int], error: object) -> None:
+def warn(members: Sequence[int], why: str) -> None:
     """Say in the log which members are not fused, and why."""
-    log.warning("members %s run unfused, which is slower: %s", ", ".join(map(str, members)), error)
+    log.warning("members %s of the ensemble run unfused, so slower: %s", ", ".join(map(str, members)), why)
 
 
-def simplify(network: nn.Module) -> fx.GraphModule:
+def simplify(network: nn.Module, example: Tensor) -> fx.GraphModule:
     """Return the graph of a network in evaluation mode, without dropout and with BatchNorm folded; a copy.
 
-    While it is traced, no other thread should run a network: torch.fx swaps the call of every module.
+    Its nodes know the shapes that they have for `example`, one image (1, C, H, W). Other threads may run networks
+    meanwhile.
 
     Raises:
         Exception: torch.fx can't trace the network, in one of many ways.
     """
-    graph = fx.symbolic_trace(copy.deepcopy(network).eval().requires_grad_(False))
+    root = copy.deepcopy(network).eval().requires_grad_(False)
+    graph = fx.GraphModule(root, _OwnThread().trace(root))
     for node in graph.graph.nodes:
         module = _module(graph, node)
         if type(module) in (nn.Dropout, nn.Identity):
             _drop(graph, node, node.args[0])
         elif type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
             _fold(graph, node)
+    _Shapes(graph).run(example)
     return _cleaned(graph)
+
+
+class _OwnThread(fx.Tracer):
+    """Traces what its own thread runs. torch.fx swaps the call of every module there is while it traces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        """Note a module's call, or let it pass where another thread's network made it."""
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """Note a parameter's use, or let it pass likewise."""
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
 
 def _fold(graph: fx.GraphModule, node: fx.Node) -> None:
@@ -95,10 +119,11 @@ def _fold(graph: fx.GraphModule, node: fx.Node) -> None:
 # -- several networks in one
 
 
-def can_stack(graph: fx.GraphModule, example: Tensor) -> bool:
-    """Whether `stack` knows every step of a graph that takes images like `example` (n, C, H, W)."""
-    _Shapes(graph).run(example)
-    return all(_stackable(graph, node) for node in graph.graph.nodes)
+def can_stack(graph: fx.GraphModule) -> bool:
+    """Whether `stack` knows every step of a graph that `simplify` made, and is worth it."""
+    convolutions = [node for node in graph.graph.nodes if _plain_convolution(_module(graph, node))]
+    known = all(_stackable(graph, node) for node in graph.graph.nodes)
+    return known and len(convolutions) >= STACKED_CONVOLUTIONS
 
 
 def _stackable(graph: fx.GraphModule, node: fx.Node) -> bool:
@@ -137,7 +162,7 @@ def stack(graphs: Sequence[fx.GraphModule]) -> fx.GraphModule:
         elif isinstance(modules[0], nn.Conv2d):
             whole.set_submodule(str(node.target), _grouped(modules))  # type: ignore[arg-type]
         elif isinstance(modules[0], nn.Linear):
-            whole.set_submodule(str(node.target), _GroupedLinear(modules))  # type: ignore[arg-type]
+            whole.set_submodule(str(node.target), _Linears(modules))  # type: ignore[arg-type]
     return _cleaned(whole)
 
 
@@ -153,33 +178,28 @@ def _grouped(layers: Sequence[nn.Conv2d]) -> nn.Conv2d:
     return joined
 
 
-class _GroupedLinear(nn.Module):
-    """Linear layers side by side: (n, members · features) to (n, members · outputs)."""
+class _Linears(nn.Module):
+    """Linear layers side by side, (n, members · features) to (n, members · outputs); faster than torch.baddbmm."""
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         super().__init__()
-        weights: list[Tensor] = [layer.weight.T for layer in layers]
-        self.weight = torch.stack(weights).detach()
-        biases: list[Tensor] = [torch.zeros(1) if layer.bias is None else layer.bias for layer in layers]
-        self.bias = torch.stack(biases)[:, None].detach()
+        self.layers = [(layer.weight, layer.bias) for layer in layers]
 
     def forward(self, x: Tensor) -> Tensor:
-        apart = x.unflatten(1, self.weight.shape[:2]).transpose(0, 1)
-        return torch.baddbmm(self.bias, apart, self.weight).transpose(0, 1).flatten(1)
+        """Give each layer its own features."""
+        parts = zip(x.chunk(len(self.layers), dim=1), self.layers, strict=True)
+        return torch.cat([nn.functional.linear(part, *layer) for part, layer in parts], dim=1)
 
 
 # -- convolutions of oneDNN
 
 
-def pack(graph: fx.GraphModule, example: Tensor) -> fx.GraphModule:
+def pack(graph: fx.GraphModule) -> fx.GraphModule:
     """Give a graph on the CPU oneDNN's own convolutions, as torch.compile does where it freezes weights; in place.
-
-    `example` are images (n, C, H, W); the graph goes on taking any number of such.
 
     Raises:
         AttributeError, RuntimeError: torch was built without oneDNN, or its operators have changed.
     """
-    _Shapes(graph).run(example)
     place = {node: index for index, node in enumerate(graph.graph.nodes)}
     for node in place:
         module = _module(graph, node)
@@ -224,8 +244,8 @@ class _PackedConv2d(nn.Module):
         geometry = (list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups)
         packed = torch._C._nn.mkldnn_reorder_conv2d_weight(layer.weight.detach().to_mkldnn(), *geometry)
         self.layer = (packed, None if layer.bias is None else layer.bias.detach(), *geometry)
-        self.after_alone = ("relu" if relu else "none", [], None)
-        self.after_sum = ("relu" if relu else None, [], None)
+        self.after_alone: tuple[object, ...] = ("relu" if relu else "none", [], None)
+        self.after_sum: tuple[object, ...] = ("relu" if relu else None, [], None)
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """Convolve (n, C, H, W); with `other`, add to that in place."""
@@ -273,7 +293,7 @@ class _Shapes(fx.Interpreter):
 
 
 def _shape(node: object) -> tuple[int, ...]:
-    return node.meta["shape"] if isinstance(node, fx.Node) else ()
+    return node.meta.get("shape", ()) if isinstance(node, fx.Node) else ()
 
 
 def _plain_convolution(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
