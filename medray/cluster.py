@@ -48,11 +48,10 @@ class Room:
 
 
 @contextlib.contextmanager
-def connected(address: str | None, *, verbose: bool, node_ip: str | None = None) -> Iterator[None]:
+def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
     """Start Ray on this machine, or join the cluster at `address` or in $RAY_ADDRESS; leave it afterwards.
 
-    A process that has started Ray itself, such as a notebook, keeps its own. A Ray that starts here listens on
-    `node_ip` only, if that is 127.0.0.1.
+    A process that has started Ray itself, such as a notebook, keeps its own.
 
     Raises:
         MedrayError: there is no cluster at that address, or Ray can't start.
@@ -74,9 +73,8 @@ def connected(address: str | None, *, verbose: bool, node_ip: str | None = None)
     try:
         if where == "local":
             ray.init(
-                address="local", include_dashboard=False, log_to_driver=verbose, logging_level=_level(verbose),
-                _node_ip_address=node_ip,
-            )  # fmt: skip
+                address="local", include_dashboard=False, log_to_driver=verbose, logging_level=_level(verbose)
+            )
         else:
             _knock(where)
             ray.init(address=where, log_to_driver=verbose, logging_level=_level(verbose))

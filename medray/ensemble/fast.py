@@ -80,11 +80,11 @@ class FastEnsemble(Ensemble):
         fast = cls(
             ensemble.manifest, ensemble.networks, ensemble.device, ensemble=ensemble, units=units, pool=pool
         )
-        wanted, found = ensemble.predict(sample).probabilities, fast.predict(sample).probabilities
-        difference = np.abs(wanted - found).max()
+        wanted = pool.submit(ensemble.predict, sample).result().probabilities
+        difference = np.abs(wanted - fast.predict(sample).probabilities).max()
         if not difference <= TOLERANCE:
             raise RunError(
-                f"the fast ensemble does not answer as the ensemble: probabilities differ by {difference:.1e}; at most "
+                f"the fast ensemble is off: its probabilities differ from the ensemble's by {difference:.1e}; at most "
                 f"{TOLERANCE:g} is allowed"
             )
         return fast
@@ -131,12 +131,13 @@ def _sample(shape: Shape) -> Array:
 
 def _checked_units(ensemble: Ensemble, sample: Array, pool: ThreadPoolExecutor, parts: int) -> tuple[Unit, ...]:
     """Units for all members, the slowest first: begun last, it would end long after the others."""
-    device, wanted = torch.device(ensemble.device), np.stack(ensemble.member_probabilities(sample))
+    device = torch.device(ensemble.device)
+    wanted = np.stack(pool.submit(ensemble.member_probabilities, sample).result())
     pixels = sample[0, :, :, 0].size
     timed: list[tuple[float, Unit]] = []
     if device.type == "cpu":  # elsewhere rounding is coarser, and other kernels are fast
         for module, members in fuse(ensemble.networks, to_input(sample[:1], device), parts):
-            unit = Unit(module, members, max(4, FUSED_PIXELS // (pixels * len(members))))
+            unit = Unit(module, members, max(8, FUSED_PIXELS // (pixels * len(members))))
             seconds, difference = _try(unit, sample, wanted, pool, device)
             if difference <= TOLERANCE:
                 timed.append((seconds, unit))
@@ -144,8 +145,8 @@ def _checked_units(ensemble: Ensemble, sample: Array, pool: ThreadPoolExecutor, 
                 warn(members, f"fused, their probabilities differ by {difference:.1e}")
     done = {member for _, unit in timed for member in unit.members}
     for member in set(range(len(wanted))) - done:
-        module = copy.deepcopy(ensemble.networks[member]).eval()
-        unit = Unit(module, (member,), max(16, EVALUATION_PIXELS // pixels))
+        network = copy.deepcopy(ensemble.networks[member]).eval()
+        unit = Unit(network, (member,), max(16, EVALUATION_PIXELS // pixels))
         timed.append((_try(unit, sample, wanted, pool, device)[0], unit))
     return tuple(unit for _, unit in sorted(timed, key=lambda pair: -pair[0]))
 

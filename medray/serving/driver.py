@@ -23,7 +23,7 @@ from medray.errors import ConfigError, RunError
 from medray.serving.environment import prepare
 from medray.serving.front import stop_listening
 from medray.serving.model import ServedModel, default_name, ensemble_folder
-from medray.serving.options import LOOPBACK, ServeOptions, check_port, is_loopback
+from medray.serving.options import ServeOptions, check_port, is_loopback
 from medray.serving.rollout import keep_copy
 from medray.serving.tokens import TokenFile
 from medray.terminal import say, step
@@ -120,7 +120,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 def _ray(options: ServeOptions, stop: threading.Event, console: Console) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         with step(console, "Starting Ray"):
-            stack.enter_context(connected(options.address, verbose=options.verbose, node_ip=LOOPBACK))
+            stack.enter_context(connected(options.address, verbose=options.verbose))
         _end_by_signal(stop)
         import ray
 

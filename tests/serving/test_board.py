@@ -90,7 +90,9 @@ def test_a_damaged_ensemble_is_not_kept(served_run: Path, tmp_path: Path) -> Non
 
 def test_two_that_keep_at_once_agree(served_run: Path, tmp_path: Path) -> None:
     folder, found = ensemble_folder(str(served_run)), []
-    threads = [threading.Thread(target=lambda: found.append(keep_copy(folder, tmp_path / "home"))) for _ in range(2)]
+    threads = [
+        threading.Thread(target=lambda: found.append(keep_copy(folder, tmp_path / "home"))) for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

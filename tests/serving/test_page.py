@@ -284,6 +284,22 @@ def test_the_page_comes_with_its_policy(page: Page) -> None:
     assert page.text("#use") == "Research; not for diagnosis"
 
 
+def test_what_it_is_for_is_said_by_the_model_and_before_it_is_known(page: Page, images: list[Path]) -> None:
+    assert re.search(r'<p id="use">Research; not for diagnosis</p>', HTML)
+    page.run(
+        """const real = window.fetch;
+        window.fetch = async (...asked) => {
+          const reply = await real(...asked);
+          if (asked[0] !== "metadata") return reply;
+          return new Response((await reply.text()).replace("research; not for diagnosis", "<b>teaching</b> only"));
+        };
+        learn();"""
+    )
+    page.until(lambda: page.text("#use") == "<b>teaching</b> only")
+    page.choose(images[0])
+    assert page.text(".origin").startswith("<b>teaching</b> only Model ")
+
+
 def test_a_chosen_image_is_answered(page: Page, images: list[Path], model: ServedModel) -> None:
     page.choose(images[0])
     pixels = np.array(Image.open(images[0]))
@@ -418,6 +434,7 @@ def test_a_problem_is_shown_and_can_be_tried_again(page: Page, text_file: Path) 
     page.one(".problem button").click()
     page.until(lambda: page.all(".problem") and page.text(".problem") != first)
     assert re.fullmatch(pattern, page.text(".problem"))
+    assert page.run("return document.activeElement.tagName") == "ARTICLE"  # not lost with the button
 
 
 def test_no_network(page: Page, images: list[Path]) -> None:
@@ -469,6 +486,7 @@ def test_a_token_is_asked_for(open_page: Callable[[str], Page], guarded_site: st
     page.settle()
     assert len(page.all(".bars li")) == len(CLASSES)
     assert not page.one("#gate").is_displayed()
+    assert page.focused() == "choose"
     page.until(lambda: page.text("#model").startswith("Model chest"))
     kept = page.run("return [document.cookie, localStorage.length, location.href, document.body.outerHTML].join()")
     assert TOKEN not in kept

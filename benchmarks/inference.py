@@ -1,0 +1,193 @@
+"""How long an ensemble takes to answer, by every way of running its networks that was thought of.
+
+    predict    Ensemble.predict, one network after another
+    once       the same networks, their input made once and their answers averaged in torch
+    folded     BatchNorm folded into the layer before it
+    last       folded, with the weights in channels-last order
+    jit        folded, torch.jit.trace, freeze and optimize_for_inference (deprecated in torch 2.15)
+    export     folded, torch.export
+    compile    torch.compile with frozen weights; only with --compile, as it takes minutes
+    vmap       networks of one architecture under torch.func.vmap
+    grouped    folded, networks of one architecture as one with grouped convolutions
+    packed     folded, with oneDNN's own convolutions, ReLU and additions included
+    both       grouped and packed, in stacks of any size
+    fast       FastEnsemble: both in small stacks, and the threads shared among the networks
+
+Prints milliseconds, then how many times as fast as `predict` each is. All sides take turns, and the median of
+their turns counts; with --cpu it is that of the processor's time, which another program's load changes less.
+
+    uv run python benchmarks/inference.py [--members resnet20_small ...] [--size 28] [--threads 1] [--cpu]
+"""
+
+import argparse
+import copy
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medray.config import TrainConfig
+from medray.data.dataset import Array
+from medray.ensemble import Ensemble
+from medray.ensemble.fast import FastEnsemble
+from medray.ensemble.fusing import can_stack, pack, simplify, stack
+from medray.training.loop import to_input
+from medray.training.models import Network, build_network
+
+FOUR = ("resnet8_small", "resnet20_small", "lenet5_wide_bn", "lenet5_wide")
+CLASSES = 11
+Module = Callable[[Tensor], Tensor]
+
+
+def made(backbones: Sequence[str], shape: tuple[int, int, int]) -> Ensemble:
+    """An ensemble of networks that have seen noise only, but whose BatchNorm has something to fold."""
+    torch.manual_seed(0)
+    networks = []
+    for backbone in backbones:
+        network = build_network(TrainConfig(backbone=backbone), shape, CLASSES).train()
+        with torch.no_grad():
+            network(torch.rand(8, shape[2], *shape[:2]))
+        networks.append(network.eval())
+    manifest = {
+        "class_names": [str(number) for number in range(CLASSES)],
+        "image_shape": list(shape),
+        "members": [{"weight": 1.0}] * len(networks),
+        "temperature": 1.5,
+        "operating_points": [],
+        "conformal_sets": [],
+    }
+    return Ensemble(manifest, tuple(networks))
+
+
+def answering(modules: Sequence[Module], members: int) -> Callable[[Array], Array]:
+    """One module after another; their mean in torch."""
+
+    @torch.inference_mode()
+    def answer(images: Array) -> Array:
+        x = to_input(images, torch.device("cpu"))
+        logits = torch.cat([module(x) for module in modules], dim=1)
+        mean: Array = logits.unflatten(1, (members, -1)).softmax(dim=2).mean(dim=1).numpy()
+        return mean
+
+    return answer
+
+
+def jitted(module: nn.Module, x: Tensor) -> Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        frozen = torch.jit.freeze(torch.jit.trace(module, x).eval())
+        optimized: Module = torch.jit.optimize_for_inference(frozen)
+    return optimized
+
+
+def mapped(networks: Sequence[Network]) -> Module:
+    parameters, buffers = torch.func.stack_module_state(list(networks))  # type: ignore[arg-type]
+    bare = copy.deepcopy(networks[0]).to("meta")
+
+    def one(own: dict[str, Tensor], own_buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+        found: Tensor = torch.func.functional_call(bare, (own, own_buffers), (x,))
+        return found
+
+    every = torch.func.vmap(one, in_dims=(0, 0, None), out_dims=1)
+    return lambda x: every(parameters, buffers, x).flatten(1)
+
+
+def compiled(module: nn.Module, x: Tensor) -> Module:
+    import torch._inductor.config
+
+    torch._inductor.config.freezing = True
+    ready = torch.compile(module, dynamic=False)
+    start = time.perf_counter()
+    with torch.inference_mode():
+        ready(x)
+    print(f"  torch.compile took {time.perf_counter() - start:.1f} s for {len(x)} images")
+    return ready
+
+
+def sides(
+    ensemble: Ensemble, images: Array, threads: int, with_compile: bool
+) -> dict[str, Callable[[Array], object]]:
+    """All ways, ready to answer."""
+    x, networks = to_input(images, torch.device("cpu")), ensemble.networks
+    alike: dict[str, list[Network]] = {}
+    for network in networks:
+        alike.setdefault(str(network), []).append(network)
+
+    def folded() -> list[torch.fx.GraphModule]:
+        return [simplify(network, x[:1]) for network in networks]
+
+    def grouped() -> list[torch.fx.GraphModule]:
+        graphs = [[simplify(network, x[:1]) for network in group] for group in alike.values()]
+        return [one for group in graphs for one in ([stack(group)] if can_stack(group[0]) else group)]
+
+    modules: dict[str, Sequence[Module]] = {
+        "once": networks,
+        "folded": folded(),
+        "last": [graph.to(memory_format=torch.channels_last) for graph in folded()],  # type: ignore[call-overload]
+        "jit": [jitted(graph, x) for graph in folded()],
+        "export": [torch.export.export(graph, (x,)).module() for graph in folded()],
+        "vmap": [mapped(group) for group in alike.values()],
+        "grouped": grouped(),
+        "packed": [pack(graph) for graph in folded()],
+        "both": [pack(graph) for graph in grouped()],
+    }
+    if with_compile:
+        modules["compile"] = [compiled(copy.deepcopy(network), x) for network in networks]
+    start = time.perf_counter()
+    fast = FastEnsemble.prepare(ensemble, threads=threads)
+    print(f"  FastEnsemble took {time.perf_counter() - start:.1f} s to prepare")
+    own: dict[str, Callable[[Array], object]] = {"predict": ensemble.predict}
+    return own | {n: answering(m, len(networks)) for n, m in modules.items()} | {"fast": fast.predict}
+
+
+def milliseconds(
+    ways: dict[str, Callable[[Array], object]], images: Array, turns: int, cpu: bool
+) -> dict[str, float]:
+    """The median time of each, in turns of about 50 ms."""
+    clock = time.process_time if cpu else time.perf_counter
+    calls, times = {}, {name: list[float]() for name in ways}
+    for name, way in ways.items():
+        way(images)
+        start = time.perf_counter()
+        way(images)
+        calls[name] = max(1, round(0.05 / (time.perf_counter() - start)))
+    for _ in range(turns):
+        for name, way in ways.items():
+            start = clock()
+            for _ in range(calls[name]):
+                way(images)
+            times[name].append((clock() - start) / calls[name])
+    return {name: 1000 * statistics.median(found) for name, found in times.items()}
+
+
+def main() -> None:
+    """Print a table for each number of images."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--members", nargs="+", default=list(FOUR), metavar="BACKBONE")
+    parser.add_argument("--size", type=int, default=28)
+    parser.add_argument("--channels", type=int, default=1)
+    parser.add_argument("--images", type=int, nargs="+", default=[1, 8, 16, 32, 64])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--cpu", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    shape = (given.size, given.size, given.channels)
+    ensemble = made(given.members, shape)
+    for count in given.images:
+        images = np.random.default_rng(1).integers(0, 256, size=(count, *shape), dtype=np.uint8)
+        print(
+            f"{len(given.members)} networks, {count} images of {given.size}×{given.size}, threads: {given.threads}"
+        )
+        found = milliseconds(sides(ensemble, images, given.threads, given.compile), images, given.turns, given.cpu)
+        print("  " + "  ".join(f"{name} {taken:.1f}" for name, taken in found.items()) + "  ms")
+        print("  " + "  ".join(f"{name} {found['predict'] / taken:.2f}" for name, taken in found.items()))
+
+
+if __name__ == "__main__":
+    main()
