@@ -41,6 +41,7 @@ def prepare(home: Path, host: str) -> dict[str, str]:
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DRAINING),
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": str(DRAINING),
         "RAY_SERVE_LOG_TO_STDERR": "0",
+        "RAY_worker_niceness": "0",  # as it comes, Ray's processes give way to everybody else's
         front.HOST: host,
         front.BINARY: _haproxy(),
     }
