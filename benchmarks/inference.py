@@ -85,7 +85,7 @@ def jitted(module: nn.Module, x: Tensor) -> Module:
 
 
 def mapped(networks: Sequence[Network]) -> Module:
-    parameters, buffers = torch.func.stack_module_state(list(networks))  # type: ignore[arg-type]
+    parameters, buffers = torch.func.stack_module_state(list(networks))
     bare = copy.deepcopy(networks[0]).to("meta")
 
     def one(own: dict[str, Tensor], own_buffers: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ def sides(
     modules: dict[str, Sequence[Module]] = {
         "once": networks,
         "folded": folded(),
-        "last": [graph.to(memory_format=torch.channels_last) for graph in folded()],  # type: ignore[call-overload]
+        "last": [graph.to(memory_format=torch.channels_last) for graph in folded()],
         "jit": [jitted(graph, x) for graph in folded()],
         "export": [torch.export.export(graph, (x,)).module() for graph in folded()],
         "vmap": [mapped(group) for group in alike.values()],

@@ -32,7 +32,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-BACKBONES = ("lenet5", "lenet5_wide", "lenet5_wide_bn", "resnet8_small")
+BACKBONES = ("lenet5", "lenet5", "resnet8_small", "resnet8_small")
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = (1, 8, 32, 128)
 SIZES = (28, 224)

@@ -84,7 +84,7 @@ class FastEnsemble(Ensemble):
         difference = np.abs(wanted - fast.predict(sample).probabilities).max()
         if not difference <= TOLERANCE:
             raise RunError(
-                f"the fast ensemble is off: its probabilities differ from the ensemble's by {difference:.1e}; at most "
+                f"the fast ensemble is off: probabilities differ from the ensemble's by {difference:.1e}; at most "
                 f"{TOLERANCE:g} is allowed"
             )
         return fast

@@ -176,12 +176,16 @@ class Page:
         return " ".join(self.one(selector).text.split())
 
     def until(self, met: Callable[[], Any], seconds: float = 10) -> Any:
-        """Wait for a state of the page."""
+        """Wait for a state of the page; what is looked at may be replaced meanwhile."""
+        from selenium.common.exceptions import StaleElementReferenceException
+
         end = time.monotonic() + seconds
-        while not (found := met()):
+        while True:
+            with contextlib.suppress(StaleElementReferenceException, ValueError):
+                if found := met():
+                    return found
             assert time.monotonic() < end, self.text("body")
             time.sleep(0.02)
-        return found
 
     def choose(self, *files: Path, answered: bool = True) -> None:
         """Choose files, as the picker would; wait until all are answered."""
@@ -330,9 +334,12 @@ def test_a_chosen_image_is_answered(page: Page, images: list[Path], model: Serve
 def test_a_preview_or_why_there_is_none(page: Page, images: list[Path], tmp_path: Path) -> None:
     tiff = tmp_path / "scan.tiff"
     Image.open(images[0]).save(tiff)
+    page.run("window.freed = []; URL.revokeObjectURL = (url) => { window.freed.push(url); };")
     page.choose(images[0], tiff)
-    assert page.run("return document.querySelector('.frame img').naturalWidth") == SIDE
-    assert page.text("article:nth-child(2) .frame") == "No preview of scan.tiff in a browser"
+    page.until(lambda: page.run("return document.querySelector('.frame img').naturalWidth") == SIDE)
+    assert page.run("return getComputedStyle(document.querySelector('.frame img')).imageRendering") == "pixelated"
+    page.until(lambda: page.text("article:nth-child(2) .frame") == "No preview of scan.tiff in a browser")
+    assert len(set(page.run("return freed"))) == 2  # else every image stays in memory
     assert len(page.all(".label")) == 2
 
 
@@ -340,12 +347,19 @@ def test_more_images_while_others_wait(page: Page, images: list[Path]) -> None:
     page.run(
         """const real = window.fetch;
         const gate = new Promise((resolve) => { window.release = resolve; });
-        window.fetch = async (...asked) => { if (asked[0] !== "metadata") await gate; return real(...asked); };"""
+        window.asked = 0;
+        window.fetch = async (...given) => {
+          if (given[0] === "metadata") return real(...given);
+          window.asked += 1;
+          await gate;
+          return real(...given);
+        };"""
     )
     page.choose(*images, answered=False)
     assert [len(page.all("article[aria-busy=true] .wait")), page.text("#status")] == [3, "0 of 3 images done."]
     page.choose(images[0], images[1], answered=False)
     assert page.text("#status") == "0 of 5 images done."
+    page.until(lambda: page.run("return asked") == 4)  # the fifth waits for its turn
     page.run("release()")
     page.settle()
     assert page.text("#status").startswith("5 images done, 0 failed. ")
@@ -396,7 +410,10 @@ def test_an_explanation_can_be_shown_and_hidden(page: Page, images: list[Path]) 
     page.until(lambda: page.run("return document.querySelectorAll('.frame img')[1]?.naturalWidth > 0"))
     label = page.text(".label .name")
     assert page.one(".frame:nth-child(2) img").get_attribute("src").startswith("data:image/png;base64,")
-    assert page.text(".seen p") == f"The warmer a place, the more it spoke for {label}; it may still be wrong."
+    assert (
+        page.text(".seen p")
+        == f"The warmer a place, the more it spoke for {label}. The answer may still be wrong."
+    )
     assert button.text == "Hide what it looked at"
     button.click()
     assert len(page.all(".frame")) == 1
@@ -558,6 +575,14 @@ def test_sets_and_decisions_in_words(page: Page, images: list[Path]) -> None:
     ]
     assert [number.text for number in page.all(".bars .number")] == ["0.700", "0.300", "<0.001"]
     assert len(page.all(".bar b")) == 2  # none for a threshold that nothing reaches
+
+
+def test_another_version_is_noticed(page: Page, images: list[Path], model: ServedModel) -> None:
+    known = f"Model chest, version {model.version}"
+    page.until(lambda: page.text("#model") == known)
+    page.run("version = 'older'; document.getElementById('model').textContent = ''")
+    page.choose(images[0])
+    page.until(lambda: page.text("#model") == known)
 
 
 def test_what_the_model_is(page: Page) -> None:
