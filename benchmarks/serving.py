@@ -159,8 +159,10 @@ def ask(port: int, images: Path, clients: int, seconds: float, *, as_json: bool 
     arguments = [str(port), "--clients", str(clients), "--seconds", str(seconds), "--images", str(images)]
     done = subprocess.run(
         [sys.executable, "benchmarks/load.py", *arguments, *(["--json"] if as_json else [])],
-        capture_output=True, text=True, check=True, cwd=ROOT,
+        capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
@@ -217,15 +219,18 @@ def main() -> None:
                 rates.append(raw(ensemble, given.seconds))
             for place, way in enumerate(way for way in ways if way != "raw"):
                 port = 8790 + 10 * number + place
-                with started(way, ensemble, port, next(pngs[28].glob("*.png"))):
-                    ask(port, pngs[28], 32, 2, as_json=way == "litserve")  # warm
-                    for size in sizes:
-                        for clients in CLIENTS:
-                            one = ask(port, pngs[size], clients, given.seconds, as_json=way == "litserve")
-                            found.setdefault((way, size, clients), []).append(one)
-                            print(
-                                f"run {number + 1} {way:>9} {size:>4} px {clients:>4} clients: {one}", flush=True
-                            )
+                try:
+                    with started(way, ensemble, port, next(pngs[28].glob("*.png"))):
+                        ask(port, pngs[28], 32, 2, as_json=way == "litserve")  # warm
+                        for size in sizes:
+                            for clients in CLIENTS:
+                                one = ask(port, pngs[size], clients, given.seconds, as_json=way == "litserve")
+                                found.setdefault((way, size, clients), []).append(one)
+                                print(
+                                    f"run {number + 1} {way:>9} {size} px {clients:>3} clients: {one}", flush=True
+                                )
+                except RuntimeError as error:
+                    print(f"run {number + 1} {way}: {error}", flush=True)
         report(rates, found)
 
 

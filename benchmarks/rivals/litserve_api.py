@@ -7,13 +7,14 @@ from typing import Any
 import litserve
 import numpy as np
 from common import answer, load, pixels
+from fastapi import Request
 
 
 class EnsembleAPI(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.ensemble = load(sys.argv[1])
 
-    def decode_request(self, request: Any) -> Any:
+    def decode_request(self, request: Request) -> Any:  # LitServe gives its JSON for it
         return pixels(base64.b64decode(request["image"]), self.ensemble.image_shape)
 
     def batch(self, inputs: list[Any]) -> Any:
