@@ -26,34 +26,39 @@ def request(image: bytes, as_json: bool) -> bytes:
     ).encode() + body
 
 
-async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """Read one answer: its status and its body."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    status = int(head[9:12])
+async def answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
+    """Read one answer: its status, and whether the connection goes on."""
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    status, goes_on = int(head[9:12]), b"connection: close" not in head
     for line in head.split(b"\r\n"):
-        if line.lower().startswith(b"content-length:"):
-            return status, await reader.readexactly(int(line[15:]))
-    body = b""  # chunked: Serve's own proxy
-    while size := int(await reader.readuntil(b"\r\n"), 16):
-        body += (await reader.readexactly(size + 2))[:-2]
+        if line.startswith(b"content-length:"):
+            await reader.readexactly(int(line[15:]))
+            return status, goes_on
+    while size := int(await reader.readuntil(b"\r\n"), 16):  # chunked: Serve's own proxy
+        await reader.readexactly(size + 2)
     await reader.readexactly(2)
-    return status, body
+    return status, goes_on
 
 
 async def client(
     port: int, requests: list[bytes], first: int, until: float, times: list[float], bad: list[int]
 ) -> None:
     """Ask until `until`; note the seconds of each answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    number = first
+    number, writer = first, None
     while (began := time.perf_counter()) < until:
+        if writer is None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(requests[number % len(requests)])
         number += 7
-        status, _ = await answer(reader)
+        status, goes_on = await answer(reader)
         times.append(time.perf_counter() - began)
         if status != 200:
             bad.append(status)
-    writer.close()
+        if not goes_on:
+            writer.close()
+            writer = None
+    if writer is not None:
+        writer.close()
 
 
 async def load(port: int, requests: list[bytes], clients: int, seconds: float) -> dict[str, float]:
