@@ -20,11 +20,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from medray.training.models import one_line
 
 log = logging.getLogger(__name__)
+TRACING = threading.Lock()  # torch.fx puts back what it swapped: of two at once, one would put back the other's
 
 STACKED_PIXELS = 8 * 28 * 28  # of an image, times networks: beyond that the caches overflow
 STACKED_CONVOLUTIONS = 5  # fewer, and the calls saved are outweighed by kernels that suit groups less
-# Only these exact types: a subclass may do more.
-SPATIAL = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten)  # channel by channel
+# What works on each channel by itself; only these exact types, as a subclass may do more.
+SPATIAL = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 RELU = (torch.relu, nn.functional.relu)
 ADD = (operator.add, operator.iadd)
 ELEMENTWISE = (*RELU, *ADD, operator.sub, operator.truediv)
@@ -73,10 +74,11 @@ def simplify(network: nn.Module, example: Tensor) -> fx.GraphModule:
         Exception: torch.fx can't trace the network, in one of many ways.
     """
     root = copy.deepcopy(network).eval().requires_grad_(False)
-    graph = fx.GraphModule(root, _OwnThread().trace(root))
+    with TRACING:
+        graph = fx.GraphModule(root, _OwnThread().trace(root))
     for node in graph.graph.nodes:
         module = _module(graph, node)
-        if type(module) in (nn.Dropout, nn.Identity):
+        if type(module) in (nn.Dropout, nn.Identity) or _is_idle_dropout(node):
             _drop(graph, node, node.args[0])
         elif type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
             _fold(graph, node)
@@ -129,7 +131,7 @@ def can_stack(graph: fx.GraphModule) -> bool:
 def _stackable(graph: fx.GraphModule, node: fx.Node) -> bool:
     if node.op == "call_module":
         module = _module(graph, node)
-        if isinstance(module, nn.Flatten):
+        if type(module) is nn.Flatten:
             return (module.start_dim, module.end_dim) == (1, -1)
         if type(module) is nn.Linear:  # its features must be those of one image
             return len(_shape(node.args[0])) == 2
@@ -298,6 +300,10 @@ def _shape(node: object) -> tuple[int, ...]:
 
 def _plain_convolution(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
     return type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+
+
+def _is_idle_dropout(node: fx.Node) -> bool:
+    return node.target is nn.functional.dropout and node.kwargs.get("training") is False
 
 
 def _is_relu(graph: fx.GraphModule, node: fx.Node) -> bool:

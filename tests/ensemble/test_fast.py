@@ -1,5 +1,6 @@
 """FastEnsemble answers as Ensemble does, whatever it is made of, and leaves that alone."""
 
+import copy
 import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 
@@ -19,6 +20,7 @@ from medray.ensemble import Ensemble, fast
 from medray.ensemble.fast import FastEnsemble, Unit
 from medray.ensemble.fusing import can_stack, pack, simplify, stack
 from medray.errors import ConfigError, DataError, RunError
+from medray.training.loop import to_input
 from medray.training.models import MODELS, Network, Normalise, build_network
 
 SMALL = (12, 16, 1)
@@ -26,14 +28,17 @@ MIXED = ("resnet8_small", "lenet5_wide", "resnet8_small", "lenet5_wide_bn", "res
 
 
 def settled(network: Network, shape: tuple[int, int, int]) -> Network:
-    """A network whose normalisations hold something that matters."""
+    """A network whose normalisations hold something that matters, and whose answers depend on the image."""
     network.normalise.mean.fill_(0.3)  # type: ignore[union-attr, operator]
     network.normalise.std.uniform_(0.2, 0.4)  # type: ignore[union-attr, operator]
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = None  # the statistics are those of the batch below
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim == 1:
-                parameter += 0.3 * torch.randn_like(parameter)
-        network.train()(torch.rand(6, shape[2], *shape[:2]))
+                parameter += 0.2 * torch.randn_like(parameter)
+        network.train()(to_input(noise(8, shape, seed=99), torch.device("cpu")))
     return network.eval()
 
 
@@ -56,7 +61,11 @@ def of(networks: Sequence[Network], shape: tuple[int, int, int] = SMALL, tempera
 
 
 def noise(count: int, shape: tuple[int, int, int] = SMALL, seed: int = 0) -> Array:
-    return np.random.default_rng(seed).integers(0, 256, size=(count, *shape), dtype=np.uint8)
+    """Images that differ in brightness and contrast too: of pure noise, networks say nearly the same."""
+    rng = np.random.default_rng(seed)
+    low, high = np.sort(rng.uniform(0, 255, size=(2, count, 1, 1, shape[2])), axis=0)
+    ramp = np.linspace(0, 1, shape[1])[:, None] * rng.uniform(-1, 1, size=(count, 1, 1, 1))
+    return (low + (high - low) * np.abs(ramp - rng.uniform(size=(count, *shape)))).clip(0, 255).astype(np.uint8)
 
 
 def assert_same(ensemble: Ensemble, quick: FastEnsemble, images: Array) -> None:
@@ -65,7 +74,7 @@ def assert_same(ensemble: Ensemble, quick: FastEnsemble, images: Array) -> None:
     assert found.probabilities.shape == wanted.probabilities.shape
     assert np.allclose(found.probabilities, wanted.probabilities, rtol=0, atol=1e-5)
     assert found.class_names == wanted.class_names
-    assert wanted.probabilities.std(axis=0).max() > 1e-3 or len(images) < 2  # else it would say nothing
+    assert wanted.probabilities.std(axis=0).max() > 1e-3  # else it would say nothing
 
 
 def prepared(ensemble: Ensemble, threads: int | None = None) -> FastEnsemble:
@@ -92,16 +101,15 @@ def mixed(temperature: float, threads: int) -> tuple[Ensemble, FastEnsemble]:
     return ensemble, prepared(ensemble, threads)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None)
 @given(
     count=st.integers(1, 33),
-    low=st.integers(0, 255),
     seed=st.integers(0, 999),
-    temperature=st.sampled_from([0.6, 1.0, 2.5]),
-    threads=st.sampled_from([1, 2, 5]),
+    temperature=st.sampled_from([0.6, 2.5]),
+    threads=st.sampled_from([1, 2]),
 )
-def test_mixed_ensembles(count: int, low: int, seed: int, temperature: float, threads: int) -> None:
-    images = np.random.default_rng(seed).integers(low, 256, size=(count, *SMALL), dtype=np.uint8)
+def test_mixed_ensembles(count: int, seed: int, temperature: float, threads: int) -> None:
+    images = noise(count, seed=seed)
     ensemble, quick = mixed(temperature, threads)
     wanted = ensemble.predict(images).probabilities
     assert np.allclose(quick.predict(images).probabilities, wanted, rtol=0, atol=1e-5)
@@ -119,14 +127,15 @@ def test_more_images_than_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3_small_050"])
 def test_networks_of_timm(backbone: str) -> None:
     shape = (32, 32, 3)
-    ensemble = made([backbone] * 2, shape)
+    network = build_network(TrainConfig(backbone=backbone, dropout=0.2), shape, 3)
+    ensemble = of([settled(copy.deepcopy(network), shape) for _ in range(2)], shape)
     quick = prepared(ensemble, 1)
     assert len(quick.units) == (1 if backbone == "resnet18" else 2)
     assert_same(ensemble, quick, noise(3, shape))
 
 
 def test_members_are_told_apart() -> None:
-    ensemble, quick = mixed(1.0, 2)
+    ensemble, quick = mixed(2.5, 2)
     images = noise(5)
     wanted, found = ensemble.member_probabilities(images), quick.member_probabilities(images)
     assert all(np.allclose(a, b, rtol=0, atol=1e-5) for a, b in zip(wanted, found, strict=True))
@@ -137,7 +146,7 @@ def test_members_are_told_apart() -> None:
 
 
 def test_images_of_another_kind_are_refused_alike() -> None:
-    ensemble, quick = mixed(1.0, 2)
+    ensemble, quick = mixed(2.5, 2)
     for images in (np.zeros((2, 13, 12, 1), np.uint8), np.zeros((2, 12, 16), np.uint8), np.zeros((2, *SMALL))):
         with pytest.raises(DataError) as wanted:
             ensemble.predict(images)
@@ -147,13 +156,12 @@ def test_images_of_another_kind_are_refused_alike() -> None:
 
 
 def test_no_images_no_answers() -> None:
-    _, quick = mixed(1.0, 2)
+    _, quick = mixed(2.5, 2)
     assert quick.predict(noise(0)).probabilities.shape == (0, 3)
-    assert [part.shape for part in quick.member_probabilities(noise(0))] == [(0, 3)] * len(MIXED)
 
 
 def test_any_array_will_do() -> None:
-    ensemble, quick = mixed(1.0, 2)
+    ensemble, quick = mixed(2.5, 2)
     locked = noise(6)
     locked.flags.writeable = False
     assert_same(ensemble, quick, locked)
@@ -161,7 +169,7 @@ def test_any_array_will_do() -> None:
 
 
 def test_threads_that_ask_at_once_get_their_own_answers() -> None:
-    ensemble, quick = mixed(1.0, 2)
+    ensemble, quick = mixed(2.5, 2)
     asked = [noise(1 + seed % 4, seed=seed) for seed in range(24)]
     wanted = [ensemble.predict(images).probabilities for images in asked]
     with ThreadPoolExecutor(4) as several:
@@ -188,6 +196,26 @@ def test_the_networks_stay_free_for_gradients_and_hooks() -> None:
         network(torch.rand(2, 1, 12, 16)).sum().backward()
         assert all(parameter.grad is not None for parameter in network.parameters())
     assert seen
+
+
+def test_other_threads_may_run_networks_meanwhile() -> None:
+    """One runs in the very middle of another's being traced."""
+    other, x, seen = made(["resnet8_small"]).networks[0], torch.rand(2, 1, 12, 16), []
+
+    class Meeting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(1, 3, 3)
+
+        def forward(self, own: Tensor) -> Tensor:
+            with ThreadPoolExecutor(1) as another:
+                seen.append(another.submit(other, x).result())
+            found: Tensor = self.layer(own).mean(dim=(2, 3))
+            return found
+
+    simplify(Meeting(), x[:1])
+    assert len(seen) == 1
+    assert torch.equal(seen[0], other(x))
 
 
 @pytest.mark.parametrize(("threads", "members", "workers", "each"), [(1, 3, 1, 1), (2, 3, 2, 1), (5, 2, 2, 2)])
