@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from medray.data.dataset import Array
 from medray.ensemble.fusing import fuse, warn
@@ -27,16 +27,17 @@ FUSED_PIXELS = 64 * 28 * 28  # of images, times members, at once: what a layer a
 
 @dataclass(frozen=True)
 class Unit:
-    """A module that gives the logits of `members`, float (n, members · classes), for images (n, C, H, W)."""
+    """Modules that one worker runs: each gives the logits, (n, its members · classes), of images (n, C, H, W)."""
 
-    module: nn.Module
+    modules: tuple[nn.Module, ...]
     members: tuple[int, ...]
     images: int  # at once
 
     @torch.inference_mode()
     def answer(self, images: Array, device: torch.device) -> Array:
         """Probabilities, float32 (members, n, classes), of uint8 images (n, H, W, C)."""
-        logits: Tensor = self.module(to_input(images, device))
+        x = to_input(images, device)
+        logits = torch.cat([module(x) for module in self.modules], dim=1)
         apart = logits.unflatten(1, (len(self.members), -1)).transpose(0, 1)
         found: Array = apart.softmax(dim=2).cpu().numpy()
         return found
@@ -129,15 +130,15 @@ def _sample(shape: Shape) -> Array:
     return images
 
 
-def _checked_units(ensemble: Ensemble, sample: Array, pool: ThreadPoolExecutor, parts: int) -> tuple[Unit, ...]:
-    """Units for all members, the slowest first: begun last, it would end long after the others."""
+def _checked_units(ensemble: Ensemble, sample: Array, pool: ThreadPoolExecutor, workers: int) -> tuple[Unit, ...]:
+    """A unit for each worker; together they answer for every member."""
     device = torch.device(ensemble.device)
     wanted = np.stack(pool.submit(ensemble.member_probabilities, sample).result())
     pixels = sample[0, :, :, 0].size
     timed: list[tuple[float, Unit]] = []
     if device.type == "cpu":  # elsewhere rounding is coarser, and other kernels are fast
-        for module, members in fuse(ensemble.networks, to_input(sample[:1], device), parts):
-            unit = Unit(module, members, max(8, FUSED_PIXELS // (pixels * len(members))))
+        for module, members in fuse(ensemble.networks, to_input(sample[:1], device), workers):
+            unit = Unit((module,), members, max(8, FUSED_PIXELS // (pixels * len(members))))
             seconds, difference = _try(unit, sample, wanted, pool, device)
             if difference <= TOLERANCE:
                 timed.append((seconds, unit))
@@ -146,9 +147,9 @@ def _checked_units(ensemble: Ensemble, sample: Array, pool: ThreadPoolExecutor, 
     done = {member for _, unit in timed for member in unit.members}
     for member in set(range(len(wanted))) - done:
         network = copy.deepcopy(ensemble.networks[member]).eval()
-        unit = Unit(network, (member,), max(16, EVALUATION_PIXELS // pixels))
+        unit = Unit((network,), (member,), max(16, EVALUATION_PIXELS // pixels))
         timed.append((_try(unit, sample, wanted, pool, device)[0], unit))
-    return tuple(unit for _, unit in sorted(timed, key=lambda pair: -pair[0]))
+    return _shared_out(timed, workers)
 
 
 def _try(
@@ -160,3 +161,21 @@ def _try(
     found = pool.submit(unit.answer, sample, device).result()
     seconds = time.perf_counter() - start
     return seconds, float(np.abs(found - wanted[list(unit.members)]).max())
+
+
+def _shared_out(timed: list[tuple[float, Unit]], workers: int) -> tuple[Unit, ...]:
+    """Join units into one for each worker: the longest first, each to whom has least to do (Graham 1969)."""
+    shares: list[list[Unit]] = [[] for _ in range(workers)]
+    loads = [0.0] * workers
+    for seconds, unit in sorted(timed, key=lambda pair: -pair[0]):
+        least = loads.index(min(loads))
+        loads[least] += seconds
+        shares[least].append(unit)
+    return tuple(
+        Unit(
+            modules=tuple(module for unit in share for module in unit.modules),
+            members=tuple(member for unit in share for member in unit.members),
+            images=min(unit.images for unit in share),
+        )
+        for share in shares
+    )

@@ -22,7 +22,7 @@ from medray.training.models import one_line
 log = logging.getLogger(__name__)
 TRACING = threading.Lock()  # torch.fx puts back what it swapped: of two at once, one would put back the other's
 
-STACKED_PIXELS = 8 * 28 * 28  # of an image, times networks: beyond that the caches overflow
+STACKED_PIXELS = 5 * 28 * 28  # of an image, times networks: beyond that the caches overflow
 STACKED_CONVOLUTIONS = 5  # fewer, and the calls saved are outweighed by kernels that suit groups less
 # What works on each channel by itself; only these exact types, as a subclass may do more.
 SPATIAL = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)

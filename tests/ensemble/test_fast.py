@@ -80,7 +80,7 @@ def assert_same(ensemble: Ensemble, quick: FastEnsemble, images: Array) -> None:
 def prepared(ensemble: Ensemble, threads: int | None = None) -> FastEnsemble:
     """One that runs nothing as it was."""
     quick = FastEnsemble.prepare(ensemble, threads=threads)
-    assert all(isinstance(unit.module, fx.GraphModule) for unit in quick.units)
+    assert all(isinstance(module, fx.GraphModule) for unit in quick.units for module in unit.modules)
     return quick
 
 
@@ -130,7 +130,7 @@ def test_networks_of_timm(backbone: str) -> None:
     network = build_network(TrainConfig(backbone=backbone, dropout=0.2), shape, 3)
     ensemble = of([settled(copy.deepcopy(network), shape) for _ in range(2)], shape)
     quick = prepared(ensemble, 1)
-    assert len(quick.units) == (1 if backbone == "resnet18" else 2)
+    assert len(quick.units[0].modules) == (1 if backbone == "resnet18" else 2)
     assert_same(ensemble, quick, noise(3, shape))
 
 
@@ -259,7 +259,9 @@ def test_a_network_that_cannot_be_traced_runs_as_it_is(caplog: pytest.LogCapture
     (line,) = caplog.messages
     assert line.startswith("members 1 of the ensemble run unfused, so slower: ")
     assert "\n" not in line
-    assert sorted(unit.members for unit in quick.units) == [(0, 2), (1,)]
+    (unit,) = quick.units
+    assert sorted(unit.members) == [0, 1, 2]
+    assert len(unit.modules) == 2
     assert_same(ensemble, quick, noise(5))
 
 

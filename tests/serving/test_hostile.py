@@ -73,7 +73,7 @@ def bodies(count: int) -> Iterator[bytes]:
         yield bytes(content)
 
 
-def requests(count: int) -> Iterator[bytes]:
+def requests(count: int, token: str | None) -> Iterator[bytes]:
     """Whole requests, whose heads are not meant well either."""
     chance = random.Random(1)
     types = ["image/png", "application/dicom", "application/octet-stream", "multipart/form-data; boundary=x", "text/html",
@@ -86,17 +86,17 @@ def requests(count: int) -> Iterator[bytes]:
         "/" + "a" * 500,
     ]
     for body in bodies(count):
-        sent, more = body, ""
+        sent, more = body, "" if token is None else f"Authorization: Bearer {token}\r\n"
         if chance.random() < 0.15:
             sent = (
                 b"--x\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\n" + body + b"\r\n--x--\r\n"
             )
         if chance.random() < 0.05:
-            more = f"X-Long: {'y' * chance.randrange(8000)}\r\n"
+            more += f"X-Long: {'y' * chance.randrange(8000)}\r\n"
         if chance.random() < 0.05:
             more += f"Inference-Header-Content-Length: {chance.choice(['-1', '0', '5', '9' * 30])}\r\n"
-        if chance.random() < 0.05:
-            more += "Authorization: Bearer \x00\xff\r\n".replace("\x00", "")
+        if chance.random() < 0.05 and token is None:
+            more += "Authorization: Bearer \xff\r\n"
         head = (
             f"POST {chance.choice(paths)} HTTP/1.1\r\nHost: x\r\nContent-Type: {chance.choice(types)}\r\n"
             f"{more}Content-Length: {len(sent)}\r\n\r\n"
@@ -131,10 +131,10 @@ async def flood(port: int, whole: Iterator[bytes], seen: Counter[int]) -> None:
         writer.close()
 
 
-def attack(port: int, count: int) -> Counter[int]:
+def attack(port: int, count: int, token: str | None = None) -> Counter[int]:
     async def run() -> Counter[int]:
         seen: Counter[int] = Counter()
-        shared = iter(list(requests(count)))
+        shared = iter(list(requests(count, token)))
         await asyncio.gather(*(flood(port, shared, seen) for _ in range(CONNECTIONS)))
         return seen
 

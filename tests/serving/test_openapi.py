@@ -28,16 +28,16 @@ def test_answers_keep_to_the_description(open_site: Site, path: str) -> None:
     for operation in schema.include(path=path).get_all_operations():
         takes_body = "requestBody" in operation.ok().definition.raw  # else nothing can be sent that is wrong
         for mode in (GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if takes_body else [])):
-            check(operation.ok(), mode, open_site)
+            check(operation.ok(), mode, open_site.url)
 
 
-def check(operation, mode, site) -> None:  # type: ignore[no-untyped-def]  # schemathesis's own types are not public
+def check(operation, mode, url, headers=None) -> None:  # type: ignore[no-untyped-def]  # schemathesis's own types are not public
     @hypothesis.settings(
         max_examples=15, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
     )
     @hypothesis.given(operation.as_strategy(generation_mode=mode))
     def run(case) -> None:  # type: ignore[no-untyped-def]
-        case.call_and_validate(base_url=site.url, checks=CHECKS)
+        case.call_and_validate(base_url=url, checks=CHECKS, headers=headers)
 
     run()
 

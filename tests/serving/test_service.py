@@ -18,7 +18,9 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+import schemathesis
 from prometheus_client.parser import text_string_to_metric_families
+from schemathesis import GenerationMode
 
 from medray.ensemble.model import Ensemble
 from medray.serving.audit import read_audit
@@ -26,7 +28,8 @@ from medray.serving.environment import free_ports
 from medray.serving.model import version_of
 from medray.storage import Folder
 from tests.serving.conftest import pictures, png, write_run
-from tests.serving.test_hostile import attack
+from tests.serving.test_hostile import REQUESTS, attack
+from tests.serving.test_openapi import check
 
 ROOT = Path(__file__).resolve().parents[2]
 READER, BOSS = "0123456789abcdef", "fedcba9876543210"
@@ -220,12 +223,38 @@ def test_curl_gets_an_answer(running: Running, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["predictions"][0]["file"] == "a.png"
 
 
+def test_tritonclient_gets_an_answer(running: Running, run: Path) -> None:
+    tritonclient = pytest.importorskip("tritonclient.http")
+    images, headers = pictures(3, seed=8), {"Authorization": f"Bearer {READER}"}
+    tensor = tritonclient.InferInput("images", list(images.shape), "UINT8")
+    tensor.set_data_from_numpy(images, binary_data=True)
+    with tritonclient.InferenceServerClient(f"127.0.0.1:{running.port}") as client:
+        assert client.is_server_ready(headers=headers)
+        found = client.infer("corners", [tensor], headers=headers).as_numpy("probabilities")
+    assert np.allclose(found, Ensemble.load(run / "ensemble").predict(images).probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/{name}/infer"])
+def test_answers_of_the_whole_service_keep_to_the_description(running: Running, path: str) -> None:
+    schema = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
+    for operation in schema.include(path=path).get_all_operations():
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            check(operation.ok(), mode, running.url, {"Authorization": f"Bearer {READER}"})
+
+
+def test_the_page_is_there(running: Running) -> None:
+    page = httpx.get(running.url)
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "Classify images" in page.text
+
+
 def test_mangled_requests_through_the_whole_service(running: Running) -> None:
     replicas = {one.pid for one in running.replicas()}
     before = sum(one.memory_info().rss for one in running.replicas())
-    seen = attack(running.port, 2000)
+    seen = attack(running.port, REQUESTS, READER)
     grown = (sum(one.memory_info().rss for one in running.replicas()) - before) / 2**20
     assert not [status for status in seen if status >= 500], seen
+    assert seen[200] > 100, seen
     assert {one.pid for one in running.replicas()} == replicas
     assert grown < 60, f"{grown:.0f} MiB"
 
