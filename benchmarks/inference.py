@@ -2,16 +2,12 @@
 
     predict    Ensemble.predict, one network after another
     once       the same networks, their input made once and their answers averaged in torch
-    folded     BatchNorm folded into the layer before it
-    last       folded, with the weights in channels-last order
-    jit        folded, torch.jit.trace, freeze and optimize_for_inference (deprecated in torch 2.15)
-    export     folded, torch.export
+    last       with the weights in channels-last order
+    jit        torch.jit.trace, freeze and optimize_for_inference (deprecated in torch 2.15)
+    export     torch.export
     compile    torch.compile with frozen weights; only with --compile, as it takes minutes
     vmap       networks of one architecture under torch.func.vmap
-    grouped    folded, networks of one architecture as one with grouped convolutions
-    packed     folded, with oneDNN's own convolutions, ReLU and additions included
-    both       grouped and packed, in stacks of any size
-    fast       FastEnsemble: both in small stacks, and the threads shared among the networks
+    fast       FastEnsemble: ONNX Runtime
 
 Prints milliseconds, then how many times as fast as `predict` each is. All sides take turns, and the median of
 their turns counts; with --cpu it is that of the processor's time, which another program's load changes less.
@@ -34,7 +30,6 @@ from medray.config import TrainConfig
 from medray.data.dataset import Array
 from medray.ensemble import Ensemble
 from medray.ensemble.fast import FastEnsemble
-from medray.ensemble.fusing import can_stack, pack, simplify, stack
 from medray.training.loop import to_input
 from medray.training.models import Network, build_network
 
@@ -117,23 +112,12 @@ def sides(
     for network in networks:
         alike.setdefault(str(network), []).append(network)
 
-    def folded() -> list[torch.fx.GraphModule]:
-        return [simplify(network, x[:1]) for network in networks]
-
-    def grouped() -> list[torch.fx.GraphModule]:
-        graphs = [[simplify(network, x[:1]) for network in group] for group in alike.values()]
-        return [one for group in graphs for one in ([stack(group)] if can_stack(group[0]) else group)]
-
     modules: dict[str, Sequence[Module]] = {
         "once": networks,
-        "folded": folded(),
-        "last": [graph.to(memory_format=torch.channels_last) for graph in folded()],
-        "jit": [jitted(graph, x) for graph in folded()],
-        "export": [torch.export.export(graph, (x,)).module() for graph in folded()],
+        "last": [copy.deepcopy(n).to(memory_format=torch.channels_last) for n in networks],
+        "jit": [jitted(network, x) for network in networks],
+        "export": [torch.export.export(network, (x,)).module() for network in networks],
         "vmap": [mapped(group) for group in alike.values()],
-        "grouped": grouped(),
-        "packed": [pack(graph) for graph in folded()],
-        "both": [pack(graph) for graph in grouped()],
     }
     if with_compile:
         modules["compile"] = [compiled(copy.deepcopy(network), x) for network in networks]

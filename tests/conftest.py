@@ -58,6 +58,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A cache of these tests, which all their processes share."""
+    own = tmp_path_factory.getbasetemp()
+    os.environ["MEDRAY_CACHE"] = str((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache")
+
+
+@pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     import torch
 

@@ -60,7 +60,7 @@ class ServedModel:
         if version is not None and found != version:
             raise RunError(f"{folder.location} is version {found} now; the service was given {version}")
         ensemble = Ensemble.load(folder.location, device)
-        return cls(name, found, FastEnsemble.prepare(ensemble, threads=threads))
+        return cls(name, found, FastEnsemble.prepare(ensemble, threads=threads, folder=folder.location))
 
     @property
     def ensemble(self) -> Ensemble:
