@@ -1,0 +1,50 @@
+"""Listing: which image files a source names, and what it says of each. Nothing is decoded yet.
+
+Class folders, fold folders, tables and DICOM folders each make one; what becomes of blank labels, sizes and
+unreadable files is decided later, by whoever builds the data set, profiles it or audits it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medray.data.dataset import Array
+
+TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """One image file.
+
+    `labels` are as the source has them: none where blank, several where it names several. `split` is train, val
+    or test, or None where the source does not say. `where` names it in a message: a path below the listing's root,
+    or a table's line.
+    """
+
+    path: Path
+    where: str
+    labels: tuple[str, ...] = ()
+    split: str | None = None
+    patient: str | None = None
+    subgroups: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of a source in a fixed order, each once.
+
+    `folds` are ready-made ones: positions (n,) int64 of `images` to train on, and those held out. `missing` names
+    rows of a table whose file is not there, `ignored` files that are no images. `notes` say what was guessed.
+    """
+
+    source: str
+    root: Path
+    images: tuple[ListedImage, ...]
+    folds: tuple[tuple[Array, Array], ...] | None = None
+    missing: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
