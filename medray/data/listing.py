@@ -11,6 +11,7 @@ from pathlib import Path
 from medray.data.dataset import Array
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
+BLANK, SEVERAL = "(blank)", "(several)"  # what `Listing.rows` calls rows without a label, and with more than one
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Listing:
 
     `folds` are ready-made ones: positions (n,) int64 of `images` to train on, and those held out. `missing` names
     rows of a table whose file is not there, `ignored` files that are no images. `notes` say what was guessed.
+    `rows` counts a table's rows by label, those of `missing` included; BLANK and SEVERAL are counted as such.
     """
 
     source: str
@@ -45,6 +47,7 @@ class Listing:
     missing: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
