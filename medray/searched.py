@@ -12,7 +12,7 @@ from medray.runs import RunDir, TrialRecord
 from medray.space import SearchSpace
 from medray.space_file import parse
 
-DATA_KEYS = ("class_names", "fingerprint", "shape", "source", "splits")  # of data.json
+DATA_KEYS = ("aspect", "class_names", "fingerprint", "shape", "source", "splits")  # of data.json
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SearchedRun:
             DataError: it can't be had, or its content is not what the search saw.
         """
         where = source or self.options["data"]
-        dataset = load_data(where, phantom=self.space.name)
+        dataset = load_data(where, phantom=self.space.name, preparation=self.space.preparation)
         if dataset.fingerprint != self.data["fingerprint"]:
             raise DataError(f"{where} is not the data of {self.run.location}: its content differs")
         return dataset

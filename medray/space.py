@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from medray.config import TrainConfig
 from medray.errors import ConfigError
+from medray.preparation import Preparation
 
 Scalar = str | int | float | bool | None
 
@@ -96,13 +97,17 @@ class Baseline:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A checked search space; `text` is the file's own text, `path` the file it came from."""
+    """A checked search space; `text` is the file's own text, `path` the file it came from.
+
+    `preparation` says how image files become a data set.
+    """
 
     name: str
     path: str
     text: str
     description: str
     data: str
+    preparation: Preparation
     metric: str
     mode: str
     budget: Budget

@@ -5,7 +5,7 @@ The arrays are made read-only: the same memory is shared by every trial on a mac
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -60,8 +60,10 @@ class ImageDataset:
     `images` is uint8 (N, H, W, C) with 1 or 3 channels, `labels` int64 (N,) into `class_names`, `groups`
     (N,) the patient of each image where known, and `splits` maps train, val and test to positions, which no
     two splits share. `folds` are ready-made folds, each the positions to train on and those held out, and
-    `subgroups` columns (N,) by which results are told apart, such as sex or scanner. `source` says where the
-    images came from; `notes` what a person should know of that.
+    `subgroups` columns (N,) by which results are told apart, such as sex or scanner. `source`
+    says where the images came from; `notes` what a person should know of that. `aspect` is how images of another
+    size come to this one: stretch or pad. `mapped` is the .npy file that the images are mapped from: another
+    process of this machine then maps it too, instead of being sent them.
 
     Raises:
         DataError: an array has the wrong type or shape, or labels, groups, splits or folds do not fit the images.
@@ -76,6 +78,8 @@ class ImageDataset:
     notes: tuple[str, ...] = field(default=())
     folds: tuple[tuple[Array, Array], ...] | None = None
     subgroups: Mapping[str, Array] = field(default_factory=dict)
+    aspect: str = "stretch"
+    mapped: str | None = None
 
     def __post_init__(self) -> None:
         self._check_arrays()
@@ -91,6 +95,25 @@ class ImageDataset:
             view = getattr(self, name).view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        if self.mapped is not None:
+            del state["images"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.mapped is not None:
+            try:
+                images = np.asarray(np.load(self.mapped, mmap_mode="r", allow_pickle=False))
+            except (OSError, ValueError) as error:
+                raise DataError(f"{self.source}: its decoded images are gone: {error}") from None
+            self.__dict__["images"] = images
+
+    def whole(self) -> "ImageDataset":
+        """The same, but sent with its images: to machines that do not see the file they are mapped from."""
+        return replace(self, mapped=None)
 
     def _check_arrays(self) -> None:
         images, labels = self.images, self.labels
@@ -185,6 +208,7 @@ class ImageDataset:
             "fingerprint": self.fingerprint,
             "images": len(self),
             "shape": list(self.shape),
+            "aspect": self.aspect,
             "class_names": list(self.class_names),
             "folds": None if self.folds is None else len(self.folds),
             "subgroups": sorted(self.subgroups),

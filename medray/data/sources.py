@@ -5,6 +5,9 @@ medmnist:organsmnist:64    the same at 64, 128 or 224
 path/to/images.npz         MedMNIST's form: {train,val,test}_{images,labels}, class_names if wanted
 phantom                    procedural images of the search space's own modality
 phantom:organs             those of another space
+folder:path                class folders, with folders of splits or folds above them if there are
+csv:path/labels.csv        a table of file names and labels
+dicom:path                 a folder of DICOM files
 """
 
 import zipfile
@@ -14,22 +17,38 @@ from pathlib import Path
 import numpy as np
 
 from medray.data import medmnist_files
+from medray.data.build import Progress, build, silent
 from medray.data.dataset import Array, ImageDataset
 from medray.data.phantoms import PHANTOMS, load_phantom
 from medray.errors import DataError, nearest
+from medray.preparation import Preparation
 
+FILES = ("folder", "csv", "dicom")
 SPLITS = ("train", "val", "test")
 OPTIONAL = ("class_names", "train_groups", "val_groups", "test_groups", "train_fold", "val_fold")
 SUBGROUP = "_subgroup_"  # train_subgroup_sex, val_subgroup_sex, test_subgroup_sex
 
 
-def load_data(source: str, *, phantom: str = "organs", seed: int = 0) -> ImageDataset:
+def load_data(
+    source: str,
+    *,
+    phantom: str = "organs",
+    seed: int = 0,
+    preparation: Preparation | None = None,
+    progress: Progress = silent,
+) -> ImageDataset:
     """Load the data set that `source` names; `phantom` is the space whose phantom a bare `phantom` means.
+
+    Image files become a data set as `preparation` says; `progress` is told what is done, how many of how many.
 
     Raises:
         DataError: there is no such source, it can't be had, or its content does not fit.
     """
     kind, _, rest = source.partition(":")
+    if kind in FILES:
+        from medray.data.files import list_source
+
+        return build(list_source(source), preparation or Preparation(), progress)
     if kind == "phantom":
         return load_phantom(rest or phantom, seed=seed)
     if kind == "medmnist":
@@ -38,9 +57,11 @@ def load_data(source: str, *, phantom: str = "organs", seed: int = 0) -> ImageDa
         return read_npz(path, source=source, class_names=medmnist_files.class_names(name))
     if source.endswith(".npz"):
         return read_npz(Path(source).expanduser(), source=source)
-    kinds = ["medmnist", "phantom"]
-    hint = nearest(kind, kinds)
-    forms = f"phantom, phantom:NAME ({', '.join(sorted(PHANTOMS))}), medmnist:NAME[:SIZE] or a path ending in .npz"
+    hint = nearest(kind, ["medmnist", "phantom", *FILES])
+    forms = (
+        f"phantom, phantom:NAME ({', '.join(sorted(PHANTOMS))}), medmnist:NAME[:SIZE], "
+        f"{', '.join(f'{name}:PATH' for name in FILES)} or a path ending in .npz"
+    )
     raise DataError(f"unknown data source '{source}'{hint}; valid: {forms}")
 
 

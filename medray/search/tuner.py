@@ -27,7 +27,13 @@ def tune(
     from medray.search.tuning import TrialRunner, Watch, make_scheduler
 
     cpu, gpu = room.resources.cpu, room.resources.gpu
-    runner = ray_tune.with_parameters(TrialRunner, dataset=dataset, run=run, threads=max(1, int(cpu)), gpu=gpu > 0)
+    runner = ray_tune.with_parameters(
+        TrialRunner,
+        dataset=dataset if room.nodes == 1 else dataset.whole(),
+        run=run,
+        threads=max(1, int(cpu)),
+        gpu=gpu > 0,
+    )
     concurrency = settled.concurrency
     search.count_slots = lambda: min(cluster.find_room(space.resources, space.path).slots, concurrency or 10**9)
     tuner = ray_tune.Tuner(

@@ -4,17 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from medray.config import METRICS, Setting
-from medray.errors import unknown
+from medray.errors import ConfigError, unknown
+from medray.preparation import Preparation
 from medray.space import Baseline, Budget, Parameter, Resources, SearchSpace
 from medray.space_file.parameters import ParametersReader
+
+PREPARATION = ("images", "labels", "splits")
 
 
 class SpaceReader(ParametersReader):
     """Turns the text of one file into a SearchSpace, and names file and key in every error."""
 
     SECTIONS = (
-        "name", "description", "data", "objective", "budget", "resources", "space", "fixed", "transforms",
-        "baselines",
+        "name", "description", "data", *PREPARATION, "objective", "budget", "resources", "space", "fixed",
+        "transforms", "baselines",
     )  # fmt: skip
     NEEDED = ("name", "data", "objective", "budget", "space")
     BUDGET: ClassVar = {
@@ -49,6 +52,7 @@ class SpaceReader(ParametersReader):
             text=self.text,
             description=self._text("description", ""),
             data=self._text("data"),
+            preparation=self._preparation(),
             metric=metric,
             mode=mode,
             budget=budget,
@@ -65,6 +69,13 @@ class SpaceReader(ParametersReader):
         if not isinstance(value, str) or (default is None and not value):
             raise self.fail(key, f"{value!r} is not text")
         return value
+
+    def _preparation(self) -> Preparation:
+        try:
+            return Preparation.from_dict({key: self._section(key) for key in PREPARATION})
+        except ConfigError as error:
+            key, _, what = str(error).partition(": ")
+            raise self.fail(key, what) from None
 
     def _objective(self) -> tuple[str, str]:
         section = self._mapping("objective", self.root["objective"])

@@ -5,6 +5,7 @@ from PIL import Image, ImageChops
 
 from medray.data.dataset import Array
 from medray.data.decoding.picture import Picture
+from medray.preparation import PADDED, STRETCHED
 
 #: Everything that may be done to an image on its way to a model.
 NOTES = (
@@ -19,6 +20,7 @@ NOTES = (
     "resized",  # another size, antialiased
     "stretched",  # comes with "resized": the ratio of width to height changed by more than 2 %
     "turned",  # turned or mirrored as the EXIF orientation says
+    "padded",  # black borders were added to keep the ratio of the sides
 )
 STRETCH = 1.02  # the ratio of the sides may change by this factor without a note
 _WAYS = {
@@ -37,13 +39,13 @@ def lies_on_its_side(orientation: int) -> bool:
     return orientation >= 5
 
 
-def fit(picture: Picture, shape: tuple[int, int, int]) -> tuple[Array, frozenset[str]]:
+def fit(picture: Picture, shape: tuple[int, int, int], aspect: str = STRETCHED) -> tuple[Array, frozenset[str]]:
     """Return pixels uint8 (H, W, C) of exactly `shape`, in memory of their own, and notes of what was done.
 
     Transparent pixels are laid over black: what can't be seen must not reach a model, and black is the
     background of most medical images. Sizes are changed by antialiased bicubic interpolation of the whole
-    picture; nothing is cropped or padded, so the sides' ratio may change. Grey is 0.299 R + 0.587 G + 0.114 B
-    (ITU-R BT.601).
+    picture; nothing is cropped. With `aspect` "stretch" the sides' ratio may change; with "pad" the picture keeps
+    it and lies in the middle of black. Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
     """
     height, width, channels = shape
     image, notes = picture.image, set(picture.notes)
@@ -52,6 +54,8 @@ def fit(picture: Picture, shape: tuple[int, int, int]) -> tuple[Array, frozenset
     if channels == 1 and image.mode == "RGB":
         image = _grey(image, notes)
     wanted = (height, width) if lies_on_its_side(picture.orientation) else (width, height)
+    if aspect == PADDED:
+        wanted = _inside(picture.size, wanted)
     if picture.size != wanted:
         image = image.resize(wanted, Image.Resampling.BICUBIC, box=picture.box)
         notes.add("resized")
@@ -63,8 +67,23 @@ def fit(picture: Picture, shape: tuple[int, int, int]) -> tuple[Array, frozenset
     if picture.orientation != 1:
         image = image.transpose(_WAYS[picture.orientation])
         notes.add("turned")
+    if image.size != (width, height):
+        image = _on_black(image, (width, height))
+        notes.add("padded")
     pixels = np.frombuffer(image.tobytes(), dtype=np.uint8).reshape(shape).copy()
     return pixels, frozenset(notes)
+
+
+def _inside(size: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int]:
+    """The largest size of the same ratio that fits into `frame`; at least one pixel."""
+    scale = min(frame[0] / size[0], frame[1] / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _on_black(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    whole = Image.new(image.mode, size)
+    whole.paste(image, ((size[0] - image.size[0]) // 2, (size[1] - image.size[1]) // 2))
+    return whole
 
 
 def _stretch(old: tuple[int, int], new: tuple[int, int]) -> float:

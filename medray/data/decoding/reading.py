@@ -10,7 +10,8 @@ from medray.data.decoding import bmp, jpeg, png, tiff
 from medray.data.decoding.errors import ImageError, damaged
 from medray.data.decoding.fit import NOTES, fit
 from medray.data.decoding.picture import Picture
-from medray.errors import ConfigError
+from medray.errors import ConfigError, unknown
+from medray.preparation import ASPECTS, STRETCHED
 
 FORMATS = ("png", "jpeg", "tiff", "bmp", "dicom")
 MAX_PIXELS = 40_000_000
@@ -51,13 +52,18 @@ def sniff(content: bytes) -> str | None:
     return "bmp" if bmp.looks_like_bmp(content) else None
 
 
-def decode(content: bytes, shape: tuple[int, int, int], *, max_pixels: int = MAX_PIXELS) -> Decoded:
+def decode(
+    content: bytes, shape: tuple[int, int, int], *, max_pixels: int = MAX_PIXELS, aspect: str = STRETCHED
+) -> Decoded:
     """Decode one image and fit it to `shape`, the height, width and channels (1 or 3) of a model's images.
 
     An image of 8 bits, upright, of the shape and without transparency comes back as it is, without notes.
     Other depths are scaled to 0..255: grey of 16 bits by 1 / 257, colours of 16 bits by their upper 8 bits,
     fewer bits by their full range; DICOM as its window says, and without one from the least to the greatest
     value that the image holds. Colour profiles, gamma and DICOM overlays are not applied.
+
+    With `aspect` "stretch" the whole image becomes the shape; with "pad" it keeps the ratio of its sides, between
+    black borders.
 
     `max_pixels` limits width times height, as does `PIL.Image.MAX_IMAGE_PIXELS` if it is lower. The size is
     checked before any pixel is decoded. Decoding needs up to 16 bytes for each pixel of the file, and of
@@ -69,13 +75,15 @@ def decode(content: bytes, shape: tuple[int, int, int], *, max_pixels: int = MAX
     """
     if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1:
         raise ConfigError(f"shape {shape} must be height, width and 1 or 3 channels")
+    if aspect not in ASPECTS:
+        raise ConfigError(unknown("aspect", aspect, ASPECTS))
     name = sniff(content)
     if name is None:
         what = "not an image of a known format" if content else "empty"
         raise ImageError("unsupported", f"the content is {what}; formats: {', '.join(FORMATS)}")
     try:
         picture = _read(name, content, shape, min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels))
-        pixels, notes = fit(picture, shape)
+        pixels, notes = fit(picture, shape, aspect)
     except ImageError:
         raise
     except MemoryError:

@@ -1,0 +1,177 @@
+"""From a listing to a data set: every file decoded once, on all cores, into an array that is kept by content."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medray.data import store
+from medray.data.dataset import Array, ImageDataset
+from medray.data.decoding import Decoded, ImageError, decode
+from medray.data.dividing import divide
+from medray.data.hashes import hash_files
+from medray.data.labelling import Labelled, choose_labels
+from medray.data.listing import Listing
+from medray.errors import DataError
+from medray.preparation import DROP, Preparation
+
+FORM = 1  # of what is cached; another one means other pixels
+Progress = Callable[[str, int, int], None]  # what is done, how many are done, and of how many
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def build(listing: Listing, preparation: Preparation, progress: Progress = silent) -> ImageDataset:
+    """Decode the images of a listing and divide them; what was left out or decided stands in `notes`.
+
+    Raises:
+        DataError: a label or file is not as `preparation` allows, sizes differ and it names none, or there are
+            too few images of a class.
+    """
+    rules = preparation.images
+    if listing.missing and rules.missing != DROP:
+        raise DataError(
+            f"{listing.source}: {len(listing.missing)} rows without a file (first: {listing.missing[0]}); "
+            "`images: {missing: drop}` leaves them out"
+        )
+    labelled = choose_labels(listing, preparation.labels)
+    notes = [*listing.notes, *labelled.notes]
+    if listing.missing:
+        notes.append(f"left out: {len(listing.missing)} rows without a file (first: {listing.missing[0]})")
+    images, broken, done = _pixels(listing, labelled, preparation, progress)
+    if broken:
+        first = next(iter(broken))
+        told = f"(first: {listing.images[labelled.positions[first]].where}: {broken[first]})"
+        if rules.unreadable != DROP:
+            raise DataError(
+                f"{listing.source}: {len(broken)} files can't be read {told}; `images: {{unreadable: drop}}` "
+                "leaves them out"
+            )
+        notes.append(f"left out: {len(broken)} files that can't be read {told}")
+        labelled = labelled.without(list(broken))
+        images, _, done = _pixels(listing, labelled, preparation, progress)  # an array without holes
+    return _dataset(listing, labelled, images, [*notes, *done], preparation)
+
+
+def _shape(paths: Sequence[Path], preparation: Preparation, source: str) -> tuple[int, int, int]:
+    """The shape that is asked for; what is not asked for, the first image that can be read says."""
+    size, channels = preparation.images.image_size, preparation.images.channels
+    if size is not None and channels is not None:
+        return *size, channels
+    for path in paths:
+        first = _read(path, (8, 8, 3), preparation.images.aspect)
+        if isinstance(first, Decoded):
+            size = size or (first.height, first.width)
+            return *size, channels or (1 if (first.pixels == first.pixels[:, :, :1]).all() else 3)
+    raise DataError(f"{source}: none of its {len(paths)} images can be read")
+
+
+def _pixels(
+    listing: Listing, labelled: Labelled, preparation: Preparation, progress: Progress
+) -> tuple[store.Mapped, dict[int, str], list[str]]:
+    """The array of the images, from the cache or decoded now, why some can't be read, and what was done."""
+    rules, paths = preparation.images, [listing.images[place].path for place in labelled.positions]
+    hashes = hash_files(paths, progress)
+    shape = _shape(paths, preparation, listing.source)
+    images, facts = _decoded(paths, hashes, shape, rules.aspect, listing.source, progress)
+    if rules.channels is None and "greyscaled" in facts["done"]:  # a later image has colours
+        shape = (*shape[:2], 3)
+        images, facts = _decoded(paths, hashes, shape, rules.aspect, listing.source, progress)
+    other = facts["done"].get("resized", 0)
+    if rules.image_size is None and other:
+        raise DataError(
+            f"{listing.source}: {other} of {len(paths)} images are not {shape[0]}×{shape[1]} as the first is; say "
+            f"which size all shall have: `images: {{image_size: [{shape[0]}, {shape[1]}]}}`"
+        )
+    done = [f"{count} images {what.replace('_', ' ')}" for what, count in sorted(facts["done"].items())]
+    return images, {int(place): why for place, why in facts["broken"].items()}, done
+
+
+def _decoded(
+    paths: Sequence[Path], hashes: Sequence[str], shape: tuple[int, int, int], aspect: str, source: str,
+    progress: Progress,
+) -> tuple[store.Mapped, dict[str, Any]]:  # fmt: skip
+    told = json.dumps([FORM, shape, aspect, list(hashes)])
+    key = hashlib.sha256(told.encode()).hexdigest()
+    held = store.find(key)
+    if held is None:
+        _decode_all(key, paths, shape, aspect, source, progress)
+        held = store.find(key)
+        if held is None:
+            raise DataError(f"{source}: the cache lost what was written to it just now")
+    return held
+
+
+def _decode_all(
+    key: str, paths: Sequence[Path], shape: tuple[int, int, int], aspect: str, source: str, progress: Progress
+) -> None:
+    facts: dict[str, object] = {"source": source, "broken": {}, "done": {}}
+    broken: dict[str, str] = {}
+    done: Counter[str] = Counter()
+    with store.new_array(key, (len(paths), *shape), facts) as images, ThreadPoolExecutor() as pool:
+        found = pool.map(lambda path: _read(path, shape, aspect), paths)
+        for place, one in enumerate(found):
+            if isinstance(one, Decoded):
+                images[place] = one.pixels
+                done.update(one.notes)
+            else:
+                broken[str(place)] = one
+            progress("Decoding", place + 1, len(paths))
+        facts |= {"broken": broken, "done": dict(done)}
+
+
+def _read(path: Path, shape: tuple[int, int, int], aspect: str) -> Decoded | str:
+    """The image in a file, or why it can't be read."""
+    try:
+        return decode(path.read_bytes(), shape, aspect=aspect)
+    except ImageError as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _dataset(
+    listing: Listing, labelled: Labelled, images: store.Mapped, notes: list[str], preparation: Preparation
+) -> ImageDataset:
+    kept, labels = labelled.positions, labelled.labels
+    listed = [listing.images[place] for place in kept]
+    missing = [name for c, name in enumerate(labelled.class_names) if not (labels == c).any()]
+    if missing:
+        raise DataError(f"{listing.source}: no readable image of class {', '.join(missing)}")
+    patients = [one.patient for one in listed]
+    if any(patients) and not all(patients):
+        raise DataError(f"{listing.source}: {patients.count(None)} of {len(listed)} images have no patient")
+    groups = np.array(patients) if all(patients) else None
+    splits, decided = divide([one.split for one in listed], labels, groups, preparation.splits, listing.source)
+    columns = sorted({name for one in listed for name in one.subgroups})
+    return ImageDataset(
+        images=images.array,
+        mapped=str(images.path),
+        labels=labels,
+        class_names=labelled.class_names,
+        splits=splits,
+        source=listing.source,
+        groups=groups,
+        notes=(*notes, *decided),
+        folds=_folds(listing, kept, splits["test"]),
+        subgroups={name: np.array([one.subgroups.get(name, "") for one in listed]) for name in columns},
+        aspect=preparation.images.aspect,
+    )
+
+
+def _folds(listing: Listing, kept: Array, test: Array) -> tuple[tuple[Array, Array], ...] | None:
+    """Ready-made folds in the positions of what was kept, without the test split's images."""
+    if listing.folds is None:
+        return None
+    place = np.full(len(listing), -1, dtype=np.int64)
+    place[kept] = np.arange(len(kept))
+    place[kept[test]] = -1
+    parts = ((place[train], place[val]) for train, val in listing.folds)
+    return tuple((train[train >= 0], val[val >= 0]) for train, val in parts)

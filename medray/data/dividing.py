@@ -1,0 +1,76 @@
+"""Splits for images that come without: stratified by class, no patient in two of them, always the same."""
+
+import warnings
+
+import numpy as np
+
+from medray.data.dataset import Array
+from medray.data.listing import TEST, TRAIN, VAL
+from medray.errors import DataError
+from medray.preparation import Shares
+
+SEED = 0  # not the search's: the test split must stay the same one
+
+
+def divide(
+    said: list[str | None], labels: Array, groups: Array | None, shares: Shares, source: str
+) -> tuple[dict[str, Array], list[str]]:
+    """Positions of train, val and test, and notes of what was decided here; `said` is what the source says.
+
+    What the source calls val or test stays that. Where it has no test at all, test is taken from the rest, and
+    where it has no val, val is.
+
+    Raises:
+        DataError: the source says it of some images only, or a class has too few images to be divided.
+    """
+    known = {name: np.flatnonzero([own == name for own in said]) for name in (TRAIN, VAL, TEST)}
+    unsaid = np.flatnonzero([own is None for own in said])
+    notes: list[str] = []
+    if len(unsaid) and len(unsaid) < len(said):
+        raise DataError(f"{source}: {len(unsaid)} of {len(said)} images have no split: give each one, or none")
+    rest = unsaid if len(unsaid) else known[TRAIN]
+    total = len(rest)
+    if not total:
+        raise DataError(f"{source}: no image to train on")
+    for name, share in ((TEST, shares.test), (VAL, shares.val)):
+        if not len(known[name]):
+            known[name], rest = _taken(rest, labels, groups, share * total / len(rest), source, name)
+            by = "class" if groups is None else "class and patient"
+            notes.append(f"{name}: {len(known[name])} images taken by {by}, as the source names none")
+    known[TRAIN] = rest
+    return known, notes
+
+
+def _taken(
+    pool: Array, labels: Array, groups: Array | None, share: float, source: str, name: str
+) -> tuple[Array, Array]:
+    """Take about `share` of the pool; give what was taken, and the rest."""
+    counts = np.bincount(labels[pool])
+    if (counts[counts > 0] < 2).any():
+        raise DataError(
+            f"{source}: a class has one image only, so {name} can't be taken from it; `labels: {{min_count: 5}}` "
+            "leaves such classes out"
+        )
+    if groups is None:
+        taken = _by_class(pool, labels, share)
+    else:
+        from sklearn.model_selection import StratifiedGroupKFold
+
+        folds = StratifiedGroupKFold(max(2, round(1 / share)), shuffle=True, random_state=SEED)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of a class that not every part will have
+                _, chosen = next(iter(folds.split(pool, labels[pool], groups[pool])))
+        except ValueError as error:
+            raise DataError(f"{source}: {name} can't be taken: {error}") from None
+        taken = pool[chosen]
+    return np.sort(taken), np.setdiff1d(pool, taken)
+
+
+def _by_class(pool: Array, labels: Array, share: float) -> Array:
+    rng = np.random.default_rng(SEED)
+    parts = []
+    for label in np.unique(labels[pool]):
+        own = rng.permutation(pool[labels[pool] == label])
+        parts.append(own[: min(len(own) - 1, max(1, round(share * len(own))))])
+    return np.concatenate(parts)

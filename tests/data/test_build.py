@@ -1,0 +1,340 @@
+"""Image files become a data set: decoded once, kept by content, and nothing left out without a line."""
+
+import io
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from medray.data import build as building
+from medray.data import store
+from medray.data.build import build
+from medray.data.dataset import ImageDataset
+from medray.data.decoding import decode
+from medray.data.dividing import divide
+from medray.data.labelling import choose_labels
+from medray.data.listing import ListedImage, Listing
+from medray.errors import ConfigError, DataError
+from medray.preparation import Labels, Preparation, Shares
+
+ODD = ((), ("a",), ("b",), ("a", "b"), ("rare",))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def picture(seed: int, size: tuple[int, int] = (12, 10), mode: str = "L") -> bytes:
+    """A PNG of noise, (width, height)."""
+    channels = 3 if mode == "RGB" else 1
+    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], channels), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise[:, :, 0] if mode == "L" else noise).save(file, "PNG")
+    return file.getvalue()
+
+
+def listing(folder: Path, count: int = 40, **more: Any) -> Listing:
+    """Images of two classes in turn."""
+    folder.mkdir(exist_ok=True)
+    images = []
+    for number in range(count):
+        path = folder / f"{number:03}.png"
+        path.write_bytes(picture(number))
+        images.append(ListedImage(path, path.name, ("sick" if number % 2 else "well",)))
+    return Listing("folder:here", folder, tuple(images), **more)
+
+
+def changed(whole: Listing, place: int, **values: Any) -> Listing:
+    images = list(whole.images)
+    images[place] = ListedImage(**{**images[place].__dict__, **values})
+    return Listing(**{**whole.__dict__, "images": tuple(images)})
+
+
+def prepared(**sections: Any) -> Preparation:
+    return Preparation.from_dict(sections)
+
+
+# -- the pixels
+
+
+def test_the_pixels_are_those_of_the_files(cache: Path, tmp_path: Path) -> None:
+    whole = listing(tmp_path / "images")
+    dataset = build(whole, Preparation())
+    assert dataset.shape == (10, 12, 1)
+    assert dataset.class_names == ("sick", "well")
+    for image, listed, label in zip(dataset.images, whole.images, dataset.labels, strict=True):
+        assert (image == decode(listed.path.read_bytes(), (10, 12, 1)).pixels).all()
+        assert dataset.class_names[label] == listed.labels[0]
+
+
+def test_a_second_time_nothing_is_decoded(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = listing(tmp_path / "images")
+    first = build(whole, prepared(images={"image_size": 8, "channels": 1}))
+    monkeypatch.setattr(building, "decode", None)
+    again = build(whole, prepared(images={"image_size": 8, "channels": 1}))
+    assert again.fingerprint == first.fingerprint
+    moved = tmp_path / "moved"
+    whole.root.rename(moved)
+    images = tuple(ListedImage(moved / one.where, one.where, one.labels) for one in whole.images)
+    assert build(Listing("folder:there", moved, images), prepared(images={"image_size": 8, "channels": 1}))
+    with pytest.raises(TypeError):
+        build(listing(tmp_path / "images"), prepared(images={"image_size": 9, "channels": 1}))
+
+
+def test_another_content_under_the_same_name_is_seen(cache: Path, tmp_path: Path) -> None:
+    whole = listing(tmp_path / "images")
+    before = build(whole, Preparation())
+    whole.images[3].path.write_bytes(picture(1003))
+    after = build(whole, Preparation())
+    assert (after.images[3] != before.images[3]).any()
+    assert (after.images[4] == before.images[4]).all()
+
+
+def test_colour_is_kept_where_any_image_has_it(cache: Path, tmp_path: Path) -> None:
+    whole = listing(tmp_path / "images")
+    whole.images[30].path.write_bytes(picture(30, mode="RGB"))
+    assert build(whole, Preparation()).shape == (10, 12, 3)
+    assert build(whole, prepared(images={"channels": 1})).shape == (10, 12, 1)
+
+
+def test_sizes_that_differ_need_a_size(cache: Path, tmp_path: Path) -> None:
+    whole = listing(tmp_path / "images")
+    whole.images[7].path.write_bytes(picture(7, size=(20, 10)))
+    with pytest.raises(
+        DataError, match=r"1 of 40 images are not 10×12 as the first is; say .*image_size: \[10, 12\]"
+    ):
+        build(whole, Preparation())
+    stretched = build(whole, prepared(images={"image_size": [10, 12]}))
+    padded = build(whole, prepared(images={"image_size": [10, 12], "aspect": "pad"}))
+    assert "1 images stretched" in stretched.notes
+    assert "1 images padded" in padded.notes
+    assert padded.aspect == "pad"
+    assert not padded.images[7, [0, 1, 8, 9]].any()
+    assert padded.images[7, 2:8].all(axis=1).any()
+    assert (padded.images[6] == stretched.images[6]).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40), st.integers(1, 40))
+def test_padding_keeps_the_ratio(width: int, height: int, rows: int, columns: int) -> None:
+    file = io.BytesIO()
+    Image.new("L", (width, height), 255).save(file, "PNG")
+    pixels = decode(file.getvalue(), (rows, columns, 1), aspect="pad").pixels[:, :, 0]
+    inside = np.argwhere(pixels > 0)
+    tall, wide = inside.max(axis=0) - inside.min(axis=0) + 1
+    scale = min(rows / height, columns / width)
+    assert abs(tall - height * scale) <= 1
+    assert abs(wide - width * scale) <= 1
+    assert tall == rows or wide == columns
+    assert pixels[inside[:, 0].min() :, inside[:, 1].min() :][:tall, :wide].all()
+
+
+# -- what can't be used
+
+
+def test_unreadable_files_are_named_or_dropped_with_a_line(cache: Path, tmp_path: Path) -> None:
+    whole = listing(tmp_path / "images")
+    whole.images[5].path.write_bytes(b"no image")
+    whole.images[9].path.unlink()
+    with pytest.raises(DataError, match=r"2 files can't be read \(first: 005.png: .*unreadable: drop"):
+        build(whole, Preparation())
+    for _ in range(2):
+        dataset = build(whole, prepared(images={"unreadable": "drop"}))
+        assert len(dataset) == 38
+        assert any(
+            note.startswith("left out: 2 files that can't be read (first: 005.png") for note in dataset.notes
+        )
+        kept = [one for place, one in enumerate(whole.images) if place not in (5, 9)]
+        assert (dataset.images[5] == decode(kept[5].path.read_bytes(), (10, 12, 1)).pixels).all()
+        assert dataset.class_names[dataset.labels[5]] == kept[5].labels[0]
+
+
+def test_nothing_can_be_read(cache: Path, tmp_path: Path) -> None:
+    whole = listing(tmp_path / "images", 4)
+    for one in whole.images:
+        one.path.write_bytes(b"")
+    with pytest.raises(DataError, match="none of its 4 images can be read"):
+        build(whole, Preparation())
+
+
+def test_rows_without_a_file(cache: Path, tmp_path: Path) -> None:
+    whole = listing(tmp_path / "images", missing=("line 3: x.png", "line 9: y.png"))
+    with pytest.raises(DataError, match=r"2 rows without a file \(first: line 3: x.png\); .*missing: drop"):
+        build(whole, Preparation())
+    assert any(
+        "2 rows without a file" in note for note in build(whole, prepared(images={"missing": "drop"})).notes
+    )
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.sampled_from(ODD), min_size=4, max_size=40),
+    st.sampled_from(["drop", "first"]),
+    st.integers(1, 3),
+)
+def test_every_image_is_kept_or_counted(labels: list[tuple[str, ...]], multiple: str, least: int) -> None:
+    images = tuple(ListedImage(Path(str(i)), str(i), own) for i, own in enumerate(labels))
+    whole = Listing("csv:here", Path(), images)
+    try:
+        found = choose_labels(whole, Labels("drop", multiple, least))
+    except DataError as error:
+        assert "at least two are needed" in str(error)  # noqa: PT017
+        return
+    names = [found.class_names[label] for label in found.labels]
+    assert names == [labels[place][0] for place in found.positions]
+    assert min(names.count(name) for name in found.class_names) >= least
+    left_out = {place for place in range(len(labels)) if place not in found.positions}
+    blank = sum(not own for own in labels)
+    several = sum(len(own) > 1 for own in labels) if multiple == "drop" else 0
+    rare = sum(len(labels[place]) == 1 or multiple == "first" for place in left_out if labels[place])
+    if multiple == "drop":
+        rare = sum(len(labels[place]) == 1 for place in left_out)
+    assert len(left_out) == blank + several + rare
+    told = " ".join(found.notes)
+    assert (f"{blank} blank label" in told) == (blank > 0)
+
+
+def test_blank_and_several_labels_need_a_rule(tmp_path: Path) -> None:
+    whole = changed(listing(tmp_path / "images"), 3, labels=())
+    with pytest.raises(DataError, match=r"1 blank label \(first: 003.png\); `labels: {blank: drop}`"):
+        choose_labels(whole, Labels())
+    whole = changed(listing(tmp_path / "images"), 3, labels=("a", "b"))
+    with pytest.raises(DataError, match=r"1 image \(first: 003.png\) with several labels; .*multiple: drop"):
+        choose_labels(whole, Labels())
+
+
+# -- splits
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 2), min_size=30, max_size=120).filter(
+        lambda labels: np.bincount(labels, minlength=3).min() >= 8
+    ),
+    st.booleans(),
+    st.sampled_from(["none", "train and test", "all"]),
+)
+def test_splits_hold_every_image_once(labels: list[int], by_patient: bool, said: str) -> None:
+    own = np.array(labels)
+    groups = np.arange(len(own)) // 2 if by_patient else None
+    cycle = {
+        "none": [None],
+        "train and test": ["train", "train", "train", "test"],
+        "all": ["train", "val", "test"],
+    }
+    names = [cycle[said][(place // 2) % len(cycle[said])] for place in range(len(own))]
+    splits, notes = divide(names, own, groups, Shares(), "here")
+    assert sorted(np.concatenate(list(splits.values())).tolist()) == list(range(len(own)))
+    assert len(notes) == {"none": 2, "train and test": 1, "all": 0}[said]
+    again, _ = divide(names, own, groups, Shares(), "here")
+    assert all((splits[name] == again[name]).all() for name in splits)
+    for name in ("test", "val") if said != "none" else ():
+        given_so = [place for place, one in enumerate(names) if one == name]
+        assert not given_so or splits[name].tolist() == given_so
+    if groups is None and said == "none":
+        assert all((np.bincount(own[part], minlength=3) > 0).all() for part in splits.values())
+    if groups is not None and said != "all":
+        assert not set(groups[splits["train"]]) & set(groups[splits["val"]])
+
+
+def test_splits_that_can_not_be() -> None:
+    labels = np.array([0, 0, 1])
+    with pytest.raises(DataError, match="a class has one image only, so test can't be taken"):
+        divide([None] * 3, labels, None, Shares(), "here")
+    with pytest.raises(DataError, match="1 of 3 images have no split"):
+        divide(["train", None, "test"], labels, None, Shares(), "here")
+    with pytest.raises(DataError, match="no image to train on"):
+        divide(["test"] * 3, labels, None, Shares(), "here")
+
+
+def test_folds_follow_what_is_left_out_and_leave_the_test_split(cache: Path, tmp_path: Path) -> None:
+    everything = np.arange(40)
+    folds = tuple((everything[everything % 4 != k], everything[everything % 4 == k]) for k in range(4))
+    whole = listing(tmp_path / "images", folds=folds)
+    for place in range(40):
+        split = "test" if place >= 36 else ("val" if place % 5 == 0 else "train")
+        whole = changed(whole, place, split=split)
+    whole.images[0].path.write_bytes(b"broken")
+    dataset = build(whole, prepared(images={"unreadable": "drop"}))
+    assert dataset.folds is not None
+    for k, (train, val) in enumerate(dataset.folds):
+        wanted = [place for place in range(1, 36) if place % 4 == k]
+        assert (val + 1).tolist() == wanted
+        assert sorted(np.concatenate([train, val]).tolist()) == list(range(35))
+
+
+# -- shared memory, and the cache
+
+
+def test_a_process_maps_the_file_instead_of_being_sent_it(cache: Path, tmp_path: Path) -> None:
+    dataset = build(listing(tmp_path / "images"), Preparation())
+    sent = pickle.dumps(dataset)
+    assert len(sent) < dataset.images.nbytes
+    back: ImageDataset = pickle.loads(sent)
+    assert (back.images == dataset.images).all()
+    assert not back.images.flags.writeable
+    assert len(pickle.dumps(dataset.whole())) > dataset.images.nbytes
+    for path in cache.rglob("*.npy"):
+        path.unlink()
+    assert (pickle.loads(pickle.dumps(dataset.whole())).images == back.images).all()
+    with pytest.raises(DataError, match="its decoded images are gone"):
+        pickle.loads(sent)
+
+
+def test_the_oldest_entries_make_room(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        with store.new_array(f"{number}", (4, 100, 100, 1), {"source": f"s{number}"}) as images:
+            images[:] = number
+        os.utime(cache / "images" / f"{number}.npy", (1000 + number, 1000 + number))
+    assert store.find("0") is not None  # used now, so 1 is the oldest
+    monkeypatch.setenv("MEDRAY_CACHE_GIB", str(4 * 40_500 / 2**30))
+    with store.new_array("3", (8, 100, 100, 1), {"source": "s3"}):
+        pass
+    assert {entry.key for entry in store.entries()} == {"0", "2", "3"}
+    assert store.find("1") is None
+    monkeypatch.setenv("MEDRAY_CACHE_GIB", "much")
+    with pytest.raises(ConfigError, match="MEDRAY_CACHE_GIB is 'much'; it must be a number of GiB above 0"):
+        store.limit()
+
+
+def test_what_was_not_finished_is_not_kept(cache: Path) -> None:
+    with pytest.raises(ZeroDivisionError), store.new_array("k", (1, 2, 2, 1), {}):
+        raise ZeroDivisionError
+    assert store.find("k") is None
+    assert not list((cache / "images").iterdir())
+
+
+# -- the sections of a space
+
+
+@pytest.mark.parametrize(
+    ("sections", "line"),
+    [
+        ({"images": {"image_sise": 3}}, "images.image_sise: unknown key 'image_sise' .did you mean 'image_size'"),
+        ({"images": {"image_size": 0}}, "images.image_size: 0; a side has 1 to 4096 pixels"),
+        ({"images": {"image_size": "big"}}, "images.image_size: 'big' is neither a number of pixels nor"),
+        ({"images": {"aspect": "pat"}}, "images.aspect: unknown value 'pat' .did you mean 'pad'"),
+        ({"images": {"channels": True}}, "images.channels: unknown value 'True'"),
+        ({"labels": {"min_count": 0}}, "labels.min_count: 0 is not a whole number of 1 or more"),
+        ({"labels": {"multiple": "last"}}, "labels.multiple: unknown value 'last'"),
+        ({"splits": {"val": 1}}, "splits.val: 1 is not a share above 0 and below 1"),
+        ({"splits": {"val": 0.5, "test": 0.5}}, "splits: val and test together leave nothing to train on"),
+        ({"images": [1]}, r"images: \[1\] is not a section of keys and values"),
+    ],
+)
+def test_slips_in_a_space_are_named(sections: dict[str, Any], line: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{line}"):
+        Preparation.from_dict(sections)
+
+
+def test_sections_are_plain_values() -> None:
+    one = prepared(images={"image_size": 150, "unreadable": "drop"}, labels={"min_count": 5})
+    assert Preparation.from_dict(one.to_dict()) == one
