@@ -122,23 +122,38 @@ def _setting(default: Any, type_: type, **limits: Any) -> Any:
 class TrainConfig:
     """The settings of one training.
 
-    `backbone` is a name in `medray.training.models.MODELS` or any timm model. `transforms` names the
-    pipeline for people; `pipeline` is the pipeline itself, a tuple of `{albumentations class: arguments}`.
-    `monitor` is the validation metric that chooses the best epoch and stops early after `patience` epochs
-    that did not better it by more than `min_delta`. `mixup` is the alpha of its Beta distribution, 0 for
-    none; `gradient_clip` the largest norm of the gradient, null for none; `momentum` is that of SGD and
-    RMSprop. `weights` is a safetensors file that the backbone starts from.
+    `backbone` is a name in `medray.training.models.MODELS`, any timm model or `torchvision:alexnet`. It starts
+    from `weights`, a safetensors file or a folder of them, or from published weights where it is `pretrained`
+    (`medray.training.models.pretrained`). `head_width` puts a hidden dense layer of that width before the last
+    one; null for none.
+
+    For the first `freeze_epochs` only the head learns (`medray.training.models.blocks`); after them also the
+    last `trainable_blocks`, null for all, 0 for a backbone that stays frozen, with `fine_tune_rate`, null for
+    the same `learning_rate` (`medray.training.stages`). `step_epochs` and `step_factor` are those of the schedule
+    `step`; null for a third of the epochs.
+
+    `transforms` names the pipeline for people; `pipeline` is the pipeline itself, a tuple of `{albumentations
+    class: arguments}`. `monitor` is the validation metric that chooses the best epoch and stops early after
+    `patience` epochs that did not better it by more than `min_delta`. `mixup` is the alpha of its Beta
+    distribution, 0 for none; `gradient_clip` the largest norm of the gradient, null for none; `momentum` is
+    that of SGD and RMSprop.
     """
 
     backbone: str = _setting("lenet5", str)
     pretrained: bool = _setting(False, bool)
     weights: str | None = _setting(None, str, optional=True)
     dropout: float = _setting(0.0, float, low=0.0, high=0.95)
+    head_width: int | None = _setting(None, int, low=1, high=65536, optional=True)
+    freeze_epochs: int = _setting(0, int, low=0, high=100_000)
+    trainable_blocks: int | None = _setting(None, int, low=0, optional=True)
+    fine_tune_rate: float | None = _setting(None, float, above=0.0, high=10.0, optional=True)
     optimizer: str = _setting("adam", str, choices=OPTIMIZERS)
     learning_rate: float = _setting(1e-3, float, above=0.0, high=10.0)
     weight_decay: float = _setting(0.0, float, low=0.0, high=1.0)
     momentum: float = _setting(0.9, float, low=0.0, high=0.9999)
     schedule: str = _setting("none", str, choices=SCHEDULES)
+    step_epochs: int | None = _setting(None, int, low=1, optional=True)
+    step_factor: float = _setting(0.1, float, above=0.0, high=1.0)
     batch_size: int = _setting(128, int, low=1, high=65536)
     label_smoothing: float = _setting(0.0, float, low=0.0, high=0.9)
     mixup: float = _setting(0.0, float, low=0.0, high=10.0)
@@ -161,7 +176,19 @@ class TrainConfig:
                 raise ConfigError(f"{name}: {error}") from None
         if self.pretrained and self.weights is not None:
             raise ConfigError("weights: give either `pretrained: true` or a file in `weights`, not both")
+        self._check_stages()
         object.__setattr__(self, "pipeline", _checked_pipeline(self.pipeline))
+
+    def _check_stages(self) -> None:
+        if self.freeze_epochs >= self.epochs:
+            raise ConfigError(
+                f"freeze_epochs: {self.freeze_epochs} of {self.epochs} epochs leave none after them; a backbone "
+                "that stays frozen is `trainable_blocks: 0`"
+            )
+        if self.fine_tune_rate is not None and not self.freeze_epochs:
+            raise ConfigError(
+                "fine_tune_rate: is the rate after `freeze_epochs`, which is 0; give `learning_rate`"
+            )
 
     @property
     def mode(self) -> str:

@@ -20,9 +20,10 @@ from medray.config import TrainConfig
 from medray.data.dataset import Array, LabelledImages
 from medray.errors import MedrayError, RunError
 from medray.runs import TrialDir
-from medray.training.loop import EpochResult, TrainState, fit
+from medray.training.loop import EpochResult, fit
 from medray.training.metrics import defined
 from medray.training.models import one_line
+from medray.training.state import TrainState
 from medray.training.weights import state_from_bytes, write_state, write_weights
 
 

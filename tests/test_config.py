@@ -44,8 +44,12 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
 
 
 def sensible(values: dict[str, Any]) -> dict[str, Any]:
-    """Take away the one pair that excludes itself."""
-    return values | {"pretrained": False} if values.get("weights") is not None else values
+    """Take away what excludes itself."""
+    if values.get("weights") is not None:
+        values = values | {"pretrained": False}
+    if values.get("freeze_epochs", 0) >= values.get("epochs", 30):
+        values = values | {"freeze_epochs": 0}
+    return values if values.get("freeze_epochs") else values | {"fine_tune_rate": None}
 
 
 CONFIGS = st.fixed_dictionaries(
@@ -157,6 +161,10 @@ def test_a_bad_value_is_refused_with_what_is_allowed(name: str, value: object) -
         ({"pretrained": "yes"}, ["'yes' is not true or false"]),
         ({"schedule": False}, ["YAML reads yes, no, on and off as true or false", "in quotes"]),
         ({"pretrained": True, "weights": "a.safetensors"}, ["weights:", "pretrained", "not both"]),
+        ({"freeze_epochs": 5, "epochs": 5}, ["freeze_epochs: 5 of 5 epochs leave none", "`trainable_blocks: 0`"]),
+        ({"freeze_epochs": 31}, ["freeze_epochs: 31 of 30 epochs"]),
+        ({"fine_tune_rate": 0.1}, ["fine_tune_rate: ", "`freeze_epochs`, which is 0", "`learning_rate`"]),
+        ({"trainable_blocks": -1}, ["-1 is not a whole number of 0 or more or null"]),
     ],
 )
 def test_the_words_of_a_refusal(values: dict[str, Any], fragments: list[str]) -> None:

@@ -9,8 +9,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,33 +22,12 @@ from medray.training import metrics, optim
 from medray.training.augment import Augmenter
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.seeds import draw_seed
+from medray.training.stages import Freezer, Stage, measured_anew, stages_of
+from medray.training.state import Progress, TrainState
 
 EXPLODED = 50  # times the loss of guessing
 RECALIBRATION_IMAGES = 1024
 EVALUATION_PIXELS = 256 * 28 * 28
-
-
-@dataclass
-class Progress:
-    """Where a training stands besides its tensors: plain numbers, and what they were at the best epoch."""
-
-    epoch: int = 0
-    best_epoch: int = 0
-    best: dict[str, float] = field(default_factory=dict)
-    stale_epochs: int = 0
-    reference: float | None = None  # the monitored value that patience compares with
-
-
-@dataclass
-class TrainState:
-    """All that a training needs to go on; tensors are on the CPU."""
-
-    progress: Progress
-    network: dict[str, Tensor]
-    best_network: dict[str, Tensor]
-    best_probabilities: Array
-    optimizer: dict[str, Any]
-    schedule: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -95,10 +73,11 @@ def fit(
     """Train one network, yielding each epoch's result.
 
     Starts from fresh weights every time, or goes on from `resume`. Ends after `config.epochs`, or when
-    `config.patience` epochs brought nothing better.
+    `config.patience` epochs brought nothing better; where `config.freeze_epochs` come first, patience begins
+    with the first epoch after them. The best epoch is the best of both stages.
 
     Raises:
-        ConfigError: the backbone is unknown or does not take such images.
+        ConfigError: the backbone is unknown, does not take such images, or has not so many blocks.
         WeightsError: pre-trained weights can't be had.
         TrainingDiverged: the loss became NaN or exploded.
     """
@@ -125,14 +104,10 @@ class _Training:
         network.normalise.std.copy_(std.reshape(1, -1, 1, 1))  # type: ignore[union-attr, operator]
         self.network: Network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = network.parameter_count()
-        self.normalisations = [
-            m
-            for m in network.modules()
-            if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
-        ]
         self.bounds = optim.batch_bounds(len(train), config.batch_size)
-        self.optimizer = optim.make_optimizer(config, network)
-        self.schedule = optim.Schedule.make(config, self.optimizer, len(self.bounds))
+        self.stages = stages_of(config)
+        self.freezer = Freezer(self.network, self.stages)
+        self._enter(self.stages[0])
         self.augment = Augmenter(config.pipeline)
         self.loss_weight = self._loss_weight()
         self.autocast = device.type == "cuda" and config.precision != "float32"
@@ -145,11 +120,26 @@ class _Training:
             return None
         return torch.from_numpy(optim.class_weights(self.train)).float().to(self.device)
 
+    # -- stages
+
+    def _enter(self, stage: Stage) -> None:
+        """Begin a stage: with what learns in it, and a fresh optimizer and schedule."""
+        self.stage = stage
+        self.freezer.enter(stage)
+        self.optimizer = optim.make_optimizer(self.config, self.network, stage.rate)
+        self.schedule = optim.Schedule.make(self.config, stage, self.optimizer, len(self.bounds))
+
+    def _stage_at(self, epoch: int) -> Stage:
+        return self.stages[0] if epoch <= self.config.freeze_epochs else self.stages[-1]
+
     # -- one epoch
 
     def run_epoch(self) -> EpochResult:
         started = time.perf_counter()
         epoch = self.progress.epoch + 1
+        if self._stage_at(epoch) is not self.stage:
+            self._enter(self._stage_at(epoch))
+            self.progress.reference, self.progress.stale_epochs = None, 0
         rate = self.optimizer.param_groups[0]["lr"]
         train_loss = self._train_epoch(epoch)
         self._recalibrate()
@@ -181,7 +171,7 @@ class _Training:
         rng = np.random.default_rng(seed)
         order = optim.epoch_order(self.config, self.train, rng)
         total = torch.zeros((), device=self.device)
-        self.network.train()
+        self.freezer.train_mode()
         for start, end in self.bounds:
             total += self._train_batch(order[start:end], rng) * (end - start)
         loss = total.item() / len(order)
@@ -217,28 +207,23 @@ class _Training:
 
     @torch.no_grad()
     def _recalibrate(self) -> None:
-        """Measure BatchNorm's statistics anew with the present weights.
+        """Measure the statistics of each BatchNorm that is not frozen anew, with the present weights.
 
         The running averages trail the weights by tens of batches: with 5 batches an epoch a wide network
         looks like guessing for several epochs after it has learned (Wu & Johnson 2021, "Rethinking Batch").
         """
-        if not self.normalisations:
+        if not self.freezer.learning:
             return
-        momenta = [m.momentum for m in self.normalisations]
-        for module in self.normalisations:
-            module.reset_running_stats()
-            module.momentum = None  # a plain average over the batches below
-        dropouts = [m for m in self.network.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
-        self.network.train()
-        for dropout in dropouts:
-            dropout.eval()
+        self.freezer.train_mode()
+        for module in self.network.modules():
+            if isinstance(module, nn.modules.dropout._DropoutNd):
+                module.eval()
         # Shuffled, as a file may be sorted by class.
         chosen = np.random.default_rng(0).permutation(len(self.train))[:RECALIBRATION_IMAGES]
-        for start, end in optim.batch_bounds(len(chosen), evaluation_batch(self.train)):
-            images, _ = self.train.take(chosen[start:end])
-            self.network(to_input(images, self.device))
-        for module, momentum in zip(self.normalisations, momenta, strict=True):
-            module.momentum = momentum
+        with measured_anew(self.freezer.learning):
+            for start, end in optim.batch_bounds(len(chosen), evaluation_batch(self.train)):
+                images, _ = self.train.take(chosen[start:end])
+                self.network(to_input(images, self.device))
 
     # -- the best epoch, patience
 
@@ -264,6 +249,8 @@ class _Training:
         progress, patience = self.progress, self.config.patience
         if progress.epoch >= self.config.epochs:
             return "epochs"
+        if progress.epoch <= self.config.freeze_epochs:  # what was not yet fine-tuned has not had its chance
+            return None
         return "patience" if patience is not None and progress.stale_epochs >= patience else None
 
     # -- state
@@ -280,6 +267,8 @@ class _Training:
 
     def restore(self, state: TrainState) -> None:
         self.progress = state.progress
+        if self._stage_at(state.progress.epoch) is not self.stage:
+            self._enter(self._stage_at(state.progress.epoch))
         self.network.load_state_dict(state.network)
         self.best_network, self.best_probabilities = state.best_network, state.best_probabilities
         self.optimizer.load_state_dict(state.optimizer)

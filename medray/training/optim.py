@@ -10,17 +10,17 @@ from torch.optim import lr_scheduler
 
 from medray.config import TrainConfig
 from medray.data.dataset import Array, LabelledImages
+from medray.training.stages import Stage
 
 
-def make_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """Make the optimizer; biases and normalisation weights are not decayed."""
+def make_optimizer(config: TrainConfig, network: nn.Module, rate: float) -> torch.optim.Optimizer:
+    """Make the optimizer of what is not frozen; biases and normalisation weights are not decayed."""
     trained = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    rate = config.learning_rate
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, lr=rate, fused=True)
     if config.optimizer == "adamw":
@@ -32,33 +32,34 @@ def make_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optim
 
 @dataclass
 class Schedule:
-    """A learning rate over the whole training; `None` inside means a constant one.
+    """A learning rate over a stage of the training; `None` inside means a constant one.
 
-    cosine falls to 0 batch by batch (Loshchilov & Hutter 2017), step divides by 10 after each third of the
-    epochs, plateau halves after 3 epochs without a lower validation loss, one_cycle rises for 30 % of the
-    batches and falls (Smith 2018).
+    cosine falls to 0 batch by batch (Loshchilov & Hutter 2017), step multiplies by `step_factor` after each
+    `step_epochs` (by default a third of the stage's epochs), plateau halves after 3 epochs without a lower
+    validation loss, one_cycle rises for 30 % of the batches and falls (Smith 2018).
     """
 
     scheduler: lr_scheduler.LRScheduler | None
     each_batch: bool
 
     @classmethod
-    def make(cls, config: TrainConfig, optimizer: torch.optim.Optimizer, batches: int) -> "Schedule":
-        """Make the schedule for `batches` an epoch."""
-        total = config.epochs * batches
+    def make(cls, config: TrainConfig, stage: Stage, optimizer: torch.optim.Optimizer, batches: int) -> "Schedule":
+        """Make the schedule of a stage, for `batches` an epoch."""
+        total = stage.epochs * batches
         match config.schedule:
             case "cosine":
                 return cls(lr_scheduler.CosineAnnealingLR(optimizer, T_max=total), each_batch=True)
             case "step":
-                third = max(1, config.epochs // 3)
-                return cls(lr_scheduler.StepLR(optimizer, step_size=third, gamma=0.1), each_batch=False)
+                step = config.step_epochs or max(1, stage.epochs // 3)
+                steps = lr_scheduler.StepLR(optimizer, step_size=step, gamma=config.step_factor)
+                return cls(steps, each_batch=False)
             case "plateau":
                 plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
                 return cls(plateau, each_batch=False)
             case "one_cycle":
                 cycle = lr_scheduler.OneCycleLR(
                     optimizer,
-                    max_lr=config.learning_rate,
+                    max_lr=stage.rate,
                     total_steps=max(total, 2),
                     cycle_momentum=config.optimizer == "sgd" and config.momentum > 0,
                 )

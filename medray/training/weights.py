@@ -14,8 +14,8 @@ from torch import Tensor
 
 from medray.config import TrainConfig
 from medray.errors import WeightsError
-from medray.training.loop import Progress, TrainState
 from medray.training.models import Network, Shape, build_network, one_line
+from medray.training.state import Progress, TrainState
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

@@ -1,0 +1,29 @@
+"""Backbones: MODELS, small published networks, any timm name, and torchvision's AlexNet.
+
+A network takes uint8 images scaled to [0, 1], float (N, C, H, W), and answers with logits (N, classes). Its
+first layer normalises by the mean and deviation of its own training images, kept as buffers: weights can't
+be separated from their preprocessing.
+"""
+
+from medray.training.models.blocks import Parts, parts_of
+from medray.training.models.names import check_backbone, import_timm, one_line
+from medray.training.models.network import Network, Normalise, build_network, channel_statistics
+from medray.training.models.pretrained import check_weights_file, weights_file
+from medray.training.models.small import MODELS, Builder, Shape
+
+__all__ = [
+    "MODELS",
+    "Builder",
+    "Network",
+    "Normalise",
+    "Parts",
+    "Shape",
+    "build_network",
+    "channel_statistics",
+    "check_backbone",
+    "check_weights_file",
+    "import_timm",
+    "one_line",
+    "parts_of",
+    "weights_file",
+]

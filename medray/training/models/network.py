@@ -1,0 +1,122 @@
+"""Network: a backbone behind the normalisation of its own training images; built from a TrainConfig."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medray.config import TrainConfig
+from medray.data.dataset import Array
+from medray.errors import ConfigError
+from medray.training.models.blocks import classifier_names, widen_head
+from medray.training.models.names import TORCHVISION, check_backbone, import_timm, one_line
+from medray.training.models.pretrained import load_backbone, not_found, skip_hub_retries, weights_file
+from medray.training.models.small import MODELS, Shape
+
+
+class Normalise(nn.Module):
+    """Subtracts the training images' mean and divides by their deviation, channel by channel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.reshape(1, -1, 1, 1))
+        self.register_buffer("std", std.reshape(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (n, C, H, W)."""
+        return (x - self.mean) / self.std
+
+
+class Network(nn.Sequential):
+    """Normalisation and backbone."""
+
+    def __init__(self, normalise: Normalise, backbone: nn.Module) -> None:
+        super().__init__()
+        self.add_module("normalise", normalise)
+        self.add_module("backbone", backbone)
+
+    def parameter_count(self) -> int:
+        """Number of parameters, frozen ones too."""
+        return sum(p.numel() for p in self.parameters())
+
+
+def channel_statistics(images: Array, positions: Array, most: int = 2048) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel, in [0, 1], of at most `most` evenly spaced images."""
+    step = max(1, -(-len(positions) // most))
+    chosen = images[positions[::step]].reshape(-1, images.shape[3])
+    counts = torch.stack([torch.bincount(torch.from_numpy(c), minlength=256) for c in chosen.T.copy()])
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    shares = counts / counts.sum(dim=1, keepdim=True)
+    mean = (shares * levels).sum(dim=1)
+    variance = (shares * (levels - mean[:, None]) ** 2).sum(dim=1)
+    return mean.float(), variance.sqrt().clamp_min(1e-3).float()
+
+
+def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
+    """Build the network of `config` for images of `shape` (H, W, C), with its starting weights.
+
+    Raises:
+        ConfigError: the backbone is unknown or does not take such images.
+        WeightsError: pre-trained weights can't be had, or a weights file does not fit.
+    """
+    channels = shape[2]
+    normalise = Normalise(torch.zeros(channels), torch.ones(channels))
+    check_backbone(config.backbone)
+    file = weights_file(config)
+    backbone = _backbone(config, shape, classes, from_hub=config.pretrained and file is None)
+    last = classifier_names(backbone)  # the names in a file of weights, which know of no wider head
+    if config.head_width is not None:
+        widen_head(backbone, config.head_width, config.dropout)
+    if file is not None:
+        load_backbone(backbone, file, last)
+    return Network(normalise, backbone)
+
+
+def _backbone(config: TrainConfig, shape: Shape, classes: int, *, from_hub: bool) -> nn.Module:
+    if config.backbone in MODELS:
+        if from_hub:
+            raise not_found(config.backbone, f"there are no published weights of {config.backbone}")
+        return MODELS[config.backbone](shape, classes, config.dropout)
+    if config.backbone in TORCHVISION:
+        if from_hub:
+            raise not_found(config.backbone, "torchvision publishes them as a pickle, which medray does not read")
+        return _alexnet(shape, classes, config.dropout)
+    return _timm_model(config, shape[2], classes, from_hub=from_hub)
+
+
+def _alexnet(shape: Shape, classes: int, dropout: float) -> nn.Module:
+    """Krizhevsky 2014, "One weird trick", as torchvision has it."""
+    import_timm()  # says it better where torch and torchvision do not fit
+    from torchvision.models import alexnet
+
+    height, width, channels = shape
+    if min(height, width) < 63:
+        raise ConfigError(f"backbone: images of {height}×{width} are too small for AlexNet; 63×63 is least")
+    model: Any = alexnet(num_classes=classes, dropout=dropout)
+    if channels != 3:
+        model.features[0] = nn.Conv2d(channels, 64, kernel_size=11, stride=4, padding=2)
+    backbone: nn.Module = model
+    return backbone
+
+
+def _timm_model(config: TrainConfig, channels: int, classes: int, *, from_hub: bool) -> nn.Module:
+    timm = import_timm()
+    if from_hub:
+        skip_hub_retries()
+    try:
+        model: nn.Module = timm.create_model(
+            config.backbone,
+            pretrained=from_hub,
+            in_chans=channels,
+            num_classes=classes,
+            drop_rate=config.dropout,
+        )
+    except Exception as error:  # a hub, a file system or a network: each has exceptions of its own
+        if not from_hub:
+            raise ConfigError(f"backbone: {config.backbone} can't be built: {one_line(error)}") from error
+        why = f"timm's hub does not give them ({type(error).__name__}: {one_line(error, 120)})"
+        raise not_found(config.backbone, why) from error
+    return model
