@@ -1,0 +1,47 @@
+"""DICOM files: their patients are told by themselves; their labels by folders, where these are classes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from medray.data.dicom_identity import hashed, read_identity
+from medray.data.dicom_patients import is_dicom, with_dicom_patients
+from medray.data.folders import list_found
+from medray.data.found_files import DICOM_SUFFIXES, FoundFiles, find_files, shown
+from medray.data.listing import ListedImage, Listing
+from medray.errors import DataError
+
+
+def list_dicom(path: Path, source: str) -> Listing:
+    """List the DICOM files below a folder, sorted by their paths; other files are ignored, and named as such.
+
+    Folders are classes as in `list_folder`. Where there are none, or each is named by the patient whose files it
+    holds, the images have no labels. A patient is a hash of PatientID, and nothing else of it is kept.
+
+    Raises:
+        DataError: as `list_folder` does, or there are no DICOM files.
+    """
+    found = _only_dicom(find_files(path))
+    plain = tuple(ListedImage(path / image, shown(image)) for image in found.images)
+    if any("/" in image for image in found.images) and not _folders_are_patients(found):
+        return list_found(found, source)
+    images, notes = with_dicom_patients(plain)
+    notes = ["no class folders, so no labels", *notes]
+    return Listing(source, path, images, ignored=tuple(map(shown, found.ignored)), notes=tuple(notes))
+
+
+def _only_dicom(found: FoundFiles) -> FoundFiles:
+    images = tuple(image for image in found.images if is_dicom(found.root / image))
+    others = tuple(sorted({*found.ignored, *found.images} - set(images)))
+    if not images:
+        first = f" ({len(others)} other files, the first '{shown(others[0])}')" if others else ""
+        raise DataError(f"{found.root}: no DICOM files{first}; valid: {', '.join(sorted(DICOM_SUFFIXES))}")
+    return replace(found, images=images, ignored=others)
+
+
+def _folders_are_patients(found: FoundFiles) -> bool:
+    """Whether each folder at the top is named by the PatientID of all the files below it."""
+    for image in found.images:
+        identity = read_identity(found.root / image)
+        if identity is None or identity.patient != hashed(image.partition("/")[0].strip()):
+            return False
+    return True

@@ -1,0 +1,62 @@
+"""Sources of image files by one line of text -> Listing.
+
+folder:PATH                                class folders, perhaps below folders of splits and of folds
+folder:PATH?patients=folder                the folder below the class is the patient
+csv:PATH                                   a table, CSV or TSV, one row for each image
+csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
+dicom:PATH                                 DICOM files, in class folders or not
+
+A table's options are the kinds of columns in KEYS; `split=` means that there is no such column. `%26` is an "&".
+"""
+
+from pathlib import Path
+from urllib.parse import unquote
+
+from medray.data.dicom_folders import list_dicom
+from medray.data.folders import list_folder
+from medray.data.listing import Listing
+from medray.data.table_columns import KEYS
+from medray.data.tables import list_table
+from medray.errors import DataError, nearest, unknown
+
+KINDS = {"folder": ("patients",), "csv": KEYS, "dicom": ()}
+PATIENTS = ("folder",)
+
+
+def list_source(source: str) -> Listing:
+    """List the image files that `source` names.
+
+    Raises:
+        DataError: it is no such source, an option is unknown, or what it names can't be listed.
+    """
+    kind, _, rest = source.partition(":")
+    if kind not in KINDS or not rest:
+        hint = nearest(kind, KINDS) if kind not in KINDS else ""
+        raise DataError(f"unknown source of files '{source}'{hint}; valid: folder:PATH, csv:PATH, dicom:PATH")
+    path, options = _read(source, kind, rest)
+    if kind == "csv":
+        return list_table(path, source, columns=options)
+    if kind == "dicom":
+        return list_dicom(path, source)
+    patients = options.get("patients", "")
+    if patients not in ("", *PATIENTS):
+        raise DataError(f"{source}: {unknown('kind of patients', patients, PATIENTS)}")
+    return list_folder(path, source, patients_by_folder=bool(patients))
+
+
+def _read(source: str, kind: str, rest: str) -> tuple[Path, dict[str, str]]:
+    """The path, and the options behind it; a path that is there may hold a question mark itself."""
+    whole = Path(rest).expanduser()
+    name, mark, query = rest.rpartition("?")
+    if not mark or whole.exists():
+        return whole, {}
+    options: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        key, equals, value = part.partition("=")
+        if key not in KINDS[kind]:
+            valid = ", ".join(KINDS[kind]) or "none"
+            raise DataError(f"{source}: unknown option '{key}'{nearest(key, KINDS[kind])}; valid: {valid}")
+        if not equals or key in options:
+            raise DataError(f"{source}: option '{key}' {'is given twice' if equals else 'needs a value'}")
+        options[key] = unquote(value)
+    return Path(name).expanduser(), options
