@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from medray.config import METRICS, SETTINGS, TrainConfig
 from medray.errors import ConfigError
 from medray.space import SearchSpace
-from medray.space_file import NOT_SEARCHED, VERBS, parse, shipped_spaces
+from medray.space_file import (
+    NOT_SEARCHED,
+    VERBS,
+    check_combinations,
+    combinations,
+    parse,
+    shipped_spaces,
+)
 
 BASE = """\
 name: mine
@@ -397,6 +404,44 @@ def test_settings_that_exclude_each_other_are_refused_before_anything_is_drawn()
     assert "weights" in refusal(edited(FIXED, "  pretrained: true\n  weights: a.safetensors\n"))
 
 
+FREEZE = "  freeze_epochs: {choice: [0, 2]}\n"
+TUNE = "  fine_tune_rate: {log: [0.00001, 0.001], when: {freeze_epochs: 2}}\n"
+
+
+@pytest.mark.parametrize(
+    ("section", "fragment"),
+    [
+        ("  freeze_epochs: {int: [0, 6]}\n", "space.freeze_epochs: 6 of 6 epochs leave none"),
+        (FREEZE + "  fine_tune_rate: {log: [0.00001, 0.001]}\n", "space.fine_tune_rate: is the rate after"),
+        (TUNE.replace("{freeze_epochs: 2}", "{optimizer: sgd}") + FREEZE, "space.fine_tune_rate: is the rate"),
+        ("fixed: {freeze_epochs: 6}\n", "fixed.freeze_epochs: 6 of 6 epochs"),
+        ("fixed: {fine_tune_rate: 0.1}\n", "fixed.fine_tune_rate: "),
+        ("fixed: {freeze_epochs: 2}\nbaselines: {a: {epochs: 2, compare_only: true}}\n", "baselines.a.freeze_epochs: 2 of 2"),
+    ],
+)  # fmt: skip
+def test_stages_that_can_not_be_are_refused_before_anything_is_drawn(section: str, fragment: str) -> None:
+    assert fragment in refusal(staged(section))
+
+
+def test_settings_that_never_come_together_do_not_contradict_each_other() -> None:
+    space = parse(staged(FREEZE + TUNE), "mine.yaml")
+    assert {p.name for p in space.parameters} >= {"freeze_epochs", "fine_tune_rate"}
+    found = [settings for section, settings in combinations(space, ["fine_tune_rate"]) if section == "space"]
+    assert found == [
+        {"freeze_epochs": 0},
+        {"freeze_epochs": 2, "fine_tune_rate": 0.00001},
+        {"freeze_epochs": 2, "fine_tune_rate": 0.001},
+    ]
+    with pytest.raises(ConfigError, match=r"space\.freeze_epochs: 2 of 2 epochs leave none"):
+        check_combinations(space, 2)
+    check_combinations(space, 3)
+
+
+def staged(section: str) -> str:
+    """A file whose `space` has the lines of `section`, or that has the sections."""
+    return BASE.partition("fixed:")[0].replace("  transforms: {choice: [none, light]}\n", "") + section
+
+
 # -- random spaces
 
 TEXTS = {
@@ -404,8 +449,8 @@ TEXTS = {
     "transforms": ["none", "light"],
     "monitor": list(METRICS),
 }
-#: `weights` is left out: with `pretrained: true` it is refused, which has a test of its own.
-SEARCHABLE = sorted(set(SETTINGS) - {*NOT_SEARCHED, "weights"})
+#: What can contradict another setting is left out, and has tests of its own.
+SEARCHABLE = sorted(set(SETTINGS) - {*NOT_SEARCHED, "weights", "freeze_epochs", "fine_tune_rate"})
 
 
 def verbs_of(name: str) -> list[str]:

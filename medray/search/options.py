@@ -8,6 +8,7 @@ from typing import Any
 from medray.errors import ConfigError, RunError
 from medray.runs import RunDir
 from medray.space import SearchSpace
+from medray.space_file import check_combinations
 
 TOP_K = 4
 
@@ -63,8 +64,11 @@ def settle(options: SearchOptions, space: SearchSpace) -> Settled:
     """Fill in the blanks from the search space.
 
     Raises:
-        ConfigError: --baselines-only where there are none, or with --trials.
+        ConfigError: --baselines-only where there are none, or with --trials; --max-epochs within which a trial
+            could not do what it is to do.
     """
+    if options.max_epochs is not None:
+        check_combinations(space, options.max_epochs)
     trials = options.trials or space.budget.trials
     if options.baselines_only:
         if not space.baselines:

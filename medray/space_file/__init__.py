@@ -21,11 +21,21 @@ names the file, the key, what is allowed and the nearest spelling.
 
 from medray.space import SearchSpace
 from medray.space_file.checks import NOT_SEARCHED
+from medray.space_file.combinations import check_combinations, combinations
 from medray.space_file.finding import find_space, shipped_folder, shipped_spaces
 from medray.space_file.parameters import VERBS
 from medray.space_file.reader import SpaceReader
 
-__all__ = ["NOT_SEARCHED", "VERBS", "find_space", "parse", "shipped_folder", "shipped_spaces"]
+__all__ = [
+    "NOT_SEARCHED",
+    "VERBS",
+    "check_combinations",
+    "combinations",
+    "find_space",
+    "parse",
+    "shipped_folder",
+    "shipped_spaces",
+]
 
 
 def parse(text: str, path: str) -> SearchSpace:
@@ -34,4 +44,6 @@ def parse(text: str, path: str) -> SearchSpace:
     Raises:
         ConfigError: something in it is wrong.
     """
-    return SpaceReader(path, text).space()
+    space = SpaceReader(path, text).space()
+    check_combinations(space, space.budget.max_epochs)
+    return space

@@ -45,7 +45,6 @@ class SpaceReader(ParametersReader):
             if name in names:
                 raise self.fail(f"fixed.{name}", f"'{name}' is searched under space.{name} too; keep one")
         baselines = self._baselines(parameters, transforms)
-        self._check_starts(parameters, fixed, baselines)
         return SearchSpace(
             name=self._text("name"),
             path=self.path,
@@ -164,19 +163,3 @@ class SpaceReader(ParametersReader):
         elif not holding.holds(settings[name]):
             what = f"{settings[name]!r} is outside the space: space.{holding.label} is {holding.allowed()}"
             raise self.fail(f"{key}.{name}", what)
-
-    def _check_starts(
-        self, parameters: tuple[Parameter, ...], fixed: Mapping[str, Any], baselines: Mapping[str, Baseline]
-    ) -> None:
-        """No training may be asked to start both from a hub's weights and from a file's."""
-        searched = {p.name: p.values for p in parameters if p.verb == "choice"}
-        possible = {**{name: (value,) for name, value in fixed.items()}, **searched}
-        wholes = [("fixed" if "weights" in fixed else "space", possible)]
-        for name, baseline in baselines.items():
-            own = {key: (value,) for key, value in baseline.settings.items()}
-            wholes.append((f"baselines.{name}", {**possible, **own}))
-        for key, values in wholes:
-            if True in values.get("pretrained", ()) and any(values.get("weights", ())):
-                raise self.fail(
-                    f"{key}.weights", "give either `pretrained: true` or a file in `weights`, not both"
-                )

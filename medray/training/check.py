@@ -1,18 +1,24 @@
 """Asks, before anything is trained, whether a search space's backbones and transforms exist and fit the images."""
 
-from pathlib import Path
-
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
-from medray.errors import ConfigError, DataError
+from medray.errors import ConfigError, DataError, WeightsError
 from medray.space import SearchSpace
+from medray.space_file import combinations
 from medray.training.augment import check_pipeline
 from medray.training.metrics import check_measurable
-from medray.training.models import MODELS, build_network, check_backbone
+from medray.training.models import (
+    MODELS,
+    build_network,
+    check_backbone,
+    check_weights_file,
+    parts_of,
+    weights_file,
+)
 
 
 def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
-    """Check every backbone and pipeline of `space`, and that its objective can be measured on the data.
+    """Check every backbone, file of weights and pipeline of `space`, and that its objective can be measured.
 
     Raises:
         ConfigError: a backbone or a transform is unknown or does not take such images; file and key are named.
@@ -23,9 +29,7 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
     check_measurable(space.metric, val.own_labels, dataset.class_names, "val")
     for key, name in space.values_of("backbone"):
         _check_backbone(f"{space.path}: {key}", name, dataset)
-    for key, file in space.values_of("weights"):
-        if file is not None and not Path(file).is_file():
-            raise ConfigError(f"{space.path}: {key}: no such file: {file}")
+    _check_starts(space, dataset)
     for key, metric in space.values_of("monitor"):
         try:
             check_measurable(metric, val.own_labels, dataset.class_names, "val")
@@ -36,6 +40,22 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
             check_pipeline(pipeline, dataset.shape)
         except ConfigError as error:
             raise ConfigError(f"{space.path}: transforms.{name}{error}") from None
+
+
+def _check_starts(space: SearchSpace, dataset: ImageDataset) -> None:
+    """Check every local file of weights, and that our own networks have as many blocks as are to be trained."""
+    names = ("backbone", "weights", "pretrained")
+    for section, settings in combinations(space, (*names, "trainable_blocks")):
+        config = TrainConfig.from_dict({name: settings[name] for name in names if name in settings})
+        try:
+            file = weights_file(config)
+            if file is not None:
+                check_weights_file(file)
+            if config.backbone in MODELS and settings.get("trainable_blocks"):
+                bare = build_network(TrainConfig(backbone=config.backbone), dataset.shape, 2)
+                parts_of(bare.get_submodule("backbone")).frozen(settings["trainable_blocks"])
+        except (ConfigError, WeightsError) as error:
+            raise ConfigError(f"{space.path}: {section}: {error}") from None
 
 
 def _check_backbone(key: str, name: str, dataset: ImageDataset) -> None:
