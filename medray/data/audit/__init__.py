@@ -1,0 +1,15 @@
+"""A first look at images before any training: what they are (survey, profile), and what is wrong (audit).
+
+`survey` reads every image once; `audit` and `profile` only look at what it kept. `find_leaks` does both for a data
+set that is in memory.
+"""
+
+from medray.data.audit.auditing import audit, find_leaks
+from medray.data.audit.findings import KINDS, Audit, CopyRow, Finding
+from medray.data.audit.reading import survey, survey_dataset, survey_source
+from medray.data.audit.surveyed import Survey
+
+__all__ = [
+    "KINDS", "Audit", "CopyRow", "Finding", "Survey", "audit", "find_leaks", "survey", "survey_dataset",
+    "survey_source",
+]  # fmt: skip

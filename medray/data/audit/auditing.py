@@ -1,0 +1,41 @@
+"""Survey -> Audit: all checks, leaks first."""
+
+from medray.data.audit.contents import find_small_classes, find_unusable
+from medray.data.audit.copies import find_copies
+from medray.data.audit.findings import Audit
+from medray.data.audit.overlap import copy_rows, find_leaks_between_parts, find_other_copies
+from medray.data.audit.reading import survey_dataset
+from medray.data.audit.shifts import find_shifts
+from medray.data.audit.surveyed import Survey
+from medray.data.dataset import ImageDataset
+
+
+def audit(survey: Survey) -> Audit:
+    """Check a survey for everything in KINDS.
+
+    Raises:
+        DataError: millions of images look the same.
+    """
+    copies = find_copies(survey.measures)
+    findings = (
+        *find_leaks_between_parts(survey, copies),
+        *find_other_copies(survey, copies),
+        *find_unusable(survey),
+        *find_small_classes(survey),
+        *find_shifts(survey),
+    )
+    return Audit(survey.source, len(survey), findings, tuple(copy_rows(survey, copies)))
+
+
+def find_leaks(dataset: ImageDataset) -> Audit:
+    """Look for leaks only: copies and patients that splits, or the sides of ready-made folds, share.
+
+    Fast enough for the start of every search: a second for 6,000 images of 28 x 28.
+
+    Raises:
+        DataError: millions of images look the same.
+    """
+    survey = survey_dataset(dataset)
+    copies = find_copies(survey.measures)
+    findings = tuple(find_leaks_between_parts(survey, copies))
+    return Audit(survey.source, len(survey), findings, tuple(copy_rows(survey, copies)))

@@ -1,0 +1,195 @@
+"""A source of images -> Survey. Every file is read once, by threads on all cores; only thumbnails are kept."""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medray.data.audit.measures import LOOKS, SIDE, Measures, measure, shrink
+from medray.data.audit.surveyed import Survey
+from medray.data.dataset import Array, ImageDataset
+from medray.data.decoding import ImageError, decode, sniff
+from medray.data.listing import ListedImage, Listing
+from medray.errors import DataError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+CHUNK = 64  # images that one thread reads and measures together
+QUIET_SECONDS = 2.0  # what takes no longer needs no progress bar
+ARRAY_SOURCES = ("phantom", "medmnist")
+
+
+def survey_source(source: str, *, seed: int = 0, console: "Console | None" = None) -> Survey:
+    """Survey what `--data` may name: files in folders, of a table or of DICOM, or an array of images.
+
+    Raises:
+        DataError: there is no such source, or it can't be had.
+    """
+    if source.partition(":")[0] in ARRAY_SOURCES or source.endswith(".npz"):
+        from medray.data.sources import load_data
+
+        return survey_dataset(load_data(source, seed=seed))
+    from medray.data.files import list_source
+
+    return survey(list_source(source), console=console)
+
+
+def survey(listing: Listing, *, console: "Console | None" = None) -> Survey:
+    """Read and measure every image of a listing; what can't be read is kept, with the reason.
+
+    A progress bar is shown on `console`, if it is a terminal, where this takes more than two seconds.
+
+    Raises:
+        DataError: the listing has no image.
+    """
+    if not len(listing):
+        raise DataError(f"{listing.source}: no images")
+    chunks = [listing.images[start : start + CHUNK] for start in range(0, len(listing), CHUNK)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = list(_shown(pool.map(_read_chunk, chunks), len(listing), console))
+    return Survey(
+        source=listing.source,
+        files=True,
+        names=tuple(one.where for one in listing.images),
+        labels=tuple(one.labels for one in listing.images),
+        splits=tuple(one.split for one in listing.images),
+        patients=tuple(one.patient for one in listing.images),
+        class_names=tuple(sorted({label for one in listing.images for label in one.labels})),
+        measures=Measures.joined(parts),
+        folds=listing.folds,
+        missing=listing.missing,
+        ignored=listing.ignored,
+        notes=listing.notes,
+        rows=listing.rows,
+    )
+
+
+def survey_dataset(dataset: ImageDataset) -> Survey:
+    """Measure the images of a data set; each is named by its split and its place there, as `train 12`."""
+    splits: list[str | None] = [None] * len(dataset)
+    names = [f"image {place}" for place in range(len(dataset))]
+    for split, positions in dataset.splits.items():
+        for place, position in enumerate(positions.tolist()):
+            splits[position], names[position] = split, f"{split} {place}"
+    groups: list[object] = [None] * len(dataset) if dataset.groups is None else dataset.groups.tolist()
+    chunks = [dataset.images[start : start + 8 * CHUNK] for start in range(0, len(dataset), 8 * CHUNK)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = list(pool.map(_measure_chunk, chunks))
+    return Survey(
+        source=dataset.source,
+        files=False,
+        names=tuple(names),
+        labels=tuple((dataset.class_names[label],) for label in dataset.labels.tolist()),
+        splits=tuple(splits),
+        patients=tuple(_patient(own) for own in groups),
+        class_names=dataset.class_names,
+        measures=Measures.joined(parts),
+        folds=dataset.folds,
+        notes=dataset.notes,
+    )
+
+
+def _patient(group: object) -> str | None:
+    """The patient, or None where the data set leaves it blank."""
+    return None if str(group).lower() in ("", "none", "nan") else str(group)
+
+
+def _shown(parts: Iterator[Measures], total: int, console: "Console | None") -> Iterator[Measures]:
+    """Pass the parts on, with a progress bar once they take long."""
+    from rich.progress import Progress
+
+    bar = Progress(console=console, transient=True) if console is not None and console.is_terminal else None
+    begun, done, task = time.monotonic(), 0, None
+    try:
+        for part in parts:
+            yield part
+            done += len(part)
+            if bar and task is None and time.monotonic() - begun > QUIET_SECONDS:
+                bar.start()
+                task = bar.add_task("Reading images", total=total)
+            if bar and task is not None:
+                bar.update(task, completed=done)
+    finally:
+        if bar:
+            bar.stop()
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One file: its hash and, if it could be read, what it is."""
+
+    sha256: str = ""
+    format: str = ""
+    problem: str = ""
+    height: int = 0
+    width: int = 0
+    channels: int = 0
+    bits: int = 0
+
+
+def _read_chunk(images: Sequence[ListedImage]) -> Measures:
+    pixels = np.zeros((len(images), SIDE, SIDE, 3), np.uint8)
+    read = [_read(one, place) for one, place in zip(images, pixels, strict=True)]
+    columns = {name: np.array([getattr(one, name) for one in read]) for name in _Read.__dataclass_fields__}
+    return _measures(columns, pixels)
+
+
+def _read(image: ListedImage, into: Array) -> _Read:
+    """Read a file's pixels `into` uint8 (64, 64, 3)."""
+    try:
+        content = image.path.read_bytes()
+    except OSError as error:
+        return _Read(problem=f"the file can't be opened: {error.strerror or type(error).__name__}")
+    digest, name = hashlib.sha256(content).hexdigest(), sniff(content) or ""
+    try:
+        decoded = decode(content, (SIDE, SIDE, 3))
+    except ImageError as error:
+        return _Read(digest, name, str(error))
+    into[:] = decoded.pixels
+    channels = 1 if "colourised" in decoded.notes else 3
+    return _Read(digest, name, "", decoded.height, decoded.width, channels, _bits(content, decoded.format))
+
+
+def _bits(content: bytes, name: str) -> int:
+    """Bits of each channel where the header says so in one place, else 0."""
+    if name == "png":
+        return content[24]
+    if name == "jpeg":
+        return 8
+    if name == "dicom":
+        from medray.data.decoding import MAX_PIXELS
+        from medray.data.decoding.dicom_header import read_header
+
+        return read_header(content, MAX_PIXELS)[1].number("BitsStored")
+    return 0
+
+
+def _measures(columns: dict[str, Array], pixels: Array) -> Measures:
+    found = measure(pixels)
+    unread = columns["problem"] != ""
+    for name in LOOKS:
+        found[name][unread] = np.nan
+    equal = (pixels[..., 0] == pixels[..., 1]) & (pixels[..., 1] == pixels[..., 2])
+    grey = equal.all(axis=(1, 2)) & (columns["channels"] == 3)
+    return Measures(**columns, **found, grey_as_rgb=grey)
+
+
+def _measure_chunk(images: Array) -> Measures:
+    """Measure images uint8 (n, H, W, C) of a data set."""
+    count, height, width, channels = images.shape
+    equal = (images == images[..., :1]).all(axis=(1, 2, 3)) & (channels == 3)
+    of_all = {"height": height, "width": width, "channels": channels, "bits": 8}
+    return Measures(
+        sha256=np.array([hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]),
+        format=np.full(count, ""),
+        problem=np.full(count, ""),
+        grey_as_rgb=equal,
+        **{name: np.full(count, value) for name, value in of_all.items()},
+        **measure(shrink(images)),
+    )
