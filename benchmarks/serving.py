@@ -65,6 +65,7 @@ def make_ensemble(folder: Path) -> Path:
     data = {
         "class_names": ["a", "b", "c", "d"],
         "shape": (28, 28, 1),
+        "aspect": "stretch",
         "source": "",
         "fingerprint": "0",
         "splits": {},

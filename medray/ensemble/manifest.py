@@ -12,10 +12,11 @@ from medray.ensemble.ways import Way
 from medray.errors import RunError, WeightsError
 from medray.operating.conformal import ConformalSets
 from medray.operating.points import OperatingPoint
+from medray.preparation import ASPECTS
 from medray.runs import RunDir
 from medray.storage import Folder
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
 MEMBER = ("trial", "fold", "file", "sha256", "weight", "config")
 
@@ -45,9 +46,11 @@ def _check(name: str, manifest: dict[str, Any]) -> None:
     for key in ("data", "chosen_on"):
         if not isinstance(manifest.get(key), dict):
             raise RunError(f"{name} is damaged: '{key}' is no mapping")
-    for key in ("novelty", "medray", "way", "intended_use"):
+    for key in ("image_aspect", "novelty", "medray", "way", "intended_use"):
         if key not in manifest:
             raise RunError(f"{name} is damaged: it has no '{key}'")
+    if manifest["image_aspect"] not in ASPECTS:
+        raise RunError(f"{name} is damaged: 'image_aspect' is {manifest['image_aspect']!r:.40}")
     novelty = manifest["novelty"]
     if novelty is not None and not (isinstance(novelty, dict) and {"file", "sha256"} <= set(novelty)):
         raise RunError(f"{name} is damaged: its 'novelty' names no file")
@@ -113,6 +116,7 @@ def write_ensemble(
         "medray": __version__,
         "class_names": data["class_names"],
         "image_shape": data["shape"],
+        "image_aspect": data["aspect"],
         "preprocessing": "uint8 / 255; each member then normalises by its own buffers `normalise.mean` and `.std`",
         "averaging": "weighted mean of the members' softmax; then p ** (1 / temperature), made to sum to 1",
         "temperature": way.temperature,

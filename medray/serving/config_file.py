@@ -17,6 +17,7 @@ HEAD = """\
 # first.
 # Serve's fast front is switched on by the cluster's own environment, on every node, before `ray start`:
 #   export RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_THROUGHPUT_OPTIMIZED=1
+#   export RAY_SERVE_COLLECT_AUTOSCALING_METRICS_ON_HANDLE=0
 # Replicas then listen on all interfaces of their nodes: let no port but the service's through the firewall.
 """
 

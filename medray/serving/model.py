@@ -73,6 +73,11 @@ class ServedModel:
         return self.ensemble.image_shape
 
     @property
+    def aspect(self) -> str:
+        """How an image of another size comes to that shape: stretch or pad."""
+        return str(self.ensemble.manifest["image_aspect"])
+
+    @property
     def identity(self) -> dict[str, str]:
         """What every answer says of the model."""
         return {"name": self.name, "version": self.version}
@@ -121,7 +126,7 @@ class ServedModel:
         return {
             **self.identity,
             "classes": list(self.ensemble.class_names),
-            "image": {"height": height, "width": width, "channels": channels},
+            "image": {"height": height, "width": width, "channels": channels, "aspect": self.aspect},
             "intended_use": manifest["intended_use"],
             "way": manifest["way"],
             "chosen_on": manifest["chosen_on"],

@@ -117,9 +117,11 @@ class Service:
             return one
         if self._batches.waiting >= self.settings.max_waiting:
             raise QueueFullError("images wait already")
-        shape, most = self.model.shape, self.settings.max_pixels
-        decoded = await _in(self._decoders, lambda: decode(one.content, shape, max_pixels=most))
-        return replace(one, decoded=decoded)
+        model, most = self.model, self.settings.max_pixels
+        decoded = await _in(
+            self._decoders, lambda: decode(one.content, model.shape, max_pixels=most, aspect=model.aspect)
+        )
+        return replace(one, decoded=decoded, aspect=model.aspect)
 
     def _count(self, told: Told) -> None:
         answer = told.answer

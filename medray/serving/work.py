@@ -19,6 +19,7 @@ from medray.serving.model import ServedModel
 class Asked:
     """An image that waits for its answer: its bytes as they came, and what was decoded of them beforehand.
 
+    `aspect` is how that came to its shape, None for pixels that were sent as they are.
     One that the service asks itself has `own` set: it is neither logged nor counted.
     """
 
@@ -27,6 +28,7 @@ class Asked:
     token: str | None = None
     name: str | None = None
     decoded: Decoded | None = None
+    aspect: str | None = None
     own: bool = False
 
 
@@ -61,10 +63,11 @@ def answer_batch(
 
 
 def _decoded(one: Asked, model: ServedModel, max_pixels: int) -> Decoded | ImageError:
-    if one.decoded is not None and one.decoded.pixels.shape == model.shape:
+    fits = one.decoded is not None and one.decoded.pixels.shape == model.shape
+    if one.decoded is not None and fits and one.aspect in (None, model.aspect):  # else the model was exchanged
         return one.decoded
     try:
-        return decode(one.content, model.shape, max_pixels=max_pixels)
+        return decode(one.content, model.shape, max_pixels=max_pixels, aspect=model.aspect)
     except ImageError as error:
         return error
 

@@ -155,10 +155,10 @@ def test_a_folder_without_a_manifest_is_none(folder: Path, tmp_path: Path) -> No
     [
         ("{", "is damaged"),
         ("", "is damaged"),
-        ("[]", "is of format None; this medray reads 3"),
-        ("{}", "is of format None; this medray reads 3"),
-        ('{"format": 99}', "is of format 99; this medray reads 3"),
-        ('{"format": 3}', "is damaged: 'class_names' is no list"),
+        ("[]", "is of format None; this medray reads 4"),
+        ("{}", "is of format None; this medray reads 4"),
+        ('{"format": 99}', "is of format 99; this medray reads 4"),
+        ('{"format": 4}', "is damaged: 'class_names' is no list"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(folder: Path, content: str, said: str) -> None:

@@ -81,7 +81,14 @@ def write_model(folder: Path) -> Path:
         record = TrialRecord(number, FINISHED, objective=0.5, best_epoch=1)
         members.append(Candidate(number, (Member(record, trial),), probabilities, 0.5))
     way = make_way(TOP_K, Pool(TRIALS, members, labels), [(member, 0.5) for member in members])
-    data = {"class_names": CLASSES, "shape": shape, "source": "test", "fingerprint": "0", "splits": {}}
+    data = {
+        "class_names": CLASSES,
+        "shape": shape,
+        "aspect": "stretch",
+        "source": "test",
+        "fingerprint": "0",
+        "splits": {},
+    }
     point = set_point(Rule("sensitivity", 0.95), way.calibrated, labels, CLASSES, CLASSES[0], "val")
     sets = [calibrate(way.calibrated, labels, coverage) for coverage in (0.5, 0.99)]
     write_ensemble(run, way, data=data, metric="accuracy", points=[point], conformal=sets)

@@ -12,10 +12,11 @@ import httpx
 import numpy as np
 import pytest
 
+from medray.data.decoding import decode
 from medray.serving.audit import read_audit
 from medray.serving.model import ServedModel
 from medray.serving.problems import KINDS
-from tests.serving.conftest import NAMES, Site, pictures, png
+from tests.serving.conftest import NAMES, Site, listening, pictures, png
 
 
 def problem(response: httpx.Response, kind: str) -> str:
@@ -266,3 +267,21 @@ def test_answers_are_never_mixed_up(open_site: Site, model: ServedModel) -> None
     for thread in threads:
         thread.join()
     assert np.allclose([found[n] for n in range(len(images))], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(40, 20), (400, 200)])  # decoded with the batch, and beforehand
+def test_an_ensemble_of_padded_images_gets_padded_ones(
+    size: tuple[int, int], served_run: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(served_run, tmp_path / "padded"))
+    manifest = run / "ensemble" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"image_aspect": "stretch"', '"image_aspect": "pad"'))
+    padded = ServedModel.load(str(run), "padded")
+    content = png(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8))
+    with listening(padded) as one:
+        (answer,) = one.predict(content).json()["predictions"]
+    pixels = decode(content, (12, 12, 1), aspect="pad").pixels
+    wanted = padded.ensemble.predict(pixels[None]).probabilities[0]
+    assert np.allclose(list(answer["probabilities"].values()), wanted, atol=1e-5)
+    assert {"resized", "padded"} <= set(answer["flags"])
+    assert "stretched" not in answer["flags"]

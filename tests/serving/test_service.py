@@ -342,3 +342,13 @@ def test_sigterm_drops_no_request_and_leaves_nothing_behind(running: Running) ->
     _, alive = psutil.wait_procs(family, 20)
     assert not [one for one in alive if "haproxy" in one.name() or "ray::" in " ".join(one.cmdline()[:1])]
     assert not (running.home / "service.json").exists()
+
+
+def test_replicas_come_with_the_load(run: Path, tmp_path: Path) -> None:
+    limits = ("--replicas", "1:2", "--cpus", "0.5", "--max-batch", "4", "--no-audit")
+    with started(run, tmp_path / "home", *limits) as one:
+        assert len(one.replicas()) == 1
+        with Load(one.url, png(pictures(1)[0]), clients=16) as load:
+            wait_for(lambda: len(one.replicas()) == 2, 150)
+            wait_for(lambda: one.client().get("/v2/health/ready").status_code == 200)
+        assert not load.failures
