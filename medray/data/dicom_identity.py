@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medray.data.decoding import ImageError, sniff
-from medray.data.decoding.dicom_elements import Coding, Element, read_elements
+from medray.data.decoding.dicom_elements import PIXELS, Coding, Element, read_elements
 from medray.data.decoding.dicom_header import BIG_ENDIAN, DEFLATED, IMPLICIT, MAX_META, PREAMBLE
 
 PATIENT, SERIES, _SYNTAX = (0x00100020,), (0x0020000E,), (0x00020010,)
@@ -34,7 +34,7 @@ def hashed(text: str) -> str:
 
 
 def read_identity(path: Path) -> Identity | None:
-    """Return whose image a file is; None if it can't be read, or is no DICOM."""
+    """Return whose image a file is; None if it can't be read, or is no DICOM image."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
@@ -56,6 +56,8 @@ def _identity(content: bytes) -> Identity | None:
         found = read_elements(content, start, coding, _WANTED, frozenset())
     except (ImageError, zlib.error, struct.error):
         return None
+    if (PIXELS,) not in found:
+        return None  # cut off, or no image
     patient, series = _text(found.get(PATIENT)), _text(found.get(SERIES))
     return Identity(hashed(patient) if patient else None, hashed(series) if series else None)
 

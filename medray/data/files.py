@@ -9,11 +9,13 @@ dicom:PATH                                 DICOM files, in class folders or not
 A table's options are the kinds of columns in KEYS; `split=` means that there is no such column. `%26` is an "&".
 """
 
+import os
 from pathlib import Path
 from urllib.parse import unquote
 
 from medray.data.dicom_folders import list_dicom
 from medray.data.folders import list_folder
+from medray.data.found_files import is_there, shown
 from medray.data.listing import Listing
 from medray.data.table_columns import KEYS
 from medray.data.tables import list_table
@@ -32,7 +34,9 @@ def list_source(source: str) -> Listing:
     kind, _, rest = source.partition(":")
     if kind not in KINDS or not rest:
         hint = nearest(kind, KINDS) if kind not in KINDS else ""
-        raise DataError(f"unknown source of files '{source}'{hint}; valid: folder:PATH, csv:PATH, dicom:PATH")
+        raise DataError(
+            f"unknown source of files '{shown(source)}'{hint}; valid: folder:PATH, csv:PATH, dicom:PATH"
+        )
     path, options = _read(source, kind, rest)
     if kind == "csv":
         return list_table(path, source, columns=options)
@@ -46,9 +50,9 @@ def list_source(source: str) -> Listing:
 
 def _read(source: str, kind: str, rest: str) -> tuple[Path, dict[str, str]]:
     """The path, and the options behind it; a path that is there may hold a question mark itself."""
-    whole = Path(rest).expanduser()
+    whole = _home(rest)
     name, mark, query = rest.rpartition("?")
-    if not mark or whole.exists():
+    if not mark or is_there(whole):
         return whole, {}
     options: dict[str, str] = {}
     for part in filter(None, query.split("&")):
@@ -59,4 +63,8 @@ def _read(source: str, kind: str, rest: str) -> tuple[Path, dict[str, str]]:
         if not equals or key in options:
             raise DataError(f"{source}: option '{key}' {'is given twice' if equals else 'needs a value'}")
         options[key] = unquote(value)
-    return Path(name).expanduser(), options
+    return _home(name), options
+
+
+def _home(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111  Path's own fails for the home of nobody

@@ -40,9 +40,10 @@ def find_files(root: Path) -> FoundFiles:
     Raises:
         DataError: there is no such folder, or one below it can't be read.
     """
-    if not root.exists():
-        raise DataError(f"no such folder: {root}")
-    if not root.is_dir():
+    mode = _mode(root)
+    if not mode:
+        raise DataError(f"no such folder: {shown(str(root))}")
+    if not stat.S_ISDIR(mode):
         raise DataError(f"{root} is a file, not a folder")
     found: dict[str, list[str]] = {"image": [], "other": [], "folder": []}
     for kind, relative in _walk(root):
@@ -113,10 +114,18 @@ def head_of(path: Path) -> bytes:
         return b""
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file or folder is there; what can't be a name is not."""
+    return _mode(path) != 0
+
+
 def size_of(path: Path) -> int | None:
     """The size of a file; None if there is none, or it is no file."""
+    return path.stat().st_size if stat.S_ISREG(_mode(path)) else None
+
+
+def _mode(path: Path) -> int:
     try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from medray.data.found_files import shown
+from medray.data.found_files import is_there, shown
 from medray.errors import DataError
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -53,14 +53,14 @@ def read_table(path: Path) -> Table:
 
 
 def _text(path: Path) -> str:
+    if not is_there(path):
+        raise DataError(f"no such file: {shown(str(path))}")
     if path.is_dir():
         raise DataError(f"{path} is a folder, not a table; valid: a .csv or .tsv file")
     if path.suffix.lower() in _SHEETS:
         raise DataError(f"{path}: a spreadsheet is not read; save it as CSV in UTF-8")
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"no such file: {path}") from None
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from None
     try:

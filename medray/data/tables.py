@@ -46,7 +46,7 @@ def list_table(path: Path, source: str, *, columns: Mapping[str, str] | None = N
     """
     table = read_table(path)
     chosen = choose_columns(table, columns or {})
-    found = find_files(path.absolute().parent)
+    found = find_files(path.parent.resolve())
     paths, more = _locate(table, chosen, found, (columns or {}).get(PATTERN, ""))
     entries, renamed = _one_spelling([_entry(table, chosen, row, paths[row.line]) for row in table.rows])
     _check_classes(table, chosen, entries)
@@ -126,7 +126,7 @@ def _labels(chosen: Columns, row: Row) -> tuple[str, ...]:
     if not chosen.label:
         return tuple(tidy(name) for name in chosen.one_hot if is_one(row.cells[name]))
     parts = row.cells[chosen.label].replace(";", ",").replace("|", ",").split(",")
-    return tuple(dict.fromkeys(shown(tidy(part)) for part in parts if part.strip()))
+    return tuple(shown(tidy(part)) for part in parts if part.strip())
 
 
 def _split(table: Table, chosen: Columns, row: Row) -> str | None:
@@ -153,7 +153,10 @@ def _fold(table: Table, chosen: Columns, row: Row) -> int | None:
 
 def _one_spelling(entries: list[Entry]) -> tuple[list[Entry], list[str]]:
     names, notes = one_spelling(label for entry in entries for label in entry.labels)
-    renamed = [replace(e, labels=tuple(dict.fromkeys(names[label] for label in e.labels))) for e in entries]
+    renamed = [replace(e, labels=tuple(names[label] for label in e.labels)) for e in entries]
+    twice = [e.line for e in renamed if len(set(e.labels)) < len(e.labels)]
+    if twice:
+        notes.append(f"{len(twice)} rows name one label more than once, the first line {twice[0]}")
     return renamed, notes
 
 
