@@ -40,7 +40,7 @@ def read_table(path: Path) -> Table:
         DataError: there is no such file, it is a spreadsheet, not UTF-8, empty, or a row does not fit the columns.
     """
     text = _text(path)
-    first = text.lstrip().partition("\n")[0]
+    first = next(iter(text.lstrip().splitlines()), "")
     delimiter = max(DELIMITERS, key=lambda d: _width(first, d))
     lines = list(_lines(path, text, delimiter))
     if not lines:
