@@ -6,6 +6,7 @@ from importlib import import_module
 import click
 
 COMMANDS = {
+    "data": ("medray.data.command", "Look at images before any training: profile them, find leaks."),
     "search": ("medray.search.command", "Search hyperparameters; leave a leaderboard and an ensemble."),
     "crossval": ("medray.crossval.command", "Train the best settings on every fold; doubt the labels."),
     "ensemble": ("medray.ensemble.command", "Choose the members, calibrate them, set operating points."),

@@ -28,9 +28,16 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def contact_sheet(
-    images: Array, captions: Sequence[str], *, columns: int = 8, tile: int = 128, title: str | None = None
+    images: Array | Sequence[Array | None],
+    captions: Sequence[str],
+    *,
+    columns: int = 8,
+    tile: int = 128,
+    title: str | None = None,
 ) -> bytes:
     """Draw images uint8 (n, H, W, C), of 1 or 3 channels, in rows of `columns` and return the PNG's bytes.
+
+    Images of different sizes are given one by one, (H, W, C) each; None leaves its place empty.
 
     Each is scaled to fit a square of `tile` pixels, keeping its aspect, and stands on its lower edge over its
     caption in two lines at most: those that it has, or else broken between words. What is too wide is
@@ -54,7 +61,8 @@ def contact_sheet(
     draw.text((GAP, GAP // 2), heading, fill=INK, font=title_font)
     for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left, upper = GAP + i % used * cell, top + i // used * row
-        _paste(draw, sheet, fitted(image, tile), (left, upper), tile)
+        if image is not None:
+            _paste(draw, sheet, fitted(image, tile), (left, upper), tile)
         for number, line in enumerate(caption_lines(caption, font, tile + GAP // 2)):
             place = (left + tile / 2, upper + tile + 3 + number * text_height)
             draw.text(place, line, fill=INK, font=font, anchor="ma")
@@ -152,14 +160,25 @@ def _drawable(text: str) -> str:
     return "".join(_spelt(c) for c in " ".join(text.split()))
 
 
-def _check(images: Array, captions: Sequence[str], columns: int, tile: int) -> None:
+def _check(images: Array | Sequence[Array | None], captions: Sequence[str], columns: int, tile: int) -> None:
     if columns < 1:
         raise ConfigError(f"columns is {columns}; at least 1 is needed")
     if tile < SMALLEST_TILE:
         raise ConfigError(f"tile is {tile} pixels; at least {SMALLEST_TILE} are needed")
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise DataError(f"images are {images.dtype} {images.shape}, not uint8 (n, H, W, 1 or 3)")
-    if not images.size:
-        raise DataError(f"images are {images.shape}: there is none to draw")
+    if isinstance(images, np.ndarray):
+        _check_form(images, 4, "images are", "(n, H, W, 1 or 3)")
+    else:
+        given = [image for image in images if image is not None]
+        if not given:
+            raise DataError("there is no image to draw")
+        for image in given:
+            _check_form(image, 3, "an image is", "(H, W, 1 or 3)")
     if len(captions) != len(images):
         raise DataError(f"{len(captions)} captions for {len(images)} images; each needs one")
+
+
+def _check_form(pixels: Array, dimensions: int, what: str, form: str) -> None:
+    if pixels.dtype != np.uint8 or pixels.ndim != dimensions or pixels.shape[-1] not in (1, 3):
+        raise DataError(f"{what} {pixels.dtype} {pixels.shape}, not uint8 {form}")
+    if not pixels.size:
+        raise DataError(f"{what} {pixels.shape}: there is none to draw")

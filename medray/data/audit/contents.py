@@ -55,7 +55,8 @@ def find_small_classes(survey: Survey) -> Iterator[Finding]:
         own = classes == place
         if not len(splits) and own.sum() < LEAST_IN_SPLIT * USUAL_SPLITS:
             small.append(f"{name} ({counted(int(own.sum()), 'image')} for {USUAL_SPLITS} splits)")
-        small += _too_few_for_folds(survey, name, own)
+        else:
+            small += _too_few_for_folds(survey, name, own)
     for fold in fold_parts(survey):
         counts = count_classes(classes, fold.side, len(survey.class_names), len(fold))
         rows, sides = np.nonzero(counts == 0)

@@ -22,22 +22,30 @@ if TYPE_CHECKING:
 
 CHUNK = 64  # images that one thread reads and measures together
 QUIET_SECONDS = 2.0  # what takes no longer needs no progress bar
-ARRAY_SOURCES = ("phantom", "medmnist")
 
 
-def survey_source(source: str, *, seed: int = 0, console: "Console | None" = None) -> Survey:
-    """Survey what `--data` may name: files in folders, of a table or of DICOM, or an array of images.
+def open_source(source: str, *, seed: int = 0) -> Listing | ImageDataset:
+    """Open what `--data` may name: a listing of files in folders, of a table or of DICOM, or an array of images.
 
     Raises:
         DataError: there is no such source, or it can't be had.
     """
-    if source.partition(":")[0] in ARRAY_SOURCES or source.endswith(".npz"):
-        from medray.data.sources import load_data
+    from medray.data.files import KINDS, list_source
 
-        return survey_dataset(load_data(source, seed=seed))
-    from medray.data.files import list_source
+    if source.partition(":")[0] in KINDS:
+        return list_source(source)
+    from medray.data.sources import load_data
 
-    return survey(list_source(source), console=console)
+    return load_data(source, seed=seed)
+
+
+def survey_source(opened: Listing | ImageDataset, *, console: "Console | None" = None) -> Survey:
+    """Survey either.
+
+    Raises:
+        DataError: there is no image.
+    """
+    return survey(opened, console=console) if isinstance(opened, Listing) else survey_dataset(opened)
 
 
 def survey(listing: Listing, *, console: "Console | None" = None) -> Survey:
@@ -145,7 +153,7 @@ def _read(image: ListedImage, into: Array) -> _Read:
     try:
         content = image.path.read_bytes()
     except OSError as error:
-        return _Read(problem=f"the file can't be opened: {error.strerror or type(error).__name__}")
+        return _Read(problem=_unopened(error))
     digest, name = hashlib.sha256(content).hexdigest(), sniff(content) or ""
     try:
         decoded = decode(content, (SIDE, SIDE, 3))
@@ -154,6 +162,10 @@ def _read(image: ListedImage, into: Array) -> _Read:
     into[:] = decoded.pixels
     channels = 1 if "colourised" in decoded.notes else 3
     return _Read(digest, name, "", decoded.height, decoded.width, channels, _bits(content, decoded.format))
+
+
+def _unopened(error: OSError) -> str:
+    return f"the file can't be opened: {error.strerror or type(error).__name__}"
 
 
 def _bits(content: bytes, name: str) -> int:
@@ -193,3 +205,27 @@ def _measure_chunk(images: Array) -> Measures:
         **{name: np.full(count, value) for name, value in of_all.items()},
         **measure(shrink(images)),
     )
+
+
+def pictures(opened: Listing | ImageDataset, chosen: Sequence[int], side: int) -> list[Array]:
+    """Return images uint8 (H, W, C): files with `side` pixels along their longer side, others as they are.
+
+    Raises:
+        DataError: a file can't be read any more.
+    """
+    if isinstance(opened, ImageDataset):
+        return [opened.images[place] for place in chosen]
+    return [_picture(opened.images[place], side) for place in chosen]
+
+
+def _picture(image: ListedImage, side: int) -> Array:
+    try:
+        content = image.path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{image.where}: {_unopened(error)}") from None
+    padded = decode(content, (side, side, 3), aspect="pad")
+    if "turned" in padded.notes:  # which way its sides lie is not told: it keeps the black borders
+        return padded.pixels
+    scale = side / max(padded.height, padded.width)
+    shape = max(1, round(padded.height * scale)), max(1, round(padded.width * scale)), 3
+    return decode(content, shape).pixels

@@ -1,0 +1,5 @@
+"""`python -m medray.data`."""
+
+from medray.data.command import main
+
+main()

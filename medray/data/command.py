@@ -1,0 +1,189 @@
+"""The command line of a first look at data, before any training."""
+
+import contextlib
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from medray.commands import MedrayCommand, fail
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from medray.data.audit import Audit, Survey
+    from medray.data.dataset import Array, ImageDataset
+    from medray.data.listing import Listing
+
+SOURCES = """
+\b
+SOURCE is what a search takes as --data:
+  folder:PATH                  class folders, perhaps in folders of splits and folds
+  csv:PATH                     a table, one row for each image
+  dicom:PATH                   DICOM files
+  path/to/images.npz           MedMNIST's form
+  medmnist:organsmnist[:SIZE]  one of its sets
+  phantom[:NAME]               drawings
+"""
+PROFILE_EXAMPLES = """
+\b
+Examples:
+  medray data profile folder:scans
+  medray data profile csv:cells/labels.csv --sheet cells.png
+  medray data profile images.npz --json profile.json
+"""
+AUDIT_EXAMPLES = """
+\b
+Examples:
+  medray data audit folder:scans
+  medray data audit csv:cells/labels.csv --out audits/cells
+"""
+WIDTH = 80  # of a log, as of most terminals
+SHEET_COLUMNS = 8
+TILE = 128
+
+
+@click.group("data", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def data() -> None:
+    """Look at images before any training: what they are, and what is wrong with them."""
+
+
+@data.command("profile", cls=MedrayCommand, epilog=SOURCES + PROFILE_EXAMPLES)
+@click.argument("source")
+@click.option("--json", "json_file", metavar="FILE", help="Write the profile there as JSON too.")
+@click.option("--sheet", metavar="FILE.png", help="Draw a few images of each class there.")
+def profile(source: str, json_file: str | None, sheet: str | None) -> None:
+    """Count SOURCE's images by class and split; tell their sizes, channels, formats and looks."""
+    from medray.data.audit import open_source, survey_source
+    from medray.data.audit.profile import profile as make_profile
+    from medray.data.audit.tables import print_profile
+
+    with _errors_in_one_line():
+        opened = open_source(source)
+        survey = survey_source(opened, console=_progress_console())
+        made = make_profile(survey)
+        print_profile(made, _console())
+        if json_file:
+            _write(Path(json_file), json.dumps(made.to_dict(), indent=2).encode())
+        if sheet:
+            _write(Path(sheet), draw_sheet(opened, survey))
+
+
+@data.command("audit", cls=MedrayCommand, epilog=SOURCES + AUDIT_EXAMPLES)
+@click.argument("source")
+@click.option("--out", metavar="FOLDER", help="Write audit.json and duplicates.csv there.")
+def audit(source: str, out: str | None) -> None:
+    """Look for leaks in SOURCE, and for what else spoils a training.
+
+    A leak is a copy of an image, or a patient, that several splits or the sides of a fold share. Copies are found
+    though they are renamed, resized, compressed again, mirrored or turned by quarters.
+
+    The exit status is 1 if there is a leak, 0 if there are warnings at most, and 2 if SOURCE can't be read.
+    """
+    from medray.data.audit import audit as make_audit
+    from medray.data.audit import open_source, survey_source
+    from medray.data.audit.tables import print_audit
+
+    with _errors_in_one_line():
+        made = make_audit(survey_source(open_source(source), console=_progress_console()))
+        print_audit(made, _console())
+        if out:
+            _write(Path(out) / "audit.json", json.dumps(made.to_dict(), indent=2).encode())
+            _write(Path(out) / "duplicates.csv", to_csv(made).encode())
+    sys.exit(1 if made.leaks else 0)
+
+
+def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:
+    """Draw a row of images for each class, for images without a label and for those with several: a PNG's bytes.
+
+    Raises:
+        DataError: no image can be read.
+    """
+    import numpy as np
+
+    from medray.contact_sheet import contact_sheet
+    from medray.data.audit import pictures
+    from medray.data.listing import BLANK, SEVERAL
+
+    of_class: dict[str, list[int]] = {name: [] for name in (*survey.class_names, BLANK, SEVERAL)}
+    for place in np.flatnonzero(survey.measures.readable).tolist():
+        labels = survey.labels[place]
+        of_class[BLANK if not labels else labels[0] if len(labels) == 1 else SEVERAL].append(place)
+    rows = [(name, spaced(places, SHEET_COLUMNS)) for name, places in of_class.items() if places]
+    found = pictures(opened, [place for _, places in rows for place in places], TILE)
+    columns = max((len(places) for _, places in rows), default=1)
+    tiles = iter(found)
+    images: list[Array | None] = []
+    captions: list[str] = []
+    for name, places in rows:
+        gaps = columns - len(places)
+        sizes = [f"{survey.measures.height[place]} x {survey.measures.width[place]}" for place in places]
+        images += [*(next(tiles) for _ in places), *([None] * gaps)]
+        captions += [*(f"{name}\n{size}" for size in sizes), *([""] * gaps)]
+    return contact_sheet(images, captions, columns=columns, tile=TILE, title=survey.source)
+
+
+def spaced(places: list[int], most: int) -> list[int]:
+    """Take `most` of the places, from the first to the last at even steps; all where there are fewer."""
+    if len(places) <= most:
+        return places
+    return [places[round(step * (len(places) - 1) / (most - 1))] for step in range(most)]
+
+
+def to_csv(audit: "Audit") -> str:
+    """The pairs of copies as CSV, one row each."""
+    from dataclasses import astuple, fields
+
+    from medray.data.audit import CopyRow
+
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([own.name for own in fields(CopyRow)])
+    writer.writerows(astuple(row) for row in audit.copies)
+    return stream.getvalue()
+
+
+@contextlib.contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    from medray.errors import MedrayError
+
+    try:
+        yield
+    except MedrayError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted", code=130)
+
+
+def _console() -> "Console":
+    """Results go to stdout; a log is as wide as a terminal mostly is."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
+def _progress_console() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    from medray.errors import RunError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise RunError(f"{path}: can't be written: {error.strerror}") from None
+
+
+def main() -> None:
+    """Run the command."""
+    data(prog_name="medray data")
