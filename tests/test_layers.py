@@ -48,6 +48,8 @@ BLOCKS: dict[str, tuple[str, ...]] = {
     "people": (
         "medray.cli",
         "medray.commands",
+        "medray.data.command",
+        "medray.data.__main__",
         "medray.search.command",
         "medray.search.__main__",
         "medray.crossval.command",
