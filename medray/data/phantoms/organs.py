@@ -1,11 +1,8 @@
-"""Phantoms: synthetic stand-ins for data sets, drawn on the spot where the real images can't be had.
+"""Phantom organs: CT-like slices around 11 organs.
 
-They are drawings, not medical images: a figure measured on `organs` says that the machinery works and how
-models compare on it, and can't be compared with any figure on the real OrganSMNIST.
-
-A slice is drawn in relative coordinates, so at any size: x from -1 at the medial edge (the spine) to 1 at
-the lateral one (the body wall), y from -1 at the top to 1 at the bottom, tones from 0 (air) to 1 (bone).
-A left and a right organ are one drawing and its mirror image: only where things lie tells them apart.
+x runs from -1 at the medial edge (the spine) to 1 at the lateral one (the body wall), y from -1 at the top to
+1 at the bottom, tones from 0 (air) to 1 (bone). A left and a right organ are one drawing and its mirror image:
+only where things lie tells them apart.
 """
 
 from collections.abc import Callable
@@ -14,15 +11,22 @@ from typing import NamedTuple
 import numpy as np
 
 from medray.data.dataset import Array, ImageDataset
-from medray.errors import DataError, unknown
+from medray.data.phantoms.canvas import (
+    ANGLE,
+    EDGE,
+    Canvas,
+    Range,
+    describe,
+    smooth,
+    split_patients,
+    uniform,
+)
 
-Number = Array | float
-Range = tuple[float, float]
 Looks = dict[str, Array]  # what sets the images of a patient apart from another's: (n, 1, 1) each
 
 IMAGES = 2000
+SIZE = 28
 IMAGES_PER_PATIENT = 7
-SPLIT_ENDS = {"train": 0.70, "val": 0.85, "test": 1.0}  # shares of the patients, one split after the other
 LOOKS: dict[str, Range] = {
     "gain": (0.65, 1.2),
     "offset": (-0.08, 0.2),
@@ -36,56 +40,6 @@ LOOKS: dict[str, Range] = {
 # Tones of the CT soft tissue window, from air to bone.
 AIR, LUNG, FAT, FLUID, MUSCLE = 0.03, 0.10, 0.26, 0.36, 0.48
 ORGAN, MARROW, BLOOD, BONE = 0.56, 0.62, 0.68, 0.92
-EDGE = 0.09  # the width over which a border passes from one tone to the next
-ANGLE: Range = (0, 2 * np.pi)
-
-
-def uniform(rng: np.random.Generator, n: int, low: float, high: float) -> Array:
-    """Draw a number for each of n images, (n, 1, 1)."""
-    return rng.uniform(low, high, (n, 1, 1)).astype(np.float32)
-
-
-class Canvas:
-    """Slices of one class while they are drawn: coordinates `x`, `y` and tones `pixels`, each (n, h, w)."""
-
-    def __init__(self, x: Array, y: Array, rng: np.random.Generator) -> None:
-        self.x, self.y, self.rng = x, y, rng
-        self.pixels: Array = np.full_like(x, FAT)
-
-    def vary(self, low: float, high: float) -> Array:
-        """Draw a number for each slice."""
-        return uniform(self.rng, len(self.x), low, high)
-
-    def vary_each(self, *ranges: Range) -> list[Array]:
-        """Draw a number from each range for each slice."""
-        return [self.vary(low, high) for low, high in ranges]
-
-    def some(self, share: float) -> Array:
-        """Draw 1 for about `share` of the slices and 0 for the others."""
-        return (self.vary(0, 1) < share).astype(np.float32)
-
-    def blob(
-        self, x: Number, y: Number, width: Number, height: Number, turn: Number = 0.0, bend: Number = 0.0
-    ) -> Array:
-        """Mask an ellipse with half axes `width` and `height`, turned by radians, then bent like a banana."""
-        dx, dy, cos, sin = self.x - x, self.y - y, np.cos(turn), np.sin(turn)
-        along = cos * dx + sin * dy
-        across = cos * dy - sin * dx - bend * along**2
-        reach = np.sqrt((along / width) ** 2 + (across / height) ** 2)
-        mask: Array = np.clip((1 - reach) * np.minimum(width, height) / EDGE + 0.5, 0, 1)
-        return mask
-
-    def waves(self, low: float, high: float) -> Array:
-        """Sum plane waves of `low` to `high` cycles a half image into a texture of about -1 to 1."""
-        total = np.zeros_like(self.x)
-        for _ in range(3):
-            angle, cycles, phase = self.vary_each(ANGLE, (low, high), ANGLE)
-            total += np.sin(np.pi * cycles * (np.cos(angle) * self.x + np.sin(angle) * self.y) + phase)
-        return total / 3
-
-    def paint(self, mask: Array, tone: Number) -> None:
-        """Lay a tone over what is there."""
-        self.pixels += mask * (tone - self.pixels)
 
 
 def draw_bowel(canvas: Canvas, loops: int) -> None:
@@ -258,19 +212,8 @@ def open_canvas(looks: Looks, side: int, size: int, rng: np.random.Generator) ->
         x + 0.06 * np.sin(3 * y + phases[0]) + 0.03 * np.sin(6 * y + phases[1]),
         y + 0.06 * np.sin(3 * x + phases[2]) + 0.03 * np.sin(6 * x + phases[3]),
         rng,
+        FAT,
     )
-
-
-def smooth(pixels: Array, sigma: Number) -> Array:
-    """Blur each image with a Gaussian whose `sigma` is a share of the image."""
-    size, margin = pixels.shape[1], pixels.shape[1] // 8 + 1
-    # Mirrored margins, for the Fourier transform would bleed each edge into the opposite one.
-    padded = np.pad(pixels, ((0, 0), (margin, margin), (margin, margin)), "symmetric")
-    width = padded.shape[1]
-    rows, columns = np.fft.fftfreq(width)[:, None] * size, np.fft.rfftfreq(width) * size
-    kernel = np.exp(-2 * (np.pi * sigma) ** 2 * (rows**2 + columns**2)).astype(np.float32)
-    blurred = np.fft.irfft2(np.fft.rfft2(padded) * kernel, s=(width, width))
-    return blurred[:, margin:-margin, margin:-margin]
 
 
 def scan(canvas: Canvas, looks: Looks) -> Array:
@@ -289,22 +232,7 @@ def draw_labels(rng: np.random.Generator) -> Array:
     return rng.permutation(np.repeat(np.arange(len(ORGANS), dtype=np.int64), wanted))
 
 
-def split_patients(groups: Array, rng: np.random.Generator) -> dict[str, Array]:
-    """Deal the patients out to the splits, and with them their images."""
-    patients = rng.permutation(np.unique(groups))
-    ends = [round(end * len(patients)) for end in SPLIT_ENDS.values()]
-    parts = np.split(patients, ends[:-1])
-    return {name: np.flatnonzero(np.isin(groups, part)) for name, part in zip(SPLIT_ENDS, parts, strict=True)}
-
-
-def describe(name: str, seed: int, size: int) -> str:
-    """Return the source of a phantom, with whatever of it is not usual."""
-    settings = (("seed", seed, 0), ("size", size, 28))
-    changed = ", ".join(f"{what} {value}" for what, value, usual in settings if value != usual)
-    return f"phantom:{name}" + (f" ({changed})" if changed else "")
-
-
-def draw_organs(seed: int = 0, size: int = 28) -> ImageDataset:
+def draw_organs(seed: int = 0, size: int = SIZE) -> ImageDataset:
     """Draw CT-like crops around 11 organs, with OrganSMNIST's class names and proportions."""
     rng = np.random.default_rng(seed)
     labels = draw_labels(rng)
@@ -323,21 +251,7 @@ def draw_organs(seed: int = 0, size: int = 28) -> ImageDataset:
         labels=labels,
         class_names=tuple(organ.name for organ in ORGANS),
         splits=splits,
-        source=describe("organs", seed, size),
+        source=describe("organs", seed, size, SIZE),
         groups=groups,
         notes=("synthetic drawings, not medical images: no figure compares with the real OrganSMNIST's",),
     )
-
-
-PHANTOMS: dict[str, Callable[..., ImageDataset]] = {"organs": draw_organs}
-
-
-def load_phantom(name: str, seed: int = 0, size: int = 28) -> ImageDataset:
-    """Draw a phantom; one seed always gives the same images.
-
-    Raises:
-        DataError: there is no phantom of that name.
-    """
-    if name not in PHANTOMS:
-        raise DataError(unknown("phantom", name, PHANTOMS))
-    return PHANTOMS[name](seed=seed, size=size)

@@ -1,0 +1,98 @@
+"""What the phantoms share: a canvas in relative coordinates, blur, patients and how a phantom says what it is.
+
+Images are drawn in relative coordinates, so at any size: x and y from -1 at the left and upper edge to 1 at the
+right and lower one. Tones run from 0 to 1; a colour is three tones that stand before the axis of the images.
+"""
+
+import numpy as np
+
+from medray.data.dataset import Array
+
+Number = Array | float
+Range = tuple[float, float]
+
+SPLIT_ENDS = {"train": 0.70, "val": 0.85, "test": 1.0}  # shares of the patients, one split after the other
+EDGE = 0.09  # the width over which a border passes from one tone to the next
+ANGLE: Range = (0, 2 * np.pi)
+
+
+def uniform(rng: np.random.Generator, n: int, low: float, high: float) -> Array:
+    """Draw a number for each of n images, (n, 1, 1)."""
+    return rng.uniform(low, high, (n, 1, 1)).astype(np.float32)
+
+
+class Canvas:
+    """Images while they are drawn: coordinates `x`, `y` (n, h, w) and tones `pixels`.
+
+    `pixels` is (n, h, w) on a grey background, (3, n, h, w) on a coloured one. `edge` is the width over which a
+    border passes from one tone to the next.
+    """
+
+    def __init__(
+        self, x: Array, y: Array, rng: np.random.Generator, background: Number, edge: float = EDGE
+    ) -> None:
+        self.x, self.y, self.rng, self.edge = x, y, rng, edge
+        shape = np.broadcast_shapes(x.shape, np.shape(background))
+        self.pixels: Array = np.full(shape, background, np.float32)
+
+    def vary(self, low: float, high: float) -> Array:
+        """Draw a number for each image."""
+        return uniform(self.rng, len(self.x), low, high)
+
+    def vary_each(self, *ranges: Range) -> list[Array]:
+        """Draw a number from each range for each image."""
+        return [self.vary(low, high) for low, high in ranges]
+
+    def some(self, share: float) -> Array:
+        """Draw 1 for about `share` of the images and 0 for the others."""
+        return (self.vary(0, 1) < share).astype(np.float32)
+
+    def blob(
+        self, x: Number, y: Number, width: Number, height: Number, turn: Number = 0.0, bend: Number = 0.0
+    ) -> Array:
+        """Mask an ellipse with half axes `width` and `height`, turned by radians, then bent like a banana."""
+        dx, dy, cos, sin = self.x - x, self.y - y, np.cos(turn), np.sin(turn)
+        along = cos * dx + sin * dy
+        across = cos * dy - sin * dx - bend * along**2
+        reach = np.sqrt((along / width) ** 2 + (across / height) ** 2)
+        mask: Array = np.clip((1 - reach) * np.minimum(width, height) / self.edge + 0.5, 0, 1)
+        return mask
+
+    def waves(self, low: float, high: float) -> Array:
+        """Sum plane waves of `low` to `high` cycles a half image into a texture of about -1 to 1."""
+        total = np.zeros_like(self.x)
+        for _ in range(3):
+            angle, cycles, phase = self.vary_each(ANGLE, (low, high), ANGLE)
+            total += np.sin(np.pi * cycles * (np.cos(angle) * self.x + np.sin(angle) * self.y) + phase)
+        return total / 3
+
+    def paint(self, mask: Array, tone: Number) -> None:
+        """Lay a tone over what is there."""
+        self.pixels += mask * (tone - self.pixels)
+
+
+def smooth(pixels: Array, sigma: Number) -> Array:
+    """Blur each image with a Gaussian whose `sigma` is a share of the image."""
+    size, margin = pixels.shape[1], pixels.shape[1] // 8 + 1
+    # Mirrored margins, for the Fourier transform would bleed each edge into the opposite one.
+    padded = np.pad(pixels, ((0, 0), (margin, margin), (margin, margin)), "symmetric")
+    width = padded.shape[1]
+    rows, columns = np.fft.fftfreq(width)[:, None] * size, np.fft.rfftfreq(width) * size
+    kernel = np.exp(-2 * (np.pi * sigma) ** 2 * (rows**2 + columns**2)).astype(np.float32)
+    blurred = np.fft.irfft2(np.fft.rfft2(padded) * kernel, s=(width, width))
+    return blurred[:, margin:-margin, margin:-margin]
+
+
+def split_patients(groups: Array, rng: np.random.Generator) -> dict[str, Array]:
+    """Deal the patients out to the splits, and with them their images."""
+    patients = rng.permutation(np.unique(groups))
+    ends = [round(end * len(patients)) for end in SPLIT_ENDS.values()]
+    parts = np.split(patients, ends[:-1])
+    return {name: np.flatnonzero(np.isin(groups, part)) for name, part in zip(SPLIT_ENDS, parts, strict=True)}
+
+
+def describe(name: str, seed: int, size: int, usual_size: int) -> str:
+    """Return the source of a phantom, with whatever of it is not usual."""
+    settings = (("seed", seed, 0), ("size", size, usual_size))
+    changed = ", ".join(f"{what} {value}" for what, value, usual in settings if value != usual)
+    return f"phantom:{name}" + (f" ({changed})" if changed else "")
