@@ -31,12 +31,17 @@ def list_source(source: str) -> Listing:
     Raises:
         DataError: it is no such source, an option is unknown, or what it names can't be listed.
     """
+    try:
+        return _list(source)
+    except DataError as error:
+        raise DataError(shown(str(error))) from None  # a path may hold anything, also the end of a line
+
+
+def _list(source: str) -> Listing:
     kind, _, rest = source.partition(":")
     if kind not in KINDS or not rest:
         hint = nearest(kind, KINDS) if kind not in KINDS else ""
-        raise DataError(
-            f"unknown source of files '{shown(source)}'{hint}; valid: folder:PATH, csv:PATH, dicom:PATH"
-        )
+        raise DataError(f"unknown source of files '{source}'{hint}; valid: folder:PATH, csv:PATH, dicom:PATH")
     path, options = _read(source, kind, rest)
     if kind == "csv":
         return list_table(path, source, columns=options)
