@@ -11,6 +11,7 @@ from medray.errors import DataError, RunError, nearest
 from medray.runs import RunDir, TrialRecord
 from medray.space import SearchSpace
 from medray.space_file import parse
+from medray.telling import Progress, silent
 
 DATA_KEYS = ("aspect", "class_names", "fingerprint", "shape", "source", "splits")  # of data.json
 
@@ -25,14 +26,14 @@ class SearchedRun:
     data: dict[str, Any]
     records: list[TrialRecord]
 
-    def load_data(self, source: str | None = None) -> ImageDataset:
+    def load_data(self, source: str | None = None, progress: Progress = silent) -> ImageDataset:
         """Load the run's data, from `source` where the files have moved.
 
         Raises:
             DataError: it can't be had, or its content is not what the search saw.
         """
         where = source or self.options["data"]
-        dataset = load_data(where, phantom=self.space.name, preparation=self.space.preparation)
+        dataset = load_data(where, phantom=self.space.name, preparation=self.space.preparation, progress=progress)
         if dataset.fingerprint != self.data["fingerprint"]:
             raise DataError(f"{where} is not the data of {self.run.location}: its content differs")
         return dataset

@@ -1,9 +1,14 @@
 """Saying things to a person: lines that are not folded, and what is being waited for."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 from rich.console import Console
+
+from medray.telling import Progress
+
+QUIET, FRAME, LINE = 2.0, 0.2, 10.0  # seconds: until anything is told, then between two pictures or two lines
 
 
 def say(console: Console, text: str) -> None:
@@ -12,11 +17,26 @@ def say(console: Console, text: str) -> None:
 
 
 @contextlib.contextmanager
-def step(console: Console, text: str) -> Iterator[None]:
-    """Say what is being waited for."""
-    if console.is_terminal:
-        with console.status(f"{text} …"):
-            yield
-    else:
+def step(console: Console, text: str) -> Iterator[Progress]:
+    """Say what is being waited for, and how far it has come where the block tells that."""
+    began = last = time.monotonic()
+    status = console.status(f"{text} …") if console.is_terminal else None
+
+    def told(what: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - began < QUIET or now - last < (FRAME if status else LINE):
+            return
+        last = now
+        so_far = f"{what.lower()} {done:,} of {total:,}"
+        if status:
+            status.update(f"{text} … {so_far}")
+        else:
+            say(console, f"  {so_far}")
+
+    if status is None:
         say(console, f"{text} ...")
-        yield
+        yield told
+    else:
+        with status:
+            yield told

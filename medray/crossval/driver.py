@@ -55,8 +55,8 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
     with searched.run.claimed(), contextlib.ExitStack() as until_the_end:
         try:
             plan = make_plan(options, searched)
-            with step(console, f"Starting Ray and loading {options.data or searched.options['data']}"):
-                dataset = searched.load_data(options.data)
+            with step(console, f"Starting Ray and loading {options.data or searched.options['data']}") as told:
+                dataset = searched.load_data(options.data, told)
                 folds = plan_folds(searched, dataset, plan)
                 write_plan(searched, plan, folds, dataset)
                 retry_lost(searched, plan, folds)

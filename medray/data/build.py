@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,9 @@ from medray.data.labelling import Labelled, choose_labels
 from medray.data.listing import Listing
 from medray.errors import DataError
 from medray.preparation import DROP, Preparation
+from medray.telling import Progress, silent
 
 FORM = 1  # of what is cached; another one means other pixels
-Progress = Callable[[str, int, int], None]  # what is done, how many are done, and of how many
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 def build(listing: Listing, preparation: Preparation, progress: Progress = silent) -> ImageDataset:

@@ -4,15 +4,16 @@ import contextlib
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from medray.cache import cache_folder
 from medray.errors import DataError
+from medray.telling import Progress
 
 
-def hash_files(paths: Sequence[Path], progress: Callable[[str, int, int], None]) -> list[str]:
+def hash_files(paths: Sequence[Path], progress: Progress) -> list[str]:
     """The SHA-256 of each file, as hexadecimal digits; that of one that can't be read is of its name.
 
     Raises:

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from medray.data import medmnist_files
-from medray.data.build import Progress, build, silent
+from medray.data.build import build
 from medray.data.dataset import Array, ImageDataset
 from medray.data.phantoms import PHANTOMS, load_phantom
 from medray.errors import DataError, nearest
 from medray.preparation import Preparation
+from medray.telling import Progress, silent
 
 FILES = ("folder", "csv", "dicom")
 SPLITS = ("train", "val", "test")

@@ -85,8 +85,8 @@ def _learn_novelty(searched: SearchedRun, options: EnsembleOptions, console: Con
     if searched.run.exists(FACTS):
         return
     try:
-        with step(console, "Learning what the training images look like"):
-            learn_novelty(searched.run, searched.load_data(options.data))
+        with step(console, "Learning what the training images look like") as told:
+            learn_novelty(searched.run, searched.load_data(options.data, told))
     except DataError as error:
         if options.data is not None:
             raise

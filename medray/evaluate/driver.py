@@ -95,7 +95,8 @@ def _read(searched: SearchedRun, ensemble: str, options: EvaluateOptions, consol
     manifest = read_manifest(run.ensemble)
     contestants = find_contestants(searched, manifest)
     decisions = read_decisions(run, manifest)
-    dataset = searched.load_data(options.data)
+    with step(console, f"Loading {options.data or searched.options['data']}") as told:
+        dataset = searched.load_data(options.data, told)
     images = dataset.split(TEST)
     check_resamples(dataset, images.positions)
     networks = networks_of(contestants)

@@ -81,8 +81,9 @@ def _prepare(
     until_the_end: contextlib.ExitStack,
 ) -> tuple[ImageDataset, cluster.Room]:  # fmt: skip
     """Load the data, check the space against it while Ray starts, then describe the run on disk."""
-    with step(console, f"Starting Ray and loading {settled.data}"), ThreadPoolExecutor(1) as pool:
-        dataset = load_data(settled.data, phantom=space.name)  # first: a slip in --data need not wait for Ray
+    with step(console, f"Starting Ray and loading {settled.data}") as told, ThreadPoolExecutor(1) as pool:
+        # First the data: a slip in --data need not wait for Ray.
+        dataset = load_data(settled.data, phantom=space.name, preparation=space.preparation, progress=told)
         checking = pool.submit(_check, space, dataset)
         until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
         checking.result()
