@@ -52,7 +52,7 @@ def hashes(spectrum: Array) -> Array:
     low = spectrum[:, :HASH_SIDE, :HASH_SIDE]
     powers = np.uint64(1) << np.arange(HASH_SIDE**2, dtype=np.uint64)
     powers[0] = 0  # the mean
-    bits = [turned(low, number).reshape(len(low), -1) > 0 for number in range(len(NAMES))]
+    bits = [turned(low, number).reshape(-1, HASH_SIDE**2) > 0 for number in range(len(NAMES))]
     return np.stack([(part * powers).sum(axis=1, dtype=np.uint64) for part in bits])
 
 

@@ -22,7 +22,8 @@ class Measures:
 
     `problem` says why an image could not be read, or is empty; then its numbers are 0 or NaN. `sha256` is that of
     the file's bytes, or of the pixels where there are no files. `height` and `width` are the original's,
-    `channels` 1 or 3, and `bits` the depth of a channel, or 0 where it is not known; `grey_as_rgb` marks three equal ones.
+    `channels` are 1 or 3, and `bits` is the depth of each, or 0 where that is not known. `grey_as_rgb` marks those
+    of three equal channels.
 
     brightness   mean of the grey levels, 0 to 255
     contrast     their standard deviation
