@@ -38,6 +38,8 @@ def settled(network: Network, shape: tuple[int, int, int]) -> Network:
         for parameter in network.parameters():
             if parameter.ndim == 1:
                 parameter += 0.2 * torch.randn_like(parameter)
+            elif not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+                parameter *= 1.5  # else little of the image is left after many layers
         network.train()(to_input(noise(8, shape, seed=99), torch.device("cpu")))
     return network.eval()
 
@@ -94,9 +96,10 @@ def prepared(ensemble: Ensemble, threads: int | None = None) -> FastEnsemble:
 # -- the same answers
 
 
-@pytest.mark.parametrize("shape", [SMALL, (12, 16, 3)])
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("backbone", list(MODELS))
-def test_every_small_backbone(backbone: str, shape: tuple[int, int, int]) -> None:
+def test_every_small_backbone(backbone: str, channels: int) -> None:
+    shape = (48, 50, channels) if backbone.startswith("cnn") else (12, 16, channels)  # which have more poolings
     ensemble = made([backbone], shape)
     assert_same(ensemble, prepared(ensemble, 1), noise(9, shape))
 

@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
+from torch import nn
 
 from medray.config import TrainConfig
 from medray.errors import ConfigError, WeightsError
@@ -21,8 +24,61 @@ def test_sizes_are_those_of_seed_report_001(backbone: str, parameters: int) -> N
     assert build_network(TrainConfig(backbone=backbone), *ORGANS).parameter_count() == parameters
 
 
-@pytest.mark.parametrize("backbone", [*MODELS, "resnet10t", "torchvision:alexnet"])
-@pytest.mark.parametrize("shape", [(64, 64, 1), (72, 68, 3)])
+@pytest.mark.parametrize(
+    ("backbone", "shape", "classes", "parameters"),
+    [("cnn4_64", (256, 256, 1), 2, 914_434), ("cnn4_128", (150, 150, 3), 4, 3_454_660)],
+)
+def test_sizes_are_those_of_seed_reports_002_and_003(
+    backbone: str, shape: tuple[int, int, int], classes: int, parameters: int
+) -> None:
+    network = build_network(TrainConfig(backbone=backbone), shape, classes)
+    assert network.parameter_count() == parameters
+    first = next(layer for layer in network.modules() if isinstance(layer, nn.Linear))
+    assert first.in_features == {"cnn4_64": 14 * 14 * 64, "cnn4_128": 7 * 7 * 128}[backbone]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "least"),
+    [
+        ("lenet5", 4),
+        ("cnn4_64", 46),
+        ("cnn4_128", 46),
+        ("cnn5", 32),
+        ("cnn10_bn", 32),
+        ("torchvision:alexnet", 63),
+    ],
+)
+def test_the_least_size_is_told_and_taken(backbone: str, least: int) -> None:
+    config = TrainConfig(backbone=backbone)
+    with pytest.raises(
+        ConfigError, match=rf"images of {least - 1}×99 are too small .*; {least}×{least} is least$"
+    ):
+        build_network(config, (least - 1, 99, 1), 2)
+    assert build_network(config, (least, least, 1), 2).eval()(torch.rand(1, 1, least, least)).shape == (1, 2)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    backbone=st.sampled_from(["lenet5_wide_bn", "cnn4_64", "cnn4_128", "cnn5", "cnn10_bn"]),
+    height=st.integers(1, 80),
+    width=st.integers(1, 80),
+    channels=st.sampled_from([1, 3]),
+)
+def test_a_network_takes_an_image_or_refuses_it_when_it_is_built(
+    backbone: str, height: int, width: int, channels: int
+) -> None:
+    least = {"lenet5_wide_bn": 4, "cnn4_64": 46, "cnn4_128": 46}.get(backbone, 32)
+    config, shape = TrainConfig(backbone=backbone), (height, width, channels)
+    if min(height, width) < least:
+        with pytest.raises(ConfigError, match=f"images of {height}×{width} are too small"):
+            build_network(config, shape, 3)
+        return
+    network = build_network(config, shape, 3)
+    assert network.eval()(torch.rand(2, channels, height, width)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("backbone", [*MODELS, "resnet10t"])
+@pytest.mark.parametrize("shape", [(46, 46, 1), (70, 57, 3)])
 def test_every_backbone_takes_grey_and_colour_of_any_size(backbone: str, shape: tuple[int, int, int]) -> None:
     network = build_network(TrainConfig(backbone=backbone, dropout=0.2), shape, 5).eval()
     assert network(torch.rand(2, shape[2], *shape[:2])).shape == (2, 5)
@@ -64,12 +120,16 @@ def test_pretrained_without_its_hub_is_an_error_and_never_from_scratch(
         "except WeightsError as error: print(error)"
     )
     monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("MEDRAY_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "weights of resnet18 can't be had" in done.stdout
+    assert f"{tmp_path / 'resnet18.safetensors'} does not exist, and timm's hub" in done.stdout
+    assert "nothing was trained from scratch instead" in done.stdout
     assert "`pretrained: false`" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_local_weights_start_a_backbone_and_its_head_may_differ(tmp_path: Path) -> None:
