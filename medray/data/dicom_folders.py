@@ -23,10 +23,19 @@ def list_dicom(path: Path, source: str) -> Listing:
     found = _only_dicom(find_files(path))
     plain = tuple(ListedImage(path / image, shown(image)) for image in found.images)
     if any("/" in image for image in found.images) and not _folders_are_patients(found):
-        return list_found(found, source)
+        listing = list_found(found, source)
+        return replace(listing, notes=(*listing.notes, *_one_patient_each(listing)))
     images, notes = with_dicom_patients(plain)
     notes = ["no class folders, so no labels", *notes]
     return Listing(source, path, images, ignored=tuple(map(shown, found.ignored)), notes=tuple(notes))
+
+
+def _one_patient_each(listing: Listing) -> list[str]:
+    patients: dict[tuple[str, ...], set[str | None]] = {}
+    for image in listing.images:
+        patients.setdefault(image.labels, set()).add(image.patient)
+    alone = all(len(own) == 1 for own in patients.values()) and None not in set.union(*patients.values())
+    return ["each class is of one patient only: are the folders patients, and no classes?"] if alone else []
 
 
 def _only_dicom(found: FoundFiles) -> FoundFiles:

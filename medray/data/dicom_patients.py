@@ -33,7 +33,7 @@ def with_dicom_patients(images: _Images) -> tuple[_Images, list[str]]:
     patients = len({identity.patient for identity in read})
     note = f"patients by PatientID, as hashes: {patients} in {_series(read)}"
     unread = [image.where for image, identity in zip(images, found, strict=True) if identity is None]
-    lost = f"; {len(unread)} DICOM files can't be read, the first '{unread[0]}'" if unread else ""
+    lost = f"; DICOM files that can't be read: {len(unread)}, the first '{unread[0]}'" if unread else ""
     return told, [note + lost]
 
 

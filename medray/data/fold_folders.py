@@ -111,7 +111,7 @@ def _notes(
 ) -> list[str]:
     count, first = len(folders), folders[0]
     counted = Counter(image.split for image in kept)
-    test = f"test is {first}'s ({counted[TEST]} images)" if counted[TEST] else f"{first} has no test"
+    test = f"test is {first}'s (images: {counted[TEST]})" if counted[TEST] else f"{first} has no test"
     files = sum(map(len, groups))
     notes = [
         f"{count} fold folder{'s' * (count > 1)}: {', '.join(folders)}; {test}",
@@ -120,5 +120,5 @@ def _notes(
     if folds is None:
         notes.append(f"the fold folders hold no val, so only {first} is used, and no folds are ready-made")
     if counted[None]:
-        notes.append(f"{counted[None]} images are not in {first} and have no split")
+        notes.append(f"images that are not in {first} and so have no split: {counted[None]}")
     return notes

@@ -46,6 +46,7 @@ def list_found(found: FoundFiles, source: str, *, patients_by_folder: bool = Fal
     _check_loose(found, depth)
     placed, notes = _one_spelling([_place(image, depth) for image in found.images])
     _check_classes(found, placed)
+    _check_below(found, placed)
     if patients_by_folder:
         placed = [_with_patient(found.root, image) for image in placed]
     kept, folds, more = join_folds(found.root, placed) if depth == FOLDED else (placed, None, [])
@@ -107,9 +108,10 @@ def _depth(found: FoundFiles) -> int:
 
 def _check_folds(found: FoundFiles) -> None:
     numbers: dict[int, str] = {}
+    filled = _filled(found)
     for name in _tops(found):
         number = fold_number(name)
-        if number is None and name in _filled(found):
+        if number is None and name in filled:
             raise DataError(f"{found.root}: '{shown(name)}' lies beside fold folders; valid: names such as Fold0")
         if number is not None and numbers.setdefault(number, name) != name:
             raise DataError(f"{found.root}: two folders are fold {number}: '{numbers[number]}' and '{name}'")
@@ -119,16 +121,16 @@ def _check_folds(found: FoundFiles) -> None:
 
 def _check_splits(found: FoundFiles, prefix: str = "") -> None:
     """Each folder is a split's, none stands twice, none is empty, and train is there."""
-    place = found.root / prefix
+    place, filled = found.root / prefix, _filled(found, prefix)
     folders: dict[str, str] = {}
     for name in _tops(found, prefix):
         split = split_named(name)
         if split and folders.setdefault(split, name) != name:
             raise DataError(f"{place}: two folders are the {split} split: '{folders[split]}' and '{name}'")
-        if split is None and name in _filled(found, prefix):
+        if split is None and name in filled:
             hint = nearest(name, SPLIT_NAMES)
             raise DataError(f"{place}: '{shown(name)}' lies where split folders do{hint}; valid: {_words()}")
-        if split and name not in _filled(found, prefix):
+        if split and name not in filled:
             raise DataError(f"{place}: the {split} split's folder '{name}' holds no classes with images")
     if TRAIN not in folders:
         held = ", ".join(folders.values()) or "no split folders"
@@ -181,6 +183,19 @@ def _check_classes(found: FoundFiles, placed: list[Placed]) -> None:
                 f"{found.root}: class '{image.label}' of {image.split} is not in train"
                 f"{nearest(image.label, known)}; train has: {', '.join(known)} ('{shown(image.path)}')"
             )
+
+
+def _check_below(found: FoundFiles, placed: list[Placed]) -> None:
+    """No splits or folds where classes and what is in them are: they would go unseen."""
+    for image in placed:
+        if len(image.below) > 1 and split_named(image.below[0]):
+            lies = f"'{shown(image.below[0])}' lies below class '{image.label}'"
+            raise DataError(f"{found.root}: {lies}; split folders must stand above those of the classes")
+    if all(fold_number(image.label) is not None for image in placed):
+        raise DataError(
+            f"{found.root}: fold folders lie below '{shown(placed[0].path.partition('/')[0])}'; "
+            "they must stand above those of the splits"
+        )
 
 
 def _inside(found: FoundFiles) -> str:

@@ -107,7 +107,7 @@ def _find(table: Table, chosen: Columns, index: ImageIndex, pattern: Pattern | N
 def _without_row(found: FoundFiles, kept: Sequence[Entry]) -> list[str]:
     named = {entry.path for entry in kept}
     left = [image for image in found.images if found.root / image not in named]
-    return [f"{len(left)} images have no row and are left out, the first '{shown(left[0])}'"] if left else []
+    return [f"images without a row, left out: {len(left)}, the first '{shown(left[0])}'"] if left else []
 
 
 # -- cells
@@ -156,7 +156,7 @@ def _one_spelling(entries: list[Entry]) -> tuple[list[Entry], list[str]]:
     renamed = [replace(e, labels=tuple(names[label] for label in e.labels)) for e in entries]
     twice = [e.line for e in renamed if len(set(e.labels)) < len(e.labels)]
     if twice:
-        notes.append(f"{len(twice)} rows name one label more than once, the first line {twice[0]}")
+        notes.append(f"rows that name one label more than once: {len(twice)}, the first line {twice[0]}")
     return renamed, notes
 
 
@@ -178,9 +178,10 @@ def _once(table: Table, chosen: Columns, entries: Sequence[Entry]) -> tuple[list
         if before is not entry:
             again.append(entry.line)
             _check_same(table, before, entry)
-    count = "1 row names an image" if len(again) == 1 else f"{len(again)} rows name images"
-    notes = [f"{count} that a row before has named, the first line {again[0]}"] if again else []
-    return list(first.values()), notes
+    told = (
+        f"rows of an image that a row before has named: {len(again)}, the first line {again[0]}" if again else ""
+    )
+    return list(first.values()), [told] if told else []
 
 
 def _check_same(table: Table, before: Entry, entry: Entry) -> None:

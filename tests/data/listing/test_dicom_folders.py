@@ -65,7 +65,7 @@ def test_files_that_can_not_be_read_are_told(tmp_path: Path) -> None:
     files = {"a/1.dcm": of("p"), "b/2.dcm": of("q"), "b/3.dcm": b"", "b/4.dcm": of("r")[:200]}
     listing = listed(grow(tmp_path, files))
     assert [image.patient for image in listing.images] == [hashed("p"), hashed("q"), None, None]
-    assert any("2 DICOM files can't be read, the first 'b/3.dcm'" in note for note in listing.notes)
+    assert any("DICOM files that can't be read: 2, the first 'b/3.dcm'" in note for note in listing.notes)
 
 
 def test_files_without_folders_have_no_labels(tmp_path: Path) -> None:
@@ -80,6 +80,13 @@ def test_folders_named_by_patients_are_no_classes(tmp_path: Path) -> None:
     listing = listed(grow(tmp_path, {"p1/s/1.dcm": of("p1"), "p2/s/1.dcm": of("p2")}), "dicom")
     assert [image.labels for image in listing.images] == [(), ()]
     assert len({image.patient for image in listing.images}) == 2
+
+
+def test_classes_of_one_patient_each_are_noted(tmp_path: Path) -> None:
+    grow(tmp_path, {"a/1.dcm": of("p1"), "a/2.dcm": of("p1"), "b/1.dcm": of("p2")})
+    assert any("are the folders patients" in note for note in listed(tmp_path, "dicom").notes)
+    grow(tmp_path, {"a/3.dcm": of("p3")})
+    assert not any("are the folders patients" in note for note in listed(tmp_path, "dicom").notes)
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:

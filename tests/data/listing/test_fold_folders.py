@@ -79,7 +79,7 @@ def test_ten_folds_of_the_same_images(tmp_path: Path, name: str) -> None:
     assert listing.folds is not None
     assert [(len(train), len(held_out)) for train, held_out in listing.folds] == [(16, 2)] * 10
     assert any(
-        note.startswith("10 fold folders: ") and f"test is {first}'s (2 images)" in note for note in listing.notes
+        note.startswith("10 fold folders: ") and f"test is {first}'s (images: 2)" in note for note in listing.notes
     )
     assert "200 files in fold folders are 20 images" in listing.notes
 
@@ -98,7 +98,7 @@ def test_images_that_the_first_fold_lacks_have_no_split(tmp_path: Path) -> None:
     files = {f"fold{f}/{part}/{c}/1.png": f"{c} {part}" for f in (1, 2) for part in ("train", "val") for c in "ab"}
     listing = listed(grow(tmp_path, {**files, "fold2/train/a/more.png": "more"}))
     assert by_where(listing)["fold2/train/a/more.png"].split is None
-    assert "1 images are not in fold1 and have no split" in listing.notes
+    assert "images that are not in fold1 and so have no split: 1" in listing.notes
     assert listing.folds is not None
     assert [len(train) for train, _ in listing.folds] == [2, 3]
 

@@ -208,6 +208,8 @@ def test_an_empty_class_is_noted(tmp_path: Path) -> None:
         (["train/a/1.png", "train/b/1.png", "test/n.txt"], ["the test split's folder 'test' holds no classes"]),
         (["train/a/1.png", "train/b/1.png", "more/b/1.png"], ["'more' lies where split folders do", "valid: train"]),
         (["train/a/1.png", "train/b/1.png", "vlaid/b/1.png"], ["'vlaid'", "did you mean 'valid'?"]),
+        (["a/train/1.png", "b/test/1.png"], ["'train' lies below class 'a'; split folders must stand above"]),
+        (["train/fold1/a/1.png", "train/fold2/a/1.png"], ["fold folders lie below 'train'"]),
         (["val/a/1.png", "test/b/1.png"], ["no folder for train, only test, val"]),
         (["Train/a/1.png", "training/b/1.png"], ["two folders are the train split: 'Train' and 'training'"]),
         (
