@@ -1,0 +1,58 @@
+"""What is asked of a search space before anything is trained."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from medray.data.dataset import ImageDataset
+from medray.errors import ConfigError
+from medray.space_file import parse
+from medray.training.check import check_space
+
+HEAD = """
+name: mine
+data: phantom
+objective: {metric: auc}
+budget: {trials: 4, max_epochs: 6, grace_epochs: 2, reduction_factor: 2, patience: null}
+"""
+
+
+def refusal(dataset: ImageDataset, lines: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        check_space(parse(HEAD + lines, "mine.yaml"), dataset)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_more_blocks_than_a_network_has(dataset: ImageDataset) -> None:
+    lines = "space:\n  backbone: {choice: [lenet5, resnet8_small]}\n  trainable_blocks: {int: [0, 3]}\n"
+    assert refusal(dataset, lines) == "mine.yaml: space: trainable_blocks: 3, but the backbone has 2"
+    conditional = lines.replace("{int: [0, 3]}", "{int: [0, 3], when: {backbone: resnet8_small}}")
+    check_space(parse(HEAD + conditional, "mine.yaml"), dataset)
+    compared = "space: {dropout: {uniform: [0, 0.5]}}\nbaselines: {a: {trainable_blocks: 9, compare_only: true}}\n"
+    assert refusal(dataset, compared).startswith("mine.yaml: baselines.a: trainable_blocks: 9")
+
+
+def test_weights_that_are_not_there_or_are_a_pickle(dataset: ImageDataset, tmp_path: Path) -> None:
+    lines = "space: {dropout: {uniform: [0, 0.5]}}\nfixed: {weights: '%s'}\n"
+    assert refusal(dataset, lines % (tmp_path / "w.safetensors")).endswith(
+        f"no such file: {tmp_path}/w.safetensors"
+    )
+    assert refusal(dataset, lines % tmp_path).endswith(f"no such file: {tmp_path}/lenet5.safetensors")
+    torch.save({}, tmp_path / "w.pth")
+    assert "is a pickle, which could run code" in refusal(dataset, lines % (tmp_path / "w.pth"))
+
+
+def test_images_that_are_too_small(dataset: ImageDataset) -> None:
+    message = refusal(dataset, "space: {backbone: {choice: [lenet5, cnn4_64]}}\n")
+    assert message == (
+        "mine.yaml: space.backbone.choice: backbone: images of 12×12 are too small for 4 poolings; 46×46 is least"
+    )
+
+
+def test_a_backbone_under_another_name(dataset: ImageDataset) -> None:
+    assert "(did you mean 'efficientnet_b0'?)" in refusal(
+        dataset, "space: {backbone: {choice: [EfficientNetB0]}}\n"
+    )
