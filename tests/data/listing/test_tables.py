@@ -15,6 +15,7 @@ from medray.data.files import list_source
 from medray.data.listing import BLANK, SEVERAL, Listing
 from medray.data.names import SPLIT_NAMES
 from medray.data.tables import list_table
+from medray.errors import DataError
 from tests.data.decoding.samples import dicom
 from tests.data.listing.trees import check, grow, labels, listed, refusal
 
@@ -87,6 +88,27 @@ def test_a_fold_column_holds_each_image_out_once_but_those_of_test(folds: list[i
     for train, held_out in listing.folds:
         assert sorted([*train, *held_out]) == pool.tolist()
         assert len({folds[i] for i in held_out}) == 1
+
+
+texts = st.lists(
+    st.sampled_from(["image", "label", "split", "fold", "1", "2.png", "a", "b", "0", "train", ",", ";", "\t", "\n", "\n", '"', "\r", "é", "{", "/", "..", " "]),
+    max_size=40,
+).map("".join)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["", "image,label\n1,a\n2,b\n", "image,label,split,fold\n1,a,train,0\n2,b,val,1\n"]), texts)
+def test_any_text_is_listed_or_refused_in_one_line(before: str, text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = table(Path(folder), (before + text).encode(), ["1.png", "2.png"])
+        try:
+            listing = check(list_source(f"csv:{path}"))
+        except DataError as error:
+            told = str(error)
+        else:
+            told = ""
+            assert len(listing) + len(listing.missing) <= sum(listing.rows.values())
+    assert "\n" not in told
 
 
 # -- columns
