@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from medray.data.dataset import Array, ImageDataset
 from medray.data.listing import ListedImage, Listing
-from medray.data.phantoms import load_phantom
+from medray.data.phantoms import organs
 
 
 @cache
 def phantom() -> ImageDataset:
-    """2,000 drawings of organs, grey, 64 x 64."""
-    return load_phantom("organs", size=64)
+    """600 drawings of organs, grey, 64 x 64."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(organs, "IMAGES", 600)
+        return organs.draw_organs(size=64)
 
 
 def blobs(count: int, *, size: int = 64, channels: int = 1, seed: int = 0) -> Array:

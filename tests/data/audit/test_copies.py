@@ -15,7 +15,11 @@ from medray.data.dataset import Array, ImageDataset
 from medray.errors import DataError
 from tests.data.audit.samples import WAYS, Folder, blobs, encoded, phantom
 
-KINDS = {"organs": lambda: phantom().images[:150], "blobs": lambda: blobs(150), "colours": lambda: blobs(60, channels=3)}
+KINDS = {
+    "organs": lambda: phantom().images[:150],
+    "blobs": lambda: blobs(150),
+    "colours": lambda: blobs(60, channels=3),
+}
 
 
 def dataset_of(images: Array) -> ImageDataset:
@@ -42,8 +46,8 @@ def test_every_planted_copy_is_found_and_nothing_else(tmp_path: Path, kind: str)
 def test_hashes_alone_call_many_images_alike_that_are_none() -> None:
     measures = survey_dataset(phantom()).measures
     candidates = near_pairs(hashes(spectra(measures.thumbnail)), BITS)[0]
-    assert len(candidates) > 100
-    assert not len(find_copies(measures))  # of two million pairs
+    assert len(candidates) >= 10
+    assert not len(find_copies(measures))  # of 180,000 pairs
 
 
 def test_orientation_is_what_turns_the_first_into_the_second() -> None:
