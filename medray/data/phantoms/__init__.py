@@ -7,10 +7,16 @@ models compare on it, and can't be compared with any figure on the data set that
 from collections.abc import Callable
 
 from medray.data.dataset import ImageDataset
+from medray.data.phantoms.covid import draw_covid
+from medray.data.phantoms.glaucoma import draw_glaucoma
 from medray.data.phantoms.organs import draw_organs
 from medray.errors import DataError, unknown
 
-PHANTOMS: dict[str, Callable[..., ImageDataset]] = {"organs": draw_organs}
+PHANTOMS: dict[str, Callable[..., ImageDataset]] = {
+    "organs": draw_organs,
+    "glaucoma": draw_glaucoma,
+    "covid": draw_covid,
+}
 
 
 def load_phantom(name: str, seed: int = 0, size: int | None = None) -> ImageDataset:

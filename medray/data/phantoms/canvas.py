@@ -4,6 +4,8 @@ Images are drawn in relative coordinates, so at any size: x and y from -1 at the
 right and lower one. Tones run from 0 to 1; a colour is three tones that stand before the axis of the images.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from medray.data.dataset import Array
@@ -13,12 +15,30 @@ Range = tuple[float, float]
 
 SPLIT_ENDS = {"train": 0.70, "val": 0.85, "test": 1.0}  # shares of the patients, one split after the other
 EDGE = 0.09  # the width over which a border passes from one tone to the next
+BATCH = 32
 ANGLE: Range = (0, 2 * np.pi)
 
 
 def uniform(rng: np.random.Generator, n: int, low: float, high: float) -> Array:
     """Draw a number for each of n images, (n, 1, 1)."""
     return rng.uniform(low, high, (n, 1, 1)).astype(np.float32)
+
+
+def rgb(red: float, green: float, blue: float) -> Array:
+    """Return a colour, (3, 1, 1, 1)."""
+    return np.array([red, green, blue], np.float32).reshape(3, 1, 1, 1)
+
+
+def mix(one: Array, other: Array, share: Number) -> Array:
+    """Return the colour that lies at `share`, 0 to 1, of the way from one to the other."""
+    mixed: Array = one + (other - one) * share
+    return mixed
+
+
+def pixel_centres(size: int) -> tuple[Array, Array]:
+    """Return the x (1, 1, size) and the y (1, size, 1) of an image's pixels."""
+    centres = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
+    return centres[None, None, :], centres[None, :, None]
 
 
 class Canvas:
@@ -81,6 +101,38 @@ def smooth(pixels: Array, sigma: Number) -> Array:
     kernel = np.exp(-2 * (np.pi * sigma) ** 2 * (rows**2 + columns**2)).astype(np.float32)
     blurred = np.fft.irfft2(np.fft.rfft2(padded) * kernel, s=(width, width))
     return blurred[:, margin:-margin, margin:-margin]
+
+
+def develop(pixels: Array, noise: Number, rng: np.random.Generator) -> Array:
+    """Return uint8 (n, h, w, channels) of tones (n, h, w) or (3, n, h, w), with `noise` of grain on them."""
+    grain = smooth(rng.standard_normal(pixels.shape[-3:], dtype=np.float32), 0.015)
+    grain *= noise / grain.std()  # smooth noise, as strong at any size
+    seen = pixels + grain
+    seen = np.moveaxis(seen, 0, -1) if seen.ndim == 4 else seen[..., None]
+    developed: Array = np.round(np.clip(seen, 0, 1) * 255).astype(np.uint8)
+    return developed
+
+
+def share_out(weights: Array, count: int, rng: np.random.Generator) -> Array:
+    """Return `count` class numbers, in the proportions of `weights`, shuffled."""
+    ends = np.round(np.cumsum(weights) / np.sum(weights) * count).astype(np.int64)
+    return rng.permutation(np.repeat(np.arange(len(weights), dtype=np.int64), np.diff(ends, prepend=0)))
+
+
+def draw_batches(draw: Callable[..., Array], size: int, rng: np.random.Generator, *columns: Array) -> Array:
+    """Return the images that `draw(*columns, size, rng)` makes, some at a time, so that they stay in the cache.
+
+    The columns (n,) say what sets an image apart; each gets to `draw` as float32 (n, 1, 1). Every batch has
+    random numbers of its own: the same at any size for what is drawn before the grain.
+    """
+    count = -(-len(columns[0]) // BATCH)
+    batches = zip(rng.spawn(count), *(np.array_split(column, count) for column in columns), strict=True)
+    return np.concatenate(
+        [
+            draw(*(part.astype(np.float32).reshape(-1, 1, 1) for part in parts), size, own)
+            for own, *parts in batches
+        ]
+    )
 
 
 def split_patients(groups: Array, rng: np.random.Generator) -> dict[str, Array]:

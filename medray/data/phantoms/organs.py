@@ -11,16 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medray.data.dataset import Array, ImageDataset
-from medray.data.phantoms.canvas import (
-    ANGLE,
-    EDGE,
-    Canvas,
-    Range,
-    describe,
-    smooth,
-    split_patients,
-    uniform,
-)
+from medray.data.phantoms.canvas import ANGLE, EDGE, Canvas, Range, describe, smooth, split_patients, uniform
 
 Looks = dict[str, Array]  # what sets the images of a patient apart from another's: (n, 1, 1) each
 
