@@ -13,7 +13,7 @@ from medray.space import SearchSpace
 from medray.space_file import parse
 from medray.telling import Progress, silent
 
-DATA_KEYS = ("aspect", "class_names", "fingerprint", "shape", "source", "splits")  # of data.json
+DATA_KEYS = ("aspect", "class_names", "fingerprint", "leaks", "shape", "source", "splits")  # of data.json
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail
         "baselines_only": False,
     }  # fmt: skip
     run.write(run.SPACE, FOUND.encode())
-    run.write_json(run.DATA, dataset.facts())
+    run.write_json(run.DATA, {**dataset.facts(), "leaks": []})
     run.write_json(run.RUN, {"space": "found", "metric": "auc", "options": options})
     learn_novelty(run, dataset)
     return folder

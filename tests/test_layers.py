@@ -25,7 +25,10 @@ PACKAGE = ROOT / "medray"
 BLOCKS: dict[str, tuple[str, ...]] = {
     "errors": ("medray.errors",),
     "vocabulary": (
+        "medray.cache",
+        "medray.telling",
         "medray.config",
+        "medray.preparation",
         "medray.space",
         "medray.space_file",
         "medray.storage",
@@ -263,7 +266,7 @@ def ensemble_folder(tmp_path: Path) -> Path:
     trial.write_json(trial.CONFIG, config.to_dict())
     record = TrialRecord(0, FINISHED, objective=0.5, best_epoch=1)
     probabilities = np.full((4, 2), 0.5, dtype=np.float32)
-    data = {"class_names": ["a", "b"], "shape": shape, "source": "test", "fingerprint": "0", "splits": {}}
+    data = {"class_names": ["a", "b"], "shape": shape, "aspect": "stretch", "source": "test", "fingerprint": "0", "splits": {}}
     candidate = Candidate(0, (Member(record, trial),), probabilities, 0.5)
     way = make_way(TOP_K, Pool(TRIALS, [candidate], np.array([0, 1, 0, 1])), [(candidate, 1.0)])
     write_ensemble(run, way, data=data, metric="accuracy")

@@ -108,6 +108,7 @@ def _read(searched: SearchedRun, ensemble: str, options: EvaluateOptions, consol
     with step(console, f"Measuring {len(contestants)} models, each {figures.RESAMPLES} times resampled"):
         metric = searched.space.metric
         found = all_figures(dataset, images.positions, predictions, contestants, decisions, metric, seed)
-    scores = {**reading.begun(), "seed": seed, "metric": metric, **found}
+    leaks = [leak["text"] for leak in searched.data["leaks"]]
+    scores = {**reading.begun(), "seed": seed, "metric": metric, "leaks": leaks, **found}
     reading.write(scores, images.own_labels, predictions)
     return Evaluation(run, scores, reading, stored=False, count=len(readings(run)))

@@ -45,6 +45,9 @@ def print_result(result: Evaluation, console: Console) -> None:
     _print_confusion(console, figures)
     for name, rows in figures["subgroups"].items():
         _print_subgroup(console, name, rows)
+    for leak in figures["leaks"]:
+        console.print()
+        say(console, f"LEAK in the data, so these figures may be too good: {leak}")
     times = "once" if result.count == 1 else f"{result.count} times"
     console.print()
     say(console, f"The test split of this run has been read {times}. Figures: {result.reading.folder.location}")

@@ -14,6 +14,7 @@ Examples:
   medray search organs                                   OrganSMNIST, through the medmnist package
   medray search organs --data phantom --trials 8         procedural images, no network
   medray search organs --data breast.npz --out runs/b    your own images, in MedMNIST's form
+  medray search covid --data folder:films                your own images, in class folders
   medray search my-study.yaml --baselines-only           only the settings one would start from
   medray search organs --resume                          go on after a crash, or after Ctrl-C
   medray search organs --resume --trials 80              go on beyond what was asked for
@@ -23,7 +24,9 @@ Examples:
 @click.command("search", cls=MedrayCommand, epilog=EXAMPLES)
 @click.argument("space")
 @click.option(
-    "--data", metavar="SOURCE", help="medmnist:NAME[:SIZE], a path to an .npz, or phantom.  [the space's own]"
+    "--data",
+    metavar="SOURCE",
+    help="folder:PATH, csv:PATH, dicom:PATH, medmnist:NAME[:SIZE], an .npz, or phantom.  [the space's own]",
 )
 @click.option("--trials", type=positive, help="Trials in all, baselines among them.  [the space's budget]")
 @click.option("--max-epochs", type=positive, help="Most epochs of a trial.  [the space's budget]")
@@ -33,6 +36,7 @@ Examples:
 @click.option("--out", metavar="DIR", help="The run's folder.  [runs/SPACE]")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 @click.option("--baselines-only", is_flag=True, help="Run the space's baselines and nothing else.")
+@click.option("--allow-leaks", is_flag=True, help="Start though splits share images or patients.")
 @address_option
 @json_option
 @click.option("--verbose", is_flag=True, help="Let Ray and Tune say what they do.")

@@ -27,6 +27,7 @@ from medray.ensemble.ways import TOP_K, make_way
 from medray.errors import MedrayError, RunError
 from medray.leaderboard import usable
 from medray.runs import RunDir, TrialRecord
+from medray.search.leaks import check_leaks
 from medray.search.opening import open_run, resume_command
 from medray.search.options import SearchOptions, Settled
 from medray.search.progress import Progress
@@ -81,12 +82,15 @@ def _prepare(
     until_the_end: contextlib.ExitStack,
 ) -> tuple[ImageDataset, cluster.Room]:  # fmt: skip
     """Load the data, check the space against it while Ray starts, then describe the run on disk."""
-    with step(console, f"Starting Ray and loading {settled.data}") as told, ThreadPoolExecutor(1) as pool:
+    with step(console, f"Starting Ray and loading {settled.data}") as told, ThreadPoolExecutor(2) as pool:
         # First the data: a slip in --data need not wait for Ray.
         dataset = load_data(settled.data, phantom=space.name, preparation=space.preparation, progress=told)
         checking = pool.submit(_check, space, dataset)
+        allowed = options.allow_leaks or options.resume  # it was looked for when the run began
+        looking = pool.submit(check_leaks, dataset, settled.data, console, allowed=allowed)
         until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
         checking.result()
+        leaks = looking.result()
         room = cluster.find_room(space.resources, space.path)
         if run.local is not None and room.nodes > 1:
             say(
@@ -101,7 +105,7 @@ def _prepare(
             )
     else:
         run.write(run.SPACE, space.text.encode())
-        run.write_json(run.DATA, dataset.facts())
+        run.write_json(run.DATA, {**dataset.facts(), "leaks": leaks})
         run.write_json(run.SPLITS, {name: positions.tolist() for name, positions in dataset.splits.items()})
     run.write_json(run.RUN, _facts(space, settled))
     return dataset, room

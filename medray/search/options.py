@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medray.data.sources import FILES
 from medray.errors import ConfigError, RunError
 from medray.runs import RunDir
 from medray.space import SearchSpace
@@ -27,6 +28,7 @@ class SearchOptions:
     out: str | None = None
     resume: bool = False
     baselines_only: bool = False
+    allow_leaks: bool = False
     address: str | None = None
     verbose: bool = False
 
@@ -89,6 +91,9 @@ def settle(options: SearchOptions, space: SearchSpace) -> Settled:
 
 def _absolute(source: str) -> str:
     """A file is remembered by its whole path, so that a run can be resumed from anywhere."""
+    kind, colon, rest = source.partition(":")
+    if kind in FILES and colon:
+        return f"{kind}:{Path(rest).expanduser().absolute()}"
     return str(Path(source).expanduser().absolute()) if source.endswith(".npz") else source
 
 

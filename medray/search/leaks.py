@@ -1,0 +1,29 @@
+"""A search does not start on data whose figures would be too good to be true, unless it is told to."""
+
+from typing import Any
+
+from rich.console import Console
+
+from medray.data.dataset import ImageDataset
+from medray.errors import DataError
+from medray.terminal import say
+
+
+def check_leaks(dataset: ImageDataset, source: str, console: Console, *, allowed: bool) -> list[dict[str, Any]]:
+    """Look for leaks between splits and between folds; return what was found, as plain values.
+
+    Raises:
+        DataError: there are some, and they are not `allowed`.
+    """
+    from medray.data.audit import find_leaks
+
+    leaks = find_leaks(dataset).leaks
+    if leaks and not allowed:
+        more = f" (and {len(leaks) - 1} more kinds of leaks)" if len(leaks) > 1 else ""
+        raise DataError(
+            f"{source}: leak: {leaks[0].text}{more}; `medray data audit` lists them all; --allow-leaks starts all "
+            "the same, and the evaluation will say so"
+        )
+    for one in leaks:
+        say(console, f"  leak, allowed: {one.text}")
+    return [one.to_dict() for one in leaks]
