@@ -22,7 +22,7 @@ from medray.training import metrics, optim
 from medray.training.augment import Augmenter
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.seeds import draw_seed
-from medray.training.stages import Freezer, Stage, measured_anew, stages_of
+from medray.training.stages import Freezer, Stage, measured_anew, stage_at, stages_of
 from medray.training.state import Progress, TrainState
 
 EXPLODED = 50  # times the loss of guessing
@@ -105,40 +105,30 @@ class _Training:
         self.network: Network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = network.parameter_count()
         self.bounds = optim.batch_bounds(len(train), config.batch_size)
-        self.stages = stages_of(config)
-        self.freezer = Freezer(self.network, self.stages)
-        self._enter(self.stages[0])
+        self.freezer = Freezer(self.network, stages_of(config))
+        self._enter(stage_at(config, 1))
         self.augment = Augmenter(config.pipeline)
-        self.loss_weight = self._loss_weight()
+        self.loss_weight = optim.loss_weight(config, train, device)
         self.autocast = device.type == "cuda" and config.precision != "float32"
         self.progress = Progress()
         self.best_network: dict[str, Tensor] = {}
         self.best_probabilities = np.empty((0, 0), dtype=np.float32)
 
-    def _loss_weight(self) -> Tensor | None:
-        if self.config.class_balance != "loss":
-            return None
-        return torch.from_numpy(optim.class_weights(self.train)).float().to(self.device)
-
     # -- stages
 
     def _enter(self, stage: Stage) -> None:
         """Begin a stage: with what learns in it, and a fresh optimizer and schedule."""
-        self.stage = stage
         self.freezer.enter(stage)
         self.optimizer = optim.make_optimizer(self.config, self.network, stage.rate)
         self.schedule = optim.Schedule.make(self.config, stage, self.optimizer, len(self.bounds))
-
-    def _stage_at(self, epoch: int) -> Stage:
-        return self.stages[0] if epoch <= self.config.freeze_epochs else self.stages[-1]
 
     # -- one epoch
 
     def run_epoch(self) -> EpochResult:
         started = time.perf_counter()
         epoch = self.progress.epoch + 1
-        if self._stage_at(epoch) is not self.stage:
-            self._enter(self._stage_at(epoch))
+        if epoch == stage_at(self.config, epoch).first > 1:
+            self._enter(stage_at(self.config, epoch))
             self.progress.reference, self.progress.stale_epochs = None, 0
         rate = self.optimizer.param_groups[0]["lr"]
         train_loss = self._train_epoch(epoch)
@@ -267,21 +257,13 @@ class _Training:
 
     def restore(self, state: TrainState) -> None:
         self.progress = state.progress
-        if self._stage_at(state.progress.epoch) is not self.stage:
-            self._enter(self._stage_at(state.progress.epoch))
+        self._enter(stage_at(self.config, state.progress.epoch))
         self.network.load_state_dict(state.network)
         self.best_network, self.best_probabilities = state.best_network, state.best_probabilities
         self.optimizer.load_state_dict(state.optimizer)
-        self._match_layout()
+        optim.match_layout(self.optimizer)
         if self.schedule.scheduler is not None and state.schedule is not None:
             self.schedule.scheduler.load_state_dict(state.schedule)
-
-    def _match_layout(self) -> None:
-        """Lay the optimizer's tensors out as the parameters': its fused kernels walk both side by side."""
-        for parameter, values in self.optimizer.state.items():
-            for key, value in values.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    values[key] = torch.empty_like(parameter).copy_(value)
 
 
 def evaluation_batch(images: LabelledImages) -> int:

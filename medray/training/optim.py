@@ -30,6 +30,14 @@ def make_optimizer(config: TrainConfig, network: nn.Module, rate: float) -> torc
     return torch.optim.RMSprop(groups, lr=rate, momentum=config.momentum)
 
 
+def match_layout(optimizer: torch.optim.Optimizer) -> None:
+    """Lay the optimizer's tensors out as the parameters': its fused kernels walk both side by side."""
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                values[key] = torch.empty_like(parameter).copy_(value)
+
+
 @dataclass
 class Schedule:
     """A learning rate over a stage of the training; `None` inside means a constant one.
@@ -86,6 +94,13 @@ def class_weights(train: LabelledImages) -> Array:
     weights = np.zeros(len(counts))
     weights[present] = len(train) / (present.sum() * counts[present])
     return weights
+
+
+def loss_weight(config: TrainConfig, train: LabelledImages, device: torch.device) -> Tensor | None:
+    """Weight of each class in the loss, or None for the same."""
+    if config.class_balance != "loss":
+        return None
+    return torch.from_numpy(class_weights(train)).float().to(device)
 
 
 def epoch_order(config: TrainConfig, train: LabelledImages, rng: np.random.Generator) -> Array:

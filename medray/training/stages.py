@@ -17,8 +17,9 @@ from medray.training.models import Network, parts_of
 
 @dataclass(frozen=True)
 class Stage:
-    """So many epochs at one rate; the head and the last `trainable_blocks` learn, None for all."""
+    """Epochs from the `first` on at one rate; the head and the last `trainable_blocks` learn, None for all."""
 
+    first: int
     epochs: int
     rate: float
     trainable_blocks: int | None
@@ -26,11 +27,14 @@ class Stage:
 
 def stages_of(config: TrainConfig) -> tuple[Stage, ...]:
     """The stages of a training, one or two."""
-    tuned = config.fine_tune_rate or config.learning_rate
-    last = Stage(config.epochs - config.freeze_epochs, tuned, config.trainable_blocks)
-    if not config.freeze_epochs:
-        return (last,)
-    return Stage(config.freeze_epochs, config.learning_rate, 0), last
+    frozen, tuned = config.freeze_epochs, config.fine_tune_rate or config.learning_rate
+    last = Stage(frozen + 1, config.epochs - frozen, tuned, config.trainable_blocks)
+    return (Stage(1, frozen, config.learning_rate, 0), last) if frozen else (last,)
+
+
+def stage_at(config: TrainConfig, epoch: int) -> Stage:
+    """The stage that an epoch, from 1 on, is of."""
+    return stages_of(config)[0 if epoch <= config.freeze_epochs else -1]
 
 
 class Freezer:
