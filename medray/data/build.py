@@ -145,7 +145,14 @@ def _dataset(
     if any(patients) and not all(patients):
         raise DataError(f"{listing.source}: {patients.count(None)} of {len(listed)} images have no patient")
     groups = np.array(patients) if all(patients) else None
-    splits, decided = divide([one.split for one in listed], labels, groups, preparation.splits, listing.source)
+    splits, decided = divide(
+        [one.split for one in listed],
+        labels,
+        groups,
+        preparation.splits,
+        listing.source,
+        in_folds=listing.folds is not None,
+    )
     columns = sorted({name for one in listed for name in one.subgroups})
     return ImageDataset(
         images=images.array,

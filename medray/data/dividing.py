@@ -13,12 +13,18 @@ SEED = 0  # not the search's: the test split must stay the same one
 
 
 def divide(
-    said: list[str | None], labels: Array, groups: Array | None, shares: Shares, source: str
+    said: list[str | None],
+    labels: Array,
+    groups: Array | None,
+    shares: Shares,
+    source: str,
+    *,
+    in_folds: bool = False,
 ) -> tuple[dict[str, Array], list[str]]:
     """Positions of train, val and test, and notes of what was decided here; `said` is what the source says.
 
-    What the source calls val or test stays that. Where it has no test at all, test is taken from the rest, and
-    where it has no val, val is.
+    Images `in_folds` may be in no split. What the source calls val or test stays that. Where it has no test at
+    all, test is taken from the rest, and where it has no val, val is.
 
     Raises:
         DataError: the source says it of some images only, or a class has too few images to be divided.
@@ -26,7 +32,9 @@ def divide(
     known = {name: np.flatnonzero([own == name for own in said]) for name in (TRAIN, VAL, TEST)}
     unsaid = np.flatnonzero([own is None for own in said])
     notes: list[str] = []
-    if len(unsaid) and len(unsaid) < len(said):
+    if in_folds and len(unsaid) < len(said):
+        unsaid = unsaid[:0]
+    elif len(unsaid) and len(unsaid) < len(said):
         raise DataError(f"{source}: {len(unsaid)} of {len(said)} images have no split: give each one, or none")
     rest = unsaid if len(unsaid) else known[TRAIN]
     total = len(rest)

@@ -29,11 +29,13 @@ class Labelled:
 def choose_labels(listing: Listing, rules: Labels) -> Labelled:
     """Give each image its class; classes stand in the order of their names.
 
+    A label that is there twice is one label.
+
     Raises:
         DataError: a label is blank or several and `rules` do not say what becomes of it, or one class is left.
     """
     blank = [one for one in listing.images if not one.labels]
-    several = [one for one in listing.images if len(one.labels) > 1]
+    several = [one for one in listing.images if len(set(one.labels)) > 1]
     if blank and rules.blank != DROP:
         raise DataError(
             f"{listing.source}: {_count(blank, 'blank label')}; `labels: {{blank: drop}}` leaves such images out"
@@ -50,7 +52,9 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
         done = "left out" if rules.multiple == DROP else "first label taken"
         notes.append(f"{done}: {_count(several, 'image')} with several labels")
     most = 1 if rules.multiple == DROP else max((len(one.labels) for one in listing.images), default=1)
-    kept = [(place, one.labels[0]) for place, one in enumerate(listing.images) if 1 <= len(one.labels) <= most]
+    kept = [
+        (place, one.labels[0]) for place, one in enumerate(listing.images) if 1 <= len(set(one.labels)) <= most
+    ]
     counts = Counter(label for _, label in kept)
     rare = {label: count for label, count in counts.items() if count < rules.min_count}
     if rare:

@@ -23,7 +23,7 @@ from medray.data.listing import ListedImage, Listing
 from medray.errors import ConfigError, DataError
 from medray.preparation import Labels, Preparation, Shares
 
-ODD = ((), ("a",), ("b",), ("a", "b"), ("rare",))
+ODD = ((), ("a",), ("b",), ("b", "b"), ("a", "b"), ("rare",))
 
 
 @pytest.fixture
@@ -193,10 +193,10 @@ def test_every_image_is_kept_or_counted(labels: list[tuple[str, ...]], multiple:
     assert min(names.count(name) for name in found.class_names) >= least
     left_out = {place for place in range(len(labels)) if place not in found.positions}
     blank = sum(not own for own in labels)
-    several = sum(len(own) > 1 for own in labels) if multiple == "drop" else 0
-    rare = sum(len(labels[place]) == 1 or multiple == "first" for place in left_out if labels[place])
+    several = sum(len(set(own)) > 1 for own in labels) if multiple == "drop" else 0
+    rare = sum(len(set(labels[place])) == 1 or multiple == "first" for place in left_out if labels[place])
     if multiple == "drop":
-        rare = sum(len(labels[place]) == 1 for place in left_out)
+        rare = sum(len(set(labels[place])) == 1 for place in left_out)
     assert len(left_out) == blank + several + rare
     told = " ".join(found.notes)
     assert (f"{blank} blank label" in told) == (blank > 0)
@@ -253,6 +253,18 @@ def test_splits_that_can_not_be() -> None:
         divide(["train", None, "test"], labels, None, Shares(), "here")
     with pytest.raises(DataError, match="no image to train on"):
         divide(["test"] * 3, labels, None, Shares(), "here")
+
+
+def test_an_image_of_a_later_fold_only_is_in_no_split() -> None:
+    labels = np.array([0, 1] * 6)
+    said = ["train", "train", "val", "val", "test", "test"] + [None] * 6
+    splits, notes = divide(said, labels, None, Shares(), "here", in_folds=True)
+    assert {name: part.tolist() for name, part in splits.items()} == {
+        "train": [0, 1],
+        "val": [2, 3],
+        "test": [4, 5],
+    }
+    assert not notes
 
 
 def test_folds_follow_what_is_left_out_and_leave_the_test_split(cache: Path, tmp_path: Path) -> None:
