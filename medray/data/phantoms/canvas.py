@@ -55,6 +55,10 @@ class Canvas:
         shape = np.broadcast_shapes(x.shape, np.shape(background))
         self.pixels: Array = np.full(shape, background, np.float32)
 
+    def part(self, rows: Array) -> "Canvas":
+        """Return a canvas of some of the images, to draw on them alone; theirs stay as they are."""
+        return Canvas(self.x[rows], self.y[rows], self.rng, self.pixels[..., rows, :, :], self.edge)
+
     def vary(self, low: float, high: float) -> Array:
         """Draw a number for each image."""
         return uniform(self.rng, len(self.x), low, high)
@@ -76,6 +80,11 @@ class Canvas:
         across = cos * dy - sin * dx - bend * along**2
         reach = np.sqrt((along / width) ** 2 + (across / height) ** 2)
         mask: Array = np.clip((1 - reach) * np.minimum(width, height) / self.edge + 0.5, 0, 1)
+        return mask
+
+    def cloud(self, x: Number, y: Number, width: Number, height: Number) -> Array:
+        """Mask a patch that fades outwards, to a third at the half axes."""
+        mask: Array = np.exp(-(((self.x - x) / width) ** 2) - ((self.y - y) / height) ** 2)
         return mask
 
     def waves(self, low: float, high: float) -> Array:

@@ -89,26 +89,26 @@ def draw_middle(canvas: Canvas, lying: Array) -> None:
     canvas.paint(canvas.blob(0.0, -0.7, 0.05, 0.35) * 0.5, LUNG)
 
 
-def cloud(canvas: Canvas, x: Number, y: Number, low: float, high: float) -> Array:
-    """Mask a soft, uneven patch about a point."""
-    width, ratio, turn = canvas.vary_each((low, high), (0.6, 1.2), ANGLE)
-    reach = ((canvas.x - x) / width) ** 2 + ((canvas.y - y) / (width * ratio)) ** 2
-    mask: Array = np.exp(-reach) * np.clip(1 + 0.5 * np.sin(9 * canvas.x + turn) * np.cos(8 * canvas.y), 0, 1)
+def uneven_patch(canvas: Canvas, x: Number, y: Number, low: float, high: float) -> Array:
+    """Mask a soft patch about a point, with streaks in it."""
+    width, ratio, phase = canvas.vary_each((low, high), (0.6, 1.2), ANGLE)
+    streaks = np.sin(9 * canvas.x + phase) * np.cos(8 * canvas.y)
+    mask: Array = canvas.cloud(x, y, width, width * ratio) * np.clip(1 + 0.5 * streaks, 0, 1)
     return mask
 
 
 def draw_opacities(canvas: Canvas, lungs: Array, covid: Array) -> None:
     """Draw COVID's patches on both sides; on some other films one patch."""
-    strength = canvas.vary(0.15, 0.8) * covid
+    strength = canvas.vary(0.1, 0.65) * covid
     for _ in range(3):
         for side in (-1, 1):
             x, y = canvas.vary_each((0.5, 0.76), (-0.2, 0.6))
             there = strength * canvas.some(0.7)
-            canvas.paint(cloud(canvas, side * x, y, 0.12, 0.3) * lungs * there, FLESH + 0.1)
+            canvas.paint(uneven_patch(canvas, side * x, y, 0.12, 0.3) * lungs * there, FLESH + 0.1)
     x, y = canvas.vary_each((0.25, 0.5), (-0.4, 0.4))
-    side = 2 * canvas.some(0.5) - 1
-    other = canvas.vary(0.3, 0.8) * canvas.some(0.35) * (1 - covid)
-    canvas.paint(cloud(canvas, side * x, y, 0.2, 0.36) * lungs * other, FLESH + 0.1)
+    half = 2 * canvas.some(0.5) - 1
+    other = canvas.vary(0.3, 0.8) * canvas.some(0.4) * (1 - covid)
+    canvas.paint(uneven_patch(canvas, half * x, y, 0.2, 0.36) * lungs * other, FLESH + 0.1)
 
 
 def draw_films(covid: Array, lying: Array, size: int, rng: np.random.Generator) -> Array:

@@ -40,7 +40,7 @@ def pose(side: Array, size: int, rng: np.random.Generator) -> tuple[Array, Array
     """Return the eye's coordinates: x from the disc towards the macula, which lies on the `side` of 1 or -1."""
     column, row = pixel_centres(size)
     turn, scale, dx, dy = (
-        uniform(rng, len(side), *ends) for ends in ((-0.3, 0.3), (0.9, 1.15), (-0.2, 0.3), (-0.2, 0.2))
+        uniform(rng, len(side), *ends) for ends in ((-0.3, 0.3), (0.9, 1.15), (-0.1, 0.25), (-0.12, 0.12))
     )
     x = (np.cos(turn) * column + np.sin(turn) * row) * side / scale + dx
     y = (np.cos(turn) * row - np.sin(turn) * column) / scale + dy
