@@ -69,6 +69,24 @@ def test_what_is_frozen_does_not_change_by_a_bit_and_all_else_learns(
         before = after
 
 
+@pytest.mark.parametrize("trainable_blocks", [0, 2])
+def test_networks_of_timm_are_frozen_and_thawed_by_their_stages(
+    dataset: ImageDataset, tmp_path: Path, trainable_blocks: int
+) -> None:
+    before = donor(tmp_path, "resnet10t")
+    config = TrainConfig(
+        backbone="resnet10t", weights=str(tmp_path), freeze_epochs=1, epochs=2, batch_size=16, head_width=4,
+        trainable_blocks=trainable_blocks, learning_rate=0.01,
+    )  # fmt: skip
+    head, last = snapshots(dataset, config)
+    thawed = ("fc.", "layer4.", "layer3.")[: trainable_blocks + 1]
+    moved = {name for name, tensor in last.items() if not torch.equal(tensor, head[name])}
+    assert moved
+    assert all(name.startswith(thawed) for name in moved)
+    assert all(torch.equal(head[name], tensor) for name, tensor in before.items() if not name.startswith("fc."))
+    assert (f"{thawed[-1]}0.bn1.running_mean" in moved) == bool(trainable_blocks)
+
+
 def resumed(config: TrainConfig, dataset: ImageDataset, state: TrainState, path: Path) -> Iterator[EpochResult]:
     """Go on from a state that was written and read again."""
     write_state(path, state, {})
