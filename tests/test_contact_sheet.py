@@ -178,3 +178,17 @@ def test_input_that_can_not_be_drawn_is_refused_in_one_line(
 ) -> None:
     with pytest.raises(error, match=message):
         contact_sheet(**{"images": noise(2, 8, 8, 1), "captions": ["a", "b"]} | changed)
+
+
+def test_images_of_different_sizes_and_gaps_stand_in_their_places() -> None:
+    wide, high = np.zeros((10, 40, 1), np.uint8), np.zeros((40, 10, 3), np.uint8)
+    page = contact_sheet([wide, None, high], ["a", "", "b"], columns=3, tile=64)
+    pixels = np.asarray(Image.open(io.BytesIO(page)).convert("L"))
+    dark = [int((pixels[:100, 16 + 80 * place : 80 + 80 * place] < 10).sum()) for place in range(3)]
+    assert dark[0] >= 64 * 16
+    assert dark[1] == 0
+    assert dark[2] >= 64 * 16
+    with pytest.raises(DataError, match="there is no image to draw"):
+        contact_sheet([None], ["a"])
+    with pytest.raises(DataError, match="an image is float64"):
+        contact_sheet([np.zeros((3, 3, 1))], ["a"])

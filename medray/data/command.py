@@ -48,7 +48,20 @@ SHEET_COLUMNS = 8
 TILE = 128
 
 
-@click.group("data", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            from medray.errors import unknown
+
+            fail(unknown("command", args[0], self.commands))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    "data", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 def data() -> None:
     """Look at images before any training: what they are, and what is wrong with them."""
 

@@ -3,10 +3,10 @@
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 CHUNK = 64  # images that one thread reads and measures together
+CHUNK_BYTES = 8_000_000  # of images in memory: while they are measured they take five times as much
 QUIET_SECONDS = 2.0  # what takes no longer needs no progress bar
 
 
@@ -59,8 +60,7 @@ def survey(listing: Listing, *, console: "Console | None" = None) -> Survey:
     if not len(listing):
         raise DataError(f"{listing.source}: no images")
     chunks = [listing.images[start : start + CHUNK] for start in range(0, len(listing), CHUNK)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = list(_shown(pool.map(_read_chunk, chunks), len(listing), console))
+    parts = list(_shown(_by_threads(_read_chunk, chunks), len(listing), console))
     return Survey(
         source=listing.source,
         files=True,
@@ -86,9 +86,12 @@ def survey_dataset(dataset: ImageDataset) -> Survey:
         for place, position in enumerate(positions.tolist()):
             splits[position], names[position] = split, f"{split} {place}"
     groups: list[object] = [None] * len(dataset) if dataset.groups is None else dataset.groups.tolist()
-    chunks = [dataset.images[start : start + 8 * CHUNK] for start in range(0, len(dataset), 8 * CHUNK)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = list(pool.map(_measure_chunk, chunks))
+    size = max(1, min(8 * CHUNK, CHUNK_BYTES // dataset.images[0].nbytes))
+    parts = list(
+        _by_threads(
+            _measure_chunk, [dataset.images[start : start + size] for start in range(0, len(dataset), size)]
+        )
+    )
     return Survey(
         source=dataset.source,
         files=False,
@@ -101,6 +104,15 @@ def survey_dataset(dataset: ImageDataset) -> Survey:
         folds=dataset.folds,
         notes=dataset.notes,
     )
+
+
+def _by_threads(do: Callable[[Any], Measures], chunks: Sequence[Any]) -> Iterator[Measures]:
+    """Do it with each chunk on all cores; nothing new is begun once the caller stops asking."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            yield from pool.map(do, chunks)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _patient(group: object) -> str | None:

@@ -4,10 +4,12 @@ import base64
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from medray.data.audit.hashing import hashes, spectra
 from medray.data.audit.measures import THUMBNAIL, Measures
 from medray.data.dataset import Array
 from medray.errors import DataError
@@ -52,6 +54,11 @@ class Survey:
         """The class of each image by its number in `class_names`, int64 (n,); -1 where it has not one label."""
         number = {name: place for place, name in enumerate(self.class_names)}
         return np.array([number[own[0]] if len(own) == 1 else -1 for own in self.labels], dtype=np.int64)
+
+    @cached_property
+    def hashes(self) -> Array:
+        """The perceptual hash of each image, uint64 (n,); alike images differ in few bits."""
+        return hashes(spectra(self.measures.thumbnail))[0]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for a JSON file; thumbnails as one text."""

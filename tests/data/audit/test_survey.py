@@ -76,6 +76,8 @@ def test_a_data_set_in_memory_is_told_like_files(tmp_path: Path) -> None:
     assert memory.patients[8] == "1"
     assert memory.class_names == dataset.class_names
     assert len(memory.measures) == len(dataset)
+    assert memory.hashes.dtype == np.uint64
+    assert len(set(memory.hashes.tolist())) > 0.99 * len(dataset)
 
 
 def test_a_survey_is_stored_and_read_as_it_was(tmp_path: Path) -> None:
