@@ -1,0 +1,5 @@
+"""`python -m medray.predict`."""
+
+from medray.predict.command import main
+
+main()

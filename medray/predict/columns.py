@@ -1,0 +1,83 @@
+"""The columns of a table of predictions: a name and a template each, or one of the usual forms."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any
+
+from medray.errors import ConfigError, unknown
+
+FIELDS = {
+    "path": "the file's path as it was given",
+    "file": "its name",
+    "stem": "its name without the suffix",
+    "label": "the likeliest class",
+    "index": "that class's number, from 0",
+    "p": "probabilities by class: {p[melanoma]:.4f}",
+    "decision": "1 or 0: the operating point's",
+    "set": "the conformal set, several classes joined by ' or '",
+    "flags": "what was done to the image, joined by ' '",
+}
+FULL, PREDICTED, PROBABILITIES, INDICES = FORMS = ("full", "predicted", "probabilities", "indices")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its heading and the template of its cells."""
+
+    name: str
+    template: str
+
+    def cell(self, values: Mapping[str, Any]) -> str:
+        """Fill the template.
+
+        Raises:
+            ConfigError: it names a field or class that there is not, or formats it in a way that can't be.
+        """
+        try:
+            return self.template.format_map(values)
+        except KeyError as error:
+            name, known = str(error.args[0]), values.get("p", {})
+            valid = FIELDS if name in _fields(self.template) else known
+            what = "field" if valid is FIELDS else "class"
+            raise ConfigError(f"--column {self.name}: {unknown(what, name, valid)}") from None
+        except (ValueError, IndexError, AttributeError, TypeError) as error:
+            raise ConfigError(f"--column {self.name}: '{self.template}': {error}") from None
+
+
+def _fields(template: str) -> set[str]:
+    return {str(name).split("[")[0] for _, name, _, _ in Formatter().parse(template) if name is not None}
+
+
+def parse_column(text: str) -> Column:
+    """Read NAME=TEMPLATE.
+
+    Raises:
+        ConfigError: it has another form.
+    """
+    name, equals, template = text.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"--column '{text}' is not NAME=TEMPLATE, as in 'image={{stem}}'")
+    try:
+        fields = _fields(template)
+    except ValueError as error:
+        raise ConfigError(f"--column {name}: '{template}': {error}") from None
+    for field in fields:
+        if field not in FIELDS:
+            raise ConfigError(f"--column {name}: {unknown('field', field, FIELDS)}")
+    return Column(name, template)
+
+
+def form(name: str, class_names: Sequence[str]) -> list[Column]:
+    """The columns of one of FORMS: everything; file and label; stem and probabilities (Kaggle's and Codabench's
+    usual one); or stem and the class's number."""
+    probabilities = [Column(c, f"{{p[{c}]:.6f}}") for c in class_names]
+    return {
+        FULL: [
+            Column("file", "{path}"), Column("label", "{label}"), *probabilities, Column("decision", "{decision}"),
+            Column("set", "{set}"), Column("flags", "{flags}"),
+        ],
+        PREDICTED: [Column("image", "{file}"), Column("label", "{label}")],
+        PROBABILITIES: [Column("image", "{stem}"), *probabilities],
+        INDICES: [Column("image", "{stem}"), Column("label", "{index}")],
+    }[name]  # fmt: skip

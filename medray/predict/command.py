@@ -1,0 +1,90 @@
+"""The command line of prediction: `medray predict`, `python -m medray.predict`."""
+
+import csv
+import io
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from medray.commands import MedrayCommand, fail, make_console
+
+EXAMPLES = """\
+\b
+Examples:
+  medray predict runs/skin lesion.jpg                        a table on stdout
+  medray predict runs/covid films/ --csv predicted.csv       all images of a folder
+  medray predict runs/covid films/ --form predicted --csv predicted.csv
+  medray predict runs/skin test/ --form probabilities --csv submission.csv
+  medray predict runs/skin test/ --column 'image_id={stem}' --column 'melanoma={p[melanoma]:.4f}'
+\b
+Fields of a column: path, file, stem, label, index, p[CLASS], decision, set, flags.
+"""
+
+
+@click.command("predict", cls=MedrayCommand, epilog=EXAMPLES)
+@click.argument("run")
+@click.argument("images", nargs=-1, required=True)
+@click.option("--csv", "csv_file", metavar="FILE", help="Write the table there.  [stdout]")
+@click.option("--form", "form_name", metavar="NAME", help="full, predicted, probabilities or indices.  [full]")
+@click.option(
+    "--column", "columns", multiple=True, metavar="NAME=TEMPLATE", help="A column of one's own; several."
+)
+def predict(
+    run: str, images: tuple[str, ...], csv_file: str | None, form_name: str | None, columns: tuple[str, ...]
+) -> None:
+    """Ask RUN's ensemble about IMAGES: files of PNG, JPEG, TIFF, BMP or DICOM, or folders of them.
+
+    A file that can't be read is named and has no row; the exit status is then 1.
+    """
+    from medray.errors import ConfigError, MedrayError, unknown
+    from medray.predict.columns import FORMS, form, parse_column
+    from medray.predict.driver import find_images, open_ensemble, predict_files
+    from medray.terminal import say, step
+
+    console = make_console(True)
+    try:
+        if form_name is not None and form_name not in FORMS:
+            raise ConfigError(f"--form: {unknown('form', form_name, FORMS)}")
+        if form_name is not None and columns:
+            raise ConfigError("give either --form or --column, not both")
+        own = [parse_column(text) for text in columns]
+        paths = find_images(images)
+        with step(console, f"Asking the ensemble about {len(paths)} image{'s' if len(paths) > 1 else ''}") as told:
+            ensemble = open_ensemble(run)
+            chosen = own or form(form_name or FORMS[0], ensemble.class_names)
+            found = predict_files(ensemble, paths, chosen, told)
+        _write([[column.name for column in chosen], *found.rows], csv_file)
+    except MedrayError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; nothing was written", code=130)
+    for one in found.unreadable:
+        say(console, f"can't be read: {one}")
+    if csv_file:
+        say(console, f"Predictions of {len(found.rows)} images: {csv_file}")
+    sys.exit(1 if found.unreadable else 0)
+
+
+def _write(rows: list[list[str]], csv_file: str | None) -> None:
+    from medray.errors import DataError
+
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    if csv_file is None:
+        click.echo(text.getvalue(), nl=False)
+        return
+    path, partial = Path(csv_file), Path(f"{csv_file}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text.getvalue(), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise DataError(f"{path} can't be written: {error.strerror}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Run the command."""
+    predict(prog_name="medray predict")

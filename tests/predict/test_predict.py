@@ -1,0 +1,118 @@
+"""`medray predict`: a table of what the ensemble says of image files, in any form."""
+
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from medray.ensemble.model import Ensemble
+from medray.predict.command import predict
+from tests.serving.conftest import NAMES, pictures, served_run  # noqa: F401  (a fixture)
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    for number, image in enumerate(pictures(70)):
+        path = tmp_path / "films" / f"ward {number % 2}" / f"film {number:02}.PNG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[:, :, 0]).save(path)
+    return tmp_path / "films"
+
+
+def ask(*arguments: object) -> Result:
+    return CliRunner().invoke(predict, [str(argument) for argument in arguments])
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_every_image_of_a_folder_gets_what_the_ensemble_says(served_run: Path, films: Path) -> None:  # noqa: F811
+    result = ask(served_run, films)
+    assert result.exit_code == 0, result.output
+    found = rows(result.stdout)
+    paths = [Path(row["file"]) for row in found]
+    assert paths == sorted(films.rglob("*.PNG"))
+    pixels = np.stack([np.asarray(Image.open(path))[:, :, None] for path in paths])
+    wanted = Ensemble.load(served_run / "ensemble").predict(pixels)
+    assert [row["label"] for row in found] == wanted.names
+    assert np.allclose([[float(row[name]) for name in NAMES] for row in found], wanted.probabilities, atol=1e-5)
+    assert [row["decision"] for row in found] == [str(int(yes)) for yes in wanted.decide()]
+    assert [row["set"] for row in found] == wanted.answers()
+
+
+def test_forms_and_columns(served_run: Path, films: Path, tmp_path: Path) -> None:  # noqa: F811
+    (one,) = films.rglob("film 03.PNG")
+    (row,) = rows(ask(served_run, one, "--form", "predicted").stdout)
+    assert list(row) == ["image", "label"]
+    assert row["image"] == "film 03.PNG"
+    (row,) = rows(ask(served_run, one, "--form", "probabilities").stdout)
+    assert list(row) == ["image", *NAMES]
+    (row,) = rows(ask(served_run, one, "--form", "indices").stdout)
+    assert NAMES[int(row["label"])] == rows(ask(served_run, one).stdout)[0]["label"]
+    out = tmp_path / "own.csv"
+    done = ask(served_run, one, "--column", "id={stem}", "--column", "right={p[right]:.2f}", "--csv", out)
+    assert done.exit_code == 0
+    assert done.stdout == ""
+    assert f"Predictions of 1 images: {out}" in done.stderr
+    (row,) = rows(out.read_text())
+    assert row["id"] == "film 03"
+    assert len(row["right"]) == 4
+
+
+def test_an_unreadable_file_is_named_and_the_others_are_answered(served_run: Path, films: Path) -> None:  # noqa: F811
+    broken = films / "ward 0" / "broken.png"
+    broken.write_bytes(b"half")
+    result = ask(served_run, films)
+    assert result.exit_code == 1
+    assert len(rows(result.stdout)) == 70
+    assert f"can't be read: {broken}: the content is not an image of a known format" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["{run}", "nowhere.png"], "no such file or folder: nowhere.png"),
+        (["{films}", "{films}"], "is neither a run with an ensemble nor an ensemble"),
+        (["{run}", "{films}", "--form", "kagle"], "--form: unknown form 'kagle'"),
+        (["{run}", "{films}", "--column", "a"], "--column 'a' is not NAME=TEMPLATE"),
+        (["{run}", "{films}", "--column", "a={labl}"], "--column a: unknown field 'labl' (did you mean 'label'?)"),
+        (
+            ["{run}", "{films}", "--column", "a={p[rigt]}"],
+            "--column a: unknown class 'rigt' (did you mean 'right'?)",
+        ),
+        (["{run}", "{films}", "--column", "a={label:.3f}"], "--column a: '{label:.3f}': Unknown format code"),
+        (["{run}", "{films}", "--column", "a={label"], "--column a: '{label': "),
+        (["{run}", "{films}", "--column", "a={label}", "--form", "full"], "either --form or --column"),
+        (["{run}", "{films}", "--csv", "/no/such/folder/x.csv"], "/no/such/folder/x.csv can't be written"),
+    ],
+)
+def test_slips_are_one_line(arguments: list[str], line: str, served_run: Path, films: Path) -> None:  # noqa: F811
+    places = {"{run}": str(served_run), "{films}": str(films)}
+    result = ask(*[places.get(argument, argument) for argument in arguments])
+    assert result.exit_code == 2
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("medray: ")
+    assert line in last
+    assert "Traceback" not in result.output
+
+
+def test_as_a_process_of_its_own(served_run: Path, films: Path) -> None:  # noqa: F811
+    (one,) = films.rglob("film 07.PNG")
+    command = [
+        sys.executable,
+        "-m",
+        "medray.predict",
+        str(served_run / "ensemble"),
+        str(one),
+        "--form",
+        "predicted",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.startswith("image,label\nfilm 07.PNG,")
