@@ -1,5 +1,8 @@
 """Asks, before anything is trained, whether a search space's backbones and transforms exist and fit the images."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
 from medray.errors import ConfigError, DataError, WeightsError
@@ -15,6 +18,8 @@ from medray.training.models import (
     parts_of,
     weights_file,
 )
+
+STARTS = ("backbone", "weights", "pretrained")
 
 
 def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
@@ -43,19 +48,25 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
 
 
 def _check_starts(space: SearchSpace, dataset: ImageDataset) -> None:
-    """Check every local file of weights, and that our own networks have as many blocks as are to be trained."""
-    names = ("backbone", "weights", "pretrained")
-    for section, settings in combinations(space, (*names, "trainable_blocks")):
-        config = TrainConfig.from_dict({name: settings[name] for name in names if name in settings})
+    """Check that every training has weights to start from where it needs them, and blocks enough to train."""
+    for section, settings in combinations(space, (*STARTS, "freeze_epochs", "trainable_blocks")):
         try:
-            file = weights_file(config)
-            if file is not None:
-                check_weights_file(file)
-            if config.backbone in MODELS and settings.get("trainable_blocks"):
-                bare = build_network(TrainConfig(backbone=config.backbone), dataset.shape, 2)
-                parts_of(bare.get_submodule("backbone")).frozen(settings["trainable_blocks"])
+            _check_start(settings, dataset)
         except (ConfigError, WeightsError) as error:
             raise ConfigError(f"{space.path}: {section}: {error}") from None
+
+
+def _check_start(settings: Mapping[str, Any], dataset: ImageDataset) -> None:
+    config = TrainConfig.from_dict({name: settings[name] for name in STARTS if name in settings})
+    file, blocks = weights_file(config), settings.get("trainable_blocks")
+    if file is not None:
+        check_weights_file(file)
+    if config.backbone in MODELS and blocks:
+        bare = build_network(TrainConfig(backbone=config.backbone), dataset.shape, 2)
+        parts_of(bare.get_submodule("backbone")).frozen(blocks)
+    frozen = "freeze_epochs" if settings.get("freeze_epochs") else "trainable_blocks"
+    if settings.get(frozen) is not None and file is None and not config.pretrained:
+        raise ConfigError(f"{frozen}: what is frozen would stay random; give `pretrained: true` or `weights`")
 
 
 def _check_backbone(key: str, name: str, dataset: ImageDataset) -> None:

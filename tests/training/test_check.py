@@ -26,13 +26,24 @@ def refusal(dataset: ImageDataset, lines: str) -> str:
     return message
 
 
-def test_more_blocks_than_a_network_has(dataset: ImageDataset) -> None:
-    lines = "space:\n  backbone: {choice: [lenet5, resnet8_small]}\n  trainable_blocks: {int: [0, 3]}\n"
-    assert refusal(dataset, lines) == "mine.yaml: space: trainable_blocks: 3, but the backbone has 2"
-    conditional = lines.replace("{int: [0, 3]}", "{int: [0, 3], when: {backbone: resnet8_small}}")
+def test_more_blocks_than_a_network_has(dataset: ImageDataset, tmp_path: Path) -> None:
+    for name in ("lenet5", "resnet8_small"):
+        (tmp_path / f"{name}.safetensors").touch()
+    blocks = "  trainable_blocks: {int: [0, 3]}\n"
+    lines = f"fixed: {{weights: '{tmp_path}'}}\nspace:\n  backbone: {{choice: [lenet5, resnet8_small]}}\n"
+    assert refusal(dataset, lines + blocks) == "mine.yaml: space: trainable_blocks: 3, but the backbone has 2"
+    conditional = lines + blocks.replace("]}", "], when: {backbone: resnet8_small}}")
     check_space(parse(HEAD + conditional, "mine.yaml"), dataset)
     compared = "space: {dropout: {uniform: [0, 0.5]}}\nbaselines: {a: {trainable_blocks: 9, compare_only: true}}\n"
     assert refusal(dataset, compared).startswith("mine.yaml: baselines.a: trainable_blocks: 9")
+
+
+@pytest.mark.parametrize("line", ["freeze_epochs: {int: [0, 2]}", "trainable_blocks: {choice: [null, 0]}"])
+def test_a_backbone_that_would_be_frozen_at_random(dataset: ImageDataset, line: str) -> None:
+    lines = f"space: {{{line}, backbone: {{choice: [resnet10t]}}}}\n"
+    message = refusal(dataset, lines)
+    assert message.startswith(f"mine.yaml: space: {line.partition(':')[0]}: what is frozen would stay random")
+    check_space(parse(HEAD + lines + "fixed: {pretrained: true}\n", "mine.yaml"), dataset)
 
 
 def test_weights_that_are_not_there_or_are_a_pickle(dataset: ImageDataset, tmp_path: Path) -> None:
