@@ -71,7 +71,7 @@ def data() -> None:
 @click.option("--json", "json_file", metavar="FILE", help="Write the profile there as JSON too.")
 @click.option("--sheet", metavar="FILE.png", help="Draw a few images of each class there.")
 def profile(source: str, json_file: str | None, sheet: str | None) -> None:
-    """Count SOURCE's images by class and split; tell their sizes, channels, formats and looks."""
+    """Count images by class and split; tell sizes and looks."""
     from medray.data.audit import open_source, survey_source
     from medray.data.audit.profile import profile as make_profile
     from medray.data.audit.tables import print_profile
@@ -91,7 +91,7 @@ def profile(source: str, json_file: str | None, sheet: str | None) -> None:
 @click.argument("source")
 @click.option("--out", metavar="FOLDER", help="Write audit.json and duplicates.csv there.")
 def audit(source: str, out: str | None) -> None:
-    """Look for leaks in SOURCE, and for what else spoils a training.
+    """Look for leaks, and for what else spoils a training.
 
     A leak is a copy of an image, or a patient, that several splits or the sides of a fold share. Copies are found
     though they are renamed, resized, compressed again, mirrored or turned by quarters.

@@ -79,19 +79,16 @@ def survey(listing: Listing, *, console: "Console | None" = None) -> Survey:
 
 
 def survey_dataset(dataset: ImageDataset) -> Survey:
-    """Measure the images of a data set; each is named by its split and its place there, as `train 12`."""
+    """Measure the images of a data set; each is named by its split and its place there, as `train[12]`."""
     splits: list[str | None] = [None] * len(dataset)
-    names = [f"image {place}" for place in range(len(dataset))]
+    names = [f"images[{place}]" for place in range(len(dataset))]
     for split, positions in dataset.splits.items():
         for place, position in enumerate(positions.tolist()):
-            splits[position], names[position] = split, f"{split} {place}"
+            splits[position], names[position] = split, f"{split}[{place}]"
     groups: list[object] = [None] * len(dataset) if dataset.groups is None else dataset.groups.tolist()
     size = max(1, min(8 * CHUNK, CHUNK_BYTES // dataset.images[0].nbytes))
-    parts = list(
-        _by_threads(
-            _measure_chunk, [dataset.images[start : start + size] for start in range(0, len(dataset), size)]
-        )
-    )
+    chunks = [dataset.images[start : start + size] for start in range(0, len(dataset), size)]
+    parts = list(_by_threads(_measure_chunk, chunks))
     return Survey(
         source=dataset.source,
         files=False,

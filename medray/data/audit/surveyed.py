@@ -58,7 +58,8 @@ class Survey:
     @cached_property
     def hashes(self) -> Array:
         """The perceptual hash of each image, uint64 (n,); alike images differ in few bits."""
-        return hashes(spectra(self.measures.thumbnail))[0]
+        upright: Array = hashes(spectra(self.measures.thumbnail))[0]
+        return upright
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for a JSON file; thumbnails as one text."""

@@ -115,9 +115,8 @@ def _sizes(sizes: Mapping[str, int]) -> str:
 
 
 def _spread(spread: Spread) -> str:
-    if spread.min == spread.max:
-        return f"{spread.min:.4g}"
-    return f"{spread.min:.4g} to {spread.max:.4g}, median {spread.median:.4g}"
+    low, middle, high = (f"{value:.1f}".removesuffix(".0") for value in (spread.min, spread.median, spread.max))
+    return low if low == high else f"{low} to {high}, median {middle}"
 
 
 def _share(count: int, total: int) -> str:

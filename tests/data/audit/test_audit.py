@@ -197,7 +197,7 @@ def test_leaks_of_a_data_set_in_memory_are_found() -> None:
     images[55] = images[3][:, ::-1]
     found = find_leaks(leaky(images, groups=np.arange(60) // 4))
     assert kinds_of(found) == {"copies_across_splits": 2, "patients_across_splits": 1}
-    assert found.leaks[0].names == ("train 3", "test 5")
+    assert found.leaks[0].names == ("train[3]", "test[5]")
     assert [row.orientation for row in found.copies] == ["mirrored left-right"]
 
 

@@ -71,7 +71,7 @@ def test_a_data_set_in_memory_is_told_like_files(tmp_path: Path) -> None:
     files, memory = survey(folder.listing()).measures, survey_dataset(dataset)
     for name in ("brightness", "contrast", "tone"):
         np.testing.assert_allclose(getattr(files, name), getattr(memory.measures, name)[:20], rtol=1e-4)
-    assert memory.names[dataset.splits["val"][3]] == "val 3"
+    assert memory.names[dataset.splits["val"][3]] == "val[3]"
     assert memory.splits[dataset.splits["val"][3]] == "val"
     assert memory.patients[8] == "1"
     assert memory.class_names == dataset.class_names
