@@ -25,6 +25,11 @@ def phantom() -> ImageDataset:
 
 def blobs(count: int, *, size: int = 64, channels: int = 1, seed: int = 0) -> Array:
     """Smooth spots of random place, width and brightness, uint8 (count, size, size, channels)."""
+    return _blobs(count, size, channels, seed).copy()
+
+
+@cache
+def _blobs(count: int, size: int, channels: int, seed: int) -> Array:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size][..., None] / size
     pixels = np.full((count, size, size, channels), 70.0)
