@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from medray.config import METRICS, SETTINGS, TrainConfig
 from medray.errors import ConfigError
+from medray.search.options import SearchOptions, settle
 from medray.space import SearchSpace
 from medray.space_file import (
     NOT_SEARCHED,
@@ -123,8 +124,9 @@ def test_draw_reproduces_a_shipped_baseline(name: str, baseline: str) -> None:
         names = {parameter.name for parameter in space.parameters}
         settings = space.draw(Answers(drawn))
         assert settings == {k: v for k, v in wanted.items() if k in names}
-    config = space.config(settings, seed=3, max_epochs=7, baseline=baseline)
-    expected = {**space.fixed, **wanted, "epochs": min(7, wanted.get("epochs", 7)), "seed": 3}
+    most = space.budget.max_epochs
+    config = space.config(settings, seed=3, max_epochs=most, baseline=baseline)
+    expected = {**space.fixed, **wanted, "epochs": min(most, wanted.get("epochs", most)), "seed": 3}
     assert {key: getattr(config, key) for key in expected} == expected
     assert config.pipeline == space.transforms[wanted.get("transforms", "none")]
 
@@ -435,6 +437,9 @@ def test_settings_that_never_come_together_do_not_contradict_each_other() -> Non
     with pytest.raises(ConfigError, match=r"space\.freeze_epochs: 2 of 2 epochs leave none"):
         check_combinations(space, 2)
     check_combinations(space, 3)
+    assert settle(SearchOptions("mine", max_epochs=3), space).max_epochs == 3
+    with pytest.raises(ConfigError, match=r"^--max-epochs 2: mine\.yaml: space\.freeze_epochs: 2 of 2"):
+        settle(SearchOptions("mine", max_epochs=2), space)
 
 
 def staged(section: str) -> str:

@@ -70,7 +70,10 @@ def settle(options: SearchOptions, space: SearchSpace) -> Settled:
             could not do what it is to do.
     """
     if options.max_epochs is not None:
-        check_combinations(space, options.max_epochs)
+        try:
+            check_combinations(space, options.max_epochs)
+        except ConfigError as error:
+            raise ConfigError(f"--max-epochs {options.max_epochs}: {error}") from None
     trials = options.trials or space.budget.trials
     if options.baselines_only:
         if not space.baselines:
