@@ -20,7 +20,8 @@ from medray.data.dataset import Array
 from medray.errors import DataError
 
 BITS = 12  # of 63 that may differ
-CORRELATION = 0.94
+CORRELATION, SMALL_CORRELATION = 0.97, 0.94  # the latter where one of the two is small
+SMALL = 40  # pixels of the shorter side: resizing and compression leave less of such images
 FLAT = 1.0  # grey levels: an image of less contrast shows nothing that could be compared
 MOST_PAIRS = 5_000_000
 _ROWS, _COLUMNS = 64, 4096  # a tile of 2 MB
@@ -46,7 +47,7 @@ class Copies:
         return len(self.first)
 
 
-def find_copies(measures: Measures, *, bits: int = BITS, correlation: float = CORRELATION) -> Copies:
+def find_copies(measures: Measures) -> Copies:
     """Find identical images, and nearly identical ones: turned, mirrored, resized or compressed again.
 
     Raises:
@@ -57,9 +58,11 @@ def find_copies(measures: Measures, *, bits: int = BITS, correlation: float = CO
     seen = measures.readable[first_of] & (measures.contrast[first_of] >= FLAT)
     chosen = np.sort(first_of[seen])
     spectrum = spectra(measures.thumbnail[chosen])
-    first, second, orientation = near_pairs(hashes(spectrum), bits)
+    first, second, orientation = near_pairs(hashes(spectrum), BITS)
     alike = correlations(details(spectrum), first, second, orientation)
-    first, second, orientation, alike = _best(first, second, orientation, alike, correlation)
+    side = np.minimum(measures.height, measures.width)[chosen]
+    least = np.where(np.minimum(side[first], side[second]) < SMALL, SMALL_CORRELATION, CORRELATION)
+    first, second, orientation, alike = _best(first, second, orientation, alike, alike >= least)
     return Copies(content, chosen[first], chosen[second], orientation, alike)
 
 
@@ -119,10 +122,10 @@ def correlations(unit: Array, first: Array, second: Array, orientation: Array) -
     return found
 
 
-def _best(first: Array, second: Array, orientation: Array, alike: Array, least: float) -> tuple[Array, ...]:
-    """Keep pairs that correlate, each once, in the orientation in which they do most."""
+def _best(first: Array, second: Array, orientation: Array, alike: Array, enough: Array) -> tuple[Array, ...]:
+    """Keep pairs that correlate enough, each once, in the orientation in which they do most."""
     order = np.lexsort((orientation, -alike, second, first))
-    order = order[alike[order] >= least]
+    order = order[enough[order]]
     new = np.ones(len(order), dtype=bool)
     new[1:] = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
     kept = order[new]

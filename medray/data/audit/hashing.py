@@ -12,6 +12,7 @@ from medray.data.dataset import Array
 
 HASH_SIDE = 8  # 63 bits: the lowest 8 x 8 frequencies but the mean
 DETAIL_SIDE = 12  # the lowest 12 x 12 frequencies; more would not outlast that an image of 28 x 28 is halved
+ENOUGH = 30  # images, of which one can tell what they have in common
 #: What is done to an image: transposed or not, then mirrored top to bottom or not, left to right or not.
 ORIENTATIONS: dict[str, tuple[bool, bool, bool]] = {
     "upright": (False, False, False),
@@ -61,10 +62,19 @@ def details(spectrum: Array) -> Array:
 
     A coefficient counts by its frequency, which evens out that medical images, like all natural ones, have
     amplitudes that fall with it (Field 1987, J. Opt. Soc. Am. A 4): else the outline alone would decide, and
-    that most chests share.
+    that most chests share. What all images have in common in every orientation, such as the round border of
+    photographs of the retina, is taken out, if there are enough of them to tell.
     """
     frequency = np.arange(spectrum.shape[1], dtype=np.float32)
-    weighted = spectrum * np.hypot(frequency[:, None], frequency)
-    length = np.sqrt((weighted**2).sum(axis=(1, 2), keepdims=True))
-    unit: Array = weighted / np.maximum(length, 1e-6)
-    return unit
+    unit = _unit(spectrum * np.hypot(frequency[:, None], frequency))
+    if len(unit) < ENOUGH:
+        return unit
+    common = np.mean([turned(unit, number).mean(axis=0, keepdims=True) for number in range(len(NAMES))], axis=0)
+    common = _unit(common)
+    return _unit(unit - (unit * common).sum(axis=(1, 2), keepdims=True) * common)
+
+
+def _unit(vectors: Array) -> Array:
+    length = np.sqrt((vectors**2).sum(axis=(1, 2), keepdims=True))
+    found: Array = vectors / np.maximum(length, 1e-6)
+    return found

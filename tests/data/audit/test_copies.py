@@ -50,6 +50,15 @@ def test_hashes_alone_call_many_images_alike_that_are_none() -> None:
     assert not len(find_copies(measures))  # of 180,000 pairs
 
 
+def test_photographs_of_the_retina_are_not_alike_for_their_round_border() -> None:
+    y, x = np.mgrid[:64, :64] - 31.5
+    inside = (np.hypot(x, y) < 30)[None, ..., None]
+    images = np.where(inside, 120 + blobs(300, seed=4) // 10, 0).astype(np.uint8)
+    images[299] = images[0, ::-1]
+    found = find_copies(survey_dataset(dataset_of(images)).measures)
+    assert list(zip(found.first.tolist(), found.second.tolist(), strict=True)) == [(0, 299)]
+
+
 def test_orientation_is_what_turns_the_first_into_the_second() -> None:
     image = blobs(1)[0]
     turns = {"turned by 90 clockwise": np.rot90(image, -1), "mirrored left-right": image[:, ::-1],
