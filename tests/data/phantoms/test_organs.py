@@ -149,8 +149,11 @@ def test_a_patients_images_look_alike(organs: ImageDataset) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_valid_ones() -> None:
-    assert set(PHANTOMS) == {"organs"}
-    with pytest.raises(DataError, match=r"unknown phantom 'organ' \(did you mean 'organs'\?\); valid: organs"):
+    assert set(PHANTOMS) == {"organs", "glaucoma", "covid", "bloodcells", "skin"}
+    with pytest.raises(
+        DataError,
+        match=r"unknown phantom 'organ' \(did you mean 'organs'\?\); valid: bloodcells, covid, glaucoma, organs, skin",
+    ):
         load_phantom("organ")
 
 
