@@ -8,7 +8,7 @@ The student report that this stands in for counts labels 0 to 2 without naming t
 train, 78, 30 and 42 in val. They are the counts of nevi, melanomas and seborrheic keratoses in the public
 challenge ISIC 2017, so that order is taken here. As in the report, the classes of val are not in the
 proportions of train. Of test it has no labels: here they are in train's proportions. Nor does it say which
-images are of one patient: here every fourth patient has two, on one side of a split.
+images are of one patient: here about every fifth patient has two, both in one split.
 """
 
 import numpy as np
@@ -35,9 +35,9 @@ SECOND_IMAGES = 0.25  # share of the patients with two images
 SIZE = 48
 
 # The range of each class, in their order: how uneven a lesion is, and how rough.
-UNEVEN = ((0.0, 0.5), (0.3, 1.0), (0.0, 0.45))
-ROUGH = ((0.0, 0.4), (0.0, 0.45), (0.3, 1.0))
-HUE = ((0.0, 1.0), (0.3, 1.0), (-0.2, 0.7))  # of the browns, from tan to dark
+UNEVEN = ((0.0, 0.45), (0.45, 1.1), (0.0, 0.4))
+ROUGH = ((0.0, 0.35), (0.0, 0.35), (0.5, 1.2))
+HUE = ((0.1, 0.9), (0.4, 1.1), (-0.3, 0.5))  # of the browns, from tan to dark
 
 FAIR, TANNED = rgb(0.93, 0.76, 0.70), rgb(0.80, 0.60, 0.48)
 TAN, BROWN = rgb(0.66, 0.45, 0.30), rgb(0.36, 0.20, 0.13)
@@ -69,16 +69,16 @@ def outline(canvas: Canvas, uneven: Array, soft: Number) -> tuple[Array, Array]:
 def draw_patches(canvas: Canvas, lesion: Array, uneven: Array) -> None:
     """Lay other colours over an uneven lesion, off its middle."""
     for tone in PATCHES:
-        x, y, width, height = canvas.vary_each((-0.4, 0.4), (-0.4, 0.4), (0.12, 0.34), (0.12, 0.34))
+        x, y, width, height = canvas.vary_each((-0.4, 0.4), (-0.4, 0.4), (0.15, 0.38), (0.15, 0.38))
         there = canvas.vary(0.25, 1.0) < uneven
         canvas.paint(canvas.cloud(x, y, width, height) * lesion * there * 0.9, tone)
 
 
 def draw_dots(canvas: Canvas, lesion: Array, rough: Array) -> None:
     """Roughen a lesion, and strew pale cysts and dark plugs over it."""
-    canvas.paint(lesion * np.clip(canvas.waves(4, 7), 0, 1) * rough * 0.6, TAN * 1.2)
+    canvas.paint(lesion * np.clip(canvas.waves(4, 7), 0, 1) * np.clip(rough, 0, 1) * 0.7, TAN * 1.2)
     for tone in (DOT, DOT, BROWN, DOT, BROWN):
-        x, y, width = canvas.vary_each((-0.4, 0.4), (-0.4, 0.4), (0.03, 0.06))
+        x, y, width = canvas.vary_each((-0.4, 0.4), (-0.4, 0.4), (0.04, 0.08))
         there = canvas.vary(0.2, 1.0) < rough
         canvas.paint(canvas.blob(x, y, width, width) * lesion * there * 0.8, tone)
 
@@ -86,7 +86,7 @@ def draw_dots(canvas: Canvas, lesion: Array, rough: Array) -> None:
 def draw_lesion(canvas: Canvas, label: Array) -> None:
     """Draw the lesion of each class."""
     uneven, rough, hue = (degree(label, ranges, canvas.rng) for ranges in (UNEVEN, ROUGH, HUE))
-    lesion, depth = outline(canvas, uneven, canvas.vary(0.1, 0.3) * (1.2 - 0.8 * rough))
+    lesion, depth = outline(canvas, uneven, canvas.vary(0.1, 0.3) * (1.2 - 0.7 * rough))
     brown = mix(TAN, BROWN, np.clip(hue + 0.35 * depth + 0.12 * canvas.waves(1, 3), 0, 1.2))
     canvas.paint(lesion * canvas.vary(0.7, 0.95), brown)
     draw_patches(canvas, lesion, uneven)
