@@ -26,7 +26,7 @@ from medray.data.audit.copies import find_copies
 from medray.data.audit.measures import Measures
 from medray.data.dataset import Array, ImageDataset
 from medray.data.listing import ListedImage, Listing
-from medray.data.phantoms import load_phantom
+from medray.data.phantoms import PHANTOMS, load_phantom
 from medray.data.sources import load_data
 
 SIDE = 224
@@ -129,8 +129,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=50_000)
     options = parser.parse_args()
     measure_speed(options.files, options.images)
-    for size in (28, 64):
-        measure_copies(f"phantom:organs, {size} x {size}", load_phantom("organs", size=size).images)
+    for name in PHANTOMS:
+        measure_copies(f"phantom:{name}", load_phantom(name).images)
+    measure_copies("phantom:organs, 64 x 64", load_phantom("organs", size=64).images)
     for source in options.data:
         measure_copies(source, load_data(source).images)
 
