@@ -267,7 +267,14 @@ def ensemble_folder(tmp_path: Path) -> Path:
     trial.write_json(trial.CONFIG, config.to_dict())
     record = TrialRecord(0, FINISHED, objective=0.5, best_epoch=1)
     probabilities = np.full((4, 2), 0.5, dtype=np.float32)
-    data = {"class_names": ["a", "b"], "shape": shape, "aspect": "stretch", "source": "test", "fingerprint": "0", "splits": {}}
+    data = {
+        "class_names": ["a", "b"],
+        "shape": shape,
+        "aspect": "stretch",
+        "source": "test",
+        "fingerprint": "0",
+        "splits": {},
+    }
     candidate = Candidate(0, (Member(record, trial),), probabilities, 0.5)
     way = make_way(TOP_K, Pool(TRIALS, [candidate], np.array([0, 1, 0, 1])), [(candidate, 1.0)])
     write_ensemble(run, way, data=data, metric="accuracy")

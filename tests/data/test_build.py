@@ -214,7 +214,7 @@ def test_blank_and_several_labels_need_a_rule(tmp_path: Path) -> None:
 # -- splits
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.integers(0, 2), min_size=30, max_size=120).filter(
         lambda labels: np.bincount(labels, minlength=3).min() >= 8
