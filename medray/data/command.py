@@ -111,6 +111,34 @@ def audit(source: str, out: str | None) -> None:
     sys.exit(1 if made.leaks else 0)
 
 
+@data.command("cache", cls=MedrayCommand)
+@click.option("--clear", is_flag=True, help="Delete all of it; a search that runs may need it.")
+def cache(clear: bool) -> None:
+    """Show the decoded images that are kept, the ones used last first.
+
+    They lie in $MEDRAY_CACHE, or in medray's part of the user's own cache. Beyond $MEDRAY_CACHE_GIB, 20 as it
+    comes, those used longest ago are deleted when others are kept.
+    """
+    from datetime import datetime
+
+    from medray.cache import cache_folder
+    from medray.data import store
+
+    with _errors_in_one_line():
+        held, most = store.entries(), store.limit()
+        total = sum(entry.bytes for entry in held)
+        for entry in held:
+            used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
+            shape = "×".join(map(str, entry.facts.get("shape", [])))
+            source = entry.facts.get("source", "?")
+            click.echo(f"{entry.bytes / 2**20:10.1f} MiB  {used}  {shape:>20}  {source}")
+        click.echo(f"{total / 2**20:10.1f} MiB of {most / 2**20:,.0f} in {cache_folder(store.KIND)}")
+        if clear:
+            for entry in held:
+                store.delete(entry.key)
+            click.echo(f"deleted: {len(held)}")
+
+
 def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:
     """Draw a row of images for each class, for images without a label and for those with several: a PNG's bytes.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,6 +16,7 @@ from PIL import Image
 from medray.data import build as building
 from medray.data import store
 from medray.data.build import build
+from medray.data.command import data
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import decode
 from medray.data.dividing import divide
@@ -315,6 +317,17 @@ def test_the_oldest_entries_make_room(cache: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("MEDRAY_CACHE_GIB", "much")
     with pytest.raises(ConfigError, match="MEDRAY_CACHE_GIB is 'much'; it must be a number of GiB above 0"):
         store.limit()
+
+
+def test_the_cache_is_shown_and_cleared(cache: Path, tmp_path: Path) -> None:
+    build(listing(tmp_path / "images"), Preparation())
+    shown = CliRunner().invoke(data, ["cache"])
+    assert shown.exit_code == 0
+    assert "40×10×12×1  folder:here" in shown.stdout
+    assert f"MiB of 20,480 in {cache / 'images'}" in shown.stdout
+    assert "deleted: 1" in CliRunner().invoke(data, ["cache", "--clear"]).stdout
+    assert store.entries() == []
+    assert build(listing(tmp_path / "images"), Preparation())
 
 
 def test_what_was_not_finished_is_not_kept(cache: Path) -> None:

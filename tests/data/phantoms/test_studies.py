@@ -56,7 +56,7 @@ def test_is_of_the_modality_and_says_that_it_is_synthetic(name: str) -> None:
 
 
 @every_study
-@pytest.mark.parametrize("size", [SMALL, 64])
+@pytest.mark.parametrize("size", [SMALL, 40])
 def test_any_size_shows_the_same_scenes(name: str, size: int) -> None:
     usual, other = drawn(name), drawn(name, size=size)
     assert other.shape[:2] == (size, size)
