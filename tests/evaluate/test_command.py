@@ -170,6 +170,7 @@ def test_json_is_one_document_and_progress_is_on_stderr(run: Path) -> None:
     document = json.loads(result.stdout)
     assert (document["resamples"], document["images"], document["from_store"]) == (FEW, 24, False)
     assert result.stderr.splitlines() == [
+        f"Loading {json.loads((run / 'run.json').read_text())['options']['data']} ...",
         "Asking 4 networks about 24 test images ...",
         f"Measuring 4 models, each {FEW} times resampled ...",
     ]
