@@ -150,6 +150,7 @@ def ended(run: Path) -> int:
     return len(list((run / "crossval/0000").glob("fold_*/trial.json")))
 
 
+@pytest.mark.slow
 def test_a_killed_worker_and_then_a_killed_driver_cost_at_most_an_epoch(
     command: Start, slow_run: tuple[Path, Path], ray_address: str
 ) -> None:

@@ -131,6 +131,7 @@ def test_more_images_than_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> 
         assert_same(ensemble, quick, noise(count))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3_small_050"])
 def test_networks_of_timm(backbone: str) -> None:
     shape = (32, 32, 3)

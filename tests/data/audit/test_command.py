@@ -114,7 +114,9 @@ def test_help_has_examples_and_a_wrong_option_names_the_right_ones() -> None:
 def test_an_unknown_command_is_told_in_one_line() -> None:
     result = run("audti", "phantom")
     assert result.exit_code == 2
-    assert result.stderr == "medray: unknown command 'audti' (did you mean 'audit'?); valid: audit, profile\n"
+    assert (
+        result.stderr == "medray: unknown command 'audti' (did you mean 'audit'?); valid: audit, cache, profile\n"
+    )
 
 
 def test_images_of_a_sheet_are_spread_over_the_class() -> None:

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from medray.data.files import list_source
-from medray.data.found_files import IMAGE_SUFFIXES, find_files, shown
+from medray.data.found_files import _LEFT_BEHIND, IMAGE_SUFFIXES, find_files, shown
 from medray.data.names import SPLIT_NAMES, fold_number, one_spelling, split_named
 from tests.data.listing.trees import by_where, check, grow, labels, listed, refusal
 
@@ -25,6 +25,7 @@ names = (
     st.text(letters, min_size=1, max_size=12)
     .filter(lambda n: n.strip() and not n.startswith(".") and len(n.encode()) < 100)
     .filter(lambda n: split_named(n) is None and fold_number(n) is None)
+    .filter(lambda n: n.strip().lower() not in _LEFT_BEHIND)
 )
 spellings = st.sampled_from(sorted(SPLIT_NAMES)).flatmap(
     lambda name: st.sampled_from([name, name.upper(), name.title(), name.swapcase().title(), f"{name} "])
