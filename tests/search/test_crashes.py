@@ -8,6 +8,7 @@ from pathlib import Path
 
 import optuna
 import psutil
+import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -119,6 +120,7 @@ def test_ctrl_c_ends_with_what_there_is_and_says_how_to_go_on(
     assert [trial["state"] for trial in json.loads(printed)["trials"]] == ["finished"] * 3
 
 
+@pytest.mark.slow
 def test_a_killed_command_takes_its_own_ray_with_it(
     command: Start, slow_space: Path, npz: Path, tmp_path: Path
 ) -> None:
@@ -135,6 +137,7 @@ def test_a_killed_command_takes_its_own_ray_with_it(
     assert not alive
 
 
+@pytest.mark.slow
 def test_sigterm_ends_like_ctrl_c_and_leaves_no_process(
     command: Start, slow_space: Path, npz: Path, tmp_path: Path
 ) -> None:
