@@ -95,6 +95,16 @@ class Baseline:
     compare_only: bool = False
 
 
+def shortened(settings: Mapping[str, Any], max_epochs: int) -> dict[str, int]:
+    """The `epochs` and `freeze_epochs` of a training that may have at most `max_epochs`.
+
+    Frozen epochs that would leave none after them become half of all: a short look goes through both stages. Of a
+    single epoch there is no half, so they stay, and TrainConfig refuses them.
+    """
+    epochs, frozen = min(settings.get("epochs", max_epochs), max_epochs), settings.get("freeze_epochs", 0)
+    return {"epochs": epochs, "freeze_epochs": epochs // 2 if frozen >= epochs > 1 else frozen}
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """A checked search space; `text` is the file's own text, `path` the file it came from.
@@ -144,7 +154,7 @@ class SearchSpace:
             **drawn,
             **(self.baselines[baseline].settings if baseline else {}),
         }
-        settings["epochs"] = min(settings["epochs"], max_epochs)
+        settings |= shortened(settings, max_epochs)
         pipeline = self.transforms[settings.get("transforms", "none")]
         return TrainConfig.from_dict({**settings, "seed": seed, "pipeline": pipeline})
 

@@ -17,8 +17,8 @@ from medray.space import SearchSpace
 from medray.space_file import (
     NOT_SEARCHED,
     VERBS,
-    check_combinations,
     combinations,
+    freezes_less,
     parse,
     shipped_spaces,
 )
@@ -434,12 +434,24 @@ def test_settings_that_never_come_together_do_not_contradict_each_other() -> Non
         {"freeze_epochs": 2, "fine_tune_rate": 0.00001},
         {"freeze_epochs": 2, "fine_tune_rate": 0.001},
     ]
-    with pytest.raises(ConfigError, match=r"space\.freeze_epochs: 2 of 2 epochs leave none"):
-        check_combinations(space, 2)
-    check_combinations(space, 3)
-    assert settle(SearchOptions("mine", max_epochs=3), space).max_epochs == 3
-    with pytest.raises(ConfigError, match=r"^--max-epochs 2: mine\.yaml: space\.freeze_epochs: 2 of 2"):
-        settle(SearchOptions("mine", max_epochs=2), space)
+
+
+@pytest.mark.parametrize(("max_epochs", "epochs", "frozen"), [(2, 2, 1), (5, 5, 2), (6, 6, 5), (100, 20, 5)])
+def test_a_short_look_goes_through_both_stages(max_epochs: int, epochs: int, frozen: int) -> None:
+    text = staged("fixed: {freeze_epochs: 5, fine_tune_rate: 0.001, epochs: 20}\n").replace(
+        "max_epochs: 6", "max_epochs: 20"
+    )
+    space = parse(text, "mine.yaml")
+    assert settle(SearchOptions("mine", max_epochs=max_epochs), space).max_epochs == max_epochs
+    config = space.config({"batch_size": 8}, seed=0, max_epochs=max_epochs)
+    assert (config.epochs, config.freeze_epochs) == (epochs, frozen)
+    assert freezes_less(space, max_epochs) == (frozen < 5)
+
+
+def test_one_epoch_can_not_be_both_stages() -> None:
+    space = parse(staged(FREEZE + TUNE), "mine.yaml")
+    with pytest.raises(ConfigError, match=r"^--max-epochs 1: mine\.yaml: space\.freeze_epochs: 2 of 1"):
+        settle(SearchOptions("mine", max_epochs=1), space)
 
 
 def staged(section: str) -> str:

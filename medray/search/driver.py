@@ -33,6 +33,7 @@ from medray.search.options import SearchOptions, Settled
 from medray.search.progress import Progress
 from medray.search.tuner import tune
 from medray.space import SearchSpace
+from medray.space_file import freezes_less
 from medray.terminal import say, step
 
 if TYPE_CHECKING:
@@ -173,6 +174,8 @@ def _introduce(
     say(console, f"{room.words()}; results go to {run.location}")
     if space.budget.grace_epochs >= settled.max_epochs:
         say(console, f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")
+    if freezes_less(space, settled.max_epochs):
+        say(console, f"  {settled.max_epochs} epochs leave none after freeze_epochs: half of a trial's are frozen")
     if ledger.records or ledger.unfinished:
         say(
             console,

@@ -21,7 +21,7 @@ names the file, the key, what is allowed and the nearest spelling.
 
 from medray.space import SearchSpace
 from medray.space_file.checks import NOT_SEARCHED
-from medray.space_file.combinations import check_combinations, combinations
+from medray.space_file.combinations import check_combinations, combinations, freezes_less
 from medray.space_file.finding import find_space, shipped_folder, shipped_spaces
 from medray.space_file.parameters import VERBS
 from medray.space_file.reader import SpaceReader
@@ -32,6 +32,7 @@ __all__ = [
     "check_combinations",
     "combinations",
     "find_space",
+    "freezes_less",
     "parse",
     "shipped_folder",
     "shipped_spaces",
@@ -45,5 +46,5 @@ def parse(text: str, path: str) -> SearchSpace:
         ConfigError: something in it is wrong.
     """
     space = SpaceReader(path, text).space()
-    check_combinations(space, space.budget.max_epochs)
+    check_combinations(space)
     return space

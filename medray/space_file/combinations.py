@@ -5,7 +5,7 @@ from typing import Any
 
 from medray.config import TrainConfig
 from medray.errors import ConfigError
-from medray.space import Parameter, SearchSpace
+from medray.space import Parameter, SearchSpace, shortened
 
 #: Settings that can contradict one another; `TrainConfig` knows how.
 TOGETHER = ("pretrained", "weights", "epochs", "freeze_epochs", "fine_tune_rate")
@@ -45,19 +45,28 @@ def _draws(parameters: Sequence[Parameter], drawn: Mapping[str, Any]) -> Iterato
         yield from _draws(rest, {**drawn, first.name: value})
 
 
-def check_combinations(space: SearchSpace, max_epochs: int) -> None:
-    """Check that no trial of at most `max_epochs` would have settings that contradict each other.
+def check_combinations(space: SearchSpace, max_epochs: int | None = None) -> None:
+    """Check that no trial would have settings that contradict each other.
+
+    With `max_epochs` those are checked that are left of them when they are `shortened`.
 
     Raises:
         ConfigError: one would; the first is named with its file and section.
     """
     searched = {parameter.name for parameter in space.parameters}
     for section, settings in combinations(space, TOGETHER):
-        epochs = min(settings.get("epochs", max_epochs), max_epochs)
-        chosen = {name: settings[name] for name in TOGETHER if name in settings} | {"epochs": epochs}
+        chosen = {name: settings[name] for name in TOGETHER if name in settings}
+        chosen["epochs"] = min(settings.get("epochs", space.budget.max_epochs), space.budget.max_epochs)
+        chosen |= {} if max_epochs is None else shortened(chosen, max_epochs)
         try:
             TrainConfig.from_dict(chosen)
         except ConfigError as error:
             name = str(error).partition(":")[0]
             where = "fixed" if section == "space" and name not in searched else section
             raise ConfigError(f"{space.path}: {where}.{error}") from None
+
+
+def freezes_less(space: SearchSpace, max_epochs: int) -> bool:
+    """Whether some trial is frozen for fewer epochs than it says, since it is `shortened`."""
+    found = (settings for _, settings in combinations(space, ("epochs", "freeze_epochs")))
+    return any(shortened(one, max_epochs)["freeze_epochs"] < one.get("freeze_epochs", 0) for one in found)
