@@ -10,6 +10,7 @@ MedrayError             anything a person can mend; `str(error)` is the whole me
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class MedrayError(Exception):
@@ -41,6 +42,22 @@ def nearest(word: object, valid: Iterable[str]) -> str:
     lowered = {v.lower(): v for v in valid}
     close = get_close_matches(str(word).lower(), list(lowered), n=1, cutoff=0.6)
     return f" (did you mean '{lowered[close[0]]}'?)" if close else ""
+
+
+def shown(text: str) -> str:
+    """A name as it may stand in a message: on one line, and writable in any encoding that knows its letters."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def no_such(what: str, path: Path) -> str:
+    """Return the one line for a path that is not there, with the neighbour of nearly that name."""
+    try:
+        beside = [one.name for one in path.parent.iterdir()]
+    except (OSError, ValueError):  # or a name that no file can have
+        beside = []
+    return f"no such {what}: {shown(str(path))}{nearest(path.name, beside)}"
 
 
 def unknown(what: str, word: object, valid: Iterable[str]) -> str:

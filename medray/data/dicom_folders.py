@@ -6,9 +6,9 @@ from pathlib import Path
 from medray.data.dicom_identity import hashed, read_identity
 from medray.data.dicom_patients import is_dicom, with_dicom_patients
 from medray.data.folders import list_found
-from medray.data.found_files import DICOM_SUFFIXES, FoundFiles, find_files, shown
+from medray.data.found_files import DICOM_SUFFIXES, FoundFiles, find_files
 from medray.data.listing import ListedImage, Listing
-from medray.errors import DataError
+from medray.errors import DataError, shown
 
 
 def list_dicom(path: Path, source: str) -> Listing:

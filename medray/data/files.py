@@ -11,17 +11,17 @@ A table's options are the kinds of columns in KEYS; `split=` means that there is
 
 import os
 from pathlib import Path
-from urllib.parse import unquote
 
 from medray.data.dicom_folders import list_dicom
 from medray.data.folders import list_folder
-from medray.data.found_files import is_there, shown
+from medray.data.found_files import is_there
 from medray.data.listing import Listing
+from medray.data.source_options import read_options
 from medray.data.table_columns import KEYS
 from medray.data.tables import list_table
-from medray.errors import DataError, nearest, unknown
+from medray.errors import DataError, nearest, shown, unknown
 
-KINDS = {"folder": ("patients",), "csv": KEYS, "dicom": ()}
+KINDS: dict[str, tuple[str, ...]] = {"folder": ("patients",), "csv": KEYS, "dicom": ()}
 PATIENTS = ("folder",)
 
 
@@ -59,16 +59,7 @@ def _read(source: str, kind: str, rest: str) -> tuple[Path, dict[str, str]]:
     name, mark, query = rest.rpartition("?")
     if not mark or is_there(whole):
         return whole, {}
-    options: dict[str, str] = {}
-    for part in filter(None, query.split("&")):
-        key, equals, value = part.partition("=")
-        if key not in KINDS[kind]:
-            valid = ", ".join(KINDS[kind]) or "none"
-            raise DataError(f"{source}: unknown option '{key}'{nearest(key, KINDS[kind])}; valid: {valid}")
-        if not equals or key in options:
-            raise DataError(f"{source}: option '{key}' {'is given twice' if equals else 'needs a value'}")
-        options[key] = unquote(value)
-    return _home(name), options
+    return _home(name), read_options(source, query, KINDS[kind])
 
 
 def _home(path: str) -> Path:

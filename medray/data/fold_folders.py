@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from medray.data.dataset import Array
-from medray.data.found_files import shown, size_of
+from medray.data.found_files import size_of
 from medray.data.listing import TEST, TRAIN, VAL
 from medray.data.placed import Placed
-from medray.errors import DataError
+from medray.errors import DataError, shown
 
 Folds = tuple[tuple[Array, Array], ...]
 

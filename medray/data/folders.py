@@ -15,11 +15,11 @@ from pathlib import Path
 from medray.data.dataset import Array
 from medray.data.dicom_patients import with_dicom_patients
 from medray.data.fold_folders import join_folds
-from medray.data.found_files import IMAGE_SUFFIXES, FoundFiles, find_files, shown
+from medray.data.found_files import IMAGE_SUFFIXES, FoundFiles, find_files
 from medray.data.listing import TEST, TRAIN, VAL, ListedImage, Listing
 from medray.data.names import SPLIT_NAMES, fold_number, one_spelling, split_named, tidy
 from medray.data.placed import Placed
-from medray.errors import DataError, nearest
+from medray.errors import DataError, nearest, shown
 
 FLAT, SPLIT, FOLDED = 0, 1, 2  # folders above those of the classes
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medray.data.decoding import sniff
-from medray.errors import DataError
+from medray.errors import DataError, no_such, shown
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 IMAGE_SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
@@ -42,7 +42,7 @@ def find_files(root: Path) -> FoundFiles:
     """
     mode = _mode(root)
     if not mode:
-        raise DataError(f"no such folder: {shown(str(root))}")
+        raise DataError(no_such("folder", root))
     if not stat.S_ISDIR(mode):
         raise DataError(f"{root} is a file, not a folder")
     found: dict[str, list[str]] = {"image": [], "other": [], "folder": []}
@@ -50,13 +50,6 @@ def find_files(root: Path) -> FoundFiles:
         found[kind].append(relative)
     images, ignored, folders = (tuple(sorted(found[kind])) for kind in ("image", "other", "folder"))
     return FoundFiles(root, images, ignored, folders)
-
-
-def shown(text: str) -> str:
-    """A name as it may stand in a message: on one line, and writable in any encoding that knows its letters."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def suffix_of(name: str) -> str:

@@ -5,6 +5,7 @@ medmnist:organsmnist:64    the same at 64, 128 or 224
 path/to/images.npz         MedMNIST's form: {train,val,test}_{images,labels}, class_names if wanted
 phantom                    procedural images of the search space's own modality
 phantom:organs             those of another space
+phantom:covid?images=200&size=32&seed=1    fewer or smaller ones, or others of the same kind
 folder:path                class folders, with folders of splits or folds above them if there are
 csv:path/labels.csv        a table of file names and labels
 dicom:path                 a folder of DICOM files
@@ -19,8 +20,8 @@ import numpy as np
 from medray.data import medmnist_files
 from medray.data.build import build
 from medray.data.dataset import Array, ImageDataset
-from medray.data.phantoms import PHANTOMS, load_phantom
-from medray.errors import DataError, nearest
+from medray.data.phantoms import PHANTOMS, phantom_of
+from medray.errors import DataError, nearest, no_such
 from medray.preparation import Preparation
 from medray.telling import Progress, silent
 
@@ -50,8 +51,8 @@ def load_data(
         from medray.data.files import list_source
 
         return build(list_source(source), preparation or Preparation(), progress)
-    if kind == "phantom":
-        return load_phantom(rest or phantom, seed=seed)
+    if kind.partition("?")[0] == "phantom":
+        return phantom_of(source, phantom, seed)
     if kind == "medmnist":
         name, _, size = rest.partition(":")
         path = medmnist_files.locate(name, size or "28")
@@ -102,7 +103,7 @@ def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = N
 def _arrays(path: Path) -> dict[str, Array]:
     needed = [f"{split}_{part}" for split in SPLITS for part in ("images", "labels")]
     if not path.is_file():
-        raise DataError(f"no such file: {path}")
+        raise DataError(no_such("file", path))
     try:
         with path.open("rb") as opened, zipfile.ZipFile(opened) as archive:
             held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medray.data.found_files import FoundFiles, shown, size_of, suffix_of
-from medray.errors import DataError
+from medray.data.found_files import FoundFiles, size_of, suffix_of
+from medray.errors import DataError, shown
 
 _PATTERN = re.compile(r"([^{}]*)\{(:(?:0([1-9][0-9]?))?d)?\}([^{}]*)")
 _NUMBERED = re.compile(r"(.*?)([0-9]+)([^0-9]*)", re.DOTALL)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from medray.data.found_files import is_there, shown
-from medray.errors import DataError
+from medray.data.found_files import is_there
+from medray.errors import DataError, no_such, shown
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
@@ -54,7 +54,7 @@ def read_table(path: Path) -> Table:
 
 def _text(path: Path) -> str:
     if not is_there(path):
-        raise DataError(f"no such file: {shown(str(path))}")
+        raise DataError(no_such("file", path))
     if path.is_dir():
         raise DataError(f"{path} is a folder, not a table; valid: a .csv or .tsv file")
     if path.suffix.lower() in _SHEETS:

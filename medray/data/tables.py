@@ -9,13 +9,13 @@ import numpy as np
 
 from medray.data.dataset import Array
 from medray.data.dicom_patients import with_dicom_patients
-from medray.data.found_files import FoundFiles, find_files, shown
+from medray.data.found_files import FoundFiles, find_files
 from medray.data.listing import BLANK, SEVERAL, TEST, ListedImage, Listing
 from medray.data.names import SPLIT_NAMES, one_spelling, split_named, tidy
 from medray.data.table_columns import PATTERN, Columns, choose_columns, is_one
 from medray.data.table_images import NUMBER, ImageIndex, Pattern, guess_pattern
 from medray.data.table_text import Row, Table, read_table
-from medray.errors import DataError, unknown
+from medray.errors import DataError, shown, unknown
 
 
 @dataclass(frozen=True)

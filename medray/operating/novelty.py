@@ -23,6 +23,7 @@ from medray.errors import ConfigError, DataError, RunError, unknown
 from medray.operating.checks import NUMBER, TEXT, WHOLE, read_fields
 from medray.operating.image_features import measure_images, statistic_count, thumbnail_size
 
+OUT_OF_DISTRIBUTION = "out_of_distribution"  # the flag of a novel image
 METHOD = "texture, tones, colours and layout"
 COMPONENTS = 8  # of the thumbnails; more of them made single images of the same kind stand out
 FEWEST, MOST = 10, 10_000  # images to learn from; of more, a fixed random part is taken

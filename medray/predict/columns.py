@@ -16,7 +16,7 @@ FIELDS = {
     "p": "probabilities by class: {p[melanoma]:.4f}",
     "decision": "1 or 0: the operating point's",
     "set": "the conformal set, several classes joined by ' or '",
-    "flags": "what was done to the image, joined by ' '",
+    "flags": "out_of_distribution where it is unlike the training images, then what was done to it, joined by ' '",
 }
 FULL, PREDICTED, PROBABILITIES, INDICES = FORMS = ("full", "predicted", "probabilities", "indices")
 

@@ -62,6 +62,12 @@ def predict(
         fail("interrupted; nothing was written", code=130)
     for one in found.unreadable:
         say(console, f"can't be read: {one}")
+    if found.novel:
+        some = f"{len(found.novel)} of {len(found.rows)} images"
+        say(
+            console,
+            f"{some} are unlike those that the networks were trained on; don't rely on what is said of them",
+        )
     if csv_file:
         say(console, f"Predictions of {len(found.rows)} images: {csv_file}")
     sys.exit(1 if found.unreadable else 0)

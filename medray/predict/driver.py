@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from medray.data.dataset import Array
 from medray.data.decoding import Decoded, ImageError, decode
 from medray.data.found_files import find_files
 from medray.ensemble.manifest import MANIFEST
 from medray.ensemble.model import Ensemble, Prediction
-from medray.errors import DataError, RunError
+from medray.errors import DataError, RunError, no_such
+from medray.operating.novelty import OUT_OF_DISTRIBUTION
 from medray.predict.columns import Column
 from medray.runs import RunDir
 from medray.storage import Folder
@@ -23,10 +25,12 @@ AT_ONCE = 64  # images
 
 @dataclass(frozen=True)
 class Predicted:
-    """Rows of cells in the order of the images, and the files that could not be read, each with why."""
+    """Rows of cells in the order of the images, the files that could not be read, each with why, and which images
+    are unlike those that the networks were trained on."""
 
     rows: list[list[str]]
     unreadable: list[str]
+    novel: list[Path]
 
 
 def open_ensemble(location: str) -> Ensemble:
@@ -60,7 +64,7 @@ def find_images(given: Sequence[str]) -> list[Path]:
         elif one.is_file():
             found.append(one)
         else:
-            raise DataError(f"no such file or folder: {one}")
+            raise DataError(no_such("file or folder", one))
     return found
 
 
@@ -74,16 +78,20 @@ def predict_files(
     """
     rows: list[list[str]] = []
     unreadable: list[str] = []
+    novel: list[Path] = []
     for start in range(0, len(paths), AT_ONCE):
         batch = paths[start : start + AT_ONCE]
         decoded = [_read(path, ensemble) for path in batch]
         whole = [(path, one) for path, one in zip(batch, decoded, strict=True) if isinstance(one, Decoded)]
         unreadable += [f"{path}: {why}" for path, why in zip(batch, decoded, strict=True) if isinstance(why, str)]
         if whole:
-            prediction = ensemble.predict(np.stack([one.pixels for _, one in whole]))
-            rows += [[column.cell(values) for column in columns] for values in _values(whole, prediction)]
+            pixels = np.stack([one.pixels for _, one in whole])
+            strange = _novel(ensemble, pixels)
+            novel += [path for (path, _), yes in zip(whole, strange, strict=True) if yes]
+            values = _values(whole, ensemble.predict(pixels), strange)
+            rows += [[column.cell(one) for column in columns] for one in values]
         told("Images", start + len(batch), len(paths))
-    return Predicted(rows, unreadable)
+    return Predicted(rows, unreadable, novel)
 
 
 def _read(path: Path, ensemble: Ensemble) -> Decoded | str:
@@ -95,7 +103,12 @@ def _read(path: Path, ensemble: Ensemble) -> Decoded | str:
         return error.strerror or str(error)
 
 
-def _values(whole: Sequence[tuple[Path, Decoded]], found: Prediction) -> Iterator[dict[str, Any]]:
+def _novel(ensemble: Ensemble, pixels: Array) -> Array:
+    """Whether each image is of another kind than the training's; none is where the ensemble can't tell."""
+    return np.zeros(len(pixels), dtype=bool) if ensemble.novelty is None else ensemble.novelty.flags(pixels)
+
+
+def _values(whole: Sequence[tuple[Path, Decoded]], found: Prediction, novel: Array) -> Iterator[dict[str, Any]]:
     decisions = found.decide() if found.operating_points else None
     sets = found.answers() if found.conformal else None
     for row, (path, one) in enumerate(whole):
@@ -108,5 +121,5 @@ def _values(whole: Sequence[tuple[Path, Decoded]], found: Prediction) -> Iterato
             "p": dict(zip(found.class_names, map(float, found.probabilities[row]), strict=True)),
             "decision": "" if decisions is None else int(decisions[row]),
             "set": "" if sets is None else sets[row],
-            "flags": " ".join(one.notes),
+            "flags": " ".join([OUT_OF_DISTRIBUTION] * bool(novel[row]) + list(one.notes)),
         }

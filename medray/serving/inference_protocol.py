@@ -14,8 +14,9 @@ from starlette.routing import Route
 from medray.data.dataset import Array
 from medray.data.decoding import Decoded
 from medray.errors import unknown
+from medray.operating.novelty import OUT_OF_DISTRIBUTION
 from medray.serving.bodies import read_body
-from medray.serving.model import OUT_OF_DISTRIBUTION, ServedModel
+from medray.serving.model import ServedModel
 from medray.serving.problems import Problem
 from medray.serving.replies import guarded, plain_json, reply, request_id_of, service_of
 from medray.serving.tensors import HEADER, Inference, read_inference, written

@@ -13,11 +13,11 @@ from medray.ensemble.fast import FastEnsemble
 from medray.ensemble.manifest import MANIFEST
 from medray.ensemble.model import Ensemble, Prediction
 from medray.errors import RunError
+from medray.operating.novelty import OUT_OF_DISTRIBUTION
 from medray.runs import RunDir
 from medray.storage import Folder
 
 VERSION_DIGITS = 12
-OUT_OF_DISTRIBUTION = "out_of_distribution"
 
 
 def ensemble_folder(location: str) -> Folder:

@@ -14,10 +14,11 @@ import numpy as np
 from medray.data.decoding import ImageError, decode
 from medray.ensemble.overlay import overlay_png
 from medray.errors import ConfigError
+from medray.operating.novelty import OUT_OF_DISTRIBUTION
 from medray.serving.audit import AuditError, AuditLog
 from medray.serving.batching import Batcher, QueueFullError
 from medray.serving.bodies import Memory
-from medray.serving.model import OUT_OF_DISTRIBUTION, ServedModel
+from medray.serving.model import ServedModel
 from medray.serving.problems import Problem
 from medray.serving.rollout import Rollout
 from medray.serving.settings import ServiceSettings

@@ -116,3 +116,28 @@ def test_as_a_process_of_its_own(served_run: Path, films: Path) -> None:  # noqa
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.startswith("image,label\nfilm 07.PNG,")
+
+
+def test_an_image_of_another_kind_is_flagged_and_told_of(
+    served_run: Path,  # noqa: F811
+    npz: Path,
+    tmp_path: Path,
+) -> None:
+    images = [*np.load(npz)["val_images"], *pictures(3)[:, :, :, 0]]
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{number:02}.png")
+    novelty = Ensemble.load(served_run / "ensemble").novelty
+    assert novelty is not None
+    wanted = novelty.flags(np.stack(images)[:, :, :, None])
+    assert wanted[-3:].all()
+    assert not wanted.all()
+    result = ask(served_run, tmp_path)
+    assert ["out_of_distribution" in row["flags"] for row in rows(result.stdout)] == wanted.tolist()
+    told = f"{wanted.sum()} of {len(images)} images are unlike those that the networks were trained on"
+    assert told in " ".join(result.stderr.split())
+
+
+def test_the_nearest_file_is_named(served_run: Path, films: Path) -> None:  # noqa: F811
+    (one,) = films.rglob("film 03.PNG")
+    result = ask(served_run, one.with_name("film 03.PGN"))
+    assert "(did you mean 'film 03.PNG'?)" in result.stderr

@@ -13,7 +13,7 @@ from urllib.request import getproxies
 from torch import Tensor, nn
 
 from medray.config import TrainConfig
-from medray.errors import WeightsError
+from medray.errors import WeightsError, no_such
 from medray.training.models.names import one_line
 
 FOLDER = "MEDRAY_WEIGHTS"
@@ -81,7 +81,7 @@ def check_weights_file(path: Path) -> None:
             f"torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors')"
         )
     if not path.is_file():
-        raise WeightsError(f"weights: no such file: {path}")
+        raise WeightsError(f"weights: {no_such('file', path)}")
 
 
 def load_backbone(backbone: nn.Module, path: Path, head: Sequence[str]) -> None:

@@ -10,8 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from medray.data.files import list_source
-from medray.data.found_files import _LEFT_BEHIND, IMAGE_SUFFIXES, find_files, shown
+from medray.data.found_files import _LEFT_BEHIND, IMAGE_SUFFIXES, find_files
 from medray.data.names import SPLIT_NAMES, fold_number, one_spelling, split_named
+from medray.errors import shown
 from tests.data.listing.trees import by_where, check, grow, labels, listed, refusal
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
