@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from medray.errors import DataError, RunError
-from medray.serving import telemetry
-from medray.serving.telemetry import CONTENT_TYPE, KEPT, OTHER, SPECS, Board, Telemetry, render
+from medray.serving.telemetry import CONTENT_TYPE, OTHER, SPECS, Board, Telemetry, counting, render, totals
+from medray.serving.telemetry.metrics import SECONDS
+from medray.serving.telemetry.totals import KEPT
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -159,7 +160,7 @@ def test_what_a_client_chooses_makes_no_series() -> None:
 def test_series_have_an_end_and_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(telemetry, "MOST_SERIES", 5)
+    monkeypatch.setattr(counting, "MOST_SERIES", 5)
     own = Telemetry()
     for turn in range(2):
         for n in range(20):
@@ -294,7 +295,7 @@ def test_replicas_add_up_to_what_happened(replicas: list[list[Event]]) -> None:
     assert not [key for key in found if key[0].endswith("_total")], "there is nothing else"
     for route, times in seconds.items():
         assert value(page, "request_seconds_sum", route=route) == pytest.approx(math.fsum(times), abs=1e-6)
-        for bound in telemetry.SECONDS:
+        for bound in SECONDS:
             labels = frozenset({"route": route, "le": str(bound)}.items())
             assert found["medray_request_seconds_bucket", labels] == sum(one <= bound for one in times)
     batches = [int(size) for (kind, *rest), count in counted.items() if kind == "batch" for size in rest * count]
@@ -506,7 +507,7 @@ def test_hundreds_of_gone_replicas_are_few_snapshots_and_lose_nothing() -> None:
 
 
 def test_those_that_went_first_are_given_up_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telemetry, "KEPT", 1)
+    monkeypatch.setattr(totals, "KEPT", 1)
     board, old, short, new = Board(), Telemetry(), Telemetry(), Telemetry()
     board.put("one", work(old))
     board.put("two", work(short))
@@ -528,7 +529,7 @@ steps = st.lists(
 @given(steps, st.integers(0, 2))
 def test_totals_never_go_down_and_end_as_what_was_told(taken: list[tuple[str, int, Event]], kept: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(telemetry, "KEPT", kept)
+        patch.setattr(totals, "KEPT", kept)
         board, owns, last = Board(), [Telemetry() for _ in range(3)], {}
         told: dict[str, dict[str, Any]] = {}  # the latest word of each life
         before: Samples = {}
