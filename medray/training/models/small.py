@@ -32,29 +32,26 @@ def _flat(shape: Shape, features: int, poolings: int, lost: int = 0) -> int:
     return height * width * features
 
 
+def _convolution(before: int, after: int, kernel: int, *, normalised: bool) -> list[nn.Module]:
+    """A convolution that keeps height and width, normalised or not, and ReLU."""
+    convolution = nn.Conv2d(before, after, kernel, padding=kernel // 2)
+    return [convolution, *([nn.BatchNorm2d(after)] if normalised else []), nn.ReLU()]
+
+
+def _dense(inputs: int, outputs: int, dropout: float, *, normalised: bool) -> list[nn.Module]:
+    """A dense layer, normalised or not, ReLU and dropout."""
+    norm = [nn.BatchNorm1d(outputs)] if normalised else []
+    return [nn.Linear(inputs, outputs), *norm, nn.ReLU(), nn.Dropout(dropout)]
+
+
 def lenet5(shape: Shape, classes: int, dropout: float) -> nn.Module:
     """LeCun et al. 1998 in the form of seed report 001, `base`: 3×3 kernels, 106,239 parameters for organs."""
-    return nn.Sequential(
-        nn.Conv2d(shape[2], 6, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(_flat(shape, 16, 2), 120),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(120, 84),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(84, classes),
-    )
+    return _lenet5(shape, classes, dropout, kernel=3, features=(6, 16), widths=(120, 84), normalised=False)
 
 
 def lenet5_wide(shape: Shape, classes: int, dropout: float) -> nn.Module:
     """Report 001's `big`: four times the channels, 5×5 kernels; 1,662,939 parameters for organs."""
-    return _wide(shape, classes, dropout, normalised=False)
+    return _lenet5(shape, classes, dropout, kernel=5, features=(24, 64), widths=(480, 240), normalised=False)
 
 
 def lenet5_wide_bn(shape: Shape, classes: int, dropout: float) -> nn.Module:
@@ -62,35 +59,24 @@ def lenet5_wide_bn(shape: Shape, classes: int, dropout: float) -> nn.Module:
 
     The report says that the layers before a normalisation lost their bias; its count says that they kept it.
     """
-    return _wide(shape, classes, dropout, normalised=True)
+    return _lenet5(shape, classes, dropout, kernel=5, features=(24, 64), widths=(480, 240), normalised=True)
 
 
-def _wide(shape: Shape, classes: int, dropout: float, *, normalised: bool) -> nn.Module:
-    def norm2d(features: int) -> list[nn.Module]:
-        return [nn.BatchNorm2d(features)] if normalised else []
-
-    def norm1d(features: int) -> list[nn.Module]:
-        return [nn.BatchNorm1d(features)] if normalised else []
-
+def _lenet5(
+    shape: Shape, classes: int, dropout: float, *, kernel: int, features: tuple[int, int], widths: tuple[int, int],
+    normalised: bool,
+) -> nn.Module:  # fmt: skip
+    """Two convolutions of so many `features`, each with a pooling, and two dense layers of these `widths`."""
+    first, second = features
     return nn.Sequential(
-        nn.Conv2d(shape[2], 24, 5, padding=2),
-        *norm2d(24),
-        nn.ReLU(),
+        *_convolution(shape[2], first, kernel, normalised=normalised),
         nn.MaxPool2d(2),
-        nn.Conv2d(24, 64, 5, padding=2),
-        *norm2d(64),
-        nn.ReLU(),
+        *_convolution(first, second, kernel, normalised=normalised),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(_flat(shape, 64, 2), 480),
-        *norm1d(480),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(480, 240),
-        *norm1d(240),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(240, classes),
+        *_dense(_flat(shape, second, 2), widths[0], dropout, normalised=normalised),
+        *_dense(*widths, dropout, normalised=normalised),
+        nn.Linear(widths[1], classes),
     )
 
 
@@ -143,15 +129,12 @@ def _five_stages(shape: Shape, classes: int, dropout: float, *, convolutions: in
     before = shape[2]
     for after in (16, 32, 64, 128, 256):
         for inputs in (before, *[after] * (convolutions - 1)):
-            layers.append(nn.Conv2d(inputs, after, 3, padding=1))
-            layers += [nn.BatchNorm2d(after), nn.ReLU()] if normalised else [nn.ReLU()]
+            layers += _convolution(inputs, after, 3, normalised=normalised)
         layers.append(nn.MaxPool2d(2))
         before = after
     layers.append(nn.Flatten())
     for inputs, outputs in ((_flat(shape, 256, 5), 256), (256, 128)):
-        layers.append(nn.Linear(inputs, outputs))
-        layers += [nn.BatchNorm1d(outputs), nn.ReLU()] if normalised else [nn.ReLU()]
-        layers.append(nn.Dropout(dropout))
+        layers += _dense(inputs, outputs, dropout, normalised=normalised)
     return nn.Sequential(*layers, nn.Linear(128, classes))
 
 
