@@ -369,6 +369,15 @@ def test_subgroups_follow_their_images(path: Path, kind: str) -> None:
         ("medmnist:chestmnist", ["several labels", "one class for each image"]),
         ("medmnist:breastmnist:32", ["no size '32'; valid: 28, 64, 128, 224"]),
         ("medmnist:breastmnist:64:x", ["no size '64:x'; valid: 28, 64, 128, 224"]),
+        ("phantom:livr?size=32", ["unknown phantom 'livr'", "valid: bloodcells, covid"]),
+        (
+            "phantom:covid?image=200",
+            ["unknown option 'image' (did you mean 'images'?); valid: seed, size, images"],
+        ),
+        ("phantom?size=8", ["phantom?size=8: size is '8', not a whole number from 16 to 1024"]),
+        ("phantom?images=2e3", ["images is '2e3', not a whole number from 100 to 100000"]),
+        ("phantom?seed=-1", ["seed is '-1', not a whole number from 0"]),
+        ("phantom:organs?images=100&size=16", ["val has no image of femur-left: ask for more images"]),
     ],
 )
 def test_a_source_that_is_none_is_refused(source: str, fragments: list[str]) -> None:

@@ -12,6 +12,7 @@ from medray.data.phantoms.covid import draw_covid
 from medray.data.phantoms.glaucoma import draw_glaucoma
 from medray.data.phantoms.organs import draw_organs
 from medray.data.phantoms.skin import draw_skin
+from medray.data.source_options import read_options
 from medray.errors import DataError, unknown
 
 PHANTOMS: dict[str, Callable[..., ImageDataset]] = {
@@ -23,13 +24,45 @@ PHANTOMS: dict[str, Callable[..., ImageDataset]] = {
 }
 
 
-def load_phantom(name: str, seed: int = 0, size: int | None = None) -> ImageDataset:
-    """Draw a phantom; one seed always gives the same images. `size` is the phantom's own where none is given.
+OPTIONS = {"seed": (0, 2**63 - 1), "size": (16, 1024), "images": (100, 100_000)}  # least and most
+
+
+def load_phantom(name: str, seed: int = 0, size: int | None = None, images: int | None = None) -> ImageDataset:
+    """Draw a phantom; one seed always gives the same images.
+
+    `size` is the side of an image in pixels, `images` about how many there are; by default the phantom's own.
 
     Raises:
-        DataError: there is no phantom of that name.
+        DataError: there is no phantom of that name, or so few images leave a class out of a split.
     """
     if name not in PHANTOMS:
         raise DataError(unknown("phantom", name, PHANTOMS))
-    draw = PHANTOMS[name]
-    return draw(seed=seed) if size is None else draw(seed=seed, size=size)
+    chosen = {"size": size, "images": images}
+    dataset = PHANTOMS[name](seed=seed, **{key: value for key, value in chosen.items() if value is not None})
+    for split in dataset.splits:
+        counts = dataset.split(split).class_counts()
+        if not counts.all():
+            lacking = dataset.class_names[int(counts.argmin())]
+            raise DataError(f"{dataset.source}: {split} has no image of {lacking}: ask for more images")
+    return dataset
+
+
+def phantom_of(source: str, usual: str, seed: int = 0) -> ImageDataset:
+    """Draw what `phantom`, `phantom:NAME` or `phantom:NAME?size=32&images=200&seed=1` names.
+
+    `usual` is the phantom that a bare `phantom` means, `seed` holds where the source says none.
+
+    Raises:
+        DataError: there is no such phantom, or an option is unknown or not allowed.
+    """
+    words, mark, query = source.partition("?")
+    given = read_options(source, query, tuple(OPTIONS)) if mark else {}
+    numbers = {name: _number(source, name, value) for name, value in given.items()}
+    return load_phantom(words.partition(":")[2] or usual, **{"seed": seed, **numbers})
+
+
+def _number(source: str, name: str, value: str) -> int:
+    least, most = OPTIONS[name]
+    if not (value.isascii() and value.isdigit() and len(value) < 20 and least <= int(value) <= most):
+        raise DataError(f"{source}: {name} is '{value}', not a whole number from {least} to {most}")
+    return int(value)

@@ -147,19 +147,19 @@ def draw_smears(label: Array, stain: Array, size: int, rng: np.random.Generator)
     return develop(canvas.pixels * tint * uniform(rng, n, 0.8, 1.05), 0.02, rng)
 
 
-def draw_bloodcells(seed: int = 0, size: int = SIZE) -> ImageDataset:
+def draw_bloodcells(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> ImageDataset:
     """Draw stained smears with one white cell each, of four types, most of them neutrophils."""
     rng = np.random.default_rng(seed)
-    labels = share_out(WEIGHTS, IMAGES, rng)
-    groups = np.arange(IMAGES, dtype=np.int64) // IMAGES_PER_PATIENT
-    stain = rng.random(IMAGES)[groups]
+    labels = share_out(WEIGHTS, images, rng)
+    groups = np.arange(images, dtype=np.int64) // IMAGES_PER_PATIENT
+    stain = rng.random(images)[groups]
     splits = split_patients(groups, rng)
     return ImageDataset(
         images=draw_batches(draw_smears, size, rng, labels, stain),
         labels=labels,
         class_names=tuple(CELLS),
         splits=splits,
-        source=describe("bloodcells", seed, size, SIZE),
+        source=describe("bloodcells", seed=(seed, 0), size=(size, SIZE), images=(images, IMAGES)),
         groups=groups,
         notes=("synthetic drawings, not medical images: no figure compares with one on real blood smears",),
     )

@@ -152,8 +152,7 @@ def split_patients(groups: Array, rng: np.random.Generator) -> dict[str, Array]:
     return {name: np.flatnonzero(np.isin(groups, part)) for name, part in zip(SPLIT_ENDS, parts, strict=True)}
 
 
-def describe(name: str, seed: int, size: int, usual_size: int) -> str:
-    """Return the source of a phantom, with whatever of it is not usual."""
-    settings = (("seed", seed, 0), ("size", size, usual_size))
-    changed = ", ".join(f"{what} {value}" for what, value, usual in settings if value != usual)
-    return f"phantom:{name}" + (f" ({changed})" if changed else "")
+def describe(name: str, **settings: tuple[int, int]) -> str:
+    """Return the source that gives a phantom: its settings, each with its usual value, as far as they differ."""
+    changed = "&".join(f"{what}={value}" for what, (value, usual) in settings.items() if value != usual)
+    return f"phantom:{name}" + (f"?{changed}" if changed else "")

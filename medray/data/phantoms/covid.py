@@ -28,7 +28,7 @@ from medray.data.phantoms.canvas import (
 
 CLASS_NAMES = ("NO-COVID", "COVID")
 WEIGHTS = np.array([3, 1])
-PATIENTS = 400
+IMAGES = 800  # nearly
 MOST_FILMS = 3  # of a patient; one to so many
 SHARE_AP = (0.35, 0.6)
 SIZE = 48
@@ -133,12 +133,13 @@ def split_each_class(groups: Array, labels: Array, rng: np.random.Generator) -> 
     }
 
 
-def draw_covid(seed: int = 0, size: int = SIZE) -> ImageDataset:
+def draw_covid(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> ImageDataset:
     """Draw chest films of patients with and without COVID-19; the subgroup `view` is PA or AP."""
     rng = np.random.default_rng(seed)
-    covid = share_out(WEIGHTS, PATIENTS, rng)
-    films = rng.permutation(np.arange(PATIENTS) % MOST_FILMS) + 1
-    groups = np.repeat(np.arange(PATIENTS, dtype=np.int64), films)
+    patients = 2 * images // (1 + MOST_FILMS)
+    covid = share_out(WEIGHTS, patients, rng)
+    films = rng.permutation(np.arange(patients) % MOST_FILMS) + 1
+    groups = np.repeat(np.arange(patients, dtype=np.int64), films)
     labels = covid[groups]
     lying = rng.random(len(groups)) < np.array(SHARE_AP)[labels]
     return ImageDataset(
@@ -146,7 +147,7 @@ def draw_covid(seed: int = 0, size: int = SIZE) -> ImageDataset:
         labels=labels,
         class_names=CLASS_NAMES,
         splits=split_each_class(groups, labels, rng),
-        source=describe("covid", seed, size, SIZE),
+        source=describe("covid", seed=(seed, 0), size=(size, SIZE), images=(images, IMAGES)),
         groups=groups,
         notes=("synthetic drawings, not medical images: no figure compares with one on real chest films",),
         subgroups={"view": np.where(lying, "AP", "PA")},

@@ -25,7 +25,8 @@ from medray.data.phantoms.canvas import (
 
 CLASS_NAMES = ("Normal", "Abnormal")
 WEIGHTS = np.array([919, 788])
-PATIENTS, SECOND_EYES = 600, 200
+IMAGES = 800
+SECOND_EYES = 0.25  # share of the images
 FOLDS = 10
 SIZE = 48
 
@@ -108,24 +109,24 @@ def make_folds(part: Array) -> Folds:
     )
 
 
-def draw_glaucoma(seed: int = 0, size: int = SIZE) -> ImageDataset:
+def draw_glaucoma(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> ImageDataset:
     """Draw fundus photographs with and without glaucoma, in ten ready-made folds."""
     rng = np.random.default_rng(seed)
-    sick = share_out(WEIGHTS, PATIENTS, rng)
-    eyes = 1 + (rng.permutation(PATIENTS) < SECOND_EYES)
-    groups = np.repeat(np.arange(PATIENTS, dtype=np.int64), eyes)
+    patients = images - round(SECOND_EYES * images)
+    sick = share_out(WEIGHTS, patients, rng)
+    eyes = 1 + (rng.permutation(patients) < images - patients)
+    groups = np.repeat(np.arange(patients, dtype=np.int64), eyes)
     second = np.diff(groups, prepend=-1) == 0
-    side = (2 * rng.integers(0, 2, PATIENTS) - 1)[groups] * np.where(second, -1, 1)
+    side = (2 * rng.integers(0, 2, patients) - 1)[groups] * np.where(second, -1, 1)
     part = deal_patients(sick, rng)[groups]
     folds = make_folds(part)
-    labels, darkness = sick[groups], rng.random(PATIENTS)[groups]
-    images = draw_batches(draw_eyes, size, rng, labels, side, darkness)
+    labels, darkness = sick[groups], rng.random(patients)[groups]
     return ImageDataset(
-        images=images,
+        images=draw_batches(draw_eyes, size, rng, labels, side, darkness),
         labels=labels,
         class_names=CLASS_NAMES,
         splits={"train": folds[0][0], "val": folds[0][1], "test": np.flatnonzero(part == -1)},
-        source=describe("glaucoma", seed, size, SIZE),
+        source=describe("glaucoma", seed=(seed, 0), size=(size, SIZE), images=(images, IMAGES)),
         groups=groups,
         notes=("synthetic drawings, not medical images: no figure compares with one on real fundus photographs",),
         folds=folds,

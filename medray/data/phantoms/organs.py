@@ -216,33 +216,33 @@ def scan(canvas: Canvas, looks: Looks) -> Array:
     return pixels
 
 
-def draw_labels(rng: np.random.Generator) -> Array:
+def draw_labels(images: int, rng: np.random.Generator) -> Array:
     """Return the class of each image, in OrganSMNIST's proportions, shuffled."""
     counts = np.array([organ.images for organ in ORGANS])
-    wanted = np.round(counts / counts.sum() * IMAGES).astype(np.int64)
+    wanted = np.round(counts / counts.sum() * images).astype(np.int64)
     return rng.permutation(np.repeat(np.arange(len(ORGANS), dtype=np.int64), wanted))
 
 
-def draw_organs(seed: int = 0, size: int = SIZE) -> ImageDataset:
+def draw_organs(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> ImageDataset:
     """Draw CT-like crops around 11 organs, with OrganSMNIST's class names and proportions."""
     rng = np.random.default_rng(seed)
-    labels = draw_labels(rng)
+    labels = draw_labels(images, rng)
     groups = np.arange(len(labels), dtype=np.int64) // IMAGES_PER_PATIENT
     splits = split_patients(groups, rng)
     patients = {name: uniform(rng, groups[-1] + 1, *ends) for name, ends in LOOKS.items()}
-    images = np.empty((len(labels), size, size, 1), np.uint8)
+    pixels = np.empty((len(labels), size, size, 1), np.uint8)
     for label, organ in enumerate(ORGANS):
         rows = np.flatnonzero(labels == label)
         looks = {name: values[groups[rows]] for name, values in patients.items()}
         canvas = open_canvas(looks, organ.side, size, rng)
         organ.draw(canvas)
-        images[rows, :, :, 0] = scan(canvas, looks)
+        pixels[rows, :, :, 0] = scan(canvas, looks)
     return ImageDataset(
-        images=images,
+        images=pixels,
         labels=labels,
         class_names=tuple(organ.name for organ in ORGANS),
         splits=splits,
-        source=describe("organs", seed, size, SIZE),
+        source=describe("organs", seed=(seed, 0), size=(size, SIZE), images=(images, IMAGES)),
         groups=groups,
         notes=("synthetic drawings, not medical images: no figure compares with the real OrganSMNIST's",),
     )

@@ -30,7 +30,8 @@ from medray.data.phantoms.canvas import (
 
 CLASS_NAMES = NEVUS, MELANOMA, KERATOSIS = ("nevus", "melanoma", "seborrheic_keratosis")
 TRAIN, VAL = np.array([1372, 374, 254]), np.array([78, 30, 42])
-SPLITS = {"train": (TRAIN, 560), "val": (VAL, 120), "test": (TRAIN, 120)}
+SPLITS = {"train": (TRAIN, 0.70), "val": (VAL, 0.15), "test": (TRAIN, 0.15)}
+IMAGES = 800
 SECOND_IMAGES = 0.25  # share of the patients with two images
 SIZE = 48
 
@@ -121,11 +122,13 @@ def draw_skin_images(label: Array, tanned: Array, size: int, rng: np.random.Gene
     return develop(canvas.pixels * light * warmth * canvas.vary(0.85, 1.08), 0.02, rng)
 
 
-def draw_skin(seed: int = 0, size: int = SIZE) -> ImageDataset:
+def draw_skin(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> ImageDataset:
     """Draw dermoscopic images of three kinds of lesion, most of them nevi."""
     rng = np.random.default_rng(seed)
-    labels = np.concatenate([share_out(weights, count, rng) for weights, count in SPLITS.values()])
-    ends = np.cumsum([count for _, count in SPLITS.values()])
+    counts = [round(share * images) for _, share in SPLITS.values()]
+    classes = zip(SPLITS.values(), counts, strict=True)
+    labels = np.concatenate([share_out(weights, count, rng) for (weights, _), count in classes])
+    ends = np.cumsum(counts)
     splits = dict(zip(SPLITS, np.split(np.arange(len(labels), dtype=np.int64), ends[:-1]), strict=True))
     first = rng.random(len(labels)) > SECOND_IMAGES / (1 + SECOND_IMAGES)
     first[[0, *ends[:-1]]] = True
@@ -136,7 +139,7 @@ def draw_skin(seed: int = 0, size: int = SIZE) -> ImageDataset:
         labels=labels,
         class_names=CLASS_NAMES,
         splits=splits,
-        source=describe("skin", seed, size, SIZE),
+        source=describe("skin", seed=(seed, 0), size=(size, SIZE), images=(images, IMAGES)),
         groups=groups,
         notes=("synthetic drawings, not medical images: no figure compares with one on real dermoscopy",),
     )

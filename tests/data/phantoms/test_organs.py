@@ -108,7 +108,7 @@ def test_images_are_grey_28_by_28_with_all_tones(organs: ImageDataset) -> None:
 
 def test_says_that_it_is_synthetic(organs: ImageDataset) -> None:
     assert organs.source == "phantom:organs"
-    assert load_phantom("organs", seed=1).source == "phantom:organs (seed 1)"
+    assert load_phantom("organs", seed=1).source == "phantom:organs?seed=1"
     assert len(organs.notes) == 1
     assert "synthetic" in organs.notes[0]
 
@@ -116,7 +116,7 @@ def test_says_that_it_is_synthetic(organs: ImageDataset) -> None:
 def test_another_size_shows_the_same_slices(organs: ImageDataset) -> None:
     coarse = load_phantom("organs", size=14)
     assert coarse.shape == (14, 14, 1)
-    assert coarse.source == "phantom:organs (size 14)"
+    assert coarse.source == "phantom:organs?size=14"
     assert np.array_equal(coarse.labels, organs.labels)
     bladders = organs.labels == 0  # drawn first, before the noise of another size moves the draws on
     halved = organs.images[bladders].reshape(-1, 14, 2, 14, 2).mean((2, 4))

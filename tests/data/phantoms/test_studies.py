@@ -14,6 +14,7 @@ from medray.data.dataset import Array, ImageDataset
 from medray.data.phantoms import load_phantom
 from medray.data.phantoms.canvas import Canvas
 from medray.data.phantoms.skin import outline
+from medray.data.sources import load_data
 from medray.data.splits import GIVEN, make_folds
 
 CLASSES = {  # name, and images in the report
@@ -60,7 +61,7 @@ def test_is_of_the_modality_and_says_that_it_is_synthetic(name: str) -> None:
 def test_any_size_shows_the_same_scenes(name: str, size: int) -> None:
     usual, other = drawn(name), drawn(name, size=size)
     assert other.shape[:2] == (size, size)
-    assert other.source == f"phantom:{name} (size {size})"
+    assert other.source == f"phantom:{name}?size={size}"
     assert np.array_equal(other.labels, usual.labels)
     coarse = [d.images.reshape(len(d), 8, d.shape[0] // 8, 8, -1, d.shape[2]).mean((2, 4)) for d in (usual, other)]
     assert np.corrcoef(coarse[0].ravel(), coarse[1].ravel())[0, 1] > 0.98
@@ -95,6 +96,18 @@ def test_a_linear_model_is_above_chance_but_not_perfect(name: str) -> None:
     scores = model.predict_proba(pixels[tested])
     areas = [roc_auc_score(labels[tested] == label, scores[:, label]) for label in range(scores.shape[1])]
     assert 0.55 < np.mean(areas) < 0.97
+
+
+@every_study
+def test_a_source_says_how_many_of_which_size_are_drawn(name: str) -> None:
+    dataset = load_data(f"phantom:{name}?images=200&size=24&seed=1")
+    assert dataset.shape[:2] == (24, 24)
+    assert 195 <= len(dataset) <= 200
+    assert dataset.source == f"phantom:{name}?seed=1&size=24&images=200"
+    assert load_data(dataset.source, phantom="organs").fingerprint == dataset.fingerprint
+    assert load_data("phantom?size=24&images=200&seed=1", phantom=name).fingerprint == dataset.fingerprint
+    if name == "glaucoma":
+        assert len(make_folds(dataset, None, 0)) == 10
 
 
 # -- glaucoma
