@@ -83,44 +83,6 @@ def find_label_issues(
     return sorted(issues, key=lambda issue: (-issue.margin, issue.position))
 
 
-def class_thresholds(probabilities: Array, labels: Array) -> Array:
-    """Mean probability of each class over the images labelled with it, float64 (classes,).
-
-    It is infinite where no image has that label: nothing says how sure a model would be of that class.
-    (Northcutt et al. 2021, equation 2.)
-
-    Raises:
-        DataError: there is no image, a probability is NaN or none, or the labels don't fit.
-    """
-    return _thresholds(*_checked(probabilities, labels))
-
-
-def confident_joint(probabilities: Array, labels: Array) -> Array:
-    """Count images, int64 (classes, classes): label by row, the class it is confidently of by column.
-
-    That class is the likeliest among those whose threshold the image reaches; an image that reaches none is
-    not counted. (Northcutt et al. 2021, equation 1.)
-
-    Raises:
-        DataError: there is no image, a probability is NaN or none, or the labels don't fit.
-    """
-    probabilities, labels = _checked(probabilities, labels)
-    classes = probabilities.shape[1]
-    counted = _counted_as(probabilities, labels)
-    cells = (labels * classes + counted)[counted >= 0]
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
-
-
-def estimated_noise(probabilities: Array, labels: Array) -> float:
-    """Share of all images whose label is doubted, 0 to 1.
-
-    Raises:
-        DataError: there is no image, a probability is NaN or none, or the labels don't fit.
-    """
-    joint = confident_joint(probabilities, labels)
-    return float((joint.sum() - np.trace(joint)) / len(labels))
-
-
 def issues_to_csv(issues: Sequence[LabelIssue]) -> str:
     """Write issues as CSV in the order they come in, ranked from 1; probabilities have six decimals."""
     stream = io.StringIO()
@@ -134,6 +96,11 @@ def issues_to_csv(issues: Sequence[LabelIssue]) -> str:
 
 
 def _thresholds(probabilities: Array, labels: Array) -> Array:
+    """Mean probability of each class over the images labelled with it, float64 (classes,).
+
+    It is infinite where no image has that label: nothing says how sure a model would be of that class.
+    (Northcutt et al. 2021, equation 2.)
+    """
     found = np.full(probabilities.shape[1], np.inf)
     for label in np.unique(labels):
         own = probabilities[labels == label, label]
@@ -144,7 +111,8 @@ def _thresholds(probabilities: Array, labels: Array) -> Array:
 def _counted_as(probabilities: Array, labels: Array) -> Array:
     """The class that each image counts to in the confident joint, int64 (n,); -1 where it counts to none.
 
-    Of classes that are equally likely it is the label where that is one of them, else the first.
+    It is the likeliest of those whose threshold the image reaches (Northcutt et al. 2021, equation 1); of equally
+    likely ones the label where that is one of them, else the first.
     """
     reached = probabilities >= _thresholds(probabilities, labels) - ROUNDING
     scores = np.where(reached, probabilities, -np.inf)

@@ -84,13 +84,6 @@ class Preparation:
             raise ConfigError("splits: val and test together leave nothing to train on")
         return cls(Images(**images), Labels(**labels), Shares(**splits))
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
-        values = asdict(self)
-        size = self.images.image_size
-        values["images"]["image_size"] = None if size is None else list(size)
-        return values
-
 
 def _known(name: str, section: object, kind: type) -> dict[str, Any]:
     if not isinstance(section, Mapping):

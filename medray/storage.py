@@ -113,14 +113,6 @@ class Folder:
         if self.exists(name):
             system.delete_file(f"{root}/{name}")
 
-    def delete_all(self) -> None:
-        """Delete the folder and all in it, if it is there."""
-        from pyarrow import fs
-
-        system, root = self._opened
-        if system.get_file_info(root).type == fs.FileType.Directory:
-            system.delete_dir(root)
-
     def read_json(self, name: str) -> Any:
         """Return a JSON file's content.
 

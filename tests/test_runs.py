@@ -34,7 +34,6 @@ def test_a_missing_folder_is_empty(folder: Folder) -> None:
     assert folder.names() == []
     assert not folder.exists("x")
     folder.delete("x")
-    folder.delete_all()
     with pytest.raises(FileNotFoundError):
         folder.read("x")
 
@@ -106,14 +105,6 @@ def test_missing_json_is_one_line_that_names_the_file(folder: Folder) -> None:
     with pytest.raises(RunError) as caught:
         folder.read_json("run.json")
     assert str(caught.value) == f"{folder.path('run.json')} is missing"
-
-
-def test_delete_all_takes_the_folder_and_spares_its_neighbours(folder: Folder) -> None:
-    folder.child("members").write("a", b"")
-    folder.child("members", "deep").write("b", b"")
-    folder.write("c", b"")
-    folder.child("members").delete_all()
-    assert folder.names() == ["c"]
 
 
 # -- paths

@@ -139,20 +139,6 @@ class Rule:
             raise ConfigError(unknown("rule", self.kind, KINDS))
         _check_value(self.kind, self.value)
 
-    @classmethod
-    def parse(cls, text: str) -> "Rule":
-        """Read a rule as its name writes it: "sensitivity 0.95", "youden", "cost 5"; `=` may be the space.
-
-        Raises:
-            ConfigError: it is no such text.
-        """
-        kind, *rest = text.replace("=", " ").split() or [""]
-        try:
-            value = float(" ".join(rest)) if rest else None
-        except ValueError:
-            raise ConfigError(f"rule '{text}' must be a kind and one number, such as 'sensitivity 0.95'") from None
-        return cls(kind, value)
-
     @property
     def name(self) -> str:
         """The rule in words, such as "sensitivity 0.95"."""

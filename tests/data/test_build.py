@@ -23,7 +23,7 @@ from medray.data.dividing import divide
 from medray.data.labelling import choose_labels
 from medray.data.listing import ListedImage, Listing
 from medray.errors import ConfigError, DataError
-from medray.preparation import Labels, Preparation, Shares
+from medray.preparation import Images, Labels, Preparation, Shares
 
 ODD = ((), ("a",), ("b",), ("b", "b"), ("a", "b"), ("rare",))
 
@@ -360,6 +360,6 @@ def test_slips_in_a_space_are_named(sections: dict[str, Any], line: str) -> None
         Preparation.from_dict(sections)
 
 
-def test_sections_are_plain_values() -> None:
+def test_one_number_is_both_sides_and_what_is_left_out_stays_as_it_comes() -> None:
     one = prepared(images={"image_size": 150, "unreadable": "drop"}, labels={"min_count": 5})
-    assert Preparation.from_dict(one.to_dict()) == one
+    assert one == Preparation(Images((150, 150), unreadable="drop"), Labels(min_count=5))

@@ -1,13 +1,11 @@
 """Finding: one thing that is wrong with a source, or may be; Audit: all of them, as a run can store them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from medray.errors import DataError
-
 Severity = Literal["leak", "warning"]
-LEAK, WARNING = SEVERITIES = get_args(Severity)
+LEAK, WARNING = get_args(Severity)
 FIRST_FEW = 3
 
 #: Every kind of finding, and what it means.
@@ -91,22 +89,6 @@ class Audit:
             "findings": [one.to_dict() for one in self.findings],
             "copies": [asdict(one) for one in self.copies],
         }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Audit":
-        """Read what `to_dict` gave.
-
-        Raises:
-            DataError: it is damaged.
-        """
-        try:
-            findings = [Finding(**(one | {"names": tuple(one["names"])})) for one in values["findings"]]
-            copies = [CopyRow(**one) for one in values["copies"]]
-            if any(one.kind not in KINDS or one.severity not in SEVERITIES for one in findings):
-                raise ValueError("a finding of a kind that is not known")
-            return cls(str(values["source"]), int(values["images"]), tuple(findings), tuple(copies))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"the audit is damaged: {' '.join(str(error).split())}") from None
 
 
 def few(names: Sequence[str], most: int = FIRST_FEW) -> str:

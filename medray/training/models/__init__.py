@@ -6,14 +6,13 @@ be separated from their preprocessing.
 """
 
 from medray.training.models.blocks import Parts, parts_of
-from medray.training.models.names import check_backbone, import_timm, one_line
+from medray.training.models.names import check_backbone, one_line
 from medray.training.models.network import Network, Normalise, build_network, channel_statistics
 from medray.training.models.pretrained import check_weights_file, weights_file
-from medray.training.models.small import MODELS, Builder, Shape
+from medray.training.models.small import MODELS, Shape
 
 __all__ = [
     "MODELS",
-    "Builder",
     "Network",
     "Normalise",
     "Parts",
@@ -22,7 +21,6 @@ __all__ = [
     "channel_statistics",
     "check_backbone",
     "check_weights_file",
-    "import_timm",
     "one_line",
     "parts_of",
     "weights_file",

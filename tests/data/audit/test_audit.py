@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medray.data.audit import KINDS, Audit, audit, find_leaks, survey, survey_dataset
+from medray.data.audit import KINDS, Audit, CopyRow, audit, find_leaks, survey, survey_dataset
 from medray.data.dataset import ImageDataset
 from medray.data.listing import Listing
 from medray.errors import DataError
@@ -173,13 +173,14 @@ def test_no_images_are_an_error(tmp_path: Path) -> None:
         survey(Folder(tmp_path).listing())
 
 
-def test_an_audit_is_stored_and_read_as_it_was(folder: Folder) -> None:
+def test_an_audit_is_plain_values(folder: Folder) -> None:
     folder.add(encoded(blobs(120, seed=1)[0][::-1]), "a", "test")
     found = look(folder.listing())
-    assert Audit.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    written = json.loads(json.dumps(found.to_dict()))
+    assert written["images"] == found.images == len(folder.images)
+    assert [tuple(one["names"]) for one in written["findings"]] == [one.names for one in found.findings]
+    assert [CopyRow(**one) for one in written["copies"]] == list(found.copies)
     assert {one.kind for one in found.findings} <= set(KINDS)
-    with pytest.raises(DataError, match="the audit is damaged"):
-        Audit.from_dict({"source": "x"})
 
 
 # -- data sets in memory

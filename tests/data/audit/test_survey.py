@@ -1,15 +1,13 @@
 """What a survey tells of each image, from files of each kind and from arrays."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from medray.data.audit import Survey, reading, survey, survey_dataset
+from medray.data.audit import reading, survey, survey_dataset
 from medray.data.audit.measures import measure, shrink
-from medray.errors import DataError
 from tests.data.audit.samples import Folder, blobs, encoded, phantom
 from tests.data.decoding.samples import dicom
 
@@ -76,24 +74,6 @@ def test_a_data_set_in_memory_is_told_like_files(tmp_path: Path) -> None:
     assert memory.patients[8] == "1"
     assert memory.class_names == dataset.class_names
     assert len(memory.measures) == len(dataset)
-    assert memory.hashes.dtype == np.uint64
-    assert len(set(memory.hashes.tolist())) > 0.99 * len(dataset)
-
-
-def test_a_survey_is_stored_and_read_as_it_was(tmp_path: Path) -> None:
-    folder = Folder(tmp_path)
-    for image in blobs(3):
-        folder.add(encoded(image), ("a", "b"), "train", "p")
-    folder.add(b"broken")
-    folds = ((np.array([0, 1]), np.array([2])),)
-    first = survey(folder.listing(folds=folds, missing=("x",), rows={"a": 4}))
-    second = Survey.from_dict(json.loads(json.dumps(first.to_dict(), allow_nan=False)))
-    assert second.to_dict() == first.to_dict()
-    assert second.labels == first.labels
-    np.testing.assert_array_equal(second.measures.thumbnail, first.measures.thumbnail)
-    assert [part.dtype for part in (second.folds or ())[0]] == [np.int64, np.int64]
-    with pytest.raises(DataError, match="the survey is damaged"):
-        Survey.from_dict(first.to_dict() | {"measures": {}})
 
 
 def test_progress_is_shown_on_a_terminal_where_it_takes_long(
