@@ -15,11 +15,15 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from hypothesis import settings
 
 from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
 
 CLASSES = 3
+
+settings.register_profile("medray", deadline=None)  # a machine may be busy
+settings.load_profile("medray")
 
 
 def write_npz(path: Path, *, size: int = 12, train: int = 48, other: int = 24, seed: int = 0) -> Path:
