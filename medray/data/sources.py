@@ -13,6 +13,7 @@ dicom:path                 a folder of DICOM files
 
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +47,27 @@ def load_data(
     Raises:
         DataError: there is no such source, it can't be had, or its content does not fit.
     """
-    kind, _, rest = source.partition(":")
-    if kind in FILES:
+    preparation = preparation or Preparation()
+    if source.partition(":")[0] in FILES:
         from medray.data.files import list_source
 
-        return build(list_source(source), preparation or Preparation(), progress)
+        return build(list_source(source), preparation, progress)
+    dataset = _load_arrays(source, phantom, seed)
+    return replace(dataset, notes=(*dataset.notes, *_left_as_they_are(dataset.shape, preparation)))
+
+
+def _left_as_they_are(shape: tuple[int, int, int], preparation: Preparation) -> list[str]:
+    """A note where a space asks for another shape than that of ready-made arrays, which are not resized."""
+    asked = (*(preparation.images.image_size or shape[:2]), preparation.images.channels or shape[2])
+    if asked == shape:
+        return []
+    told = [f"{h}×{w} in {'grey' if c == 1 else 'colours'}" for h, w, c in (shape, asked)]
+    return [f"taken as they are, {told[0]}: the space's `images`, {told[1]}, are for image files"]
+
+
+def _load_arrays(source: str, phantom: str, seed: int) -> ImageDataset:
+    """The sets that are arrays already: phantoms, MedMNIST, .npz files."""
+    kind, _, rest = source.partition(":")
     if kind.partition("?")[0] == "phantom":
         return phantom_of(source, phantom, seed)
     if kind == "medmnist":

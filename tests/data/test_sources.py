@@ -16,6 +16,7 @@ import pytest
 from medray.data import medmnist_files
 from medray.data.sources import load_data, read_npz
 from medray.errors import DataError
+from medray.preparation import Preparation
 
 SPLITS = ("train", "val", "test")
 COUNTS = (8, 4, 6)
@@ -488,3 +489,13 @@ except MedrayError as error:
     assert f"{tmp_path / 'data'} or {tmp_path / 'home' / '.medmnist'}" in message
     assert message.endswith("or use --data phantom")
     assert not list((tmp_path / "data").glob("*.npz"))
+
+
+def test_arrays_are_taken_as_they_are_and_that_is_told(npz: Path) -> None:
+    asked = Preparation.from_dict({"images": {"image_size": 256, "channels": 3}})
+    told = load_data(str(npz), preparation=asked).notes[-1]
+    assert (
+        told == "taken as they are, 12×12 in grey: the space's `images`, 256×256 in colours, are for image files"
+    )
+    same = Preparation.from_dict({"images": {"image_size": 12}})
+    assert load_data(str(npz), preparation=same).notes == load_data(str(npz)).notes
