@@ -88,10 +88,9 @@ def main() -> None:
         write_images(folder, given.images)
         for told, limit in (("all memory", None), (f"{given.limit} MiB", given.limit)):
             found = limited(f"folder:{folder}", Path(room) / "cache" / str(limit), limit)
-            print(
-                f"{told:>12}: {found['bytes'] / 2**20:.0f} MiB of images decoded and hashed in "
-                f"{found['load']:.0f} s, an epoch in {found['epoch']:.0f} s, at most {found['most'] / 2**20:.0f} MiB in the group"
-            )
+            size, most = found["bytes"] / 2**20, found["most"] / 2**20
+            times = f"decoded and hashed in {found['load']:.0f} s, an epoch in {found['epoch']:.0f} s"
+            print(f"{told:>12}: {size:.0f} MiB of images {times}, at most {most:.0f} MiB in the group")
 
 
 if __name__ == "__main__":
