@@ -13,20 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from medray.data.dataset import Array, ImageDataset
-from medray.data.phantoms.canvas import (
-    ANGLE,
-    Canvas,
-    Number,
-    describe,
-    develop,
-    draw_batches,
-    mix,
-    pixel_centres,
-    rgb,
-    share_out,
-    split_patients,
-    uniform,
-)
+from medray.data.phantoms.canvas import ANGLE, Canvas, Number, develop, mix, rgb, uniform, upright
+from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out, split_patients
 
 WEIGHTS = np.array([207, 88, 33, 21])
 IMAGES = 800
@@ -131,9 +119,7 @@ def draw_red_cells(canvas: Canvas, pitch: Number, share: float) -> None:
 def draw_smears(label: Array, stain: Array, size: int, rng: np.random.Generator) -> Array:
     """Draw smears; `stain` (n, 1, 1) says from 0 to 1 how a slide was stained."""
     n = len(label)
-    column, row = pixel_centres(size)
-    x, y = (np.broadcast_to(at, (n, size, size)) for at in (column, row))
-    canvas = Canvas(x, y, rng, mix(*PLASMA, stain), edge=0.06)
+    canvas = Canvas(*upright(size, n), rng, mix(*PLASMA, stain), edge=0.06)
     pitch = canvas.vary(0.42, 0.52)
     draw_red_cells(canvas, pitch, 0.75)
     draw_red_cells(canvas, pitch, 0.25)
@@ -161,5 +147,5 @@ def draw_bloodcells(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> Im
         splits=splits,
         source=describe("bloodcells", seed=(seed, 0), size=(size, SIZE), images=(images, IMAGES)),
         groups=groups,
-        notes=("synthetic drawings, not medical images: no figure compares with one on real blood smears",),
+        notes=no_match("one on real blood smears"),
     )

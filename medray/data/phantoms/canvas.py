@@ -1,10 +1,8 @@
-"""What the phantoms share: a canvas in relative coordinates, blur, patients and how a phantom says what it is.
+"""What the phantoms draw on: a canvas in relative coordinates, colours, blur and grain.
 
 Images are drawn in relative coordinates, so at any size: x and y from -1 at the left and upper edge to 1 at the
 right and lower one. Tones run from 0 to 1; a colour is three tones that stand before the axis of the images.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 
@@ -13,9 +11,7 @@ from medray.data.dataset import Array
 Number = Array | float
 Range = tuple[float, float]
 
-SPLIT_ENDS = {"train": 0.70, "val": 0.85, "test": 1.0}  # shares of the patients, one split after the other
 EDGE = 0.09  # the width over which a border passes from one tone to the next
-BATCH = 32
 ANGLE: Range = (0, 2 * np.pi)
 
 
@@ -39,6 +35,21 @@ def pixel_centres(size: int) -> tuple[Array, Array]:
     """Return the x (1, 1, size) and the y (1, size, 1) of an image's pixels."""
     centres = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
     return centres[None, None, :], centres[None, :, None]
+
+
+def upright(size: int, n: int) -> tuple[Array, Array]:
+    """Return the x and y (n, size, size) of n images that show what they show straight on."""
+    column, row = pixel_centres(size)
+    shape = (n, size, size)
+    return np.broadcast_to(column, shape), np.broadcast_to(row, shape)
+
+
+def posed(size: int, turn: Array, scale: Array, x: Number, y: Number, mirror: Number = 1.0) -> tuple[Array, Array]:
+    """Return the x and y (n, size, size) of images turned by radians, scaled, moved and, by -1, mirrored."""
+    column, row = pixel_centres(size)
+    across = (np.cos(turn) * column + np.sin(turn) * row) * mirror / scale + x
+    down = (np.cos(turn) * row - np.sin(turn) * column) / scale + y
+    return across, down
 
 
 class Canvas:
@@ -120,39 +131,3 @@ def develop(pixels: Array, noise: Number, rng: np.random.Generator) -> Array:
     seen = np.moveaxis(seen, 0, -1) if seen.ndim == 4 else seen[..., None]
     developed: Array = np.round(np.clip(seen, 0, 1) * 255).astype(np.uint8)
     return developed
-
-
-def share_out(weights: Array, count: int, rng: np.random.Generator) -> Array:
-    """Return `count` class numbers, in the proportions of `weights`, shuffled."""
-    ends = np.round(np.cumsum(weights) / np.sum(weights) * count).astype(np.int64)
-    return rng.permutation(np.repeat(np.arange(len(weights), dtype=np.int64), np.diff(ends, prepend=0)))
-
-
-def draw_batches(draw: Callable[..., Array], size: int, rng: np.random.Generator, *columns: Array) -> Array:
-    """Return the images that `draw(*columns, size, rng)` makes, some at a time, so that they stay in the cache.
-
-    The columns (n,) say what sets an image apart; each gets to `draw` as float32 (n, 1, 1). Every batch has
-    random numbers of its own: the same at any size for what is drawn before the grain.
-    """
-    count = -(-len(columns[0]) // BATCH)
-    batches = zip(rng.spawn(count), *(np.array_split(column, count) for column in columns), strict=True)
-    return np.concatenate(
-        [
-            draw(*(part.astype(np.float32).reshape(-1, 1, 1) for part in parts), size, own)
-            for own, *parts in batches
-        ]
-    )
-
-
-def split_patients(groups: Array, rng: np.random.Generator) -> dict[str, Array]:
-    """Deal the patients out to the splits, and with them their images."""
-    patients = rng.permutation(np.unique(groups))
-    ends = [round(end * len(patients)) for end in SPLIT_ENDS.values()]
-    parts = np.split(patients, ends[:-1])
-    return {name: np.flatnonzero(np.isin(groups, part)) for name, part in zip(SPLIT_ENDS, parts, strict=True)}
-
-
-def describe(name: str, **settings: tuple[int, int]) -> str:
-    """Return the source that gives a phantom: its settings, each with its usual value, as far as they differ."""
-    changed = "&".join(f"{what}={value}" for what, (value, usual) in settings.items() if value != usual)
-    return f"phantom:{name}" + (f"?{changed}" if changed else "")

@@ -12,19 +12,8 @@ larger heart and shorter, blurrier lungs) goes with the class a little, as such 
 import numpy as np
 
 from medray.data.dataset import Array, ImageDataset
-from medray.data.phantoms.canvas import (
-    ANGLE,
-    Canvas,
-    Number,
-    describe,
-    develop,
-    draw_batches,
-    pixel_centres,
-    share_out,
-    smooth,
-    split_patients,
-    uniform,
-)
+from medray.data.phantoms.canvas import ANGLE, Canvas, Number, develop, posed, smooth, uniform
+from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out, split_patients
 
 CLASS_NAMES = ("NO-COVID", "COVID")
 WEIGHTS = np.array([3, 1])
@@ -38,13 +27,9 @@ AIR, LUNG, FLESH, HEART, BONE = 0.04, 0.20, 0.56, 0.72, 0.86
 
 def pose(size: int, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Return the chest's coordinates: x from the patient's right to left, as seen, y from the neck down."""
-    column, row = pixel_centres(size)
-    turn, scale, dx, dy = (
-        uniform(rng, n, *ends) for ends in ((-0.08, 0.08), (0.9, 1.12), (-0.08, 0.08), (-0.1, 0.1))
-    )
-    x = (np.cos(turn) * column + np.sin(turn) * row) / scale + dx
-    y = (np.cos(turn) * row - np.sin(turn) * column) / scale + dy
-    return x, y
+    ranges = ((-0.08, 0.08), (0.9, 1.12), (-0.08, 0.08), (-0.1, 0.1))
+    turn, scale, dx, dy = (uniform(rng, n, *ends) for ends in ranges)
+    return posed(size, turn, scale, dx, dy)
 
 
 def draw_body(canvas: Canvas) -> None:
@@ -149,6 +134,6 @@ def draw_covid(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> ImageDa
         splits=split_each_class(groups, labels, rng),
         source=describe("covid", seed=(seed, 0), size=(size, SIZE), images=(images, IMAGES)),
         groups=groups,
-        notes=("synthetic drawings, not medical images: no figure compares with one on real chest films",),
+        notes=no_match("one on real chest films"),
         subgroups={"view": np.where(lying, "AP", "PA")},
     )

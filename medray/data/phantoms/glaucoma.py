@@ -11,17 +11,8 @@ images; here each image of train and val is held out once, and every third patie
 import numpy as np
 
 from medray.data.dataset import Array, ImageDataset
-from medray.data.phantoms.canvas import (
-    Canvas,
-    describe,
-    develop,
-    draw_batches,
-    mix,
-    pixel_centres,
-    rgb,
-    share_out,
-    uniform,
-)
+from medray.data.phantoms.canvas import Canvas, develop, mix, pixel_centres, posed, rgb, uniform
+from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out
 
 CLASS_NAMES = ("Normal", "Abnormal")
 WEIGHTS = np.array([919, 788])
@@ -39,13 +30,9 @@ VEIN, ARTERY, MACULA = rgb(0.42, 0.10, 0.08), rgb(0.60, 0.18, 0.10), rgb(0.40, 0
 
 def pose(side: Array, size: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Return the eye's coordinates: x from the disc towards the macula, which lies on the `side` of 1 or -1."""
-    column, row = pixel_centres(size)
-    turn, scale, dx, dy = (
-        uniform(rng, len(side), *ends) for ends in ((-0.3, 0.3), (0.9, 1.15), (-0.1, 0.25), (-0.12, 0.12))
-    )
-    x = (np.cos(turn) * column + np.sin(turn) * row) * side / scale + dx
-    y = (np.cos(turn) * row - np.sin(turn) * column) / scale + dy
-    return x, y
+    ranges = ((-0.3, 0.3), (0.9, 1.15), (-0.1, 0.25), (-0.12, 0.12))
+    turn, scale, dx, dy = (uniform(rng, len(side), *ends) for ends in ranges)
+    return posed(size, turn, scale, dx, dy, side)
 
 
 def draw_disc(canvas: Canvas, sick: Array) -> None:
@@ -128,6 +115,6 @@ def draw_glaucoma(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> Imag
         splits={"train": folds[0][0], "val": folds[0][1], "test": np.flatnonzero(part == -1)},
         source=describe("glaucoma", seed=(seed, 0), size=(size, SIZE), images=(images, IMAGES)),
         groups=groups,
-        notes=("synthetic drawings, not medical images: no figure compares with one on real fundus photographs",),
+        notes=no_match("one on real fundus photographs"),
         folds=folds,
     )

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from medray.data.dataset import Array, ImageDataset
-from medray.data.phantoms.canvas import ANGLE, EDGE, Canvas, Range, describe, smooth, split_patients, uniform
+from medray.data.phantoms.canvas import ANGLE, EDGE, Canvas, Range, develop, posed, smooth, uniform
+from medray.data.phantoms.composing import describe, no_match, split_patients
 
 Looks = dict[str, Array]  # what sets the images of a patient apart from another's: (n, 1, 1) each
 
@@ -191,13 +192,10 @@ ORGANS = (
 def open_canvas(looks: Looks, side: int, size: int, rng: np.random.Generator) -> Canvas:
     """Lay slices under the scanner: shifted, turned, scaled, warped and, by side, mirrored."""
     n = len(looks["gain"])
-    grid = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
-    column, row = grid[None, None, :], grid[None, :, None]
     mirror = side or np.sign(uniform(rng, n, -1, 1))
     turn, scale = uniform(rng, n, -0.3, 0.3), looks["scale"] * uniform(rng, n, 0.85, 1.15)
     dx, dy = (looks[axis] + uniform(rng, n, -0.24, 0.24) for axis in "xy")
-    x = mirror * (np.cos(turn) * column + np.sin(turn) * row) / scale + dx
-    y = (np.cos(turn) * row - np.sin(turn) * column) / scale + dy
+    x, y = posed(size, turn, scale, dx, dy, mirror)
     phases = [uniform(rng, n, *ANGLE) for _ in range(4)]
     return Canvas(
         x + 0.06 * np.sin(3 * y + phases[0]) + 0.03 * np.sin(6 * y + phases[1]),
@@ -209,11 +207,8 @@ def open_canvas(looks: Looks, side: int, size: int, rng: np.random.Generator) ->
 
 def scan(canvas: Canvas, looks: Looks) -> Array:
     """Return what the scanner makes of these patients' slices: blurred, noisy, at its own gain."""
-    noise = smooth(canvas.rng.standard_normal(canvas.pixels.shape, dtype=np.float32), 0.015)
-    noise *= looks["noise"] / noise.std()  # smooth noise, as strong at any size
-    seen = smooth(canvas.pixels, looks["blur"]) * looks["gain"] + looks["offset"] + noise
-    pixels: Array = np.round(np.clip(seen, 0, 1) * 255).astype(np.uint8)
-    return pixels
+    seen = smooth(canvas.pixels, looks["blur"]) * looks["gain"] + looks["offset"]
+    return develop(seen, looks["noise"], canvas.rng)
 
 
 def draw_labels(images: int, rng: np.random.Generator) -> Array:
@@ -236,7 +231,7 @@ def draw_organs(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> ImageD
         looks = {name: values[groups[rows]] for name, values in patients.items()}
         canvas = open_canvas(looks, organ.side, size, rng)
         organ.draw(canvas)
-        pixels[rows, :, :, 0] = scan(canvas, looks)
+        pixels[rows] = scan(canvas, looks)
     return ImageDataset(
         images=pixels,
         labels=labels,
@@ -244,5 +239,5 @@ def draw_organs(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> ImageD
         splits=splits,
         source=describe("organs", seed=(seed, 0), size=(size, SIZE), images=(images, IMAGES)),
         groups=groups,
-        notes=("synthetic drawings, not medical images: no figure compares with the real OrganSMNIST's",),
+        notes=no_match("the real OrganSMNIST's"),
     )

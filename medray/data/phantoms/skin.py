@@ -14,21 +14,10 @@ images are of one patient: here about every fifth patient has two, both in one s
 import numpy as np
 
 from medray.data.dataset import Array, ImageDataset
-from medray.data.phantoms.canvas import (
-    ANGLE,
-    Canvas,
-    Number,
-    describe,
-    develop,
-    draw_batches,
-    mix,
-    pixel_centres,
-    rgb,
-    share_out,
-    uniform,
-)
+from medray.data.phantoms.canvas import ANGLE, Canvas, Number, develop, mix, pixel_centres, rgb, uniform, upright
+from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out
 
-CLASS_NAMES = NEVUS, MELANOMA, KERATOSIS = ("nevus", "melanoma", "seborrheic_keratosis")
+CLASS_NAMES = ("nevus", "melanoma", "seborrheic_keratosis")
 TRAIN, VAL = np.array([1372, 374, 254]), np.array([78, 30, 42])
 SPLITS = {"train": (TRAIN, 0.70), "val": (VAL, 0.15), "test": (TRAIN, 0.15)}
 IMAGES = 800
@@ -112,9 +101,7 @@ def draw_camera(canvas: Canvas, size: int) -> Array:
 
 def draw_skin_images(label: Array, tanned: Array, size: int, rng: np.random.Generator) -> Array:
     """Draw dermoscopic images; `tanned` (n, 1, 1) is the tone of the skin, 0 to 1."""
-    column, row = pixel_centres(size)
-    x, y = (np.broadcast_to(at, (len(label), size, size)) for at in (column, row))
-    canvas = Canvas(x, y, rng, mix(FAIR, TANNED, tanned), edge=0.05)
+    canvas = Canvas(*upright(size, len(label)), rng, mix(FAIR, TANNED, tanned), edge=0.05)
     canvas.paint(0.15 * canvas.waves(1, 4), TANNED)
     draw_lesion(canvas, label)
     light = draw_camera(canvas, size)
@@ -141,5 +128,5 @@ def draw_skin(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> ImageDat
         splits=splits,
         source=describe("skin", seed=(seed, 0), size=(size, SIZE), images=(images, IMAGES)),
         groups=groups,
-        notes=("synthetic drawings, not medical images: no figure compares with one on real dermoscopy",),
+        notes=no_match("one on real dermoscopy"),
     )

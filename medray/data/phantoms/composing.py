@@ -1,0 +1,51 @@
+"""What a phantom is composed of: classes, patients, splits, batches of drawings, and what it says of itself."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from medray.data.dataset import Array
+
+SPLIT_ENDS = {"train": 0.70, "val": 0.85, "test": 1.0}  # shares of the patients, one split after the other
+BATCH = 32
+
+
+def share_out(weights: Array, count: int, rng: np.random.Generator) -> Array:
+    """Return `count` class numbers, in the proportions of `weights`, shuffled."""
+    ends = np.round(np.cumsum(weights) / np.sum(weights) * count).astype(np.int64)
+    return rng.permutation(np.repeat(np.arange(len(weights), dtype=np.int64), np.diff(ends, prepend=0)))
+
+
+def draw_batches(draw: Callable[..., Array], size: int, rng: np.random.Generator, *columns: Array) -> Array:
+    """Return the images that `draw(*columns, size, rng)` makes, some at a time, so that they stay in the cache.
+
+    The columns (n,) say what sets an image apart; each gets to `draw` as float32 (n, 1, 1). Every batch has
+    random numbers of its own: the same at any size for what is drawn before the grain.
+    """
+    count = -(-len(columns[0]) // BATCH)
+    batches = zip(rng.spawn(count), *(np.array_split(column, count) for column in columns), strict=True)
+    return np.concatenate(
+        [
+            draw(*(part.astype(np.float32).reshape(-1, 1, 1) for part in parts), size, own)
+            for own, *parts in batches
+        ]
+    )
+
+
+def split_patients(groups: Array, rng: np.random.Generator) -> dict[str, Array]:
+    """Deal the patients out to the splits, and with them their images."""
+    patients = rng.permutation(np.unique(groups))
+    ends = [round(end * len(patients)) for end in SPLIT_ENDS.values()]
+    parts = np.split(patients, ends[:-1])
+    return {name: np.flatnonzero(np.isin(groups, part)) for name, part in zip(SPLIT_ENDS, parts, strict=True)}
+
+
+def describe(name: str, **settings: tuple[int, int]) -> str:
+    """Return the source that gives a phantom: its settings, each with its usual value, as far as they differ."""
+    changed = "&".join(f"{what}={value}" for what, (value, usual) in settings.items() if value != usual)
+    return f"phantom:{name}" + (f"?{changed}" if changed else "")
+
+
+def no_match(real: str) -> tuple[str, ...]:
+    """Return the notes of a phantom whose figures compare with none on `real`."""
+    return (f"synthetic drawings, not medical images: no figure compares with {real}",)
