@@ -2,17 +2,14 @@
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -24,79 +21,14 @@ from schemathesis import GenerationMode
 
 from medray.ensemble.model import Ensemble
 from medray.serving.audit import read_audit
-from medray.serving.environment import free_ports
 from medray.serving.model import version_of
 from medray.storage import Folder
 from tests.serving.conftest import pictures, png, write_run
+from tests.serving.running import BOSS, READER, ROOT, Running, started, wait_for
 from tests.serving.test_hostile import REQUESTS, attack
 from tests.serving.test_openapi import check
 
-ROOT = Path(__file__).resolve().parents[2]
-READER, BOSS = "0123456789abcdef", "fedcba9876543210"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-@dataclass
-class Running:
-    """`medray serve`, started."""
-
-    process: subprocess.Popen[str]
-    port: int
-    home: Path
-    said: list[str] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def client(self, token: str = READER) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=60, headers={"authorization": f"Bearer {token}"})
-
-    def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def replicas(self) -> list[psutil.Process]:
-        return [one for one in self.family() if "ServeReplica" in " ".join(one.cmdline()[:1])]
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 90.0) -> Any:
-    for _ in range(int(seconds / 0.1)):
-        with contextlib.suppress(httpx.HTTPError, psutil.Error):
-            if found := what():
-                return found
-        time.sleep(0.1)
-    raise AssertionError("it did not come")
-
-
-@contextlib.contextmanager
-def started(run: Path, home: Path, *more: str) -> Iterator[Running]:
-    """Start the command, wait for its first word that it serves, and end it."""
-    (port,) = free_ports(1)
-    arguments = [str(run), "--port", str(port), "--home", str(home), *more]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "medray.serve", *arguments], cwd=ROOT, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
-    )  # fmt: skip
-    running = Running(process, port, home)
-    reading = threading.Thread(target=lambda: running.said.extend(process.stdout or []), daemon=True)
-    reading.start()
-    try:
-        wait_for(lambda: process.poll() is not None or any("Ctrl-C" in line for line in running.said), 180)
-        assert process.poll() is None, "".join(running.said)
-        yield running
-    finally:
-        family = running.family() if process.poll() is None else []
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(60)
-        for one in [*family, process]:
-            with contextlib.suppress(psutil.Error, ProcessLookupError):
-                one.kill()
-        process.wait()
-        reading.join(10)
-        if process.stdout is not None and not reading.is_alive():
-            process.stdout.close()
 
 
 @pytest.fixture(scope="module")
