@@ -130,7 +130,7 @@ class Worker:
             "epoch": len(self.records) + 1,
             "objective": None,
             "ended_by": "failed",
-            "reason": one_line(error) if expected else f"{type(error).__name__}: {one_line(error)}",
+            "reason": one_line(error, most=1000) if expected else f"{type(error).__name__}: {one_line(error)}",
             "traceback": None if expected else "".join(traceback.format_exception(error))[-4000:],
             "done": True,
         }
