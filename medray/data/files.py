@@ -38,11 +38,7 @@ def list_source(source: str) -> Listing:
 
 
 def _list(source: str) -> Listing:
-    kind, _, rest = source.partition(":")
-    if kind not in KINDS or not rest:
-        hint = nearest(kind, KINDS) if kind not in KINDS else ""
-        raise DataError(f"unknown source of files '{source}'{hint}; valid: folder:PATH, csv:PATH, dicom:PATH")
-    path, options = _read(source, kind, rest)
+    kind, path, options = read_source(source)
     if kind == "csv":
         return list_table(path, source, columns=options)
     if kind == "dicom":
@@ -53,13 +49,23 @@ def _list(source: str) -> Listing:
     return list_folder(path, source, patients_by_folder=bool(patients))
 
 
-def _read(source: str, kind: str, rest: str) -> tuple[Path, dict[str, str]]:
-    """The path, and the options behind it; a path that is there may hold a question mark itself."""
+def read_source(source: str) -> tuple[str, Path, dict[str, str]]:
+    """Return the kind of a source of files, its path, and the options behind it.
+
+    A path that is there may hold a question mark itself.
+
+    Raises:
+        DataError: it is no such source, or an option is unknown.
+    """
+    kind, _, rest = source.partition(":")
+    if kind not in KINDS or not rest:
+        hint = nearest(kind, KINDS) if kind not in KINDS else ""
+        raise DataError(f"unknown source of files '{source}'{hint}; valid: folder:PATH, csv:PATH, dicom:PATH")
     whole = _home(rest)
     name, mark, query = rest.rpartition("?")
     if not mark or is_there(whole):
-        return whole, {}
-    return _home(name), read_options(source, query, KINDS[kind])
+        return kind, whole, {}
+    return kind, _home(name), read_options(source, query, KINDS[kind])
 
 
 def _home(path: str) -> Path:
