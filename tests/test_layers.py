@@ -60,6 +60,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
         "medray.ensemble.command",
         "medray.ensemble.__main__",
         "medray.evaluate",
+        "medray.init",
         "medray.predict",
         "medray.serve",
         "medray.serving.command",

@@ -1,0 +1,5 @@
+"""`python -m medray.init`."""
+
+from medray.init.command import main
+
+main()
