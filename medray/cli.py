@@ -5,6 +5,8 @@ from importlib import import_module
 
 import click
 
+from medray.commands import MedrayGroup
+
 COMMANDS = {
     "data": ("medray.data.command", "Look at images before any training: profile them, find leaks."),
     "init": ("medray.init.command", "Begin a study: look at the data, write a search space for it."),
@@ -17,7 +19,7 @@ COMMANDS = {
 }
 
 
-class _Commands(click.Group):
+class _Commands(MedrayGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -27,23 +29,13 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(COMMANDS[name][0]), name)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from medray.commands import fail
-            from medray.errors import unknown
-
-            fail(unknown("command", args[0], COMMANDS))
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=_Commands)
 @click.version_option(package_name="medray", message="medray %(version)s")
 def medray() -> None:
     """Search, cross-validate, ensemble and serve medical image classifiers, on Ray.

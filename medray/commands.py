@@ -1,13 +1,19 @@
 """What all commands share: click's manners bent to ours, and how an error is shown."""
 
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+LOG_WIDTH, NARROW = 160, 80  # of a log; narrow as most terminals are
 
 positive = click.IntRange(min=1)
 
@@ -22,11 +28,34 @@ data_option = click.option(
 )
 
 
+#: How help looks, of commands and of groups of them.
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class MedrayGroup(click.Group):
+    """A group of commands that answers an unknown one in one line, with the valid ones."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        settings.setdefault("context_settings", CONTEXT)
+        super().__init__(*args, **settings)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is named, or leave with one line."""
+        valid = self.list_commands(ctx)
+        if args and args[0] not in valid and not args[0].startswith("-"):
+            from medray.errors import unknown
+
+            fail(unknown("command", args[0], valid))
+        return super().resolve_command(ctx, args)
+
+
 class MedrayCommand(click.Command):
     """A command whose usage errors are one line, with the valid options named."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
-        settings.setdefault("context_settings", {"help_option_names": ["-h", "--help"], "max_content_width": 110})
+        settings.setdefault("context_settings", CONTEXT)
         super().__init__(*args, **settings)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -50,11 +79,47 @@ def fail(message: str, *, as_json: bool = False, code: int = 2) -> NoReturn:
     sys.exit(code)
 
 
-def make_console(as_json: bool) -> "Console":
-    """The console that progress goes to: stdout, or stderr where stdout is for programs."""
+@contextlib.contextmanager
+def errors_in_one_line(*, as_json: bool = False, interrupted: str = "interrupted") -> Iterator[None]:
+    """Show what a person can mend as one line and leave with status 2; after Ctrl-C `interrupted`, with 130."""
+    from medray.errors import MedrayError
+
+    try:
+        yield
+    except MedrayError as error:
+        fail(str(error), as_json=as_json)
+    except KeyboardInterrupt:
+        fail(interrupted, as_json=as_json, code=130)
+
+
+def make_console(as_json: bool = False, *, width: int = LOG_WIDTH) -> "Console":
+    """The console that progress goes to: stdout, or stderr where stdout is for programs.
+
+    A log has no edge to fold tables at: it is `width` wide.
+    """
     from rich.console import Console
 
     stream = sys.stderr if as_json else sys.stdout  # by name: what Tune prints is redirected away
     console = Console(file=stream)
-    # A log has no edge to fold tables at.
-    return console if console.is_terminal else Console(file=stream, width=160)
+    return console if console.is_terminal else Console(file=stream, width=width)
+
+
+def write_file(path: Path, content: bytes, *, parents: bool = False) -> None:
+    """Write a file whole or not at all, and the folders that it lies in if `parents`.
+
+    Raises:
+        RunError: it can't be written.
+    """
+    from medray.errors import RunError
+
+    unfinished = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    try:
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError as error:
+        raise RunError(f"{path} can't be written: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()

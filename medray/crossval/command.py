@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from medray.commands import MedrayCommand, address_option, data_option, fail, json_option, make_console, positive
+from medray.commands import (
+    MedrayCommand,
+    address_option,
+    data_option,
+    errors_in_one_line,
+    json_option,
+    make_console,
+    positive,
+)
 
 EXAMPLES = """
 \b
@@ -40,22 +48,19 @@ def crossval(as_json: bool, **given: Any) -> None:
     patients, with no patient on both sides. Leaves each fold's model, scores with their spread, out-of-fold
     predictions, and a list of images whose label the folds doubt. The test split is not read.
     """
-    from medray.errors import ConfigError, MedrayError
+    from medray.errors import ConfigError
 
     console = make_console(as_json)
-    try:
+    with errors_in_one_line(as_json=as_json):
         if given["top"] is not None and given["trials"]:
             raise ConfigError("--top and --trial choose settings in two ways: give one of them")
         from medray.crossval.driver import resume_command, run_crossval
         from medray.crossval.plan import CrossvalOptions
 
         options = CrossvalOptions(**given)
-        try:
+        go_on = f"interrupted; go on with: {resume_command(options)}"
+        with errors_in_one_line(as_json=as_json, interrupted=go_on):
             result = run_crossval(options, console)
-        except KeyboardInterrupt:
-            fail(f"interrupted; go on with: {resume_command(options)}", as_json=as_json, code=130)
-    except MedrayError as error:
-        fail(str(error), as_json=as_json)
     from medray.crossval.report import print_result, to_json
 
     if as_json:

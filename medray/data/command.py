@@ -1,21 +1,17 @@
 """The command line of a first look at data, before any training."""
 
-import contextlib
 import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from medray.commands import MedrayCommand, fail
+from medray.commands import NARROW, MedrayCommand, MedrayGroup, errors_in_one_line, make_console, write_file
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from medray.data.audit import Audit, Survey
     from medray.data.dataset import Array, ImageDataset
     from medray.data.listing import Listing
@@ -43,25 +39,11 @@ Examples:
   medray data audit folder:scans
   medray data audit csv:cells/labels.csv --out audits/cells
 """
-WIDTH = 80  # of a log, as of most terminals
 SHEET_COLUMNS = 8
 TILE = 128
 
 
-class _Commands(click.Group):
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            from medray.errors import unknown
-
-            fail(unknown("command", args[0], self.commands))
-        return super().resolve_command(ctx, args)
-
-
-@click.group(
-    "data", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.group("data", cls=MedrayGroup)
 def data() -> None:
     """Look at images before any training: what they are, and what is wrong with them."""
 
@@ -76,15 +58,15 @@ def profile(source: str, json_file: str | None, sheet: str | None) -> None:
     from medray.data.audit.profile import profile as make_profile
     from medray.data.audit.tables import print_profile
 
-    with _errors_in_one_line():
+    with errors_in_one_line():
         opened = open_source(source)
-        survey = survey_source(opened, console=_progress_console())
+        survey = survey_source(opened, console=make_console(True))
         made = make_profile(survey)
-        print_profile(made, _console())
+        print_profile(made, make_console(width=NARROW))
         if json_file:
-            _write(Path(json_file), json.dumps(made.to_dict(), indent=2).encode())
+            write_file(Path(json_file), json.dumps(made.to_dict(), indent=2).encode(), parents=True)
         if sheet:
-            _write(Path(sheet), draw_sheet(opened, survey))
+            write_file(Path(sheet), draw_sheet(opened, survey), parents=True)
 
 
 @data.command("audit", cls=MedrayCommand, epilog=SOURCES + AUDIT_EXAMPLES)
@@ -102,12 +84,12 @@ def audit(source: str, out: str | None) -> None:
     from medray.data.audit import open_source, survey_source
     from medray.data.audit.tables import print_audit
 
-    with _errors_in_one_line():
-        made = make_audit(survey_source(open_source(source), console=_progress_console()))
-        print_audit(made, _console())
+    with errors_in_one_line():
+        made = make_audit(survey_source(open_source(source), console=make_console(True)))
+        print_audit(made, make_console(width=NARROW))
         if out:
-            _write(Path(out) / "audit.json", json.dumps(made.to_dict(), indent=2).encode())
-            _write(Path(out) / "duplicates.csv", to_csv(made).encode())
+            write_file(Path(out) / "audit.json", json.dumps(made.to_dict(), indent=2).encode(), parents=True)
+            write_file(Path(out) / "duplicates.csv", to_csv(made).encode())
     sys.exit(1 if made.leaks else 0)
 
 
@@ -124,7 +106,7 @@ def cache(clear: bool) -> None:
     from medray.cache import cache_folder
     from medray.data import store
 
-    with _errors_in_one_line():
+    with errors_in_one_line():
         held, most = store.entries(), store.limit()
         total = sum(entry.bytes for entry in held)
         for entry in held:
@@ -187,42 +169,6 @@ def to_csv(audit: "Audit") -> str:
     writer.writerow([own.name for own in fields(CopyRow)])
     writer.writerows(astuple(row) for row in audit.copies)
     return stream.getvalue()
-
-
-@contextlib.contextmanager
-def _errors_in_one_line() -> Iterator[None]:
-    from medray.errors import MedrayError
-
-    try:
-        yield
-    except MedrayError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted", code=130)
-
-
-def _console() -> "Console":
-    """Results go to stdout; a log is as wide as a terminal mostly is."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
-
-
-def _progress_console() -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    from medray.errors import RunError
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise RunError(f"{path}: can't be written: {error.strerror}") from None
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from medray.commands import MedrayCommand, data_option, fail, json_option, make_console, positive
+from medray.commands import MedrayCommand, data_option, errors_in_one_line, json_option, make_console, positive
 
 EXAMPLES = """
 \b
@@ -53,10 +53,10 @@ def ensemble(
     temperature, thresholds and conformal sets all come from validation or out-of-fold predictions. The test
     split is not read.
     """
-    from medray.errors import ConfigError, MedrayError
+    from medray.errors import ConfigError
 
     console = make_console(as_json)
-    try:
+    with errors_in_one_line(as_json=as_json):
         from medray.ensemble.driver import EnsembleOptions, run_ensemble
         from medray.operating.points import Rule
 
@@ -69,10 +69,6 @@ def ensemble(
             raise ConfigError("--positive says what an operating point calls: give --sensitivity, --youden or "
                               "--cost-ratio with it")  # fmt: skip
         result = run_ensemble(EnsembleOptions(rules=tuple(dict.fromkeys(rules)), **given), console)
-    except MedrayError as error:
-        fail(str(error), as_json=as_json)
-    except KeyboardInterrupt:
-        fail("interrupted", as_json=as_json, code=130)
     from medray.ensemble.report import print_result, to_json
 
     if as_json:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from medray.commands import MedrayCommand, fail
+from medray.commands import NARROW, MedrayCommand, errors_in_one_line, make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +18,6 @@ Examples:
   medray init cells --data 'csv:cells/labels.csv?image=file&label=dx'
   medray init breast --data breastmnist.npz --out studies/breast.yaml
 """
-WIDTH = 80  # of a log, as of most terminals
 
 
 @click.command("init", cls=MedrayCommand, epilog=EXAMPLES)
@@ -35,17 +34,8 @@ def init(name: str, data: str, out: str | None) -> None:
 
     Each line of it says why. `medray search NAME.yaml` runs at once; no file is written over.
     """
-    from rich.console import Console
-
-    from medray.errors import MedrayError
-
-    console = Console()
-    try:
-        begin(name, data, out, console if console.is_terminal else Console(width=WIDTH))
-    except MedrayError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; nothing was written", code=130)
+    with errors_in_one_line(interrupted="interrupted; nothing was written"):
+        begin(name, data, out, make_console(width=NARROW))
 
 
 def begin(name: str, data: str, out: str | None, console: "Console") -> Path:
@@ -54,8 +44,6 @@ def begin(name: str, data: str, out: str | None, console: "Console") -> Path:
     Raises:
         MedrayError: the name or the file can't be taken, or the data can't be read or divided.
     """
-    from rich.console import Console
-
     from medray.data.audit import audit, open_source, survey_source
     from medray.init.naming import check_name, space_path, spelled
     from medray.init.report import print_study
@@ -64,7 +52,7 @@ def begin(name: str, data: str, out: str | None, console: "Console") -> Path:
     from medray.terminal import say, step
 
     path = space_path(check_name(name), out)
-    progress = Console(stderr=True)
+    progress = make_console(True)
     say(progress, f"Looking at {data} ...")
     source, guessed = spelled(data)
     survey = survey_source(open_source(source), console=progress)

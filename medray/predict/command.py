@@ -2,13 +2,12 @@
 
 import csv
 import io
-import os
 import sys
 from pathlib import Path
 
 import click
 
-from medray.commands import MedrayCommand, fail, make_console
+from medray.commands import MedrayCommand, errors_in_one_line, make_console, write_file
 
 EXAMPLES = """\
 \b
@@ -38,13 +37,13 @@ def predict(
 
     A file that can't be read is named and has no row; the exit status is then 1.
     """
-    from medray.errors import ConfigError, MedrayError, unknown
+    from medray.errors import ConfigError, unknown
     from medray.predict.columns import FORMS, form, parse_column
     from medray.predict.driver import find_images, open_ensemble, predict_files
     from medray.terminal import say, step
 
     console = make_console(True)
-    try:
+    with errors_in_one_line(interrupted="interrupted; nothing was written"):
         if form_name is not None and form_name not in FORMS:
             raise ConfigError(f"--form: {unknown('form', form_name, FORMS)}")
         if form_name is not None and columns:
@@ -56,10 +55,6 @@ def predict(
             chosen = own or form(form_name or FORMS[0], ensemble.class_names)
             found = predict_files(ensemble, paths, chosen, told)
         _write([[column.name for column in chosen], *found.rows], csv_file)
-    except MedrayError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; nothing was written", code=130)
     for one in found.unreadable:
         say(console, f"can't be read: {one}")
     if found.novel:
@@ -74,21 +69,12 @@ def predict(
 
 
 def _write(rows: list[list[str]], csv_file: str | None) -> None:
-    from medray.errors import DataError
-
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     if csv_file is None:
         click.echo(text.getvalue(), nl=False)
-        return
-    path, partial = Path(csv_file), Path(f"{csv_file}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text.getvalue(), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} can't be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    else:
+        write_file(Path(csv_file), text.getvalue().encode())
 
 
 def main() -> None:

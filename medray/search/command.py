@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from medray.commands import MedrayCommand, address_option, fail, json_option, make_console, positive
+from medray.commands import MedrayCommand, address_option, errors_in_one_line, json_option, make_console, positive
 
 EXAMPLES = """
 \b
@@ -46,21 +46,17 @@ def search(as_json: bool, **given: Any) -> None:
     Runs the space's baselines, then what Optuna draws; ASHA stops those that fall behind. Leaves a
     leaderboard and the averaged top-k ensemble in the run's folder. The test split is not read.
     """
-    from medray.errors import MedrayError
     from medray.search.options import SearchOptions
 
     console = make_console(as_json)
     options = SearchOptions(**given)
-    try:
+    with errors_in_one_line(as_json=as_json):
         from medray.search.driver import run_search
-
-        result = run_search(options, console)
-    except MedrayError as error:
-        fail(str(error), as_json=as_json)
-    except KeyboardInterrupt:
         from medray.search.opening import resume_command
 
-        fail(f"interrupted; go on with: {resume_command(options)}", as_json=as_json, code=130)
+        go_on = f"interrupted; go on with: {resume_command(options)}"
+        with errors_in_one_line(as_json=as_json, interrupted=go_on):
+            result = run_search(options, console)
     from medray.search.report import print_result, to_json
 
     if as_json:
