@@ -5,12 +5,13 @@ speaks its three suggest methods, for the values.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from medray.config import TrainConfig
 from medray.errors import ConfigError
 from medray.preparation import Preparation
+from medray.published import Published
 
 Scalar = str | int | float | bool | None
 
@@ -109,7 +110,7 @@ def shortened(settings: Mapping[str, Any], max_epochs: int) -> dict[str, int]:
 class SearchSpace:
     """A checked search space; `text` is the file's own text, `path` the file it came from.
 
-    `preparation` says how image files become a data set.
+    `preparation` says how image files become a data set, `published` what a report says of the baselines.
     """
 
     name: str
@@ -126,6 +127,11 @@ class SearchSpace:
     fixed: Mapping[str, Any]
     transforms: Mapping[str, tuple[Mapping[str, Mapping[str, Any]], ...]]
     baselines: Mapping[str, Baseline]
+    published: Published | None = None
+
+    def trained(self) -> "SearchSpace":
+        """Only what a training depends on: two spaces whose `trained` are equal draw and train the same."""
+        return replace(self, path="", text="", description="", published=None)
 
     def draw(self, chooser: Chooser) -> dict[str, Any]:
         """Draw a value for every searched setting that is active; parents come before their children."""

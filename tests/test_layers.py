@@ -29,6 +29,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
         "medray.telling",
         "medray.config",
         "medray.preparation",
+        "medray.published",
         "medray.space",
         "medray.space_file",
         "medray.storage",

@@ -557,7 +557,9 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.s
 
 @settings(deadline=None, max_examples=100)
 @given(
-    st.sampled_from(["name", "objective", "budget", "resources", "space", "fixed", "transforms", "baselines"]),
+    st.sampled_from(
+        ["name", "objective", "budget", "resources", "space", "fixed", "transforms", "baselines", "published"]
+    ),
     st.recursive(
         SCALARS,
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),

@@ -7,7 +7,7 @@ from medray.errors import RunError
 from medray.runs import RunDir
 from medray.search.options import SearchOptions, Settled, settle, settle_again
 from medray.space import SearchSpace
-from medray.space_file import find_space, parse, shipped_spaces
+from medray.space_file import parse, shipped_spaces
 
 
 def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
@@ -35,13 +35,13 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
 
 
 def _check_same_space(name_or_path: str, run: RunDir, space: SearchSpace) -> None:
-    """The space that a resume names must be the run's own, unchanged."""
+    """The space that a resume names must draw and train as the run's own does."""
     if name_or_path == space.name and name_or_path not in shipped_spaces():
         return
-    named = find_space(name_or_path)
-    if named.read_text(encoding="utf-8") != space.text:
+    named = SearchSpace.load(name_or_path)
+    if named.trained() != space.trained():
         raise RunError(
-            f"{named} is not the search space that {run.location} was started with: go on with that one, "
+            f"{named.path} is not the search space that {run.location} was started with: go on with that one, "
             f"`--resume` with {run.path(run.SPACE)}, or start anew with another --out"
         )
 

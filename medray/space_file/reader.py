@@ -8,16 +8,17 @@ from medray.errors import ConfigError, unknown
 from medray.preparation import Preparation
 from medray.space import Baseline, Budget, Parameter, Resources, SearchSpace
 from medray.space_file.parameters import ParametersReader
+from medray.space_file.published import PublishedReader
 
 PREPARATION = ("images", "labels", "splits")
 
 
-class SpaceReader(ParametersReader):
+class SpaceReader(ParametersReader, PublishedReader):
     """Turns the text of one file into a SearchSpace, and names file and key in every error."""
 
     SECTIONS = (
         "name", "description", "data", *PREPARATION, "objective", "budget", "resources", "space", "fixed",
-        "transforms", "baselines",
+        "transforms", "baselines", "published",
     )  # fmt: skip
     NEEDED = ("name", "data", "objective", "budget", "space")
     BUDGET: ClassVar = {
@@ -60,6 +61,7 @@ class SpaceReader(ParametersReader):
             fixed=fixed,
             transforms=transforms,
             baselines=baselines,
+            published=self._published(baselines),
         )
 
     # -- the small sections
