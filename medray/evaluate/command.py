@@ -33,7 +33,8 @@ def evaluate(as_json: bool, **given: Any) -> None:
     """Measure RUN's ensemble on the test split, beside every other way, the best single model and the baselines.
 
     This is the one command that reads the test split. The answer is kept: asking again answers from the store,
-    and says so. Nothing is chosen by these figures.
+    and says so. Nothing is chosen by these figures. What a report has published of the baselines, as the search
+    space tells, is laid beside them.
     """
     from medray.errors import MedrayError
 

@@ -44,7 +44,12 @@ def find_contestants(searched: SearchedRun, manifest: dict[str, Any]) -> list[Co
     if not any(contestant.name.startswith("best single") for contestant in found) and ranked:
         found.append(_alone(f"best single (trial {ranked[0].number})", ranked[0]))
     baselines = sorted((r for r in ranked if r.baseline), key=lambda record: record.number)
-    return [*found, *(_alone(f"baseline {r.baseline} (trial {r.number})", r) for r in baselines)]
+    return [*found, *(_alone(baseline_name(record), record) for record in baselines)]
+
+
+def baseline_name(record: TrialRecord) -> str:
+    """What a baseline is called among the models that are measured."""
+    return f"baseline {record.baseline} (trial {record.number})"
 
 
 def _other_ways(run: RunDir, ensemble: Contestant) -> list[Contestant]:

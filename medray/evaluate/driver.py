@@ -1,6 +1,6 @@
 """The one place that reads the test split: on purpose, once a run, and never to choose by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +10,7 @@ from medray.errors import ConfigError, RunError
 from medray.evaluate import figures
 from medray.evaluate.contestants import combine, find_contestants, networks_of, predict_members
 from medray.evaluate.figures import all_figures, check_resamples, read_decisions
+from medray.evaluate.published import beside
 from medray.evaluate.readings import Reading, ensemble_fingerprint, next_reading, readings
 from medray.runs import RunDir
 from medray.searched import SearchedRun, open_searched
@@ -31,13 +32,17 @@ class EvaluateOptions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures, and whether they come from the store; `count` is how often the split was read."""
+    """The figures, and whether they come from the store; `count` is how often the split was read.
+
+    `published` lays what a report says beside them; None where the search space has none.
+    """
 
     run: RunDir
     figures: dict[str, Any]
     reading: Reading
     stored: bool
     count: int
+    published: dict[str, Any] | None = None
 
 
 def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
@@ -52,9 +57,9 @@ def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
     with run.claimed():
         try:
             ensemble = ensemble_fingerprint(run)
-            if not options.again and (answer := _from_store(run, ensemble, options.seed)) is not None:
-                return answer
-            return _read(searched, ensemble, options, console)
+            answer = None if options.again else _from_store(run, ensemble, options.seed)
+            answer = answer or _read(searched, ensemble, options, console)
+            return replace(answer, published=beside(searched, answer.reading))
         except OSError as error:
             raise RunError(f"{run.location}: {error.strerror or error}") from error
 

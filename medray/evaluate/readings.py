@@ -23,6 +23,7 @@ from medray import __version__
 from medray.data.dataset import Array
 from medray.ensemble.manifest import MANIFEST
 from medray.errors import RunError
+from medray.out_of_fold import read_arrays
 from medray.runs import RunDir
 from medray.storage import Folder
 
@@ -81,6 +82,17 @@ class Reading:
             RunError: the file is damaged.
         """
         return self._content(SCORES, FACTS + FIGURES) if self.folder.exists(SCORES) else None
+
+    def predictions(self) -> tuple[dict[str, Array], Array]:
+        """Probabilities float32 (n, classes) by the name of the model, and labels int64 (n,).
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        models, labels = read_arrays(self.folder, PREDICTIONS, "models", "labels")
+        names = [str(name) for name in models]
+        arrays = read_arrays(self.folder, PREDICTIONS, *(f"model_{i}" for i in range(len(names))))
+        return dict(zip(names, arrays, strict=True)), labels
 
     def _content(self, name: str, wanted: tuple[str, ...]) -> dict[str, Any]:
         content = self.folder.read_json(name)

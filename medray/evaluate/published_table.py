@@ -1,0 +1,66 @@
+"""How a report's figures are printed beside our own."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from medray.evaluate.tables import Columns, metric_title, number, print_table
+from medray.published import FOLDS, OF_POSITIVE, TEST, VAL
+from medray.terminal import say
+
+NOTE = 160  # the leaderboard has the whole reason
+WHERE = {
+    TEST: "on the test split",
+    VAL: "on validation, which chose each epoch here",
+    FOLDS: "mean and standard deviation over folds",
+}
+
+
+def print_published(console: Console, published: Mapping[str, Any]) -> None:
+    """Print whose figures they are, whether they can be compared, and a table for each split."""
+    console.print()
+    say(console, f"Published: {published['report']}; its data: {published['data']}. Here: {published['here']}.")
+    if published["warning"]:
+        say(console, published["warning"])
+    if published["note"]:
+        say(console, f"Note: {published['note']}.")
+    for table in published["tables"]:
+        _print_split(console, table, published["positive"])
+
+
+def _print_split(console: Console, table: Mapping[str, Any], positive: str | None) -> None:
+    rows = table["rows"]
+    columns: Columns = []
+    for metric in table["metrics"]:
+        figures = [row["figures"].get(metric, {}) for row in rows]
+        for side in ("published", "here"):
+            columns.append((f"{_title(metric, positive)}\n{side}", [_figure(own, side) for own in figures]))
+    counts = ", ".join(f"{n} images {side}" for side, n in table["images"].items() if n)
+    title = f"Published figures and those here, {WHERE[table['split']]}" + (f"; {counts}" if counts else "")
+    notes = [_note(row) for row in rows]
+    print_table(console, title, [row["name"] for row in rows], columns, "model", notes if any(notes) else ())
+
+
+def _title(metric: str, positive: str | None) -> str:
+    if metric in OF_POSITIVE:
+        return f"{metric_title(OF_POSITIVE[metric])} of {positive}"
+    return metric_title(metric)
+
+
+def _figure(pair: Mapping[str, float | None], side: str) -> str:
+    """A figure as 0.973, over folds as 0.973 ± 0.029; nothing where none was published."""
+    if side not in pair:
+        return ""
+    sd = pair[f"{side}_sd"]
+    return number(pair[side]) + ("" if sd is None else f" ± {number(sd)}")
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    """Why there is no figure here, at no great length, or what the row is made of."""
+    if row["note"]:
+        return textwrap.shorten(row["note"], NOTE, placeholder=" …")
+    if row["average_of"]:
+        return f"mean of {', '.join(row['average_of'])}"
+    return f"{row['folds']} folds here" if row["folds"] else ""
