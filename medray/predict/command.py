@@ -71,10 +71,11 @@ def predict(
 def _write(rows: list[list[str]], csv_file: str | None) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
+    table = text.getvalue().encode(errors="surrogateescape")  # a file's name may be any bytes
     if csv_file is None:
-        click.echo(text.getvalue(), nl=False)
+        click.echo(table, nl=False)
     else:
-        write_file(Path(csv_file), text.getvalue().encode())
+        write_file(Path(csv_file), table)
 
 
 def main() -> None:

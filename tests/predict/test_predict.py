@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,7 @@ def test_an_unreadable_file_is_named_and_the_others_are_answered(served_run: Pat
         (["{run}", "{films}", "--column", "a={label"], "--column a: '{label': "),
         (["{run}", "{films}", "--column", "a={label}", "--form", "full"], "either --form or --column"),
         (["{run}", "{films}", "--csv", "/no/such/folder/x.csv"], "/no/such/folder/x.csv can't be written"),
+        (["{run}", "{films}", "--csv", "/dev/null/x.csv"], "/dev/null/x.csv can't be written"),
     ],
 )
 def test_slips_are_one_line(arguments: list[str], line: str, served_run: Path, films: Path) -> None:  # noqa: F811
@@ -101,6 +103,15 @@ def test_slips_are_one_line(arguments: list[str], line: str, served_run: Path, f
     assert last.startswith("medray: ")
     assert line in last
     assert "Traceback" not in result.output
+
+
+def test_a_name_that_is_no_utf_8_is_written_as_it_is(served_run: Path, films: Path, tmp_path: Path) -> None:  # noqa: F811
+    (one,) = films.rglob("film 07.PNG")
+    odd = one.rename(one.with_name(os.fsdecode(b"film \xe9.PNG")))
+    assert ask(served_run, odd, "--form", "predicted").stdout_bytes.startswith(b"image,label\nfilm \xe9.PNG,")
+    done = ask(served_run, odd, "--form", "predicted", "--csv", tmp_path / "own.csv")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "own.csv").read_bytes().startswith(b"image,label\nfilm \xe9.PNG,")
 
 
 def test_as_a_process_of_its_own(served_run: Path, films: Path) -> None:  # noqa: F811
