@@ -21,6 +21,18 @@ MANIFEST = "manifest.json"
 MEMBER = ("trial", "fold", "file", "sha256", "weight", "config")
 
 
+def ensemble_folder(location: str) -> Folder:
+    """The ensemble's folder of a run, or `location` itself where it is one.
+
+    Raises:
+        RunError: it is neither.
+    """
+    for folder in (RunDir(location).ensemble, Folder(location)):
+        if folder.exists(MANIFEST):
+            return folder
+    raise RunError(f"{location} is neither a run with an ensemble nor an ensemble: it has no {MANIFEST}")
+
+
 def read_manifest(home: Folder) -> dict[str, Any]:
     """Return an ensemble's manifest.
 

@@ -11,13 +11,11 @@ import numpy as np
 from medray.data.dataset import Array
 from medray.data.decoding import Decoded, ImageError, decode
 from medray.data.found_files import find_files
-from medray.ensemble.manifest import MANIFEST
+from medray.ensemble.manifest import ensemble_folder
 from medray.ensemble.model import Ensemble, Prediction
-from medray.errors import DataError, RunError, no_such
+from medray.errors import DataError, no_such
 from medray.operating.novelty import OUT_OF_DISTRIBUTION
 from medray.predict.columns import Column
-from medray.runs import RunDir
-from medray.storage import Folder
 from medray.telling import Progress
 
 AT_ONCE = 64  # images
@@ -42,10 +40,8 @@ def open_ensemble(location: str) -> Ensemble:
     """
     import torch
 
-    for folder in (RunDir(location).ensemble, Folder(location)):
-        if folder.exists(MANIFEST):
-            return Ensemble.load(folder.location, "cuda" if torch.cuda.is_available() else "cpu")
-    raise RunError(f"{location} is neither a run with an ensemble nor an ensemble: it has no {MANIFEST}")
+    folder = ensemble_folder(location)
+    return Ensemble.load(folder.location, "cuda" if torch.cuda.is_available() else "cpu")
 
 
 def find_images(given: Sequence[str]) -> list[Path]:

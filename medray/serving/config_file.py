@@ -6,8 +6,9 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from medray.ensemble.manifest import ensemble_folder
 from medray.errors import RunError
-from medray.serving.model import ServedModel, default_name, ensemble_folder, version_of
+from medray.serving.model import ServedModel, default_name, version_of
 from medray.serving.options import ServeOptions
 from medray.terminal import say
 

@@ -19,10 +19,11 @@ from urllib.request import urlopen
 from rich.console import Console
 
 from medray.cluster import connected
+from medray.ensemble.manifest import ensemble_folder
 from medray.errors import ConfigError, RunError
 from medray.serving.environment import prepare
 from medray.serving.front import stop_listening
-from medray.serving.model import ServedModel, default_name, ensemble_folder
+from medray.serving.model import ServedModel, default_name
 from medray.serving.options import ServeOptions, check_port, is_loopback
 from medray.serving.rollout import keep_copy
 from medray.serving.tokens import TokenFile

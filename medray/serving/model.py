@@ -10,26 +10,13 @@ import numpy as np
 
 from medray.data.dataset import Array
 from medray.ensemble.fast import FastEnsemble
-from medray.ensemble.manifest import MANIFEST
+from medray.ensemble.manifest import MANIFEST, ensemble_folder
 from medray.ensemble.model import Ensemble, Prediction
 from medray.errors import RunError
 from medray.operating.novelty import OUT_OF_DISTRIBUTION
-from medray.runs import RunDir
 from medray.storage import Folder
 
 VERSION_DIGITS = 12
-
-
-def ensemble_folder(location: str) -> Folder:
-    """The ensemble's folder of a run, or `location` itself where it is one.
-
-    Raises:
-        RunError: it is neither.
-    """
-    for folder in (RunDir(location).ensemble, Folder(location)):
-        if folder.exists(MANIFEST):
-            return folder
-    raise RunError(f"{location} is neither a run with an ensemble nor an ensemble: it has no {MANIFEST}")
 
 
 def version_of(folder: Folder) -> str:

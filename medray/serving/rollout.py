@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medray.ensemble.manifest import check_files
+from medray.ensemble.manifest import check_files, ensemble_folder
 from medray.errors import MedrayError, RunError
-from medray.serving.model import ServedModel, ensemble_folder, version_of
+from medray.serving.model import ServedModel, version_of
 from medray.storage import Folder
 
 WAIT = 120.0  # seconds that the replicas have to load it

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from medray.ensemble.manifest import ensemble_folder
 from medray.errors import RunError, WeightsError
 from medray.serving.board import ServiceBoard
-from medray.serving.model import default_name, ensemble_folder, version_of
+from medray.serving.model import default_name, version_of
 from medray.serving.rollout import keep_copy
 from medray.serving.telemetry import Telemetry
 from medray.storage import Folder
