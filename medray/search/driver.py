@@ -83,15 +83,15 @@ def _prepare(
     until_the_end: contextlib.ExitStack,
 ) -> tuple[ImageDataset, cluster.Room]:  # fmt: skip
     """Load the data, check the space against it while Ray starts, then describe the run on disk."""
-    with step(console, f"Starting Ray and loading {settled.data}") as told, ThreadPoolExecutor(2) as pool:
+    with step(console, f"Starting Ray and loading {settled.data}") as told, ThreadPoolExecutor(1) as pool:
         # First the data: a slip in --data need not wait for Ray.
         dataset = load_data(settled.data, phantom=space.name, preparation=space.preparation, progress=told)
         checking = pool.submit(_check, space, dataset)
         allowed = options.allow_leaks or options.resume  # it was looked for when the run began
-        looking = pool.submit(check_leaks, dataset, settled.data, console, allowed=allowed)
+        # Not beside Ray's start, which forks: OpenBLAS may then wait for ever for another thread's call of it.
+        leaks = check_leaks(dataset, settled.data, console, allowed=allowed)
         until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
         checking.result()
-        leaks = looking.result()
         room = cluster.find_room(space.resources, space.path)
         if run.local is not None and room.nodes > 1:
             say(
