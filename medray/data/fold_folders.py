@@ -1,6 +1,5 @@
 """Fold folders: the same image stands in many of them, under any name, and is listed once."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 
 from medray.data.dataset import Array
 from medray.data.found_files import size_of
+from medray.data.hashes import hash_file
 from medray.data.listing import TEST, TRAIN, VAL
 from medray.data.placed import Placed
 from medray.errors import DataError, shown
@@ -58,8 +58,7 @@ def _hash(path: Path, known: dict[tuple[int, int], str]) -> str | None:
         stat = path.stat()
         identity = stat.st_dev, stat.st_ino
         if identity not in known:
-            with path.open("rb") as file:
-                known[identity] = hashlib.file_digest(file, "sha256").hexdigest()
+            known[identity] = hash_file(path)
         return known[identity]
     except OSError:
         return None

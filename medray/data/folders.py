@@ -70,7 +70,7 @@ def _listing(
         images, more = with_dicom_patients(images)
         notes = [*notes, *more, *_deeper(kept)]
     ignored = tuple(map(shown, found.ignored))
-    return Listing(source, found.root, images, folds, ignored=ignored, notes=tuple(notes))
+    return Listing(source, found.root, images, folds=folds, ignored=ignored, notes=tuple(notes))
 
 
 # -- which folders mean what

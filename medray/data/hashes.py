@@ -43,6 +43,12 @@ def hash_files(paths: Sequence[Path], progress: Progress) -> list[str]:
     return found
 
 
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal digits; an OSError where it can't be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _facts(path: Path, known: dict[str, list[object]]) -> list[object]:
     """Size, time of the last change in nanoseconds, and SHA-256."""
     try:
@@ -50,6 +56,6 @@ def _facts(path: Path, known: dict[str, list[object]]) -> list[object]:
         own = known.get(str(path))
         if own is not None and own[:2] == [stat.st_size, stat.st_mtime_ns]:
             return own
-        return [stat.st_size, stat.st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()]
+        return [stat.st_size, stat.st_mtime_ns, hash_file(path)]
     except OSError:
         return [0, 0, hashlib.sha256(f"unreadable {path}".encode()).hexdigest()]

@@ -5,13 +5,13 @@ unreadable files is decided later, by whoever builds the data set, profiles it o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 from medray.data.dataset import Array
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
-BLANK, SEVERAL = "(blank)", "(several)"  # what `Listing.rows` calls rows without a label, and with more than one
+BLANK, SEVERAL = "(blank)", "(several)"  # what images without a label are counted as, and with more than one
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,36 @@ class ListedImage:
     subgroups: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The images of a source in a fixed order, each once.
+def counted_as(labels: tuple[str, ...]) -> str:
+    """What an image of these labels is counted as: its one label, BLANK or SEVERAL."""
+    return BLANK if not labels else labels[0] if len(labels) == 1 else SEVERAL
 
-    `folds` are ready-made ones: positions (n,) int64 of `images` to train on, and those held out. `missing` names
-    rows of a table whose file is not there, `ignored` files that are no images. `notes` say what was guessed.
-    `rows` counts a table's rows by label, those of `missing` included; BLANK and SEVERAL are counted as such.
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What a source says besides its images.
+
+    `folds` are ready-made ones: positions (n,) int64 of the images to train on, and those held out. `missing`
+    names rows of a table whose file is not there, `ignored` files that are no images. `notes` say what was
+    guessed. `rows` counts a table's rows by label, those of `missing` included; BLANK and SEVERAL are counted as
+    such.
     """
 
     source: str
-    root: Path
-    images: tuple[ListedImage, ...]
+    _: KW_ONLY
     folds: tuple[tuple[Array, Array], ...] | None = None
     missing: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Listing(SourceFacts):
+    """The images of a source in a fixed order, each once."""
+
+    root: Path
+    images: tuple[ListedImage, ...]
 
     def __len__(self) -> int:
         return len(self.images)

@@ -21,13 +21,13 @@ import numpy as np
 from medray.data import medmnist_files
 from medray.data.build import build
 from medray.data.dataset import Array, ImageDataset
+from medray.data.files import KINDS, list_source
+from medray.data.listing import SPLITS
 from medray.data.phantoms import PHANTOMS, phantom_of
 from medray.errors import DataError, nearest, no_such
 from medray.preparation import Preparation
 from medray.telling import Progress, silent
 
-FILES = ("folder", "csv", "dicom")
-SPLITS = ("train", "val", "test")
 OPTIONAL = ("class_names", "train_groups", "val_groups", "test_groups", "train_fold", "val_fold")
 SUBGROUP = "_subgroup_"  # train_subgroup_sex, val_subgroup_sex, test_subgroup_sex
 
@@ -48,9 +48,7 @@ def load_data(
         DataError: there is no such source, it can't be had, or its content does not fit.
     """
     preparation = preparation or Preparation()
-    if source.partition(":")[0] in FILES:
-        from medray.data.files import list_source
-
+    if source.partition(":")[0] in KINDS:
         return build(list_source(source), preparation, progress)
     dataset = _load_arrays(source, phantom, seed)
     return replace(dataset, notes=(*dataset.notes, *_left_as_they_are(dataset.shape, preparation)))
@@ -76,10 +74,10 @@ def _load_arrays(source: str, phantom: str, seed: int) -> ImageDataset:
         return read_npz(path, source=source, class_names=medmnist_files.class_names(name))
     if source.endswith(".npz"):
         return read_npz(Path(source).expanduser(), source=source)
-    hint = nearest(kind, ["medmnist", "phantom", *FILES])
+    hint = nearest(kind, ["medmnist", "phantom", *KINDS])
     forms = (
         f"phantom, phantom:NAME ({', '.join(sorted(PHANTOMS))}), medmnist:NAME[:SIZE], "
-        f"{', '.join(f'{name}:PATH' for name in FILES)} or a path ending in .npz"
+        f"{', '.join(f'{name}:PATH' for name in KINDS)} or a path ending in .npz"
     )
     raise DataError(f"unknown data source '{source}'{hint}; valid: {forms}")
 

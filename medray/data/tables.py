@@ -10,7 +10,7 @@ import numpy as np
 from medray.data.dataset import Array
 from medray.data.dicom_patients import with_dicom_patients
 from medray.data.found_files import FoundFiles, find_files
-from medray.data.listing import BLANK, SEVERAL, TEST, ListedImage, Listing
+from medray.data.listing import BLANK, TEST, ListedImage, Listing, counted_as
 from medray.data.names import SPLIT_NAMES, one_spelling, split_named, tidy
 from medray.data.table_columns import PATTERN, Columns, choose_columns, is_one
 from medray.data.table_images import NUMBER, ImageIndex, Pattern, guess_pattern
@@ -61,7 +61,7 @@ def list_table(path: Path, source: str, *, columns: Mapping[str, str] | None = N
         missing=tuple(f"line {e.line}: {shown(e.cell) or BLANK}" for e in entries if e.path is None),
         ignored=tuple(shown(name) for name in found.ignored if name != path.name),
         notes=tuple(notes),
-        rows=Counter(_counted_as(entry.labels) for entry in entries),
+        rows=Counter(counted_as(entry.labels) for entry in entries),
     )
 
 
@@ -199,10 +199,6 @@ def _words(value: object) -> str:
         return ", ".join(f"{name} '{shown(cell)}'" for name, cell in value.items())
     words = value if isinstance(value, list) else [value]
     return ", ".join(f"'{shown(str(word))}'" for word in words if word is not None) or BLANK
-
-
-def _counted_as(labels: tuple[str, ...]) -> str:
-    return BLANK if not labels else labels[0] if len(labels) == 1 else SEVERAL
 
 
 def _images(kept: Sequence[Entry]) -> tuple[ListedImage, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medray.data.sources import FILES
+from medray.data.files import KINDS
 from medray.errors import ConfigError, RunError
 from medray.runs import RunDir
 from medray.space import SearchSpace
@@ -95,7 +95,7 @@ def settle(options: SearchOptions, space: SearchSpace) -> Settled:
 def _absolute(source: str) -> str:
     """A file is remembered by its whole path, so that a run can be resumed from anywhere."""
     kind, colon, rest = source.partition(":")
-    if kind in FILES and colon:
+    if kind in KINDS and colon:
         return f"{kind}:{Path(rest).expanduser().absolute()}"
     return str(Path(source).expanduser().absolute()) if source.endswith(".npz") else source
 

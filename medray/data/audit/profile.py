@@ -10,7 +10,7 @@ import numpy as np
 from medray.data.audit.measures import LOOKS
 from medray.data.audit.surveyed import Survey
 from medray.data.dataset import Array
-from medray.data.listing import BLANK, SEVERAL
+from medray.data.listing import BLANK, SEVERAL, counted_as
 
 NO_SPLIT = "(no split)"
 
@@ -97,15 +97,11 @@ def _frequent(words: Iterable[str]) -> dict[str, int]:
 
 def _counts(survey: Survey, splits: tuple[str, ...]) -> dict[str, list[int]]:
     found = Counter(
-        (_word(own), split or NO_SPLIT) for own, split in zip(survey.labels, survey.splits, strict=True)
+        (counted_as(own), split or NO_SPLIT) for own, split in zip(survey.labels, survey.splits, strict=True)
     )
     words = [*survey.class_names, BLANK, SEVERAL]
     counts = {word: [found[word, split] for split in splits] for word in words}
     return {word: own for word, own in counts.items() if sum(own) or word in survey.class_names}
-
-
-def _word(labels: tuple[str, ...]) -> str:
-    return BLANK if not labels else labels[0] if len(labels) == 1 else SEVERAL
 
 
 def _rows(survey: Survey) -> dict[str, int]:

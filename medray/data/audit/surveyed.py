@@ -1,24 +1,22 @@
 """Survey: what the images of a source are, each read once; Profile and Audit are made of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from medray.data.audit.measures import Measures
 from medray.data.dataset import Array
+from medray.data.listing import SourceFacts
 
 
 @dataclass(frozen=True)
-class Survey:
+class Survey(SourceFacts):
     """The n images of a source: what it says of them, and what was measured.
 
     `names`, `labels`, `splits` and `patients` are of each image, as in ListedImage; `class_names` are all classes,
-    those without an image too. `folds`, `missing`, `ignored`, `notes` and `rows` are the listing's; `files` is
-    whether the images are files of their own.
+    those without an image too. `files` is whether the images are files of their own.
     """
 
-    source: str
     files: bool
     names: tuple[str, ...]
     labels: tuple[tuple[str, ...], ...]
@@ -26,11 +24,6 @@ class Survey:
     patients: tuple[str | None, ...]
     class_names: tuple[str, ...]
     measures: Measures
-    folds: tuple[tuple[Array, Array], ...] | None = None
-    missing: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    rows: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
