@@ -2,9 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 
 from medray.telling import Progress
 
@@ -40,3 +41,13 @@ def step(console: Console, text: str) -> Iterator[Progress]:
     else:
         with status:
             yield told
+
+
+@contextlib.contextmanager
+def live_picture(console: Console, draw: Callable[[], RenderableType]) -> Iterator[bool]:
+    """Show what `draw` gives, again and again, where there is a terminal; tell whether there is one."""
+    if not console.is_terminal:
+        yield False
+        return
+    with Live(get_renderable=draw, console=console, refresh_per_second=4):
+        yield True

@@ -19,7 +19,7 @@ from medray import cluster
 from medray.crossval.collect import collect, label_issues
 from medray.crossval.jobs import Job, JobQueue
 from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, retry_lost, write_plan
-from medray.crossval.progress import Progress
+from medray.crossval.progress import CrossvalProgress
 from medray.crossval.trainer import train_folds
 from medray.data.dataset import ImageDataset
 from medray.data.splits import Folds
@@ -117,7 +117,7 @@ def _train(
             failure.append(error)
 
     total = len(plan["trials"]) * len(folds)
-    progress = Progress(console, space.metric, total, total - len(jobs))
+    progress = CrossvalProgress(console, space.metric, total, total - len(jobs))
     thread = threading.Thread(target=train, daemon=True)
     with cluster.termination_as_interrupt(), progress.showing():
         thread.start()

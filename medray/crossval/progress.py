@@ -6,16 +6,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from medray.crossval.jobs import Event, Job
 from medray.runs import FAILED
-from medray.terminal import say
+from medray.terminal import live_picture, say
 
 
-class Progress:
+class CrossvalProgress:
     """Hears of every fold from the queue, and shows it."""
 
     def __init__(self, console: Console, metric: str, total: int, done: int) -> None:
@@ -23,17 +22,12 @@ class Progress:
         self.first_done = done
         self.running: dict[Job, dict[str, Any]] = {}
         self.started = time.monotonic()
-        self.live: Live | None = None
 
     @contextmanager
     def showing(self) -> Iterator[None]:
         """Show the live table for as long as the context lasts, where there is a terminal."""
-        if not self.console.is_terminal:
+        with live_picture(self.console, self.table):
             yield
-            return
-        with Live(get_renderable=self.table, console=self.console, refresh_per_second=4) as self.live:
-            yield
-        self.live = None
 
     def hear(self, events: Sequence[Event]) -> None:
         """Take note of what has happened."""

@@ -57,10 +57,12 @@ def profile(source: str, json_file: str | None, sheet: str | None) -> None:
     from medray.data.audit import open_source, survey_source
     from medray.data.audit.profile import profile as make_profile
     from medray.data.audit.tables import print_profile
+    from medray.terminal import step
 
     with errors_in_one_line():
         opened = open_source(source)
-        survey = survey_source(opened, console=make_console(True))
+        with step(make_console(True), f"Reading {source}") as told:
+            survey = survey_source(opened, told)
         made = make_profile(survey)
         print_profile(made, make_console(width=NARROW))
         if json_file:
@@ -83,9 +85,14 @@ def audit(source: str, out: str | None) -> None:
     from medray.data.audit import audit as make_audit
     from medray.data.audit import open_source, survey_source
     from medray.data.audit.tables import print_audit
+    from medray.terminal import step
 
     with errors_in_one_line():
-        made = make_audit(survey_source(open_source(source), console=make_console(True)))
+        opened, console = open_source(source), make_console(True)
+        with step(console, f"Reading {source}") as told:
+            survey = survey_source(opened, told)
+        with step(console, "Looking for copies, and for what else is wrong"):
+            made = make_audit(survey)
         print_audit(made, make_console(width=NARROW))
         if out:
             write_file(Path(out) / "audit.json", json.dumps(made.to_dict(), indent=2).encode(), parents=True)
@@ -131,12 +138,11 @@ def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:
 
     from medray.contact_sheet import contact_sheet
     from medray.data.audit import pictures
-    from medray.data.listing import BLANK, SEVERAL
+    from medray.data.listing import BLANK, SEVERAL, counted_as
 
     of_class: dict[str, list[int]] = {name: [] for name in (*survey.class_names, BLANK, SEVERAL)}
     for place in np.flatnonzero(survey.measures.readable).tolist():
-        labels = survey.labels[place]
-        of_class[BLANK if not labels else labels[0] if len(labels) == 1 else SEVERAL].append(place)
+        of_class[counted_as(survey.labels[place])].append(place)
     rows = [(name, spaced(places, SHEET_COLUMNS)) for name, places in of_class.items() if places]
     found = pictures(opened, [place for _, places in rows for place in places], TILE)
     columns = max((len(places) for _, places in rows), default=1)

@@ -49,13 +49,14 @@ def begin(name: str, data: str, out: str | None, console: "Console") -> Path:
     from medray.init.report import print_study
     from medray.init.study import make_study
     from medray.init.writer import write
-    from medray.terminal import say, step
+    from medray.terminal import step
 
     path = space_path(check_name(name), out)
     progress = make_console(True)
-    say(progress, f"Looking at {data} ...")
     source, guessed = spelled(data)
-    survey = survey_source(open_source(source), console=progress)
+    opened = open_source(source)
+    with step(progress, f"Looking at {data}") as told:
+        survey = survey_source(opened, told)
     study = make_study(name, source, survey, tuple(guessed.items()))
     text = write(study)
     with step(progress, "Looking for copies in other splits"):

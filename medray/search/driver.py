@@ -30,7 +30,7 @@ from medray.runs import RunDir, TrialRecord
 from medray.search.leaks import check_leaks
 from medray.search.opening import open_run, resume_command
 from medray.search.options import SearchOptions, Settled
-from medray.search.progress import Progress
+from medray.search.progress import SearchProgress
 from medray.search.tuner import tune
 from medray.space import SearchSpace
 from medray.space_file import freezes_less
@@ -89,7 +89,7 @@ def _prepare(
         checking = pool.submit(_check, space, dataset)
         allowed = options.allow_leaks or options.resume  # it was looked for when the run began
         # Not beside Ray's start, which forks: OpenBLAS may then wait for ever for another thread's call of it.
-        leaks = check_leaks(dataset, settled.data, console, allowed=allowed)
+        leaks = check_leaks(dataset, settled.data, console, allowed=allowed, progress=told)
         until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
         checking.result()
         room = cluster.find_room(space.resources, space.path)
@@ -142,7 +142,7 @@ def _search(
     from medray.search.study import StudyFile
     from medray.search.tuning import StudySearch
 
-    progress = Progress(console, space.metric, settled.trials, settled.max_epochs)
+    progress = SearchProgress(console, space.metric, settled.trials, settled.max_epochs)
     file = StudyFile(run)
     search = StudySearch(space, file.storage())
     plan = settled.plan(space)

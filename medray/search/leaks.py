@@ -6,18 +6,23 @@ from rich.console import Console
 
 from medray.data.dataset import ImageDataset
 from medray.errors import DataError
+from medray.telling import Progress, silent
 from medray.terminal import say
 
 
-def check_leaks(dataset: ImageDataset, source: str, console: Console, *, allowed: bool) -> list[dict[str, Any]]:
+def check_leaks(
+    dataset: ImageDataset, source: str, console: Console, *, allowed: bool, progress: Progress = silent
+) -> list[dict[str, Any]]:
     """Look for leaks between splits and between folds; return what was found, as plain values.
+
+    `progress` is told how many images of how many have been looked at.
 
     Raises:
         DataError: there are some, and they are not `allowed`.
     """
     from medray.data.audit import find_leaks
 
-    leaks = find_leaks(dataset).leaks
+    leaks = find_leaks(dataset, progress).leaks
     if leaks and not allowed:
         more = f" (and {len(leaks) - 1} more kinds of leaks)" if len(leaks) > 1 else ""
         raise DataError(

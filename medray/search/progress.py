@@ -1,13 +1,12 @@
 """What a person sees of a search: a live table on a terminal, one line for each ended trial elsewhere."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +14,7 @@ from rich.text import Text
 from medray.config import METRICS, TrainConfig
 from medray.leaderboard import gain, rank, usable
 from medray.runs import FAILED, FINISHED, STOPPED, TrialRecord
+from medray.terminal import live_picture, say
 
 MARKS = {FINISHED: "[green]finished[/]", STOPPED: "[yellow]stopped[/]", FAILED: "[red]failed[/]"}
 RECENT = 8
@@ -31,7 +31,7 @@ class RunningTrial:
     started: float = field(default_factory=time.monotonic)
 
 
-class Progress:
+class SearchProgress:
     """Hears of every trial from the ledger, and shows it."""
 
     def __init__(self, console: Console, metric: str, trials: int, max_epochs: int) -> None:
@@ -42,22 +42,19 @@ class Progress:
         self.before: list[TrialRecord] = []
         self.slots = 1
         self.started = time.monotonic()
-        self.live: Live | None = None
+        self.is_live = False
 
     def begin(self, before: list[TrialRecord], slots: int) -> None:
         """Take note of what an earlier driver's trials reached, and of how many run side by side."""
         self.before, self.slots = before, slots
 
     @contextmanager
-    def showing(self) -> Any:
+    def showing(self) -> Iterator[None]:
         """Show the live table for as long as the context lasts, where there is a terminal."""
         self.started = time.monotonic()
-        if not self.console.is_terminal:
+        with live_picture(self.console, self.table) as self.is_live:
             yield
-            return
-        with Live(get_renderable=self.table, console=self.console, refresh_per_second=4) as self.live:
-            yield
-        self.live = None
+        self.is_live = False
 
     # -- what the ledger tells
 
@@ -75,8 +72,8 @@ class Progress:
         """Note an end, as a line where there is no live table."""
         trial = self.running.pop(record.number, None)
         self.ended.append(record)
-        if self.live is None:
-            self.console.print(self._line(record, trial), soft_wrap=True, highlight=False, markup=False)
+        if not self.is_live:
+            say(self.console, self._line(record, trial))
 
     # -- how it looks
 

@@ -23,7 +23,7 @@ from medray.training.augment import Augmenter
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.seeds import draw_seed
 from medray.training.stages import Freezer, Stage, measured_anew, stage_at, stages_of
-from medray.training.state import Progress, TrainState
+from medray.training.state import TrainProgress, TrainState
 
 EXPLODED = 50  # times the loss of guessing
 RECALIBRATION_IMAGES = 1024
@@ -110,7 +110,7 @@ class _Training:
         self.augment = Augmenter(config.pipeline)
         self.loss_weight = optim.loss_weight(config, train, device)
         self.autocast = device.type == "cuda" and config.precision != "float32"
-        self.progress = Progress()
+        self.progress = TrainProgress()
         self.best_network: dict[str, Tensor] = {}
         self.best_probabilities = np.empty((0, 0), dtype=np.float32)
 

@@ -9,7 +9,7 @@ from medray.data.dataset import Array
 
 
 @dataclass
-class Progress:
+class TrainProgress:
     """Where a training stands besides its tensors: plain numbers, and what they were at the best epoch."""
 
     epoch: int = 0
@@ -23,7 +23,7 @@ class Progress:
 class TrainState:
     """All that a training needs to go on; tensors are on the CPU."""
 
-    progress: Progress
+    progress: TrainProgress
     network: dict[str, Tensor]
     best_network: dict[str, Tensor]
     best_probabilities: Array

@@ -15,7 +15,7 @@ from torch import Tensor
 from medray.config import TrainConfig
 from medray.errors import WeightsError
 from medray.training.models import Network, Shape, build_network, one_line
-from medray.training.state import Progress, TrainState
+from medray.training.state import TrainProgress, TrainState
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -92,7 +92,7 @@ def state_from_bytes(content: bytes, name: str) -> tuple[TrainState, dict[str, A
             index, _, what = key.partition(".")
             state.setdefault(int(index), {})[what] = tensor
         return TrainState(
-            progress=Progress(**plain["progress"]),
+            progress=TrainProgress(**plain["progress"]),
             network=network,
             best_network=_under("best.", tensors) or {n: t.clone() for n, t in network.items()},
             best_probabilities=tensors["best_probabilities"].numpy(),

@@ -2,11 +2,10 @@
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,15 +13,14 @@ from medray.data.audit.measures import LOOKS, SIDE, Measures, measure, shrink
 from medray.data.audit.surveyed import Survey
 from medray.data.dataset import Array, ImageDataset
 from medray.data.decoding import ImageError, decode, sniff
+from medray.data.files import KINDS, list_source
 from medray.data.listing import ListedImage, Listing
+from medray.data.sources import load_data
 from medray.errors import DataError
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from medray.telling import Progress, silent
 
 CHUNK = 64  # images that one thread reads and measures together
 CHUNK_BYTES = 8_000_000  # of images in memory: while they are measured they take five times as much
-QUIET_SECONDS = 2.0  # what takes no longer needs no progress bar
 
 
 def open_source(source: str, *, seed: int = 0) -> Listing | ImageDataset:
@@ -31,28 +29,24 @@ def open_source(source: str, *, seed: int = 0) -> Listing | ImageDataset:
     Raises:
         DataError: there is no such source, or it can't be had.
     """
-    from medray.data.files import KINDS, list_source
-
     if source.partition(":")[0] in KINDS:
         return list_source(source)
-    from medray.data.sources import load_data
-
     return load_data(source, seed=seed)
 
 
-def survey_source(opened: Listing | ImageDataset, *, console: "Console | None" = None) -> Survey:
-    """Survey either.
+def survey_source(opened: Listing | ImageDataset, progress: Progress = silent) -> Survey:
+    """Survey either; `progress` is told how many images of how many have been read.
 
     Raises:
         DataError: there is no image.
     """
-    return survey(opened, console=console) if isinstance(opened, Listing) else survey_dataset(opened)
+    if isinstance(opened, Listing):
+        return survey(opened, progress)
+    return survey_dataset(opened, progress)
 
 
-def survey(listing: Listing, *, console: "Console | None" = None) -> Survey:
+def survey(listing: Listing, progress: Progress = silent) -> Survey:
     """Read and measure every image of a listing; what can't be read is kept, with the reason.
-
-    A progress bar is shown on `console`, if it is a terminal, where this takes more than two seconds.
 
     Raises:
         DataError: the listing has no image.
@@ -60,7 +54,7 @@ def survey(listing: Listing, *, console: "Console | None" = None) -> Survey:
     if not len(listing):
         raise DataError(f"{listing.source}: no images")
     chunks = [listing.images[start : start + CHUNK] for start in range(0, len(listing), CHUNK)]
-    parts = list(_shown(_by_threads(_read_chunk, chunks), len(listing), console))
+    parts = list(_told(_by_threads(_read_chunk, chunks), len(listing), progress))
     return Survey(
         source=listing.source,
         files=True,
@@ -78,7 +72,7 @@ def survey(listing: Listing, *, console: "Console | None" = None) -> Survey:
     )
 
 
-def survey_dataset(dataset: ImageDataset) -> Survey:
+def survey_dataset(dataset: ImageDataset, progress: Progress = silent) -> Survey:
     """Measure the images of a data set; each is named by its split and its place there, as `train[12]`."""
     splits: list[str | None] = [None] * len(dataset)
     names = [f"images[{place}]" for place in range(len(dataset))]
@@ -88,7 +82,7 @@ def survey_dataset(dataset: ImageDataset) -> Survey:
     groups: list[object] = [None] * len(dataset) if dataset.groups is None else dataset.groups.tolist()
     size = max(1, min(8 * CHUNK, CHUNK_BYTES // dataset.images[0].nbytes))
     chunks = [dataset.images[start : start + size] for start in range(0, len(dataset), size)]
-    parts = list(_by_threads(_measure_chunk, chunks))
+    parts = list(_told(_by_threads(_measure_chunk, chunks), len(dataset), progress))
     return Survey(
         source=dataset.source,
         files=False,
@@ -117,24 +111,13 @@ def _patient(group: object) -> str | None:
     return None if str(group).lower() in ("", "none", "nan") else str(group)
 
 
-def _shown(parts: Iterator[Measures], total: int, console: "Console | None") -> Iterator[Measures]:
-    """Pass the parts on, with a progress bar once they take long."""
-    from rich.progress import Progress
-
-    bar = Progress(console=console, transient=True) if console is not None and console.is_terminal else None
-    begun, done, task = time.monotonic(), 0, None
-    try:
-        for part in parts:
-            yield part
-            done += len(part)
-            if bar and task is None and time.monotonic() - begun > QUIET_SECONDS:
-                bar.start()
-                task = bar.add_task("Reading images", total=total)
-            if bar and task is not None:
-                bar.update(task, completed=done)
-    finally:
-        if bar:
-            bar.stop()
+def _told(parts: Iterator[Measures], total: int, progress: Progress) -> Iterator[Measures]:
+    """Pass the parts on, and tell of each."""
+    done = 0
+    for part in parts:
+        done += len(part)
+        progress("Images", done, total)
+        yield part
 
 
 @dataclass(frozen=True)

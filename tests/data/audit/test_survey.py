@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from medray.data.audit import reading, survey, survey_dataset
 from medray.data.audit.measures import measure, shrink
@@ -76,17 +75,15 @@ def test_a_data_set_in_memory_is_told_like_files(tmp_path: Path) -> None:
     assert len(memory.measures) == len(dataset)
 
 
-def test_progress_is_shown_on_a_terminal_where_it_takes_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = Folder(tmp_path)
+def test_a_survey_tells_how_far_it_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, dataset = Folder(tmp_path), phantom()
     for image in blobs(3):
         folder.add(encoded(image))
     monkeypatch.setattr(reading, "CHUNK", 1)
-    survey(folder.listing(), console=Console(force_terminal=True))
-    assert capsys.readouterr().out == ""
-    monkeypatch.setattr(reading, "QUIET_SECONDS", -1.0)
-    survey(folder.listing(), console=Console(force_terminal=True))
-    assert "Reading images" in capsys.readouterr().out
-    survey(folder.listing(), console=Console(force_terminal=False))
-    assert capsys.readouterr().out == ""
+    told: list[tuple[str, int, int]] = []
+    survey(folder.listing(), lambda *said: told.append(said))
+    assert told == [("Images", done, 3) for done in (1, 2, 3)]
+    told.clear()
+    survey_dataset(dataset, lambda *said: told.append(said))
+    assert told[-1] == ("Images", len(dataset), len(dataset))
+    assert len(told) > 1
