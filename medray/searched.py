@@ -45,11 +45,7 @@ def open_searched(location: str) -> SearchedRun:
     Raises:
         RunError: there is no run, it is damaged, or its search has trials left.
     """
-    if "://" not in location:
-        location = str(Path(location).expanduser().absolute())
-    run = RunDir(location)
-    if not run.exists(run.RUN):
-        raise RunError(f"{location} is no run of medray: it has no {run.RUN}{_elsewhere(run)}")
+    run = find_run(location)
     try:
         space = parse(run.read(run.SPACE).decode(), run.path(run.SPACE))
     except (OSError, UnicodeDecodeError) as error:
@@ -70,6 +66,24 @@ def open_searched(location: str) -> SearchedRun:
             f"`{command}`, or be content with what there is by adding --trials {max(1, len(records))}"
         )
     return SearchedRun(run, space, options, data, records)
+
+
+def find_run(location: str) -> RunDir:
+    """The folder of the run at `location`, a path or a URI; its search may still be going on.
+
+    Raises:
+        RunError: there is no run, or it can't be reached.
+    """
+    if "://" not in location:
+        location = str(Path(location).expanduser().absolute())
+    run = RunDir(location)
+    try:
+        found = run.exists(run.RUN)
+    except (OSError, ValueError) as error:  # a file system that isn't known, no access, no such host
+        raise RunError(f"{location} can't be reached: {error}") from None
+    if not found:
+        raise RunError(f"{location} is no run of medray: it has no {run.RUN}{_elsewhere(run)}")
+    return run
 
 
 def _elsewhere(run: RunDir) -> str:
