@@ -60,15 +60,16 @@ class MedrayCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and turn a usage error into one line."""
+        as_json = "--json" in args  # click takes words out of the list as it reads them
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             from medray.errors import unknown
 
             options = [name for p in self.params for name in p.opts if name.startswith("--")]
-            fail(unknown("option", error.option_name, options), as_json="--json" in args)
+            fail(unknown("option", error.option_name, options), as_json=as_json)
         except click.UsageError as error:
-            fail(f"{error.format_message()} Try '{ctx.command_path} --help'.", as_json="--json" in args)
+            fail(f"{error.format_message()} Try '{ctx.command_path} --help'.", as_json=as_json)
 
 
 def fail(message: str, *, as_json: bool = False, code: int = 2) -> NoReturn:
