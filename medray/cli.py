@@ -14,6 +14,7 @@ COMMANDS = {
     "crossval": ("medray.crossval.command", "Train the best settings on every fold; doubt the labels."),
     "ensemble": ("medray.ensemble.command", "Choose the members, calibrate them, set operating points."),
     "evaluate": ("medray.evaluate.command", "Read the test split, once, and say how good it is."),
+    "analyze": ("medray.analyze.command", "Tables and tidy frames of searches: finished, running, broken off."),
     "predict": ("medray.predict.command", "Ask the ensemble about image files; a table of answers."),
     "serve": ("medray.serving.command", "Serve the ensemble over HTTP, with a page to try it on."),
 }

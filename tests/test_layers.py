@@ -52,6 +52,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
     "people": (
         "medray.cli",
         "medray.commands",
+        "medray.analyze",
         "medray.data.command",
         "medray.data.__main__",
         "medray.search.command",
@@ -69,6 +70,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
 }
 ORDER = list(BLOCKS)
 RAY_IMPORTERS = {
+    "medray.analyze.grid",
     "medray.cluster", "medray.search.tuning", "medray.search.tuner", "medray.crossval.driver", "medray.crossval.trainer",
     "medray.serving.deployment", "medray.serving.driver",
 }  # fmt: skip
@@ -242,7 +244,7 @@ def loaded(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("module", ["medray", "medray.cli", "medray.search.command", "medray.config"])
+@pytest.mark.parametrize("module", ["medray", "medray.cli", "medray.search.command", "medray.config", "medray.analyze"])
 def test_import_loads_nothing_heavy(module: str) -> None:
     assert not loaded(f"import {module}") & HEAVY
 

@@ -1,0 +1,94 @@
+"""What a run's folder tells: tidy frames, an Optuna study, a Tune ResultGrid; `medray analyze` prints tables.
+
+    import medray.analyze
+
+    trials = medray.analyze.trials("runs/organs")
+    epochs = medray.analyze.epochs("runs/organs", "runs/more")     # several: the first column is `run`
+
+A run may be finished, running or broken off, in a folder or at a URI. docs/analysis.md lists all columns. What
+could not be read is left out and named in `frame.attrs["notes"]`. Nothing here reads the test split.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+    from ray.tune import ResultGrid
+
+__all__ = ["epochs", "folds", "predictions", "result_grid", "study", "trials"]
+
+
+def trials(*runs: str) -> "pd.DataFrame":
+    """One row a trial: state, objective, validation metrics at the best epoch, time, and all settings.
+
+    Raises:
+        RunError: one of `runs` is no run.
+    """
+    from medray.analyze.frames import trials_frame
+    from medray.analyze.reading import open_runs
+
+    return trials_frame(open_runs(list(runs)))
+
+
+def epochs(*runs: str) -> "pd.DataFrame":
+    """One row an epoch of a trial: loss, validation metrics, learning rate, seconds.
+
+    Raises:
+        RunError: one of `runs` is no run.
+    """
+    from medray.analyze.frames import epochs_frame
+    from medray.analyze.reading import open_runs
+
+    return epochs_frame(open_runs(list(runs)))
+
+
+def folds(*runs: str) -> "pd.DataFrame":
+    """One row a fold of a cross-validated trial: metrics on the images that it holds out.
+
+    Raises:
+        RunError: one of `runs` is no run.
+    """
+    from medray.analyze.frames import folds_frame
+    from medray.analyze.reading import open_runs
+
+    return folds_frame(open_runs(list(runs)))
+
+
+def predictions(*runs: str) -> "pd.DataFrame":
+    """One row an image and network: true class and probabilities, on validation images and those of folds.
+
+    Raises:
+        RunError: one of `runs` is no run.
+    """
+    from medray.analyze.predicted import predictions_frame
+    from medray.analyze.reading import open_runs
+
+    return predictions_frame(open_runs(list(runs)))
+
+
+def study(run: str) -> "optuna.Study":
+    """The run's Optuna study as it stands now, a copy: nothing that is done to it reaches the run.
+
+    Raises:
+        RunError: there is no run, or its journal is missing or damaged.
+    """
+    from medray.analyze.journal import open_study
+    from medray.searched import find_run
+
+    return open_study(find_run(run))
+
+
+def result_grid(run: str) -> "ResultGrid":
+    """The run's trials as a Tune ResultGrid, whole and with all metrics, also where the search was resumed.
+
+    It is made from the run's own files: Tune's folder holds pickles, and results of two numbers.
+
+    Raises:
+        RunError: there is no run.
+    """
+    from medray.analyze.grid import make_grid
+    from medray.analyze.reading import open_runs
+
+    (seen,) = open_runs([run])
+    return make_grid(seen.run, seen.mode, [(trial.record, trial.epochs) for trial in seen.trials])

@@ -1,0 +1,151 @@
+"""How much each searched setting mattered: functional ANOVA (Hutter et al. 2014), by Optuna, with its spread.
+
+fANOVA fits a forest to settings and objectives of finished trials, and tells which share of the forest's variance
+a setting explains alone. The forest is fitted to resamples of the trials with a seed for each: the mean over them
+is the importance, the middle 80 % of them its interval. A setting that exists under another one alone, such as
+`momentum` under sgd, is measured among the trials that have it.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from medray.space import Parameter, SearchSpace
+from medray.telling import Progress, silent
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+FEWEST = 10  # finished trials: of fewer a forest tells nothing
+RESAMPLES, TREES = 16, 4
+LARGEST = 200  # trials in a resample: its time grows with them
+LOW, HIGH = 10, 90  # percentiles of the interval
+
+
+@dataclass(frozen=True)
+class Importance:
+    """One parameter: the share of the variance that it explains, from 0 to 1, and the interval of that share.
+
+    `among` finished trials have it; `when` says under which settings it exists. `value`, `low` and `high` are None
+    where fewer than `FEWEST` do.
+    """
+
+    parameter: str
+    when: str
+    among: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Importances:
+    """All parameters, the most important first; `why_not` says in one line why there are none."""
+
+    finished: int
+    rows: tuple[Importance, ...] = ()
+    why_not: str | None = None
+
+
+def importances(
+    study: "optuna.Study",
+    space: SearchSpace | None = None,
+    progress: Progress = silent,
+    *,
+    resamples: int = RESAMPLES,
+) -> Importances:
+    """Measure the parameters of a study; `space` knows under which settings one exists."""
+    from optuna.trial import TrialState
+
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = [t for t in ended if t.params and t.value is not None]  # a compare_only baseline draws nothing
+    if len(trials) < FEWEST:
+        few = f"{len(trials)} finished trial{'' if len(trials) == 1 else 's'}"
+        return Importances(len(trials), why_not=f"{few}: at least {FEWEST} are needed")
+    if len({t.value for t in trials}) == 1:
+        return Importances(len(trials), why_not="all finished trials have the same objective")
+    names = list(dict.fromkeys(name for t in trials for name in t.params))
+    always = [name for name in names if all(name in t.params for t in trials)]
+    groups = [always, *([*always, name] for name in names if name not in always)]
+    known = {p.label: p for p in space.parameters} if space else {}
+    rows: list[Importance] = []
+    for i, group in enumerate(groups):
+        progress("settings", len(rows), len(names))
+        own = [t for t in trials if set(group) <= set(t.params)]
+        shares = _resampled(study, own, group, resamples)
+        rows += [_row(name, shares, len(own), known.get(name)) for name in (always if i == 0 else group[-1:])]
+    return Importances(len(trials), tuple(sorted(rows, key=lambda row: (row.value is None, -(row.value or 0.0)))))
+
+
+def _row(name: str, shares: list[dict[str, float]], among: int, parameter: Parameter | None) -> Importance:
+    import numpy as np
+
+    when = parameter.when if parameter else {}
+    under = ", ".join(f"{parent}={'|'.join(map(str, values))}" for parent, values in when.items())
+    if not shares:
+        return Importance(name, under, among, None, None, None)
+    values = [share[name] for share in shares]
+    low, high = np.percentile(values, [LOW, HIGH])
+    return Importance(name, under, among, float(np.mean(values)), float(low), float(high))
+
+
+def _resampled(
+    study: "optuna.Study", trials: Sequence["FrozenTrial"], names: list[str], resamples: int
+) -> list[dict[str, float]]:
+    """The importances by each resample; none of too few trials, or where no resample's objectives differ."""
+    import numpy as np
+
+    if len(trials) < FEWEST or not names:
+        return []
+    shares = []
+    with _optuna_silent():
+        for seed in range(resamples):
+            drawn = np.random.default_rng([len(trials), seed]).integers(
+                len(trials), size=min(len(trials), LARGEST)
+            )
+            share = _evaluate(study, [trials[i] for i in drawn], names, seed)
+            if share is not None:
+                shares.append(share)
+    return shares
+
+
+@contextlib.contextmanager
+def _optuna_silent() -> Iterator[None]:
+    """Each resample is a study of its own, which Optuna would tell of."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _evaluate(
+    study: "optuna.Study", trials: list["FrozenTrial"], names: list[str], seed: int
+) -> dict[str, float] | None:
+    import optuna
+    from optuna.importance import FanovaImportanceEvaluator
+
+    if len({t.value for t in trials}) == 1:
+        return None
+    sample = optuna.create_study(direction=study.direction)
+    for t in trials:
+        sample.add_trial(
+            optuna.trial.create_trial(
+                value=t.value,
+                params={name: t.params[name] for name in names},
+                distributions={name: t.distributions[name] for name in names},
+            )
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a baseline may lie beside a range's step
+        try:
+            found = FanovaImportanceEvaluator(n_trees=TREES, seed=seed).evaluate(sample, params=names)
+        except RuntimeError:  # no tree has found any variance
+            return None
+    return {name: float(value) for name, value in found.items()}

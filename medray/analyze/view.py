@@ -1,0 +1,73 @@
+"""How a frame is looked at: which rows, in which order, and which of its columns."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from medray.analyze.filtering import filtered
+from medray.config import METRICS
+from medray.errors import ConfigError, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class View:
+    """What is asked of a frame: `sort` is a column, with a minus before it for the other way round."""
+
+    filter: str | None = None
+    sort: str | None = None
+    columns: str | None = None
+    top: int | None = None
+
+    def of(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Filter, sort, cut, and choose columns.
+
+        Raises:
+            ConfigError: a column is unknown, or the filter is none.
+        """
+        if self.filter:
+            frame = filtered(frame, self.filter)
+        if self.sort:
+            frame = _sorted(frame, self.sort)
+        if self.top is not None:
+            frame = frame.head(self.top)
+        return frame[self._chosen(frame)] if self.columns else frame
+
+    def _chosen(self, frame: "pd.DataFrame") -> list[str]:
+        wanted = [name.strip() for name in (self.columns or "").split(",") if name.strip()]
+        if not wanted:
+            raise ConfigError("--columns: name at least one column")
+        for name in wanted:
+            _check(frame, name, "--columns")
+        return list(dict.fromkeys(wanted))
+
+
+def best_first(frame: "pd.DataFrame", *, worst_first: bool = False) -> "pd.DataFrame":
+    """Rows by `objective`, best first; those without one, and failed trials, at the end.
+
+    Runs of different metrics stand one after the other.
+    """
+    sign = frame["metric"].map({name: -1.0 if mode == "max" else 1.0 for name, mode in METRICS.items()})
+    lost = frame["objective"].isna()
+    if "state" in frame:
+        lost |= frame["state"] == "failed"
+    place = frame["objective"] * sign.astype("float64") * (-1 if worst_first else 1)
+    keys = frame[["metric", "trial"]].assign(lost=lost.astype(bool), place=place)
+    return frame.loc[keys.sort_values(["metric", "lost", "place", "trial"], kind="stable").index]
+
+
+def _sorted(frame: "pd.DataFrame", sort: str) -> "pd.DataFrame":
+    """Metrics best first, all others from small to large; missing values at the end either way."""
+    name, minus = sort.removeprefix("-"), sort.startswith("-")
+    _check(frame, name, "--sort")
+    if name == "objective":
+        return best_first(frame, worst_first=minus)
+    rising = METRICS.get(name) != "max"
+    return frame.sort_values(name, ascending=rising != minus, kind="stable", na_position="last")
+
+
+def _check(frame: "pd.DataFrame", name: str, option: str) -> None:
+    columns = list(map(str, frame.columns))
+    if name not in columns:
+        raise ConfigError(f"{option}: {unknown('column', name, columns)}")

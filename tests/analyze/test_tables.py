@@ -1,0 +1,132 @@
+"""The tables: what the search gained, what ASHA saved, what failed, where the time went."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import medray.analyze
+from medray.analyze.baselines import compare
+from medray.analyze.failures import failure_groups
+from medray.analyze.journal import open_study
+from medray.analyze.reading import SeenRun, open_runs
+from medray.analyze.stopped import savings
+from medray.analyze.times import time_spent
+from medray.errors import RunError
+from tests.analyze.conftest import edit
+
+
+def seen(run: Path) -> SeenRun:
+    (one,) = open_runs([str(run)])
+    return one
+
+
+def test_the_best_searched_trial_and_the_ensembles_beside_the_best_baseline(run: Path) -> None:
+    for number, objective in enumerate((0.8, 0.7, 0.9, 0.85)):
+        edit(run / f"trials/{number:04d}/trial.json", objective=objective)
+    members = [{"trial": 2, "fold": None}, {"trial": 3, "fold": None}]
+    ways = [
+        {"name": "single", "source": "trials", "members": members[:1], "scores": {"auc": 0.9}},
+        {"name": "top-k", "source": "trials", "members": members, "scores": {"auc": 0.95}},
+        {"name": "folds", "source": "folds", "members": members, "scores": {"auc": 0.99}},
+    ]
+    (run / "ways.json").write_text(json.dumps({"ways": ways}))
+    found = compare(seen(run))
+    assert found is not None
+    assert [(c.name, c.trials) for c in found.contestants] == [
+        ("best baseline (plain)", (0,)), ("best searched trial", (2,)), ("ensemble (top-k)", (2, 3)),
+    ]  # fmt: skip
+    assert [c.difference for c in found.contestants] == [None, pytest.approx(0.1), pytest.approx(0.15)]
+    assert found.images == 24
+
+
+def test_a_loss_that_fell_is_a_gain(run: Path) -> None:
+    edit(run / "run.json", metric="log_loss")
+    for number, objective in enumerate((0.8, 0.7, 0.9, 0.85)):
+        edit(run / f"trials/{number:04d}/trial.json", objective=objective)
+    found = compare(seen(run))
+    assert found is not None
+    assert found.contestants[1].trials == (1,)
+    assert found.contestants[1].difference == pytest.approx(0.1)
+    assert found.baseline_monitor == "auc"
+    assert medray.analyze.trials(str(run))["rank"].tolist() == [2, 1, 4, 3]
+
+
+def test_without_a_baseline_there_is_nothing_to_compare(run: Path) -> None:
+    edit(run / "trials/0000/trial.json", baseline=None)
+    assert compare(seen(run)) is None
+
+
+def test_what_asha_saved_is_each_trials_own_pace(run: Path, stop: Callable[[int, int], None]) -> None:
+    stop(1, 12)
+    stop(2, 2)  # it had reached its last epoch
+    edit(run / "trials/0001/trial.json", seconds=5.0)
+    saved = savings(seen(run).records)
+    assert [t.trial for t in saved.trials] == [1, 2]
+    assert saved.trials[0].seconds_saved == pytest.approx(10 * 2.5)
+    assert saved.epochs_saved == 10
+    assert saved.epochs_trained == 8
+
+
+def test_reasons_that_differ_in_numbers_are_one(run: Path) -> None:
+    for number, reason in (
+        (1, "the loss became nan in epoch 3"),
+        (2, "the loss became nan in epoch 12"),
+        (3, "x"),
+    ):
+        edit(run / f"trials/{number:04d}/trial.json", state="failed", reason=reason)
+    folds = sorted((run / "crossval").glob("*/fold_1/trial.json"))
+    edit(folds[0], state="failed", reason="x")
+    one = seen(run)
+    first, second = failure_groups([*one.trials, *one.folds])
+    assert (first.reason, first.trainings) == ("the loss became nan in epoch 3", ("1", "2"))
+    assert second.trainings == ("3", f"{int(folds[0].parts[-3])} fold 1")
+
+
+def test_time_is_the_epochs_own(run: Path) -> None:
+    one = seen(run)
+    (run / "tune/start-0").mkdir(parents=True)
+    (run / "tune/start-1").mkdir()
+    spent = time_spent(one, open_study(one.run))
+    assert [(s.what, s.trainings) for s in spent.spent] == [("finished trials", 4), ("folds", 6)]
+    assert spent.spent[0].seconds == pytest.approx(sum(r.seconds for r in one.records))
+    assert spent.spent[0].epochs == 8
+    assert spent.resumed == 1
+
+
+def test_the_study_is_a_copy(run: Path) -> None:
+    before = (run / "study.journal").read_bytes()
+    (run / "study.journal").write_bytes(before + b'{"op_code": 4, "wor')  # torn by a kill
+    study = medray.analyze.study(str(run))
+    assert [t.value for t in study.trials] == [r.objective for r in seen(run).records]
+    study.add_trial(study.trials[0])
+    assert len(study.trials) == 5
+    assert len(medray.analyze.study(str(run)).trials) == 4
+    assert not (run / "study.journal.lock").exists()
+    (run / "study.journal").unlink()
+    with pytest.raises(RunError, match=r"study\.journal is missing"):
+        medray.analyze.study(str(run))
+
+
+def test_the_result_grid_has_every_trial_with_all_its_epochs(run: Path) -> None:
+    for number, objective in enumerate((0.8, 0.7, 0.9, 0.95)):
+        path = run / f"trials/{number:04d}/epochs.jsonl"
+        lines = [json.loads(line) | {"objective": objective} for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    edit(run / "trials/0003/trial.json", state="failed", reason="the loss became nan")
+    (run / "trials/0001/trial.json").unlink()
+    before = sorted(run.rglob("*"))
+    grid = medray.analyze.result_grid(str(run))
+    assert len(grid) == 4
+    assert [str(error) for error in grid.errors] == ["the loss became nan"]
+    best = grid.get_best_result()
+    assert best.path == str(run / "trials/0002")
+    assert best.config["backbone"] == "lenet5"
+    assert (
+        best.metrics_dataframe["accuracy"].tolist()
+        == medray.analyze.epochs(str(run)).query("trial == 2")["accuracy"].tolist()
+    )
+    assert best.checkpoint.path == str(run / "trials/0002")
+    assert grid.get_dataframe()["objective"].tolist()[:3] == [0.8, 0.7, 0.9]
+    assert sorted(run.rglob("*")) == before
