@@ -12,7 +12,7 @@ import numpy as np
 
 from medray.data import store
 from medray.data.dataset import Array, ImageDataset
-from medray.data.decoding import Decoded, ImageError, decode
+from medray.data.decoding import Decoded, decode_file
 from medray.data.dividing import divide
 from medray.data.hashes import hash_files
 from medray.data.labelling import Labelled, choose_labels
@@ -62,7 +62,7 @@ def _shape(paths: Sequence[Path], preparation: Preparation, source: str) -> tupl
     if size is not None and channels is not None:
         return *size, channels
     for path in paths:
-        first = _read(path, (8, 8, 3), preparation.images.aspect)
+        first = decode_file(path, (8, 8, 3), preparation.images.aspect)
         if isinstance(first, Decoded):
             size = size or (first.height, first.width)
             return *size, channels or (1 if (first.pixels == first.pixels[:, :, :1]).all() else 3)
@@ -112,7 +112,7 @@ def _decode_all(
     broken: dict[str, str] = {}
     done: Counter[str] = Counter()
     with store.new_array(key, (len(paths), *shape), facts) as images, ThreadPoolExecutor() as pool:
-        found = pool.map(lambda path: _read(path, shape, aspect), paths)
+        found = pool.map(lambda path: decode_file(path, shape, aspect), paths)
         for place, one in enumerate(found):
             if isinstance(one, Decoded):
                 images[place] = one.pixels
@@ -121,16 +121,6 @@ def _decode_all(
                 broken[str(place)] = one
             progress("Decoding", place + 1, len(paths))
         facts |= {"broken": broken, "done": dict(done)}
-
-
-def _read(path: Path, shape: tuple[int, int, int], aspect: str) -> Decoded | str:
-    """The image in a file, or why it can't be read."""
-    try:
-        return decode(path.read_bytes(), shape, aspect=aspect)
-    except ImageError as error:
-        return str(error)
-    except OSError as error:
-        return error.strerror or str(error)
 
 
 def _dataset(

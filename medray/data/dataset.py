@@ -183,7 +183,7 @@ class ImageDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the content (all of the above but `source` and `notes`)."""
+        """SHA-256 of the content: images, labels, class names, groups, splits, folds and subgroups."""
         digest = hashlib.sha256()
         digest.update(repr((self.images.shape, self.class_names)).encode())
         for array in (self.images, self.labels):

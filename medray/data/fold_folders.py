@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,9 +84,7 @@ def _check_copies(root: Path, copies: Sequence[Placed]) -> None:
 def _first(copies: Sequence[Placed], first_fold: str) -> Placed:
     """The first copy; an image that the first fold lacks has no split."""
     image = copies[0]
-    if image.fold == first_fold:
-        return image
-    return Placed(image.path, image.label, None, image.fold, image.below, image.patient)
+    return image if image.fold == first_fold else replace(image, split=None)
 
 
 def _folds(root: Path, groups: Sequence[Sequence[Placed]], folders: Sequence[str]) -> Folds | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from medray.data.dataset import Array
-from medray.data.decoding import Decoded, ImageError, decode
+from medray.data.decoding import Decoded, decode_file
 from medray.data.found_files import find_files
 from medray.ensemble.manifest import ensemble_folder
 from medray.ensemble.model import Ensemble, Prediction
@@ -72,12 +72,13 @@ def predict_files(
     Raises:
         ConfigError: a column's template does not fit the ensemble.
     """
+    aspect = str(ensemble.manifest["image_aspect"])
     rows: list[list[str]] = []
     unreadable: list[str] = []
     novel: list[Path] = []
     for start in range(0, len(paths), AT_ONCE):
         batch = paths[start : start + AT_ONCE]
-        decoded = [_read(path, ensemble) for path in batch]
+        decoded = [decode_file(path, ensemble.image_shape, aspect) for path in batch]
         whole = [(path, one) for path, one in zip(batch, decoded, strict=True) if isinstance(one, Decoded)]
         unreadable += [f"{path}: {why}" for path, why in zip(batch, decoded, strict=True) if isinstance(why, str)]
         if whole:
@@ -88,15 +89,6 @@ def predict_files(
             rows += [[column.cell(one) for column in columns] for one in values]
         told("Images", start + len(batch), len(paths))
     return Predicted(rows, unreadable, novel)
-
-
-def _read(path: Path, ensemble: Ensemble) -> Decoded | str:
-    try:
-        return decode(path.read_bytes(), ensemble.image_shape, aspect=str(ensemble.manifest["image_aspect"]))
-    except ImageError as error:
-        return str(error)
-    except OSError as error:
-        return error.strerror or str(error)
 
 
 def _novel(ensemble: Ensemble, pixels: Array) -> Array:

@@ -80,7 +80,7 @@ def test_the_pixels_are_those_of_the_files(cache: Path, tmp_path: Path) -> None:
 def test_a_second_time_nothing_is_decoded(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = listing(tmp_path / "images")
     first = build(whole, prepared(images={"image_size": 8, "channels": 1}))
-    monkeypatch.setattr(building, "decode", None)
+    monkeypatch.setattr(building, "decode_file", None)
     again = build(whole, prepared(images={"image_size": 8, "channels": 1}))
     assert again.fingerprint == first.fingerprint
     moved = tmp_path / "moved"

@@ -11,6 +11,8 @@ none changes a setting of the process: there is nothing to silence, in whatever 
 
 from medray.data.decoding.errors import KINDS, ImageError
 from medray.data.decoding.fit import NOTES
-from medray.data.decoding.reading import FORMATS, MAX_PIXELS, Decoded, decode, sniff
+from medray.data.decoding.reading import FORMATS, MAX_PIXELS, Decoded, decode, decode_file, sniff
 
-__all__ = ["FORMATS", "KINDS", "MAX_PIXELS", "NOTES", "Decoded", "ImageError", "decode", "sniff"]
+__all__ = [
+    "FORMATS", "KINDS", "MAX_PIXELS", "NOTES", "Decoded", "ImageError", "decode", "decode_file", "sniff",
+]  # fmt: skip

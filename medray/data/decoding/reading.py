@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image
 
@@ -71,7 +72,7 @@ def decode(
 
     Raises:
         ImageError: the image is not read; its `kind` says why.
-        ConfigError: `shape` is not a shape of images.
+        ConfigError: `shape` is not a shape of images, or `aspect` neither stretch nor pad.
     """
     if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1:
         raise ConfigError(f"shape {shape} must be height, width and 1 or 3 channels")
@@ -93,6 +94,16 @@ def decode(
         raise damaged(_TITLES[name]) from None
     width, height = picture.size
     return Decoded(pixels, name, height, width, tuple(note for note in NOTES if note in notes) if notes else ())
+
+
+def decode_file(path: Path, shape: tuple[int, int, int], aspect: str = STRETCHED) -> Decoded | str:
+    """Decode the image in a file as `decode` does, or say why it can't be read."""
+    try:
+        return decode(path.read_bytes(), shape, aspect=aspect)
+    except ImageError as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def _read(name: str, content: bytes, shape: tuple[int, int, int], limit: int) -> Picture:
