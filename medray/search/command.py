@@ -44,7 +44,7 @@ def search(as_json: bool, **given: Any) -> None:
     """Search the hyperparameters of SPACE, a search space that ships with medray or a .yaml file.
 
     Runs the space's baselines, then what Optuna draws; ASHA stops those that fall behind. Leaves a
-    leaderboard and the averaged top-k ensemble in the run's folder. The test split is not read.
+    leaderboard and the averaged top-k ensemble in the run's folder. No model is measured on the test split.
     """
     from medray.search.options import SearchOptions
 
