@@ -23,10 +23,14 @@ FULL, PREDICTED, PROBABILITIES, INDICES = FORMS = ("full", "predicted", "probabi
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading and the template of its cells."""
+    """A column: its heading and the template of its cells.
+
+    With `of`, a class, `{p}` is that class's probability: no template can name every class, such as `a[b]`.
+    """
 
     name: str
     template: str
+    of: str | None = None
 
     def cell(self, values: Mapping[str, Any]) -> str:
         """Fill the template.
@@ -34,8 +38,9 @@ class Column:
         Raises:
             ConfigError: it names a field or class that there is not, or formats it in a way that can't be.
         """
+        by_class = ByClass(values.get("p", {}))
         try:
-            return self.template.format_map(values)
+            return self.template.format_map({**values, "p": by_class if self.of is None else by_class[self.of]})
         except KeyError as error:
             name, known = str(error.args[0]), values.get("p", {})
             valid = FIELDS if name in _fields(self.template) else known
@@ -43,6 +48,16 @@ class Column:
             raise ConfigError(f"--column {self.name}: {unknown(what, name, valid)}") from None
         except (ValueError, IndexError, AttributeError, TypeError) as error:
             raise ConfigError(f"--column {self.name}: '{self.template}': {error}") from None
+
+
+class ByClass(dict[str, float]):
+    """Probabilities by class, where a template's `{p[0]}`, a number to Python, is the class of that name."""
+
+    def __missing__(self, name: object) -> float:
+        named = [key for key in self if key.isdecimal() and int(key) == name]
+        if len(named) != 1:
+            raise KeyError(name)
+        return self[named[0]]
 
 
 def _fields(template: str) -> set[str]:
@@ -71,7 +86,7 @@ def parse_column(text: str) -> Column:
 def form(name: str, class_names: Sequence[str]) -> list[Column]:
     """The columns of one of FORMS: everything; file and label; stem and probabilities (Kaggle's and Codabench's
     usual one); or stem and the class's number."""
-    probabilities = [Column(c, f"{{p[{c}]:.6f}}") for c in class_names]
+    probabilities = [Column(c, "{p:.6f}", of=c) for c in class_names]
     return {
         FULL: [
             Column("file", "{path}"), Column("label", "{label}"), *probabilities, Column("decision", "{decision}"),

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from medray.ensemble.model import Ensemble
+from medray.errors import ConfigError
+from medray.predict.columns import form, parse_column
 from medray.predict.command import predict
 from tests.serving.conftest import NAMES, pictures, served_run  # noqa: F401  (a fixture)
 
@@ -152,3 +154,19 @@ def test_the_nearest_file_is_named(served_run: Path, films: Path) -> None:  # no
     (one,) = films.rglob("film 03.PNG")
     result = ask(served_run, one.with_name("film 03.PGN"))
     assert "(did you mean 'film 03.PNG'?)" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["0", "007", "a b", "a[b]", "{x}", "!r", "é"])
+def test_a_class_of_any_name_has_its_column(name: str) -> None:
+    values = {"p": {name: 0.25, "other": 0.75}}
+    assert [column.cell(values) for column in form("probabilities", [name, "other"])[1:]] == [
+        "0.250000",
+        "0.750000",
+    ]
+
+
+@pytest.mark.parametrize("name", ["0", "007", "a b", "é"])
+def test_a_template_names_a_class(name: str) -> None:
+    assert parse_column(f"x={{p[{name}]:.2f}}").cell({"p": {name: 0.25, "other": 0.75}}) == "0.25"
+    with pytest.raises(ConfigError, match="unknown class '1'"):
+        parse_column("x={p[1]}").cell({"p": {name: 0.25}})
