@@ -120,6 +120,17 @@ class RunDir(Folder):
     RUN, SPACE, DATA, SPLITS = "run.json", "space.yaml", "data.json", "splits.json"
     LEADERBOARD, STUDY, WAYS = "leaderboard.csv", "study.journal", "ways.json"
 
+    def begun(self) -> bool:
+        """Whether there is a run in the folder.
+
+        Raises:
+            RunError: the folder can't be reached: no access, no such host, a URI that its file system refuses.
+        """
+        try:
+            return self.exists(self.RUN)
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.location} can't be reached: {' '.join(str(error).split())}") from None
+
     @property
     def ensemble(self) -> Folder:
         """The folder of the ensemble."""

@@ -6,6 +6,7 @@ as well as in a folder.
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +15,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import url2pathname
 
-from medray.errors import RunError
+from medray.errors import RunError, unknown
 
 if TYPE_CHECKING:
     from pyarrow import fs
+
+SCHEMES = ("abfs", "abfss", "file", "gs", "hdfs", "s3")
+
+
+def locate(given: str) -> str:
+    """A location as a person gives it, a path or a URI, as one that holds anywhere: paths become whole.
+
+    Raises:
+        RunError: it is meant as a URI, but is none of a file system that can be reached.
+    """
+    scheme, colon, rest = given.partition(":")
+    if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme):
+        return str(Path(given).expanduser().absolute())
+    if rest.startswith("//") and scheme not in SCHEMES:
+        raise RunError(f"{given}: {unknown('file system', scheme, SCHEMES)}, or a path")
+    if scheme in SCHEMES and not rest.startswith("//"):
+        raise RunError(f"{given}: a URI has two slashes: {scheme}://{rest.lstrip('/')}")
+    return given if rest.startswith("//") else str(Path(given).absolute())
 
 
 @dataclass(frozen=True)

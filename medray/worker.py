@@ -76,7 +76,7 @@ class Worker:
         """
         if not self.trial_dir.exists(TrialDir.CONFIG):
             raise RunError(
-                f"this node does not see {self.trial_dir.location}: give a shared folder or s3://… as --out"
+                f"this node does not see {self.trial_dir.location}: give a shared folder or s3://… as --storage"
             )
         self.settings = self.trial_dir.read_json(TrialDir.CONFIG)
         if not self.trial_dir.exists(TrialDir.CHECKPOINT):

@@ -15,6 +15,7 @@ Examples:
   medray search organs --data phantom --trials 8         procedural images, no network
   medray search organs --data breast.npz --out runs/b    your own images, in MedMNIST's form
   medray search covid --data folder:films                your own images, in class folders
+  medray search organs --storage s3://bucket/runs        on a cluster: the run is s3://bucket/runs/organs
   medray search my-study.yaml --baselines-only           only the settings one would start from
   medray search organs --resume                          go on after a crash, or after Ctrl-C
   medray search organs --resume --trials 80              go on beyond what was asked for
@@ -33,7 +34,8 @@ Examples:
 @click.option("--top-k", type=positive, help="Members of the ensemble.  [4]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the draws and of the weights.  [0]")
 @click.option("--concurrency", type=positive, help="Most trials side by side.  [as many as there is room for]")
-@click.option("--out", metavar="DIR", help="The run's folder.  [runs/SPACE]")
+@click.option("--out", metavar="DIR", help="The run's folder: a path or a URI.  [runs/SPACE]")
+@click.option("--storage", metavar="BASE", help="Where runs lie: a path, s3://… or gs://…; the run is BASE/SPACE.")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 @click.option("--baselines-only", is_flag=True, help="Run the space's baselines and nothing else.")
 @click.option("--allow-leaks", is_flag=True, help="Start though splits share images or patients.")

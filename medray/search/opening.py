@@ -1,29 +1,29 @@
 """The run that a search works in: a new one, or one to go on with; and what is refused."""
 
 import shlex
-from pathlib import Path
 
-from medray.errors import RunError
+from medray.errors import ConfigError, RunError
 from medray.runs import RunDir
 from medray.search.options import SearchOptions, Settled, settle, settle_again
 from medray.space import SearchSpace
 from medray.space_file import parse, shipped_spaces
+from medray.storage import locate
 
 
 def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
     """Find the space and the run's folder, and refuse a folder that holds something else."""
     if options.resume:
         run = run_dir(options, options.space)
-        if not run.exists(run.RUN) and not options.out:
+        if not run.begun() and not options.out:
             run = run_dir(options, SearchSpace.load(options.space).name)
-        if not run.exists(run.RUN):
+        if not run.begun():
             raise RunError(f"{run.location} holds no run to resume; start one without --resume")
         space = parse(run.read(run.SPACE).decode(), run.path(run.SPACE))
         _check_same_space(options.space, run, space)
         return run, space, settle_again(options, run)
     space = SearchSpace.load(options.space)
     run = run_dir(options, space.name)
-    if run.exists(run.RUN):
+    if run.begun():
         raise RunError(
             f"{run.location} already holds a run: go on with it by --resume, or choose another by --out"
         )
@@ -47,14 +47,21 @@ def _check_same_space(name_or_path: str, run: RunDir, space: SearchSpace) -> Non
 
 
 def run_dir(options: SearchOptions, name: str) -> RunDir:
-    """The folder of a run: --out, or runs/ and the space's name."""
-    location = options.out or f"runs/{name}"
-    if "://" not in location:
-        location = str(Path(location).expanduser().absolute())
-    return RunDir(location)
+    """The folder of a run: --out, or the one of the space's name in --storage, or in runs/.
+
+    Raises:
+        ConfigError: both are given.
+        RunError: one of them is no location.
+    """
+    if options.out and options.storage:
+        raise ConfigError("--out and --storage say in two ways where the run lies: give one of them")
+    if options.out:
+        return RunDir(locate(options.out))
+    return RunDir(RunDir(locate(options.storage or "runs")).child(name).location)
 
 
 def resume_command(options: SearchOptions) -> str:
     """The command that goes on with this search."""
-    out = f" --out {shlex.quote(options.out)}" if options.out else ""
-    return f"python -m medray.search {shlex.quote(options.space)} --resume{out}"
+    given = {"--out": options.out, "--storage": options.storage}
+    where = "".join(f" {flag} {shlex.quote(value)}" for flag, value in given.items() if value)
+    return f"python -m medray.search {shlex.quote(options.space)} --resume{where}"

@@ -26,6 +26,7 @@ class SearchOptions:
     seed: int | None = None
     concurrency: int | None = None
     out: str | None = None
+    storage: str | None = None
     resume: bool = False
     baselines_only: bool = False
     allow_leaks: bool = False

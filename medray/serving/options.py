@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medray.errors import ConfigError
 from medray.serving.settings import MIB, ServiceSettings
+from medray.storage import Folder
 
 LOOPBACK = "127.0.0.1"
 
@@ -70,8 +71,7 @@ class ServeOptions:
         """Where the audit log and the served ensembles are kept."""
         if self.home is not None:
             return Path(self.home).absolute()
-        location = Path(self.location).absolute()
-        return location / "service" if "://" not in self.location else Path.cwd() / "service"
+        return (Folder(self.location).local or Path()).absolute() / "service"
 
     def settings(self) -> ServiceSettings:
         """What every replica is told.
