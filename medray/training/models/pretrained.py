@@ -13,7 +13,7 @@ from urllib.request import getproxies
 from torch import Tensor, nn
 
 from medray.config import TrainConfig
-from medray.errors import WeightsError, no_such
+from medray.errors import WeightsError, no_such, shown
 from medray.training.models.names import one_line
 
 FOLDER = "MEDRAY_WEIGHTS"
@@ -27,11 +27,11 @@ def weights_file(config: TrainConfig) -> Path | None:
     folder of the environment variable MEDRAY_WEIGHTS, if it is there.
 
     Raises:
-        WeightsError: MEDRAY_WEIGHTS names no folder.
+        WeightsError: MEDRAY_WEIGHTS names no folder, or the folder in `weights` has no file of the backbone.
     """
     if config.weights is not None:
         given = Path(config.weights)
-        return given / file_name(config.backbone) if given.is_dir() else given
+        return _in_folder(given, config.backbone) if given.is_dir() else given
     folder = os.environ.get(FOLDER)
     if not config.pretrained or not folder:
         return None
@@ -39,6 +39,14 @@ def weights_file(config: TrainConfig) -> Path | None:
         raise WeightsError(f"pretrained: {FOLDER} names no folder: {folder}")
     path = Path(folder) / file_name(config.backbone)
     return path if path.is_file() else None
+
+
+def _in_folder(folder: Path, backbone: str) -> Path:
+    """The backbone's file; the nearest other file would be another backbone's, so none is suggested."""
+    path = folder / file_name(backbone)
+    if not path.is_file():
+        raise WeightsError(f"weights: no such file: {shown(str(path))}")
+    return path
 
 
 def file_name(backbone: str) -> str:
