@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_STOPPED = 10
+CLEAR = 0.05  # an importance whose interval begins below it may be none
 _LEADING = ("run", "rank", "state", "baseline", "objective", "accuracy", "best_epoch", "epochs", "seconds")
 
 
@@ -123,7 +124,7 @@ def _baselines(s: Summary, console: Console) -> None:
     images = f" on {found.images} validation images" if found.images else ""
     columns = [
         (s.metric, [f"{c.objective:.4f}" for c in found.contestants]),
-        ("better by", [number(c.difference, sign=True) for c in found.contestants]),
+        ("better by", ["–" if c.difference is None else f"{c.difference:+.4f}" for c in found.contestants]),
         ("trials", [", ".join(map(str, c.trials)) for c in found.contestants]),
     ]
     print_table(console, f"Baselines against the search{images}", [c.name for c in found.contestants], columns)
@@ -177,6 +178,8 @@ def _importance(s: Summary, console: Console) -> None:
     title = f"Importance of settings: fANOVA over {found.finished} finished trials"
     print_table(console, title, [r.parameter for r in rows], columns, "setting", notes)
     say(console, "  share of the variance that a setting explains alone, and its spread over resampled trials")
+    if all((row.low or 0.0) < CLEAR for row in rows):
+        say(console, "  every interval begins near 0: these trials can't tell which setting mattered")
 
 
 def _failures(s: Summary, console: Console) -> None:

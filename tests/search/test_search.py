@@ -1,3 +1,4 @@
+import csv
 import io
 import json
 import shutil
@@ -12,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from rich.console import Console
 
+import medray.analyze
 from medray import Ensemble
 from medray.data.sources import load_data
 from medray.errors import MedrayError
@@ -49,6 +51,23 @@ def test_every_trial_is_accounted_for(finished: tuple[SearchResult, Path]) -> No
         assert not any(name.endswith(".partial") for name in files)
         if record.state != FAILED:
             assert {"epochs.jsonl", "weights.safetensors", "val_predictions.npz"} <= files
+
+
+def test_what_a_search_leaves_can_be_analysed(finished: tuple[SearchResult, Path]) -> None:
+    result, out = finished
+    trials = medray.analyze.trials(str(out))
+    assert trials.attrs["notes"] == []
+    assert trials["state"].tolist() == [record.state for record in result.records]
+    board = list(csv.DictReader((out / "leaderboard.csv").read_text().splitlines()))
+    ranked = trials.dropna(subset="rank").sort_values("rank")
+    assert ranked["trial"].astype(str).tolist() == [row["trial"] for row in board if row["rank"]]
+    assert medray.analyze.epochs(str(out)).groupby("trial").size().sum() == trials["epochs"].sum()
+    assert len(medray.analyze.study(str(out)).trials) == len(trials)
+    grid = medray.analyze.result_grid(str(out))
+    assert grid.get_best_result().path == str(out / f"trials/{ranked['trial'].iloc[0]:04d}")
+    predicted = medray.analyze.predictions(str(out))
+    assert set(predicted["trial"]) >= set(ranked["trial"])
+    assert predicted["position"].notna().all()
 
 
 def test_baselines_run_first_in_the_files_order_on_at_most_half_the_trials(
