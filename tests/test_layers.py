@@ -244,7 +244,9 @@ def loaded(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("module", ["medray", "medray.cli", "medray.search.command", "medray.config", "medray.analyze"])
+@pytest.mark.parametrize(
+    "module", ["medray", "medray.cli", "medray.search.command", "medray.config", "medray.analyze"]
+)
 def test_import_loads_nothing_heavy(module: str) -> None:
     assert not loaded(f"import {module}") & HEAVY
 
