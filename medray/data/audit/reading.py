@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from medray.data.audit.measures import LOOKS, SIDE, Measures, measure, shrink
 from medray.data.audit.surveyed import Survey
@@ -98,8 +99,11 @@ def survey_dataset(dataset: ImageDataset, progress: Progress = silent) -> Survey
 
 
 def _by_threads(do: Callable[[Any], Measures], chunks: Sequence[Any]) -> Iterator[Measures]:
-    """Do it with each chunk on all cores; nothing new is begun once the caller stops asking."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    """Do it with each chunk on all cores; nothing new is begun once the caller stops asking.
+
+    Each has one thread for its matrix products: threads of threads would wait for one another.
+    """
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             yield from pool.map(do, chunks)
         finally:
