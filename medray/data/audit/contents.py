@@ -62,7 +62,9 @@ def find_small_classes(survey: Survey) -> Iterator[Finding]:
         rows, sides = np.nonzero(counts == 0)
         named = [(survey.class_names[row], fold.names[side]) for row, side in zip(rows, sides, strict=True)]
         absent += [f"{name} in {fold.prefix}, {side}" for name, side in named]
-    yield from _some("small_class", "class with too few images", small, "classes with too few images")
+    yield from _some(
+        "small_class", "place with too few images of a class", small, "places with too few images of a class"
+    )
     yield from _some("missing_class", "class missing", absent, "classes missing")
 
 
