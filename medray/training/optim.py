@@ -27,7 +27,8 @@ def make_optimizer(config: TrainConfig, network: nn.Module, rate: float) -> torc
         return torch.optim.AdamW(groups, lr=rate, fused=True)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)
-    return torch.optim.RMSprop(groups, lr=rate, momentum=config.momentum)
+    # Hinton's 0.9, as in Keras: with PyTorch's 0.99 the first step is ten times the rate, and losses explode.
+    return torch.optim.RMSprop(groups, lr=rate, alpha=0.9, momentum=config.momentum)
 
 
 def match_layout(optimizer: torch.optim.Optimizer) -> None:
