@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from types import FrameType
 
 from medray.errors import ConfigError, MedrayError
 from medray.space import Resources
+from medray.telling import Progress
 
 QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -29,6 +31,7 @@ QUIET = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
+GPU_WAIT_S, LOOK_EVERY_S = 1800.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -107,26 +110,62 @@ def _level(verbose: bool) -> int:
     return logging.INFO if verbose else logging.CRITICAL
 
 
+def wait_for_gpus(count: int, told: Progress) -> None:
+    """Wait until the cluster has `count` GPUs; one that grows is asked for them.
+
+    A cluster that starts without workers has no GPU to be counted, and nothing would ever ask for one.
+
+    Raises:
+        MedrayError: they don't come.
+    """
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    end = time.monotonic() + GPU_WAIT_S
+    # They are the demand that the autoscaler looks for, and unlike its own requests end with this process.
+    asked = [placement_group([{"GPU": 1}]) for _ in range(count)]
+    try:
+        while (found := sum(node.get("GPU", 0.0) for node in _nodes())) < count:
+            told("GPUs", int(found), count)
+            if time.monotonic() > end:
+                raise MedrayError(
+                    f"--min-gpus {count}: this cluster has {found:g} after {GPU_WAIT_S / 60:.0f} minutes; "
+                    "`ray status` tells what it waits for"
+                )
+            time.sleep(LOOK_EVERY_S)
+    finally:
+        for group in asked:
+            remove_placement_group(group)
+
+
+def _nodes() -> list[dict[str, float]]:
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def count_slots(resources: Resources) -> int:
+    """How many trials fit side by side by now; nodes may have come and gone."""
+    return sum(_fit(node, resources) for node in _nodes())
+
+
 def find_room(wanted: Resources, space_path: str) -> Room:
     """Count the trials that fit, taking no GPU where the cluster has none.
 
     Raises:
         ConfigError: a trial wants more than the largest node has.
     """
-    import ray
-
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = _nodes()
     gpus = sum(node.get("GPU", 0.0) for node in nodes)
     resources = wanted if gpus else Resources(wanted.cpu, 0.0)
     for kind, need in (("cpu", resources.cpu), ("gpu", resources.gpu)):
         most = max(node.get(kind.upper(), 0.0) for node in nodes)
         if need > most:
             raise ConfigError(
-                f"{space_path}: resources.{kind}: a trial wants {need:g}, "
-                f"the largest node of this cluster has {most:g}"
+                f"{space_path}: resources.{kind}: a trial wants {need:g}, the largest node of this cluster has "
+                f"{most:g}{'' if most else '; a cluster whose workers are yet to come needs --min-gpus'}"
             )
-    slots = sum(_fit(node, resources) for node in nodes)
-    return Room(sum(node.get("CPU", 0.0) for node in nodes), gpus, resources, slots, len(nodes))
+    cpus = sum(node.get("CPU", 0.0) for node in nodes)
+    return Room(cpus, gpus, resources, count_slots(resources), len(nodes))
 
 
 def _fit(node: dict[str, float], resources: Resources) -> int:

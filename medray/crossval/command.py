@@ -13,6 +13,7 @@ from medray.commands import (
     errors_in_one_line,
     json_option,
     make_console,
+    min_gpus_option,
     positive,
 )
 
@@ -39,6 +40,7 @@ Examples:
 @click.option("--concurrency", type=positive, help="Most folds side by side.  [as many as there is room for]")
 @click.option("--resume", is_flag=True, help="Go on with the run's cross-validation.")
 @address_option
+@min_gpus_option
 @json_option
 @click.option("--verbose", is_flag=True, help="Let Ray say what it does.")
 def crossval(as_json: bool, **given: Any) -> None:

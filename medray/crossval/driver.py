@@ -104,6 +104,9 @@ def _train(
     import ray
 
     space = searched.space
+    if options.min_gpus:
+        with step(console, f"Waiting for {options.min_gpus} GPUs") as told:
+            cluster.wait_for_gpus(options.min_gpus, told)
     room = cluster.find_room(space.resources, space.path)
     workers = max(1, min(room.slots, len(jobs), options.concurrency or room.slots))
     say(console, f"{room.words('folds')}; results go to {searched.run.crossval.location}")

@@ -31,6 +31,7 @@ class CrossvalOptions:
     concurrency: int | None = None
     resume: bool = False
     address: str | None = None
+    min_gpus: int | None = None
     verbose: bool = False
 
 

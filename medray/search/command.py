@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from medray.commands import MedrayCommand, address_option, errors_in_one_line, json_option, make_console, positive
+from medray.commands import (
+    MedrayCommand,
+    address_option,
+    errors_in_one_line,
+    json_option,
+    make_console,
+    min_gpus_option,
+    positive,
+)
 
 EXAMPLES = """
 \b
@@ -40,6 +48,7 @@ Examples:
 @click.option("--baselines-only", is_flag=True, help="Run the space's baselines and nothing else.")
 @click.option("--allow-leaks", is_flag=True, help="Start though splits share images or patients.")
 @address_option
+@min_gpus_option
 @json_option
 @click.option("--verbose", is_flag=True, help="Let Ray and Tune say what they do.")
 def search(as_json: bool, **given: Any) -> None:

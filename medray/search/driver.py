@@ -92,11 +92,13 @@ def _prepare(
         leaks = check_leaks(dataset, settled.data, console, allowed=allowed, progress=told)
         until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
         checking.result()
+        if options.min_gpus:
+            cluster.wait_for_gpus(options.min_gpus, told)
         room = cluster.find_room(space.resources, space.path)
         if run.local is not None and room.nodes > 1:
             say(
                 console,
-                f"  {room.nodes} nodes: each must see {run.location}; where they share no disk, give --out s3://…",
+                f"  {room.nodes} nodes: each must see {run.location}; where they share no disk, give --storage s3://…",
             )
     if options.resume:
         stored = run.read_json(run.DATA)

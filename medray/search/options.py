@@ -31,6 +31,7 @@ class SearchOptions:
     baselines_only: bool = False
     allow_leaks: bool = False
     address: str | None = None
+    min_gpus: int | None = None
     verbose: bool = False
 
 

@@ -35,7 +35,7 @@ def tune(
         gpu=gpu > 0,
     )
     concurrency = settled.concurrency
-    search.count_slots = lambda: min(cluster.find_room(space.resources, space.path).slots, concurrency or 10**9)
+    search.count_slots = lambda: min(cluster.count_slots(room.resources), concurrency or 10**9)
     tuner = ray_tune.Tuner(
         ray_tune.with_resources(runner, {"cpu": cpu, "gpu": gpu}),
         tune_config=ray_tune.TuneConfig(
