@@ -24,6 +24,7 @@ def states(out: Path) -> list[str]:
     return [trial.state.name for trial in optuna.load_study(study_name="medray", storage=storage).trials]
 
 
+@pytest.mark.slow
 def test_a_killed_driver_loses_nothing(
     command: Start, slow_space: Path, npz: Path, tmp_path: Path, ray_address: str
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_killed_worker_costs_at_most_its_epoch(
     assert [record.state for record in run_dir(out).records()] == [FINISHED, FINISHED]
 
 
+@pytest.mark.slow
 def test_a_trial_whose_worker_keeps_dying_fails_and_the_search_goes_on(
     command: Start, slow_space: Path, npz: Path, tmp_path: Path, ray_address: str
 ) -> None:
