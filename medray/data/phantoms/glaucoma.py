@@ -37,10 +37,10 @@ def pose(side: Array, size: int, rng: np.random.Generator) -> tuple[Array, Array
 
 def draw_disc(canvas: Canvas, sick: Array) -> None:
     """Draw the optic disc, at times with a pale crescent beside it, and its cup."""
-    radius, crescent, pallor = canvas.vary_each((0.28, 0.40), (0.0, 0.1), (0.55, 1.0))
+    radius, crescent, pallor = canvas.vary_each((0.30, 0.42), (0.0, 0.1), (0.7, 1.0))
     canvas.paint(canvas.blob(crescent, 0.0, radius, radius) * canvas.some(0.35) * 0.7, ATROPHY)
     canvas.paint(canvas.blob(0.0, 0.0, radius * 0.92, radius), RIM)
-    ratio = np.where(sick, canvas.vary(0.48, 0.84), canvas.vary(0.22, 0.62))
+    ratio = np.where(sick, canvas.vary(0.52, 0.86), canvas.vary(0.2, 0.56))
     notch = sick * canvas.some(0.6) * canvas.vary(0.05, 0.16)
     up = canvas.some(0.4) * 2 - 1
     cup = canvas.blob(0.02, -up * notch * radius, radius * ratio * 0.9, radius * (ratio + notch))

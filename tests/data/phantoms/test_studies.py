@@ -88,7 +88,7 @@ def test_splits_share_no_patient_and_hold_every_class(name: str, seed: int) -> N
 
 @every_study
 def test_a_linear_model_is_above_chance_but_not_perfect(name: str) -> None:
-    dataset = drawn(name)
+    dataset = drawn(name, size=SMALL)
     pixels, labels = dataset.images.reshape(len(dataset), -1).astype(np.float32), dataset.labels
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-4, max_iter=200, tol=1e-2))
     model.fit(pixels[dataset.splits["train"]], labels[dataset.splits["train"]])
@@ -154,10 +154,12 @@ def test_the_field_is_a_disc_on_black_and_a_patients_eyes_are_mirrored() -> None
 # -- covid
 
 
-def test_covid_lightens_the_edges_of_both_lungs() -> None:
-    for columns in (slice(7, 14), slice(34, 41)):
-        with_covid, without = (of_class("covid", c)[:, 20:32, columns].mean() for c in ("COVID", "NO-COVID"))
-        assert with_covid > without + 5
+def test_covid_is_rough_in_both_lungs_and_hardly_lighter() -> None:
+    for columns in (slice(6, 18), slice(30, 42)):
+        lungs = [of_class("covid", label)[:, 10:34, columns, 0] for label in ("COVID", "NO-COVID")]
+        rough = [np.median(np.abs(np.diff(lung, 2, 2)).mean((1, 2)) / lung.std((1, 2))) for lung in lungs]
+        assert rough[0] > 1.1 * rough[1]
+        assert abs(lungs[0].mean() - lungs[1].mean()) < lungs[1].mean((1, 2)).std()
 
 
 def test_the_view_goes_with_the_class_a_little() -> None:
