@@ -1,0 +1,44 @@
+"""A cluster whose workers come and go: what a search counts on."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ray.cluster_utils import Cluster
+
+from medray.cluster import connected, count_slots, find_room, wait_for_gpus
+from medray.errors import ConfigError
+from medray.space import Resources
+
+pytestmark = pytest.mark.slow
+
+WANTED = Resources(cpu=1, gpu=0.5)
+
+
+@pytest.fixture
+def growing() -> Iterator[Cluster]:
+    """A head on which nothing may train, joined by this process."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
+    with connected(cluster.address, verbose=False):
+        yield cluster
+    cluster.shutdown()
+
+
+def test_a_search_waits_for_the_first_gpu_and_outlives_the_last(growing: Cluster) -> None:
+    with pytest.raises(ConfigError, match="needs --min-gpus"):
+        find_room(WANTED, "space.yaml")
+    told: list[tuple[str, int, int]] = []
+
+    def tell(*words: Any) -> None:
+        told.append(words)
+        if len(told) == 1:  # the autoscaler's part
+            growing.add_node(num_cpus=4, num_gpus=1)
+
+    wait_for_gpus(1, tell)
+    assert told[0] == ("GPUs", 0, 1)
+    room = find_room(WANTED, "space.yaml")
+    assert (room.gpus, room.slots, room.nodes) == (1, 2, 2)
+    growing.remove_node(next(iter(growing.worker_nodes)))
+    while count_slots(room.resources):  # the head notices in its own time
+        time.sleep(0.2)
