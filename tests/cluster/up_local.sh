@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# A real `ray up cluster.local.yaml` onto two hosts on one machine, a search as a job, and `ray down`.
+#
+# The hosts are namespaces with an sshd, a home, a /tmp and processes of their own, joined by a bridge; the machine
+# that commands them is a third one, so that no `ray stop` reaches any other Ray here. Packages come from uv's cache.
+# Needs root, and the Debian packages openssh-server, rsync and iproute2. Takes two to five minutes.
+#
+#   uv sync && sudo --preserve-env=HOME,PATH tests/cluster/up_local.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+for needed in sshd rsync ip unshare ssh-keygen uv; do
+  PATH=$PATH:/usr/sbin command -v "$needed" >/dev/null || { echo "up_local.sh needs $needed" >&2; exit 77; }
+done
+[ "$(id -u)" = 0 ] || { echo "up_local.sh needs root: it makes network namespaces" >&2; exit 77; }
+[ -x .venv/bin/ray ] || { echo "up_local.sh needs .venv: uv sync" >&2; exit 77; }
+
+room=$(mktemp -d /var/tmp/medray-up.XXXXXX) # not below /tmp, which each host has of its own
+bridge=medray-up net=10.231.77 tunnel=18265
+pids=()
+
+clean_up() {
+  for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done # unshare ignores SIGTERM; it takes all along
+  wait 2>/dev/null || true
+  for host in head worker; do ip netns delete "medray-$host" 2>/dev/null || true; done
+  ip link delete "$bridge" 2>/dev/null || true
+  rm -rf "$room"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+say() { printf '\n== %s\n' "$*"; }
+
+# -- hosts
+
+make_home() { # NAME: what a host sees as root's home, /tmp and /etc/passwd
+  mkdir -p "$room/$1/home" "$room/$1/tmp"
+  sed "s#^root:\(.*\):[^:]*:\([^:]*\)\$#root:\1:$room/$1/home:/bin/bash#" /etc/passwd >"$room/$1/passwd"
+  # As the hosts reach no registry, their uv is this machine's, with its cache.
+  mkdir -p "$room/$1/home/.local/bin"
+  cat >"$room/$1/home/.local/bin/uv" <<UV
+#!/bin/sh
+exec env HOME='$HOME' PATH='$PATH' UV_CACHE_DIR='$(uv cache dir)' UV_OFFLINE=1 '$(command -v uv)' "\$@"
+UV
+  chmod +x "$room/$1/home/.local/bin/uv"
+  echo "export HOSTNAME=$1 NO_ALBUMENTATIONS_UPDATE=1" >"$room/$1/home/.bashrc"
+}
+
+inside() { # NAME COMMAND...: become a command with that host's home, /tmp and processes, which end with it
+  local name=$1
+  shift
+  exec unshare --mount --pid --uts --fork --kill-child --mount-proc bash -c '
+    hostname "$1"; mount --bind "$2/$1/tmp" /tmp; mount --bind "$2/$1/passwd" /etc/passwd
+    mount -t tmpfs -o mode=1777,size=8g tmpfs /dev/shm; mount -t tmpfs tmpfs /run; mkdir /run/sshd
+    export HOME="$2/$1/home"; shift 2; exec "$@"' inside "$name" "$room" "$@"
+}
+
+start_host() { # NAME ADDRESS
+  ip netns add "medray-$1"
+  ip link add "mru-$1" type veth peer name eth0 netns "medray-$1"
+  ip link set "mru-$1" master "$bridge" up
+  ip -n "medray-$1" link set lo up
+  ip -n "medray-$1" address add "$2/24" dev eth0
+  ip -n "medray-$1" link set eth0 up
+  ip -n "medray-$1" route add default via "$net.1" # Ray finds its own address by its route to the world
+  make_home "$1"
+  cat >"$room/$1/sshd_config" <<SSHD
+ListenAddress $2
+HostKey $room/host_key
+AuthorizedKeysFile $room/key.pub
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+StrictModes no
+UsePAM no
+PidFile none
+SSHD
+  export -f inside
+  room=$room ip netns exec "medray-$1" bash -c 'inside "$@"' - "$1" /usr/sbin/sshd -D -f "$room/$1/sshd_config" &
+  pids+=($!)
+}
+
+say "two hosts: $net.2 and $net.3"
+ssh-keygen -q -t ed25519 -N '' -f "$room/key"
+ssh-keygen -q -t ed25519 -N '' -f "$room/host_key"
+ip link add "$bridge" type bridge
+ip address add "$net.1/24" dev "$bridge"
+ip link set "$bridge" up
+start_host head "$net.2"
+start_host worker "$net.3"
+make_home laptop
+mkdir "$room/shared"
+
+# -- the machine that commands them
+
+.venv/bin/python - "$room" "$net" <<'PYTHON'
+import sys, pathlib, yaml
+room, net = sys.argv[1:]
+config = yaml.safe_load(pathlib.Path("cluster.local.yaml").read_text())
+config["provider"].update(head_ip=f"{net}.2", worker_ips=[f"{net}.3"])
+config["auth"] = {"ssh_user": "root", "ssh_private_key": f"{room}/key"}
+pathlib.Path(room, "cluster.local.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+PYTHON
+cat >"$room/laptop.sh" <<LAPTOP
+set -euo pipefail
+export PATH=$PWD/.venv/bin:\$PATH RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 TERM=dumb
+cluster=$room/cluster.local.yaml
+say() { printf '\n== %s\n' "\$*"; }
+
+ray get-auth-token --generate >/dev/null
+nodes() {
+  status=\$(ray exec \$cluster 'ray status' 2>/dev/null) && grep -q '^ 2 local.cluster.node' <<<"\$status"
+}
+# Ray gives a node 30 seconds to start, which may be too few where a busy machine imports without .pyc files.
+for try in 1 2 3; do
+  say "ray up cluster.local.yaml"
+  ray up --yes --no-config-cache \$cluster || continue
+  say "ray exec cluster.local.yaml 'ray status', until there are two nodes"
+  for _ in \$(seq 15); do nodes && break 2; sleep 3; done
+done
+nodes || { echo "the worker did not come: ray exec cluster.local.yaml tells why" >&2; exit 1; }
+echo "\$status"
+
+say "ray job submit, through ray dashboard cluster.local.yaml"
+ray dashboard --port $tunnel \$cluster >/dev/null 2>&1 &
+for _ in \$(seq 30); do (: </dev/tcp/127.0.0.1/$tunnel) 2>/dev/null && break; sleep 1; done
+ray job submit --address http://127.0.0.1:$tunnel -- \
+  python -m medray.search organs --data phantom --trials 2 --max-epochs 1 --storage $room/shared
+ray job list --address http://127.0.0.1:$tunnel | grep -o 'SUCCEEDED' | head -n 1
+
+say "ray down cluster.local.yaml"
+ray down --yes \$cluster
+LAPTOP
+(inside laptop bash "$room/laptop.sh") </dev/null &
+pids+=($!)
+wait $! # not in the foreground: Ctrl-C cleans up at once
+
+say "what is left"
+ls "$room/shared/organs"
+column -s, -t "$room/shared/organs/leaderboard.csv" 2>/dev/null | cut -c1-100 || true
+test -f "$room/shared/organs/ensemble/manifest.json"
+running() { ip netns pids "medray-$1" | xargs -r ps -o comm= -p | grep -cE 'raylet|gcs_server' || true; }
+for _ in $(seq 40); do # the worker's Ray ends when it misses the head
+  [ "$(running head)$(running worker)" = 00 ] && break
+  sleep 3
+done
+echo "Ray's processes on the head: $(running head), on the worker: $(running worker)"
+[ "$(running head)$(running worker)" = 00 ]
+say "all went well"
