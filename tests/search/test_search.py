@@ -35,8 +35,9 @@ def finished(ray_address: str, npz: Path, tmp_path_factory: pytest.TempPathFacto
 
     folder = tmp_path_factory.mktemp("finished")
     (folder / "corners.yaml").write_text(SPACE)
-    out = folder / "run"
-    return search(folder / "corners.yaml", npz, out, trials=9, top_k=2), out
+    space = str(folder / "corners.yaml")
+    options = SearchOptions(space, data=str(npz), storage=folder.as_uri(), trials=9, top_k=2)
+    return run_search(options, Console(file=io.StringIO())), folder / "corners"
 
 
 def test_every_trial_is_accounted_for(finished: tuple[SearchResult, Path]) -> None:
