@@ -31,16 +31,28 @@ def print_published(console: Console, published: Mapping[str, Any]) -> None:
 
 
 def _print_split(console: Console, table: Mapping[str, Any], positive: str | None) -> None:
-    rows = table["rows"]
+    title, columns = cells(table, positive)
+    notes = notes_of(table)
+    print_table(
+        console, title, [row["name"] for row in table["rows"]], columns, "model", notes if any(notes) else ()
+    )
+
+
+def cells(table: Mapping[str, Any], positive: str | None) -> tuple[str, Columns]:
+    """The title of a split's table, and its columns: each metric as it was published and as it is here."""
     columns: Columns = []
     for metric in table["metrics"]:
-        figures = [row["figures"].get(metric, {}) for row in rows]
+        figures = [row["figures"].get(metric, {}) for row in table["rows"]]
         for side in ("published", "here"):
             columns.append((f"{_title(metric, positive)}\n{side}", [_figure(own, side) for own in figures]))
     counts = ", ".join(f"{n} images {side}" for side, n in table["images"].items() if n)
-    title = f"Published figures and those here, {WHERE[table['split']]}" + (f"; {counts}" if counts else "")
-    notes = [_note(row) for row in rows]
-    print_table(console, title, [row["name"] for row in rows], columns, "model", notes if any(notes) else ())
+    title = f"Published figures and those here, {WHERE[table['split']]}"
+    return title + (f"; {counts}" if counts else ""), columns
+
+
+def notes_of(table: Mapping[str, Any]) -> list[str]:
+    """What is to be said of each row of a split's table; mostly nothing."""
+    return [_note(row) for row in table["rows"]]
 
 
 def _title(metric: str, positive: str | None) -> str:
