@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from medray.analyze.columns import SETTING_COLUMNS
 from medray.analyze.importance import HIGH, LOW, Importances
 from medray.analyze.summary import Summary
+from medray.analyze.view import varied
 from medray.config import METRICS
 from medray.evaluate.tables import number, print_table
 from medray.terminal import say
@@ -90,9 +90,8 @@ def _leaderboard(
 
 def _without_empty(board: "pd.DataFrame") -> "pd.DataFrame":
     """The columns that people look at first, and the settings in which the trials differ."""
-    varied = [c.name for c in SETTING_COLUMNS if c.name != "seed" and board[c.name].nunique(dropna=False) > 1]
     leading = [name for name in _LEADING if name in board and board[name].notna().any()]
-    return board[["trial", *leading, *varied]]
+    return board[["trial", *leading, *varied(board)]]
 
 
 def cell(name: str, value: Any) -> str:

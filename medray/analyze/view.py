@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from medray.analyze.columns import SETTING_COLUMNS
 from medray.analyze.filtering import filtered
 from medray.config import METRICS
 from medray.errors import ConfigError, unknown
@@ -41,6 +42,12 @@ class View:
         for name in wanted:
             _check(frame, name, "--columns")
         return list(dict.fromkeys(wanted))
+
+
+def varied(frame: "pd.DataFrame") -> list[str]:
+    """The settings in which a frame's trials differ, but for their seeds."""
+    names = [column.name for column in SETTING_COLUMNS if column.name != "seed"]
+    return [name for name in names if frame[name].nunique(dropna=False) > 1]
 
 
 def best_first(frame: "pd.DataFrame", *, worst_first: bool = False) -> "pd.DataFrame":
