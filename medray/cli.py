@@ -15,6 +15,7 @@ COMMANDS = {
     "ensemble": ("medray.ensemble.command", "Choose the members, calibrate them, set operating points."),
     "evaluate": ("medray.evaluate.command", "Read the test split, once, and say how good it is."),
     "analyze": ("medray.analyze.command", "Tables and tidy frames of searches: finished, running, broken off."),
+    "report": ("medray.report.command", "One HTML file: how good it is, whether to trust it, what was searched."),
     "predict": ("medray.predict.command", "Ask the ensemble about image files; a table of answers."),
     "serve": ("medray.serving.command", "Serve the ensemble over HTTP, with a page to try it on."),
 }

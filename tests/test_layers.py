@@ -64,6 +64,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
         "medray.evaluate",
         "medray.init",
         "medray.predict",
+        "medray.report",
         "medray.serve",
         "medray.serving.command",
     ),
@@ -75,7 +76,7 @@ RAY_IMPORTERS = {
     "medray.serving.deployment", "medray.serving.driver",
 }  # fmt: skip
 HEAVY = {
-    "albumentations", "cv2", "medmnist", "numpy", "optuna", "pandas", "pyarrow", "ray", "safetensors", "sklearn",
+    "albumentations", "cv2", "medmnist", "numpy", "optuna", "pandas", "plotly", "pyarrow", "ray", "safetensors", "sklearn",
     "timm", "torch", "torchvision",
 }  # fmt: skip
 

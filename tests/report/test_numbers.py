@@ -1,0 +1,181 @@
+"""Every number on the page is the files' own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from medray.evaluate.tables import interval, number
+from medray.operating.calibration import reliability
+from tests.report.conftest import Page, draw, read
+
+Drawn = tuple[Path, Page, str]
+
+
+def scores_of(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read(run / "evaluation/reading_0001/scores.json")
+    return found
+
+
+def test_the_test_splits_figures_are_those_that_were_stored(drawn: Drawn) -> None:
+    run, page, _ = drawn
+    scores = scores_of(run)
+    rows = page.table("All models on the test split")
+    assert rows[0][:3] == ["model", "AUC", "accuracy"]
+    for row, model in zip(rows[1:], scores["models"], strict=True):
+        assert row[0].startswith(model["name"])
+        assert row[1:3] == [interval(model["scores"]["auc"]), interval(model["scores"]["accuracy"])]
+    shown = page.data["test-scores"]
+    assert shown["model"] == [model["name"] for model in scores["models"]]
+    for end in ("value", "low", "high"):
+        assert shown[end] == [model["scores"]["auc"][end] for model in scores["models"]]
+    assert f"On {scores['images']} test images" in page.text
+    assert "has been read once" in page.text
+
+
+def test_classes_points_and_sets_are_those_that_were_stored(drawn: Drawn) -> None:
+    run, page, _ = drawn
+    scores = scores_of(run)
+    assert page.data["confusion-test"] == {
+        "names": scores["class_names"],
+        "counts": scores["confusion_matrix"],
+    }
+    cells = page.table("The ensemble on ")
+    assert [row[1:-1] for row in cells[1:]] == [[str(n) for n in row] for row in scores["confusion_matrix"]]
+    for row, own in zip(page.table("The ensemble by class")[1:], scores["per_class"], strict=True):
+        assert row[:3] == [own["name"], str(own["images"]), number(own["precision"])]
+        assert row[-1] == number(own["auc"])
+    set_on, tested = page.table("Operating points, where they were set")[1:]
+    (point,) = scores["operating_points"]
+    assert set_on[2] == interval(point["rates"]["sensitivity"])
+    assert tested[2] == interval(point["test"]["sensitivity"])
+    for row, sets in zip(page.table("Conformal sets")[1:], scores["conformal_sets"], strict=True):
+        assert row[1] == interval(sets["test"]["covered"])
+
+
+def test_curves_on_test_are_of_the_stored_predictions(drawn: Drawn) -> None:
+    run, page, _ = drawn
+    with np.load(run / "evaluation/reading_0001/test_predictions.npz") as file:
+        place = file["models"].tolist().index("ensemble")
+        probabilities, labels = file[f"model_{place}"], file["labels"]
+    roc = page.data["roc-test"]
+    assert roc["class"] == scores_of(run)["class_names"]
+    for c, area in enumerate(roc["auc"]):
+        assert area == pytest.approx(roc_auc_score(labels == c, probabilities[:, c]))
+        assert np.trapezoid(roc["true_positive_rate"][c], roc["false_positive_rate"][c]) == pytest.approx(area)
+    bins = reliability(probabilities, labels)
+    own = page.data["reliability"]["on"].index("test")
+    assert page.data["reliability"]["count"][own] == list(bins.count)
+    assert page.data["reliability"]["calibration_error"][own] == bins.calibration_error
+
+
+def test_out_of_fold_figures_are_those_that_the_ensemble_was_chosen_by(drawn: Drawn) -> None:
+    """Worked out anew from the predictions, they are what the manifest says."""
+    run, page, _ = drawn
+    manifest = read(run / "ensemble/manifest.json")
+    chosen = manifest["chosen_on"]
+    assert chosen["predictions"] == "out-of-fold"
+    counts = np.array(page.data["confusion-out-of-fold"]["counts"])
+    assert counts.sum() == chosen["images"]
+    assert counts.trace() / counts.sum() == pytest.approx(chosen["scores"]["accuracy"])
+    assert np.mean(page.data["roc-out-of-fold"]["auc"]) == pytest.approx(chosen["scores"]["auc"])
+    own = page.data["reliability"]["on"].index("out-of-fold")
+    error = page.data["reliability"]["calibration_error"][own]
+    assert error == pytest.approx(chosen["scores"]["calibration_error"], abs=1e-6)
+    assert f"Temperature {manifest['temperature']:.3f}" in page.text
+
+
+def test_folds_are_those_of_the_summaries(drawn: Drawn) -> None:
+    run, page, _ = drawn
+    shown = page.data["folds"]
+    assert len(shown["trial"]) == 2
+    for place, trial in enumerate(shown["trial"]):
+        summary = read(run / f"crossval/{trial:04d}/summary.json")
+        assert shown["folds"][place] == [fold["metrics"]["auc"] for fold in summary["folds"]]
+        assert (shown["mean"][place], shown["sd"][place]) == (summary["mean"]["auc"], summary["std"]["auc"])
+        row = page.table("Mean ± standard deviation")[place + 1]
+        text = f"{number(summary['mean']['auc'])} ± {number(summary['std']['auc'])}"
+        assert row[:3] == [f"trial {trial}", "3", text]
+
+
+def test_learning_curves_and_objectives_are_the_trials_own(drawn: Drawn) -> None:
+    run, page, _ = drawn
+    for anchor, value in (("learning-metric", ("metrics", "auc")), ("learning-loss", ("train_loss",))):
+        shown = page.data[anchor]
+        assert sorted(shown["trial"]) == [0, 1, 2, 3]
+        for place, trial in enumerate(shown["trial"]):
+            lines = (run / f"trials/{trial:04d}/epochs.jsonl").read_text().splitlines()
+            epochs = [json.loads(line) for line in lines]
+            own = [e[value[0]][value[1]] if len(value) > 1 else e[value[0]] for e in epochs]
+            assert (shown["epoch"][place], shown["value"][place]) == ([e["epoch"] for e in epochs], own)
+    objectives = {n: read(run / f"trials/{n:04d}/trial.json")["objective"] for n in range(4)}
+    progress = page.data["progress"]
+    assert dict(zip(progress["trial"], progress["objective"], strict=True)) == objectives
+    assert progress["best_so_far"] == np.maximum.accumulate(progress["objective"]).tolist()
+    assert progress["best_so_far"][-1] == max(objectives.values())
+    parallel = page.data["parallel"]
+    assert dict(zip(parallel["trial"], parallel["objective"], strict=True)) == objectives
+    board = page.table("All 4 trials")
+    shown_objectives = [row[board[0].index("AUC")] for row in board[1:]]
+    assert shown_objectives == [f"{o:.4f}" for o in sorted(objectives.values(), reverse=True)]
+
+
+def test_the_data_are_as_the_run_has_stored_them(drawn: Drawn) -> None:
+    run, page, _ = drawn
+    data = read(run / "data.json")
+    rows = page.table("Images by class and split")
+    assert rows[0] == ["class", *data["splits"], "all"]
+    for c, row in enumerate(rows[1:-1]):
+        counts = [own["classes"][c] for own in data["splits"].values()]
+        assert row == [data["class_names"][c], *map(str, counts), str(sum(counts))]
+    assert rows[-1][-1] == str(data["images"])
+    assert data["fingerprint"] in page.text
+    assert scores_of(run)["ensemble"] in page.text
+
+
+def test_what_repeats_it_has_the_seeds_of_the_run(drawn: Drawn) -> None:
+    run, page, _ = drawn
+    options, plan = read(run / "run.json")["options"], read(run / "crossval/plan.json")
+    assert f"--data {options['data']} --trials 4 --max-epochs 2 --top-k 2 --seed 0 --out runs/again" in page.text
+    trials = " ".join(f"--trial {number}" for number in plan["trials"])
+    assert f"medray crossval runs/again {trials} --folds 3 --seed 0" in page.text
+    chosen = "--way top-k --from folds --top-k 2 --sensitivity 0.9 --positive 1 --coverage 0.9 --coverage 0.95"
+    assert f"medray ensemble runs/again {chosen}" in page.text
+    assert "medray evaluate runs/again --seed 0" in page.text
+
+
+def test_importance_and_savings_are_those_of_the_analysis(run: Path) -> None:
+    from medray.analyze.importance import importances
+    from medray.analyze.journal import open_study
+    from medray.analyze.reading import open_runs
+    from medray.analyze.stopped import savings
+    from tests.analyze.conftest import write_journal
+
+    rng = np.random.default_rng(0)
+    rates = rng.uniform(0.001, 0.02, 12).tolist()
+    write_journal(
+        run,
+        [{"value": 1 - rate, "params": {"learning_rate": rate, "backbone": "lenet5"}} for rate in rates],
+    )
+    trial = read(run / "trials/0001/trial.json")
+    trial |= {
+        "state": "stopped",
+        "ended_by": "asha",
+        "objective": 0.1,
+        "settings": trial["settings"] | {"epochs": 12},
+    }
+    (run / "trials/0001/trial.json").write_text(json.dumps(trial))
+    page, _ = draw(run, "--no-images")
+    (seen,) = open_runs([str(run)])
+    wanted = importances(open_study(seen.run), seen.space)
+    shown = page.data["importance"]
+    for key, own in (("setting", "parameter"), ("value", "value"), ("low", "low"), ("high", "high")):
+        assert shown[key] == [getattr(row, own) for row in wanted.rows]
+    saved = savings(seen.records)
+    assert page.data["asha"] == {"trial": [0, 1, 2, 3], "trained": [2, 2, 2, 2], "saved": [0, 10, 0, 0]}
+    assert saved.epochs_saved == 10
+    curves = page.data["learning-loss"]
+    assert dict(zip(curves["trial"], curves["kind"], strict=True))[1] == "stopped by ASHA"
