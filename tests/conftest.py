@@ -52,7 +52,7 @@ def dataset(npz: Path) -> ImageDataset:
     return load_data(str(npz))
 
 
-LONGEST = ("test_crashes.py", "test_crossval.py", "test_command.py", "test_search.py")
+LONGEST = ("test_crashes.py", "test_studies.py", "test_crossval.py", "test_command.py", "test_search.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,6 +66,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A cache of these tests, which all their processes share."""
     own = tmp_path_factory.getbasetemp()
     os.environ["MEDRAY_CACHE"] = str((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Ray's workers look for published weights; no test asks the hub for them."""
+    folder = tmp_path_factory.mktemp("weights")
+    os.environ |= {"MEDRAY_WEIGHTS": str(folder), "HF_HUB_OFFLINE": "1"}
+    return folder
 
 
 @pytest.fixture(autouse=True, scope="session")

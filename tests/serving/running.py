@@ -66,7 +66,7 @@ def started(run: Path, home: Path, *more: str) -> Iterator[Running]:
     reading = threading.Thread(target=lambda: running.said.extend(process.stdout or []), daemon=True)
     reading.start()
     try:
-        wait_for(lambda: process.poll() is not None or any("Ctrl-C" in line for line in running.said), 180)
+        wait_for(lambda: process.poll() is not None or any("Ctrl-C" in line for line in running.said), 300)
         assert process.poll() is None, "".join(running.said)
         yield running
     finally:
