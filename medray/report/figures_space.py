@@ -11,7 +11,7 @@ from medray.runs import FAILED
 
 WIDE = 20.0  # a range whose ends differ by such a factor has a logarithmic axis
 TICKS = 6
-ROOM = 95  # pixels of an axis
+ROOM = 88  # pixels of an axis
 NONE = "–"
 
 
