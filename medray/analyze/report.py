@@ -1,5 +1,6 @@
 """The tables of `medray analyze` on a terminal."""
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,9 @@ def print_report(
             console.rule(summary.name, align="left")
         for part in (_baselines, _stopped, _importance, _failures, _time):
             part(summary, console)
+    console.print()
+    for summary in summaries:
+        say(console, f"As a page, with figures: medray report {shlex.quote(summary.location)}")
 
 
 def _head(s: Summary) -> str:
