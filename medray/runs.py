@@ -10,6 +10,7 @@
       ways.json                                     every way of choosing members, and which was chosen
       ensemble/     manifest.json members/*.safetensors
       evaluation/   what the test split said, and each time it was read
+      report/       index.html
 
 `trial.json` is written last: where it is missing the training has not ended, and `checkpoint.safetensors`
 holds what it needs to go on.
