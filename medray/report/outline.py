@@ -1,5 +1,6 @@
 """The report's outline: how good is it, can one trust it, what was searched, how is it repeated."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from medray.report import section_repeat as repeat
 from medray.report import section_search as search
 from medray.report import section_trust as trust
 from medray.report.evidence import Evidence
-from medray.report.parts import Block, Header, Part, Section, Text, when
+from medray.report.parts import Block, Chart, Header, Matrix, Part, Section, Text, when
 
 Builder = Callable[[Evidence], Sequence[Block]]
 
@@ -88,10 +89,21 @@ def compose(found: Evidence) -> tuple[Header, list[Section], list[str]]:
 def _built(planned: Planned, found: Evidence, problems: dict[str, list[str]]) -> Sequence[Block]:
     try:
         with undamaged(found.run.path(planned.reads)):
-            return planned.build(found)
+            blocks = planned.build(found)
+            _check_numbers(blocks)
+            return blocks
     except (MedrayError, OSError) as error:
         problems.setdefault(one_line(error), []).append(planned.title)
         return [Text(f"This can't be shown: {one_line(error)}", "damaged")]
+
+
+def _check_numbers(blocks: Sequence[Block]) -> None:
+    """Refuse NaN and infinity: a damaged file may hold them, a page's JSON may not."""
+    for block in blocks:
+        if isinstance(block, Chart):
+            json.dumps([block.spec, block.data], allow_nan=False)
+        if isinstance(block, Matrix):
+            json.dumps(block.counts, allow_nan=False)
 
 
 def _header(found: Evidence) -> Header:

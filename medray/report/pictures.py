@@ -95,8 +95,8 @@ def _lines(answers: Answers, row: int, classes: Sequence[str], position: int) ->
     return [f"{classes[label]} ({given:.2f})", f"called {classes[said]} ({other:.2f})", f"image {position}"]
 
 
-def doubted(table: bytes) -> list[tuple[int, list[str]]]:
-    """The places of the first images of a label_issues.csv, with what is doubted.
+def doubted(table: bytes, name: str) -> list[tuple[int, list[str]]]:
+    """The places of the images of a label_issues.csv called `name`, with what is doubted.
 
     Raises:
         RunError: it is no such table.
@@ -115,4 +115,4 @@ def doubted(table: bytes) -> list[tuple[int, list[str]]]:
             for row in rows
         ]
     except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise RunError(f"label_issues.csv is damaged: {error!r}") from None
+        raise RunError(f"{name} is damaged: {error!r}") from None

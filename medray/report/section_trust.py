@@ -5,6 +5,7 @@ from typing import Any
 
 from medray.ensemble.ways import title
 from medray.evaluate.tables import SHOWN, metric_title, number
+from medray.out_of_fold import ISSUES
 from medray.report.answers import OUT_OF_FOLD
 from medray.report.evidence import Evidence
 from medray.report.figures_answers import folds_chart, reliability_chart
@@ -83,12 +84,12 @@ def mistakes(found: Evidence) -> list[Block]:
 
 def pictures(found: Evidence) -> list[Block]:
     """Labels that the folds doubt; without folds, the images that were got most wrong on validation."""
-    answers, table = found.own, found.doubted
+    table = found.doubted
     if table is not None:
-        shown = doubted(table)
+        shown = doubted(table, found.run.crossval.path(ISSUES))
         caption = f"Labels that the folds doubt (Northcutt et al. 2021): {{}} of {len(shown)}"
         nothing = "The folds doubt no label."
-    elif answers is not None:
+    elif (answers := found.own) is not None:
         shown = most_wrong(answers, found.classes)
         wrong = int((answers.predicted != answers.labels).sum())
         caption = f"Got most wrong: {{}} of the {wrong} mistakes on {answers.images}"

@@ -1,6 +1,7 @@
 """Runs that are not whole: what is not there says which command makes it, what is damaged is named."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -34,13 +35,14 @@ def test_a_run_of_which_no_trial_has_ended_has_a_report(found: Path) -> None:
 
 def test_a_damaged_file_takes_no_other_part_along(run: Path) -> None:
     scores = run / "evaluation/reading_0001/scores.json"
-    scores.write_text(json.dumps(read(scores) | {"models": [{}]}))
+    scores.write_text(json.dumps(read(scores) | {"models": [{}], "confusion_matrix": [[math.nan]]}))
     (run / "crossval/folds.json").write_text("{")
     page, printed = draw(run, "--no-images")
     assert "This can't be shown" in page.text
     assert str(run / "crossval/folds.json") in printed
     assert f"{run / 'evaluation'} is damaged" in printed
-    assert {"learning-metric", "progress", "confusion-test"} <= set(page.data)
+    assert {"learning-metric", "progress", "roc-test"} <= set(page.data)
+    assert "confusion-test" not in page.data
     assert page.table("Images by class and split")
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from medray.data.sources import load_data
 from medray.report.answers import Answers
 from medray.report.page import render
-from medray.report.parts import Code, Gallery, Header, Matrix, Part, Picture, Section, Table, Text
+from medray.report.parts import Block, Code, Gallery, Header, Matrix, Part, Picture, Section, Table, Text
 from medray.report.pictures import most_wrong
 from tests.report.conftest import ISSUES, Page, draw, read
 
@@ -127,7 +127,7 @@ def test_hostile_names_are_only_text(nasty: Path) -> None:
 def test_any_text_stays_itself_wherever_it_stands(texts: list[str]) -> None:
     sections = []
     for i, text in enumerate(texts):
-        blocks = [
+        blocks: list[Block] = [
             Text(text, "missing", text), Table(f"{text} {i}", [text], [[text]]), Code("code", text),
             Matrix(f"m{i}", f"matrix {i}", [text, "b"], [[1, 0], [0, 0]]), Gallery(text, [Picture("data:,", [text])]),
         ]  # fmt: skip
@@ -162,7 +162,7 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def test_figures_are_drawn_on_any_screen_in_light_and_dark(chrome: Any, nasty: Path) -> None:
     draw(nasty)
     run = chrome.execute_script
-    papers = []
+    papers: list[str] = []
     for width, scheme in ((360, "light"), (1280, "dark")):
         screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
         chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
