@@ -21,11 +21,13 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # Under `uv run` Ray would send the working folder to each node, data and all, and build an environment in it.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # The run's folder is the state; Tune's own is written once, at the end.
     # How many wait is decided by StudySearch; as it comes, Tune would start one worker after the other.
     "TUNE_MAX_PENDING_TRIALS_PG": "100000",
+    # The run's folder is the state; Tune's own is written once, at the end.
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_WARN_THRESHOLD_S": "3600",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
