@@ -17,8 +17,11 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from medray.cluster import QUIET
 from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
+
+os.environ.update(QUIET)  # some of it is read when Ray is imported, which a test may do before Ray starts
 
 CLASSES = 3
 
@@ -86,9 +89,6 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def ray_address() -> Iterator[str]:
     """Start Ray with two cores, and join it from this process."""
-    from medray.cluster import QUIET
-
-    os.environ.update(QUIET)
     import ray
 
     folder = tempfile.mkdtemp(prefix="mr", dir="/tmp")
