@@ -135,6 +135,7 @@ def test_more_images_than_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3_small_050"])
 def test_networks_of_timm(backbone: str) -> None:
     shape = (32, 32, 3)
+    torch.manual_seed(0)
     network = build_network(TrainConfig(backbone=backbone, dropout=0.2), shape, 3)
     ensemble = of([settled(network, shape)], shape)
     assert_same(ensemble, prepared(ensemble, 1), noise(3, shape))
