@@ -63,7 +63,7 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
                 jobs = jobs_left(searched, plan, folds)
                 if jobs:
                     until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
-            _introduce(console, searched, plan, folds, jobs)
+            _introduce(console, plan, folds, jobs)
             if jobs:
                 _train(options, searched, dataset, folds, plan, jobs, console)
             with step(console, "Putting the folds together"):
@@ -82,9 +82,7 @@ def resume_command(options: CrossvalOptions) -> str:
     return f"python -m medray.crossval {shlex.quote(options.run)} --resume"
 
 
-def _introduce(
-    console: Console, searched: SearchedRun, plan: dict[str, Any], folds: Folds, jobs: Sequence[Job]
-) -> None:
+def _introduce(console: Console, plan: dict[str, Any], folds: Folds, jobs: Sequence[Job]) -> None:
     kind = {"grouped": "stratified, no patient on both sides", "given": "the data set's own"}
     say(
         console,

@@ -50,7 +50,7 @@ def list_table(path: Path, source: str, *, columns: Mapping[str, str] | None = N
     paths, more = _locate(table, chosen, found, (columns or {}).get(PATTERN, ""))
     entries, renamed = _one_spelling([_entry(table, chosen, row, paths[row.line]) for row in table.rows])
     _check_classes(table, chosen, entries)
-    kept, repeated = _once(table, chosen, entries)
+    kept, repeated = _once(table, entries)
     images, patients = with_dicom_patients(_images(kept)) if not chosen.patient else (_images(kept), [])
     notes = [*chosen.notes, *more, *renamed, *repeated, *patients, *_without_row(found, kept)]
     return Listing(
@@ -167,7 +167,7 @@ def _check_classes(table: Table, chosen: Columns, entries: Sequence[Entry]) -> N
         raise DataError(f"{table.path}: column '{chosen.label}' names {only}; at least two are needed")
 
 
-def _once(table: Table, chosen: Columns, entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
+def _once(table: Table, entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
     """The rows whose file is there, the first of each file; others of it must say the same."""
     first: dict[Path, Entry] = {}
     again = []
