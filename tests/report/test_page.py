@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,14 +21,10 @@ from medray.report.answers import Answers
 from medray.report.page import render
 from medray.report.parts import Block, Code, Gallery, Header, Matrix, Part, Picture, Section, Table, Text
 from medray.report.pictures import most_wrong
+from tests.browser import browser
 from tests.report.conftest import ISSUES, Page, draw, read
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 NASTY = "</script><script>document.title='run'</script><img src=x onerror=document.title='run'> %{x} <b>&amp;"
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-unsafe-swiftshader",
-)  # fmt: skip
 
 Drawn = tuple[Path, Page, str]
 
@@ -145,18 +140,8 @@ def test_any_text_stays_itself_wherever_it_stands(texts: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    with browser(tmp_path_factory.mktemp("chromium"), "--enable-unsafe-swiftshader") as driver:
+        yield driver
 
 
 def test_figures_are_drawn_on_any_screen_in_light_and_dark(chrome: Any, nasty: Path) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import io
 import json
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,16 +28,12 @@ from medray.serving.model import OUT_OF_DISTRIBUTION, ServedModel
 from medray.serving.pages import POLICY
 from medray.serving.service import Service
 from medray.serving.settings import ServiceSettings
+from tests.browser import browser
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 LONG = "pneumonoultramicroscopicsilicovolcanoconiosis"
 CLASSES = ["<b>x</b> & y", "normal, benign", LONG]
 SIDE = 16
 TOKEN = "page-token-0123456789"
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,900",
-)  # fmt: skip
 HTML = (Path(__file__).resolve().parents[2] / "medray/serving/index.html").read_text(encoding="utf-8")
 
 
@@ -139,21 +134,12 @@ def guarded_site(model: ServedModel, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    driver.get("data:,")
-    for kind in driver.log_types:
-        driver.get_log(kind)  # what the browser's own first page asked for
-    yield driver
-    driver.quit()
+    profile = tmp_path_factory.mktemp("chromium")
+    with browser(profile, "--window-size=1280,900", performance="ALL") as driver:
+        driver.get("data:,")
+        for kind in driver.log_types:
+            driver.get_log(kind)  # what the browser's own first page asked for
+        yield driver
 
 
 class Page:
