@@ -218,19 +218,17 @@ def found(made_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made_run, tmp_path / "found"))
 
 
-@pytest.fixture(scope="session")
-def folded_run(made_run: Path, npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished search whose best two settings are cross-validated on three folds, without Ray; copy it first."""
+def fold_run(folder: Path, *, top: int = 2, count: int = 3) -> None:
+    """Cross-validate the best settings of a finished search, without Ray."""
     from medray.crossval.collect import collect, label_issues
     from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, write_plan
     from medray.runs import FINISHED
     from medray.searched import open_searched
     from medray.worker import Worker
 
-    folder = Path(shutil.copytree(made_run, tmp_path_factory.mktemp("folded") / "found"))
     searched, worker = open_searched(str(folder)), Worker(threads=1)
     dataset = searched.load_data()
-    plan = make_plan(CrossvalOptions(str(folder), top=2, folds=3), searched)
+    plan = make_plan(CrossvalOptions(str(folder), top=top, folds=count), searched)
     folds = plan_folds(searched, dataset, plan)
     write_plan(searched, plan, folds, dataset)
     for job in jobs_left(searched, plan, folds):
@@ -241,4 +239,11 @@ def folded_run(made_run: Path, npz: Path, tmp_path_factory: pytest.TempPathFacto
         home.write_record(home.summary(job.trial, FINISHED, ended_by=told["ended_by"]))
     settings, _ = collect(searched.run, dataset, folds, plan["trials"])
     label_issues(searched.run, dataset, settings)
+
+
+@pytest.fixture(scope="session")
+def folded_run(made_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search whose best two settings are cross-validated on three folds, without Ray; copy it first."""
+    folder = Path(shutil.copytree(made_run, tmp_path_factory.mktemp("folded") / "found"))
+    fold_run(folder)
     return folder

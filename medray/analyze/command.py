@@ -20,8 +20,8 @@ TOP = 10  # trials of the leaderboard, unless it is said
 EXAMPLES = """\
 \b
 Examples:
-  medray analyze runs/organs                                 all tables
-  medray analyze runs/organs runs/organs-2                   side by side
+  medray analyze runs/organs                                 # all tables
+  medray analyze runs/organs runs/organs-2                   # side by side
   medray analyze runs/organs --filter "backbone == 'resnet8_small' and auc > 0.9" --sort seconds
   medray analyze runs/organs --sort=-epochs --columns trial,epochs,auc --top 5
   medray analyze runs/organs --frame epochs --csv epochs.csv

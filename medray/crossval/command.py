@@ -20,11 +20,11 @@ from medray.commands import (
 EXAMPLES = """
 \b
 Examples:
-  medray crossval runs/organs                       the best three settings on five folds
+  medray crossval runs/organs                       # the best three settings on five folds
   medray crossval runs/organs --top 5 --folds 10
-  medray crossval runs/organs --trial 7 --trial 12  these settings
-  medray crossval runs/organs --resume              go on after a crash, or after Ctrl-C
-  medray crossval runs/organs --resume --trial 4    add a setting to those that are done
+  medray crossval runs/organs --trial 7 --trial 12  # these settings
+  medray crossval runs/organs --resume              # go on after a crash, or after Ctrl-C
+  medray crossval runs/organs --resume --trial 4    # add a setting to those that are done
 """
 
 

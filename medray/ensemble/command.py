@@ -10,10 +10,10 @@ from medray.commands import MedrayCommand, data_option, errors_in_one_line, json
 EXAMPLES = """
 \b
 Examples:
-  medray ensemble runs/organs                      the top four, of the folds where there are any
+  medray ensemble runs/organs                      # the top four, of the folds where there are any
   medray ensemble runs/organs --way greedy --from trials
-  medray ensemble runs/organs --way folds          all folds of the best setting
-  medray ensemble runs/breast --sensitivity 0.95   the threshold that misses one in twenty
+  medray ensemble runs/organs --way folds          # all folds of the best setting
+  medray ensemble runs/breast --sensitivity 0.95   # the threshold that misses one in twenty
   medray ensemble runs/breast --cost-ratio 10 --positive malignant
 """
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 EXAMPLES = """
 \b
 Examples:
-  medray evaluate runs/organs            read the test split, once
-  medray evaluate runs/organs            later: the same figures, from the store
-  medray evaluate runs/organs --again    read it once more; this is counted and shown
+  medray evaluate runs/organs            # read the test split, once
+  medray evaluate runs/organs            # later: the same figures, from the store
+  medray evaluate runs/organs --again    # read it once more; this is counted and shown
   medray evaluate runs/organs --data /mnt/organs.npz --json
 """
 

@@ -12,8 +12,8 @@ from medray.commands import MedrayCommand, errors_in_one_line, make_console, wri
 EXAMPLES = """\
 \b
 Examples:
-  medray predict runs/skin lesion.jpg                        a table on stdout
-  medray predict runs/covid films/ --csv predicted.csv       all images of a folder
+  medray predict runs/skin lesion.jpg                        # a table on stdout
+  medray predict runs/covid films/ --csv predicted.csv       # all images of a folder
   medray predict runs/covid films/ --form predicted --csv predicted.csv
   medray predict runs/skin test/ --form probabilities --csv submission.csv
   medray predict runs/skin test/ --column 'image_id={stem}' --column 'melanoma={p[melanoma]:.4f}'

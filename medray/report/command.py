@@ -11,8 +11,8 @@ from medray.commands import MedrayCommand, data_option, errors_in_one_line, json
 EXAMPLES = """
 \b
 Examples:
-  medray report runs/organs                          writes runs/organs/report/index.html
-  medray report runs/organs --data /mnt/organs.npz   the images have moved
+  medray report runs/organs                          # writes runs/organs/report/index.html
+  medray report runs/organs --data /mnt/organs.npz   # the images have moved
   medray report runs/organs --no-images --out /tmp/organs.html
 """
 

@@ -19,14 +19,14 @@ from medray.commands import (
 EXAMPLES = """
 \b
 Examples:
-  medray search organs                                   OrganSMNIST, through the medmnist package
-  medray search organs --data phantom --trials 8         procedural images, no network
-  medray search organs --data breast.npz --out runs/b    your own images, in MedMNIST's form
-  medray search covid --data folder:films                your own images, in class folders
-  medray search organs --storage s3://bucket/runs        on a cluster: the run is s3://bucket/runs/organs
-  medray search my-study.yaml --baselines-only           only the settings one would start from
-  medray search organs --resume                          go on after a crash, or after Ctrl-C
-  medray search organs --resume --trials 80              go on beyond what was asked for
+  medray search organs                                   # OrganSMNIST, through the medmnist package
+  medray search organs --data phantom --trials 8         # procedural images, no network
+  medray search organs --data breast.npz --out runs/b    # your own images, in MedMNIST's form
+  medray search covid --data folder:films                # your own images, in class folders
+  medray search organs --storage s3://bucket/runs        # on a cluster: the run is s3://bucket/runs/organs
+  medray search my-study.yaml --baselines-only           # only the settings one would start from
+  medray search organs --resume                          # go on after a crash, or after Ctrl-C
+  medray search organs --resume --trials 80              # go on beyond what was asked for
 """
 
 

@@ -10,10 +10,10 @@ from medray.commands import MedrayCommand, address_option, fail, make_console, p
 EXAMPLES = """
 \b
 Examples:
-  medray serve runs/organs                                this machine only, http://127.0.0.1:8000
+  medray serve runs/organs                                # this machine only, http://127.0.0.1:8000
   medray serve runs/organs --port 9000 --replicas 2
   medray serve runs/organs --host 0.0.0.0 --token-file tokens.txt
-  medray serve runs/organs-2 --home runs/organs/service --replace    another ensemble, no failed request
+  medray serve runs/organs-2 --home runs/organs/service --replace  # another ensemble, no failed request
   medray serve runs/organs --replicas 1:8 --gpus 0.25 --write-config serve.yaml
   curl --data-binary @image.png http://127.0.0.1:8000/predict
 """

@@ -1,0 +1,147 @@
+"""Every command that the pages and the help show is understood, and does what it says."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from medray.cli import medray
+from tests.conftest import FOUND, fold_run, make_run, write_npz
+from tests.data.decoding.samples import dicom, noise
+from tests.docs.examples import CLASS_NAMES, PAGES, Example, command_of, furnish, in_help, on_pages
+from tests.serving.running import started
+
+EXAMPLES = [*on_pages(), *in_help()]
+TRIALS = 13  # an example names trial 12
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_it_is_understood(example: Example) -> None:
+    command, arguments = command_of(example.words)
+    command.make_context(example.name, arguments)
+
+
+# -- and does what it says
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images, and runs of them under the names that the examples use; copy it first."""
+    home = tmp_path_factory.mktemp("examples") / "home"
+    home.mkdir()
+    npz = write_npz(home / "drawn.npz", train=60, other=30)
+    with np.load(npz) as arrays:
+        np.savez(npz, **arrays, class_names=np.array(CLASS_NAMES))
+    furnish(home, npz)
+    run = make_run(home / "runs/organs", npz, trials=TRIALS, epochs=1)
+    fold_run(run)
+    ask("ensemble", str(run), "--sensitivity", "0.95", "--positive", "malignant")
+    ask("evaluate", str(run))
+    for place in (
+        "runs/organs-2",
+        "runs/breast",
+        "runs/covid",
+        "runs/skin",
+        "elsewhere/more",
+        "elsewhere/runs/organs",
+    ):
+        shutil.copytree(run, home / place)
+    (home / "my-study.yaml").write_text(
+        FOUND.replace("name: found", "name: my-study").replace("phantom", "images.npz")
+    )
+    return home
+
+
+@pytest.fixture
+def home(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, to stand in."""
+    folder = Path(shutil.copytree(study, tmp_path / "home"))
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MEDRAY_DATA", str(folder / "medmnist"))
+    return folder
+
+
+def ask(*words: str) -> str:
+    result = CliRunner().invoke(medray, list(words))
+    assert result.exit_code == 0, f"medray {' '.join(words)}\n{result.output}"
+    return result.output
+
+
+def placed(word: str, home: Path) -> str:
+    """The word with a place of this machine for a bucket or for another disk."""
+    word = re.sub(r"^s3://[\w-]+", (home / "elsewhere").as_uri(), word)
+    return re.sub(r"^/(mnt|tmp)(?=/)", str(home), word)
+
+
+def run(example: Example, home: Path) -> None:
+    """Bring about what the example starts from, then run it with a small budget."""
+    words = [placed(word, home) for word in example.words]
+    if example.name == "search":
+        search(words, home)
+        return
+    if example.name == "crossval" and "--resume" not in words:
+        shutil.rmtree(home / words[1].removeprefix(home.as_uri() + "/") / "crossval", ignore_errors=True)
+    if example.name == "init":
+        (home / f"{words[1]}.yaml").unlink(missing_ok=True)
+    ask(*words)
+
+
+def search(words: list[str], home: Path) -> None:
+    """Search as the example says, where no run is yet, or one that has trials left."""
+    if "--min-gpus" in words:
+        del words[words.index("--min-gpus") :][:2]
+    for base in (home, home / "elsewhere"):
+        shutil.rmtree(base / "runs" / Path(words[1]).stem, ignore_errors=True)
+    place = words[words.index("--storage") :][:2] if "--storage" in words else []
+    if "--resume" in words:
+        ask("search", words[1], "--data", "images.npz", "--trials", "1", "--max-epochs", "1", *place)
+    ask(*words, "--max-epochs", "1", *([] if "--baselines-only" in words else ["--trials", "2"]))
+
+
+def serves(example: Example) -> bool:
+    return example.name == "serve" and "--write-config" not in example.words
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("ray_address")
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of ray.serve's own schema
+@pytest.mark.parametrize("where", dict.fromkeys(example.where for example in EXAMPLES))
+def test_the_commands_do_it(where: str, home: Path) -> None:
+    for example in EXAMPLES:
+        if example.where == where and not serves(example):
+            run(example, home)
+
+
+PYTHON = [
+    (page.name, block)
+    for page in PAGES
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("where", "block"), PYTHON)
+def test_the_lines_of_python_run(where: str, block: str, home: Path) -> None:
+    with np.load(home / "images.npz") as arrays:
+        images = arrays["test_images"][..., None]
+    exec(compile(block, where, "exec"), {"images": images})
+
+
+CURLS = [line for page in PAGES for line in re.findall(r"(?m)^ *(curl .*)$", page.read_text())]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+def test_a_service_answers_the_lines_of_curl(home: Path, tmp_path: Path) -> None:
+    (home / "b.dcm").write_bytes(dicom(noise(24, 24)))
+    with started(home / "runs/organs", tmp_path / "service", "--no-audit") as service:
+        for line in dict.fromkeys(CURLS):
+            words = line.replace("http://127.0.0.1:8000", service.url)
+            done = subprocess.run(["sh", "-c", words], cwd=home, capture_output=True, text=True, check=False)
+            assert json.loads(done.stdout)["model"], (line, done.stdout)
