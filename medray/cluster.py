@@ -38,13 +38,17 @@ GPU_WAIT_S, LOOK_EVERY_S = 1800.0, 1.0
 
 @dataclass(frozen=True)
 class Room:
-    """What the cluster has, and how many trials fit side by side."""
+    """What the cluster has, and how many trials fit side by side.
+
+    `own` tells a Ray that this command has started: it stays this one machine, and ends with the command.
+    """
 
     cpus: float
     gpus: float
     resources: Resources
     slots: int
     nodes: int
+    own: bool
 
     def words(self, what: str = "trials") -> str:
         """Say it to a person; `what` runs side by side."""
@@ -53,10 +57,10 @@ class Room:
 
 
 @contextlib.contextmanager
-def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
+def connected(address: str | None, *, verbose: bool) -> Iterator[bool]:
     """Start Ray on this machine, or join the cluster at `address` or in $RAY_ADDRESS; leave it afterwards.
 
-    A process that has started Ray itself, such as a notebook, keeps its own.
+    Gives whether it was started here. A process that has started Ray itself, such as a notebook, keeps its own.
 
     Raises:
         MedrayError: there is no cluster at that address, or Ray can't start.
@@ -69,7 +73,7 @@ def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
     import ray
 
     if ray.is_initialized():
-        yield
+        yield False
         return
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train", "ray.data"):
@@ -89,7 +93,7 @@ def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
             raise MedrayError(f"Ray can't start on this machine: {said}") from error
         raise MedrayError(f"--address {where}: no Ray cluster answers there: {said}") from error
     try:
-        yield
+        yield where == "local"
     finally:
         ray.shutdown()
 
@@ -150,8 +154,8 @@ def count_slots(resources: Resources) -> int:
     return sum(_fit(node, resources) for node in _nodes())
 
 
-def find_room(wanted: Resources, space_path: str) -> Room:
-    """Count the trials that fit, taking no GPU where the cluster has none.
+def find_room(wanted: Resources, space_path: str, *, own: bool) -> Room:
+    """Count the trials that fit, taking no GPU where the cluster has none; `own`: this command started the Ray.
 
     Raises:
         ConfigError: a trial wants more than the largest node has.
@@ -167,7 +171,7 @@ def find_room(wanted: Resources, space_path: str) -> Room:
                 f"{most:g}{'' if most else '; a cluster whose workers are yet to come needs --min-gpus'}"
             )
     cpus = sum(node.get("CPU", 0.0) for node in nodes)
-    return Room(cpus, gpus, resources, count_slots(resources), len(nodes))
+    return Room(cpus, gpus, resources, count_slots(resources), len(nodes), own)
 
 
 def _fit(node: dict[str, float], resources: Resources) -> int:

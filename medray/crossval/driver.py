@@ -62,10 +62,10 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
                 retry_lost(searched, plan, folds)
                 jobs = jobs_left(searched, plan, folds)
                 if jobs:
-                    until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
+                    own = until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
             _introduce(console, plan, folds, jobs)
             if jobs:
-                _train(options, searched, dataset, folds, plan, jobs, console)
+                _train(options, searched, dataset, folds, plan, jobs, own, console)
             with step(console, "Putting the folds together"):
                 settings, unfinished = collect(searched.run, dataset, folds, plan["trials"])
                 issues = label_issues(searched.run, dataset, settings) if settings else []
@@ -96,7 +96,7 @@ def _introduce(console: Console, plan: dict[str, Any], folds: Folds, jobs: Seque
 
 def _train(
     options: CrossvalOptions, searched: SearchedRun, dataset: ImageDataset, folds: Folds, plan: dict[str, Any],
-    jobs: list[Job], console: Console,
+    jobs: list[Job], own: bool, console: Console,
 ) -> None:  # fmt: skip
     """Run the trainer beside this thread, which listens to the queue; Ctrl-C lets the present epochs end."""
     import ray
@@ -105,7 +105,7 @@ def _train(
     if options.min_gpus:
         with step(console, f"Waiting for {options.min_gpus} GPUs") as told:
             cluster.wait_for_gpus(options.min_gpus, told)
-    room = cluster.find_room(space.resources, space.path)
+    room = cluster.find_room(space.resources, space.path, own=own)
     workers = max(1, min(room.slots, len(jobs), options.concurrency or room.slots))
     say(console, f"{room.words('folds')}; results go to {searched.run.crossval.location}")
     queue = ray.remote(num_cpus=0)(JobQueue).remote(jobs)

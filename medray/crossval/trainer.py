@@ -43,7 +43,7 @@ def train_folds(
     cpu, gpu = room.resources.cpu, room.resources.gpu
     needed = {"CPU": cpu, "GPU": gpu} if gpu else {"CPU": cpu}
     shared = {
-        "dataset": [ray.put(dataset if room.nodes == 1 else dataset.whole())],
+        "dataset": [ray.put(dataset if room.own else dataset.whole())],
         "folds": [ray.put(folds)],
         "queue": queue,
         "run": run,

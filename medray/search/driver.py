@@ -90,11 +90,11 @@ def _prepare(
         allowed = options.allow_leaks or options.resume  # it was looked for when the run began
         # Not beside Ray's start, which forks: OpenBLAS may then wait for ever for another thread's call of it.
         leaks = check_leaks(dataset, settled.data, console, allowed=allowed, progress=told)
-        until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
+        own = until_the_end.enter_context(cluster.connected(options.address, verbose=options.verbose))
         checking.result()
         if options.min_gpus:
             cluster.wait_for_gpus(options.min_gpus, told)
-        room = cluster.find_room(space.resources, space.path)
+        room = cluster.find_room(space.resources, space.path, own=own)
         if run.local is not None and room.nodes > 1:
             say(
                 console,

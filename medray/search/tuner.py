@@ -29,7 +29,7 @@ def tune(
     cpu, gpu = room.resources.cpu, room.resources.gpu
     runner = ray_tune.with_parameters(
         TrialRunner,
-        dataset=dataset if room.nodes == 1 else dataset.whole(),
+        dataset=dataset if room.own else dataset.whole(),
         run=run,
         threads=max(1, int(cpu)),
         gpu=gpu > 0,

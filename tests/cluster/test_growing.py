@@ -30,7 +30,7 @@ def growing() -> Iterator[Cluster]:
 
 def check(cluster: Cluster) -> None:
     with pytest.raises(ConfigError, match="needs --min-gpus"):
-        find_room(WANTED, "space.yaml")
+        find_room(WANTED, "space.yaml", own=False)
     told: list[tuple[str, int, int]] = []
 
     def tell(*words: Any) -> None:
@@ -40,7 +40,7 @@ def check(cluster: Cluster) -> None:
 
     wait_for_gpus(1, tell)
     assert told[0] == ("GPUs", 0, 1)
-    room = find_room(WANTED, "space.yaml")
+    room = find_room(WANTED, "space.yaml", own=False)
     assert (room.gpus, room.slots, room.nodes) == (1, 2, 2)
     cluster.remove_node(next(iter(cluster.worker_nodes)))
     while count_slots(room.resources):  # the head notices in its own time
