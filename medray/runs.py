@@ -16,9 +16,7 @@
 holds what it needs to go on.
 """
 
-import contextlib
 import dataclasses
-import fcntl
 import json
 import re
 from collections.abc import Iterator
@@ -171,21 +169,3 @@ class RunDir(Folder):
             record = self.trial(number).record()
             if record is not None:
                 yield record
-
-    @contextlib.contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Hold the run's folder, so that two drivers never write to it; the lock ends with the process."""
-        if self.local is None:
-            yield
-            return
-        try:
-            self.local.mkdir(parents=True, exist_ok=True)
-            lock = (self.local / ".lock").open("w")
-        except OSError as error:
-            raise RunError(f"{self.location} can't be written: {error.strerror}") from None
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RunError(f"another command is working in {self.location}") from None
-            yield

@@ -26,6 +26,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
     "errors": ("medray.errors",),
     "vocabulary": (
         "medray.cache",
+        "medray.claims",
         "medray.telling",
         "medray.config",
         "medray.preparation",

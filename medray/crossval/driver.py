@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from medray import cluster
+from medray.claims import held
 from medray.crossval.collect import collect, label_issues
 from medray.crossval.jobs import Job, JobQueue
 from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, retry_lost, write_plan
@@ -52,7 +53,7 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
         MedrayError: something a person can mend is wrong; nothing that was done is lost.
     """
     searched = open_searched(options.run)
-    with searched.run.claimed(), contextlib.ExitStack() as until_the_end:
+    with held(searched.run, console), contextlib.ExitStack() as until_the_end:
         try:
             plan = make_plan(options, searched)
             with step(console, f"Starting Ray and loading {options.data or searched.options['data']}") as told:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from medray.claims import held
 from medray.ensemble.candidates import CHOSEN_ON, FOLDS, TRIALS, Pool, fold_pool, trial_pool
 from medray.ensemble.choose import LIBRARY
 from medray.ensemble.manifest import write_ensemble
@@ -60,7 +61,7 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
     searched = open_searched(options.run)
     run, space = searched.run, searched.space
     names: Sequence[str] = searched.data["class_names"]
-    with run.claimed(), _writing(run):
+    with held(run, console), _writing(run):
         with step(console, "Comparing ways to choose the members"):
             k = options.top_k or DEFAULT_K
             ways = all_ways(_pools(searched, k), space.metric, k)

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
+from medray.claims import held
 from medray.ensemble.manifest import read_manifest
 from medray.errors import ConfigError, RunError
 from medray.evaluate import figures
@@ -54,7 +55,7 @@ def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
     """
     searched = open_searched(options.run)
     run = searched.run
-    with run.claimed():
+    with held(run, console):
         try:
             ensemble = ensemble_fingerprint(run)
             answer = None if options.again else _from_store(run, ensemble, options.seed)

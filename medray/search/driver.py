@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from medray import __version__, cluster
+from medray.claims import held
 from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
 from medray.ensemble.candidates import trial_pool
@@ -65,7 +66,7 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
         MedrayError: something a person can mend is wrong; nothing that was done is lost.
     """
     run, space, settled = open_run(options)
-    with run.claimed(), contextlib.ExitStack() as until_the_end:
+    with held(run, console), contextlib.ExitStack() as until_the_end:
         try:
             dataset, room = _prepare(options, run, space, settled, console, until_the_end)
             return _search(options, run, space, settled, dataset, room, console)

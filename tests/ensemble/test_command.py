@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from medray import Ensemble
+from medray.claims import held
 from medray.data.dataset import ImageDataset
 from medray.ensemble.averaging import average
 from medray.ensemble.command import ensemble
@@ -401,7 +402,7 @@ def test_a_damaged_run_is_refused_in_one_line(found: Path, file: str, content: s
 
 
 def test_a_run_that_another_command_is_working_in_is_refused(found: Path) -> None:
-    with RunDir(str(found)).claimed():
+    with held(RunDir(str(found)), Console(quiet=True)):
         assert refused(typed(found)) == f"another command is working in {found}"
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from medray.claims import held
 from medray.runs import RunDir
 from medray.storage import Folder
 from tests.evaluate.conftest import (
@@ -199,6 +201,6 @@ def test_a_read_only_run_is_one_line(run: Path) -> None:
 
 
 def test_a_run_in_which_another_command_works_is_left_alone(run: Path) -> None:
-    with RunDir(str(run)).claimed():
+    with held(RunDir(str(run)), Console(quiet=True)):
         assert "another command is working in " in refused(ask(run))
     assert own_readings(run) == []
