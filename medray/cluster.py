@@ -33,7 +33,7 @@ QUIET = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
-GPU_WAIT_S, LOOK_EVERY_S = 1800.0, 1.0
+GPU_WAIT_S, LOOK_EVERY_S, KNOCK_S = 1800.0, 1.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,11 @@ def connected(address: str | None, *, verbose: bool) -> Iterator[bool]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     where = address or os.environ.get("RAY_ADDRESS") or "local"
-    if where != "local" and _has_token():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray asks for its token by itself only where it starts
+    if where != "local":
+        try:
+            _speak_as(where)
+        except OSError as error:
+            raise MedrayError(f"--address {where}: no Ray cluster answers there: {error}") from error
     import ray
 
     if ray.is_initialized():
@@ -85,7 +88,6 @@ def connected(address: str | None, *, verbose: bool) -> Iterator[bool]:
                 address="local", include_dashboard=False, log_to_driver=verbose, logging_level=_level(verbose)
             )
         else:
-            _knock(where)
             ray.init(address=where, log_to_driver=verbose, logging_level=_level(verbose))
     except Exception as error:
         said = " ".join(str(error).split())[:200]
@@ -103,13 +105,50 @@ def _has_token() -> bool:
     return own.exists() or any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
 
 
-def _knock(address: str) -> None:
-    """Fail at once where nothing listens: Ray would go on trying for ten minutes."""
+def _speak_as(address: str) -> None:
+    """Show Ray's token where the cluster asks for it, and nowhere else; fail at once where nothing listens.
+
+    A joining process shows it only if told so. One that shows it to a cluster without tokens would refuse that
+    cluster's own calls, and each of its workers would end as soon as it is asked for.
+
+    Raises:
+        OSError: nothing listens there, where Ray would go on trying for ten minutes, or it can't be joined.
+    """
     if address.startswith("ray://"):
         raise OSError("Ray's client mode can't carry a search; give the head's own address, as host:6379, or auto")
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    known = _address_on_this_machine() if address == "auto" else address
+    host, _, port = known.rpartition(":")
+    if not host or not port.isdigit():
+        if _has_token():
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
+        return
+    socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+    asks, shows = _asks_for_token(known), os.environ.get("RAY_AUTH_MODE")
+    if shows is None and asks:
+        os.environ["RAY_AUTH_MODE"] = "token"
+    elif shows == "token" and not asks:
+        raise OSError("it uses no tokens, but $RAY_AUTH_MODE is token: unset it")
+
+
+def _address_on_this_machine() -> str:
+    """The cluster that `ray start` has begun here, as Ray itself notes it; empty if there is none."""
+    note = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray/ray_current_cluster"
+    try:
+        return note.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _asks_for_token(address: str) -> bool:
+    import grpc
+
+    with grpc.insecure_channel(address) as channel:
+        try:
+            ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId", bytes, bytes)
+            ask(b"", timeout=KNOCK_S)
+        except grpc.RpcError as error:
+            return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
+    return False
 
 
 def _level(verbose: bool) -> int:

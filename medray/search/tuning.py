@@ -20,6 +20,7 @@ from medray.space import Budget, SearchSpace
 
 FEWEST_PEERS = 4
 RECOUNT_EVERY_S = 5.0
+DEAD = "The actor is dead because"
 
 
 class TrialRunner(Trainable):
@@ -198,6 +199,15 @@ def make_scheduler(
     return scheduler
 
 
+def _why(error: Exception | str | None) -> str:
+    """What Ray says of a worker that died, in one line: among many, one tells it."""
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    told = [line.removeprefix(DEAD).strip() for line in lines if line.startswith(DEAD)]
+    if not told:  # an exception begins with what it is, a kept stack trace ends with it
+        told = lines[-1:] if isinstance(error, str) else lines[:1]
+    return told[0][:200] if told else "no reason given"
+
+
 class Watch(Callback):
     """Keeps what Ray says of a worker that died, and ends a search whose ledger can't be kept."""
 
@@ -209,9 +219,7 @@ class Watch(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Note why the worker died: the words of a trial that dies once more than it may."""
-        error = trial.get_error()
-        name = type(error).__name__ if error else "no reason given"
-        words = f"its worker process died {trial.num_failures + 1} times ({name})"
+        words = f"its worker process died {trial.num_failures + 1} times ({_why(trial.get_error())})"
         self.search._book().last_words[trial.config["trial"]] = words
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
