@@ -163,6 +163,11 @@ def _application(options: ServeOptions, location: str, version: str, name: str, 
             app = build({**spec, "serve_options": options.serve_options()})
             _run(app)
         yield board_of(APP)
+    except ray.exceptions.RayError as error:
+        said = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise RunError(
+            f"Ray Serve gave up: {said[0] if said else type(error).__name__}; is the machine busy?"
+        ) from error
     finally:
         # At its end Ray tells of the controller that Serve has ended itself.
         with contextlib.ExitStack() as quietly:
