@@ -20,11 +20,11 @@ from tests.conftest import Command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-TRIALS, EPOCHS = 4, 10
+TRIALS, EPOCHS = 3, 30
 SPACE = f"""
 name: two
 data: phantom
-image_size: 12
+images: {{image_size: 12}}
 objective: {{metric: auc}}
 budget: {{trials: {TRIALS}, max_epochs: {EPOCHS}, grace_epochs: 200, reduction_factor: 2, patience: null}}
 resources: {{cpu: 1}}
@@ -65,9 +65,8 @@ def write_films(folder: Path) -> Path:
 
 def begun(store: ObjectStore) -> dict[int, int]:
     """Epochs done by each trial that runs or has run."""
-    ended = f"{RUN}/trials/"
-    numbers = {int(name.split("/")[2]) for name in store.names() if name.startswith(ended) and "epochs" in name}
-    return {number: len(store.read(f"{ended}{number:04d}/epochs.jsonl").splitlines()) for number in numbers}
+    files = [name for name in store.names() if name.startswith(f"{RUN}/trials/") and name.endswith("epochs.jsonl")]
+    return {int(name.split("/")[-2]): len(store.read(name).splitlines()) for name in files}
 
 
 @contextlib.contextmanager
@@ -109,16 +108,17 @@ def searched(store: ObjectStore, cluster: Cluster, tmp_path_factory: pytest.Temp
         MEDRAY_CACHE=str(cache),
     )  # fmt: skip
     try:
-        searching.until(lambda: begun(store).get(0, 0) >= 2)
+        searching.until(lambda: begun(store).get(0, 0) >= 1)
         with hidden(films, cache):
             cluster.add_node(num_cpus=1)
-            searching.until(lambda: begun(store).get(1, 0) >= 2)
+            searching.until(lambda: begun(store).get(1, 0) >= 1)
             at_the_kill = {number: done for number, done in begun(store).items() if done < EPOCHS}
             cluster.remove_node(first, allow_graceful=False)
             code, printed, complaints = searching.finish()
         assert code == 0, complaints
     finally:
-        searching.kill()
+        searching.process.kill()
+        searching.process.communicate()
     return Searched(printed, at_the_kill, films, cache)
 
 
@@ -139,6 +139,7 @@ def test_no_epoch_that_was_done_is_done_again(searched: Searched, store: ObjectS
 
 def test_only_what_can_still_be_needed_is_kept(searched: Searched, store: ObjectStore) -> None:
     names = {name for name in store.names() if name.startswith(f"{RUN}/trials/0000/")}
+    names -= {f"{RUN}/trials/0000/"}  # a mark that Arrow leaves for the folder
     kept = {"config.json", "epochs.jsonl", "weights.safetensors", "val_predictions.npz", "trial.json"}
     assert names == {f"{RUN}/trials/0000/{name}" for name in kept}
     assert not [name for name in store.names() if "checkpoint" in name]
@@ -153,7 +154,7 @@ def test_the_rest_of_the_study_follows_by_its_uri(
     assert len(ended) == 6
     searched.follow("ensemble", "--sensitivity", 0.9, "--positive", "left")
     members = json.loads(store.read(f"{RUN}/ensemble/manifest.json"))["members"]
-    assert {f"{RUN}/ensemble/{member['weights']}" for member in members} <= set(store.names())
+    assert {f"{RUN}/ensemble/{member['file']}" for member in members} <= set(store.names())
     told: dict[str, Any] = json.loads(searched.follow("evaluate", "--json"))
     assert told["run"] == f"s3://studies/{RUN}"
     table = searched.follow("analyze", "--json")
