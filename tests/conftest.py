@@ -55,7 +55,10 @@ def dataset(npz: Path) -> ImageDataset:
     return load_data(str(npz))
 
 
-LONGEST = ("test_crashes.py", "test_studies.py", "test_crossval.py", "test_command.py", "test_search.py")
+LONGEST = (
+    "test_service.py", "test_crashes.py", "test_two_nodes.py", "test_examples.py", "test_studies.py", "test_crossval.py",
+    "test_search.py", "test_command.py", "test_image_files.py", "test_run.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

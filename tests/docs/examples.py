@@ -90,18 +90,17 @@ def furnish(home: Path, npz: Path) -> None:
             Image.fromarray(image).save(home / folder / f"{number}.png")
             rows.append(f"{number}.png,{CLASS_NAMES[label]}")
         (home / folder / "labels.csv").write_text("\n".join(rows))
-    for name in ("images", "breast", "breastmnist", "organs"):
+    for name in ("images", "breastmnist", "organs"):
         shutil.copy(npz, home / f"{name}.npz")
     for name in ("lesion.jpg", "image.png", "a.png"):
         Image.fromarray(images[0]).save(home / name)
     for name, size in (("organsmnist", 28), ("organsmnist_64", 64)):
-        write_organs(home / "medmnist" / f"{name}.npz", size)
+        write_organs(home / f"{name}.npz", size)
 
 
 def write_organs(path: Path, size: int) -> None:
     """Write a file as the medmnist package leaves it."""
-    path.parent.mkdir(exist_ok=True)
-    drawn, arrays = load_data(f"phantom:organs?images=220&size={size}"), {}
+    drawn, arrays = load_data(f"phantom:organs?images=700&size={size}"), {}
     for name, positions in drawn.splits.items():
         arrays[f"{name}_images"] = drawn.images[positions, :, :, 0]
         arrays[f"{name}_labels"] = drawn.labels[positions, None]
