@@ -121,7 +121,7 @@ def test_a_second_call_is_refused_and_resume_adds_a_setting(folded: Path, tmp_pa
             crossval(run, resume=True, **wrong)
     before = {s.number: [r.seconds for r in s.records] for s in read_settings(RunDir(str(run)))}
     other = next(n for n in range(4) if n not in before)
-    result = crossval(run, resume=True, trials=(other,))
+    result = crossval(run, resume=True, trials=(other,), concurrency=1)
     after = {s.number: [r.seconds for r in s.records] for s in result.settings}
     assert set(after) == {*before, other}
     assert {n: after[n] for n in before} == before  # nothing was done again
@@ -181,6 +181,10 @@ def test_ctrl_c_ends_after_the_epoch_and_says_how_to_go_on(
     command: Start, slow_run: tuple[Path, Path], ray_address: str
 ) -> None:
     run, _ = slow_run
+    config = run / "trials/0000/config.json"
+    config.write_text(
+        json.dumps({**json.loads(config.read_text()), "epochs": 200})
+    )  # none ends before it is told to
     started = command(run, "--folds", 2, "--json", "--address", ray_address, name="crossval")
     started.until(lambda: len(epochs(run, 0)) >= 1)
     started.kill(signal.SIGINT)
@@ -198,7 +202,7 @@ def test_a_fold_that_fails_fails_alone(found: Path, ray_address: str) -> None:
     config = found / "trials/0001/config.json"
     values = {**json.loads(config.read_text()), "learning_rate": 10.0, "optimizer": "sgd", "momentum": 0.99}
     config.write_text(json.dumps({**values, "epochs": 9}))
-    result = crossval(found, trials=(0, 1), folds=2)
+    result = crossval(found, trials=(0, 1), folds=2, concurrency=1)
     assert [s.number for s in result.settings] == [0]
     assert "failed: the loss" in result.unfinished[1]
     assert result.left == 0
@@ -207,7 +211,7 @@ def test_a_fold_that_fails_fails_alone(found: Path, ray_address: str) -> None:
     assert record is not None
     reason = "its worker process died 4 times before an epoch was done"
     folder.write_record(dataclasses.replace(record, state=FAILED, reason=reason))
-    result = crossval(found, resume=True)
+    result = crossval(found, resume=True, concurrency=1)
     assert [r.state for r in result.settings[0].records] == [FINISHED, FINISHED]
     assert "failed: the loss" in result.unfinished[1]
 

@@ -48,6 +48,13 @@ def space(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def one_slot(space: Path) -> Path:
+    """The same space for one trial at a time: one worker to be started, which all trials share."""
+    space.write_text(space.read_text().replace("{cpu: 1}", "{cpu: 2}"))
+    return space
+
+
+@pytest.fixture
 def slow_space(tmp_path: Path) -> Path:
     path = tmp_path / "slow.yaml"
     path.write_text(SLOW)

@@ -23,6 +23,7 @@ data: folder:nowhere
 images: { image_size: [16, 20], aspect: pad, channels: 1, unreadable: drop }
 splits: { val: 0.25 }
 objective: { metric: accuracy }
+resources: { cpu: 2 } # one worker to be started, not two
 budget: { trials: 2, max_epochs: 2, grace_epochs: 1, reduction_factor: 2, patience: null }
 space:
   learning_rate: { log: [0.001, 0.01] }

@@ -156,13 +156,13 @@ def test_more_trials_can_be_asked_for_afterwards(finished: tuple[SearchResult, P
         assert (out / f"trials/{number:04d}/trial.json").read_bytes() == content
 
 
-def test_only_baselines(space: Path, npz: Path, tmp_path: Path) -> None:
-    result = search(space, npz, tmp_path / "run", baselines_only=True, max_epochs=2)
+def test_only_baselines(one_slot: Path, npz: Path, tmp_path: Path) -> None:
+    result = search(one_slot, npz, tmp_path / "run", baselines_only=True, max_epochs=2)
     assert [record.baseline for record in result.records] == ["plain", "diverging", "elsewhere"]
     assert [record.epochs for record in result.records if record.state == FINISHED] == [2, 2]
 
 
-def test_the_test_split_changes_nothing(space: Path, npz: Path, tmp_path: Path) -> None:
+def test_the_test_split_changes_nothing(one_slot: Path, npz: Path, tmp_path: Path) -> None:
     """The same search on data whose test images and labels are others finds the same."""
     with np.load(npz) as file:
         arrays = dict(file)
@@ -171,7 +171,7 @@ def test_the_test_split_changes_nothing(space: Path, npz: Path, tmp_path: Path) 
     np.savez(tmp_path / "other.npz", **arrays)
     found = []
     for name, data in (("a", npz), ("b", tmp_path / "other.npz")):
-        result = search(space, data, tmp_path / name, trials=4, concurrency=1)
+        result = search(one_slot, data, tmp_path / name, trials=4)
         assert result.ensemble is not None
         members = [(m["trial"], m["best_epoch"], m["scores"]) for m in result.ensemble["members"]]
         found.append((members, [(r.number, r.objective, r.settings) for r in result.records]))
@@ -208,12 +208,12 @@ def test_a_metric_that_is_not_defined_is_left_out_and_ends_nothing(space: Path, 
 
 
 def test_more_trials_bring_the_baselines_they_make_room_for_and_no_draw_twice(
-    space: Path, npz: Path, tmp_path: Path
+    one_slot: Path, npz: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    first = search(space, npz, out, trials=3, max_epochs=1)
+    first = search(one_slot, npz, out, trials=3, max_epochs=1)
     assert [r.baseline for r in first.records if r.baseline] == ["plain"]
-    result = search(space, npz, out, trials=9, resume=True)
+    result = search(one_slot, npz, out, trials=9, resume=True)
     records = sorted(result.records, key=lambda record: record.number)
     assert sorted(r.baseline for r in records if r.baseline) == ["diverging", "elsewhere", "plain"]
     drawn = [r.settings["learning_rate"] for r in records if r.baseline is None]

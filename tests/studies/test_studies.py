@@ -71,10 +71,14 @@ STUDIES = (
     Study("bloodcells", "images=200", "EOSINOPHIL"),
     Study("skin", "images=200&size=32", "melanoma"),
 )  # fmt: skip
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("ray_address")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("ray_address")]
+CASES = [
+    pytest.param(study, id=study.name, marks=pytest.mark.slow if study.name == "organs" else pytest.mark.nightly)
+    for study in STUDIES
+]
 
 
-@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+@pytest.mark.parametrize("study", CASES)
 def test_a_study_from_its_search_to_its_service(study: Study, tmp_path: Path, weights_folder: Path) -> None:
     if study.failing:
         write_weights(weights_folder / "resnet18.safetensors")
