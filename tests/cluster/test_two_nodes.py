@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,12 +16,13 @@ import pytest
 from PIL import Image
 from ray.cluster_utils import Cluster
 
+from medray.cluster import _speak_as
 from tests.cluster.object_store import ObjectStore, object_store
 from tests.conftest import Command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-TRIALS, EPOCHS = 3, 30
+TRIALS, EPOCHS = 5, 30
 SPACE = f"""
 name: two
 data: phantom
@@ -45,9 +47,11 @@ def store() -> Iterator[ObjectStore]:
 def cluster(store: ObjectStore) -> Iterator[Cluster]:
     """A head that trains nothing; what it and its workers start finds `store` in the environment."""
     folder = tempfile.mkdtemp(prefix="mr", dir="/tmp")
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder})
-    yield cluster
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder})
+        yield cluster
+        cluster.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -69,6 +73,10 @@ def begun(store: ObjectStore) -> dict[int, int]:
     return {int(name.split("/")[-2]): len(store.read(name).splitlines()) for name in files}
 
 
+def under_way(store: ObjectStore) -> dict[int, int]:
+    return {number: done for number, done in begun(store).items() if done < EPOCHS}
+
+
 @contextlib.contextmanager
 def hidden(*paths: Path) -> Iterator[None]:
     """Take files away from every process, as if they lay on another machine's disk."""
@@ -84,7 +92,7 @@ class Searched:
     """What the search said, what it was doing when its node was killed, and how to go on."""
 
     printed: str
-    at_the_kill: dict[int, int]
+    at_the_kill: dict[int, int]  # epochs that the running trials had done
     films: Path
     cache: Path
 
@@ -111,8 +119,8 @@ def searched(store: ObjectStore, cluster: Cluster, tmp_path_factory: pytest.Temp
         searching.until(lambda: begun(store).get(0, 0) >= 1)
         with hidden(films, cache):
             cluster.add_node(num_cpus=1)
-            searching.until(lambda: begun(store).get(1, 0) >= 1)
-            at_the_kill = {number: done for number, done in begun(store).items() if done < EPOCHS}
+            searching.until(lambda: len(under_way(store)) == 2)
+            at_the_kill = under_way(store)
             cluster.remove_node(first, allow_graceful=False)
             code, printed, complaints = searching.finish()
         assert code == 0, complaints
@@ -120,6 +128,18 @@ def searched(store: ObjectStore, cluster: Cluster, tmp_path_factory: pytest.Temp
         searching.process.kill()
         searching.process.communicate()
     return Searched(printed, at_the_kill, films, cache)
+
+
+def test_no_token_is_shown_to_a_cluster_that_asks_for_none(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    _speak_as(cluster.address)
+    assert "RAY_AUTH_MODE" not in os.environ
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    with pytest.raises(OSError, match=r"it uses no tokens, but \$RAY_AUTH_MODE is token: unset it"):
+        _speak_as(cluster.address)
 
 
 def test_every_trial_is_accounted_for_after_a_node_was_killed(searched: Searched, store: ObjectStore) -> None:

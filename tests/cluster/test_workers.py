@@ -1,8 +1,11 @@
 """Where Ray's workers come from."""
 
+import os
 import sys
 
 import pytest
+
+from medray.cluster import _speak_as
 
 
 @pytest.mark.usefixtures("ray_address")
@@ -15,3 +18,12 @@ def test_workers_start_in_the_drivers_own_environment_and_no_folder_is_sent_to_t
 
     assert ray.get(ray.remote(executable).remote()) == sys.executable
     assert not ray.get_runtime_context().runtime_env.get("working_dir")
+
+
+def test_the_token_is_shown_to_a_cluster_that_asks_for_it(
+    ray_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert os.environ["RAY_AUTH_MODE"] == "token", "Ray's own choice where it starts"
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    _speak_as(ray_address)
+    assert os.environ["RAY_AUTH_MODE"] == "token"

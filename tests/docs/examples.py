@@ -100,7 +100,7 @@ def furnish(home: Path, npz: Path) -> None:
 
 def write_organs(path: Path, size: int) -> None:
     """Write a file as the medmnist package leaves it."""
-    drawn, arrays = load_data(f"phantom:organs?images=700&size={size}"), {}
+    drawn, arrays = load_data(f"phantom:organs?images=400&size={size}"), {}
     for name, positions in drawn.splits.items():
         arrays[f"{name}_images"] = drawn.images[positions, :, :, 0]
         arrays[f"{name}_labels"] = drawn.labels[positions, None]

@@ -17,6 +17,7 @@ from tests.docs.examples import CLASS_NAMES, PAGES, ROOT, Example, command_of, f
 from tests.serving.running import started
 
 EXAMPLES = [*on_pages(), *in_help()]
+DISTINCT = {example.words: example for example in reversed(EXAMPLES)}  # where it is shown first
 TRIALS = 13  # an example names trial 12
 
 
@@ -111,7 +112,8 @@ def search(words: list[str], home: Path) -> None:
         small += ["--data", f"organsmnist{'_64' if words[-1].endswith(':64') else ''}.npz"]
     if words[1] in ("covid", "bloodcells"):  # tests/studies has them as they are
         words[1] = shrunk(words[1], home)
-    ask(*words, *small, *([] if "--baselines-only" in words else ["--trials", "2"]))
+    trials = [] if "--baselines-only" in words else ["--trials", "2" if "--resume" in words else "1"]
+    ask(*words, *small, *trials)
 
 
 def shrunk(name: str, home: Path) -> str:
@@ -129,9 +131,9 @@ def serves(example: Example) -> bool:
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("ray_address")
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of ray.serve's own schema
-@pytest.mark.parametrize("where", dict.fromkeys(example.where for example in EXAMPLES))
+@pytest.mark.parametrize("where", dict.fromkeys(example.where for example in reversed(DISTINCT.values())))
 def test_the_commands_do_it(where: str, home: Path) -> None:
-    for example in EXAMPLES:
+    for example in reversed(DISTINCT.values()):
         if example.where == where and not serves(example):
             run(example, home)
 
