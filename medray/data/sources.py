@@ -13,7 +13,6 @@ dicom:path                 a folder of DICOM files
 
 import zipfile
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from medray.data.dataset import Array, ImageDataset
 from medray.data.files import KINDS, list_source
 from medray.data.listing import SPLITS
 from medray.data.phantoms import PHANTOMS, phantom_of
+from medray.data.resized import resized
 from medray.errors import DataError, nearest, no_such
 from medray.preparation import Preparation
 from medray.telling import Progress, silent
@@ -42,7 +42,8 @@ def load_data(
 ) -> ImageDataset:
     """Load the data set that `source` names; `phantom` is the space whose phantom a bare `phantom` means.
 
-    Image files become a data set as `preparation` says; `progress` is told what is done, how many of how many.
+    Image files become a data set as `preparation` says, and arrays get the size that it names; `progress` is told
+    what is done, how many of how many.
 
     Raises:
         DataError: there is no such source, it can't be had, or its content does not fit.
@@ -51,16 +52,9 @@ def load_data(
     if source.partition(":")[0] in KINDS:
         return build(list_source(source), preparation, progress)
     dataset = _load_arrays(source, phantom, seed)
-    return replace(dataset, notes=(*dataset.notes, *_left_as_they_are(dataset.shape, preparation)))
-
-
-def _left_as_they_are(shape: tuple[int, int, int], preparation: Preparation) -> list[str]:
-    """A note where a space asks for another shape than that of ready-made arrays, which are not resized."""
-    asked = (*(preparation.images.image_size or shape[:2]), preparation.images.channels or shape[2])
-    if asked == shape:
-        return []
-    told = [f"{h}×{w} in {'grey' if c == 1 else 'colours'}" for h, w, c in (shape, asked)]
-    return [f"taken as they are, {told[0]}: the space's `images`, {told[1]}, are for image files"]
+    if source.startswith("phantom"):  # drawn in the size that the source itself says
+        return dataset
+    return resized(dataset, preparation.images, progress)
 
 
 def _load_arrays(source: str, phantom: str, seed: int) -> ImageDataset:

@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from medray.data import medmnist_files
+from medray.data.decoding.fit import fit
+from medray.data.decoding.picture import Picture
 from medray.data.sources import load_data, read_npz
 from medray.errors import DataError
 from medray.preparation import Preparation
@@ -491,11 +494,41 @@ except MedrayError as error:
     assert not list((tmp_path / "data").glob("*.npz"))
 
 
-def test_arrays_are_taken_as_they_are_and_that_is_told(npz: Path) -> None:
-    asked = Preparation.from_dict({"images": {"image_size": 256, "channels": 3}})
-    told = load_data(str(npz), preparation=asked).notes[-1]
-    assert (
-        told == "taken as they are, 12×12 in grey: the space's `images`, 256×256 in colours, are for image files"
-    )
-    same = Preparation.from_dict({"images": {"image_size": 12}})
-    assert load_data(str(npz), preparation=same).notes == load_data(str(npz)).notes
+@pytest.mark.parametrize(
+    ("images", "shape", "aspect", "told"),
+    [
+        (
+            {"image_size": [30, 20], "channels": 3}, (30, 20, 3), "stretch",
+            ["96 images of 12×12×1 colourised", "96 images of 12×12×1 resized", "96 images of 12×12×1 stretched"],
+        ),
+        (
+            {"image_size": [8, 16], "aspect": "pad"}, (8, 16, 1), "pad",
+            ["96 images of 12×12×1 padded", "96 images of 12×12×1 resized"],
+        ),
+    ],
+)  # fmt: skip
+def test_arrays_get_the_size_that_a_space_asks_for(
+    npz: Path, images: dict[str, Any], shape: tuple[int, int, int], aspect: str, told: list[str]
+) -> None:
+    """As image files do; the second time from the cache."""
+    asked, before = Preparation.from_dict({"images": images}), load_data(str(npz))
+    for _ in range(2):
+        dataset = load_data(str(npz), preparation=asked)
+        assert (dataset.shape, dataset.aspect) == (shape, aspect)
+        assert list(dataset.notes[-len(told) :]) == told
+        assert (dataset.labels == before.labels).all()
+        for position in (0, 95):
+            small = Image.fromarray(before.images[position, :, :, 0])
+            assert (dataset.images[position] == fit(Picture(small, (12, 12)), shape, aspect)[0]).all()
+    assert dataset.mapped is not None
+    assert Path(dataset.mapped).is_file()
+
+
+@pytest.mark.parametrize("source", ["npz", "phantom:organs?images=400"])
+def test_arrays_of_the_size_that_is_asked_for_are_taken_as_they_are(source: str, npz: Path) -> None:
+    """Drawings have the size that their source says."""
+    source = str(npz) if source == "npz" else source
+    asked = Preparation.from_dict({"images": {"image_size": 12}})
+    before, after = load_data(source), load_data(source, preparation=asked)
+    assert (after.notes, after.mapped) == (before.notes, None)
+    assert (after.images == before.images).all()
