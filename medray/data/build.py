@@ -64,7 +64,7 @@ def _shape(paths: Sequence[Path], preparation: Preparation, source: str) -> tupl
     for path in paths:
         first = decode_file(path, (8, 8, 3), preparation.images.aspect)
         if isinstance(first, Decoded):
-            size = size or (first.height, first.width)
+            size = size or first.upright
             return *size, channels or (1 if (first.pixels == first.pixels[:, :, :1]).all() else 3)
     raise DataError(f"{source}: none of its {len(paths)} images can be read")
 

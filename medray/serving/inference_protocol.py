@@ -129,7 +129,10 @@ async def infer(request: Request) -> Response:
         ids = request_id_of(request), request.scope["state"]["token"]
         height, width, _ = model.shape
         told = await service.predict(
-            [Asked(image.tobytes(), *ids, decoded=Decoded(image, "tensor", height, width, ())) for image in images]
+            [
+                Asked(image.tobytes(), *ids, decoded=Decoded(image, "tensor", height, width, (), (height, width)))
+                for image in images
+            ]
         )
     answered = told[0].model
     values = _values(answered, told)

@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-for needed in sshd rsync ip unshare ssh-keygen uv; do
+for needed in sshd rsync ip unshare script ssh-keygen uv; do
   PATH=$PATH:/usr/sbin command -v "$needed" >/dev/null || { echo "up_local.sh needs $needed" >&2; exit 77; }
 done
 [ "$(id -u)" = 0 ] || { echo "up_local.sh needs root: it makes network namespaces" >&2; exit 77; }
@@ -123,9 +123,21 @@ echo "\$status"
 say "ray job submit, through ray dashboard cluster.local.yaml"
 ray dashboard --port $tunnel \$cluster >/dev/null 2>&1 &
 for _ in \$(seq 30); do (: </dev/tcp/127.0.0.1/$tunnel) 2>/dev/null && break; sleep 1; done
-ray job submit --address http://127.0.0.1:$tunnel -- \
-  python -m medray.search organs --data phantom --trials 2 --max-epochs 1 --storage $room/shared
+job=\$(ray job submit --address http://127.0.0.1:$tunnel --no-wait -- \
+  python -m medray.search organs --data phantom --trials 2 --max-epochs 1 --storage $room/shared \
+  | grep -o 'raysubmit_[A-Za-z0-9]*' | head -n 1)
+ray job logs --address http://127.0.0.1:$tunnel --follow \$job
 ray job list --address http://127.0.0.1:$tunnel | grep -o 'SUCCEEDED' | head -n 1
+
+say "ray rsync-up and rsync-down"
+mkdir -p $room/films && echo image >$room/films/one.png
+ray rsync-up \$cluster $room/films/ films/
+ray exec \$cluster 'ls films' 2>/dev/null
+ray rsync-down \$cluster films/ $room/back/
+ls $room/back
+
+say "ray attach"
+script -qec "ray attach \$cluster" /dev/null <<<'hostname; exit' | grep -x 'head.\?'
 
 say "ray down cluster.local.yaml"
 ray down --yes \$cluster

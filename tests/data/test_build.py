@@ -124,6 +124,19 @@ def test_sizes_that_differ_need_a_size(cache: Path, tmp_path: Path) -> None:
     assert (padded.images[6] == stretched.images[6]).all()
 
 
+def test_photographs_that_are_stored_turned_have_the_size_in_which_they_are_seen(
+    cache: Path, tmp_path: Path
+) -> None:
+    whole, turn = listing(tmp_path), Image.Exif()
+    turn[274] = 6
+    for place in range(0, len(whole), 2):
+        upright = Image.open(whole.images[place].path)
+        upright.transpose(Image.Transpose.ROTATE_90).save(whole.images[place].path, exif=turn)
+    dataset = build(whole, Preparation())
+    assert dataset.shape == (10, 12, 1)
+    assert f"{len(whole) // 2} images turned" in dataset.notes
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40), st.integers(1, 40))
 def test_padding_keeps_the_ratio(width: int, height: int, rows: int, columns: int) -> None:

@@ -157,7 +157,7 @@ def _read(image: ListedImage, into: Array) -> _Read:
         return _Read(digest, name, str(error))
     into[:] = decoded.pixels
     channels = 1 if "colourised" in decoded.notes else 3
-    return _Read(digest, name, "", decoded.height, decoded.width, channels, _bits(content, decoded.format))
+    return _Read(digest, name, "", *decoded.upright, channels, _bits(content, decoded.format))
 
 
 def _unopened(error: OSError) -> str:
@@ -219,9 +219,6 @@ def _picture(image: ListedImage, side: int) -> Array:
         content = image.path.read_bytes()
     except OSError as error:
         raise DataError(f"{image.where}: {_unopened(error)}") from None
-    padded = decode(content, (side, side, 3), aspect="pad")
-    if "turned" in padded.notes:  # which way its sides lie is not told: it keeps the black borders
-        return padded.pixels
-    scale = side / max(padded.height, padded.width)
-    shape = max(1, round(padded.height * scale)), max(1, round(padded.width * scale)), 3
-    return decode(content, shape).pixels
+    height, width = decode(content, (8, 8, 3)).upright
+    scale = side / max(height, width)
+    return decode(content, (max(1, round(height * scale)), max(1, round(width * scale)), 3)).pixels

@@ -9,7 +9,7 @@ from PIL import Image
 from medray.data.dataset import Array
 from medray.data.decoding import bmp, jpeg, png, tiff
 from medray.data.decoding.errors import ImageError, damaged
-from medray.data.decoding.fit import NOTES, fit
+from medray.data.decoding.fit import NOTES, fit, lies_on_its_side
 from medray.data.decoding.picture import Picture
 from medray.errors import ConfigError, unknown
 from medray.preparation import ASPECTS, STRETCHED
@@ -27,7 +27,8 @@ class Decoded:
     """Pixels uint8 (H, W, C) of a model's shape, contiguous and in memory of their own.
 
     `format` is one of FORMATS, `height` and `width` are those of the file before it was turned or resized,
-    and `notes` name all that was done to it, in the order of NOTES.
+    `upright` is the size (height, width) in which it is seen, and `notes` name all that was done to it, in the
+    order of NOTES.
     """
 
     pixels: Array
@@ -35,6 +36,7 @@ class Decoded:
     height: int
     width: int
     notes: tuple[str, ...]
+    upright: tuple[int, int]
 
 
 def sniff(content: bytes) -> str | None:
@@ -93,7 +95,9 @@ def decode(
         # Pillow, numpy and zlib raise many kinds for damaged data, and may quote the data in the message.
         raise damaged(_TITLES[name]) from None
     width, height = picture.size
-    return Decoded(pixels, name, height, width, tuple(note for note in NOTES if note in notes) if notes else ())
+    upright = (width, height) if lies_on_its_side(picture.orientation) else (height, width)
+    told = tuple(note for note in NOTES if note in notes) if notes else ()
+    return Decoded(pixels, name, height, width, told, upright)
 
 
 def decode_file(path: Path, shape: tuple[int, int, int], aspect: str = STRETCHED) -> Decoded | str:
