@@ -2,14 +2,16 @@
 
 import contextlib
 import fcntl
+import json
 import os
+import signal
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -26,7 +28,7 @@ def held(run: Folder, console: Console) -> Iterator[None]:
     """Hold the run at `run` until the block ends, or the process does.
 
     Raises:
-        RunError: another command holds it, or it can't be written.
+        RunError: another command holds it or has taken it over, or it can't be written.
     """
     with _locked(run, run.local) if run.local is not None else _claimed(run, console):
         yield
@@ -51,69 +53,90 @@ def _locked(run: Folder, folder: Path) -> Iterator[None]:
 def _claimed(run: Folder, console: Console) -> Iterator[None]:
     """An object store has no locks: who holds the run writes a file anew every few seconds.
 
-    Two commands that begin within the same second may both see no claim; the one that wrote last has it.
+    Two commands that begin within the same second may both see no claim; the one that wrote last has it. One that
+    was asleep, and whose run another command took over meanwhile, ends as by Ctrl-C.
     """
-    mine = {"claim": uuid.uuid4().hex, "host": socket.gethostname(), "process": os.getpid()}
-    theirs = _read(run)
-    if theirs and not _has_ended(theirs):
-        with step(console, f"Seeing whether another command still works in {run.location}"):
-            for _ in range(DEAD_AFTER):
-                time.sleep(BEAT_S)
-                if (now := _read(run)) != theirs:
-                    raise _taken(run, now or theirs)
-    _write(run, {**mine, "beat": 0})
-    time.sleep(SETTLE_S)
-    found = _read(run)
-    if found is not None and found["claim"] != mine["claim"]:
-        raise _taken(run, found)
-    ended = threading.Event()
-    beating = threading.Thread(target=_beat, args=(run, mine, ended), daemon=True)
-    beating.start()
+    mine = _Claim()
+    ended, lost = threading.Event(), threading.Event()
+    beating = threading.Thread(target=_beat, args=(run, mine, ended, lost), daemon=True)
     try:
+        _take(run, mine, console)
+        beating.start()
         yield
+    except KeyboardInterrupt:
+        if lost.is_set():
+            raise _taken(run, _read(run)) from None
+        raise
     finally:
         ended.set()
-        beating.join()
+        if beating.is_alive():
+            beating.join()
         with contextlib.suppress(OSError):
-            run.delete(CLAIM)
+            if mine.wrote(_read(run)):
+                run.delete(CLAIM)
 
 
-def _beat(run: Folder, mine: dict[str, Any], ended: threading.Event) -> None:
-    beat = 0
-    while not ended.wait(BEAT_S):
-        beat += 1
-        with contextlib.suppress(OSError):  # the next one may arrive
-            _write(run, {**mine, "beat": beat})
+@dataclass
+class _Claim:
+    """What a command writes: who it is, and a number that goes on."""
+
+    claim: str = field(default_factory=lambda: uuid.uuid4().hex)
+    host: str = field(default_factory=socket.gethostname)
+    process: int = field(default_factory=os.getpid)
+    beat: int = 0
+
+    def wrote(self, content: bytes | None) -> bool:
+        return _parsed(content).get("claim") == self.claim
 
 
-def _write(run: Folder, claim: dict[str, Any]) -> None:
-    run.write_json(CLAIM, claim)
-
-
-def _read(run: Folder) -> dict[str, Any] | None:
-    if not run.exists(CLAIM):
-        return None
-    with contextlib.suppress(RunError):
-        found = run.read_json(CLAIM)
-        if isinstance(found, dict) and "claim" in found:
-            return found
-    return None
-
-
-def _has_ended(claim: dict[str, Any]) -> bool:
-    """Whether the command that wrote it ran on this machine and is gone; nobody knows of other machines."""
-    if claim.get("host") != socket.gethostname():
-        return False
+def _take(run: Folder, mine: _Claim, console: Console) -> None:
     try:
-        os.kill(int(claim["process"]), 0)
-    except ProcessLookupError:
-        return True
-    except (KeyError, TypeError, ValueError, OverflowError, PermissionError):
-        return False
-    return False
+        theirs = _read(run)
+        if theirs is not None:
+            with step(console, f"Seeing whether another command still works in {run.location}"):
+                for _ in range(DEAD_AFTER):
+                    time.sleep(BEAT_S)
+                    now = _read(run)
+                    if now is None:
+                        break  # it has just ended
+                    if now != theirs:
+                        raise _taken(run, now)
+        run.write_json(CLAIM, asdict(mine))
+        time.sleep(SETTLE_S)
+        now = _read(run)
+    except OSError as error:
+        raise RunError(f"{run.location} can't be written: {' '.join(str(error).split())}") from error
+    if not mine.wrote(now):
+        raise _taken(run, now)
 
 
-def _taken(run: Folder, claim: dict[str, Any]) -> RunError:
-    return RunError(
-        f"another command is working in {run.location}: process {claim.get('process')} on {claim.get('host')}"
-    )
+def _beat(run: Folder, mine: _Claim, ended: threading.Event, lost: threading.Event) -> None:
+    while not ended.wait(BEAT_S):
+        mine.beat += 1
+        with contextlib.suppress(OSError):  # the next one may arrive
+            now = _read(run)
+            if now is not None and not mine.wrote(now):
+                lost.set()
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+            run.write_json(CLAIM, asdict(mine))
+
+
+def _read(run: Folder) -> bytes | None:
+    try:
+        return run.read(CLAIM)
+    except FileNotFoundError:
+        return None
+
+
+def _parsed(content: bytes | None) -> dict[str, object]:
+    with contextlib.suppress(ValueError):
+        found = json.loads(content or b"{}")
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _taken(run: Folder, content: bytes | None) -> RunError:
+    who = _parsed(content)
+    told = f": process {who['process']} on {who['host']}" if {"process", "host"} <= set(who) else ""
+    return RunError(f"another command is working in {run.location}{told}")

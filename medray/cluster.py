@@ -5,11 +5,11 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 from medray.errors import ConfigError, MedrayError
@@ -34,6 +34,7 @@ QUIET = {
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
 GPU_WAIT_S, LOOK_EVERY_S, KNOCK_S = 1800.0, 1.0, 5.0
+AUTH = "RAY_AUTH_MODE"
 
 
 @dataclass(frozen=True)
@@ -68,86 +69,85 @@ def connected(address: str | None, *, verbose: bool) -> Iterator[bool]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     where = address or os.environ.get("RAY_ADDRESS") or "local"
-    if where != "local":
-        try:
-            _speak_as(where)
-        except OSError as error:
-            raise MedrayError(f"--address {where}: no Ray cluster answers there: {error}") from error
-    import ray
-
-    if ray.is_initialized():
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
         yield False
         return
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            if where != "local":
+                where = until_the_end.enter_context(_speaking_as(where))
+            _start_or_join(where, verbose=verbose)
+        except Exception as error:
+            said = " ".join(str(error).split())[:200]
+            if where == "local":
+                raise MedrayError(f"Ray can't start on this machine: {said}") from error
+            raise MedrayError(f"--address {where}: no Ray cluster can be joined there: {said}") from error
+        until_the_end.callback(sys.modules["ray"].shutdown)
+        yield where == "local"
+
+
+def _start_or_join(where: str, *, verbose: bool) -> None:
+    import ray
+
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train", "ray.data"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         warnings.filterwarnings("ignore", module=r"ray\..*")
-    try:
-        if where == "local":
-            ray.init(
-                address="local", include_dashboard=False, log_to_driver=verbose, logging_level=_level(verbose)
-            )
-        else:
-            ray.init(address=where, log_to_driver=verbose, logging_level=_level(verbose))
-    except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        if where == "local":
-            raise MedrayError(f"Ray can't start on this machine: {said}") from error
-        raise MedrayError(f"--address {where}: no Ray cluster answers there: {said}") from error
-    try:
-        yield where == "local"
-    finally:
-        ray.shutdown()
+    more: dict[str, bool] = {"include_dashboard": False} if where == "local" else {}
+    ray.init(address=where, log_to_driver=verbose, logging_level=_level(verbose), **more)
 
 
-def _has_token() -> bool:
-    own = Path.home() / ".ray" / "auth_token"
-    return own.exists() or any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-
-
-def _speak_as(address: str) -> None:
+@contextlib.contextmanager
+def _speaking_as(address: str) -> Iterator[str]:
     """Show Ray's token where the cluster asks for it, and nowhere else; fail at once where nothing listens.
 
     A joining process shows it only if told so. One that shows it to a cluster without tokens would refuse that
-    cluster's own calls, and each of its workers would end as soon as it is asked for.
+    cluster's own calls, and each of its workers would end as soon as it is asked for. Gives the head's host:port.
 
     Raises:
         OSError: nothing listens there, where Ray would go on trying for ten minutes, or it can't be joined.
     """
     if address.startswith("ray://"):
         raise OSError("Ray's client mode can't carry a search; give the head's own address, as host:6379, or auto")
-    known = _address_on_this_machine() if address == "auto" else address
-    host, _, port = known.rpartition(":")
+    if address == "auto":
+        from ray._private.services import get_ray_address_from_environment
+
+        address = str(get_ray_address_from_environment("auto", None))
+    host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        if _has_token():
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
+        yield address  # Ray says what is wrong with it
         return
     socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
-    asks, shows = _asks_for_token(known), os.environ.get("RAY_AUTH_MODE")
-    if shows is None and asks:
-        os.environ["RAY_AUTH_MODE"] = "token"
-    elif shows == "token" and not asks:
-        raise OSError("it uses no tokens, but $RAY_AUTH_MODE is token: unset it")
-
-
-def _address_on_this_machine() -> str:
-    """The cluster that `ray start` has begun here, as Ray itself notes it; empty if there is none."""
-    note = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray/ray_current_cluster"
+    asks, before = _asks_for_token(address), os.environ.get(AUTH)
+    if before == "token" and asks is False:
+        raise OSError(f"the cluster there uses no tokens, but ${AUTH} is token: unset it")
+    if before is None and asks is not None:
+        _set_auth("token" if asks else "disabled")
     try:
-        return note.read_text().strip()
-    except OSError:
-        return ""
+        yield address
+    finally:
+        if before is None:
+            os.environ.pop(AUTH, None)
 
 
-def _asks_for_token(address: str) -> bool:
+def _set_auth(mode: str) -> None:
+    os.environ[AUTH] = mode
+    if "ray" in sys.modules:  # which has read its environment
+        from ray._raylet import Config
+
+        Config.initialize("")
+
+
+def _asks_for_token(address: str) -> bool | None:
+    """Whether the cluster's head refuses one without a token; None where it does not say."""
     import grpc
 
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
         try:
             ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId", bytes, bytes)
             ask(b"", timeout=KNOCK_S)
         except grpc.RpcError as error:
-            return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
+            return True if error.code() == grpc.StatusCode.UNAUTHENTICATED else None
     return False
 
 

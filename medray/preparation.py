@@ -1,4 +1,4 @@
-"""Preparation: how image files become a data set; `images`, `labels` and `splits` of a search space."""
+"""Preparation: how images become a data set; `images`, `labels` and `splits` of a search space."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -13,7 +13,7 @@ LARGEST = 4096  # pixels of a side
 
 @dataclass(frozen=True)
 class Images:
-    """What is done to the image files.
+    """What is done to the images; `unreadable` and `missing` are of files.
 
     `image_size` is (height, width); without it all images must have one size. `aspect` is stretch or pad.
     `channels` are 1 or 3; without it grey images stay grey, and one image of colours makes all of them coloured.

@@ -110,7 +110,7 @@ def shortened(settings: Mapping[str, Any], max_epochs: int) -> dict[str, int]:
 class SearchSpace:
     """A checked search space; `text` is the file's own text, `path` the file it came from.
 
-    `preparation` says how image files become a data set, `published` what a report says of the baselines.
+    `preparation` says how images become a data set, `published` what a report says of the baselines.
     """
 
     name: str

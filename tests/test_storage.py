@@ -135,6 +135,7 @@ def test_predict_asks_its_ensemble(uri: str, part: str, tmp_path: Path) -> None:
     assert expected.names[0] in row
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of ray.serve's own schema
 def test_serve_finds_its_ensemble_and_keeps_its_audit_beside_it(uri: str, tmp_path: Path) -> None:
     answer(serve, uri, "--write-config", tmp_path / "serve.yaml")

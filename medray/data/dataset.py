@@ -63,7 +63,8 @@ class ImageDataset:
     `subgroups` columns (N,) by which results are told apart, such as sex or scanner. `source`
     says where the images came from; `notes` what a person should know of that. `aspect` is how images of another
     size come to this one: stretch or pad. `mapped` is the .npy file that the images are mapped from: another
-    process of this machine then maps it too, instead of being sent them.
+    process of this machine then maps it too, instead of being sent them. `original` is what ready-made arrays were
+    before they were resized, in which copies are looked for; it stays in this process.
 
     Raises:
         DataError: an array has the wrong type or shape, or labels, groups, splits or folds do not fit the images.
@@ -80,6 +81,7 @@ class ImageDataset:
     subgroups: Mapping[str, Array] = field(default_factory=dict)
     aspect: str = "stretch"
     mapped: str | None = None
+    original: "ImageDataset | None" = None
 
     def __post_init__(self) -> None:
         self._check_arrays()
@@ -97,7 +99,7 @@ class ImageDataset:
             object.__setattr__(self, name, view)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
+        state = {**self.__dict__, "original": None}
         if self.mapped is not None:
             del state["images"]
         return state

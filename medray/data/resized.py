@@ -27,7 +27,7 @@ def resized(dataset: ImageDataset, rules: Images, progress: Progress = silent) -
     """
     shape = (*(rules.image_size or dataset.shape[:2]), rules.channels or dataset.shape[2])
     if shape == dataset.shape:
-        return dataset
+        return replace(dataset, aspect=rules.aspect)
     told = json.dumps(["arrays", FORM, shape, rules.aspect, dataset.fingerprint])
     key = hashlib.sha256(told.encode()).hexdigest()
     if store.find(key) is None:
@@ -41,8 +41,9 @@ def resized(dataset: ImageDataset, rules: Images, progress: Progress = silent) -
         f"{count} images of {height}×{width}×{channels} {what}" for what, count in sorted(facts["done"].items())
     ]
     return replace(
-        dataset, images=images.array, mapped=str(images.path), aspect=rules.aspect, notes=(*dataset.notes, *done)
-    )
+        dataset, images=images.array, mapped=str(images.path), aspect=rules.aspect, notes=(*dataset.notes, *done),
+        original=dataset,
+    )  # fmt: skip
 
 
 def _fit_all(

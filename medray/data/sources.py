@@ -13,6 +13,7 @@ dicom:path                 a folder of DICOM files
 
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,18 @@ def load_data(
     if source.partition(":")[0] in KINDS:
         return build(list_source(source), preparation, progress)
     dataset = _load_arrays(source, phantom, seed)
-    if source.startswith("phantom"):  # drawn in the size that the source itself says
-        return dataset
+    if source.partition(":")[0].partition("?")[0] == "phantom":  # drawn in the size that the source itself says
+        return replace(dataset, notes=(*dataset.notes, *_left_as_they_are(dataset.shape, preparation)))
     return resized(dataset, preparation.images, progress)
+
+
+def _left_as_they_are(shape: tuple[int, int, int], preparation: Preparation) -> list[str]:
+    """A note where a space asks for another shape than that of drawings, which are not resized."""
+    asked = (*(preparation.images.image_size or shape[:2]), preparation.images.channels or shape[2])
+    if asked == shape:
+        return []
+    told = [f"{h}×{w} in {'grey' if c == 1 else 'colours'}" for h, w, c in (shape, asked)]
+    return [f"drawn as the source says, {told[0]}: the space's `images`, {told[1]}, are not for drawings"]
 
 
 def _load_arrays(source: str, phantom: str, seed: int) -> ImageDataset:

@@ -70,5 +70,7 @@ def _why_data(study: Study) -> str:
         text += f" Columns by their names: {columns}."
     if not study.survey.files:
         height, width, _ = study.shape
-        text += f" These are arrays of {height}×{width}, which stay as they are."
+        text += (
+            f" These are arrays of {height}×{width}, which stay as they are unless `images` has an `image_size`."
+        )
     return text

@@ -2,6 +2,7 @@
 
 import shlex
 
+from medray.claims import CLAIM, LOCK
 from medray.errors import ConfigError, RunError
 from medray.runs import RunDir
 from medray.search.options import SearchOptions, Settled, settle, settle_again
@@ -27,7 +28,7 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
         raise RunError(
             f"{run.location} already holds a run: go on with it by --resume, or choose another by --out"
         )
-    ours = {run.SPACE, run.DATA, run.SPLITS, run.RUN, run.STUDY, ".lock"}
+    ours = {run.SPACE, run.DATA, run.SPLITS, run.RUN, run.STUDY, LOCK, CLAIM}
     foreign = {name for name in run.names() if name.partition(".partial")[0] not in ours}
     if foreign:
         raise RunError(f"{run.location} is not empty ({sorted(foreign)[0]}): choose another folder by --out")

@@ -1,12 +1,11 @@
 """Two commands never write to one run, also where it lies in an object store."""
 
 import io
-import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -14,6 +13,8 @@ from rich.console import Console
 from medray.claims import CLAIM, held
 from medray.errors import RunError
 from medray.runs import RunDir
+from medray.search.opening import open_run
+from medray.search.options import SearchOptions
 from tests.cluster.object_store import ObjectStore, object_store
 
 pytestmark = pytest.mark.slow
@@ -45,23 +46,36 @@ def test_a_second_command_is_refused_and_says_who_holds_it(run: RunDir) -> None:
     assert not run.exists(CLAIM)
 
 
-def test_a_killed_command_of_this_machine_is_followed_at_once(run: RunDir) -> None:
+def test_a_killed_command_is_followed_once_its_claim_stays_as_it_is(run: RunDir) -> None:
     command = subprocess.Popen([sys.executable, "-c", HOLD, run.location], stdout=subprocess.PIPE, text=True)
     assert command.stdout is not None
     with command.stdout:
         assert command.stdout.readline() == "held\n"
         command.kill()
         command.wait()
-    said = io.StringIO()
-    with held(run, Console(file=said)):
-        assert not said.getvalue()
-
-
-@pytest.mark.parametrize(
-    "claim", [{"claim": "x", "host": "elsewhere", "process": 1, "beat": 7}, {"claim": "x"}, [], "{"]
-)
-def test_a_claim_that_stays_as_it_is_does_not_hold_for_ever(store: ObjectStore, claim: Any) -> None:
-    run = RunDir(f"{store.uri}/dead")
-    run.write(CLAIM, json.dumps(claim).encode() if claim != "{" else b"{")
+    dead = run.read_json(CLAIM)
     with held(run, Console(quiet=True)):
-        assert run.read_json(CLAIM)["host"] == socket.gethostname()
+        assert run.read_json(CLAIM)["claim"] != dead["claim"]
+    assert not run.exists(CLAIM)
+
+
+def test_a_search_may_begin_where_one_was_killed_before_it_wrote_anything(run: RunDir) -> None:
+    run.write_json(CLAIM, {"claim": "of a dead command"})
+    options = SearchOptions("organs", data="phantom", out=run.location)
+    assert open_run(options)[0].location == run.location
+
+
+def test_a_command_that_was_overtaken_ends_and_leaves_the_other_its_claim(run: RunDir) -> None:
+    with pytest.raises(RunError, match="another command is working in .*: process 7 on elsewhere"):  # noqa: PT012, SIM117
+        with held(run, Console(quiet=True)):
+            run.write_json(CLAIM, {"claim": "another", "process": 7, "host": "elsewhere"})
+            time.sleep(60)
+    assert run.read_json(CLAIM)["claim"] == "another"
+
+
+def test_a_bucket_that_can_not_be_written_is_one_line(store: ObjectStore) -> None:
+    with (
+        pytest.raises(RunError, match="s3://no-such-bucket/run can't be written"),
+        held(RunDir("s3://no-such-bucket/run"), Console(quiet=True)),
+    ):
+        pass

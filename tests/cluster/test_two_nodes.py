@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from ray.cluster_utils import Cluster
 
-from medray.cluster import _speak_as
+from medray.cluster import _speaking_as
 from tests.cluster.object_store import ObjectStore, object_store
 from tests.conftest import Command
 
@@ -45,11 +45,11 @@ def store() -> Iterator[ObjectStore]:
 
 @pytest.fixture(scope="module")
 def cluster(store: ObjectStore) -> Iterator[Cluster]:
-    """A head that trains nothing; what it and its workers start finds `store` in the environment."""
+    """A head, alone at first; what it and its workers start finds `store` in the environment."""
     folder = tempfile.mkdtemp(prefix="mr", dir="/tmp")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder})
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "temp_dir": folder})
         yield cluster
         cluster.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
@@ -73,18 +73,16 @@ def begun(store: ObjectStore) -> dict[int, int]:
     return {int(name.split("/")[-2]): len(store.read(name).splitlines()) for name in files}
 
 
-def under_way(store: ObjectStore) -> dict[int, int]:
-    return {number: done for number, done in begun(store).items() if done < EPOCHS}
-
-
 @contextlib.contextmanager
 def hidden(*paths: Path) -> Iterator[None]:
     """Take files away from every process, as if they lay on another machine's disk."""
     for path in paths:
         path.rename(path.with_name(f"{path.name}.elsewhere"))
-    yield
-    for path in paths:
-        path.with_name(f"{path.name}.elsewhere").rename(path)
+    try:
+        yield
+    finally:
+        for path in paths:
+            path.with_name(f"{path.name}.elsewhere").rename(path)
 
 
 @dataclass
@@ -106,22 +104,27 @@ class Searched:
 
 @pytest.fixture(scope="module")
 def searched(store: ObjectStore, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    """A search that begins with one node, gets a second that sees none of its files, and loses the first."""
+    """A search that begins with one node, gets a second that sees none of its files, and loses it."""
     folder = tmp_path_factory.mktemp("study")
     films, cache, space = write_films(folder / "films"), folder / "cache", folder / "two.yaml"
     space.write_text(SPACE)
-    first = cluster.add_node(num_cpus=1)
     searching = Command(
         str(space), "--data", f"folder:{films}", "--address", cluster.address, "--storage", f"{store.uri}/runs",
         MEDRAY_CACHE=str(cache),
     )  # fmt: skip
+    at_the_kill: dict[int, int] = {}
+
+    def both_work() -> bool:
+        at_the_kill.clear()
+        at_the_kill.update({number: done for number, done in begun(store).items() if done < EPOCHS})
+        return len(at_the_kill) == 2
+
     try:
         searching.until(lambda: begun(store).get(0, 0) >= 1)
         with hidden(films, cache):
-            cluster.add_node(num_cpus=1)
-            searching.until(lambda: len(under_way(store)) == 2)
-            at_the_kill = under_way(store)
-            cluster.remove_node(first, allow_graceful=False)
+            second = cluster.add_node(num_cpus=1)
+            searching.until(both_work)
+            cluster.remove_node(second, allow_graceful=False)
             code, printed, complaints = searching.finish()
         assert code == 0, complaints
     finally:
@@ -135,11 +138,13 @@ def test_no_token_is_shown_to_a_cluster_that_asks_for_none(
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     monkeypatch.delenv("RAY_AUTH_MODE")
-    _speak_as(cluster.address)
+    with _speaking_as(cluster.address):
+        assert os.environ["RAY_AUTH_MODE"] == "disabled"
     assert "RAY_AUTH_MODE" not in os.environ
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     with pytest.raises(OSError, match=r"it uses no tokens, but \$RAY_AUTH_MODE is token: unset it"):
-        _speak_as(cluster.address)
+        with _speaking_as(cluster.address):
+            pass
 
 
 def test_every_trial_is_accounted_for_after_a_node_was_killed(searched: Searched, store: ObjectStore) -> None:

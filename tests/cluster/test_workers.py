@@ -1,11 +1,12 @@
 """Where Ray's workers come from."""
 
 import os
+import socket
 import sys
 
 import pytest
 
-from medray.cluster import _speak_as
+from medray.cluster import _asks_for_token, _speaking_as
 
 
 @pytest.mark.usefixtures("ray_address")
@@ -25,5 +26,11 @@ def test_the_token_is_shown_to_a_cluster_that_asks_for_it(
 ) -> None:
     assert os.environ["RAY_AUTH_MODE"] == "token", "Ray's own choice where it starts"
     monkeypatch.delenv("RAY_AUTH_MODE")
-    _speak_as(ray_address)
-    assert os.environ["RAY_AUTH_MODE"] == "token"
+    with _speaking_as(ray_address):
+        assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert "RAY_AUTH_MODE" not in os.environ
+
+
+def test_a_head_that_does_not_answer_is_not_said_to_use_no_tokens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert _asks_for_token(f"127.0.0.1:{silent.getsockname()[1]}") is None

@@ -197,6 +197,7 @@ def test_ctrl_c_ends_after_the_epoch_and_says_how_to_go_on(
     assert all((run / f"crossval/0000/fold_{fold}/checkpoint.safetensors").exists() for fold in (0, 1))
 
 
+@pytest.mark.slow
 def test_a_fold_that_fails_fails_alone(found: Path, ray_address: str) -> None:
     """One that diverged stays so; one whose worker died is tried again on --resume."""
     config = found / "trials/0001/config.json"

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from medray.data import medmnist_files
+from medray.data.audit import find_leaks
 from medray.data.decoding.fit import fit
 from medray.data.decoding.picture import Picture
 from medray.data.sources import load_data, read_npz
@@ -514,6 +515,9 @@ def test_arrays_get_the_size_that_a_space_asks_for(
     asked, before = Preparation.from_dict({"images": images}), load_data(str(npz))
     for _ in range(2):
         dataset = load_data(str(npz), preparation=asked)
+        assert dataset.original is not None
+        assert pickle.loads(pickle.dumps(dataset)).original is None
+        assert find_leaks(dataset) == find_leaks(before)
         assert (dataset.shape, dataset.aspect) == (shape, aspect)
         assert list(dataset.notes[-len(told) :]) == told
         assert (dataset.labels == before.labels).all()
@@ -530,5 +534,7 @@ def test_arrays_of_the_size_that_is_asked_for_are_taken_as_they_are(source: str,
     source = str(npz) if source == "npz" else source
     asked = Preparation.from_dict({"images": {"image_size": 12}})
     before, after = load_data(source), load_data(source, preparation=asked)
-    assert (after.notes, after.mapped) == (before.notes, None)
+    told = "drawn as the source says, 28×28 in grey: the space's `images`, 12×12 in grey, are not for drawings"
+    assert after.notes == (before.notes if source == str(npz) else (*before.notes, told))
+    assert after.mapped is None
     assert (after.images == before.images).all()

@@ -127,7 +127,7 @@ def serves(example: Example) -> bool:
     return example.name == "serve" and "--write-config" not in example.words
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("ray_address")
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of ray.serve's own schema
@@ -145,7 +145,7 @@ PYTHON = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("ray_address")
 @pytest.mark.parametrize(("where", "block"), PYTHON)
 def test_the_lines_of_python_run(where: str, block: str, home: Path) -> None:
@@ -160,7 +160,7 @@ def test_the_lines_of_python_run(where: str, block: str, home: Path) -> None:
 CURLS = [line for page in PAGES for line in re.findall(r"(?m)^ *(curl .*)$", page.read_text())]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
 def test_a_service_answers_the_lines_of_curl(home: Path, tmp_path: Path) -> None:
     (home / "b.dcm").write_bytes(dicom(noise(24, 24)))

@@ -101,6 +101,7 @@ def test_a_trial_whose_worker_keeps_dying_fails_and_the_search_goes_on(
     assert states(out)[0] == "FAIL"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_what_there_is_and_says_how_to_go_on(
     command: Start, slow_space: Path, npz: Path, tmp_path: Path, ray_address: str
 ) -> None:

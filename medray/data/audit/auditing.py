@@ -36,7 +36,7 @@ def find_leaks(dataset: ImageDataset, progress: Progress = silent) -> Audit:
     Raises:
         DataError: millions of images look the same.
     """
-    survey = survey_dataset(dataset, progress)
+    survey = survey_dataset(dataset.original or dataset, progress)
     copies = find_copies(survey.measures)
     findings = tuple(find_leaks_between_parts(survey, copies))
     return Audit(survey.source, len(survey), findings, tuple(copy_rows(survey, copies)))
