@@ -133,7 +133,7 @@ def _speaking_as(address: str) -> Iterator[str]:
 def _set_auth(mode: str) -> None:
     os.environ[AUTH] = mode
     if "ray" in sys.modules:  # which has read its environment
-        from ray._raylet import Config
+        from ray._raylet import Config  # type: ignore[attr-defined]
 
         Config.initialize("")
 
