@@ -24,7 +24,7 @@ address_option = click.option(
     "--address", help="Join the Ray cluster there, e.g. auto.  [$RAY_ADDRESS, or Ray starts in this command]"
 )
 min_gpus_option = click.option(
-    "--min-gpus", type=positive, help="Begin when the cluster has so many; one that grows is asked for them."
+    "--min-gpus", type=positive, help="Begin when the cluster has so many GPUs; one that grows is asked for them."
 )
 data_option = click.option(
     "--data", metavar="SOURCE", help="Where the data lies now.  [where the search found it]"

@@ -28,10 +28,14 @@ Examples:
 @click.option("--no-auth", is_flag=True, help="Let everybody ask who can reach --host.")
 @click.option("--replicas", default="1", show_default=True, metavar="N|MIN:MAX", help="Copies of the ensemble.")
 @click.option(
-    "--cpus", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Of a replica."
+    "--cpus",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="CPU cores of a replica.",
 )
 @click.option(
-    "--gpus", type=click.FloatRange(0), default=0.0, show_default=True, help="Of a replica; 0.25 shares one."
+    "--gpus", type=click.FloatRange(0), default=0.0, show_default=True, help="GPUs of a replica; 0.25 shares one."
 )
 @click.option("--threads", type=positive, default=1, show_default=True, help="Torch's threads in a replica.")
 @click.option("--home", metavar="DIR", help="For the audit log and the served ensembles.  [RUN/service]")
@@ -43,7 +47,11 @@ Examples:
 @click.option("--max-batch", type=positive, default=64, show_default=True, help="Images computed at once.")
 @click.option("--max-waiting", type=positive, default=256, show_default=True, help="Images that may wait.")
 @click.option(
-    "--timeout", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Seconds."
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds until a request is given up.",
 )
 @click.option("--replace", is_flag=True, help="Give this ensemble to the service that runs with the same --home.")
 @click.option(

@@ -66,10 +66,10 @@ def test_a_search_may_begin_where_one_was_killed_before_it_wrote_anything(run: R
 
 
 def test_a_command_that_was_overtaken_ends_and_leaves_the_other_its_claim(run: RunDir) -> None:
-    with pytest.raises(RunError, match=r"another command is working in .*: process 7 on elsewhere"):  # noqa: PT012
-        with held(run, Console(quiet=True)):
-            run.write_json(CLAIM, {"claim": "another", "process": 7, "host": "elsewhere"})
-            time.sleep(60)
+    refused = pytest.raises(RunError, match=r"another command is working in .*: process 7 on elsewhere")
+    with refused, held(run, Console(quiet=True)):
+        run.write_json(CLAIM, {"claim": "another", "process": 7, "host": "elsewhere"})
+        time.sleep(60)
     assert run.read_json(CLAIM)["claim"] == "another"
 
 
