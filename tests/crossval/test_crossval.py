@@ -177,6 +177,7 @@ def test_a_killed_worker_and_then_a_killed_driver_cost_at_most_an_epoch(
         assert recorded(run, 0, fold) == bare(run, dataset, 0, fold)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_after_the_epoch_and_says_how_to_go_on(
     command: Start, slow_run: tuple[Path, Path], ray_address: str
 ) -> None:

@@ -150,7 +150,7 @@ def test_an_address_without_a_cluster_is_one_line(tmp_path: Path, space: Path, n
     command = Command(str(space), "--data", str(npz), "--out", str(tmp_path / "run"), "--address", "127.0.0.1:9")
     code, _, complaints = command.finish()
     assert code == 2
-    assert "--address 127.0.0.1:9: no Ray cluster answers there" in complaints.strip().splitlines()[-1]
+    assert "--address 127.0.0.1:9: no Ray cluster can be joined there" in complaints.strip().splitlines()[-1]
     assert "Traceback" not in complaints
 
 

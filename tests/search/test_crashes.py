@@ -60,6 +60,7 @@ def running(out: Path) -> list[int]:
     return [n for n in run_dir(out).trial_numbers() if run_dir(out).trial(n).record() is None]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_at_most_its_epoch(
     command: Start, slow_space: Path, npz: Path, tmp_path: Path, ray_address: str
 ) -> None:

@@ -278,6 +278,7 @@ def test_sigterm_drops_no_request_and_leaves_nothing_behind(running: Running) ->
     assert not (running.home / "service.json").exists()
 
 
+@pytest.mark.nightly
 def test_replicas_come_with_the_load(run: Path, tmp_path: Path) -> None:
     limits = ("--replicas", "1:2", "--cpus", "0.5", "--max-batch", "4", "--no-audit")
     with started(run, tmp_path / "home", *limits) as one:
