@@ -15,7 +15,7 @@ Examples:
   medray serve runs/organs --host 0.0.0.0 --token-file tokens.txt
   medray serve runs/organs-2 --home runs/organs/service --replace  # another ensemble, no failed request
   medray serve runs/organs --replicas 1:8 --gpus 0.25 --write-config serve.yaml
-  curl --data-binary @image.png http://127.0.0.1:8000/predict
+  curl --data-binary @image.png -H 'Content-Type: image/png' http://127.0.0.1:8000/predict
 """
 
 

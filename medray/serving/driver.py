@@ -227,7 +227,8 @@ def _announce(options: ServeOptions, running: Running, console: Console) -> None
     say(console, f"  the interface         {running.url}/docs")
     say(
         console,
-        f"  from a terminal       curl --data-binary @image.png {_token_hint(options)}{running.url}/predict",
+        "  from a terminal       curl --data-binary @image.png -H 'Content-Type: image/png' "
+        f"{_token_hint(options)}{running.url}/predict",
     )
     audit = options.settings().audit_folder
     say(console, f"  audit log             {audit or 'none: --no-audit'}")

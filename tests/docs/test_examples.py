@@ -17,7 +17,9 @@ from tests.docs.examples import CLASS_NAMES, PAGES, ROOT, Example, command_of, f
 from tests.serving.running import started
 
 EXAMPLES = [*on_pages(), *in_help()]
-DISTINCT = {example.words: example for example in reversed(EXAMPLES)}  # where it is shown first
+DISTINCT: dict[tuple[str, ...], Example] = {}
+for shown in EXAMPLES:
+    DISTINCT.setdefault(shown.words, shown)  # where it is shown first
 TRIALS = 13  # an example names trial 12
 
 
@@ -131,9 +133,9 @@ def serves(example: Example) -> bool:
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("ray_address")
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of ray.serve's own schema
-@pytest.mark.parametrize("where", dict.fromkeys(example.where for example in reversed(DISTINCT.values())))
+@pytest.mark.parametrize("where", dict.fromkeys(example.where for example in DISTINCT.values()))
 def test_the_commands_do_it(where: str, home: Path) -> None:
-    for example in reversed(DISTINCT.values()):
+    for example in DISTINCT.values():
         if example.where == where and not serves(example):
             run(example, home)
 
