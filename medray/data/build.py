@@ -96,13 +96,7 @@ def _decoded(
 ) -> tuple[store.Mapped, dict[str, Any]]:  # fmt: skip
     told = json.dumps([FORM, shape, aspect, list(hashes)])
     key = hashlib.sha256(told.encode()).hexdigest()
-    held = store.find(key)
-    if held is None:
-        _decode_all(key, paths, shape, aspect, source, progress)
-        held = store.find(key)
-        if held is None:
-            raise DataError(f"{source}: the cache lost what was written to it just now")
-    return held
+    return store.find_or_make(key, lambda: _decode_all(key, paths, shape, aspect, source, progress), source)
 
 
 def _decode_all(

@@ -12,7 +12,6 @@ from medray.data import store
 from medray.data.dataset import Array, ImageDataset
 from medray.data.decoding.fit import fit
 from medray.data.decoding.picture import Picture
-from medray.errors import DataError
 from medray.preparation import Images
 from medray.telling import Progress, silent
 
@@ -30,12 +29,9 @@ def resized(dataset: ImageDataset, rules: Images, progress: Progress = silent) -
         return replace(dataset, aspect=rules.aspect)
     told = json.dumps(["arrays", FORM, shape, rules.aspect, dataset.fingerprint])
     key = hashlib.sha256(told.encode()).hexdigest()
-    if store.find(key) is None:
-        _fit_all(key, dataset, shape, rules.aspect, progress)
-    held = store.find(key)
-    if held is None:
-        raise DataError(f"{dataset.source}: the cache lost what was written to it just now")
-    images, facts = held
+    images, facts = store.find_or_make(
+        key, lambda: _fit_all(key, dataset, shape, rules.aspect, progress), dataset.source
+    )
     height, width, channels = dataset.shape
     done = [
         f"{count} images of {height}×{width}×{channels} {what}" for what, count in sorted(facts["done"].items())

@@ -53,9 +53,13 @@ def load_data(
     if source.partition(":")[0] in KINDS:
         return build(list_source(source), preparation, progress)
     dataset = _load_arrays(source, phantom, seed)
-    if source.partition(":")[0].partition("?")[0] == "phantom":  # drawn in the size that the source itself says
+    if _is_drawn(source):  # in the size that the source itself says
         return replace(dataset, notes=(*dataset.notes, *_left_as_they_are(dataset.shape, preparation)))
     return resized(dataset, preparation.images, progress)
+
+
+def _is_drawn(source: str) -> bool:
+    return source.partition(":")[0].partition("?")[0] == "phantom"
 
 
 def _left_as_they_are(shape: tuple[int, int, int], preparation: Preparation) -> list[str]:
@@ -70,7 +74,7 @@ def _left_as_they_are(shape: tuple[int, int, int], preparation: Preparation) -> 
 def _load_arrays(source: str, phantom: str, seed: int) -> ImageDataset:
     """The sets that are arrays already: phantoms, MedMNIST, .npz files."""
     kind, _, rest = source.partition(":")
-    if kind.partition("?")[0] == "phantom":
+    if _is_drawn(source):
         return phantom_of(source, phantom, seed)
     if kind == "medmnist":
         name, _, size = rest.partition(":")

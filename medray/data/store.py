@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,21 @@ def find(key: str) -> tuple[Mapped, dict[str, Any]] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return Mapped(images, path), facts
+
+
+def find_or_make(key: str, make: Callable[[], None], source: str) -> tuple[Mapped, dict[str, Any]]:
+    """The array of a key and its facts, as `find` gives them; `make` writes it where there is none.
+
+    Raises:
+        DataError: it was lost right after it was written.
+    """
+    held = find(key)
+    if held is None:
+        make()
+        held = find(key)
+    if held is None:
+        raise DataError(f"{source}: the cache lost what was written to it just now")
+    return held
 
 
 @contextlib.contextmanager

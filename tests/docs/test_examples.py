@@ -1,4 +1,4 @@
-"""Every command that the pages and the help show is understood, and does what it says."""
+"""Every command that the pages and the help show is understood, and runs to a good end."""
 
 import json
 import re
@@ -29,7 +29,13 @@ def test_it_is_understood(example: Example) -> None:
     command.make_context(example.name, arguments)
 
 
-# -- and does what it says
+def test_examples_are_found() -> None:
+    """Or nothing below would be asked for."""
+    assert min(len(EXAMPLES), len(PYTHON), len(CURLS)) > 1
+    assert {where.name for where in PAGES} >= {"README.md", "search.md", "cluster.md"}
+
+
+# -- and runs
 
 
 @pytest.fixture(scope="module")
