@@ -16,10 +16,12 @@ from pathlib import Path
 from rich.console import Console
 
 from medray.errors import RunError
+from medray.interrupts import ends_like_ctrl_c
 from medray.storage import Folder
 from medray.terminal import step
 
 LOCK, CLAIM = ".lock", "claim.json"
+LOST = signal.SIGUSR2  # to the command itself
 BEAT_S, SETTLE_S, DEAD_AFTER = 5.0, 1.0, 3  # a claim that stays the same for so many beats is of a dead command
 
 
@@ -61,16 +63,18 @@ def _claimed(run: Folder, console: Console) -> Iterator[None]:
     beating = threading.Thread(target=_beat, args=(run, mine, ended, lost), daemon=True)
     try:
         _take(run, mine, console)
-        beating.start()
-        yield
+        with ends_like_ctrl_c(LOST):
+            beating.start()
+            try:
+                yield
+            finally:
+                ended.set()
+                beating.join()
     except KeyboardInterrupt:
         if lost.is_set():
             raise _taken(run, _read(run)) from None
         raise
     finally:
-        ended.set()
-        if beating.is_alive():
-            beating.join()
         with contextlib.suppress(OSError):
             if mine.wrote(_read(run)):
                 run.delete(CLAIM)
@@ -117,7 +121,7 @@ def _beat(run: Folder, mine: _Claim, ended: threading.Event, lost: threading.Eve
             now = _read(run)
             if now is not None and not mine.wrote(now):
                 lost.set()
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), LOST)
                 return
             run.write_json(CLAIM, asdict(mine))
 

@@ -3,14 +3,12 @@
 import contextlib
 import logging
 import os
-import signal
 import socket
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import FrameType
 
 from medray.errors import ConfigError, MedrayError
 from medray.space import Resources
@@ -216,23 +214,3 @@ def find_room(wanted: Resources, space_path: str, *, own: bool) -> Room:
 def _fit(node: dict[str, float], resources: Resources) -> int:
     by_cpu = int(node.get("CPU", 0.0) / resources.cpu)
     return min(by_cpu, int(node.get("GPU", 0.0) / resources.gpu + 1e-9)) if resources.gpu else by_cpu
-
-
-@contextlib.contextmanager
-def termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: with what has been reached so far."""
-    before = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-
-
-def _interrupt(_: int, frame: FrameType | None) -> None:
-    """Do as Ctrl-C does, by Tune's own handler where it has one; a shell's `&` leaves SIGINT ignored."""
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler):
-        raise KeyboardInterrupt
-    handler(signal.SIGINT, frame)

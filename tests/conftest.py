@@ -21,6 +21,8 @@ from medray.cluster import QUIET
 from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
 
+# Commands that tests start inherit what is ignored, as Ctrl-C is in all that a script starts with `&`.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.update(QUIET)  # some of it is read when Ray is imported, which a test may do before Ray starts
 
 CLASSES = 3

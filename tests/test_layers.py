@@ -27,6 +27,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
     "vocabulary": (
         "medray.cache",
         "medray.claims",
+        "medray.interrupts",
         "medray.telling",
         "medray.config",
         "medray.preparation",

@@ -7,6 +7,7 @@ collect   out-of-fold predictions, scores, and images whose label the folds doub
 
 import contextlib
 import shlex
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from medray.crossval.trainer import train_folds
 from medray.data.dataset import ImageDataset
 from medray.data.splits import Folds
 from medray.errors import MedrayError, RunError
+from medray.interrupts import ends_like_ctrl_c
 from medray.label_issues import LabelIssue
 from medray.out_of_fold import FoldedSetting
 from medray.searched import SearchedRun, open_searched
@@ -121,7 +123,7 @@ def _train(
     total = len(plan["trials"]) * len(folds)
     progress = CrossvalProgress(console, space.metric, total, total - len(jobs))
     thread = threading.Thread(target=train, daemon=True)
-    with cluster.termination_as_interrupt(), progress.showing():
+    with ends_like_ctrl_c(signal.SIGTERM), progress.showing():
         thread.start()
         heard = 0
         while True:

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import datetime
 import platform
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,6 +27,7 @@ from medray.ensemble.manifest import read_manifest, write_ensemble
 from medray.ensemble.novelty_file import learn_novelty
 from medray.ensemble.ways import TOP_K, make_way
 from medray.errors import MedrayError, RunError
+from medray.interrupts import ends_like_ctrl_c
 from medray.leaderboard import usable
 from medray.runs import RunDir, TrialRecord
 from medray.search.leaks import check_leaks
@@ -156,7 +158,7 @@ def _search(
     progress.begin(list(ledger.records.values()), room.slots)
     _introduce(console, run, space, settled, dataset, room, ledger)
     if ledger.left():
-        with cluster.termination_as_interrupt(), progress.showing():
+        with ends_like_ctrl_c(signal.SIGTERM), progress.showing():
             tune(run, space, settled, dataset, room, ledger, search, verbose=options.verbose)
     return _finish(options, run, space, settled, dataset, ledger, before)
 

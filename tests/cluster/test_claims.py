@@ -1,6 +1,8 @@
 """Two commands never write to one run, also where it lies in an object store."""
 
 import io
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -31,7 +33,8 @@ def store() -> Iterator[ObjectStore]:
 
 @pytest.fixture
 def run(store: ObjectStore, request: pytest.FixtureRequest) -> RunDir:
-    return RunDir(f"{store.uri}/{request.node.name}")
+    name = re.sub(r"\W+", "-", request.node.name)
+    return RunDir(f"{store.uri}/{name}")
 
 
 def test_a_second_command_is_refused_and_says_who_holds_it(run: RunDir) -> None:
@@ -65,7 +68,12 @@ def test_a_search_may_begin_where_one_was_killed_before_it_wrote_anything(run: R
     assert open_run(options)[0].location == run.location
 
 
-def test_a_command_that_was_overtaken_ends_and_leaves_the_other_its_claim(run: RunDir) -> None:
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN], ids=["in-front", "behind-nohup"])
+def test_a_command_that_was_overtaken_ends_and_leaves_the_other_its_claim(
+    run: RunDir, ctrl_c: signal.Handlers, request: pytest.FixtureRequest
+) -> None:
+    before = signal.signal(signal.SIGINT, ctrl_c)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     refused = pytest.raises(RunError, match=r"another command is working in .*: process 7 on elsewhere")
     with refused, held(run, Console(quiet=True)):
         run.write_json(CLAIM, {"claim": "another", "process": 7, "host": "elsewhere"})

@@ -1,0 +1,25 @@
+"""Ending a command from outside, with what has been reached so far."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+
+@contextlib.contextmanager
+def ends_like_ctrl_c(number: signal.Signals) -> Iterator[None]:
+    """Let this signal end a command as Ctrl-C does, also where a shell's `&` has Ctrl-C's own ignored."""
+    before = {name: signal.getsignal(name) for name in (number, signal.SIGINT)}
+    signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):  # ignored
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)  # Tune has one of its own
