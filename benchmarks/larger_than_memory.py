@@ -4,7 +4,7 @@ The same process runs twice, each time in its own control group: once with all o
 `--limit` MiB, which is less than the decoded images take. Prints how long loading and an epoch took in both, and
 what the limited one held at most. Needs Linux and the right to make a control group (version 1).
 
-    uv run python benchmarks/larger_than_memory.py [--images 24000] [--limit 1800]
+    uv run python benchmarks/larger_than_memory.py [--images 8000] [--limit 1000]
 """
 
 import argparse
@@ -76,8 +76,8 @@ def limited(folder: str, cache: Path, mebibytes: int | None) -> dict[str, float]
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=24_000)
-    parser.add_argument("--limit", type=int, default=1800, help="MiB")
+    parser.add_argument("--images", type=int, default=8000)
+    parser.add_argument("--limit", type=int, default=1000, help="MiB")
     parser.add_argument("--train", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.train:
