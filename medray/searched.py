@@ -2,7 +2,6 @@
 
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from medray.data.dataset import ImageDataset
@@ -11,6 +10,7 @@ from medray.errors import DataError, RunError, nearest
 from medray.runs import RunDir, TrialRecord
 from medray.space import SearchSpace
 from medray.space_file import parse
+from medray.storage import expanded
 from medray.telling import Progress, silent
 
 DATA_KEYS = ("aspect", "class_names", "fingerprint", "leaks", "shape", "source", "splits")  # of data.json
@@ -75,7 +75,7 @@ def find_run(location: str) -> RunDir:
         RunError: there is no run, or it can't be reached.
     """
     if "://" not in location:
-        location = str(Path(location).expanduser().absolute())
+        location = str(expanded(location).absolute())
     run = RunDir(location)
     try:
         found = run.exists(run.RUN)

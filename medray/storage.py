@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 SCHEMES = ("abfs", "abfss", "file", "gs", "hdfs", "s3")
 
 
+def expanded(path: str) -> Path:
+    """A path as a person writes it, with the home folder for a tilde; the tilde of nobody stays one."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  Path's own fails for the home of nobody
+
+
 def locate(given: str) -> str:
     """A location as a person gives it, a path or a URI, as one that holds anywhere: paths become whole.
 
@@ -31,7 +36,7 @@ def locate(given: str) -> str:
     """
     scheme, colon, rest = given.partition(":")
     if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme):
-        return str(Path(given).expanduser().absolute())
+        return str(expanded(given).absolute())
     if rest.startswith("//") and scheme not in SCHEMES:
         raise RunError(f"{given}: {unknown('file system', scheme, SCHEMES)}, or a path")
     if scheme in SCHEMES and not rest.startswith("//"):

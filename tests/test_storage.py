@@ -48,6 +48,14 @@ def test_a_path_becomes_whole(given: str) -> None:
     assert locate(given) == str(Path(given).expanduser().absolute())
 
 
+def test_the_tilde_of_nobody_stays_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert locate("~nobody-x/runs") == str(tmp_path / "~nobody-x" / "runs")
+    result = ask(evaluate, "~nobody-x/runs/covid")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    assert "~nobody-x/runs/covid" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

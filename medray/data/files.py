@@ -9,7 +9,6 @@ dicom:PATH                                 DICOM files, in class folders or not
 A table's options are the kinds of columns in KEYS; `split=` means that there is no such column. `%26` is an "&".
 """
 
-import os
 from pathlib import Path
 
 from medray.data.dicom_folders import list_dicom
@@ -20,6 +19,7 @@ from medray.data.source_options import read_options
 from medray.data.table_columns import KEYS
 from medray.data.tables import list_table
 from medray.errors import DataError, nearest, shown, unknown
+from medray.storage import expanded
 
 KINDS: dict[str, tuple[str, ...]] = {"folder": ("patients",), "csv": KEYS, "dicom": ()}
 PATIENTS = ("folder",)
@@ -61,12 +61,8 @@ def read_source(source: str) -> tuple[str, Path, dict[str, str]]:
     if kind not in KINDS or not rest:
         hint = nearest(kind, KINDS) if kind not in KINDS else ""
         raise DataError(f"unknown source of files '{source}'{hint}; valid: folder:PATH, csv:PATH, dicom:PATH")
-    whole = _home(rest)
+    whole = expanded(rest)
     name, mark, query = rest.rpartition("?")
     if not mark or is_there(whole):
         return kind, whole, {}
-    return kind, _home(name), read_options(source, query, KINDS[kind])
-
-
-def _home(path: str) -> Path:
-    return Path(os.path.expanduser(path))  # noqa: PTH111  Path's own fails for the home of nobody
+    return kind, expanded(name), read_options(source, query, KINDS[kind])

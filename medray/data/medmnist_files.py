@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from medray.errors import DataError, unknown
+from medray.storage import expanded
 
 SIZES = ("28", "64", "128", "224")
 FLAT_SETS = (
@@ -49,7 +50,7 @@ def class_names(name: str) -> tuple[str, ...]:
 def folders() -> list[Path]:
     """Where copies are looked for; a download goes to the first."""
     own = os.environ.get("MEDRAY_DATA")
-    return [*([Path(own).expanduser()] if own else []), Path.home() / ".medmnist"]
+    return [*([expanded(own)] if own else []), Path.home() / ".medmnist"]
 
 
 def locate(name: str, size: str = "28") -> Path:

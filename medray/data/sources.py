@@ -27,6 +27,7 @@ from medray.data.phantoms import PHANTOMS, phantom_of
 from medray.data.resized import resized
 from medray.errors import DataError, nearest, no_such
 from medray.preparation import Preparation
+from medray.storage import expanded
 from medray.telling import Progress, silent
 
 OPTIONAL = ("class_names", "train_groups", "val_groups", "test_groups", "train_fold", "val_fold")
@@ -81,7 +82,7 @@ def _load_arrays(source: str, phantom: str, seed: int) -> ImageDataset:
         path = medmnist_files.locate(name, size or "28")
         return read_npz(path, source=source, class_names=medmnist_files.class_names(name))
     if source.endswith(".npz"):
-        return read_npz(Path(source).expanduser(), source=source)
+        return read_npz(expanded(source), source=source)
     hint = nearest(kind, ["medmnist", "phantom", *KINDS])
     forms = (
         f"phantom, phantom:NAME ({', '.join(sorted(PHANTOMS))}), medmnist:NAME[:SIZE], "

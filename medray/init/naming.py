@@ -9,6 +9,7 @@ from medray.data.table_columns import GUESSED, choose_columns
 from medray.data.table_text import read_table
 from medray.errors import ConfigError, shown
 from medray.space_file import shipped_spaces
+from medray.storage import expanded
 
 SUFFIXES = (".yaml", ".yml")
 LONGEST = 100
@@ -44,7 +45,7 @@ def space_path(name: str, out: str | None) -> Path:
     Raises:
         ConfigError: it is there already, or its name does not end as a search space's does.
     """
-    path = Path(out).expanduser() if out else Path(f"{name}.yaml")
+    path = expanded(out) if out else Path(f"{name}.yaml")
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"--out {shown(str(path))}: must end in .yaml (did you mean '{path.stem}.yaml'?)")
     if path.exists() or path.is_symlink():
@@ -58,7 +59,7 @@ def spelled(source: str) -> tuple[str, Mapping[str, str]]:
     What was guessed is named, so that the file says what is used; a link in the path stays one.
     """
     if source.endswith(".npz"):
-        return str(Path(source).expanduser().absolute()), {}
+        return str(expanded(source).absolute()), {}
     kind, mark, more = source.partition("?")
     if kind == "phantom":
         return f"phantom:organs{mark}{more}", {}  # `phantom` alone means the one of the search space's name

@@ -1,7 +1,6 @@
 """From a run to its report/index.html."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
@@ -13,6 +12,7 @@ from medray.report.evidence import Evidence
 from medray.report.outline import compose
 from medray.report.page import render
 from medray.report.pictures import LEFT_OUT, Album, open_album
+from medray.storage import expanded
 from medray.terminal import step
 
 FOLDER, FILE = "report", "index.html"
@@ -64,7 +64,7 @@ def _album(options: ReportOptions, seen: SeenRun, console: Console) -> Album:
 
 def _write(options: ReportOptions, seen: SeenRun, page: bytes) -> str:
     if options.out is not None:
-        path = Path(options.out).expanduser()
+        path = expanded(options.out)
         write_file(path, page, parents=True)
         return str(path)
     home = seen.run.child(FOLDER)

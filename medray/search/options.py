@@ -2,7 +2,6 @@
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from medray.data.files import KINDS
@@ -10,6 +9,7 @@ from medray.errors import ConfigError, RunError
 from medray.runs import RunDir
 from medray.space import SearchSpace
 from medray.space_file import check_combinations
+from medray.storage import expanded
 
 TOP_K = 4
 
@@ -98,8 +98,8 @@ def _absolute(source: str) -> str:
     """A file is remembered by its whole path, so that a run can be resumed from anywhere."""
     kind, colon, rest = source.partition(":")
     if kind in KINDS and colon:
-        return f"{kind}:{Path(rest).expanduser().absolute()}"
-    return str(Path(source).expanduser().absolute()) if source.endswith(".npz") else source
+        return f"{kind}:{expanded(rest).absolute()}"
+    return str(expanded(source).absolute()) if source.endswith(".npz") else source
 
 
 def settle_again(options: SearchOptions, run: RunDir) -> Settled:

@@ -1,13 +1,13 @@
 """Checks that name the file and the key: what every reader of a part of the file stands on."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from medray.config import SETTINGS, Setting
 from medray.errors import ConfigError, unknown
+from medray.storage import expanded
 
 NOT_SEARCHED = ("seed", "epochs", "monitor")  # of the command, the budget and the objective
 
@@ -58,7 +58,7 @@ class Checks:
         if name == "transforms" and value not in transforms:
             raise self.fail(key, unknown("pipeline", value, transforms))
         if name == "weights" and value is not None:
-            return str(Path(str(value)).expanduser().absolute())  # workers have a folder of their own
+            return str(expanded(str(value)).absolute())  # workers have a folder of their own
         return value
 
     def _check(self, key: str, setting: Setting, value: object) -> Any:

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from medray.data.sources import load_data
+from medray.errors import DataError
 from medray.search.command import search
+from medray.search.options import SearchOptions, settle
+from medray.space_file import parse
 from tests.conftest import Command, write_npz
 from tests.search.conftest import SPACE
 
@@ -49,6 +53,13 @@ def test_unknown_option_names_the_nearest() -> None:
 @pytest.mark.parametrize("value", ["0", "-3", "many", "2.5"])
 def test_numbers_that_are_none_are_refused(value: str) -> None:
     assert "--trials" in refused(run("organs", "--trials", value))
+
+
+@pytest.mark.parametrize("source", ["folder:~nobody-x/a", "csv:~nobody-x/a.csv", "~nobody-x/a.npz"])
+def test_a_home_of_nobody_is_a_place_that_is_not_there(source: str) -> None:
+    settled = settle(SearchOptions("small", data=source), parse(SPACE, "small.yaml"))
+    with pytest.raises(DataError, match=r"^no such f.*~nobody-x/a"):
+        load_data(settled.data)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
