@@ -13,7 +13,7 @@ Examples:
   medray ensemble runs/organs                      # the top four, of the folds where there are any
   medray ensemble runs/organs --way greedy --from trials
   medray ensemble runs/organs --way folds          # all folds of the best setting
-  medray ensemble runs/breast --sensitivity 0.95   # the threshold that misses one in twenty
+  medray ensemble runs/breast --sensitivity 0.95 --positive malignant   # the threshold that misses one in twenty
   medray ensemble runs/breast --cost-ratio 10 --positive malignant
 """
 
@@ -37,7 +37,7 @@ share = click.FloatRange(0, 1, min_open=True, max_open=True)
     "--cost-ratio", type=click.FloatRange(0, min_open=True), multiple=True,
     help="Set an operating point where a miss costs so many false alarms.",
 )  # fmt: skip
-@click.option("--positive", metavar="CLASS", help="The class that they call.  [of two classes, the second]")
+@click.option("--positive", metavar="CLASS", help="The class that they call; each of the three needs it.")
 @click.option(
     "--coverage", "coverages", type=share, multiple=True,
     help="Calibrate conformal sets for this coverage.  [0.9 and 0.95]",

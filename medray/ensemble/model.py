@@ -54,7 +54,8 @@ class Prediction:
         names = [own.name for own in self.operating_points]
         if not names:
             raise ConfigError(
-                "the ensemble has no operating point; set one by medray ensemble RUN --sensitivity 0.95"
+                "the ensemble has no operating point; set one by "
+                "medray ensemble RUN --sensitivity 0.95 --positive CLASS"
             )
         if point is None:
             return self.operating_points[0].decide(self.probabilities)

@@ -69,15 +69,15 @@ def check_labelled(probabilities: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def class_index(positive: str | None, class_names: Sequence[str]) -> int:
-    """Return where the positive class is among `class_names`; of two classes, None stands for the second.
+    """Return where the positive class is among `class_names`.
 
     Raises:
-        ConfigError: it is no class, or is None of more than two classes.
+        ConfigError: it is no class, or None: which class is the finding can't be told from names and their order.
     """
     if positive is None:
-        if len(class_names) != 2:
-            raise ConfigError(f"say which class is the positive one; valid: {', '.join(class_names)}")
-        return 1
+        raise ConfigError(
+            f"say by --positive which class an operating point calls; valid: {', '.join(class_names)}"
+        )
     if positive not in class_names:
         raise ConfigError(unknown("class", positive, class_names))
     return list(class_names).index(positive)

@@ -215,11 +215,11 @@ def set_point(
 ) -> OperatingPoint:
     """Set an operating point by `rule` on probabilities (N, classes) of images with labels int64 (N,).
 
-    `positive` is the class to call; of two classes it may be None and is then the second. `set_on` names
-    the images; they must not be those that the result is reported on.
+    `positive` is the class to call. `set_on` names the images; they must not be those that the result is
+    reported on.
 
     Raises:
-        ConfigError: `positive` is no class, or is None of more than two classes.
+        ConfigError: `positive` is no class, or None.
         DataError: the predictions can't be used, or all or none of the images are of the class.
     """
     exact, labels = check_labelled(probabilities, labels)

@@ -96,7 +96,7 @@ def decisions(found: Evidence) -> list[Block]:
         blocks.append(_points(scores["operating_points"]))
     else:
         blocks.append(missing("No operating point was set; before the split is read one can be, by",
-                              found.command("ensemble") + " --sensitivity 0.95"))  # fmt: skip
+                              found.command("ensemble") + " --sensitivity 0.95 --positive CLASS"))  # fmt: skip
     if scores["conformal_sets"]:
         blocks.append(_sets(scores["conformal_sets"], len(scores["class_names"])))
     return blocks

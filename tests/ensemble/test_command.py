@@ -244,7 +244,7 @@ def test_folds_need_a_cross_validation(found: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--youden",), "say which class is the positive one; valid: 0, 1, 2"),
+        (("--youden",), "say by --positive which class an operating point calls; valid: 0, 1, 2"),
         (("--youden", "--positive", "3"), "unknown class '3'; valid: 0, 1, 2"),
         (("--positive", "1"), "--positive says what an operating point calls: give --sensitivity, --youden or"),
         (("--way", "folds", "--from", "trials"), "it needs a cross-validation; first: python -m medray.crossval"),
@@ -412,19 +412,6 @@ def test_the_data_need_not_be_there(found: Path, tmp_path: Path) -> None:
     moved["options"]["data"] = str(tmp_path / "gone.npz")
     (found / "run.json").write_text(json.dumps(moved))
     assert make(found).manifest["data"]["source"].endswith("corners.npz")
-
-
-def test_two_classes_need_no_positive_one(tmp_path: Path) -> None:
-    """The second is meant, as with most screening: nothing has to be said."""
-    data = write_npz(tmp_path / "two.npz", train=24, other=12)
-    with np.load(data) as file:
-        arrays = {name: np.minimum(array, 1) if "labels" in name else array for name, array in file.items()}
-    np.savez(data, **arrays, class_names=np.array(["benign", "malignant"]))
-    run = make_run(tmp_path / "two", data, trials=1, epochs=1)
-    result = make(run, rules=(Rule("sensitivity", 0.9),))
-    assert [point.positive for point in result.points] == ["malignant"]
-    with pytest.raises(MedrayError, match=r"unknown class 'malignent' \(did you mean 'malignant'\?\)"):
-        make(run, rules=(Rule("youden"),), positive="malignent")
 
 
 def test_trials_that_no_way_looks_at_are_not_read(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:

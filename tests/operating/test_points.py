@@ -231,21 +231,24 @@ def test_a_decision_is_made_in_double_precision() -> None:
     low = np.float32(0.25)
     scores = np.array([low, np.nextafter(low, np.float32(1))])
     probabilities = np.column_stack([1 - scores, scores]).astype(np.float32)
-    point = set_point(Rule("youden"), probabilities, np.array([0, 1]), ("no", "yes"), None, "val")
+    point = set_point(Rule("youden"), probabilities, np.array([0, 1]), ("no", "yes"), "yes", "val")
     assert point.decide(probabilities).tolist() == [False, True]
     assert point.decide(np.empty((0, 2), dtype=np.float32)).shape == (0,)
 
 
-def test_the_second_of_two_classes_is_the_positive_one_unless_said() -> None:
+@pytest.mark.parametrize("names", [("Abnormal", "Normal"), ("no", "yes")])
+def test_neither_of_two_classes_is_taken_for_the_finding(names: tuple[str, str]) -> None:
     probabilities, labels = simulated(2)
-    assert set_point(Rule("youden"), probabilities, labels, ("no", "yes"), None, "val").positive == "yes"
-    assert set_point(Rule("youden"), probabilities, labels, ("no", "yes"), "no", "val").class_index == 0
+    with pytest.raises(ConfigError, match=f"say by --positive which class .* valid: {names[0]}, {names[1]}"):
+        set_point(Rule("youden"), probabilities, labels, names, None, "val")
+    for index, name in enumerate(names):
+        assert set_point(Rule("youden"), probabilities, labels, names, name, "val").class_index == index
 
 
 def test_the_positive_class_must_be_there() -> None:
     probabilities, labels = simulated()
     rule = Rule("youden")
-    with pytest.raises(ConfigError, match="positive one; valid: normal, pneumonia, effusion"):
+    with pytest.raises(ConfigError, match="operating point calls; valid: normal, pneumonia, effusion"):
         set_point(rule, probabilities, labels, NAMES, None, "val")
     with pytest.raises(ConfigError, match=r"unknown class 'efusion' \(did you mean 'effusion'\?\)"):
         set_point(rule, probabilities, labels, NAMES, "efusion", "val")
