@@ -23,7 +23,7 @@ from medray.errors import ConfigError, MedrayError
 from medray.operating.calibration import fit_temperature
 from medray.operating.points import OperatingPoint, Rule
 from medray.runs import FAILED, RunDir
-from tests.conftest import Command, make_run, write_npz
+from tests.conftest import Command
 from tests.ensemble.test_candidates import rewrite, stored
 
 
