@@ -153,11 +153,12 @@ def _read(image: ListedImage, into: Array) -> _Read:
     digest, name = hashlib.sha256(content).hexdigest(), sniff(content) or ""
     try:
         decoded = decode(content, (SIDE, SIDE, 3))
+        bits = _bits(content, decoded.format)
     except ImageError as error:
         return _Read(digest, name, str(error))
     into[:] = decoded.pixels
     channels = 1 if "colourised" in decoded.notes else 3
-    return _Read(digest, name, "", *decoded.upright, channels, _bits(content, decoded.format))
+    return _Read(digest, name, "", *decoded.upright, channels, bits)
 
 
 def _unopened(error: OSError) -> str:
@@ -174,7 +175,8 @@ def _bits(content: bytes, name: str) -> int:
         from medray.data.decoding import MAX_PIXELS
         from medray.data.decoding.dicom_header import read_header
 
-        return read_header(content, MAX_PIXELS)[1].number("BitsStored")
+        header = read_header(content, MAX_PIXELS)[1]
+        return header.number("BitsStored", header.number("BitsAllocated"))  # as the decoder takes it
     return 0
 
 
@@ -219,6 +221,9 @@ def _picture(image: ListedImage, side: int) -> Array:
         content = image.path.read_bytes()
     except OSError as error:
         raise DataError(f"{image.where}: {_unopened(error)}") from None
-    height, width = decode(content, (8, 8, 3)).upright
-    scale = side / max(height, width)
-    return decode(content, (max(1, round(height * scale)), max(1, round(width * scale)), 3)).pixels
+    try:
+        height, width = decode(content, (8, 8, 3)).upright
+        scale = side / max(height, width)
+        return decode(content, (max(1, round(height * scale)), max(1, round(width * scale)), 3)).pixels
+    except ImageError as error:
+        raise DataError(f"{image.where}: {error}") from None

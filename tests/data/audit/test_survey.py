@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medray.data.audit import reading, survey, survey_dataset
+from medray.data.audit import pictures, reading, survey, survey_dataset
 from medray.data.audit.measures import measure, shrink
+from medray.data.dataset import Array
+from medray.errors import DataError
 from tests.data.audit.samples import Folder, blobs, encoded, phantom
-from tests.data.decoding.samples import dicom
+from tests.data.decoding.samples import dataset, dicom, written
 
 
 def test_each_image_is_told_as_it_is(tmp_path: Path) -> None:
@@ -36,6 +38,24 @@ def test_bits_of_a_dicom_file_are_those_that_are_stored(tmp_path: Path) -> None:
     folder.add(dicom(np.arange(64, dtype=np.uint16).reshape(8, 8), BitsStored=12, HighBit=11))
     found = survey(folder.listing()).measures
     assert (found.format[0], found.bits[0], found.problem[0]) == ("dicom", 12, "")
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint16)])
+def test_without_stored_bits_they_are_those_that_are_allocated(tmp_path: Path, pixels: Array) -> None:
+    made, folder = dataset(pixels), Folder(tmp_path)
+    del made.BitsStored, made.HighBit
+    folder.add(written(made))
+    found = survey(folder.listing()).measures
+    assert (found.bits[0], found.problem[0]) == (8 * pixels.itemsize, "")
+
+
+def test_a_file_that_was_overwritten_since_is_named(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.add(encoded(blobs(1)[0]))
+    listing = folder.listing()
+    listing.images[0].path.write_bytes(b"half")
+    with pytest.raises(DataError, match=f"^{listing.images[0].where}: the content is not an image"):
+        pictures(listing, [0], 32)
 
 
 def test_measures_are_those_of_known_images() -> None:
