@@ -5,28 +5,31 @@ from pathlib import Path
 
 from medray.data.dicom_identity import hashed, read_identity
 from medray.data.dicom_patients import is_dicom, with_dicom_patients
+from medray.data.excluded import exclude
 from medray.data.folders import list_found
 from medray.data.found_files import DICOM_SUFFIXES, FoundFiles, find_files
 from medray.data.listing import ListedImage, Listing
 from medray.errors import DataError, shown
 
 
-def list_dicom(path: Path, source: str) -> Listing:
+def list_dicom(path: Path, source: str, *, without: str | None = None) -> Listing:
     """List the DICOM files below a folder, sorted by their paths; other files are ignored, and named as such.
 
     Folders are classes as in `list_folder`. Where there are none, or each is named by the patient whose files it
-    holds, the images have no labels. A patient is a hash of PatientID, and nothing else of it is kept.
+    holds, the images have no labels. A patient is a hash of PatientID, and nothing else of it is kept. `without`
+    are names of folders that are left out, with commas.
 
     Raises:
         DataError: as `list_folder` does, or there are no DICOM files.
     """
-    found = _only_dicom(find_files(path))
+    left, excluded = exclude(find_files(path), without)
+    found = _only_dicom(left)
     plain = tuple(ListedImage(path / image, shown(image)) for image in found.images)
     if any("/" in image for image in found.images) and not _folders_are_patients(found):
         listing = list_found(found, source)
-        return replace(listing, notes=(*listing.notes, *_one_patient_each(listing)))
+        return replace(listing, notes=(*excluded, *listing.notes, *_one_patient_each(listing)))
     images, notes = with_dicom_patients(plain)
-    notes = ["no class folders, so no labels", *notes]
+    notes = [*excluded, "no class folders, so no labels", *notes]
     return Listing(source, path, images, ignored=tuple(map(shown, found.ignored)), notes=tuple(notes))
 
 

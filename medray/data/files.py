@@ -2,6 +2,7 @@
 
 folder:PATH                                class folders, perhaps below folders of splits and of folds
 folder:PATH?patients=folder                the folder below the class is the patient
+folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, wherever they lie; DICOM too
 csv:PATH                                   a table, CSV or TSV, one row for each image
 csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
 dicom:PATH                                 DICOM files, in class folders or not
@@ -12,6 +13,7 @@ A table's options are the kinds of columns in KEYS; `split=` means that there is
 from pathlib import Path
 
 from medray.data.dicom_folders import list_dicom
+from medray.data.excluded import EXCLUDE
 from medray.data.folders import list_folder
 from medray.data.found_files import is_there
 from medray.data.listing import Listing
@@ -21,7 +23,7 @@ from medray.data.tables import list_table
 from medray.errors import DataError, nearest, shown, unknown
 from medray.storage import expanded
 
-KINDS: dict[str, tuple[str, ...]] = {"folder": ("patients",), "csv": KEYS, "dicom": ()}
+KINDS: dict[str, tuple[str, ...]] = {"folder": ("patients", EXCLUDE), "csv": KEYS, "dicom": (EXCLUDE,)}
 PATIENTS = ("folder",)
 
 
@@ -42,11 +44,11 @@ def _list(source: str) -> Listing:
     if kind == "csv":
         return list_table(path, source, columns=options)
     if kind == "dicom":
-        return list_dicom(path, source)
+        return list_dicom(path, source, without=options.get(EXCLUDE))
     patients = options.get("patients", "")
     if patients not in ("", *PATIENTS):
         raise DataError(f"{source}: {unknown('kind of patients', patients, PATIENTS)}")
-    return list_folder(path, source, patients_by_folder=bool(patients))
+    return list_folder(path, source, patients_by_folder=bool(patients), without=options.get(EXCLUDE))
 
 
 def read_source(source: str) -> tuple[str, Path, dict[str, str]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from medray.data.dataset import Array
 from medray.data.dicom_patients import with_dicom_patients
+from medray.data.excluded import check_masks, exclude, leave_out
 from medray.data.fold_folders import join_folds
 from medray.data.found_files import IMAGE_SUFFIXES, FoundFiles, find_files
 from medray.data.listing import TEST, TRAIN, VAL, ListedImage, Listing
@@ -24,18 +25,22 @@ from medray.errors import DataError, nearest, shown
 FLAT, SPLIT, FOLDED = 0, 1, 2  # folders above those of the classes
 
 
-def list_folder(path: Path, source: str, *, patients_by_folder: bool = False) -> Listing:
+def list_folder(
+    path: Path, source: str, *, patients_by_folder: bool = False, without: str | None = None
+) -> Listing:
     """List the images of class folders, sorted by their paths.
 
     Class names that differ only in case, or in how an accent is written, are one class, named as in train. With
     `patients_by_folder` the folder just below the class is the patient, the same one under whatever class. Without
-    it, DICOM files tell their patients.
+    it, DICOM files tell their patients. `without` are names of folders that are left out, with commas.
 
     Raises:
         DataError: there is no such folder, or it holds no images, one class, images beside class folders, a class
-            that train lacks, or one image in two classes.
+            that train lacks, masks below a class, or one image in two classes.
     """
-    return list_found(find_files(path), source, patients_by_folder=patients_by_folder)
+    found, notes = exclude(find_files(path), without)
+    listing = list_found(found, source, patients_by_folder=patients_by_folder)
+    return replace(listing, notes=(*notes, *listing.notes))
 
 
 def list_found(found: FoundFiles, source: str, *, patients_by_folder: bool = False) -> Listing:
@@ -47,6 +52,7 @@ def list_found(found: FoundFiles, source: str, *, patients_by_folder: bool = Fal
     placed, notes = _one_spelling([_place(image, depth) for image in found.images])
     _check_classes(found, placed)
     _check_below(found, placed)
+    check_masks(found, placed)
     if patients_by_folder:
         placed = [_with_patient(found.root, image) for image in placed]
     kept, folds, more = join_folds(found.root, placed) if depth == FOLDED else (placed, None, [])
@@ -129,7 +135,9 @@ def _check_splits(found: FoundFiles, prefix: str = "") -> None:
             raise DataError(f"{place}: two folders are the {split} split: '{folders[split]}' and '{name}'")
         if split is None and name in filled:
             hint = nearest(name, SPLIT_NAMES)
-            raise DataError(f"{place}: '{shown(name)}' lies where split folders do{hint}; valid: {_words()}")
+            raise DataError(
+                f"{place}: '{shown(name)}' lies where split folders do{hint}; valid: {_words()}{leave_out(name)}"
+            )
         if split and name not in filled:
             raise DataError(f"{place}: the {split} split's folder '{name}' holds no classes with images")
     if TRAIN not in folders:
