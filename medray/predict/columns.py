@@ -1,11 +1,13 @@
 """The columns of a table of predictions: a name and a template each, or one of the usual forms."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from medray.errors import ConfigError, unknown
+from medray.errors import ConfigError, shown, unknown
 
 FIELDS = {
     "path": "the file's path as it was given",
@@ -19,6 +21,7 @@ FIELDS = {
     "flags": "out_of_distribution where it is unlike the training images, then what was done to it, joined by ' '",
 }
 FULL, PREDICTED, PROBABILITIES, INDICES = FORMS = ("full", "predicted", "probabilities", "indices")
+_IMAGE = {FULL: "{path}", PREDICTED: "{file}", PROBABILITIES: "{stem}", INDICES: "{stem}"}  # how a row is named
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,31 @@ def form(name: str, class_names: Sequence[str]) -> list[Column]:
     probabilities = [Column(c, "{p:.6f}", of=c) for c in class_names]
     return {
         FULL: [
-            Column("file", "{path}"), Column("label", "{label}"), *probabilities, Column("decision", "{decision}"),
-            Column("set", "{set}"), Column("flags", "{flags}"),
+            Column("file", _IMAGE[FULL]), Column("label", "{label}"), *probabilities,
+            Column("decision", "{decision}"), Column("set", "{set}"), Column("flags", "{flags}"),
         ],
-        PREDICTED: [Column("image", "{file}"), Column("label", "{label}")],
-        PROBABILITIES: [Column("image", "{stem}"), *probabilities],
-        INDICES: [Column("image", "{stem}"), Column("label", "{index}")],
+        PREDICTED: [Column("image", _IMAGE[PREDICTED]), Column("label", "{label}")],
+        PROBABILITIES: [Column("image", _IMAGE[PROBABILITIES]), *probabilities],
+        INDICES: [Column("image", _IMAGE[INDICES]), Column("label", "{index}")],
     }[name]  # fmt: skip
+
+
+def named(path: Path) -> dict[str, str]:
+    """The fields that are a file's name."""
+    return {"path": os.fspath(path), "file": path.name, "stem": path.stem}
+
+
+def check_apart(name: str, paths: Iterable[Path]) -> None:
+    """Check that the rows of one of FORMS can be told apart; a file that is given twice is one file.
+
+    Raises:
+        ConfigError: two files would have the same name in it.
+    """
+    first: dict[str, Path] = {}
+    for path in paths:
+        row = _IMAGE[name].format_map(named(path))
+        before = first.setdefault(row, path)
+        if before != path and before.resolve() != path.resolve():
+            both = f"'{shown(str(before))}' and '{shown(str(path))}' would both be '{shown(row)}'"
+            ways = f"--form {FULL} names them by their paths, as does --column 'image={{path}}'"
+            raise ConfigError(f"--form {name}: {both}; {ways}")

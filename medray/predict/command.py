@@ -38,7 +38,7 @@ def predict(
     A file that can't be read is named and has no row; the exit status is then 1.
     """
     from medray.errors import ConfigError, unknown
-    from medray.predict.columns import FORMS, form, parse_column
+    from medray.predict.columns import FORMS, check_apart, form, parse_column
     from medray.predict.driver import find_images, open_ensemble, predict_files
     from medray.terminal import say, step
 
@@ -50,6 +50,8 @@ def predict(
             raise ConfigError("give either --form or --column, not both")
         own = [parse_column(text) for text in columns]
         paths = find_images(images)
+        if not own:
+            check_apart(form_name or FORMS[0], paths)
         with step(console, f"Asking the ensemble about {len(paths)} image{'s' if len(paths) > 1 else ''}") as told:
             ensemble = open_ensemble(run)
             chosen = own or form(form_name or FORMS[0], ensemble.class_names)

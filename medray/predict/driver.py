@@ -1,6 +1,5 @@
 """From paths to rows: every image is decoded as the networks know it, and one that can't be read is named."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from medray.ensemble.manifest import ensemble_folder
 from medray.ensemble.model import Ensemble, Prediction
 from medray.errors import DataError, no_such
 from medray.operating.novelty import OUT_OF_DISTRIBUTION
-from medray.predict.columns import Column
+from medray.predict.columns import Column, named
 from medray.telling import Progress
 
 AT_ONCE = 64  # images
@@ -101,9 +100,7 @@ def _values(whole: Sequence[tuple[Path, Decoded]], found: Prediction, novel: Arr
     sets = found.answers() if found.conformal else None
     for row, (path, one) in enumerate(whole):
         yield {
-            "path": os.fspath(path),
-            "file": path.name,
-            "stem": path.stem,
+            **named(path),
             "label": found.names[row],
             "index": int(found.labels[row]),
             "p": dict(zip(found.class_names, map(float, found.probabilities[row]), strict=True)),

@@ -69,6 +69,40 @@ def test_forms_and_columns(served_run: Path, films: Path, tmp_path: Path) -> Non
     assert len(row["right"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("form_name", "names", "row"),
+    [
+        ("predicted", ("ward 0/1.png", "ward 1/1.png"), "1.png"),
+        ("probabilities", ("ward 0/1.png", "ward 1/1.png"), "1"),
+        ("indices", ("1.jpg", "1.png"), "1"),
+    ],
+)
+def test_rows_that_could_not_be_told_apart_are_refused(
+    form_name: str,
+    names: tuple[str, str],
+    row: str,
+    served_run: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    for name, image in zip(names, pictures(2), strict=True):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(image[:, :, 0]).save(tmp_path / name)
+    result = ask(served_run, tmp_path, "--form", form_name)
+    assert result.exit_code == 2, result.output
+    both = f"'{tmp_path / names[0]}' and '{tmp_path / names[1]}' would both be '{row}'"
+    assert result.stderr == (
+        f"medray: --form {form_name}: {both}; --form full names them by their paths, "
+        "as does --column 'image={path}'\n"
+    )
+    assert len({row["image"] for row in rows(ask(served_run, tmp_path, "--column", "image={path}").stdout)}) == 2
+    assert len({row["file"] for row in rows(ask(served_run, tmp_path, "--form", "full").stdout)}) == 2
+
+
+def test_a_file_that_is_given_twice_is_no_other_file(served_run: Path, films: Path) -> None:  # noqa: F811
+    (one,) = films.rglob("film 03.PNG")
+    assert len(rows(ask(served_run, one, one.parent / "." / one.name, "--form", "predicted").stdout)) == 2
+
+
 def test_an_unreadable_file_is_named_and_the_others_are_answered(served_run: Path, films: Path) -> None:  # noqa: F811
     broken = films / "ward 0" / "broken.png"
     broken.write_bytes(b"half")
