@@ -46,9 +46,9 @@ Examples:
 def crossval(as_json: bool, **given: Any) -> None:
     """Train the best settings of the search in RUN on every fold, from fresh weights each time.
 
-    The folds divide the training and validation images, stratified by class and, where the data set knows
-    patients, with no patient on both sides. Leaves each fold's model, scores with their spread, out-of-fold
-    predictions, and a list of images whose label the folds doubt. The test split is not read.
+    The folds divide the training and validation images, stratified by class, with no copy of an image and, where
+    the data set knows patients, no patient on both sides. Leaves each fold's model, scores with their spread,
+    out-of-fold predictions, and a list of images whose label the folds doubt. The test split is not read.
     """
     from medray.errors import ConfigError
 

@@ -60,7 +60,7 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
             plan = make_plan(options, searched)
             with step(console, f"Starting Ray and loading {options.data or searched.options['data']}") as told:
                 dataset = searched.load_data(options.data, told)
-                folds = plan_folds(searched, dataset, plan)
+                folds = plan_folds(searched, dataset, plan, told)
                 write_plan(searched, plan, folds, dataset)
                 retry_lost(searched, plan, folds)
                 jobs = jobs_left(searched, plan, folds)
@@ -86,7 +86,7 @@ def resume_command(options: CrossvalOptions) -> str:
 
 
 def _introduce(console: Console, plan: dict[str, Any], folds: Folds, jobs: Sequence[Job]) -> None:
-    kind = {"grouped": "stratified, no patient on both sides", "given": "the data set's own"}
+    kind = {"grouped": "stratified, no patient and no copy on both sides", "given": "the data set's own"}
     say(
         console,
         f"{len(plan['trials'])} settings × {len(folds)} folds ({kind.get(folds.kind, folds.kind)}) of "

@@ -13,6 +13,7 @@ from medray.errors import RunError
 from medray.out_of_fold import FOLDS, PLAN
 from medray.runs import FAILED
 from medray.searched import SearchedRun
+from medray.telling import Progress, silent
 from medray.training.seeds import draw_seed
 
 TOP, FOLD_COUNT = 3, 5
@@ -63,13 +64,17 @@ def _best(options: CrossvalOptions, searched: SearchedRun) -> list[int]:
     return [candidate.number for candidate in top]
 
 
-def plan_folds(searched: SearchedRun, dataset: ImageDataset, plan: dict[str, Any]) -> Folds:
-    """Read the folds that were written, or make them."""
+def plan_folds(
+    searched: SearchedRun, dataset: ImageDataset, plan: dict[str, Any], progress: Progress = silent
+) -> Folds:
+    """Read the folds that were written, or make them: copies and patients on one side."""
+    from medray.data.audit import families
+
     home = searched.run.crossval
     if home.exists(FOLDS):
         return Folds.from_dict(home.read_json(FOLDS), home.path(FOLDS))
     given = plan["folds"] if plan["folds"] or dataset.folds is not None else FOLD_COUNT
-    return make_folds(dataset, given, plan["seed"])
+    return make_folds(dataset, given, plan["seed"], lambda data: families(data, progress))
 
 
 def write_plan(searched: SearchedRun, plan: dict[str, Any], folds: Folds, dataset: ImageDataset) -> None:

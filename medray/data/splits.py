@@ -1,8 +1,9 @@
-"""Folds: each image of the pool is held out once; stratified by class, and no patient on both sides.
+"""Folds: each image of the pool is held out once; stratified by class, no patient and no copy on both sides.
 
 The pool is the train and val splits together. The test split is in no fold.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Folds:
-    """The folds of a cross-validation: `kind` is stratified, grouped (by patient) or given (by the data set)."""
+    """The folds of a cross-validation: `kind` is stratified, grouped (by patient, copies) or given (by the data)."""
 
     kind: str
     seed: int
@@ -65,8 +66,12 @@ class Folds:
         return cls(kind, seed, folds)
 
 
-def make_folds(dataset: ImageDataset, count: int | None, seed: int) -> Folds:
+def make_folds(
+    dataset: ImageDataset, count: int | None, seed: int, families: Callable[[ImageDataset], Array] | None = None
+) -> Folds:
     """Divide the pool into `count` folds, or 5; those that the data set brings along are used as they are.
+
+    `families` gives each image's, as `medray.data.audit.families` does: images of one are held out together.
 
     Raises:
         DataError: there are fewer images, or patients, of a class than folds, a fold lacks a class, a patient
@@ -75,7 +80,7 @@ def make_folds(dataset: ImageDataset, count: int | None, seed: int) -> Folds:
     if dataset.folds is not None:
         folds = _given(dataset, count)
     else:
-        folds = _divided(dataset, COUNT if count is None else count, seed)
+        folds = _divided(dataset, COUNT if count is None else count, seed, families)
     for number, fold in enumerate(folds.folds):
         for side, positions in (("training", fold.train), ("held-out", fold.val)):
             present = np.unique(dataset.labels[positions])
@@ -109,7 +114,9 @@ def _given(dataset: ImageDataset, count: int | None) -> Folds:
     return Folds(GIVEN, 0, folds)
 
 
-def _divided(dataset: ImageDataset, count: int, seed: int) -> Folds:
+def _divided(
+    dataset: ImageDataset, count: int, seed: int, families: Callable[[ImageDataset], Array] | None
+) -> Folds:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     parts = [dataset.splits[name] for name in POOL if name in dataset.splits]
@@ -118,15 +125,20 @@ def _divided(dataset: ImageDataset, count: int, seed: int) -> Folds:
         raise DataError(f"{dataset.source}: splits {' and '.join(POOL)} are empty: there is nothing to fold")
     if count < 2:
         raise DataError(f"{count} fold: at least two are needed")
-    patients = None if dataset.groups is None else _patients(dataset, dataset.groups[pool])
-    _check_enough(dataset, pool, patients, count)
+    groups = None if dataset.groups is None else _patients(dataset, dataset.groups[pool])
+    _check_enough(dataset, pool, groups, "patients", count)
+    if families is not None:
+        related = families(dataset)[pool]
+        if len(np.unique(related)) < (len(pool) if groups is None else len(np.unique(groups))):
+            groups = related
+            _check_enough(dataset, pool, groups, "images that are no copies of others", count)
     labels, state = dataset.labels[pool], _random_state(seed)
-    if patients is None:
+    if groups is None:
         pairs = StratifiedKFold(count, shuffle=True, random_state=state).split(pool, labels)
         kind = STRATIFIED
     else:
         grouped = StratifiedGroupKFold(count, shuffle=True, random_state=state)
-        pairs, kind = grouped.split(pool, labels, patients), GROUPED
+        pairs, kind = grouped.split(pool, labels, groups), GROUPED
     return Folds(kind, seed, tuple(Fold(pool[train], pool[val]) for train, val in pairs))
 
 
@@ -147,13 +159,13 @@ def _patients(dataset: ImageDataset, groups: Array) -> Array:
     return np.array(words) if groups.dtype == object else groups
 
 
-def _check_enough(dataset: ImageDataset, pool: Array, patients: Array | None, count: int) -> None:
-    """Each class needs an image, and where patients are known a patient, for each fold."""
+def _check_enough(dataset: ImageDataset, pool: Array, groups: Array | None, of: str, count: int) -> None:
+    """Each class needs an image, and where there are groups `of` something one of these, for each fold."""
     for index, name in enumerate(dataset.class_names):
         own = dataset.labels[pool] == index
         images, what = int(own.sum()), "images"
-        if patients is not None:
-            images, what = len(np.unique(patients[own])), "patients"
+        if groups is not None:
+            images, what = len(np.unique(groups[own])), of
         if images < count:
             advice = f"ask for at most {images} folds" if images >= 2 else "it can't be folded"
             raise DataError(

@@ -65,6 +65,24 @@ def check_sides(dataset: ImageDataset, folds: Folds) -> None:
             assert set(dataset.labels[side].tolist()) == set(range(len(dataset.class_names)))
 
 
+@settings(deadline=None, max_examples=40)
+@given(layouts(grouped=False), st.integers(2, 4), st.integers(0, 2**32 - 1), st.integers(5, 200))
+def test_a_family_is_held_out_together(dataset: ImageDataset, count: int, seed: int, most: int) -> None:
+    related = np.random.default_rng(seed).integers(0, most, size=len(dataset))
+    try:
+        folds = make_folds(dataset, count, seed, lambda _: related)
+    except DataError:
+        assume(False)
+    check_sides(dataset, folds)
+    for fold in folds.folds:
+        assert not np.intersect1d(related[fold.train], related[fold.val]).size
+
+
+def test_families_of_one_change_no_fold(dataset: ImageDataset) -> None:
+    plain, alone = (make_folds(dataset, 3, 1, of) for of in (None, lambda data: np.arange(len(data))))
+    assert plain.to_dict() == alone.to_dict()
+
+
 @settings(deadline=None, max_examples=80)
 @given(layouts(grouped=False), st.integers(2, 7), st.integers(0, 2**63 - 1))
 def test_without_patients_each_image_is_held_out_once_and_classes_are_shared_out_evenly(

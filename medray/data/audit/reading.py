@@ -81,9 +81,6 @@ def survey_dataset(dataset: ImageDataset, progress: Progress = silent) -> Survey
         for place, position in enumerate(positions.tolist()):
             splits[position], names[position] = split, f"{split}[{place}]"
     groups: list[object] = [None] * len(dataset) if dataset.groups is None else dataset.groups.tolist()
-    size = max(1, min(8 * CHUNK, CHUNK_BYTES // dataset.images[0].nbytes))
-    chunks = [dataset.images[start : start + size] for start in range(0, len(dataset), size)]
-    parts = list(_told(_by_threads(_measure_chunk, chunks), len(dataset), progress))
     return Survey(
         source=dataset.source,
         files=False,
@@ -92,10 +89,17 @@ def survey_dataset(dataset: ImageDataset, progress: Progress = silent) -> Survey
         splits=tuple(splits),
         patients=tuple(_patient(own) for own in groups),
         class_names=dataset.class_names,
-        measures=Measures.joined(parts),
+        measures=measure_images(dataset.images, progress),
         folds=dataset.folds,
         notes=dataset.notes,
     )
+
+
+def measure_images(images: Array, progress: Progress = silent) -> Measures:
+    """Measure images uint8 (n, H, W, C), at least one."""
+    size = max(1, min(8 * CHUNK, CHUNK_BYTES // images[0].nbytes))
+    chunks = [images[start : start + size] for start in range(0, len(images), size)]
+    return Measures.joined(list(_told(_by_threads(_measure_chunk, chunks), len(images), progress)))
 
 
 def _by_threads(do: Callable[[Any], Measures], chunks: Sequence[Any]) -> Iterator[Measures]:
