@@ -17,7 +17,7 @@ from medray.data.dividing import divide
 from medray.data.hashes import hash_files
 from medray.data.labelling import Labelled, choose_labels
 from medray.data.listing import Listing
-from medray.errors import DataError
+from medray.errors import DataError, shown
 from medray.preparation import DROP, Preparation
 from medray.telling import Progress, silent
 
@@ -61,12 +61,14 @@ def _shape(paths: Sequence[Path], preparation: Preparation, source: str) -> tupl
     size, channels = preparation.images.image_size, preparation.images.channels
     if size is not None and channels is not None:
         return *size, channels
+    told = ""
     for path in paths:
         first = decode_file(path, (8, 8, 3), preparation.images.aspect)
         if isinstance(first, Decoded):
             size = size or first.upright
             return *size, channels or (1 if (first.pixels == first.pixels[:, :, :1]).all() else 3)
-    raise DataError(f"{source}: none of its {len(paths)} images can be read")
+        told = told or f" (first: {shown(path.name)}: {first})"
+    raise DataError(f"{source}: none of its {len(paths)} images can be read{told}")
 
 
 def _pixels(

@@ -10,7 +10,8 @@ from medray.data.decoding import sniff
 from medray.errors import DataError, no_such, shown
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
-IMAGE_SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
+IMAGE_SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+_REFUSED = frozenset({".gif", ".webp"})  # images too, but not read: they are told by name, never passed over
 # What systems leave behind, besides hidden files; nobody means these, so they are not even told of.
 _LEFT_BEHIND = frozenset({"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "icon\r"})
 _NO_IMAGE = frozenset({"dicomdir"})  # the index of a medium: DICOM, but without pixels
@@ -34,8 +35,8 @@ class FoundFiles:
 def find_files(root: Path) -> FoundFiles:
     """Find the files below a folder; hidden ones, and what systems leave behind, are passed over.
 
-    A file is an image by its suffix, in upper or lower case, whatever its content; one without a known suffix is
-    an image by its first bytes.
+    A file is an image by its suffix, in upper or lower case, whatever its content, also of a kind that is not
+    read; one without a known suffix is an image by its first bytes.
 
     Raises:
         DataError: there is no such folder, or one below it can't be read.
@@ -55,7 +56,7 @@ def find_files(root: Path) -> FoundFiles:
 def suffix_of(name: str) -> str:
     """The suffix in lower case, if it is one of an image; else nothing, so that "1.2.840.10008" has none."""
     found = os.path.splitext(name)[1].lower()  # noqa: PTH122  a Path for each of many files is slow
-    return found if found in IMAGE_SUFFIXES else ""
+    return found if found in IMAGE_SUFFIXES | _REFUSED else ""
 
 
 def _walk(root: Path) -> Iterator[tuple[str, str]]:

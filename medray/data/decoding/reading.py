@@ -82,8 +82,7 @@ def decode(
         raise ConfigError(unknown("aspect", aspect, ASPECTS))
     name = sniff(content)
     if name is None:
-        what = "not an image of a known format" if content else "empty"
-        raise ImageError("unsupported", f"the content is {what}; formats: {', '.join(FORMATS)}")
+        raise _unknown(content)
     try:
         picture = _read(name, content, shape, min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels))
         pixels, notes = fit(picture, shape, aspect)
@@ -98,6 +97,16 @@ def decode(
     upright = (width, height) if lies_on_its_side(picture.orientation) else (height, width)
     told = tuple(note for note in NOTES if note in notes) if notes else ()
     return Decoded(pixels, name, height, width, told, upright)
+
+
+def _unknown(content: bytes) -> ImageError:
+    """The error for content that is of none of FORMATS, by its name where it is of a usual other one."""
+    if content.startswith(b"GIF8"):
+        return ImageError("unsupported", "GIF is not read (it may be animated): save it as PNG")
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return ImageError("unsupported", "WebP is not read (it may be animated): save it as PNG")
+    what = "not an image of a known format" if content else "empty"
+    return ImageError("unsupported", f"the content is {what}; formats: {', '.join(FORMATS)}")
 
 
 def decode_file(path: Path, shape: tuple[int, int, int], aspect: str = STRETCHED) -> Decoded | str:

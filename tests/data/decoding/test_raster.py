@@ -344,10 +344,18 @@ def test_damaged_exif_says_nothing() -> None:
 def test_formats_are_told_by_content() -> None:
     for kind, key in KEYS.items():
         assert sniff(saved(noise(8, 8), kind)) == key
-    for content in (b"", b"BM", b"GIF89a" + bytes(100), saved(noise(8, 8), "WEBP"), bytes(200)):
+    for content in (b"", b"BM", b"RIFF" + bytes(100), bytes(200)):
         assert sniff(content) is None
         fails(content, "unsupported", "png, jpeg, tiff, bmp, dicom")
     assert issubclass(ImageError, DataError)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WebP"])
+def test_usual_formats_that_are_not_read_are_refused_by_their_names(kind: str) -> None:
+    frames = [Image.fromarray(noise(8, 8, seed=seed)) for seed in range(3)]
+    for content in (saved(frames[0], kind), saved(frames[0], kind, save_all=True, append_images=frames[1:])):
+        assert sniff(content) is None
+        fails(content, "unsupported", f"{kind} is not read (it may be animated): save it as PNG")
 
 
 def test_several_images_are_refused() -> None:

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from medray.data.files import list_source
-from medray.data.found_files import _LEFT_BEHIND, IMAGE_SUFFIXES, find_files
+from medray.data.found_files import _LEFT_BEHIND, _REFUSED, IMAGE_SUFFIXES, find_files
 from medray.data.names import SPLIT_NAMES, fold_number, one_spelling, split_named
 from medray.errors import shown
 from tests.data.listing.trees import by_where, check, grow, labels, listed, refusal
@@ -114,7 +114,7 @@ def test_awkward_trees(tmp_path: Path) -> None:
     assert listing.ignored == ("NORMAL/notes.txt", "README.md")
 
 
-@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES | _REFUSED))
 def test_an_image_suffix_is_enough_in_any_case(tmp_path: Path, suffix: str) -> None:
     grow(tmp_path, {f"a/1{suffix}": b"", f"b/1{suffix.upper()}": b"no image at all"})
     assert len(listed(tmp_path)) == 2

@@ -1,0 +1,59 @@
+"""How the files of a source are decoded together: what is refused by name, and how much is held at once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medray.data.build import build
+from medray.data.files import list_source
+from medray.errors import DataError
+from medray.preparation import Preparation
+
+GIF = "GIF is not read (it may be animated): save it as PNG"
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "cache"))
+
+
+def noise(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (10, 12), dtype=np.uint8))
+
+
+def tree(root: Path, count: int = 40) -> Path:
+    """Class folders of two classes in turn."""
+    for number in range(count):
+        folder = root / ("sick" if number % 2 else "well")
+        folder.mkdir(parents=True, exist_ok=True)
+        noise(number).save(folder / f"{number:03}.png")
+    return root
+
+
+def test_an_animated_gif_is_refused_by_its_name_or_dropped_and_counted(tmp_path: Path) -> None:
+    root = tree(tmp_path / "set")
+    noise(0).save(root / "sick" / "moving.gif", save_all=True, append_images=[noise(1), noise(2)])
+    listing = list_source(f"folder:{root}")
+    with pytest.raises(DataError) as caught:
+        build(listing, Preparation())
+    assert f"1 files can't be read (first: sick/moving.gif: {GIF})" in str(caught.value)
+    kept = build(listing, Preparation.from_dict({"images": {"unreadable": "drop"}}))
+    assert len(kept) == 40
+    assert f"left out: 1 files that can't be read (first: sick/moving.gif: {GIF})" in kept.notes
+
+
+def test_a_set_of_gifs_alone_is_refused_by_the_first(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        noise(0).save(tmp_path / "set" / name / "1.gif")
+    with pytest.raises(DataError) as caught:
+        build(list_source(f"folder:{tmp_path / 'set'}"), Preparation())
+    assert str(caught.value).endswith(f"none of its 2 images can be read (first: 1.gif: {GIF})")
+
+
+def test_a_folder_without_images_is_not_told_that_gif_is_valid(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        list_source(f"folder:{tmp_path}")
+    assert str(caught.value).endswith("valid: .bmp, .dcm, .dicom, .jpeg, .jpg, .png, .tif, .tiff")
