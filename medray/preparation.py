@@ -1,7 +1,7 @@
 """Preparation: how images become a data set; `images`, `labels` and `splits` of a search space."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from medray.errors import ConfigError, unknown
@@ -31,12 +31,14 @@ class Images:
 class Labels:
     """What becomes of `blank` labels (fail or drop), of `multiple` ones (fail, drop or first) and of rare classes.
 
-    A class of fewer than `min_count` images is left out.
+    A class of fewer than `min_count` images is left out. Before all that, the classes in each list of `merge`
+    become one, of the name that the list has.
     """
 
     blank: str = FAIL
     multiple: str = FAIL
     min_count: int = 1
+    merge: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Preparation:
         least = labels.get("min_count", 1)
         if type(least) is not int or least < 1:
             raise ConfigError(f"labels.min_count: {least!r} is not a whole number of 1 or more")
+        if "merge" in labels:
+            labels["merge"] = _merge(labels["merge"])
         for key, share in splits.items():
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
                 raise ConfigError(f"splits.{key}: {share!r} is not a share above 0 and below 1")
@@ -93,6 +97,36 @@ def _known(name: str, section: object, kind: type) -> dict[str, Any]:
         if key not in names:
             raise ConfigError(f"{name}.{key}: {unknown('key', str(key), names)}")
     return dict(section)
+
+
+def _merge(section: object) -> dict[str, tuple[str, ...]]:
+    """A name for each list of classes; none of these in two lists."""
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"labels.merge: {section!r} is not a section of names, each with a list of classes")
+    taken: dict[str, str] = {}
+    lists: dict[str, tuple[str, ...]] = {}
+    for key, parts in section.items():
+        name = _class(f"labels.merge.{key}", key)
+        if name in lists:
+            raise ConfigError(f"labels.merge.{name}: the name is there twice")
+        if not isinstance(parts, list | tuple) or not parts:
+            raise ConfigError(f"labels.merge.{name}: {parts!r} is not a list of classes, such as [a, b]")
+        lists[name] = tuple(_class(f"labels.merge.{name}", part) for part in parts)
+        for part in lists[name]:
+            if part in taken:
+                twice = f"merged into '{taken[part]}' too" if taken[part] != name else "there twice"
+                raise ConfigError(f"labels.merge.{name}: class '{part}' is {twice}")
+            taken[part] = name
+    return lists
+
+
+def _class(key: str, value: object) -> str:
+    """The name of a class: words, or a whole number."""
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    if type(value) is int:
+        return str(value)
+    raise ConfigError(f"{key}: YAML reads {value!r}, which is no name of a class; write it in quotes")
 
 
 def _size(value: object) -> tuple[int, int] | None:

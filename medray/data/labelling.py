@@ -1,4 +1,4 @@
-"""From the labels as a source has them to one class for each image: what is blank, several or rare."""
+"""From the labels as a source has them to one class for each image: what is merged, blank, several or rare."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ import numpy as np
 
 from medray.data.dataset import Array
 from medray.data.listing import ListedImage, Listing
+from medray.data.merging import merged
 from medray.errors import DataError
 from medray.preparation import DROP, FIRST, Labels
 
@@ -29,11 +30,13 @@ class Labelled:
 def choose_labels(listing: Listing, rules: Labels) -> Labelled:
     """Give each image its class; classes stand in the order of their names.
 
-    A label that is there twice is one label.
+    A label that is there twice is one label. Classes are merged before all else.
 
     Raises:
-        DataError: a label is blank or several and `rules` do not say what becomes of it, or one class is left.
+        DataError: a label is blank or several and `rules` do not say what becomes of it, one class is left, or
+            a class to merge is not there.
     """
+    listing, notes = merged(listing, rules.merge)
     blank = [one for one in listing.images if not one.labels]
     several = [one for one in listing.images if len(set(one.labels)) > 1]
     if blank and rules.blank != DROP:
@@ -45,7 +48,6 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
             f"{listing.source}: {_count(several, 'image')} with several labels; `labels: {{multiple: drop}}` "
             "leaves such images out, `first` takes the first label"
         )
-    notes = []
     if blank:
         notes.append(f"left out: {_count(blank, 'blank label')}")
     if several:

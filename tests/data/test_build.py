@@ -20,8 +20,10 @@ from medray.data.command import data
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import decode
 from medray.data.dividing import divide
+from medray.data.files import list_source
 from medray.data.labelling import choose_labels
 from medray.data.listing import ListedImage, Listing
+from medray.data.merging import merged
 from medray.errors import ConfigError, DataError
 from medray.preparation import Images, Labels, Preparation, Shares
 
@@ -226,6 +228,81 @@ def test_blank_and_several_labels_need_a_rule(tmp_path: Path) -> None:
         choose_labels(whole, Labels())
 
 
+# -- merged classes
+
+FOUR = {"COVID": 6, "Lung_Opacity": 7, "Normal": 9, "Viral Pneumonia": 5}
+NOT_COVID = {"merge": {"not COVID": ["Normal", "Lung_Opacity", "Viral Pneumonia"]}}
+
+
+def radiography(folder: Path) -> Path:
+    """Films in the layout of the COVID-19 Radiography Database, with their masks."""
+    for name, count in FOUR.items():
+        for kind in ("images", "masks"):
+            (folder / name / kind).mkdir(parents=True)
+            for number in range(count):
+                (folder / name / kind / f"{name}-{number + 1}.png").write_bytes(picture(100 * len(name) + number))
+    return folder
+
+
+def test_four_classes_of_a_public_set_become_two(cache: Path, tmp_path: Path) -> None:
+    whole = list_source(f"folder:{radiography(tmp_path / 'covid')}?exclude=masks")
+    dataset = build(whole, prepared(labels={**NOT_COVID, "min_count": 6}))
+    assert dataset.class_names == ("COVID", "not COVID")
+    assert np.bincount(dataset.labels).tolist() == [6, 21]
+    assert all(len(np.unique(dataset.labels[part])) == 2 for part in dataset.splits.values())
+    told = "merged into one class, not COVID: Normal (9), Lung_Opacity (7), Viral Pneumonia (5)"
+    assert told in dataset.facts()["notes"]
+    assert "left out by exclude: 'masks' (folders: 4, images: 27, other files: 0)" in dataset.facts()["notes"]
+
+
+def test_classes_of_a_table_are_merged_before_several_labels_are_judged(cache: Path, tmp_path: Path) -> None:
+    labels = ["NEUTROPHIL", "EOSINOPHIL", "NEUTROPHIL, EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE, LYMPHOCYTE", "1"]
+    rows = [f"{place},{labels[place % 6]!r}".replace("'", '"') for place in range(36)]
+    for place in range(36):
+        (tmp_path / f"{place}.png").write_bytes(picture(place))
+    (tmp_path / "labels.csv").write_text("\n".join(["image,label", *rows, "99,BASOPHIL"]))
+    whole = list_source(f"csv:{tmp_path}/labels.csv")
+    merge: dict[str, list[Any]] = {"granulocyte": ["NEUTROPHIL", "EOSINOPHIL", "BASOPHIL"], "one": [1]}
+    dataset = build(whole, prepared(images={"missing": "drop"}, labels={"multiple": "drop", "merge": merge}))
+    counts = dict(zip(dataset.class_names, np.bincount(dataset.labels).tolist(), strict=True))
+    assert counts == {"LYMPHOCYTE": 6, "granulocyte": 18, "one": 6}
+    assert "merged into one class, granulocyte: NEUTROPHIL (12), EOSINOPHIL (12), BASOPHIL (0)" in dataset.notes
+    assert "left out: 6 images (first: line 6) with several labels" in dataset.notes
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from(ODD), min_size=4, max_size=40))
+def test_merging_renames_and_changes_nothing_else(labels: list[tuple[str, ...]]) -> None:
+    images = tuple(ListedImage(Path(str(i)), str(i), own) for i, own in enumerate([*labels, ("a",), ("b",)]))
+    before, after = Listing("csv:here", Path(), images), {"a": "x", "b": "x"}
+    found, notes = merged(before, {"x": ("a", "b")})
+    assert [one.labels for one in found.images] == [tuple(after.get(n, n) for n in own.labels) for own in images]
+    assert [one.path for one in found.images] == [one.path for one in before.images]
+    a, b = (sum(name in own.labels for own in images) for name in "ab")
+    assert notes == [f"merged into one class, x: a ({a}), b ({b})"]
+    assert merged(before, {}) == (before, [])
+
+
+@pytest.mark.parametrize(
+    ("merge", "line"),
+    [
+        ({"x": ["wel"]}, r"folder:here: labels.merge.x: unknown class 'wel' .did you mean 'well'\?.; valid: sick, well$"),
+        ({"sick": ["well"]}, "folder:here: labels.merge.sick: 'sick' is a class of the source too; put it into the list"),
+        ({"all": ["sick", "well"]}, r"folder:here: 1 class left \(all\); at least two are needed"),
+    ],
+)  # fmt: skip
+def test_classes_that_can_not_be_merged(tmp_path: Path, merge: dict[str, list[str]], line: str) -> None:
+    rules = Preparation.from_dict({"labels": {"merge": merge}}).labels
+    with pytest.raises(DataError, match=f"^{line}"):
+        choose_labels(listing(tmp_path / "images", 4), rules)
+
+
+def test_a_class_may_be_renamed_and_a_merged_one_keep_a_name_of_its_own(tmp_path: Path) -> None:
+    rules = Preparation.from_dict({"labels": {"merge": {"healthy": ["well"], "sick": ["sick"]}}}).labels
+    assert choose_labels(listing(tmp_path / "images", 4), rules).class_names == ("healthy", "sick")
+    assert hash(rules) == hash(Labels())
+
+
 # -- splits
 
 
@@ -363,6 +440,14 @@ def test_what_was_not_finished_is_not_kept(cache: Path) -> None:
         ({"images": {"channels": True}}, "images.channels: unknown value 'True'"),
         ({"labels": {"min_count": 0}}, "labels.min_count: 0 is not a whole number of 1 or more"),
         ({"labels": {"multiple": "last"}}, "labels.multiple: unknown value 'last'"),
+        ({"labels": {"merge": ["a"]}}, r"labels.merge: \['a'\] is not a section of names"),
+        ({"labels": {"merge": {"x": "a"}}}, r"labels.merge.x: 'a' is not a list of classes, such as \[a, b\]"),
+        ({"labels": {"merge": {"x": []}}}, r"labels.merge.x: \[\] is not a list of classes"),
+        ({"labels": {"merge": {"x": [True]}}}, "labels.merge.x: YAML reads True, which is no name of a class"),
+        ({"labels": {"merge": {False: ["a"]}}}, "labels.merge.False: YAML reads False, .*in quotes"),
+        ({"labels": {"merge": {1: ["a"], "1": ["b"]}}}, "labels.merge.1: the name is there twice"),
+        ({"labels": {"merge": {"x": ["a"], "y": ["a"]}}}, "labels.merge.y: class 'a' is merged into 'x' too"),
+        ({"labels": {"merge": {"x": ["a", "a"]}}}, "labels.merge.x: class 'a' is there twice"),
         ({"splits": {"val": 1}}, "splits.val: 1 is not a share above 0 and below 1"),
         ({"splits": {"val": 0.5, "test": 0.5}}, "splits: val and test together leave nothing to train on"),
         ({"images": [1]}, r"images: \[1\] is not a section of keys and values"),
