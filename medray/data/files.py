@@ -7,7 +7,9 @@ csv:PATH                                   a table, CSV or TSV, one row for each
 csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
 dicom:PATH                                 DICOM files, in class folders or not
 
-A table's options are the kinds of columns in KEYS; `split=` means that there is no such column. `%26` is an "&".
+csv:PATH?none=nevus                        a column for each class, and a label for rows without a 1
+
+A table's options are those in KEYS; `split=` means that there is no such column. `%26` is an "&".
 """
 
 from pathlib import Path

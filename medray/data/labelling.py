@@ -40,8 +40,10 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
     blank = [one for one in listing.images if not one.labels]
     several = [one for one in listing.images if len(set(one.labels)) > 1]
     if blank and rules.blank != DROP:
+        other = ", `?none=NAME` behind the source gives them a label of their own" if listing.class_columns else ""
         raise DataError(
             f"{listing.source}: {_count(blank, 'blank label')}; `labels: {{blank: drop}}` leaves such images out"
+            f"{other}"
         )
     if several and rules.multiple not in (DROP, FIRST):
         raise DataError(

@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from medray.data.names import tidy
 from medray.data.table_text import Table
-from medray.errors import DataError, nearest, unknown
+from medray.errors import DataError, nearest, shown, unknown
 
 IMAGE, LABEL, SPLIT, FOLD, PATIENT = GUESSED = ("image", "label", "split", "fold", "patient")
-SUBGROUPS, PATTERN = "subgroups", "pattern"
-KEYS = (*GUESSED, SUBGROUPS, PATTERN)
+SUBGROUPS, PATTERN, NONE = "subgroups", "pattern", "none"
+KEYS = (*GUESSED, SUBGROUPS, PATTERN, NONE)
 # Names in lower case; those after a bar are taken only where there is none before it.
 _NAMES = {
     IMAGE: "image images img file filename file_name filepath file_path path image_path img_path image_name "
@@ -27,7 +28,10 @@ _NUMBERS = {"0": False, "0.0": False, "1": True, "1.0": True}
 
 @dataclass(frozen=True)
 class Columns:
-    """The column of each kind, None where there is none; `one_hot`: those of classes, if none is the label's."""
+    """The column of each kind, None where there is none; `one_hot`: those of classes, if none is the label's.
+
+    `none` is the label of rows with a 1 in none of those, if they have one.
+    """
 
     image: str
     label: str | None
@@ -36,6 +40,7 @@ class Columns:
     patient: str | None
     subgroups: tuple[str, ...]
     one_hot: tuple[str, ...]
+    none: str | None
     notes: tuple[str, ...]
 
 
@@ -59,13 +64,16 @@ def choose_columns(table: Table, named: Mapping[str, str]) -> Columns:
             notes.append(f"{kind}: column '{guess}', by its name")
     if IMAGE not in chosen:
         raise _lacking(table, IMAGE)
-    one_hot = () if LABEL in chosen else _one_hot(table, {*chosen.values(), *subgroups})
+    none = shown(tidy(named[NONE])) if NONE in named else None
+    one_hot = () if LABEL in chosen else _one_hot(table, {*chosen.values(), *subgroups}, least=1 if none else 2)
     if LABEL not in chosen and not one_hot:
         raise _lacking(table, LABEL)
     if one_hot:
         notes.append(f"label: the column with a 1, of {', '.join(one_hot)}")
+    if none is not None:
+        notes.append(_note_of_none(table, none, chosen.get(LABEL), one_hot))
     label, split, fold, patient = (chosen.get(kind) for kind in (LABEL, SPLIT, FOLD, PATIENT))
-    return Columns(chosen[IMAGE], label, split, fold, patient, subgroups, one_hot, tuple(notes))
+    return Columns(chosen[IMAGE], label, split, fold, patient, subgroups, one_hot, none, tuple(notes))
 
 
 def is_one(cell: str) -> bool:
@@ -98,11 +106,26 @@ def _plain(column: str) -> str:
     return re.sub(r"[\s.-]+", "_", column).lower()
 
 
-def _one_hot(table: Table, used: set[str]) -> tuple[str, ...]:
-    """The columns that are left, if all of them hold 0 and 1 only."""
+def _note_of_none(table: Table, none: str, label: str | None, one_hot: tuple[str, ...]) -> str:
+    """How many rows are of no class's column; their label must not be one of these."""
+    if label:
+        raise DataError(f"{table.path}: option '{NONE}' is for tables with a column for each class, not '{label}'")
+    if not none:
+        raise DataError(f"{table.path}: option '{NONE}' needs the label of rows without a class")
+    if none.casefold() in (tidy(name).casefold() for name in one_hot):
+        raise DataError(
+            f"{table.path}: option '{NONE}': '{none}' has a column of its own; name another label than these: "
+            f"{', '.join(one_hot)}"
+        )
+    rows = sum(not any(is_one(row.cells[name]) for name in one_hot) for row in table.rows)
+    return f"label of rows with a 1 in none of these: {none} (rows: {rows})"
+
+
+def _one_hot(table: Table, used: set[str], least: int) -> tuple[str, ...]:
+    """The columns that are left, if there are enough and all of them hold 0 and 1 only."""
     left = tuple(c for c in table.columns if c not in used and not _INDEX.fullmatch(c))
     whole = all(row.cells[column] in _NUMBERS for row in table.rows for column in left)
-    return left if whole and len(left) > 1 else ()
+    return left if whole and len(left) >= least else ()
 
 
 def _lacking(table: Table, kind: str) -> DataError:

@@ -38,7 +38,8 @@ def list_table(path: Path, source: str, *, columns: Mapping[str, str] | None = N
     `columns` name those for image, label, split, fold, patient and subgroups (several, with commas), and the
     pattern of the files' names; what is not named is guessed and noted, but for subgroups. A cell names its image
     by a path from the table's folder, by a name of any file below that folder, with or without suffix, or by the
-    number in a name. Labels are parted at comma, semicolon and bar.
+    number in a name. Labels are parted at comma, semicolon and bar. Where each class has a column, `none` is the
+    label of rows with a 1 in none of them.
 
     Raises:
         DataError: the table or its columns can't be read, a cell is not what it must be, two rows of one image
@@ -62,6 +63,7 @@ def list_table(path: Path, source: str, *, columns: Mapping[str, str] | None = N
         ignored=tuple(shown(name) for name in found.ignored if name != path.name),
         notes=tuple(notes),
         rows=Counter(counted_as(entry.labels) for entry in entries),
+        class_columns=bool(chosen.one_hot),
     )
 
 
@@ -124,7 +126,8 @@ def _entry(table: Table, chosen: Columns, row: Row, path: Path | None) -> Entry:
 
 def _labels(chosen: Columns, row: Row) -> tuple[str, ...]:
     if not chosen.label:
-        return tuple(tidy(name) for name in chosen.one_hot if is_one(row.cells[name]))
+        ones = tuple(tidy(name) for name in chosen.one_hot if is_one(row.cells[name]))
+        return ones or ((chosen.none,) if chosen.none else ())
     parts = row.cells[chosen.label].replace(";", ",").replace("|", ",").split(",")
     return tuple(shown(tidy(part)) for part in parts if part.strip())
 

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medray.data.files import list_source
+from medray.data.labelling import choose_labels
 from medray.data.listing import BLANK, SEVERAL, Listing
 from medray.data.names import SPLIT_NAMES
 from medray.data.tables import list_table
 from medray.errors import DataError
+from medray.preparation import Labels
 from tests.data.decoding.samples import dicom
 from tests.data.listing.trees import check, grow, labels, listed, refusal
 
@@ -163,6 +165,66 @@ def test_a_column_for_each_class(tmp_path: Path) -> None:
     assert labels(listing) == {"line 2": "MEL", "line 3": "NV", "line 4": "MEL, BCC"}
     assert "label: the column with a 1, of MEL, NV, BCC" in listing.notes
     assert listing.rows == {"MEL": 1, "NV": 1, SEVERAL: 1}
+
+
+# As published: of 2,000 rows 1,372 have a 0 in both columns, which means nevus.
+ISIC_2017 = """
+    image_id,melanoma,seborrheic_keratosis
+    ISIC_0000000,0.0,0.0
+    ISIC_0000002,1.0,0.0
+    ISIC_0000008,0.0,0.0
+    ISIC_0000043,0.0,1.0
+"""
+LESIONS = [f"ISIC-2017_Training_Data/ISIC_00000{n}{kind}" for n in ("00", "02", "08", "43")
+           for kind in (".jpg", "_superpixels.png")]  # fmt: skip
+
+
+def test_rows_of_none_of_the_classes_have_a_label_of_their_own(tmp_path: Path) -> None:
+    path = table(tmp_path, ISIC_2017, LESIONS, "ISIC-2017_Training_Part3_GroundTruth.csv")
+    listing = check(list_source(f"csv:{path}?none=nevus"))
+    assert [image.path.name for image in listing.images][:2] == ["ISIC_0000000.jpg", "ISIC_0000002.jpg"]
+    assert list(labels(listing).values()) == ["nevus", "melanoma", "nevus", "seborrheic_keratosis"]
+    assert listing.rows == {"nevus": 2, "melanoma": 1, "seborrheic_keratosis": 1}
+    assert listing.notes[1:3] == (
+        "label: the column with a 1, of melanoma, seborrheic_keratosis",
+        "label of rows with a 1 in none of these: nevus (rows: 2)",
+    )
+    assert choose_labels(listing, Labels()).class_names == ("melanoma", "nevus", "seborrheic_keratosis")
+
+
+def test_without_such_a_label_they_are_blank_and_the_refusal_names_it(tmp_path: Path) -> None:
+    listing = read(tmp_path, ISIC_2017, LESIONS)
+    assert listing.rows[BLANK] == 2
+    told = "2 blank labels (first: line 2); `labels: {blank: drop}` leaves such images out, `?none=NAME` behind"
+    refusal(lambda: choose_labels(listing, Labels()), told)
+    plain = read(tmp_path / "plain", "image,label\n1.png,a\n2.png,\n3.png,b\n")
+    assert "?none" not in refusal(lambda: choose_labels(plain, Labels()), "leaves such images out")
+
+
+def test_one_column_is_enough_where_the_others_have_a_label(tmp_path: Path) -> None:
+    listing = read(tmp_path, "image,melanoma\n1.png,1\n2.png,0\n3.png,0\n", none=" other\n")
+    assert list(labels(listing).values()) == ["melanoma", "other", "other"]
+
+
+@pytest.mark.parametrize(
+    ("text", "none", "line"),
+    [
+        (
+            "image,label\n1.png,a\n2.png,",
+            "x",
+            "option 'none' is for tables with a column for each class, not 'label'",
+        ),
+        (
+            "image,a,b\n1.png,0,1\n2.png,1,0",
+            "A",
+            "'A' has a column of its own; name another label than these: a, b",
+        ),
+        ("image,a,b\n1.png,0,1\n2.png,1,0", " ", "option 'none' needs the label of rows without a class"),
+        ("image,a,b\n1.png,0,1\n2.png,x,0", "c", "no column for the label"),
+    ],
+)
+def test_labels_of_none_that_are_refused(tmp_path: Path, text: str, none: str, line: str) -> None:
+    refusal(lambda: read(tmp_path, text, none=none), line)
 
 
 def test_row_numbers_of_pandas_are_no_class(tmp_path: Path) -> None:
