@@ -27,7 +27,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Folds:
-    """The folds of a cross-validation: `kind` is stratified, grouped (by patient, copies) or given (by the data)."""
+    """The folds of a cross-validation: `kind` is stratified, grouped (by patient, copy) or given (by the data)."""
 
     kind: str
     seed: int

@@ -13,6 +13,7 @@ NOTES = (
     "cmyk",  # four printing inks became red, green and blue by plain arithmetic, without a colour profile
     "windowed",  # DICOM: the file's first VOI window or its VOI look-up table was applied
     "rescaled_to_8_bit",  # values of another depth were scaled to 0..255, see `decode`
+    "few_grey_levels",  # comes with "rescaled_to_8_bit": less than a quarter of the range is used
     "inverted",  # the file stores white as its lowest value (DICOM MONOCHROME1, TIFF WhiteIsZero)
     "alpha_dropped",  # some pixels were transparent; they were laid over black
     "greyscaled",  # colours became grey for a model of one channel

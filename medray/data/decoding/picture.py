@@ -41,6 +41,11 @@ def from_16_bits(values: Array) -> Image.Image:
     return Image.fromarray(look_up(((np.arange(65536) + 128) // 257).astype(np.uint8), values))
 
 
+def brightest(image: Image.Image) -> int:
+    """The greatest value of an image of mode L, LA, RGB or RGBA, transparency aside."""
+    return max(int(np.asarray(image.getchannel(band)).max()) for band in image.getbands() if band != "A")
+
+
 def plain(image: Image.Image, what: str) -> tuple[Image.Image, frozenset[str]]:
     """Bring an image of any mode that the formats yield to L, LA, RGB or RGBA, and say what was done.
 

@@ -10,12 +10,13 @@ from medray.data.dataset import Array
 from medray.data.decoding import bmp, jpeg, png, tiff
 from medray.data.decoding.errors import ImageError, damaged
 from medray.data.decoding.fit import NOTES, fit, lies_on_its_side
-from medray.data.decoding.picture import Picture
+from medray.data.decoding.picture import Picture, brightest
 from medray.errors import ConfigError, unknown
 from medray.preparation import ASPECTS, STRETCHED
 
 FORMATS = ("png", "jpeg", "tiff", "bmp", "dicom")
 MAX_PIXELS = 40_000_000
+FEW_LEVELS = 64  # of 255: a quarter, which is what 14 bits in 16 come to
 _TITLES = {"png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "bmp": "BMP", "dicom": "DICOM file"}
 _SIMPLE: dict[str, Callable[[bytes, int], Picture]] = {
     "png": png.read_png, "tiff": tiff.read_tiff, "bmp": bmp.read_bmp,
@@ -63,7 +64,8 @@ def decode(
     An image of 8 bits, upright, of the shape and without transparency comes back as it is, without notes.
     Other depths are scaled to 0..255: grey of 16 bits by 1 / 257, colours of 16 bits by their upper 8 bits,
     fewer bits by their full range; DICOM as its window says, and without one from the least to the greatest
-    value that the image holds. Colour profiles, gamma and DICOM overlays are not applied.
+    value that the image holds. Where the scaled values use less than a quarter of the range, as 12 bits in a file
+    of 16 do, that is told as "few_grey_levels". Colour profiles, gamma and DICOM overlays are not applied.
 
     With `aspect` "stretch" the whole image becomes the shape; with "pad" it keeps the ratio of its sides, between
     black borders.
@@ -86,6 +88,8 @@ def decode(
     try:
         picture = _read(name, content, shape, min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels))
         pixels, notes = fit(picture, shape, aspect)
+        if "rescaled_to_8_bit" in notes and 0 < brightest(picture.image) <= FEW_LEVELS:
+            notes |= {"few_grey_levels"}
     except ImageError:
         raise
     except MemoryError:

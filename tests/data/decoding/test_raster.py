@@ -143,6 +143,13 @@ def test_16_bits_are_divided_by_257() -> None:
         assert decoded.notes == ("rescaled_to_8_bit",)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize(("bits", "few"), [(10, True), (12, True), (14, True), (15, False), (16, False)])
+def test_16_bits_that_hold_fewer_are_told(kind: str, bits: int, few: bool) -> None:
+    values = np.linspace(0, 2**bits - 1, 64 * 64).astype(np.uint16).reshape(64, 64)
+    assert ("few_grey_levels" in decode(saved(values, kind), (64, 64, 1)).notes) == few
+
+
 def test_colours_of_16_bits_give_their_upper_8() -> None:
     values = np.random.default_rng(0).integers(0, 65536, (6, 5, 4), dtype=np.uint16)
     values[..., 3] = 65535
