@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from medray.data.dividing import divide
 from medray.data.hashes import hash_files
 from medray.data.labelling import Labelled, choose_labels
 from medray.data.listing import Listing
+from medray.data.threads import in_order
 from medray.errors import DataError, shown
 from medray.preparation import DROP, Preparation
 from medray.telling import Progress, silent
@@ -107,8 +108,10 @@ def _decode_all(
     facts: dict[str, object] = {"source": source, "broken": {}, "done": {}}
     broken: dict[str, str] = {}
     done: Counter[str] = Counter()
-    with store.new_array(key, (len(paths), *shape), facts) as images, ThreadPoolExecutor() as pool:
-        found = pool.map(lambda path: decode_file(path, shape, aspect), paths)
+    with (
+        store.new_array(key, (len(paths), *shape), facts) as images,
+        closing(in_order(lambda path: decode_file(path, shape, aspect), paths)) as found,
+    ):
         for place, one in enumerate(found):
             if isinstance(one, Decoded):
                 images[place] = one.pixels

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 from PIL import Image
@@ -12,6 +12,7 @@ from medray.data import store
 from medray.data.dataset import Array, ImageDataset
 from medray.data.decoding.fit import fit
 from medray.data.decoding.picture import Picture
+from medray.data.threads import in_order
 from medray.preparation import Images
 from medray.telling import Progress, silent
 
@@ -47,10 +48,11 @@ def _fit_all(
 ) -> None:
     facts: dict[str, object] = {"source": dataset.source, "done": {}}
     done: Counter[str] = Counter()
-    with store.new_array(key, (len(dataset), *shape), facts) as images, ThreadPoolExecutor() as pool:
-        for place, (pixels, notes) in enumerate(
-            pool.map(lambda image: fit(_picture(image), shape, aspect), dataset.images)
-        ):
+    with (
+        store.new_array(key, (len(dataset), *shape), facts) as images,
+        closing(in_order(lambda image: fit(_picture(image), shape, aspect), dataset.images)) as fitted,
+    ):
+        for place, (pixels, notes) in enumerate(fitted):
             images[place] = pixels
             done.update(notes)
             progress("Resizing", place + 1, len(dataset))

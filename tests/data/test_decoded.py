@@ -1,13 +1,18 @@
 """How the files of a source are decoded together: what is refused by name, and how much is held at once."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from medray.data import build as building
 from medray.data.build import build
+from medray.data.decoding import Decoded, decode_file
 from medray.data.files import list_source
+from medray.data.threads import AHEAD, THREADS, in_order
 from medray.errors import DataError
 from medray.preparation import Preparation
 
@@ -57,3 +62,50 @@ def test_a_folder_without_images_is_not_told_that_gif_is_valid(tmp_path: Path) -
     with pytest.raises(DataError) as caught:
         list_source(f"folder:{tmp_path}")
     assert str(caught.value).endswith("valid: .bmp, .dcm, .dicom, .jpeg, .jpg, .png, .tif, .tiff")
+
+
+def test_few_images_wait_in_memory_while_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Path] = []
+    most = []
+
+    def decode(path: Path, shape: tuple[int, int, int], aspect: str) -> Decoded | str:
+        begun.append(path)
+        return decode_file(path, shape, aspect)
+
+    def told(what: str, done: int, total: int) -> None:
+        if what == "Decoding" and done in (1, 100, total):
+            time.sleep(0.3)  # a slow disk
+            most.append(len(begun) - done)
+
+    root = tree(tmp_path / "set", 4 * THREADS * AHEAD)
+    monkeypatch.setattr(building, "decode_file", decode)
+    known = Preparation.from_dict({"images": {"image_size": [10, 12], "channels": 1}})
+    dataset = build(list_source(f"folder:{root}"), known, told)
+    assert max(most) <= THREADS * AHEAD
+    assert most[-1] == 0
+    paths = sorted(path for path in root.rglob("*.png"))
+    assert all(
+        (image == np.asarray(Image.open(path))[:, :, None]).all()
+        for image, path in zip(dataset.images, paths, strict=True)
+    )
+
+
+def test_results_come_in_order_and_nothing_is_begun_once_nobody_asks() -> None:
+    begun: list[int] = []
+
+    def do(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.002 * (number % 3))
+        return -number
+
+    def numbers() -> Iterator[int]:
+        yield from range(10_000)
+
+    found = in_order(do, numbers())
+    assert [next(found) for _ in range(50)] == [-number for number in range(50)]
+    found.close()
+    assert len(begun) <= 50 + THREADS * AHEAD
+    assert list(in_order(do, [])) == []
+    assert list(in_order(do, range(100))) == [-number for number in range(100)]
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(lambda number: 1 // number, [2, 1, 0]))
