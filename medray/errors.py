@@ -3,6 +3,7 @@
 MedrayError             anything a person can mend; `str(error)` is the whole message
 ├── ConfigError         a search space, a setting or an option
 ├── DataError           images, labels, splits, sources
+│   └── LeakError       one image in two splits of a fold, as the folders lie
 ├── RunError            a run's folder: missing, taken, of other data, damaged
 ├── WeightsError        weights that are missing, damaged or of another network
 └── TrainingDiverged    a loss that became NaN or exploded; ends its trial only
@@ -23,6 +24,10 @@ class ConfigError(MedrayError):
 
 class DataError(MedrayError):
     """Images, labels or splits can't be read or can't be used."""
+
+
+class LeakError(DataError):
+    """Folders have one image in two splits of a fold: which of them it should be in is not for us to guess."""
 
 
 class RunError(MedrayError):

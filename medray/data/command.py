@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from medray.commands import NARROW, MedrayCommand, MedrayGroup, errors_in_one_line, make_console, write_file
+from medray.commands import (
+    NARROW,
+    MedrayCommand,
+    MedrayGroup,
+    errors_in_one_line,
+    fail,
+    make_console,
+    write_file,
+)
 
 if TYPE_CHECKING:
     from medray.data.audit import Audit, Survey
@@ -85,10 +93,14 @@ def audit(source: str, out: str | None) -> None:
     from medray.data.audit import audit as make_audit
     from medray.data.audit import open_source, survey_source
     from medray.data.audit.tables import print_audit
+    from medray.errors import LeakError
     from medray.terminal import step
 
     with errors_in_one_line():
-        opened, console = open_source(source), make_console(True)
+        try:
+            opened, console = open_source(source), make_console(True)
+        except LeakError as leak:
+            fail(str(leak), code=1)
         with step(console, f"Reading {source}") as told:
             survey = survey_source(opened, told)
         with step(console, "Looking for copies, and for what else is wrong"):

@@ -8,8 +8,9 @@ csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
 dicom:PATH                                 DICOM files, in class folders or not
 
 csv:PATH?none=nevus                        a column for each class, and a label for rows without a 1
+csv:PATH?blank=unknown,NA                  words for a blank cell; without it NA, N/A, nan, null and none are such
 
-A table's options are those in KEYS; `split=` means that there is no such column. `%26` is an "&".
+A table's options are those in KEYS and `blank`; `split=` means that there is no such column. `%26` is an "&".
 """
 
 from pathlib import Path
@@ -20,12 +21,13 @@ from medray.data.folders import list_folder
 from medray.data.found_files import is_there
 from medray.data.listing import Listing
 from medray.data.source_options import read_options
+from medray.data.table_blanks import BLANKS
 from medray.data.table_columns import KEYS
 from medray.data.tables import list_table
 from medray.errors import DataError, nearest, shown, unknown
 from medray.storage import expanded
 
-KINDS: dict[str, tuple[str, ...]] = {"folder": ("patients", EXCLUDE), "csv": KEYS, "dicom": (EXCLUDE,)}
+KINDS: dict[str, tuple[str, ...]] = {"folder": ("patients", EXCLUDE), "csv": (*KEYS, BLANKS), "dicom": (EXCLUDE,)}
 PATIENTS = ("folder",)
 
 
@@ -38,7 +40,7 @@ def list_source(source: str) -> Listing:
     try:
         return _list(source)
     except DataError as error:
-        raise DataError(shown(str(error))) from None  # a path may hold anything, also the end of a line
+        raise type(error)(shown(str(error))) from None  # a path may hold anything, also the end of a line
 
 
 def _list(source: str) -> Listing:

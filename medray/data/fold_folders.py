@@ -1,7 +1,7 @@
 """Fold folders: the same image stands in many of them, under any name, and is listed once."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from medray.data.found_files import size_of
 from medray.data.hashes import hash_file
 from medray.data.listing import TEST, TRAIN, VAL
 from medray.data.placed import Placed
-from medray.errors import DataError, shown
+from medray.errors import DataError, LeakError, shown
 
+SHOWN = 3  # leaks of how many there are
 Folds = tuple[tuple[Array, Array], ...]
 
 
@@ -24,11 +25,16 @@ def join_folds(root: Path, placed: Sequence[Placed]) -> tuple[list[Placed], Fold
     have them. There are no folds where the fold folders have no val.
 
     Raises:
-        DataError: an image has two classes, or stands in two splits of one fold, or only some folds have a val.
+        DataError: an image has two classes, or only some folds have a val.
+        LeakError: images stand in two splits of one fold.
     """
     groups = list(_groups(root, sorted(placed, key=lambda image: (image.fold_order, image.path))))
-    for copies in groups:
-        _check_copies(root, copies)
+    leaks = [leak for copies in groups for leak in _check_copies(root, copies)]
+    if leaks:
+        raise LeakError(
+            f"{root}: leak: {len(leaks)} {'image is' if len(leaks) == 1 else 'images are'} in two splits of one "
+            f"fold: {'; '.join(leaks[:SHOWN])}" + (f" and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else "")
+        )
     groups.sort(key=lambda copies: copies[0].path)
     names = sorted({(image.fold_order, image.fold or "") for image in placed})
     folders = [name for _, name in names]
@@ -65,7 +71,8 @@ def _hash(path: Path, known: dict[tuple[int, int], str]) -> str | None:
         return None
 
 
-def _check_copies(root: Path, copies: Sequence[Placed]) -> None:
+def _check_copies(root: Path, copies: Sequence[Placed]) -> Iterator[str]:
+    """The leaks of one image: two splits of a fold that both have it."""
     first = copies[0]
     splits: dict[str | None, Placed] = {}
     for image in copies:
@@ -75,7 +82,7 @@ def _check_copies(root: Path, copies: Sequence[Placed]) -> None:
         other = splits.setdefault(image.fold, image)
         if other.split != image.split:
             names = f"'{shown(other.path)}' and '{shown(image.path)}'"
-            raise DataError(f"{root}: one image is in {other.split} and {image.split} of {image.fold}: {names}")
+            yield f"{other.split} and {image.split} of {image.fold}: {names}"
 
 
 # -- what the folds say

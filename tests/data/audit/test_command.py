@@ -36,6 +36,26 @@ def test_clean_images_pass(scans: Path) -> None:
     assert "36 images, no findings" in result.output
 
 
+def test_an_image_in_two_splits_of_a_fold_folder_gives_status_1(tmp_path: Path) -> None:
+    """Which split it should be in is not for us to guess, so there is nothing that could be listed."""
+    for number, image in enumerate(blobs(24)):
+        split, label, fold = ("Train", "Valid", "Test")[number % 3], "ab"[number // 3 % 2], f"Fold{number // 12}"
+        folder = tmp_path / fold / split / label
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.png").write_bytes(encoded(image))
+    assert run("audit", f"folder:{tmp_path}").exit_code == 0
+    for number, name in ((0, "x"), (3, "y")):
+        label = "ab"[number // 3]
+        planted = tmp_path / "Fold0/Test" / label / f"{name}.png"
+        planted.write_bytes((tmp_path / "Fold0/Train" / label / f"{number}.png").read_bytes())
+    result = run("audit", f"folder:{tmp_path}")
+    assert result.exit_code == 1, result.output
+    (line,) = result.stderr.strip().splitlines()
+    assert (
+        "leak: 2 images are in two splits of one fold: test and train of Fold0: 'Fold0/Test/a/x.png' and" in line
+    )
+
+
 def test_a_leak_gives_status_1_and_is_written(scans: Path, tmp_path: Path) -> None:
     image = np.asarray(Image.open(scans / "train" / "benign" / "00.png"))[..., None]
     (scans / "test" / "benign" / "copy.jpg").write_bytes(encoded(np.rot90(image), "jpeg", quality=60))

@@ -142,9 +142,15 @@ WHOLE = {f"Fold{f}/{part}/{c}/1.png": f"{c} {part}" for f in (0, 1) for part in 
         ),
         (
             {"Fold1/Test/a/x.png": "a Train"},
-            ["one image is in test and train of Fold1", "'Fold1/Test/a/x.png' and 'Fold1/Train/a/1.png'"],
+            [
+                "leak: 1 image is in two splits of one fold: test and train of Fold1: ",
+                "'Fold1/Test/a/x.png' and 'Fold1/Train/a/1.png'",
+            ],
         ),
-        ({"Fold0/Valid/a/x.png": "a Train"}, ["one image is in train and val of Fold0"]),
+        (
+            {"Fold0/Valid/a/x.png": "a Train"},
+            ["leak: 1 image is in two splits of one fold: train and val of Fold0"],
+        ),
         ({"Fold2/Train/a/1.png": "a Train"}, ["Fold2 has no val, but other fold folders have"]),
         ({"fold_1/Train/a/1.png": "x"}, ["two folders are fold 1: 'Fold1' and 'fold_1'"]),
         ({"Test/a/1.png": "x"}, ["'Test' lies beside fold folders"]),
