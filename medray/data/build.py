@@ -22,7 +22,11 @@ from medray.errors import DataError, shown
 from medray.preparation import DROP, Preparation
 from medray.telling import Progress, silent
 
-FORM = 1  # of what is cached; another one means other pixels
+FORM = 2  # of what is cached; another one means other pixels or notes
+TOLD = {
+    "few_grey_levels": "of few grey levels: they use less than a quarter of their range, as 12 bits in files of "
+    "16 do; stretch their values to the whole range first, or take the DICOM files",
+}
 
 
 def build(listing: Listing, preparation: Preparation, progress: Progress = silent) -> ImageDataset:
@@ -89,7 +93,9 @@ def _pixels(
             f"{listing.source}: {other} of {len(paths)} images are not {shape[0]}×{shape[1]} as the first is; say "
             f"which size all shall have: `images: {{image_size: [{shape[0]}, {shape[1]}]}}`"
         )
-    done = [f"{count} images {what.replace('_', ' ')}" for what, count in sorted(facts["done"].items())]
+    done = [
+        f"{count} images {TOLD.get(what, what.replace('_', ' '))}" for what, count in sorted(facts["done"].items())
+    ]
     return images, {int(place): why for place, why in facts["broken"].items()}, done
 
 
