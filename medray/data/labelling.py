@@ -9,6 +9,7 @@ import numpy as np
 from medray.data.dataset import Array
 from medray.data.listing import ListedImage, Listing
 from medray.data.merging import merged
+from medray.data.table_blanks import to_keep
 from medray.errors import DataError
 from medray.preparation import DROP, FIRST, Labels
 
@@ -43,7 +44,7 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
         other = ", `?none=NAME` behind the source gives them a label of their own" if listing.class_columns else ""
         raise DataError(
             f"{listing.source}: {_count(blank, 'blank label')}; `labels: {{blank: drop}}` leaves such images out"
-            f"{other}"
+            f"{other}{to_keep(listing.read_as_blank)}"
         )
     if several and rules.multiple not in (DROP, FIRST):
         raise DataError(

@@ -43,7 +43,8 @@ class SourceFacts:
     `folds` are ready-made ones: positions (n,) int64 of the images to train on, and those held out. `missing`
     names rows of a table whose file is not there, `ignored` files that are no images. `notes` say what was
     guessed. `rows` counts a table's rows by label, those of `missing` included; BLANK and SEVERAL are counted as
-    such. `class_columns` says that a table has a column for each class, so that a row may be of none of them.
+    such. `class_columns` says that a table has a column for each class, so that a row may be of none of them;
+    `read_as_blank` are the words of a label's column that were read as if nothing stood there.
     """
 
     source: str
@@ -54,6 +55,7 @@ class SourceFacts:
     notes: tuple[str, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
     class_columns: bool = False
+    read_as_blank: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from medray.data.dicom_patients import with_dicom_patients
 from medray.data.found_files import FoundFiles, find_files
 from medray.data.listing import BLANK, TEST, ListedImage, Listing, counted_as
 from medray.data.names import SPLIT_NAMES, one_spelling, split_named, tidy
+from medray.data.table_blanks import blank_words, to_keep, with_blanks
 from medray.data.table_columns import PATTERN, Columns, choose_columns, is_one
 from medray.data.table_images import NUMBER, ImageIndex, Pattern, guess_pattern
 from medray.data.table_text import Row, Table, read_table
@@ -39,21 +40,24 @@ def list_table(path: Path, source: str, *, columns: Mapping[str, str] | None = N
     pattern of the files' names; what is not named is guessed and noted, but for subgroups. A cell names its image
     by a path from the table's folder, by a name of any file below that folder, with or without suffix, or by the
     number in a name. Labels are parted at comma, semicolon and bar. Where each class has a column, `none` is the
-    label of rows with a 1 in none of them.
+    label of rows with a 1 in none of them. A label, split, fold or patient of NA, nan, N/A, null or none is blank;
+    `blank` names other words for it, with commas, or none.
 
     Raises:
         DataError: the table or its columns can't be read, a cell is not what it must be, two rows of one image
             differ, a cell may name several files, or no image is there.
     """
+    named, words = blank_words(columns or {})
     table = read_table(path)
-    chosen = choose_columns(table, columns or {})
+    chosen = choose_columns(table, named)
+    table, blanks, unlabelled = with_blanks(table, chosen, words)
     found = find_files(path.parent.resolve())
-    paths, more = _locate(table, chosen, found, (columns or {}).get(PATTERN, ""))
+    paths, more = _locate(table, chosen, found, named.get(PATTERN, ""))
     entries, renamed = _one_spelling([_entry(table, chosen, row, paths[row.line]) for row in table.rows])
-    _check_classes(table, chosen, entries)
+    _check_classes(table, chosen, entries, to_keep(unlabelled))
     kept, repeated = _once(table, entries)
     images, patients = with_dicom_patients(_images(kept)) if not chosen.patient else (_images(kept), [])
-    notes = [*chosen.notes, *more, *renamed, *repeated, *patients, *_without_row(found, kept)]
+    notes = [*chosen.notes, *blanks, *more, *renamed, *repeated, *patients, *_without_row(found, kept)]
     return Listing(
         source,
         found.root,
@@ -64,6 +68,7 @@ def list_table(path: Path, source: str, *, columns: Mapping[str, str] | None = N
         notes=tuple(notes),
         rows=Counter(counted_as(entry.labels) for entry in entries),
         class_columns=bool(chosen.one_hot),
+        read_as_blank=unlabelled,
     )
 
 
@@ -163,11 +168,11 @@ def _one_spelling(entries: list[Entry]) -> tuple[list[Entry], list[str]]:
     return renamed, notes
 
 
-def _check_classes(table: Table, chosen: Columns, entries: Sequence[Entry]) -> None:
+def _check_classes(table: Table, chosen: Columns, entries: Sequence[Entry], more: str) -> None:
     names = {label for entry in entries for label in entry.labels}
     if len(names) < 2:
         only = f"one class only, '{names.pop()}'" if names else "no classes"
-        raise DataError(f"{table.path}: column '{chosen.label}' names {only}; at least two are needed")
+        raise DataError(f"{table.path}: column '{chosen.label}' names {only}; at least two are needed{more}")
 
 
 def _once(table: Table, entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:

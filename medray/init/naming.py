@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from medray.data.files import KINDS, read_source
+from medray.data.table_blanks import blank_words
 from medray.data.table_columns import GUESSED, choose_columns
 from medray.data.table_text import read_table
 from medray.errors import ConfigError, shown
@@ -68,7 +69,7 @@ def spelled(source: str) -> tuple[str, Mapping[str, str]]:
     kind, path, options = read_source(source)
     guessed = {}
     if kind == "csv":
-        columns = choose_columns(read_table(path), options)
+        columns = choose_columns(read_table(path), blank_words(options)[0])
         found = {own: getattr(columns, own) for own in GUESSED if own not in options}
         guessed = {own: column for own, column in found.items() if column}
     named = "&".join(f"{own}={_RESERVED.sub(_escaped, text)}" for own, text in {**options, **guessed}.items())
