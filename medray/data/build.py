@@ -147,6 +147,7 @@ def _dataset(
         preparation.splits,
         listing.source,
         in_folds=listing.folds is not None,
+        copies=lambda: _copies(images),
     )
     columns = sorted({name for one in listed for name in one.subgroups})
     return ImageDataset(
@@ -162,6 +163,20 @@ def _dataset(
         subgroups={name: np.array([one.subgroups.get(name, "") for one in listed]) for name in columns},
         aspect=preparation.images.aspect,
     )
+
+
+def _copies(images: store.Mapped) -> Array:
+    """The family of each image by copies, which are looked for once: the pairs are kept with the array."""
+    from medray.data.audit import copy_families
+
+    def look() -> list[list[int]]:
+        found = copy_families(images.array)
+        return [[place, int(found[place])] for place in np.flatnonzero(found != np.arange(len(found))).tolist()]
+
+    families = np.arange(len(images.array))
+    for place, first in store.remembered(images.path, "copies", look):
+        families[place] = first
+    return families
 
 
 def _folds(listing: Listing, kept: Array, test: Array) -> tuple[tuple[Array, Array], ...] | None:

@@ -1,6 +1,7 @@
-"""Splits for images that come without: stratified by class, no patient in two of them, always the same."""
+"""Splits for images that come without: by class, no patient and no copy in two of them, always the same ones."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,11 +21,13 @@ def divide(
     source: str,
     *,
     in_folds: bool = False,
+    copies: Callable[[], Array] | None = None,
 ) -> tuple[dict[str, Array], list[str]]:
     """Positions of train, val and test, and notes of what was decided here; `said` is what the source says.
 
-    Images `in_folds` may be in no split. What the source calls val or test stays that. Where it has no test at
-    all, test is taken from the rest, and where it has no val, val is.
+    `copies` gives the number (n,) that images share which are copies of one another; it is asked only where there
+    is something to decide. Images `in_folds` may be in no split. What the source calls val or test stays that.
+    Where it has no test at all, test is taken from the rest, and where it has no val, val is.
 
     Raises:
         DataError: the source says it of some images only, or a class has too few images to be divided.
@@ -40,13 +43,28 @@ def divide(
     total = len(rest)
     if not total:
         raise DataError(f"{source}: no image to train on")
+    if all(len(known[name]) for name in (TEST, VAL)):
+        return {**known, TRAIN: rest}, notes
+    units, by = _units(rest, groups, copies)
     for name, share in ((TEST, shares.test), (VAL, shares.val)):
         if not len(known[name]):
-            known[name], rest = _taken(rest, labels, groups, share * total / len(rest), source, name)
-            by = "class" if groups is None else "class and patient"
+            known[name], rest = _taken(rest, labels, units, share * total / len(rest), source, name)
             notes.append(f"{name}: {len(known[name])} images taken by {by}, as the source names none")
     known[TRAIN] = rest
     return known, notes
+
+
+def _units(pool: Array, patients: Array | None, copies: Callable[[], Array] | None) -> tuple[Array | None, str]:
+    """What stays together (n,), None where each image may go its own way; and that in words."""
+    by = "class" if patients is None else "class and patient"
+    if copies is None:
+        return patients, by
+    from medray.data.audit import with_patients
+
+    families = with_patients(copies(), patients)
+    if len(np.unique(families[pool])) == (len(pool) if patients is None else len(np.unique(patients[pool]))):
+        return patients, by
+    return families, f"{by}, copies together"
 
 
 def _taken(

@@ -1,9 +1,11 @@
 """The cache of decoded images: arrays by content, memory-mapped, the oldest deleted beyond a limit.
 
 An entry is `<key>.npy`, uint8 (N, H, W, C), and `<key>.json`, written last. Whoever uses one makes it new again.
+Who writes one holds a lock on its array until then; without a lock it was left by a process that was killed.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import uuid
@@ -68,6 +70,56 @@ def entries() -> list[Entry]:
     return sorted(found, key=lambda entry: -entry.used)
 
 
+def leftovers() -> dict[Path, int]:
+    """The arrays of processes that were killed while they wrote them, and their bytes; none of one that runs."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for path in cache_folder(KIND).iterdir():
+            with contextlib.suppress(OSError):
+                if _is_unfinished(path) and not _is_held(path):
+                    found[path] = path.stat().st_size
+    return found
+
+
+def delete_leftovers() -> int:
+    """Delete them, and return how many there were."""
+    left = leftovers()
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
+
+
+def too_large(images: Array) -> list[str]:
+    """The line for an array that is more than the cache may hold: it is kept all the same, as training needs it."""
+    if images.nbytes <= limit():
+        return []
+    told = f"{images.nbytes / 2**30:.3g} GiB, more than the {limit() / 2**30:.6g} of ${LIMIT}"
+    return [f"the decoded images alone take {told}; they are kept, and nothing beside them"]
+
+
+def _is_unfinished(path: Path) -> bool:
+    return path.name.startswith(".") or (path.suffix == ".npy" and not path.with_suffix(".json").exists())
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Make a file and hold it, also under another name, until the block ends or the process does."""
+    with path.open("wb") as file:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process writes the file; where that can't be told, one does."""
+    with path.open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 def find(key: str) -> tuple[Mapped, dict[str, Any]] | None:
     """The array of a key, read-only and mapped from its file, and its facts; None where there is none."""
     path = cache_folder(KIND) / f"{key}.npy"
@@ -112,18 +164,38 @@ def new_array(key: str, shape: tuple[int, ...], facts: dict[str, Any]) -> Iterat
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_room(int(np.prod(shape)))
-        images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        _reserve(partial)
-        yield images
-        images.flush()
-        partial.replace(path)
-        kept = path.with_suffix(f".{uuid.uuid4().hex}")
-        kept.write_text(json.dumps({**facts, "shape": list(shape)}))
-        kept.replace(path.with_suffix(".json"))
+        with _held(partial):
+            images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+            _reserve(partial)
+            yield images
+            images.flush()
+            partial.replace(path)
+            _write_facts(path, {**facts, "shape": list(shape)})
     except OSError as error:
         raise DataError(f"the cache {folder} can't be written: {error.strerror or error}") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remembered(path: Path, name: str, make: Callable[[], Any]) -> Any:
+    """What `make` gave, a plain value, from the facts beside an array's file; it is kept there under `name`."""
+    beside = path.with_suffix(".json")
+    facts: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        facts = json.loads(beside.read_text())
+    if name not in facts:
+        found = make()
+        if not facts:  # the entry was deleted meanwhile
+            return found
+        facts[name] = found
+        _write_facts(path, facts)
+    return facts[name]
+
+
+def _write_facts(path: Path, facts: dict[str, Any]) -> None:
+    kept = path.with_suffix(f".{uuid.uuid4().hex}")
+    kept.write_text(json.dumps(facts))
+    kept.replace(path.with_suffix(".json"))
 
 
 def _reserve(path: Path) -> None:
@@ -141,7 +213,8 @@ def delete(key: str) -> None:
 
 
 def _make_room(wanted: int) -> None:
-    """Delete what was used longest ago until `wanted` bytes more are within the limit."""
+    """Delete what was used longest ago until `wanted` bytes more are within the limit, and what was left over."""
+    delete_leftovers()
     most, held = limit(), entries()
     total = sum(entry.bytes for entry in held)
     for entry in reversed(held):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.audit import Survey
+from medray.data.audit import Survey, measured_families
 from medray.data.audit.measures import Measures
 from medray.data.dataset import Array
 from medray.data.dividing import divide
@@ -120,8 +120,9 @@ def keep(survey: Survey, rules: Preparation) -> Survey:
     said = [survey.splits[place] for place in kept]
     groups = np.array(patients) if all(patients) else None
     places, _ = divide(
-        said, labelled.labels, groups, rules.splits, survey.source, in_folds=survey.folds is not None
-    )
+        said, labelled.labels, groups, rules.splits, survey.source, in_folds=survey.folds is not None,
+        copies=lambda: measured_families(survey.measures)[kept],
+    )  # fmt: skip
     for split, own in places.items():
         if not len(own):
             told = f"; {len(set(patients))} patients are too few" if groups is not None else ""

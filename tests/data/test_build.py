@@ -15,6 +15,7 @@ from PIL import Image
 
 from medray.data import build as building
 from medray.data import store
+from medray.data.audit import find_leaks
 from medray.data.build import build
 from medray.data.command import data
 from medray.data.dataset import ImageDataset
@@ -24,6 +25,8 @@ from medray.data.files import list_source
 from medray.data.labelling import choose_labels
 from medray.data.listing import ListedImage, Listing
 from medray.data.merging import merged
+from medray.data.phantoms import load_phantom
+from medray.data.sources import load_data
 from medray.errors import ConfigError, DataError
 from medray.preparation import Images, Labels, Preparation, Shares
 
@@ -335,6 +338,22 @@ def test_splits_hold_every_image_once(labels: list[int], by_patient: bool, said:
         assert all((np.bincount(own[part], minlength=3) > 0).all() for part in splits.values())
     if groups is not None and said != "all":
         assert not set(groups[splits["train"]]) & set(groups[splits["val"]])
+
+
+@pytest.mark.usefixtures("cache")
+def test_copies_stay_in_one_split_and_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each drawing lies beside its mirror image; a search would not start on splits that tear them apart."""
+    for number, image in enumerate(load_phantom("organs").images[:40]):
+        for name, pixels in (("as it is", image), ("mirrored", image[:, ::-1])):
+            path = tmp_path / "films" / "ab"[number % 2] / f"{number} {name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[..., 0]).save(path)
+    dataset = load_data(f"folder:{tmp_path / 'films'}")
+    assert not find_leaks(dataset).leaks
+    assert any("taken by class, copies together" in note for note in dataset.notes)
+    assert all(len(part) >= 8 for part in dataset.splits.values())
+    monkeypatch.setattr("medray.data.audit.copy_families", None)
+    assert load_data(f"folder:{tmp_path / 'films'}").fingerprint == dataset.fingerprint
 
 
 def test_splits_that_can_not_be() -> None:

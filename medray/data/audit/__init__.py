@@ -5,12 +5,12 @@ set that is in memory.
 """
 
 from medray.data.audit.auditing import audit, find_leaks
-from medray.data.audit.families import copy_families, families
+from medray.data.audit.families import copy_families, families, measured_families, with_patients
 from medray.data.audit.findings import KINDS, Audit, CopyRow, Finding
 from medray.data.audit.reading import open_source, pictures, survey, survey_dataset, survey_source
 from medray.data.audit.surveyed import Survey
 
 __all__ = [
     "KINDS", "Audit", "CopyRow", "Finding", "Survey", "audit", "copy_families", "families", "find_leaks",
-    "open_source", "pictures", "survey", "survey_dataset", "survey_source",
+    "measured_families", "open_source", "pictures", "survey", "survey_dataset", "survey_source", "with_patients",
 ]  # fmt: skip

@@ -18,18 +18,23 @@ def families(dataset: ImageDataset, progress: Progress = silent) -> Array:
         DataError: millions of images look the same.
     """
     measures = survey_dataset(dataset.original or dataset, progress).measures
-    patients = [] if dataset.groups is None else [_same(dataset.groups)]
-    return _joined(len(dataset), [*_copies(measures), *patients])
+    return with_patients(measured_families(measures), dataset.groups)
 
 
 def copy_families(images: Array, progress: Progress = silent) -> Array:
     """The same by copies alone, of images uint8 (n, H, W, C)."""
-    return _joined(len(images), _copies(measure_images(images, progress)))
+    return measured_families(measure_images(images, progress))
 
 
-def _copies(measures: Measures) -> Sequence[tuple[Array, Array]]:
+def measured_families(measures: Measures) -> Array:
+    """The same by copies alone, of what was measured."""
     copies = find_copies(measures)
-    return _same(copies.content, copies.content >= 0), (copies.first, copies.second)
+    return _joined(len(measures), [_same(copies.content, copies.content >= 0), (copies.first, copies.second)])
+
+
+def with_patients(copies: Array, patients: Array | None) -> Array:
+    """Families by copies (n,), joined where they share one of the `patients` (n,)."""
+    return copies if patients is None else _joined(len(copies), [_same(copies), _same(patients)])
 
 
 def _same(values: Array, known: Array | None = None) -> tuple[Array, Array]:
