@@ -96,6 +96,7 @@ def _pixels(
     done = [
         f"{count} images {TOLD.get(what, what.replace('_', ' '))}" for what, count in sorted(facts["done"].items())
     ]
+    done += store.too_large(images.array)
     return images, {int(place): why for place, why in facts["broken"].items()}, done
 
 

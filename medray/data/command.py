@@ -127,17 +127,21 @@ def cache(clear: bool) -> None:
 
     with errors_in_one_line():
         held, most = store.entries(), store.limit()
-        total = sum(entry.bytes for entry in held)
+        left = store.leftovers()
+        total = sum(entry.bytes for entry in held) + sum(left.values())
         for entry in held:
             used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
             shape = "×".join(map(str, entry.facts.get("shape", [])))
             source = entry.facts.get("source", "?")
             click.echo(f"{entry.bytes / 2**20:10.1f} MiB  {used}  {shape:>20}  {source}")
+        if left:
+            what = f"left over from processes that were killed: {len(left)}"
+            click.echo(f"{sum(left.values()) / 2**20:10.1f} MiB  {what}")
         click.echo(f"{total / 2**20:10.1f} MiB of {most / 2**20:,.0f} in {cache_folder(store.KIND)}")
         if clear:
             for entry in held:
                 store.delete(entry.key)
-            click.echo(f"deleted: {len(held)}")
+            click.echo(f"deleted: {len(held) + store.delete_leftovers()}")
 
 
 def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:

@@ -37,6 +37,7 @@ def resized(dataset: ImageDataset, rules: Images, progress: Progress = silent) -
     done = [
         f"{count} images of {height}×{width}×{channels} {what}" for what, count in sorted(facts["done"].items())
     ]
+    done += store.too_large(images.array)
     return replace(
         dataset, images=images.array, mapped=str(images.path), aspect=rules.aspect, notes=(*dataset.notes, *done),
         original=dataset,

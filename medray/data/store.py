@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -98,7 +99,9 @@ def too_large(images: Array) -> list[str]:
 
 
 def _is_unfinished(path: Path) -> bool:
-    return path.name.startswith(".") or (path.suffix == ".npy" and not path.with_suffix(".json").exists())
+    if path.suffix == ".npy":
+        return not path.with_suffix(".json").exists()
+    return re.fullmatch(r"\..+-[0-9a-f]{32}", path.name) is not None
 
 
 @contextlib.contextmanager
