@@ -91,7 +91,7 @@ def delete_leftovers() -> int:
 
 
 def too_large(images: Array) -> list[str]:
-    """The line for an array that is more than the cache may hold: it is kept all the same, as training needs it."""
+    """The line for an array that is more than the cache may hold: it is kept, as training needs it."""
     if images.nbytes <= limit():
         return []
     told = f"{images.nbytes / 2**30:.3g} GiB, more than the {limit() / 2**30:.6g} of ${LIMIT}"
