@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from medray.config import METRICS, Setting
 
-#: Where a figure was read: on validation, on test, or as the mean over folds.
-VAL, TEST, FOLDS = SPLITS = ("val", "test", "folds")
+#: Where a figure was read: on what was trained on, on validation, on test, or as the mean over folds.
+TRAIN, VAL, TEST, FOLDS = SPLITS = ("train", "val", "test", "folds")
 
 #: Figures of one class against the rest, by the name that they have among the scores of a class.
 OF_POSITIVE = {"f1_positive": "f1", "precision_positive": "precision", "recall_positive": "recall"}

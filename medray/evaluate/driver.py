@@ -1,23 +1,32 @@
 """The one place that reads the test split: on purpose, once a run, and never to choose by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console
 
 from medray.claims import held
+from medray.data.dataset import Array, ImageDataset
 from medray.ensemble.manifest import read_manifest
 from medray.errors import ConfigError, RunError
 from medray.evaluate import figures
-from medray.evaluate.contestants import combine, find_contestants, networks_of, predict_members
+from medray.evaluate.contestants import (
+    Contestant,
+    baseline_name,
+    combine,
+    find_contestants,
+    networks_of,
+    predict_members,
+)
 from medray.evaluate.figures import all_figures, check_resamples, read_decisions
 from medray.evaluate.published import beside
 from medray.evaluate.readings import Reading, ensemble_fingerprint, next_reading, readings
+from medray.published import TEST, TRAIN
 from medray.runs import RunDir
 from medray.searched import SearchedRun, open_searched
 from medray.terminal import step
 
-TEST = "test"
 SEED = 0
 
 
@@ -109,6 +118,7 @@ def _read(searched: SearchedRun, ensemble: str, options: EvaluateOptions, consol
     with step(console, f"Asking {len(networks)} networks about {len(images)} test images"):
         answers = predict_members(run, manifest, dataset, images, networks)
         predictions = {contestant.name: combine(contestant, answers) for contestant in contestants}
+    trained = _on_train(searched, manifest, dataset, contestants, console)
     reading = next_reading(run)
     reading.begin(ensemble, dataset.fingerprint)
     with step(console, f"Measuring {len(contestants)} models, each {figures.RESAMPLES} times resampled"):
@@ -116,5 +126,28 @@ def _read(searched: SearchedRun, ensemble: str, options: EvaluateOptions, consol
         found = all_figures(dataset, images.positions, predictions, contestants, decisions, metric, seed)
     leaks = [leak["text"] for leak in searched.data["leaks"]]
     scores = {**reading.begun(), "seed": seed, "metric": metric, "leaks": leaks, **found}
+    if trained:
+        reading.write_predictions(TRAIN, dataset.split(TRAIN).own_labels, trained)
     reading.write(scores, images.own_labels, predictions)
     return Evaluation(run, scores, reading, stored=False, count=len(readings(run)))
+
+
+def _on_train(
+    searched: SearchedRun, manifest: dict[str, Any], dataset: ImageDataset, contestants: Sequence[Contestant],
+    console: Console,
+) -> dict[str, Array]:  # fmt: skip
+    """What those baselines say of the training images of which a report has published figures there."""
+    published = searched.space.published
+    wanted = (
+        {name for model in published.models if TRAIN in model.figures for name in model.baselines}
+        if published
+        else ()
+    )
+    names = {baseline_name(record) for record in searched.records if record.baseline in wanted}
+    own = [contestant for contestant in contestants if contestant.name in names]
+    if not own:
+        return {}
+    images, networks = dataset.split(TRAIN), networks_of(own)
+    with step(console, f"Asking {len(networks)} baselines about {len(images)} training images"):
+        answers = predict_members(searched.run, manifest, dataset, images, networks)
+    return {contestant.name: combine(contestant, answers) for contestant in own}

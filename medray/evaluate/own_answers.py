@@ -1,4 +1,4 @@
-"""What a run's baselines say of validation, held-out and test images, as the run has stored it."""
+"""What a run's baselines say of training, validation, held-out and test images, as the run has stored it."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,7 +11,7 @@ from medray.errors import RunError
 from medray.evaluate.contestants import baseline_name
 from medray.evaluate.readings import Reading, undamaged
 from medray.out_of_fold import SUMMARY, read_predictions
-from medray.published import FOLDS, TEST, VAL, PublishedModel
+from medray.published import FOLDS, TEST, TRAIN, VAL, PublishedModel
 from medray.runs import FAILED, TrialRecord
 from medray.searched import SearchedRun
 
@@ -19,7 +19,7 @@ Answer = tuple[Array, Array]  # probabilities float32 (n, classes), labels int64
 
 
 class OwnAnswers:
-    """Stored answers: of trials on validation, of the folds on what they hold out, of one reading on test."""
+    """Stored answers: of trials on validation, of folds on what they hold out, of a reading on test and train."""
 
     def __init__(self, searched: SearchedRun, reading: Reading) -> None:
         self.run, self.reading = searched.run, reading
@@ -47,19 +47,18 @@ class OwnAnswers:
             raise RunError("not run; --baselines-only runs every baseline")
         if record.state == FAILED or record.objective is None:
             raise RunError(f"failed (trial {record.number}): {record.reason}")
-        return {VAL: self._on_val, TEST: self._on_test, FOLDS: self._on_folds}[split](record)
-
-    def _on_val(self, record: TrialRecord) -> list[Answer]:
-        return [read_predictions(self.run.trial(record.number), record.best_epoch)]
+        if split == VAL:
+            return [read_predictions(self.run.trial(record.number), record.best_epoch)]
+        return self._on_folds(record) if split == FOLDS else self._on_read(split, record)
 
     @cached_property
-    def _tested(self) -> tuple[dict[str, Array], Array]:
-        return self.reading.predictions()
+    def _read(self) -> dict[str, tuple[dict[str, Array], Array]]:
+        return {split: self.reading.predictions(split) for split in (TRAIN, TEST) if self.reading.has(split)}
 
-    def _on_test(self, record: TrialRecord) -> list[Answer]:
-        models, labels = self._tested
+    def _on_read(self, split: str, record: TrialRecord) -> list[Answer]:
+        models, labels = self._read.get(split, ({}, np.empty(0)))
         if baseline_name(record) not in models:
-            raise RunError(f"not measured in reading {self.reading.number} of the test split")
+            raise RunError(f"not measured on {split} in reading {self.reading.number} of the test split")
         return [(models[baseline_name(record)], labels)]
 
     def _on_folds(self, record: TrialRecord) -> list[Answer]:

@@ -1,6 +1,6 @@
 """A report's figures beside those of the same baselines here.
 
-They are worked out from what the run has stored, whenever they are asked for: no image is read for them.
+They are worked out from what the run has stored, whenever they are asked for; an evaluation stores what they need.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from medray.evaluate.readings import Reading
 from medray.evaluate.same_data import same_data
 from medray.evaluate.scores import Measure
 from medray.out_of_fold import Spread
-from medray.published import FOLDS, OF_POSITIVE, TEST, VAL, Figure, Published, PublishedModel
+from medray.published import FOLDS, OF_POSITIVE, TEST, TRAIN, VAL, Figure, Published, PublishedModel
 from medray.searched import SearchedRun
 
 
 def beside(searched: SearchedRun, reading: Reading) -> dict[str, Any] | None:
     """What the report says, what was measured here, and whether the two can be compared; None without a report.
 
-    There is a table for each of test, val and folds that has published figures, with a row for each model. A row
-    whose model has no figures here has a `note` that says why.
+    There is a table for each of test, val, train and folds that has published figures, with a row for each model.
+    A row whose model has no figures here has a `note` that says why.
     """
     published = searched.space.published
     if published is None:
@@ -40,7 +40,7 @@ def beside(searched: SearchedRun, reading: Reading) -> dict[str, Any] | None:
         "here": searched.data["source"],
         "tables": [
             _table(published, split, searched, answers, names)
-            for split in (TEST, VAL, FOLDS)
+            for split in (TEST, VAL, TRAIN, FOLDS)
             if any(split in model.figures for model in published.models)
         ],
     }

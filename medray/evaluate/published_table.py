@@ -7,14 +7,15 @@ from typing import Any
 from rich.console import Console
 
 from medray.evaluate.tables import Columns, metric_title, number, print_table
-from medray.published import FOLDS, OF_POSITIVE, TEST, VAL
+from medray.published import FOLDS, OF_POSITIVE, TEST, TRAIN, VAL
 from medray.terminal import say
 
 NOTE = 160  # the leaderboard has the whole reason
 WHERE = {
+    TRAIN: "on the training split, which the networks have seen",
     TEST: "on the test split",
     VAL: "on validation, which chose each epoch here",
-    FOLDS: "mean and standard deviation over folds",
+    FOLDS: "mean and standard deviation over folds, each on the images it holds out, which chose its epoch here",
 }
 
 

@@ -1,6 +1,7 @@
 """The store of the test split's answers: each time it was read, and what it said.
 
     evaluation/reading_0001/begun.json              when, for which ensemble and data; before any figure
+    evaluation/reading_0001/train_predictions.npz   of the baselines, where a report has figures on train
     evaluation/reading_0001/test_predictions.npz    probabilities of every model
     evaluation/reading_0001/scores.json             all figures; written last
 
@@ -27,7 +28,8 @@ from medray.out_of_fold import read_arrays
 from medray.runs import RunDir
 from medray.storage import Folder
 
-BEGUN, PREDICTIONS, SCORES = "begun.json", "test_predictions.npz", "scores.json"
+BEGUN, SCORES = "begun.json", "scores.json"
+TEST = "test"
 PREFIX = "reading_"
 #: What both files hold, and what only the figures do.
 FACTS = ("reading", "time", "ensemble", "data")
@@ -69,11 +71,15 @@ class Reading:
 
     def write(self, scores: dict[str, Any], labels: Array, predictions: dict[str, Array]) -> None:
         """Write the answer: predictions by the name of the model, then all figures."""
+        self.write_predictions(TEST, labels, predictions)
+        self.folder.write_json(SCORES, scores)
+
+    def write_predictions(self, split: str, labels: Array, predictions: dict[str, Array]) -> None:
+        """Write probabilities (n, classes) by the name of the model, and labels (n,), of a split."""
         stream = io.BytesIO()
         arrays = {f"model_{i}": probabilities for i, probabilities in enumerate(predictions.values())}
         np.savez(stream, labels=labels, models=np.array(list(predictions)), **arrays)  # type: ignore[arg-type]
-        self.folder.write(PREDICTIONS, stream.getvalue())
-        self.folder.write_json(SCORES, scores)
+        self.folder.write(_predictions(split), stream.getvalue())
 
     def scores(self) -> dict[str, Any] | None:
         """All figures; None where the reading broke off.
@@ -83,15 +89,19 @@ class Reading:
         """
         return self._content(SCORES, FACTS + FIGURES) if self.folder.exists(SCORES) else None
 
-    def predictions(self) -> tuple[dict[str, Array], Array]:
+    def has(self, split: str) -> bool:
+        """Whether predictions of the split were written."""
+        return self.folder.exists(_predictions(split))
+
+    def predictions(self, split: str = TEST) -> tuple[dict[str, Array], Array]:
         """Probabilities float32 (n, classes) by the name of the model, and labels int64 (n,).
 
         Raises:
             RunError: the file is missing or damaged.
         """
-        models, labels = read_arrays(self.folder, PREDICTIONS, "models", "labels")
+        models, labels = read_arrays(self.folder, _predictions(split), "models", "labels")
         names = [str(name) for name in models]
-        arrays = read_arrays(self.folder, PREDICTIONS, *(f"model_{i}" for i in range(len(names))))
+        arrays = read_arrays(self.folder, _predictions(split), *(f"model_{i}" for i in range(len(names))))
         return dict(zip(names, arrays, strict=True)), labels
 
     def _content(self, name: str, wanted: tuple[str, ...]) -> dict[str, Any]:
@@ -101,6 +111,10 @@ class Reading:
         if missing := [key for key in wanted if key not in content]:
             raise RunError(f"{self.folder.path(name)} is damaged: it lacks {', '.join(missing)}")
         return content
+
+
+def _predictions(split: str) -> str:
+    return f"{split}_predictions.npz"
 
 
 def readings(run: RunDir) -> list[Reading]:

@@ -14,11 +14,15 @@ from rich.cells import cell_len
 from rich.console import Console
 from sklearn import metrics as sklearn_metrics
 
+from medray.ensemble.manifest import read_manifest
 from medray.evaluate import figures
+from medray.evaluate.contestants import predict_members
 from medray.evaluate.published_table import print_published
 from medray.evaluate.same_data import same_data
+from medray.evaluate.scores import Measure
 from medray.published import Published
 from medray.runs import FAILED, RunDir, TrialRecord
+from medray.searched import open_searched
 from tests.evaluate.conftest import FEW, answer, ask, content, own_readings
 
 REASON = "pretrained: the weights of resnet50 can't be had: " + "no folder and no network, " * 8
@@ -38,7 +42,7 @@ published:
       folds: {f1_positive: {mean: 0.9734, sd: 0.029}}
     failing: {test: {accuracy: 0.875}}
     never: {test: {accuracy: 0.9}}
-    mean: {average_of: [plain, fast], val: {log_loss: 0.3}, test: {accuracy: 0.95, auc: 0.99}}
+    mean: {average_of: [plain, fast], train: {accuracy: 0.97, auc: 0.98}, val: {log_loss: 0.3}, test: {accuracy: 0.95, auc: 0.99}}
     broken: {average_of: [plain, failing], test: {accuracy: 0.96}}
 """
 
@@ -113,6 +117,21 @@ def test_a_mean_of_baselines_is_of_their_probabilities(told_run: Path) -> None:
     wanted = sklearn_metrics.log_loss(labels, mean / mean.sum(axis=1, keepdims=True))
     assert here(row) == pytest.approx({"log_loss": wanted}, abs=1e-6)
     assert set(here(table(answer(told_run), "test")["mean"])) == {"accuracy", "auc"}
+
+
+def test_train_figures_are_those_of_the_networks_on_what_they_were_trained_on(told_run: Path) -> None:
+    searched = open_searched(str(told_run))
+    dataset = searched.load_data(None)
+    images = dataset.split("train")
+    own = predict_members(
+        searched.run, read_manifest(searched.run.ensemble), dataset, images, [(0, None), (1, None)]
+    )
+    both = Measure(np.mean(list(own.values()), axis=0), images.own_labels, len(dataset.class_names)).scores()
+    (row,) = table(answer(told_run), "train").values()
+    assert row["average_of"] == ["plain", "fast"]
+    assert here(row) == pytest.approx({name: both[name] for name in ("accuracy", "auc")}, abs=1e-6)
+    shown = ask(told_run).output
+    assert re.search(r"on the training split, which the networks\s+have seen", shown)
 
 
 def test_what_failed_or_was_not_run_says_so_in_its_row(told_run: Path) -> None:
