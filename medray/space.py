@@ -106,6 +106,12 @@ def shortened(settings: Mapping[str, Any], max_epochs: int) -> dict[str, int]:
     return {"epochs": epochs, "freeze_epochs": epochs // 2 if frozen >= epochs > 1 else frozen}
 
 
+def longer_baselines(space: "SearchSpace", max_epochs: int) -> dict[str, int]:
+    """The epochs that baselines ask for and don't get, by their names."""
+    asked = {name: baseline.settings.get("epochs", 0) for name, baseline in space.baselines.items()}
+    return {name: epochs for name, epochs in asked.items() if epochs > max_epochs}
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """A checked search space; `text` is the file's own text, `path` the file it came from.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from medray.config import METRICS, SETTINGS, TrainConfig
 from medray.errors import ConfigError
 from medray.search.options import SearchOptions, settle
-from medray.space import SearchSpace
+from medray.space import SearchSpace, longer_baselines
 from medray.space_file import (
     NOT_SEARCHED,
     VERBS,
@@ -612,3 +612,9 @@ def test_a_baseline_is_held_to_the_range_of_its_own_optimizer(tmp_path: Path) ->
         ConfigError, match=r"0\.002 is outside the space: space\.learning_rate\[1\] is from 0\.01 to 0\.1"
     ):
         load(tmp_path, text)
+
+
+def test_baselines_that_are_cut_short_are_known() -> None:
+    asked = longer_baselines(SearchSpace.load("bloodcells"), 40)
+    assert asked == {"vgg16_fine_tuned": 60}
+    assert longer_baselines(SearchSpace.load("bloodcells"), 60) == {}

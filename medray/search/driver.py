@@ -35,7 +35,7 @@ from medray.search.opening import open_run, resume_command
 from medray.search.options import SearchOptions, Settled
 from medray.search.progress import SearchProgress
 from medray.search.tuner import tune
-from medray.space import SearchSpace
+from medray.space import SearchSpace, longer_baselines
 from medray.space_file import freezes_less
 from medray.terminal import say, step
 
@@ -179,6 +179,12 @@ def _introduce(
     say(console, f"{room.words()}; results go to {run.location}")
     if space.budget.grace_epochs >= settled.max_epochs:
         say(console, f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")
+    cut = [f"{name} ({asked})" for name, asked in longer_baselines(space, settled.max_epochs).items()]
+    if cut:
+        say(
+            console,
+            f"  {settled.max_epochs} epochs at most, though baselines ask for more: {', '.join(cut)}",
+        )
     if freezes_less(space, settled.max_epochs):
         say(console, f"  {settled.max_epochs} epochs leave none after freeze_epochs: half of a trial's are frozen")
     if ledger.records or ledger.unfinished:
