@@ -191,7 +191,8 @@ def remembered(path: Path, name: str, make: Callable[[], Any]) -> Any:
         if not facts:  # the entry was deleted meanwhile
             return found
         facts[name] = found
-        _write_facts(path, facts)
+        with contextlib.suppress(OSError):  # then it is made anew the next time
+            _write_facts(path, facts)
     return facts[name]
 
 
