@@ -6,7 +6,7 @@ from typing import Any
 
 from medray.errors import ConfigError, unknown
 
-ASPECTS = STRETCHED, PADDED = ("stretch", "pad")
+ASPECTS = STRETCHED, PADDED, LESION = ("stretch", "pad", "lesion")
 FAIL, DROP, FIRST = "fail", "drop", "first"
 LARGEST = 4096  # pixels of a side
 
@@ -15,8 +15,9 @@ LARGEST = 4096  # pixels of a side
 class Images:
     """What is done to the images; `unreadable` and `missing` are of files.
 
-    `image_size` is (height, width); without it all images must have one size. `aspect` is stretch or pad.
-    `channels` are 1 or 3; without it grey images stay grey, and one image of colours makes all of them coloured.
+    `image_size` is (height, width); without it all images must have one size. `aspect` is stretch, pad,
+    or lesion: cut to the dark spot of a photograph of skin, then padded. `channels` are 1 or 3; without it grey
+    images stay grey, and one image of colours makes all of them coloured.
     `unreadable` files and `missing` ones, which a table names, are fail or drop.
     """
 
@@ -71,6 +72,10 @@ class Preparation:
         if "image_size" in images:
             images["image_size"] = _size(images["image_size"])
         _among("images.aspect", images, ASPECTS)
+        if images.get("aspect") == LESION and "image_size" not in images:
+            raise ConfigError(
+                "images.aspect: lesion leaves images of all sizes: say by image_size which one they get"
+            )
         _among("images.channels", images, (None, 1, 3))
         for key in ("images.unreadable", "images.missing"):
             _among(key, images, (FAIL, DROP))

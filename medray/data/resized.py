@@ -13,7 +13,7 @@ from medray.data.dataset import Array, ImageDataset
 from medray.data.decoding.fit import fit
 from medray.data.decoding.picture import Picture
 from medray.data.threads import in_order
-from medray.preparation import Images
+from medray.preparation import LESION, Images
 from medray.telling import Progress, silent
 
 FORM = 1  # of what is cached; another one means other pixels
@@ -26,7 +26,7 @@ def resized(dataset: ImageDataset, rules: Images, progress: Progress = silent) -
         DataError: the cache can't be written.
     """
     shape = (*(rules.image_size or dataset.shape[:2]), rules.channels or dataset.shape[2])
-    if shape == dataset.shape:
+    if shape == dataset.shape and rules.aspect != LESION:
         return replace(dataset, aspect=rules.aspect)
     told = json.dumps(["arrays", FORM, shape, rules.aspect, dataset.fingerprint])
     key = hashlib.sha256(told.encode()).hexdigest()

@@ -5,7 +5,7 @@ from PIL import Image, ImageChops
 
 from medray.data.dataset import Array
 from medray.data.decoding.picture import Picture
-from medray.preparation import PADDED, STRETCHED
+from medray.preparation import LESION, PADDED, STRETCHED
 
 #: Everything that may be done to an image on its way to a model.
 NOTES = (
@@ -14,6 +14,7 @@ NOTES = (
     "windowed",  # DICOM: the file's first VOI window or its VOI look-up table was applied
     "rescaled_to_8_bit",  # values of another depth were scaled to 0..255, see `decode`
     "few_grey_levels",  # comes with "rescaled_to_8_bit": less than a quarter of the range is used
+    "cropped",  # cut to the lesion, as the model's aspect asks
     "inverted",  # the file stores white as its lowest value (DICOM MONOCHROME1, TIFF WhiteIsZero)
     "alpha_dropped",  # some pixels were transparent; they were laid over black
     "greyscaled",  # colours became grey for a model of one channel
@@ -45,17 +46,22 @@ def fit(picture: Picture, shape: tuple[int, int, int], aspect: str = STRETCHED) 
 
     Transparent pixels are laid over black: what can't be seen must not reach a model, and black is the
     background of most medical images. Sizes are changed by antialiased bicubic interpolation of the whole
-    picture; nothing is cropped. With `aspect` "stretch" the sides' ratio may change; with "pad" the picture keeps
-    it and lies in the middle of black. Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
+    picture. With `aspect` "stretch" the sides' ratio may change; with "pad" the picture keeps it and lies in the
+    middle of black; with "lesion" it is cut to the dark spot in its middle, if there is one, and then padded.
+    Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
     """
     height, width, channels = shape
+    if aspect == LESION:
+        from medray.data.decoding.lesion import around_lesion
+
+        picture = around_lesion(picture)
     image, notes = picture.image, set(picture.notes)
     if image.mode in ("LA", "RGBA"):
         image = _without_alpha(image, notes)
     if channels == 1 and image.mode == "RGB":
         image = _grey(image, notes)
     wanted = (height, width) if lies_on_its_side(picture.orientation) else (width, height)
-    if aspect == PADDED:
+    if aspect in (PADDED, LESION):
         wanted = _inside(picture.size, wanted)
     if picture.size != wanted:
         image = image.resize(wanted, Image.Resampling.BICUBIC, box=picture.box)

@@ -12,7 +12,7 @@ from medray.data.decoding.errors import ImageError, damaged
 from medray.data.decoding.fit import NOTES, fit, lies_on_its_side
 from medray.data.decoding.picture import Picture, brightest
 from medray.errors import ConfigError, unknown
-from medray.preparation import ASPECTS, STRETCHED
+from medray.preparation import ASPECTS, LESION, STRETCHED
 
 FORMATS = ("png", "jpeg", "tiff", "bmp", "dicom")
 MAX_PIXELS = 40_000_000
@@ -68,7 +68,7 @@ def decode(
     of 16 do, that is told as "few_grey_levels". Colour profiles, gamma and DICOM overlays are not applied.
 
     With `aspect` "stretch" the whole image becomes the shape; with "pad" it keeps the ratio of its sides, between
-    black borders.
+    black borders; with "lesion" it is cut to the dark spot in its middle first.
 
     `max_pixels` limits width times height, as does `PIL.Image.MAX_IMAGE_PIXELS` if it is lower. The size is
     checked before any pixel is decoded. Decoding needs up to 16 bytes for each pixel of the file, and of
@@ -86,7 +86,9 @@ def decode(
     if name is None:
         raise _unknown(content)
     try:
-        picture = _read(name, content, shape, min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels))
+        picture = _read(
+            name, content, _at_least(shape, aspect), min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
+        )
         pixels, notes = fit(picture, shape, aspect)
         if "rescaled_to_8_bit" in notes and 0 < brightest(picture.image) <= FEW_LEVELS:
             notes |= {"few_grey_levels"}
@@ -121,6 +123,11 @@ def decode_file(path: Path, shape: tuple[int, int, int], aspect: str = STRETCHED
         return str(error)
     except OSError as error:
         return error.strerror or str(error)
+
+
+def _at_least(shape: tuple[int, int, int], aspect: str) -> tuple[int, int, int]:
+    """The shape that a JPEG need be decoded to; a part of it that is cut out should have as many pixels."""
+    return (4 * shape[0], 4 * shape[1], shape[2]) if aspect == LESION else shape
 
 
 def _read(name: str, content: bytes, shape: tuple[int, int, int], limit: int) -> Picture:
