@@ -6,10 +6,15 @@ from medray.data.dataset import Array
 from medray.data.decoding.picture import Picture
 
 SIDE = 96  # pixels: the look is taken at this size
-SMOOTH = 1.5  # pixels of it: hairs and rulers vanish
+HAIR, SMOOTH = (
+    5,
+    1.5,
+)  # pixels of it: what is thin and dark is closed (as in DullRazor, Lee et al. 1997), then blurred
 MARGIN = 0.15  # of the lesion's own size, on each side: its border tells much
 LEAST, MOST = 0.005, 0.8  # of the image's area: less is a speck, more is a shadow
 CONTRAST = 12.0  # grey levels between lesion and skin; less is no lesion
+BLACK = 50.0  # grey levels: skin is not so dark in the corners of a photograph
+RIM = 3  # pixels beside a dark corner that are neither
 CENTRE = 0.25  # of a side: how fast what lies off the middle loses weight, such as dark corners
 
 
@@ -35,21 +40,33 @@ def find_lesion(grey: Array) -> tuple[float, float, float, float] | None:
     Takes uint8 (96, 96). What is darker than Otsu's threshold (1979, "A threshold selection method from gray-level
     histograms") falls into connected parts; the one with most weight, which is greatest in the middle, is taken.
     """
-    from scipy.ndimage import find_objects, gaussian_filter, label, sum_labels
+    from scipy.ndimage import find_objects, gaussian_filter, grey_closing, label, sum_labels
 
-    smooth = gaussian_filter(grey.astype(np.float32), SMOOTH)
-    dark = smooth <= otsu(smooth)
+    smooth = gaussian_filter(grey_closing(grey, size=(HAIR, HAIR)).astype(np.float32), SMOOTH)
+    seen = _without_corners(smooth)
+    dark = seen & (smooth <= otsu(smooth[seen]))
     parts, count = label(dark)
     if not count:
         return None
     away = (np.arange(SIDE) + 0.5) / SIDE - 0.5
     weight = np.exp(-(away[:, None] ** 2 + away**2) / (2 * CENTRE**2))
     best = int(np.argmax(sum_labels(weight, parts, np.arange(1, count + 1)))) + 1
-    own = parts == best
-    if not LEAST <= own.mean() <= MOST or smooth[~dark].mean() - smooth[own].mean() < CONTRAST:
+    own, skin = parts == best, seen & ~dark
+    if not LEAST <= own.mean() <= MOST or not skin.any() or smooth[skin].mean() - smooth[own].mean() < CONTRAST:
         return None
-    (upper, lower), (left, right) = (_widened(own.start, own.stop) for own in find_objects(parts)[best - 1])
+    (upper, lower), (left, right) = (_widened(side.start, side.stop) for side in find_objects(parts)[best - 1])
     return left, upper, right, lower
+
+
+def _without_corners(smooth: Array) -> Array:
+    """What is seen, bool (n, n), where a round frame leaves black corners: beside them all else looks alike."""
+    from scipy.ndimage import binary_dilation, label
+
+    parts, _ = label(smooth <= otsu(smooth))
+    where = np.ix_([0, -1], [0, -1])
+    corners = np.setdiff1d(parts[where][smooth[where] < BLACK], [0])
+    seen: Array = ~binary_dilation(np.isin(parts, corners), iterations=RIM)
+    return seen if seen.any() else np.ones_like(seen)
 
 
 def _widened(start: int, stop: int) -> tuple[float, float]:
