@@ -232,6 +232,7 @@ def test_only_an_administrator_exchanges_it(running: Running) -> None:
     assert httpx.post(f"{running.url}/admin/ensemble", json={"back": True}).status_code == 401
 
 
+@pytest.mark.nightly
 def test_replace_does_the_same_from_the_command_line(running: Running, npz: Path, tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", npz, seed=7)
     with Load(running.url, png(pictures(1)[0]), clients=2) as load:
