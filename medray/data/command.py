@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from medray.commands import (
-    NARROW,
-    MedrayCommand,
-    MedrayGroup,
-    errors_in_one_line,
-    fail,
-    make_console,
-    write_file,
-)
+from medray.commands import NARROW, MedrayCommand, MedrayGroup, errors_in_one_line, fail, make_console, write_file
 
 if TYPE_CHECKING:
     from medray.data.audit import Audit, Survey

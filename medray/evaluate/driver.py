@@ -138,11 +138,9 @@ def _on_train(
 ) -> dict[str, Array]:  # fmt: skip
     """What those baselines say of the training images of which a report has published figures there."""
     published = searched.space.published
-    wanted = (
-        {name for model in published.models if TRAIN in model.figures for name in model.baselines}
-        if published
-        else ()
-    )
+    if published is None:
+        return {}
+    wanted = {name for model in published.models if TRAIN in model.figures for name in model.baselines}
     names = {baseline_name(record) for record in searched.records if record.baseline in wanted}
     own = [contestant for contestant in contestants if contestant.name in names]
     if not own:

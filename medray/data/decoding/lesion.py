@@ -6,10 +6,8 @@ from medray.data.dataset import Array
 from medray.data.decoding.picture import Picture
 
 SIDE = 96  # pixels: the look is taken at this size
-HAIR, SMOOTH = (
-    5,
-    1.5,
-)  # pixels of it: what is thin and dark is closed (as in DullRazor, Lee et al. 1997), then blurred
+HAIR = 5  # pixels of it: what is thinner and dark is closed (as DullRazor does, Lee et al. 1997)
+SMOOTH = 1.5  # pixels of it: standard deviation of the blur
 MARGIN = 0.15  # of the lesion's own size, on each side: its border tells much
 LEAST, MOST = 0.005, 0.8  # of the image's area: less is a speck, more is a shadow
 CONTRAST = 12.0  # grey levels between lesion and skin; less is no lesion
