@@ -181,7 +181,9 @@ def _introduce(
         say(console, f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")
     cut = [f"{name} ({asked})" for name, asked in longer_baselines(space, settled.max_epochs).items()]
     if cut:
-        say(console, f"  {settled.max_epochs} epochs at most, though baselines ask for more: {', '.join(cut)}")
+        from medray.data.audit.findings import few
+
+        say(console, f"  {settled.max_epochs} epochs at most, though baselines ask for more: {few(cut)}")
     if freezes_less(space, settled.max_epochs):
         say(console, f"  {settled.max_epochs} epochs leave none after freeze_epochs: half of a trial's are frozen")
     if ledger.records or ledger.unfinished:
