@@ -33,6 +33,7 @@ QUIET = {
 }
 GPU_WAIT_S, LOOK_EVERY_S, KNOCK_S = 1800.0, 1.0, 5.0
 AUTH = "RAY_AUTH_MODE"
+DEAD = "The actor is dead because"  # how Ray begins the line that tells why
 
 
 @dataclass(frozen=True)
@@ -214,3 +215,12 @@ def find_room(wanted: Resources, space_path: str, *, own: bool) -> Room:
 def _fit(node: dict[str, float], resources: Resources) -> int:
     by_cpu = int(node.get("CPU", 0.0) / resources.cpu)
     return min(by_cpu, int(node.get("GPU", 0.0) / resources.gpu + 1e-9)) if resources.gpu else by_cpu
+
+
+def why_dead(error: BaseException | str | None) -> str:
+    """What Ray says of a worker that died, or of what else went wrong, in one line: among many, one tells it."""
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    told = [line.removeprefix(DEAD).strip() for line in lines if line.startswith(DEAD)]
+    if not told:  # an exception begins with what it is, a kept stack trace ends with it
+        told = lines[-1:] if isinstance(error, str) else lines[:1]
+    return told[0][:300] if told else "no reason given"

@@ -22,7 +22,7 @@ from medray.crossval.collect import collect, label_issues
 from medray.crossval.jobs import Job, JobQueue
 from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, retry_lost, write_plan
 from medray.crossval.progress import CrossvalProgress
-from medray.crossval.trainer import train_folds
+from medray.crossval.trainer import cause, train_folds
 from medray.data.dataset import ImageDataset
 from medray.data.splits import Folds
 from medray.errors import MedrayError, RunError
@@ -138,5 +138,5 @@ def _train(
             except KeyboardInterrupt:
                 ray.get(queue.stop.remote())
     if failure:
-        said = " ".join(str(failure[0]).split())[:300]
-        raise MedrayError(f"Ray Train gave up: {said}; go on with: {resume_command(options)}")
+        why = cluster.why_dead(cause(failure[0]))
+        raise MedrayError(f"Ray Train gave up: {why}; go on with: {resume_command(options)}")

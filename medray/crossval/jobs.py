@@ -67,6 +67,11 @@ class JobQueue:
         """Take note of a job's end, after its files were written."""
         self.events.append(Event("ended", self.held.pop(rank), told))
 
+    def progress(self) -> tuple[int, int]:
+        """How many jobs are left to do, none once it is stopped, and how many epochs have been done."""
+        left = 0 if self.stopped else len(self.waiting) + len(self.held)
+        return left, sum(event.kind == "epoch" for event in self.events)
+
     def stop(self) -> None:
         """Let each worker end after its present epoch."""
         self.stopped = True

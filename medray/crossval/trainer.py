@@ -28,38 +28,90 @@ def train_folds(
 ) -> None:
     """Train until the queue is empty or stopped; blocks.
 
+    Ray Train puts another worker in the place of one that dies while it trains, but gives up where one dies as it
+    is told to begin or to end. Another trainer then goes on with what is left.
+
     Raises:
-        ray.train.TrainingFailedError: the workers can't be kept alive.
+        ray.train.TrainingFailedError: workers die again and again without an epoch between, or Ray Train can't go
+            on for another reason.
+        ray.exceptions.RayActorError: so does its controller.
     """
+    import ray
+    from ray.exceptions import RayActorError
+    from ray.train import TrainingFailedError
+
+    config = {
+        "dataset": [ray.put(dataset if room.own else dataset.whole())],
+        "folds": [ray.put(folds)],
+        "queue": queue,
+        "run": run,
+        "metric": metric,
+        "threads": max(1, int(room.resources.cpu)),
+    }
+    starts, epochs = 0, -1
+    while True:
+        try:
+            _trainer(config, run, room, workers, failures=(WORKER_DEATHS + 1) * jobs).fit()
+            break
+        except (TrainingFailedError, RayActorError) as error:
+            _free_cores()
+            left, done = ray.get(queue.progress.remote())
+            if not left:
+                break  # it failed as it ended
+            starts, epochs = (1 if done > epochs else starts + 1), done
+            if starts > WORKER_DEATHS or not isinstance(cause(error), RayActorError):
+                raise
+
+
+def cause(error: BaseException) -> BaseException:
+    """What ended Ray Train's controller, where that is why it failed."""
+    return getattr(error, "controller_failure", error)
+
+
+def _trainer(config: dict[str, Any], run: RunDir, room: Room, workers: int, *, failures: int) -> Any:
     for name, value in LEAN.items():
         os.environ.setdefault(name, value)
-    import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
 
     # TorchTrainer is this with a process group, through which our workers would have nothing to say; without it
     # the controller need not import torch.
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+    class Trainer(DataParallelTrainer):
+        def _create_default_callbacks(self) -> list[Any]:
+            """Leave out what should free the cores of a controller that has died: it asks the newest Ray on this
+            machine, which may be another one that knows no such controller, and frees them under our workers.
+            """
+            callbacks = super()._create_default_callbacks()
+            return [one for one in callbacks if type(one).__name__ != "PlacementGroupCleanerCallback"]
+
     cpu, gpu = room.resources.cpu, room.resources.gpu
-    needed = {"CPU": cpu, "GPU": gpu} if gpu else {"CPU": cpu}
-    shared = {
-        "dataset": [ray.put(dataset if room.own else dataset.whole())],
-        "folds": [ray.put(folds)],
-        "queue": queue,
-        "run": run,
-        "metric": metric,
-    }
-    trainer = DataParallelTrainer(
+    return Trainer(
         _worker_loop,
-        train_loop_config={**shared, "queue": queue, "run": run, "metric": metric, "threads": max(1, int(cpu))},
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu > 0, resources_per_worker=needed),
+        train_loop_config=config,
+        scaling_config=ScalingConfig(
+            num_workers=workers,
+            use_gpu=gpu > 0,
+            resources_per_worker={"CPU": cpu, "GPU": gpu} if gpu else {"CPU": cpu},
+        ),
         run_config=RunConfig(
             name=f"start-{len(run.crossval.child('train').names())}",
             storage_path=run.crossval.child("train").location,
-            failure_config=FailureConfig(max_failures=(WORKER_DEATHS + 1) * jobs),
+            failure_config=FailureConfig(max_failures=failures),
         ),
     )
-    trainer.fit()
+
+
+def _free_cores() -> None:
+    """Give back what a trainer held that has failed, which it does not do itself."""
+    import ray
+    from ray._raylet import PlacementGroupID
+    from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
+
+    job = ray.get_runtime_context().get_job_id()
+    for number, group in placement_group_table().items():
+        if number.endswith(job) and group["state"] != "REMOVED":  # its number ends with that of this process's job
+            remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(number))))
 
 
 def _worker_loop(config: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from medray.cluster import why_dead
 from medray.data.dataset import ImageDataset
 from medray.runs import RunDir
 from medray.search.ledger import Ledger
@@ -20,7 +21,6 @@ from medray.space import Budget, SearchSpace
 
 FEWEST_PEERS = 4
 RECOUNT_EVERY_S = 5.0
-DEAD = "The actor is dead because"
 
 
 class TrialRunner(Trainable):
@@ -199,15 +199,6 @@ def make_scheduler(
     return scheduler
 
 
-def _why(error: Exception | str | None) -> str:
-    """What Ray says of a worker that died, in one line: among many, one tells it."""
-    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
-    told = [line.removeprefix(DEAD).strip() for line in lines if line.startswith(DEAD)]
-    if not told:  # an exception begins with what it is, a kept stack trace ends with it
-        told = lines[-1:] if isinstance(error, str) else lines[:1]
-    return told[0][:200] if told else "no reason given"
-
-
 class Watch(Callback):
     """Keeps what Ray says of a worker that died, and ends a search whose ledger can't be kept."""
 
@@ -219,7 +210,7 @@ class Watch(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Note why the worker died: the words of a trial that dies once more than it may."""
-        words = f"its worker process died {trial.num_failures + 1} times ({_why(trial.get_error())})"
+        words = f"its worker process died {trial.num_failures + 1} times ({why_dead(trial.get_error())})"
         self.search._book().last_words[trial.config["trial"]] = words
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:

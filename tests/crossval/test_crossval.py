@@ -1,5 +1,6 @@
 """Cross-validation with real Ray Train: what it leaves, that each fold begins anew, kills, refusals."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -7,9 +8,11 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,15 +20,19 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
+from medray.cluster import find_room
 from medray.config import TrainConfig
 from medray.crossval.driver import CrossvalResult, run_crossval
-from medray.crossval.plan import CrossvalOptions
+from medray.crossval.jobs import WORKER_DEATHS, JobQueue
+from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, write_plan
+from medray.crossval.trainer import train_folds
 from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
 from medray.data.splits import Folds, make_folds
 from medray.errors import DataError, MedrayError, RunError
 from medray.out_of_fold import read_settings
 from medray.runs import FAILED, FINISHED, RunDir, TrialDir
+from medray.searched import open_searched
 from medray.training.loop import fit, predict_probabilities
 from medray.training.weights import load_network, weights_from_bytes
 from medray.worker import Worker
@@ -175,6 +182,57 @@ def test_a_killed_worker_and_then_a_killed_driver_cost_at_most_an_epoch(
         assert [e["seconds"] for e in kept[: len(before[fold])]] == [e["seconds"] for e in before[fold]]
     for fold in range(3):
         assert recorded(run, 0, fold) == bare(run, dataset, 0, fold)
+
+
+def fatal(name: str, folder: Path, deaths: int) -> str:
+    """A metric's name that kills the processes which unpickle it: the first controller and the first workers."""
+
+    def arrive(name: str) -> str:
+        process = psutil.Process()
+        (kind,) = [kind for kind in ("Controller", "Worker") if f"Train{kind}" in process.cmdline()[0]]
+        if len(list(folder.glob(f"{kind}*"))) < (deaths if kind == "Worker" else 1):
+            (folder / f"{kind}-{process.pid}").touch()
+            process.kill()
+        return name
+
+    class Name(str):
+        def __reduce__(self) -> tuple[Any, ...]:
+            return arrive, (str(self),)
+
+    return Name(name)
+
+
+@pytest.mark.parametrize(
+    "deaths", [pytest.param(1, marks=pytest.mark.slow), pytest.param(100, marks=pytest.mark.nightly)]
+)
+def test_processes_that_die_as_they_are_told_to_begin(
+    deaths: int, found: Path, npz: Path, tmp_path: Path, ray_address: str
+) -> None:
+    """Ray Train gives up on them; the folds are done all the same, unless it happens again and again."""
+    import ray
+    from ray.train import ControllerError
+
+    dead = tmp_path / "dead"
+    dead.mkdir()
+    searched = open_searched(str(found))
+    dataset = load_data(str(npz))
+    plan = make_plan(CrossvalOptions(str(found), top=1, folds=2), searched)
+    folds = plan_folds(searched, dataset, plan)
+    write_plan(searched, plan, folds, dataset)
+    jobs = jobs_left(searched, plan, folds)
+    queue = ray.remote(num_cpus=0)(JobQueue).remote(jobs)
+    room = find_room(searched.space.resources, "space.yaml", own=True)
+    gives_up = pytest.raises(ControllerError, match="its worker process has died")
+    with gives_up if deaths > 1 else contextlib.nullcontext():
+        train_folds(searched.run, dataset, folds, fatal("auc", dead, deaths), room, 1, queue, len(jobs))
+    assert ended(found) == (2 if deaths == 1 else 0)
+    assert len(list(dead.glob("Controller*"))) == 1
+    assert len(list(dead.glob("Worker*"))) == (1 if deaths == 1 else WORKER_DEATHS)
+    assert {group["state"] for group in ray.util.placement_group_table().values()} == {"REMOVED"}
+    logs = Path(ray._private.worker.global_worker.node.get_logs_dir_path()).glob("worker-*.out")
+    started = {line for log in logs for line in log.read_text().splitlines() if line.startswith(":actor_name:")}
+    assert ":actor_name:TrainController" in started
+    assert ":actor_name:PlacementGroupCleaner" not in started
 
 
 @pytest.mark.slow
