@@ -6,6 +6,7 @@ collect   out-of-fold predictions, scores, and images whose label the folds doub
 """
 
 import contextlib
+import functools
 import shlex
 import signal
 import threading
@@ -116,7 +117,8 @@ def _train(
 
     def train() -> None:
         try:
-            train_folds(searched.run, dataset, folds, space.metric, room, workers, queue, len(jobs))
+            told = functools.partial(say, console)
+            train_folds(searched.run, dataset, folds, space.metric, room, workers, queue, len(jobs), told)
         except BaseException as error:
             failure.append(error)
 

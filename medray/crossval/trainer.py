@@ -7,9 +7,10 @@ what a fold leaves behind reaches the run's folder file by file, as a trial's do
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
-from medray.cluster import Room
+from medray.cluster import Room, why_dead
 from medray.crossval.jobs import LOST, WORKER_DEATHS, Job
 from medray.data.dataset import ImageDataset
 from medray.data.splits import Folds
@@ -21,15 +22,23 @@ LEAN = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # every epoch is on disk
     "RAY_TRAIN_METRICS_ENABLED": "0",
 }
+#: Callbacks of Ray Train that our folds are better off without.
+LEFT_OUT = (
+    # Should free the cores of a controller that has died. It asks the newest Ray on this machine, which may be
+    # another one that knows no such controller, and then frees them under our workers.
+    "PlacementGroupCleanerCallback",
+    "DatasetsCallback",  # brings Ray Data into every worker, and a process of its own
+)
 
 
 def train_folds(
-    run: RunDir, dataset: ImageDataset, folds: Folds, metric: str, room: Room, workers: int, queue: Any, jobs: int
-) -> None:
+    run: RunDir, dataset: ImageDataset, folds: Folds, metric: str, room: Room, workers: int, queue: Any, jobs: int,
+    told: Callable[[str], None],
+) -> None:  # fmt: skip
     """Train until the queue is empty or stopped; blocks.
 
     Ray Train puts another worker in the place of one that dies while it trains, but gives up where one dies as it
-    is told to begin or to end. Another trainer then goes on with what is left.
+    is told to begin or to end. Another trainer then goes on with what is left, which `told` hears.
 
     Raises:
         ray.train.TrainingFailedError: workers die again and again without an epoch between, or Ray Train can't go
@@ -61,6 +70,7 @@ def train_folds(
             starts, epochs = (1 if done > epochs else starts + 1), done
             if starts > WORKER_DEATHS or not isinstance(cause(error), RayActorError):
                 raise
+            told(f"Ray Train gave up ({why_dead(cause(error))}); starting it again, folds left: {left}")
 
 
 def cause(error: BaseException) -> BaseException:
@@ -79,11 +89,7 @@ def _trainer(config: dict[str, Any], run: RunDir, room: Room, workers: int, *, f
 
     class Trainer(DataParallelTrainer):
         def _create_default_callbacks(self) -> list[Any]:
-            """Leave out what should free the cores of a controller that has died: it asks the newest Ray on this
-            machine, which may be another one that knows no such controller, and frees them under our workers.
-            """
-            callbacks = super()._create_default_callbacks()
-            return [one for one in callbacks if type(one).__name__ != "PlacementGroupCleanerCallback"]
+            return [one for one in super()._create_default_callbacks() if type(one).__name__ not in LEFT_OUT]
 
     cpu, gpu = room.resources.cpu, room.resources.gpu
     return Trainer(

@@ -222,9 +222,13 @@ def test_processes_that_die_as_they_are_told_to_begin(
     jobs = jobs_left(searched, plan, folds)
     queue = ray.remote(num_cpus=0)(JobQueue).remote(jobs)
     room = find_room(searched.space.resources, "space.yaml", own=True)
+    told: list[str] = []
     gives_up = pytest.raises(ControllerError, match="its worker process has died")
     with gives_up if deaths > 1 else contextlib.nullcontext():
-        train_folds(searched.run, dataset, folds, fatal("auc", dead, deaths), room, 1, queue, len(jobs))
+        metric = fatal("auc", dead, deaths)
+        train_folds(searched.run, dataset, folds, metric, room, 1, queue, len(jobs), told.append)
+    assert len(told) == (2 if deaths == 1 else WORKER_DEATHS)
+    assert all("worker process has died" in line and line.endswith("folds left: 2") for line in told)
     assert ended(found) == (2 if deaths == 1 else 0)
     assert len(list(dead.glob("Controller*"))) == 1
     assert len(list(dead.glob("Worker*"))) == (1 if deaths == 1 else WORKER_DEATHS)

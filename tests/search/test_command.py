@@ -236,6 +236,7 @@ def test_an_old_python_is_told_in_one_line() -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.nightly
 def test_torch_and_torchvision_of_different_builds_are_told_in_one_line(
     tmp_path: Path, npz: Path, command: Callable[..., Command]
 ) -> None:

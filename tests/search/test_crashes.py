@@ -78,7 +78,7 @@ def test_a_killed_worker_costs_at_most_its_epoch(
     assert [record.state for record in run_dir(out).records()] == [FINISHED, FINISHED]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_trial_whose_worker_keeps_dying_fails_and_the_search_goes_on(
     command: Start, slow_space: Path, npz: Path, tmp_path: Path, ray_address: str
 ) -> None:

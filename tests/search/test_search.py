@@ -220,12 +220,13 @@ def test_more_trials_bring_the_baselines_they_make_room_for_and_no_draw_twice(
     assert len(drawn) == len(set(drawn)) == 6
 
 
-def test_a_resume_names_the_runs_own_space(space: Path, npz: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    search(space, npz, out, trials=1, max_epochs=1)
+def test_a_resume_names_the_runs_own_space(
+    finished: tuple[SearchResult, Path], space: Path, npz: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(finished[1], tmp_path / "run"))
     space.write_text(space.read_text().replace("[0.0005, 10.0]", "[0.0004, 10.0]"))
     with pytest.raises(MedrayError, match="is not the search space that"):
-        search(space, npz, out, trials=2, resume=True)
+        search(space, npz, out, trials=10, resume=True)
     with pytest.raises(MedrayError, match="unknown search space 'nonsense'"):
         run_search(SearchOptions(space="nonsense", out=str(out), resume=True), Console(file=io.StringIO()))
 
