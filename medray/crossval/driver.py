@@ -23,7 +23,8 @@ from medray.crossval.collect import collect, label_issues
 from medray.crossval.jobs import Job, JobQueue
 from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, retry_lost, write_plan
 from medray.crossval.progress import CrossvalProgress
-from medray.crossval.trainer import cause, train_folds
+from medray.crossval.restarts import cause
+from medray.crossval.trainer import train_folds
 from medray.data.dataset import ImageDataset
 from medray.data.splits import Folds
 from medray.errors import MedrayError, RunError
@@ -104,6 +105,7 @@ def _train(
 ) -> None:  # fmt: skip
     """Run the trainer beside this thread, which listens to the queue; Ctrl-C lets the present epochs end."""
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     space = searched.space
     if options.min_gpus:
@@ -112,7 +114,8 @@ def _train(
     room = cluster.find_room(space.resources, space.path, own=own)
     workers = max(1, min(room.slots, len(jobs), options.concurrency or room.slots))
     say(console, f"{room.words('folds')}; results go to {searched.run.crossval.location}")
-    queue = ray.remote(num_cpus=0)(JobQueue).remote(jobs)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    queue = ray.remote(num_cpus=0, scheduling_strategy=here)(JobQueue).remote(jobs)  # other nodes may go
     failure: list[BaseException] = []
 
     def train() -> None:

@@ -29,7 +29,7 @@ class JobQueue:
     """Hands out jobs, one to a worker at a time, and passes on what the workers tell.
 
     Ray Train restarts all its workers when one dies. Each then asks with `begin`, and gets the job back that
-    it held.
+    it held. Before other workers begin, perhaps fewer, `release` takes back what the last ones held.
     """
 
     def __init__(self, jobs: list[Job]) -> None:
@@ -43,9 +43,17 @@ class JobQueue:
         """Give a worker that has just started its job, and how often workers died on it in a row."""
         job = self.held.get(rank)
         if job is None or self.stopped:
-            return self.next(rank), 0
-        self.deaths[job] = self.deaths.get(job, 0) + 1
-        return job, self.deaths[job]
+            job = self.next(rank)
+        else:
+            self.deaths[job] = self.deaths.get(job, 0) + 1
+        return job, self.deaths.get(job, 0) if job else 0
+
+    def release(self) -> None:
+        """Take back what workers held that have all died."""
+        for job in reversed(self.held.values()):
+            self.deaths[job] = self.deaths.get(job, 0) + 1
+            self.waiting.appendleft(job)
+        self.held.clear()
 
     def next(self, rank: int) -> Job | None:
         """Give a worker its next job; None when there are none left, or it is time to stop."""

@@ -10,17 +10,20 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from medray.cluster import Room, why_dead
+from medray.cluster import Room
 from medray.crossval.jobs import LOST, WORKER_DEATHS, Job
+from medray.crossval.restarts import Restarts, free_cores
 from medray.data.dataset import ImageDataset
 from medray.data.splits import Folds
 from medray.runs import FAILED, FINISHED, RunDir, TrialDir
+from medray.space import Resources
 
-#: What Ray Train does besides, and our folds do not need, each in a process of its own that imports Ray.
+#: What Ray Train does besides or too slowly for our folds.
 LEAN = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # as it comes (2 s) a run costs seconds more
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # every epoch is on disk
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",  # until it is looked again how many workers there is room for
 }
 #: Callbacks of Ray Train that our folds are better off without.
 LEFT_OUT = (
@@ -37,8 +40,7 @@ def train_folds(
 ) -> None:  # fmt: skip
     """Train until the queue is empty or stopped; blocks.
 
-    Ray Train puts another worker in the place of one that dies while it trains, but gives up where one dies as it
-    is told to begin or to end. Another trainer then goes on with what is left, which `told` hears.
+    So many `workers` run side by side, or fewer where there is no longer room for so many, which `told` hears.
 
     Raises:
         ray.train.TrainingFailedError: workers die again and again without an epoch between, or Ray Train can't go
@@ -57,28 +59,22 @@ def train_folds(
         "metric": metric,
         "threads": max(1, int(room.resources.cpu)),
     }
-    starts, epochs = 0, -1
+    restarts = Restarts(room.resources, workers, told)
     while True:
         try:
-            _trainer(config, run, room, workers, failures=(WORKER_DEATHS + 1) * jobs).fit()
+            _trainer(config, run, room.resources, restarts.workers, failures=(WORKER_DEATHS + 1) * jobs).fit()
             break
         except (TrainingFailedError, RayActorError) as error:
-            _free_cores()
-            left, done = ray.get(queue.progress.remote())
+            free_cores()
+            left, epochs = ray.get(queue.progress.remote())
             if not left:
                 break  # it failed as it ended
-            starts, epochs = (1 if done > epochs else starts + 1), done
-            if starts > WORKER_DEATHS or not isinstance(cause(error), RayActorError):
+            if not restarts.after(error, left, epochs):
                 raise
-            told(f"Ray Train gave up ({why_dead(cause(error))}); starting it again, folds left: {left}")
+            ray.get(queue.release.remote())
 
 
-def cause(error: BaseException) -> BaseException:
-    """What ended Ray Train's controller, where that is why it failed."""
-    return getattr(error, "controller_failure", error)
-
-
-def _trainer(config: dict[str, Any], run: RunDir, room: Room, workers: int, *, failures: int) -> Any:
+def _trainer(config: dict[str, Any], run: RunDir, wanted: Resources, workers: int, *, failures: int) -> Any:
     for name, value in LEAN.items():
         os.environ.setdefault(name, value)
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -91,33 +87,20 @@ def _trainer(config: dict[str, Any], run: RunDir, room: Room, workers: int, *, f
         def _create_default_callbacks(self) -> list[Any]:
             return [one for one in super()._create_default_callbacks() if type(one).__name__ not in LEFT_OUT]
 
-    cpu, gpu = room.resources.cpu, room.resources.gpu
     return Trainer(
         _worker_loop,
         train_loop_config=config,
         scaling_config=ScalingConfig(
             num_workers=workers,
-            use_gpu=gpu > 0,
-            resources_per_worker={"CPU": cpu, "GPU": gpu} if gpu else {"CPU": cpu},
+            use_gpu=wanted.gpu > 0,
+            resources_per_worker={"CPU": wanted.cpu} | ({"GPU": wanted.gpu} if wanted.gpu else {}),
         ),
         run_config=RunConfig(
             name=f"start-{len(run.crossval.child('train').names())}",
             storage_path=run.crossval.child("train").location,
-            failure_config=FailureConfig(max_failures=failures),
+            failure_config=FailureConfig(max_failures=failures, controller_failure_limit=0),
         ),
     )
-
-
-def _free_cores() -> None:
-    """Give back what a trainer held that has failed, which it does not do itself."""
-    import ray
-    from ray._raylet import PlacementGroupID
-    from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
-
-    job = ray.get_runtime_context().get_job_id()
-    for number, group in placement_group_table().items():
-        if number.endswith(job) and group["state"] != "REMOVED":  # its number ends with that of this process's job
-            remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(number))))
 
 
 def _worker_loop(config: dict[str, Any]) -> None:

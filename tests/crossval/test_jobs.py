@@ -1,0 +1,56 @@
+"""The queue of folds: each is done once, whatever dies."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medray.crossval.jobs import Job, JobQueue
+
+JOBS = [Job(trial, fold) for trial in range(2) for fold in range(3)]
+
+
+@given(st.data())
+def test_every_job_is_done_once_and_by_one_worker_at_a_time(data: st.DataObject) -> None:
+    queue = JobQueue(JOBS)
+    done: list[Job] = []
+    held: dict[int, Job | None] = {rank: queue.begin(rank)[0] for rank in range(data.draw(st.integers(1, 4)))}
+    while any(held.values()):
+        busy = [job for job in held.values() if job]
+        assert len(set(busy)) == len(busy)
+        assert not set(busy) & set(done)
+        assert queue.progress()[0] == len(JOBS) - len(done)
+        rank = data.draw(st.sampled_from([rank for rank, job in held.items() if job]))
+        match data.draw(st.sampled_from(["end", "epoch", "restart", "fewer"])):
+            case "epoch":
+                assert queue.epoch(rank, {})
+            case "end":
+                queue.ended(rank, {})
+                done.append(held[rank])  # type: ignore[arg-type]
+                held[rank] = queue.next(rank)
+            case "restart":  # Ray Train's own: as many workers begin anew
+                held = {rank: queue.begin(rank)[0] for rank in held}
+            case "fewer":  # another trainer's
+                queue.release()
+                held = {rank: queue.begin(rank)[0] for rank in range(data.draw(st.integers(1, 4)))}
+    assert sorted(done, key=JOBS.index) == JOBS
+    assert queue.progress()[0] == 0
+
+
+def test_deaths_are_counted_until_an_epoch_is_done() -> None:
+    queue = JobQueue(JOBS)
+    assert queue.begin(0) == (JOBS[0], 0)
+    assert queue.begin(0) == (JOBS[0], 1)
+    queue.release()
+    assert queue.begin(0) == (JOBS[0], 2)
+    queue.epoch(0, {})
+    assert queue.begin(0) == (JOBS[0], 1)
+
+
+def test_once_stopped_nothing_is_left_to_do() -> None:
+    queue = JobQueue(JOBS)
+    queue.begin(0)
+    queue.stop()
+    assert not queue.epoch(0, {})
+    assert queue.begin(0) == (None, 0)
+    queue.release()
+    assert queue.progress()[0] == 0
+    assert queue.begin(1) == (None, 0)
