@@ -74,8 +74,8 @@ BLOCKS: dict[str, tuple[str, ...]] = {
 ORDER = list(BLOCKS)
 RAY_IMPORTERS = {
     "medray.analyze.grid",
-    "medray.cluster", "medray.search.tuning", "medray.search.tuner", "medray.crossval.driver", "medray.crossval.trainer",
-    "medray.serving.deployment", "medray.serving.driver",
+    "medray.cluster", "medray.search.tuning", "medray.search.tuner", "medray.crossval.driver",
+    "medray.crossval.restarts", "medray.crossval.trainer", "medray.serving.deployment", "medray.serving.driver",
 }  # fmt: skip
 HEAVY = {
     "albumentations", "cv2", "medmnist", "numpy", "optuna", "pandas", "plotly", "pyarrow", "ray", "safetensors", "sklearn",
