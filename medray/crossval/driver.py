@@ -141,7 +141,8 @@ def _train(
                     break
                 time.sleep(LISTEN_S)
             except KeyboardInterrupt:
-                ray.get(queue.stop.remote())
+                if not ray.get(queue.stop.remote()):
+                    break  # workers that are yet to come are not waited for
     if failure:
         why = cluster.why_dead(cause(failure[0]))
         raise MedrayError(f"Ray Train gave up: {why}; go on with: {resume_command(options)}")

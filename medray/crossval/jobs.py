@@ -80,9 +80,10 @@ class JobQueue:
         left = 0 if self.stopped else len(self.waiting) + len(self.held)
         return left, sum(event.kind == "epoch" for event in self.events)
 
-    def stop(self) -> None:
-        """Let each worker end after its present epoch."""
+    def stop(self) -> bool:
+        """Let each worker end after its present epoch; returns whether any has one."""
         self.stopped = True
+        return bool(self.held)
 
     def heard(self, since: int) -> list[Event]:
         """What has happened after the first `since` events."""

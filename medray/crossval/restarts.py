@@ -37,9 +37,15 @@ class Restarts:
                 return False
         else:
             return False
-        slots = count_slots(self.resources)
+        slots, before = count_slots(self.resources), self.workers
         self.workers = max(1, min(self.most, slots, left))
-        line = f"{what}; {f'going on with {self.workers}' if slots else 'waiting for a node'}, folds left: {left}"
+        if not slots:
+            then = "waiting for a node"
+        elif self.workers == before and isinstance(why, WorkerGroupStartupTimeoutError):
+            then = "waiting until others use less"
+        else:
+            then = f"going on with {self.workers}"
+        line = f"{what}; {then}, folds left: {left}"
         if line != self.line:  # it may be long until there is room
             self.told(line)
         self.line = line

@@ -18,12 +18,11 @@ from medray.data.splits import Folds
 from medray.runs import FAILED, FINISHED, RunDir, TrialDir
 from medray.space import Resources
 
-#: What Ray Train does besides or too slowly for our folds.
+#: What Ray Train does besides, and our folds do not need, each in a process of its own that imports Ray.
 LEAN = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # as it comes (2 s) a run costs seconds more
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # every epoch is on disk
     "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",  # until it is looked again how many workers there is room for
 }
 #: Callbacks of Ray Train that our folds are better off without.
 LEFT_OUT = (

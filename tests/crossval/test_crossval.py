@@ -240,6 +240,33 @@ def test_processes_that_die_as_they_are_told_to_begin(
 
 
 @pytest.mark.slow
+def test_ctrl_c_does_not_wait_for_workers_that_are_yet_to_come(
+    command: Start, slow_run: tuple[Path, Path], ray_address: str
+) -> None:
+    import ray
+
+    @ray.remote(num_cpus=2)
+    class Busy:
+        def here(self) -> bool:
+            return True
+
+    run, _ = slow_run
+    options = ("--folds", 2, "--json", "--address", ray_address)
+    busy = Busy.remote()
+    try:
+        assert ray.get(busy.here.remote())
+        started = command(run, *options, name="crossval", RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="3600")
+        started.until(lambda: (run / "crossval/train/start-0").exists())
+        started.kill(signal.SIGINT)
+        code, printed, complaints = started.finish()
+    finally:
+        ray.kill(busy)
+    assert code == 130, complaints
+    assert "Traceback" not in complaints
+    assert json.loads(printed)["unfinished"] == {"0": "fold 0, 1 not yet done"}
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_after_the_epoch_and_says_how_to_go_on(
     command: Start, slow_run: tuple[Path, Path], ray_address: str
 ) -> None:

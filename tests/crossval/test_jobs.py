@@ -47,8 +47,10 @@ def test_deaths_are_counted_until_an_epoch_is_done() -> None:
 
 def test_once_stopped_nothing_is_left_to_do() -> None:
     queue = JobQueue(JOBS)
+    assert not queue.stop()
+    queue = JobQueue(JOBS)
     queue.begin(0)
-    queue.stop()
+    assert queue.stop(), "one is being done"
     assert not queue.epoch(0, {})
     assert queue.begin(0) == (None, 0)
     queue.release()
