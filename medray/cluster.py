@@ -1,4 +1,4 @@
-"""Starting Ray in this command, or joining a cluster; and what there is room for."""
+"""Starting Ray in this command, or joining a cluster; what there is room for; and why Ray says a worker died."""
 
 import contextlib
 import logging

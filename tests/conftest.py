@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -209,6 +210,16 @@ def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail
     run.write_json(run.RUN, {"space": "found", "metric": "auc", "options": options})
     learn_novelty(run, dataset)
     return folder
+
+
+def make_long_run(folder: Path, *, epochs: int) -> tuple[Path, Path]:
+    """A finished search of one trial whose settings take long enough on a fold to be killed in between; its data."""
+    data = write_npz(folder / "corners.npz", train=96)
+    run = make_run(folder / "found", data, trials=1, epochs=1)
+    config = run / "trials/0000/config.json"
+    values = {**json.loads(config.read_text()), "epochs": epochs, "batch_size": 4, "backbone": "resnet8_small"}
+    config.write_text(json.dumps(values))
+    return run, data
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,8 @@ class Restarts:
         from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
         why = cause(error)
-        if isinstance(why, WorkerGroupStartupTimeoutError):
+        no_room = isinstance(why, WorkerGroupStartupTimeoutError)
+        if no_room:
             what = f"no room for {self.workers} workers"
         elif isinstance(why, RayActorError | WorkerGroupStartupFailedError):
             what = f"Ray Train gave up ({why_dead(why)})"
@@ -41,7 +42,7 @@ class Restarts:
         self.workers = max(1, min(self.most, slots, left))
         if not slots:
             then = "waiting for a node"
-        elif self.workers == before and isinstance(why, WorkerGroupStartupTimeoutError):
+        elif no_room and self.workers == before:
             then = "waiting until others use less"
         else:
             then = f"going on with {self.workers}"

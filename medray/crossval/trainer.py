@@ -1,8 +1,9 @@
 """Ray Train around fit(): each worker takes one fold after another, with fresh weights for each.
 
-There is one trainer for all of them, as each costs ten seconds to start. Its workers do not wait for one another:
-what a fold leaves behind reaches the run's folder file by file, as a trial's does, and not through
-`ray.train.report`, which would hold every worker until the slowest fold has done its epoch.
+There is one trainer for all of them, as each costs ten seconds to start; another goes on only where it has given
+up. Its workers do not wait for one another: what a fold leaves behind reaches the run's folder file by file, as a
+trial's does, and not through `ray.train.report`, which would hold every worker until the slowest fold has done its
+epoch.
 """
 
 import dataclasses

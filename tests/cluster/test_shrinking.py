@@ -1,9 +1,6 @@
 """Folds on two nodes of which one is killed and does not come back."""
 
-import json
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,31 +8,21 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from medray.runs import RunDir
-from tests.conftest import Command, make_run, write_npz
+from tests.cluster.nodes import head_alone
+from tests.conftest import Command, make_long_run
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(400)]
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A head with room for one worker."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    folder = tempfile.mkdtemp(prefix="mr", dir="/tmp")
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "temp_dir": folder})
-    yield cluster
-    cluster.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
+def cluster() -> Iterator[Cluster]:
+    with head_alone() as cluster:
+        yield cluster
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
-    """A finished search of one trial whose settings take long enough on a fold for a node to be killed meanwhile."""
-    data = write_npz(tmp_path / "corners.npz", train=96)
-    run = make_run(tmp_path / "found", data, trials=1, epochs=1)
-    config = run / "trials/0000/config.json"
-    values = {**json.loads(config.read_text()), "epochs": 20, "batch_size": 4, "backbone": "resnet8_small"}
-    config.write_text(json.dumps(values))
-    return RunDir(str(run))
+    return RunDir(str(make_long_run(tmp_path, epochs=20)[0]))
 
 
 def test_the_folds_go_on_where_there_is_room(

@@ -4,8 +4,6 @@ import contextlib
 import itertools
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from PIL import Image
 from ray.cluster_utils import Cluster
 
 from medray.cluster import _speaking_as
+from tests.cluster.nodes import head_alone
 from tests.cluster.object_store import ObjectStore, object_store
 from tests.conftest import Command
 
@@ -45,14 +44,9 @@ def store() -> Iterator[ObjectStore]:
 
 @pytest.fixture(scope="module")
 def cluster(store: ObjectStore) -> Iterator[Cluster]:
-    """A head, alone at first; what it and its workers start finds `store` in the environment."""
-    folder = tempfile.mkdtemp(prefix="mr", dir="/tmp")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "temp_dir": folder})
+    """What it and its workers start finds `store` in the environment."""
+    with head_alone() as cluster:
         yield cluster
-        cluster.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_films(folder: Path) -> Path:

@@ -36,7 +36,7 @@ from medray.searched import open_searched
 from medray.training.loop import fit, predict_probabilities
 from medray.training.weights import load_network, weights_from_bytes
 from medray.worker import Worker
-from tests.conftest import Command, make_run, workers, write_npz
+from tests.conftest import Command, make_long_run, make_run, workers, write_npz
 
 Start = Callable[..., Command]
 
@@ -140,13 +140,7 @@ def test_a_second_call_is_refused_and_resume_adds_a_setting(folded: Path, tmp_pa
 
 @pytest.fixture
 def slow_run(tmp_path: Path) -> tuple[Path, Path]:
-    """A finished search of one trial whose settings take long enough on a fold to be killed in between."""
-    data = write_npz(tmp_path / "corners.npz", train=96)
-    run = make_run(tmp_path / "found", data, trials=1, epochs=1)
-    config = run / "trials/0000/config.json"
-    values = {**json.loads(config.read_text()), "epochs": 8, "batch_size": 4, "backbone": "resnet8_small"}
-    config.write_text(json.dumps(values))
-    return run, data
+    return make_long_run(tmp_path, epochs=8)
 
 
 def epochs(run: Path, fold: int) -> list[dict[str, object]]:
