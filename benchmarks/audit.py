@@ -21,12 +21,12 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from medray.data.audit import audit, find_leaks, survey, survey_dataset
-from medray.data.audit.copies import find_copies
-from medray.data.audit.measures import Measures
+from medray.audit import audit, find_leaks, survey, survey_dataset
 from medray.data.dataset import Array, ImageDataset
-from medray.data.listing import ListedImage, Listing
+from medray.data.listing.listing import ListedImage, Listing
 from medray.data.phantoms import PHANTOMS, load_phantom
+from medray.data.similarity.duplicates import find_copies
+from medray.data.similarity.measures import Measures
 from medray.data.sources import load_data
 
 SIDE = 224

@@ -19,10 +19,10 @@ import numpy as np
 from medray.config import METRICS
 from medray.data.dataset import Array
 from medray.ensemble.candidates import Pool, trial_pool
-from medray.ensemble.choose import LIBRARY, greedy
-from medray.ensemble.ways import all_ways
-from medray.runs import FINISHED, RunDir, TrialRecord
-from medray.training.metrics import evaluate
+from medray.ensemble.selection import all_ways
+from medray.ensemble.strategies import LIBRARY, greedy
+from medray.runs.rundir import FINISHED, RunDir, TrialRecord
+from medray.stats.metrics import evaluate
 
 TOP_K = 4
 

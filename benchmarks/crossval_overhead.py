@@ -21,7 +21,7 @@ from search_overhead import write_data
 
 from medray.config import TrainConfig
 from medray.data.sources import load_data
-from medray.runs import FINISHED, RunDir
+from medray.runs.rundir import FINISHED, RunDir
 
 SLOTS = 2
 SPACE = """

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from medray.config import TrainConfig
 from medray.data.dataset import Array
 from medray.ensemble import Ensemble
-from medray.ensemble.fast import FastEnsemble
+from medray.serving.engine.onnx_ensemble import FastEnsemble
 from medray.training.loop import to_input
 from medray.training.models import Network, build_network
 

@@ -21,8 +21,8 @@ import torch
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
-from medray.search.tuning import Asha
-from medray.space import Budget
+from medray.search.tune_adapters import Asha
+from medray.space.search_space import Budget
 from medray.training import loop
 from medray.training.loop import fit
 

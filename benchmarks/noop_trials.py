@@ -39,8 +39,8 @@ def main() -> None:
     given = parser.parse_args()
     from rich.console import Console
 
-    from medray.search.driver import run_search
-    from medray.search.options import SearchOptions
+    from medray.search.run_search import run_search
+    from medray.search.search_options import SearchOptions
 
     folder = Path(tempfile.mkdtemp(prefix="medray-bench-"))
     (folder / "noop.yaml").write_text(SPACE.format(trials=given.trials))

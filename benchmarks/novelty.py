@@ -9,7 +9,7 @@ share that is flagged, and the AUROC against the set's own images. Columns are d
 prints other methods that were tried. `--folder` takes the images below a folder as one more set, 64 x 64 RGB and
 split at random; `--photos` takes the photographs below a folder instead of the two that scikit-learn ships.
 
-    uv run python benchmarks/novelty.py [DATA ...] [--folder DIR] [--photos DIR] [--split val] [--rivals]
+    uv run python benchmarks/ood.py [DATA ...] [--folder DIR] [--photos DIR] [--split val] [--rivals]
 """
 
 import argparse
@@ -22,10 +22,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from medray.data.dataset import Array
 from medray.data.sources import load_data
-from medray.operating import novelty
-from medray.operating.image_features import measure_images
-from medray.operating.novelty import Shape, fit_novelty
-from medray.operating.rates import Proportion
+from medray.decisions import ood
+from medray.decisions.ood import Shape, fit_novelty
+from medray.decisions.ood_features import measure_images
+from medray.stats.rates import Proportion
 
 Splits = dict[str, Array]
 Score = Callable[[Array], Array]
@@ -167,18 +167,18 @@ def by_features(pick: Callable[[Array, Array], Array]) -> Callable[[Array, Array
     """A Mahalanobis distance of what `pick` takes from statistics and thumbnails."""
 
     def fit(train: Array, val: Array) -> Score:
-        model = novelty._fit_distance(pick(*measure_images(train)))
-        return lambda images: novelty._distances(pick(*measure_images(images)), *model)
+        model = ood._fit_distance(pick(*measure_images(train)))
+        return lambda images: ood._distances(pick(*measure_images(images)), *model)
 
     return fit
 
 
 def layout(train: Array, val: Array) -> Score:
     """Principal components of thumbnails and what they leave over, no statistics."""
-    fitted_layout = novelty._fit_layout(measure_images(train)[1])
+    fitted_layout = ood._fit_layout(measure_images(train)[1])
 
     def features(statistics: Array, thumbnails: Array) -> Array:
-        return novelty._features(statistics[:, :0], thumbnails, *fitted_layout)
+        return ood._features(statistics[:, :0], thumbnails, *fitted_layout)
 
     return by_features(features)(train, val)
 
@@ -186,11 +186,11 @@ def layout(train: Array, val: Array) -> Score:
 def nearest(train: Array, val: Array) -> Score:
     """Distance to the 5th nearest of 1,000 training images (Sun et al. 2022), all features whitened."""
     parts = measure_images(train)
-    fitted_layout = novelty._fit_layout(parts[1])
-    mean, whitening = novelty._fit_distance(novelty._features(*parts, *fitted_layout))
+    fitted_layout = ood._fit_layout(parts[1])
+    mean, whitening = ood._fit_distance(ood._features(*parts, *fitted_layout))
 
     def white(images: Array) -> Array:
-        found: Array = (novelty._features(*measure_images(images), *fitted_layout) - mean) @ whitening
+        found: Array = (ood._features(*measure_images(images), *fitted_layout) - mean) @ whitening
         return found
 
     bank = white(train[np.linspace(0, len(train) - 1, min(1000, len(train))).astype(int)])

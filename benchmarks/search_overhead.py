@@ -121,15 +121,15 @@ def run_medray(data: Path, trials: list[dict[str, Any]]) -> dict[str, float]:
     """Time medray.search on a Ray that is up."""
     from rich.console import Console
 
-    from medray.search import driver
-    from medray.search.options import SearchOptions
+    from medray.search import run_search
+    from medray.search.search_options import SearchOptions
 
     folder = Path(tempfile.mkdtemp(prefix="medray-bench-"))
     space = folder / "overhead.yaml"
     space.write_text(SPACE.format(trials=len(trials), epochs=trials[0]["epochs"]))
     options = SearchOptions(space=str(space), data=str(data), out=str(folder / "run"))
     start = time.time()
-    result = driver.run_search(options, Console(file=io.StringIO()))
+    result = run_search.run_search(options, Console(file=io.StringIO()))
     assert all(record.state == "finished" for record in result.records)
     return measured(start, [path.stat().st_mtime for path in (folder / "run/trials").glob("*/trial.json")])
 
@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ways", default=",".join(WAYS))
     given = parser.parse_args()
-    from medray.cluster import QUIET
+    from medray.cluster.connect import QUIET
 
     os.environ.update(QUIET)
     import ray

@@ -44,8 +44,8 @@ def make_ensemble(folder: Path) -> Path:
     from medray.config import TrainConfig
     from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
     from medray.ensemble.manifest import write_ensemble
-    from medray.ensemble.ways import TOP_K, make_way
-    from medray.runs import FINISHED, RunDir, TrialRecord
+    from medray.ensemble.selection import TOP_K, make_way
+    from medray.runs.rundir import FINISHED, RunDir, TrialRecord
     from medray.training.models import build_network
     from medray.training.weights import write_weights
 

@@ -61,8 +61,8 @@ def peak(megabytes: int) -> float:
     """Search on that much data; return a worker's peak, in MiB."""
     from rich.console import Console
 
-    from medray.search.driver import run_search
-    from medray.search.options import SearchOptions
+    from medray.search.run_search import run_search
+    from medray.search.search_options import SearchOptions
 
     folder = Path(tempfile.mkdtemp(prefix="medray-bench-"))
     (folder / "memory.yaml").write_text(SPACE)

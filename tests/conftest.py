@@ -18,7 +18,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
-from medray.cluster import QUIET
+from medray.cluster.connect import QUIET
 from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
 
@@ -178,10 +178,10 @@ baselines:
 
 def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail: int | None = None) -> Path:
     """Leave what a finished search leaves, without Ray: trial 0 is the baseline, trial `fail` has failed."""
+    from medray.cluster.trial_worker import Worker
     from medray.config import TrainConfig
-    from medray.ensemble.novelty_file import learn_novelty
-    from medray.runs import FAILED, FINISHED, RunDir
-    from medray.worker import Worker
+    from medray.ensemble.ood_file import learn_novelty
+    from medray.runs.rundir import FAILED, FINISHED, RunDir
 
     dataset, run, worker = load_data(str(data)), RunDir(str(folder)), Worker(threads=1)
     for number in range(trials):
@@ -236,11 +236,11 @@ def found(made_run: Path, tmp_path: Path) -> Path:
 
 def fold_run(folder: Path, *, top: int = 2, count: int = 3) -> None:
     """Cross-validate the best settings of a finished search, without Ray."""
+    from medray.cluster.trial_worker import Worker
     from medray.crossval.collect import collect, label_issues
     from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, write_plan
-    from medray.runs import FINISHED
-    from medray.searched import open_searched
-    from medray.worker import Worker
+    from medray.runs.finished_search import open_searched
+    from medray.runs.rundir import FINISHED
 
     searched, worker = open_searched(str(folder)), Worker(threads=1)
     dataset = searched.load_data()

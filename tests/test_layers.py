@@ -15,8 +15,8 @@ import medray
 from medray.config import TrainConfig
 from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
 from medray.ensemble.manifest import write_ensemble
-from medray.ensemble.ways import TOP_K, make_way
-from medray.runs import FINISHED, RunDir, TrialRecord
+from medray.ensemble.selection import TOP_K, make_way
+from medray.runs.rundir import FINISHED, RunDir, TrialRecord
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "medray"
@@ -25,57 +25,63 @@ PACKAGE = ROOT / "medray"
 BLOCKS: dict[str, tuple[str, ...]] = {
     "errors": ("medray.errors",),
     "vocabulary": (
-        "medray.cache",
-        "medray.claims",
-        "medray.interrupts",
-        "medray.telling",
+        "medray.files",
+        "medray.runs.lock",
+        "medray.signals",
+        "medray._types",
         "medray.config",
-        "medray.preparation",
-        "medray.published",
-        "medray.space",
-        "medray.space_file",
-        "medray.storage",
-        "medray.runs",
-        "medray.terminal",
+        "medray.space.preparation",
+        "medray.space.published",
+        "medray.space.search_space",
+        "medray.space.loading",
+        "medray.runs.folder",
+        "medray.runs.rundir",
+        "medray.console",
     ),
     "data": ("medray.data",),
     "training": ("medray.training",),
     "decisions": (
-        "medray.leaderboard",
-        "medray.searched",
-        "medray.out_of_fold",
-        "medray.label_issues",
-        "medray.operating",
+        "medray.runs.leaderboard",
+        "medray.runs.finished_search",
+        "medray.runs.fold_results",
+        "medray.stats.label_issues",
+        "medray.decisions",
         "medray.ensemble",
-        "medray.contact_sheet",
+        "medray.pictures.contact_sheet",
     ),
-    "edges": ("medray.worker", "medray.cluster", "medray.search", "medray.crossval", "medray.serving"),
+    "edges": (
+        "medray.cluster.trial_worker",
+        "medray.cluster.connect",
+        "medray.search",
+        "medray.crossval",
+        "medray.serving",
+    ),
     # A command line is for people, wherever it lies; nothing of the edges may import it.
     "people": (
-        "medray.cli",
-        "medray.commands",
+        "medray.cli.main",
+        "medray.cli.base",
         "medray.analyze",
-        "medray.data.command",
+        "medray.audit.data_command",
         "medray.data.__main__",
-        "medray.search.command",
+        "medray.search.search_command",
         "medray.search.__main__",
-        "medray.crossval.command",
+        "medray.crossval.crossval_command",
         "medray.crossval.__main__",
-        "medray.ensemble.command",
+        "medray.ensemble.ensemble_command",
         "medray.ensemble.__main__",
         "medray.evaluate",
         "medray.init",
         "medray.predict",
         "medray.report",
         "medray.serve",
-        "medray.serving.command",
+        "medray.serving.serve_command",
     ),
 }
 ORDER = list(BLOCKS)
 RAY_IMPORTERS = {
     "medray.analyze.grid",
-    "medray.cluster", "medray.search.tuning", "medray.search.tuner", "medray.crossval.driver",
-    "medray.crossval.restarts", "medray.crossval.trainer", "medray.serving.deployment", "medray.serving.driver",
+    "medray.cluster.connect", "medray.search.tune_adapters", "medray.search.run_tune", "medray.crossval.run_crossval",
+    "medray.crossval.restarts", "medray.crossval.train_folds", "medray.serving.deploy.deployment", "medray.serving.deploy.run_service",
 }  # fmt: skip
 HEAVY = {
     "albumentations", "cv2", "medmnist", "numpy", "optuna", "pandas", "plotly", "pyarrow", "ray", "safetensors", "sklearn",
@@ -193,10 +199,10 @@ class Now:
     seen = {(i.name, i.top_level) for i in imports_in(text, "medray.config")}
     assert seen == {
         ("ray.tune", True), ("typing", True), ("yaml", True), ("medray.ensemble", True), ("medray.errors", True),
-        ("cv2", True), ("medray.search.driver", False), ("medray.search", False), ("json", True),
+        ("cv2", True), ("medray.search.run_search", False), ("medray.search", False), ("json", True),
     }  # fmt: skip
     assert {i.name for i in upward(imports_in(text, "medray.config"))} == {
-        "medray.ensemble", "medray.search.driver", "medray.search",
+        "medray.ensemble", "medray.search.run_search", "medray.search",
     }  # fmt: skip
 
 
@@ -248,7 +254,7 @@ def loaded(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["medray", "medray.cli", "medray.search.command", "medray.config", "medray.analyze"]
+    "module", ["medray", "medray.cli.main", "medray.search.search_command", "medray.config", "medray.analyze"]
 )
 def test_import_loads_nothing_heavy(module: str) -> None:
     assert not loaded(f"import {module}") & HEAVY

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from medray.data.dataset import Array
-from medray.ensemble.model import Ensemble
+from medray.ensemble.ensemble import Ensemble
 
 
 def load(folder: str) -> Ensemble:

@@ -26,7 +26,7 @@ def trials(*runs: str) -> "pd.DataFrame":
         RunError: one of `runs` is no run.
     """
     from medray.analyze.frames import trials_frame
-    from medray.analyze.reading import open_runs
+    from medray.analyze.open_runs import open_runs
 
     return trials_frame(open_runs(list(runs)))
 
@@ -38,7 +38,7 @@ def epochs(*runs: str) -> "pd.DataFrame":
         RunError: one of `runs` is no run.
     """
     from medray.analyze.frames import epochs_frame
-    from medray.analyze.reading import open_runs
+    from medray.analyze.open_runs import open_runs
 
     return epochs_frame(open_runs(list(runs)))
 
@@ -50,7 +50,7 @@ def folds(*runs: str) -> "pd.DataFrame":
         RunError: one of `runs` is no run.
     """
     from medray.analyze.frames import folds_frame
-    from medray.analyze.reading import open_runs
+    from medray.analyze.open_runs import open_runs
 
     return folds_frame(open_runs(list(runs)))
 
@@ -61,8 +61,8 @@ def predictions(*runs: str) -> "pd.DataFrame":
     Raises:
         RunError: one of `runs` is no run.
     """
+    from medray.analyze.open_runs import open_runs
     from medray.analyze.predicted import predictions_frame
-    from medray.analyze.reading import open_runs
 
     return predictions_frame(open_runs(list(runs)))
 
@@ -74,7 +74,7 @@ def study(run: str) -> "optuna.Study":
         RunError: there is no run, or its journal is missing or damaged.
     """
     from medray.analyze.journal import open_study
-    from medray.searched import find_run
+    from medray.runs.finished_search import find_run
 
     return open_study(find_run(run))
 
@@ -88,7 +88,7 @@ def result_grid(run: str) -> "ResultGrid":
         RunError: there is no run.
     """
     from medray.analyze.grid import make_grid
-    from medray.analyze.reading import open_runs
+    from medray.analyze.open_runs import open_runs
 
     (seen,) = open_runs([run])
     return make_grid(seen.run, seen.mode, [(trial.record, trial.epochs) for trial in seen.trials])

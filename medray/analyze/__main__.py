@@ -1,6 +1,6 @@
 """`python -m medray.analyze`."""
 
-from medray.analyze.command import main
+from medray.analyze.analyze_command import main
 
 if __name__ == "__main__":
     main()

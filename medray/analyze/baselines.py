@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from medray.analyze.open_runs import SeenRun
 from medray.analyze.partial import RUNNING
-from medray.analyze.reading import SeenRun
 from medray.errors import RunError
-from medray.leaderboard import gain
-from medray.out_of_fold import read_arrays
-from medray.runs import TrialRecord
+from medray.runs.fold_results import read_arrays
+from medray.runs.leaderboard import gain
+from medray.runs.rundir import TrialRecord
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medray.analyze.partial import Training
-from medray.runs import FAILED
+from medray.runs.rundir import FAILED
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from medray.analyze.columns import EPOCHS, FOLDS, RUN, TRIALS, Column, setting_column
+from medray.analyze.frame_columns import EPOCHS, FOLDS, RUN, TRIALS, Column, setting_column
+from medray.analyze.open_runs import SeenRun
 from medray.analyze.partial import RUNNING, Training
-from medray.analyze.reading import SeenRun
-from medray.leaderboard import rank, usable
+from medray.runs.leaderboard import rank, usable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from ray.tune import Checkpoint, ResultGrid, TuneError
 from ray.tune.analysis import ExperimentAnalysis
 from ray.tune.experiment import Trial
 
-from medray.runs import FAILED, RunDir, TrialRecord
+from medray.runs.rundir import FAILED, RunDir, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from medray.space import Parameter, SearchSpace
-from medray.telling import Progress, silent
+from medray._types import Progress, silent
+from medray.space.search_space import Parameter, SearchSpace
 
 if TYPE_CHECKING:
     import optuna

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from medray.errors import RunError
-from medray.runs import RunDir
+from medray.runs.rundir import RunDir
 
 if TYPE_CHECKING:
     import optuna

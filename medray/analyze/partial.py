@@ -7,8 +7,8 @@ from typing import Any
 
 from medray.config import MOST, SETTINGS
 from medray.errors import ConfigError, RunError, unknown
-from medray.operating.checks import MAPPING, NUMBER, NUMBER_OR_NONE, TEXT, WHOLE, read_fields
-from medray.runs import FAILED, FINISHED, STOPPED, TrialDir, TrialRecord
+from medray.runs.rundir import FAILED, FINISHED, STOPPED, TrialDir, TrialRecord
+from medray.stats.validate import MAPPING, NUMBER, NUMBER_OR_NONE, TEXT, WHOLE, read_fields
 
 RUNNING = "running"
 ENDED = (FINISHED, STOPPED, FAILED)

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medray.analyze.columns import NUMBER, PREDICTIONS, Column
+from medray.analyze.frame_columns import NUMBER, PREDICTIONS, Column
 from medray.analyze.frames import make_frame
+from medray.analyze.open_runs import SeenRun
 from medray.analyze.partial import RUNNING, Training, one_line
-from medray.analyze.reading import SeenRun
 from medray.data.dataset import Array
-from medray.data.splits import Folds
+from medray.data.folds import Folds
 from medray.errors import DataError, RunError
-from medray.operating.checks import check_labelled
-from medray.out_of_fold import FOLDS as FOLDS_FILE
-from medray.out_of_fold import read_arrays
-from medray.runs import TrialDir
+from medray.runs.fold_results import FOLDS as FOLDS_FILE
+from medray.runs.fold_results import read_arrays
+from medray.runs.rundir import TrialDir
+from medray.stats.validate import check_labelled
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from medray.runs import STOPPED, TrialRecord
+from medray.runs.rundir import STOPPED, TrialRecord
 
 
 @dataclass(frozen=True)

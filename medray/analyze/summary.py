@@ -4,15 +4,15 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from medray._types import Progress, silent
 from medray.analyze.baselines import Comparison, compare
 from medray.analyze.failures import FailureGroup, failure_groups
 from medray.analyze.importance import Importances, importances
 from medray.analyze.journal import open_study
-from medray.analyze.reading import STATES, SeenRun
+from medray.analyze.open_runs import STATES, SeenRun
 from medray.analyze.stopped import Savings, savings
 from medray.analyze.times import TimeSpent, time_spent
 from medray.errors import RunError
-from medray.telling import Progress, silent
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING
 
+from medray.analyze.open_runs import STATES, SeenRun
 from medray.analyze.partial import ENDED, Training
-from medray.analyze.reading import STATES, SeenRun
 from medray.errors import RunError
 
 if TYPE_CHECKING:

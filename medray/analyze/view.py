@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from medray.analyze.columns import SETTING_COLUMNS
 from medray.analyze.filtering import filtered
+from medray.analyze.frame_columns import SETTING_COLUMNS
 from medray.config import METRICS
 from medray.errors import ConfigError, unknown
 

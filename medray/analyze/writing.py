@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medray.commands import write_file
+from medray.cli.base import write_file
 
 if TYPE_CHECKING:
     import pandas as pd

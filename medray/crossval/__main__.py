@@ -1,5 +1,5 @@
 """`python -m medray.crossval`."""
 
-from medray.crossval.command import main
+from medray.crossval.crossval_command import main
 
 main()

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from medray.config import METRICS
-from medray.contact_sheet import contact_sheet
 from medray.data.dataset import ImageDataset
-from medray.data.splits import Folds
-from medray.label_issues import LabelIssue, find_label_issues, issues_to_csv
-from medray.out_of_fold import (
+from medray.data.folds import Folds
+from medray.pictures.contact_sheet import contact_sheet
+from medray.runs.fold_results import (
     ISSUES,
     SCORES,
     SHEET,
@@ -21,7 +20,8 @@ from medray.out_of_fold import (
     read_settings,
     write_setting,
 )
-from medray.runs import RunDir
+from medray.runs.rundir import RunDir
+from medray.stats.label_issues import LabelIssue, find_label_issues, issues_to_csv
 
 ON_SHEET = 48
 

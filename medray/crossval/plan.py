@@ -4,16 +4,17 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from medray._types import Progress, silent
 from medray.config import TrainConfig
 from medray.crossval.jobs import LOST, Job
 from medray.data.dataset import ImageDataset
-from medray.data.splits import Folds, make_folds
+from medray.data.folds import Folds, make_folds
+from medray.data.similarity.groups import families
 from medray.ensemble.candidates import trial_pool
 from medray.errors import RunError
-from medray.out_of_fold import FOLDS, PLAN
-from medray.runs import FAILED
-from medray.searched import SearchedRun
-from medray.telling import Progress, silent
+from medray.runs.finished_search import SearchedRun
+from medray.runs.fold_results import FOLDS, PLAN
+from medray.runs.rundir import FAILED
 from medray.training.seeds import draw_seed
 
 TOP, FOLD_COUNT = 3, 5
@@ -68,7 +69,6 @@ def plan_folds(
     searched: SearchedRun, dataset: ImageDataset, plan: dict[str, Any], progress: Progress = silent
 ) -> Folds:
     """Read the folds that were written, or make them: copies and patients on one side."""
-    from medray.data.audit import families
 
     home = searched.run.crossval
     if home.exists(FOLDS):

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from medray.cluster import count_slots, why_dead
+from medray.cluster.connect import count_slots, why_dead
 from medray.crossval.jobs import WORKER_DEATHS
-from medray.space import Resources
+from medray.space.search_space import Resources
 
 
 class Restarts:

@@ -1,5 +1,5 @@
 """`python -m medray.data`."""
 
-from medray.data.command import main
+from medray.audit.data_command import main
 
 main()

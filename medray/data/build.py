@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from medray.data import store
+from medray._types import Progress, silent
+from medray.data.cache import arrays
+from medray.data.cache.file_hashes import hash_files
+from medray.data.cache.parallel import in_order
 from medray.data.dataset import Array, ImageDataset
 from medray.data.decoding import Decoded, decode_file
-from medray.data.dividing import divide
-from medray.data.hashes import hash_files
-from medray.data.labelling import Labelled, choose_labels
-from medray.data.listing import Listing
-from medray.data.threads import in_order
+from medray.data.labels import Labelled, choose_labels
+from medray.data.listing.listing import Listing
+from medray.data.splits import divide
 from medray.errors import DataError, shown
-from medray.preparation import DROP, Preparation
-from medray.telling import Progress, silent
+from medray.space.preparation import DROP, Preparation
 
 FORM = 2  # of what is cached; another one means other pixels or notes
 TOLD = {
@@ -78,7 +78,7 @@ def _shape(paths: Sequence[Path], preparation: Preparation, source: str) -> tupl
 
 def _pixels(
     listing: Listing, labelled: Labelled, preparation: Preparation, progress: Progress
-) -> tuple[store.Mapped, dict[int, str], list[str]]:
+) -> tuple[arrays.Mapped, dict[int, str], list[str]]:
     """The array of the images, from the cache or decoded now, why some can't be read, and what was done."""
     rules, paths = preparation.images, [listing.images[place].path for place in labelled.positions]
     hashes = hash_files(paths, progress)
@@ -96,17 +96,17 @@ def _pixels(
     done = [
         f"{count} images {TOLD.get(what, what.replace('_', ' '))}" for what, count in sorted(facts["done"].items())
     ]
-    done += store.too_large(images.array)
+    done += arrays.too_large(images.array)
     return images, {int(place): why for place, why in facts["broken"].items()}, done
 
 
 def _decoded(
     paths: Sequence[Path], hashes: Sequence[str], shape: tuple[int, int, int], aspect: str, source: str,
     progress: Progress,
-) -> tuple[store.Mapped, dict[str, Any]]:  # fmt: skip
+) -> tuple[arrays.Mapped, dict[str, Any]]:  # fmt: skip
     told = json.dumps([FORM, shape, aspect, list(hashes)])
     key = hashlib.sha256(told.encode()).hexdigest()
-    return store.find_or_make(key, lambda: _decode_all(key, paths, shape, aspect, source, progress), source)
+    return arrays.find_or_make(key, lambda: _decode_all(key, paths, shape, aspect, source, progress), source)
 
 
 def _decode_all(
@@ -116,7 +116,7 @@ def _decode_all(
     broken: dict[str, str] = {}
     done: Counter[str] = Counter()
     with (
-        store.new_array(key, (len(paths), *shape), facts) as images,
+        arrays.new_array(key, (len(paths), *shape), facts) as images,
         closing(in_order(lambda path: decode_file(path, shape, aspect), paths)) as found,
     ):
         for place, one in enumerate(found):
@@ -130,7 +130,7 @@ def _decode_all(
 
 
 def _dataset(
-    listing: Listing, labelled: Labelled, images: store.Mapped, notes: list[str], preparation: Preparation
+    listing: Listing, labelled: Labelled, images: arrays.Mapped, notes: list[str], preparation: Preparation
 ) -> ImageDataset:
     kept, labels = labelled.positions, labelled.labels
     listed = [listing.images[place] for place in kept]
@@ -166,16 +166,16 @@ def _dataset(
     )
 
 
-def _copies(images: store.Mapped) -> Array:
+def _copies(images: arrays.Mapped) -> Array:
     """The family of each image by copies, which are looked for once: the pairs are kept with the array."""
-    from medray.data.audit import copy_families
+    from medray.audit import copy_families
 
     def look() -> list[list[int]]:
         found = copy_families(images.array)
         return [[place, int(found[place])] for place in np.flatnonzero(found != np.arange(len(found))).tolist()]
 
     families = np.arange(len(images.array))
-    for place, first in store.remembered(images.path, "copies", look):
+    for place, first in arrays.remembered(images.path, "copies", look):
         families[place] = first
     return families
 

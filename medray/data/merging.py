@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from medray.data.listing import BLANK, SEVERAL, Listing
-from medray.data.names import tidy
+from medray.data.listing.folder_names import tidy
+from medray.data.listing.listing import BLANK, SEVERAL, Listing
 from medray.errors import DataError, shown, unknown
 
 

@@ -18,17 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-from medray.data import medmnist_files
+from medray._types import Progress, silent
+from medray.data.arrays import medmnist
+from medray.data.arrays.resize import resized
 from medray.data.build import build
 from medray.data.dataset import Array, ImageDataset
-from medray.data.files import KINDS, list_source
-from medray.data.listing import SPLITS
+from medray.data.listing.list_source import KINDS, list_source
+from medray.data.listing.listing import SPLITS
 from medray.data.phantoms import PHANTOMS, phantom_of
-from medray.data.resized import resized
 from medray.errors import DataError, nearest, no_such
-from medray.preparation import Preparation
-from medray.storage import expanded
-from medray.telling import Progress, silent
+from medray.runs.folder import expanded
+from medray.space.preparation import Preparation
 
 OPTIONAL = ("class_names", "train_groups", "val_groups", "test_groups", "train_fold", "val_fold")
 SUBGROUP = "_subgroup_"  # train_subgroup_sex, val_subgroup_sex, test_subgroup_sex
@@ -79,8 +79,8 @@ def _load_arrays(source: str, phantom: str, seed: int) -> ImageDataset:
         return phantom_of(source, phantom, seed)
     if kind == "medmnist":
         name, _, size = rest.partition(":")
-        path = medmnist_files.locate(name, size or "28")
-        return read_npz(path, source=source, class_names=medmnist_files.class_names(name))
+        path = medmnist.locate(name, size or "28")
+        return read_npz(path, source=source, class_names=medmnist.class_names(name))
     if source.endswith(".npz"):
         return read_npz(expanded(source), source=source)
     hint = nearest(kind, ["medmnist", "phantom", *KINDS])
@@ -238,6 +238,6 @@ def _class_names(
     if "class_names" in arrays:
         return _text(path, arrays["class_names"]), "class names: the file's own"
     flag = path.stem.partition("_")[0]
-    if flag in medmnist_files.FLAT_SETS and len(medmnist_files.class_names(flag)) == count:
-        return medmnist_files.class_names(flag), f"class names: MedMNIST's for {flag}, by the file's name"
+    if flag in medmnist.FLAT_SETS and len(medmnist.class_names(flag)) == count:
+        return medmnist.class_names(flag), f"class names: MedMNIST's for {flag}, by the file's name"
     return tuple(map(str, range(count))), "class names: none in the file, so numbers"

@@ -15,6 +15,6 @@ driver.py       `python -m medray.ensemble RUN`, with command.py and report.py
 """
 
 from medray.ensemble.averaging import average
-from medray.ensemble.model import Ensemble, Prediction
+from medray.ensemble.ensemble import Ensemble, Prediction
 
 __all__ = ["Ensemble", "Prediction", "average"]

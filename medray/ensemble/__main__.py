@@ -1,5 +1,5 @@
 """`python -m medray.ensemble`."""
 
-from medray.ensemble.command import main
+from medray.ensemble.ensemble_command import main
 
 main()

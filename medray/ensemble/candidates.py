@@ -12,9 +12,9 @@ import numpy as np
 
 from medray.data.dataset import Array
 from medray.errors import RunError
-from medray.leaderboard import rank, usable
-from medray.out_of_fold import FoldedSetting, read_predictions
-from medray.runs import RunDir, TrialDir, TrialRecord
+from medray.runs.fold_results import FoldedSetting, read_predictions
+from medray.runs.leaderboard import rank, usable
+from medray.runs.rundir import RunDir, TrialDir, TrialRecord
 
 TRIALS, FOLDS = "trials", "folds"
 CHOSEN_ON = {TRIALS: "val", FOLDS: "out-of-fold"}

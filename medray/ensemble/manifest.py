@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from medray import __version__
+from medray.decisions.conformal import ConformalSets
+from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.candidates import Member
-from medray.ensemble.novelty_file import copy_novelty
-from medray.ensemble.ways import Way
+from medray.ensemble.ood_file import copy_novelty
+from medray.ensemble.selection import Way
 from medray.errors import RunError, WeightsError
-from medray.operating.conformal import ConformalSets
-from medray.operating.points import OperatingPoint
-from medray.preparation import ASPECTS
-from medray.runs import RunDir
-from medray.storage import Folder
+from medray.runs.folder import Folder
+from medray.runs.rundir import RunDir
+from medray.space.preparation import ASPECTS
 
 FORMAT = 4
 MANIFEST = "manifest.json"

@@ -1,5 +1,5 @@
 """`python -m medray.evaluate`."""
 
-from medray.evaluate.command import main
+from medray.evaluate.evaluate_command import main
 
 main()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medray.published import Published
+from medray.space.published import Published
 
 NEARLY = 0.01  # MedMNIST 3 left out 10 of OrganSMNIST's 25,221 images
 

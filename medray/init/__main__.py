@@ -1,5 +1,5 @@
 """`python -m medray.init`."""
 
-from medray.init.command import main
+from medray.init.init_command import main
 
 main()

@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from medray.data.files import KINDS, read_source
-from medray.data.table_blanks import blank_words
-from medray.data.table_columns import GUESSED, choose_columns
-from medray.data.table_text import read_table
+from medray.data.listing.list_source import KINDS, read_source
+from medray.data.listing.table_blanks import blank_words
+from medray.data.listing.table_columns import GUESSED, choose_columns
+from medray.data.listing.table_text import read_table
 from medray.errors import ConfigError, shown
-from medray.space_file import shipped_spaces
-from medray.storage import expanded
+from medray.runs.folder import expanded
+from medray.space.loading import shipped_spaces
 
 SUFFIXES = (".yaml", ".yml")
 LONGEST = 100

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from medray.init.document import Line
-from medray.init.study import Study
+from medray.init.proposal import Study
 
 MILD, EXPOSED, MIRRORED, TURNED = "mild", "exposed", "mirrored", "turned"
 _SIDES = re.compile(r"(?<![^\W_])(left|right)(?![^\W_])", re.IGNORECASE)

@@ -1,12 +1,12 @@
 """A study -> the text of its search space."""
 
-from medray.data.listing import SPLITS
+from medray.data.listing.listing import SPLITS
+from medray.init.budget_sections import budget_lines, objective_lines, resource_lines
+from medray.init.data_sections import patient_count, told_size
 from medray.init.document import Line, Section, comment, render
-from medray.init.goals import budget_lines, objective_lines, resource_lines
-from medray.init.images import patient_count, told_size
 from medray.init.pipelines import pipeline_lines, why_pipelines
-from medray.init.searched import baseline_lines, fixed_lines, space_lines
-from medray.init.study import Study, class_counts
+from medray.init.proposal import Study, class_counts
+from medray.init.space_sections import baseline_lines, fixed_lines, space_lines
 
 MOST_CLASSES = 8
 HEAD = (
@@ -21,7 +21,7 @@ def write(study: Study) -> str:
     Raises:
         ConfigError: it would not be, which no study should lead to.
     """
-    from medray.space_file import parse
+    from medray.space.loading import parse
 
     text = "\n".join([*comment(title(study)), "#", *comment(HEAD)]) + "\n" + render(_sections(study))
     parse(text, f"{study.name}.yaml")

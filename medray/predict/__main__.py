@@ -1,5 +1,5 @@
 """`python -m medray.predict`."""
 
-from medray.predict.command import main
+from medray.predict.predict_command import main
 
 main()

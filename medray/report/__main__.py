@@ -1,6 +1,6 @@
 """`python -m medray.report`."""
 
-from medray.report.command import main
+from medray.report.report_command import main
 
 if __name__ == "__main__":
     main()

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from medray.analyze.open_runs import SeenRun
 from medray.analyze.partial import RUNNING
-from medray.analyze.reading import SeenRun
 from medray.data.dataset import Array
+from medray.decisions.temperature import apply_temperature
 from medray.ensemble.averaging import average
 from medray.ensemble.candidates import CHOSEN_ON, FOLDS, TRIALS
 from medray.errors import RunError
-from medray.evaluate.contestants import ENSEMBLE
-from medray.evaluate.readings import Reading
-from medray.leaderboard import rank, usable
-from medray.operating.calibration import apply_temperature
-from medray.operating.checks import check_labelled
-from medray.out_of_fold import FoldedSetting, read_predictions
+from medray.evaluate.evaluated_models import ENSEMBLE
+from medray.evaluate.test_reads import Reading
+from medray.runs.fold_results import FoldedSetting, read_predictions
+from medray.runs.leaderboard import rank, usable
+from medray.stats.validate import check_labelled
 
 VAL, OUT_OF_FOLD = CHOSEN_ON[TRIALS], CHOSEN_ON[FOLDS]
 IN_WORDS = {VAL: "validation", OUT_OF_FOLD: "out-of-fold", "test": "test"}

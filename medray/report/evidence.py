@@ -8,17 +8,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from medray.analyze.frames import epochs_frame, trials_frame
-from medray.analyze.reading import SeenRun
+from medray.analyze.open_runs import SeenRun
 from medray.analyze.summary import Summary, rows_of
 from medray.config import METRICS
 from medray.ensemble.manifest import MANIFEST, read_manifest
 from medray.errors import RunError
-from medray.evaluate.published import beside
-from medray.evaluate.readings import Reading, ensemble_fingerprint, readings
-from medray.out_of_fold import ISSUES, PLAN, SUMMARY, FoldedSetting, read_settings
+from medray.evaluate.published_scores import beside
+from medray.evaluate.test_reads import Reading, ensemble_fingerprint, readings
 from medray.report.answers import Answers, own_answers, stored_answers
-from medray.report.pictures import Album
-from medray.searched import SearchedRun
+from medray.report.image_album import Album
+from medray.runs.finished_search import SearchedRun
+from medray.runs.fold_results import ISSUES, PLAN, SUMMARY, FoldedSetting, read_settings
 
 if TYPE_CHECKING:
     import pandas as pd

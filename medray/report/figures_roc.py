@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medray.evaluate.tables import interval, number
+from medray.evaluate.console_tables import interval, number
 from medray.report.answers import Answers
-from medray.report.parts import Chart, Columns, Table
-from medray.report.style import GREY, RED, axis, cut, figure, line_look, plain, spec
-from medray.training.metrics import roc_auc
+from medray.report.blocks import Chart, Columns, Table
+from medray.report.figure_style import GREY, RED, axis, cut, figure, line_look, plain, spec
+from medray.stats.metrics import roc_auc
 
 MOST_CURVES = 12
 PLOT, LINE = 420, 20  # pixels of height, and of a line of the legend

@@ -6,9 +6,9 @@ from typing import Any
 
 from medray.analyze.importance import HIGH, LOW, Importances
 from medray.analyze.stopped import Savings
-from medray.evaluate.tables import metric_title, number
-from medray.report.parts import Chart, Columns, Table
-from medray.report.style import (
+from medray.evaluate.console_tables import metric_title, number
+from medray.report.blocks import Chart, Columns, Table
+from medray.report.figure_style import (
     BLUE,
     GREEN,
     GREY,
@@ -21,7 +21,7 @@ from medray.report.style import (
     plain,
     spec,
 )
-from medray.runs import FAILED, STOPPED
+from medray.runs.rundir import FAILED, STOPPED
 
 Row = dict[str, Any]  # of a frame
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from medray.analyze.partial import one_line
 from medray.errors import MedrayError
-from medray.evaluate.readings import undamaged
+from medray.evaluate.test_reads import undamaged
 from medray.report import section_good as good
 from medray.report import section_repeat as repeat
 from medray.report import section_search as search
 from medray.report import section_trust as trust
+from medray.report.blocks import Block, Chart, Header, Matrix, Part, Section, Text, when
 from medray.report.evidence import Evidence
-from medray.report.parts import Block, Chart, Header, Matrix, Part, Section, Text, when
 
 Builder = Callable[[Evidence], Sequence[Block]]
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from medray.report.parts import Header, Section
+from medray.report.blocks import Header, Section
 
 TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
 POLICY = (

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medray.evaluate.report import BY_CLASS, RATES
-from medray.evaluate.tables import SHOWN, interval, metric_title, number, p_value
+from medray.evaluate.console_tables import SHOWN, interval, metric_title, number, p_value
+from medray.evaluate.print_evaluation import BY_CLASS, RATES
+from medray.report.blocks import Block, Matrix, Table, Text, missing, when
 from medray.report.evidence import Evidence
 from medray.report.figures_answers import models_chart
 from medray.report.figures_roc import roc_chart
-from medray.report.parts import Block, Matrix, Table, Text, missing, when
 
 
 def lead(found: Evidence) -> list[Block]:
@@ -153,7 +153,7 @@ def _subgroup(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def published(found: Evidence) -> list[Block]:
     """A report's figures beside those here; nothing where the search space names none."""
-    from medray.evaluate.published_table import cells, notes_of
+    from medray.evaluate.print_published import cells, notes_of
 
     space = found.seen.space
     if space is None or space.published is None:

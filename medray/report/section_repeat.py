@@ -3,10 +3,10 @@
 import shlex
 from typing import Any
 
-from medray.operating.points import KINDS
-from medray.out_of_fold import PLAN
+from medray.decisions.thresholds import KINDS
+from medray.report.blocks import Block, Code, Table, Text
 from medray.report.evidence import Evidence
-from medray.report.parts import Block, Code, Table, Text
+from medray.runs.fold_results import PLAN
 
 AGAIN = "runs/again"
 FLAGS = dict(zip(KINDS, ("--sensitivity", "--youden", "--cost-ratio"), strict=True))

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from medray.ensemble.ways import title
-from medray.evaluate.tables import SHOWN, metric_title, number
-from medray.out_of_fold import ISSUES
+from medray.ensemble.selection import title
+from medray.evaluate.console_tables import SHOWN, metric_title, number
 from medray.report.answers import OUT_OF_FOLD
+from medray.report.blocks import Block, Gallery, Matrix, Table, Text, missing
 from medray.report.evidence import Evidence
 from medray.report.figures_answers import folds_chart, reliability_chart
 from medray.report.figures_roc import points_table, roc_chart
-from medray.report.parts import Block, Gallery, Matrix, Table, Text, missing
-from medray.report.pictures import MOST, doubted, most_wrong
-from medray.training.metrics import confusion_matrix
+from medray.report.image_album import MOST, doubted, most_wrong
+from medray.runs.fold_results import ISSUES
+from medray.stats.metrics import confusion_matrix
 
 
 def lead(found: Evidence) -> list[Block]:

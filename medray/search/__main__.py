@@ -1,5 +1,5 @@
 """`python -m medray.search`."""
 
-from medray.search.command import main
+from medray.search.search_command import main
 
 main()

@@ -4,10 +4,10 @@ from typing import Any
 
 from rich.console import Console
 
+from medray._types import Progress, silent
+from medray.console import say
 from medray.data.dataset import ImageDataset
 from medray.errors import DataError
-from medray.telling import Progress, silent
-from medray.terminal import say
 
 
 def check_leaks(
@@ -20,7 +20,7 @@ def check_leaks(
     Raises:
         DataError: there are some, and they are not `allowed`.
     """
-    from medray.data.audit import find_leaks
+    from medray.audit import find_leaks
 
     leaks = find_leaks(dataset, progress).leaks
     if leaks and not allowed:

@@ -15,11 +15,11 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from medray.config import TrainConfig
-from medray.leaderboard import rank, to_csv
-from medray.runs import FAILED, FINISHED, STOPPED, RunDir, TrialRecord
-from medray.search.options import Plan
-from medray.search.study import SpreadTPE, StudyFile
-from medray.space import SearchSpace
+from medray.runs.leaderboard import rank, to_csv
+from medray.runs.rundir import FAILED, FINISHED, STOPPED, RunDir, TrialRecord
+from medray.search.optuna_study import SpreadTPE, StudyFile
+from medray.search.search_options import Plan
+from medray.space.search_space import SearchSpace
 from medray.training.seeds import draw_seed
 
 LEADERBOARD_EVERY_S = 10.0

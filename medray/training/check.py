@@ -6,10 +6,10 @@ from typing import Any
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
 from medray.errors import ConfigError, DataError, WeightsError
-from medray.space import SearchSpace
-from medray.space_file import combinations
+from medray.space.combinations import combinations
+from medray.space.search_space import SearchSpace
+from medray.stats.metrics import check_measurable
 from medray.training.augment import check_pipeline
-from medray.training.metrics import check_measurable
 from medray.training.models import (
     MODELS,
     build_network,

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from medray.config import TrainConfig
 from medray.data.dataset import Array, LabelledImages
 from medray.errors import TrainingDiverged
-from medray.training import metrics, optim
+from medray.stats import metrics
+from medray.training import optim
 from medray.training.augment import Augmenter
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.seeds import draw_seed

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import medray.analyze
-from medray.analyze.columns import EPOCHS, FOLDS, PREDICTIONS, TRIALS, Column
+from medray.analyze.frame_columns import EPOCHS, FOLDS, PREDICTIONS, TRIALS, Column
 from medray.config import METRICS
 from medray.errors import RunError
 from tests.analyze.conftest import edit, probabilities_of

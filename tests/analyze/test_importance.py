@@ -10,9 +10,9 @@ from optuna.trial import TrialState
 
 from medray.analyze.importance import FEWEST, importances
 from medray.analyze.journal import open_study
-from medray.runs import RunDir
-from medray.space import SearchSpace
-from medray.space_file import parse
+from medray.runs.rundir import RunDir
+from medray.space.loading import parse
+from medray.space.search_space import SearchSpace
 from tests.analyze.conftest import write_journal
 
 SPACE = {

@@ -10,7 +10,7 @@ import medray.analyze
 from medray.analyze.baselines import compare
 from medray.analyze.failures import failure_groups
 from medray.analyze.journal import open_study
-from medray.analyze.reading import SeenRun, open_runs
+from medray.analyze.open_runs import SeenRun, open_runs
 from medray.analyze.stopped import savings
 from medray.analyze.times import time_spent
 from medray.errors import RunError

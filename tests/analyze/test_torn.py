@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import medray.analyze
 from medray.analyze.frames import epochs_frame, folds_frame, trials_frame
+from medray.analyze.open_runs import open_runs
 from medray.analyze.predicted import predictions_frame
-from medray.analyze.reading import open_runs
 from medray.analyze.summary import summarise
 from medray.errors import MedrayError
 

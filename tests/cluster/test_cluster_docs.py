@@ -8,7 +8,7 @@ import click
 import pytest
 from ray.scripts import scripts
 
-from medray.cli import COMMANDS
+from medray.cli.main import COMMANDS
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs/cluster.md").read_text()
 SHOWN = re.sub(r" *\\\n *", " ", "\n".join(re.findall(r"```bash\n(.*?)```", DOCS, re.DOTALL)))

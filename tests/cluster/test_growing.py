@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from ray.cluster_utils import Cluster
 
-from medray.cluster import connected, count_slots, find_room, wait_for_gpus
+from medray.cluster.connect import connected, count_slots, find_room, wait_for_gpus
 from medray.errors import ConfigError
-from medray.space import Resources
+from medray.space.search_space import Resources
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-from medray.runs import RunDir
+from medray.runs.rundir import RunDir
 from tests.cluster.nodes import head_alone
 from tests.conftest import Command, make_long_run
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from ray.cluster_utils import Cluster
 
-from medray.cluster import _speaking_as
+from medray.cluster.connect import _speaking_as
 from tests.cluster.nodes import head_alone
 from tests.cluster.object_store import ObjectStore, object_store
 from tests.conftest import Command

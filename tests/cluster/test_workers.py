@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from medray.cluster import _asks_for_token, _speaking_as
+from medray.cluster.connect import _asks_for_token, _speaking_as
 
 
 @pytest.mark.usefixtures("ray_address")

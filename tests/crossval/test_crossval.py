@@ -20,22 +20,22 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from medray.cluster import find_room
+from medray.cluster.connect import find_room
+from medray.cluster.trial_worker import Worker
 from medray.config import TrainConfig
-from medray.crossval.driver import CrossvalResult, run_crossval
 from medray.crossval.jobs import WORKER_DEATHS, JobQueue
 from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, write_plan
-from medray.crossval.trainer import train_folds
+from medray.crossval.run_crossval import CrossvalResult, run_crossval
+from medray.crossval.train_folds import train_folds
 from medray.data.dataset import ImageDataset
+from medray.data.folds import Folds, make_folds
 from medray.data.sources import load_data
-from medray.data.splits import Folds, make_folds
 from medray.errors import DataError, MedrayError, RunError
-from medray.out_of_fold import read_settings
-from medray.runs import FAILED, FINISHED, RunDir, TrialDir
-from medray.searched import open_searched
+from medray.runs.finished_search import open_searched
+from medray.runs.fold_results import read_settings
+from medray.runs.rundir import FAILED, FINISHED, RunDir, TrialDir
 from medray.training.loop import fit, predict_probabilities
 from medray.training.weights import load_network, weights_from_bytes
-from medray.worker import Worker
 from tests.conftest import Command, make_long_run, make_run, workers, write_npz
 
 Start = Callable[..., Command]

@@ -13,22 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from medray.audit import find_leaks
+from medray.audit.data_command import data
 from medray.data import build as building
-from medray.data import store
-from medray.data.audit import find_leaks
 from medray.data.build import build
-from medray.data.command import data
+from medray.data.cache import arrays
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import decode
-from medray.data.dividing import divide
-from medray.data.files import list_source
-from medray.data.labelling import choose_labels
-from medray.data.listing import ListedImage, Listing
+from medray.data.labels import choose_labels
+from medray.data.listing.list_source import list_source
+from medray.data.listing.listing import ListedImage, Listing
 from medray.data.merging import merged
 from medray.data.phantoms import load_phantom
 from medray.data.sources import load_data
+from medray.data.splits import divide
 from medray.errors import ConfigError, DataError
-from medray.preparation import Images, Labels, Preparation, Shares
+from medray.space.preparation import Images, Labels, Preparation, Shares
 
 ODD = ((), ("a",), ("b",), ("b", "b"), ("a", "b"), ("rare",))
 
@@ -352,7 +352,7 @@ def test_copies_stay_in_one_split_and_are_looked_for_once(tmp_path: Path, monkey
     assert not find_leaks(dataset).leaks
     assert any("taken by class, copies together" in note for note in dataset.notes)
     assert all(len(part) >= 8 for part in dataset.splits.values())
-    monkeypatch.setattr("medray.data.audit.copy_families", None)
+    monkeypatch.setattr("medray.audit.copy_families", None)
     assert load_data(f"folder:{tmp_path / 'films'}").fingerprint == dataset.fingerprint
 
 
@@ -414,18 +414,18 @@ def test_a_process_maps_the_file_instead_of_being_sent_it(cache: Path, tmp_path:
 
 def test_the_oldest_entries_make_room(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
-        with store.new_array(f"{number}", (4, 100, 100, 1), {"source": f"s{number}"}) as images:
+        with arrays.new_array(f"{number}", (4, 100, 100, 1), {"source": f"s{number}"}) as images:
             images[:] = number
         os.utime(cache / "images" / f"{number}.npy", (1000 + number, 1000 + number))
-    assert store.find("0") is not None  # used now, so 1 is the oldest
+    assert arrays.find("0") is not None  # used now, so 1 is the oldest
     monkeypatch.setenv("MEDRAY_CACHE_GIB", str(4 * 40_500 / 2**30))
-    with store.new_array("3", (8, 100, 100, 1), {"source": "s3"}):
+    with arrays.new_array("3", (8, 100, 100, 1), {"source": "s3"}):
         pass
-    assert {entry.key for entry in store.entries()} == {"0", "2", "3"}
-    assert store.find("1") is None
+    assert {entry.key for entry in arrays.entries()} == {"0", "2", "3"}
+    assert arrays.find("1") is None
     monkeypatch.setenv("MEDRAY_CACHE_GIB", "much")
     with pytest.raises(ConfigError, match="MEDRAY_CACHE_GIB is 'much'; it must be a number of GiB above 0"):
-        store.limit()
+        arrays.limit()
 
 
 def test_the_cache_is_shown_and_cleared(cache: Path, tmp_path: Path) -> None:
@@ -435,14 +435,14 @@ def test_the_cache_is_shown_and_cleared(cache: Path, tmp_path: Path) -> None:
     assert "40×10×12×1  folder:here" in shown.stdout
     assert f"MiB of 20,480 in {cache / 'images'}" in shown.stdout
     assert "deleted: 1" in CliRunner().invoke(data, ["cache", "--clear"]).stdout
-    assert store.entries() == []
+    assert arrays.entries() == []
     assert build(listing(tmp_path / "images"), Preparation())
 
 
 def test_what_was_not_finished_is_not_kept(cache: Path) -> None:
-    with pytest.raises(ZeroDivisionError), store.new_array("k", (1, 2, 2, 1), {}):
+    with pytest.raises(ZeroDivisionError), arrays.new_array("k", (1, 2, 2, 1), {}):
         raise ZeroDivisionError
-    assert store.find("k") is None
+    assert arrays.find("k") is None
     assert not list((cache / "images").iterdir())
 
 

@@ -10,11 +10,11 @@ from PIL import Image
 
 from medray.data import build as building
 from medray.data.build import build
+from medray.data.cache.parallel import AHEAD, THREADS, in_order
 from medray.data.decoding import Decoded, decode_file
-from medray.data.files import list_source
-from medray.data.threads import AHEAD, THREADS, in_order
+from medray.data.listing.list_source import list_source
 from medray.errors import DataError
-from medray.preparation import Preparation
+from medray.space.preparation import Preparation
 
 GIF = "GIF is not read (it may be animated): save it as PNG"
 

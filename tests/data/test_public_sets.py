@@ -10,8 +10,8 @@ from PIL import Image
 
 from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
-from medray.space import SearchSpace
-from medray.space_file import parse, shipped_folder
+from medray.space.loading import parse, shipped_folder
+from medray.space.search_space import SearchSpace
 
 FILMS = {"COVID": 6, "Lung_Opacity": 7, "Normal": 9, "Viral Pneumonia": 5}
 CELLS = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medray.data import medmnist_files
-from medray.data.audit import find_leaks
+from medray.audit import find_leaks
+from medray.data.arrays import medmnist
 from medray.data.decoding.fit import fit
 from medray.data.decoding.picture import Picture
 from medray.data.sources import load_data, read_npz
 from medray.errors import DataError
-from medray.preparation import Preparation
+from medray.space.preparation import Preparation
 
 SPLITS = ("train", "val", "test")
 COUNTS = (8, 4, 6)
@@ -418,7 +418,7 @@ def offline(folder: Path) -> dict[str, str]:
 
 def trust(monkeypatch: pytest.MonkeyPatch, name: str, path: Path, key: str = "MD5") -> None:
     """State the MD5 of a file of our own as MedMNIST's."""
-    table: Any = medmnist_files._table()
+    table: Any = medmnist._table()
     monkeypatch.setitem(table[name], key, hashlib.md5(path.read_bytes()).hexdigest())
 
 
@@ -426,7 +426,7 @@ def test_a_copy_of_other_content_is_refused(store: Path) -> None:
     path = write(store / "breastmnist.npz")
     message = refusal("medmnist:breastmnist")
     assert message.startswith(f"{path}: its MD5 is {hashlib.md5(path.read_bytes()).hexdigest()}, ")
-    assert medmnist_files._table()["breastmnist"]["MD5"] in message
+    assert medmnist._table()["breastmnist"]["MD5"] in message
     assert "delete it" in message
 
 
@@ -450,25 +450,25 @@ def test_a_copy_in_medmnists_own_folder_is_used(
     folder.mkdir()
     path = write(folder / "pneumoniamnist.npz")
     trust(monkeypatch, "pneumoniamnist", path)
-    assert medmnist_files.locate("pneumoniamnist") == path
+    assert medmnist.locate("pneumoniamnist") == path
     own = write(store / "pneumoniamnist.npz")
-    assert medmnist_files.locate("pneumoniamnist") == own  # $MEDRAY_DATA comes first
+    assert medmnist.locate("pneumoniamnist") == own  # $MEDRAY_DATA comes first
     monkeypatch.delenv("MEDRAY_DATA")
-    assert medmnist_files.locate("pneumoniamnist") == path
+    assert medmnist.locate("pneumoniamnist") == path
 
 
 def test_every_flat_set_has_its_classes_and_sums_in_the_packages_table() -> None:
-    table = medmnist_files._table()
-    assert set(medmnist_files.FLAT_SETS) == {name for name in table if "3d" not in name}
-    for name in medmnist_files.FLAT_SETS:
-        assert len(medmnist_files.class_names(name)) == len(table[name]["label"])
-        for size in medmnist_files.SIZES:
+    table = medmnist._table()
+    assert set(medmnist.FLAT_SETS) == {name for name in table if "3d" not in name}
+    for name in medmnist.FLAT_SETS:
+        assert len(medmnist.class_names(name)) == len(table[name]["label"])
+        for size in medmnist.SIZES:
             assert len(table[name]["MD5" if size == "28" else f"MD5_{size}"]) == 32
-    assert {n for n in medmnist_files.FLAT_SETS if table[n]["task"].startswith("multi-label")} == set(
-        medmnist_files.MULTI_LABEL
+    assert {n for n in medmnist.FLAT_SETS if table[n]["task"].startswith("multi-label")} == set(
+        medmnist.MULTI_LABEL
     )
-    assert medmnist_files.class_names("organsmnist")[0] == "bladder"
-    assert medmnist_files.class_names("organsmnist")[10] == "spleen"
+    assert medmnist.class_names("organsmnist")[0] == "bladder"
+    assert medmnist.class_names("organsmnist")[10] == "spleen"
 
 
 def test_without_a_copy_and_a_network_both_ways_out_are_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import click
 import numpy as np
 from PIL import Image
 
-from medray.cli import COMMANDS
+from medray.cli.main import COMMANDS
 from medray.data.sources import load_data
 from tests.conftest import CLASSES
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from medray.cli import medray
+from medray.cli.main import medray
 from tests.conftest import FOUND, fold_run, make_run, write_npz
-from tests.data.decoding.samples import dicom, noise
+from tests.data.decoding.file_samples import dicom, noise
 from tests.docs.examples import CLASS_NAMES, PAGES, ROOT, Example, command_of, furnish, in_help, on_pages
 from tests.serving.running import started
 

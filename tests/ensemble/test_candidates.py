@@ -13,7 +13,7 @@ import pytest
 from medray.data.dataset import ImageDataset
 from medray.ensemble.candidates import trial_pool
 from medray.errors import RunError
-from medray.runs import FAILED, STOPPED, RunDir, TrialRecord
+from medray.runs.rundir import FAILED, STOPPED, RunDir, TrialRecord
 
 
 @pytest.fixture

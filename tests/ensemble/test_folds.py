@@ -14,13 +14,13 @@ from rich.console import Console
 
 from medray import Ensemble
 from medray.data.dataset import ImageDataset
-from medray.data.splits import Folds
+from medray.data.folds import Folds
+from medray.decisions.thresholds import Rule
 from medray.ensemble.averaging import average
-from medray.ensemble.driver import EnsembleOptions, EnsembleResult, run_ensemble
+from medray.ensemble.build_ensemble import EnsembleOptions, EnsembleResult, run_ensemble
 from medray.errors import ConfigError, MedrayError, RunError
-from medray.operating.points import Rule
-from medray.out_of_fold import join_folds, read_settings
-from medray.runs import RunDir
+from medray.runs.fold_results import join_folds, read_settings
+from medray.runs.rundir import RunDir
 
 
 @pytest.fixture

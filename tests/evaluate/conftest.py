@@ -15,10 +15,10 @@ from rich.console import Console
 from medray import Ensemble
 from medray.data.dataset import Array, ImageDataset
 from medray.data.sources import load_data
-from medray.ensemble.driver import EnsembleOptions, run_ensemble
-from medray.evaluate import figures
-from medray.evaluate.command import evaluate
-from medray.operating.points import Rule
+from medray.decisions.thresholds import Rule
+from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
+from medray.evaluate import measure_models
+from medray.evaluate.evaluate_command import evaluate
 
 RULES = (Rule("sensitivity", 0.9), Rule("youden"))
 WithData = Callable[..., Path]
@@ -79,7 +79,7 @@ def content(run: Path, *without: str) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "RESAMPLES", FEW)
+    monkeypatch.setattr(measure_models, "RESAMPLES", FEW)
 
 
 def give_data(run: Path, data: Path) -> None:

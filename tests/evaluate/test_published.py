@@ -15,14 +15,14 @@ from rich.console import Console
 from sklearn import metrics as sklearn_metrics
 
 from medray.ensemble.manifest import read_manifest
-from medray.evaluate import figures
-from medray.evaluate.contestants import predict_members
-from medray.evaluate.published_table import print_published
+from medray.evaluate import measure_models
+from medray.evaluate.evaluated_models import predict_members
+from medray.evaluate.print_published import print_published
 from medray.evaluate.same_data import same_data
-from medray.evaluate.scores import Measure
-from medray.published import Published
-from medray.runs import FAILED, RunDir, TrialRecord
-from medray.searched import open_searched
+from medray.runs.finished_search import open_searched
+from medray.runs.rundir import FAILED, RunDir, TrialRecord
+from medray.space.published import Published
+from medray.stats.scores import Measure
 from tests.evaluate.conftest import FEW, answer, ask, content, own_readings
 
 REASON = "pretrained: the weights of resnet50 can't be had: " + "no folder and no network, " * 8
@@ -57,7 +57,7 @@ def told_run(made_ensemble: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         record = run.trial(number).record() or TrialRecord(4, FAILED, reason=REASON)
         run.trial(number).write_record(dataclasses.replace(record, baseline=name))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "RESAMPLES", FEW)
+        patch.setattr(measure_models, "RESAMPLES", FEW)
         answer(folder)
     return folder
 

@@ -9,7 +9,7 @@ from sklearn import metrics as sklearn_metrics
 
 from medray import Ensemble
 from medray.data.dataset import ImageDataset
-from medray.evaluate import driver
+from medray.evaluate import run_evaluation
 from tests.conftest import make_run
 from tests.evaluate.conftest import (
     AFTERWARDS,
@@ -63,7 +63,7 @@ def test_a_reading_that_broke_off_counts(run: Path, monkeypatch: pytest.MonkeyPa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(driver, "all_figures", interrupted)
+        patch.setattr(run_evaluation, "all_figures", interrupted)
         result = ask(run)
     assert result.exit_code == 130
     assert "interrupted; a reading that was begun is counted" in result.stderr
@@ -82,7 +82,7 @@ def test_what_goes_wrong_before_the_labels_are_looked_at_is_not_counted(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(driver, "predict_members", interrupted)
+        patch.setattr(run_evaluation, "predict_members", interrupted)
         assert ask(run).exit_code == 130
     assert own_readings(run) == []
     assert answer(run)["times_read"] == 1

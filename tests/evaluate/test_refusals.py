@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from medray.claims import held
-from medray.runs import RunDir
-from medray.storage import Folder
+from medray.runs.folder import Folder
+from medray.runs.lock import held
+from medray.runs.rundir import RunDir
 from tests.evaluate.conftest import (
     AFTERWARDS,
     WithData,

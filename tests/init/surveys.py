@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from medray.data.audit import Survey
-from medray.data.audit.measures import LOOKS, Measures
+from medray.audit import Survey
+from medray.data.similarity.measures import LOOKS, Measures
 
 
 def measures(

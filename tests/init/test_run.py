@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from medray.init.command import begin
-from medray.search.driver import run_search
-from medray.search.options import SearchOptions
-from tests.data.audit.samples import blobs
+from medray.init.init_command import begin
+from medray.search.run_search import run_search
+from medray.search.search_options import SearchOptions
+from tests.audit.audit_samples import blobs
 
 
 @pytest.mark.usefixtures("ray_address")

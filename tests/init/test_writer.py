@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from medray.config import TrainConfig
 from medray.errors import MedrayError
-from medray.init.study import Study, make_study
+from medray.init.proposal import Study, make_study
 from medray.init.writer import write
-from medray.space import SearchSpace
-from medray.space_file import check_combinations, parse
+from medray.space.loading import check_combinations, parse
+from medray.space.search_space import SearchSpace
 from medray.training.augment import check_pipeline
 from medray.training.models import MODELS
 from tests.init.surveys import survey

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from medray.ensemble.model import Ensemble
+from medray.ensemble.ensemble import Ensemble
 from medray.errors import ConfigError
-from medray.predict.columns import form, parse_column
-from medray.predict.command import predict
+from medray.predict.output_columns import form, parse_column
+from medray.predict.predict_command import predict
 from tests.serving.conftest import NAMES, pictures, served_run  # noqa: F401  (a fixture)
 
 

@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from medray.data.dataset import ImageDataset
-from medray.ensemble.driver import EnsembleOptions, run_ensemble
-from medray.evaluate import figures
-from medray.evaluate.driver import EvaluateOptions, run_evaluate
-from medray.operating.points import Rule
-from medray.report.command import report
+from medray.decisions.thresholds import Rule
+from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
+from medray.evaluate import measure_models
+from medray.evaluate.run_evaluation import EvaluateOptions, run_evaluate
+from medray.report.report_command import report
 from tests.analyze.conftest import SPACE, write_journal
 
 FEW = 40  # resamples
@@ -125,7 +125,7 @@ def studied(folded_run: Path, dataset: ImageDataset, tmp_path_factory: pytest.Te
     quiet = Console(file=io.StringIO())
     run_ensemble(EnsembleOptions(str(run), top_k=2, rules=(Rule("sensitivity", 0.9),), positive="1"), quiet)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "RESAMPLES", FEW)
+        patch.setattr(measure_models, "RESAMPLES", FEW)
         run_evaluate(EvaluateOptions(str(run)), quiet)
     return run
 

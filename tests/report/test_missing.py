@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medray.report.pictures import LEFT_OUT
+from medray.report.image_album import LEFT_OUT
 from tests.report.conftest import ISSUES, ask, draw, read
 
 Edit = Callable[..., None]

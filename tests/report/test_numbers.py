@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medray.evaluate.tables import interval, number
-from medray.operating.calibration import reliability
+from medray.decisions.temperature import reliability
+from medray.evaluate.console_tables import interval, number
 from tests.report.conftest import Page, draw, read
 
 Drawn = tuple[Path, Page, str]
@@ -150,7 +150,7 @@ def test_what_repeats_it_has_the_seeds_of_the_run(drawn: Drawn) -> None:
 def test_importance_and_savings_are_those_of_the_analysis(run: Path) -> None:
     from medray.analyze.importance import importances
     from medray.analyze.journal import open_study
-    from medray.analyze.reading import open_runs
+    from medray.analyze.open_runs import open_runs
     from medray.analyze.stopped import savings
     from tests.analyze.conftest import write_journal
 

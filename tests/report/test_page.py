@@ -18,9 +18,9 @@ from PIL import Image
 
 from medray.data.sources import load_data
 from medray.report.answers import Answers
+from medray.report.blocks import Block, Code, Gallery, Header, Matrix, Part, Picture, Section, Table, Text
+from medray.report.image_album import most_wrong
 from medray.report.page import render
-from medray.report.parts import Block, Code, Gallery, Header, Matrix, Part, Picture, Section, Table, Text
-from medray.report.pictures import most_wrong
 from tests.browser import browser
 from tests.report.conftest import ISSUES, Page, draw, read
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from medray.runs import RunDir
+from medray.runs.rundir import RunDir
 
 SPACE = """
 name: corners

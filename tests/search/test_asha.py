@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from medray.search.tuning import FEWEST_PEERS, Asha, make_scheduler
-from medray.space import Budget
+from medray.search.tune_adapters import FEWEST_PEERS, Asha, make_scheduler
+from medray.space.search_space import Budget
 
 BUDGET = Budget(trials=20, max_epochs=16, grace_epochs=4, reduction_factor=2, patience=None)
 CURVES = st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=16), min_size=1, max_size=20)

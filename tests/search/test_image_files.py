@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from medray.ensemble.driver import EnsembleOptions, run_ensemble
+from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
 from medray.errors import ConfigError, DataError
-from medray.evaluate.driver import EvaluateOptions, run_evaluate
-from medray.evaluate.report import print_result
-from medray.search.driver import run_search
-from medray.search.options import SearchOptions
+from medray.evaluate.print_evaluation import print_result
+from medray.evaluate.run_evaluation import EvaluateOptions, run_evaluate
+from medray.search.run_search import run_search
+from medray.search.search_options import SearchOptions
 
 pytestmark = pytest.mark.usefixtures("ray_address")
 

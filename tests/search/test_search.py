@@ -17,9 +17,9 @@ import medray.analyze
 from medray import Ensemble
 from medray.data.sources import load_data
 from medray.errors import MedrayError
-from medray.runs import FAILED, FINISHED, STOPPED
-from medray.search.driver import SearchResult, run_search
-from medray.search.options import SearchOptions
+from medray.runs.rundir import FAILED, FINISHED, STOPPED
+from medray.search.run_search import SearchResult, run_search
+from medray.search.search_options import SearchOptions
 
 pytestmark = pytest.mark.usefixtures("ray_address")
 
@@ -234,7 +234,7 @@ def test_a_resume_names_the_runs_own_space(
 def test_an_ensemble_that_was_made_since_is_kept_until_a_trial_comes_to_it(
     finished: tuple[SearchResult, Path], tmp_path: Path, npz: Path
 ) -> None:
-    from medray.ensemble.driver import EnsembleOptions, run_ensemble
+    from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
 
     run = Path(shutil.copytree(finished[1], tmp_path / "run"))
     space = run.parent / "corners.yaml"

@@ -19,17 +19,17 @@ from PIL import Image
 from medray.config import TrainConfig
 from medray.data.dataset import Array
 from medray.data.sources import load_data
+from medray.decisions.conformal import calibrate
+from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
 from medray.ensemble.manifest import write_ensemble
-from medray.ensemble.novelty_file import learn_novelty
-from medray.ensemble.ways import TOP_K, make_way
-from medray.operating.conformal import calibrate
-from medray.operating.points import Rule, set_point
-from medray.runs import FINISHED, RunDir, TrialRecord
-from medray.serving.app import App
-from medray.serving.model import ServedModel
-from medray.serving.service import Service
-from medray.serving.settings import ServiceSettings
+from medray.ensemble.ood_file import learn_novelty
+from medray.ensemble.selection import TOP_K, make_way
+from medray.runs.rundir import FINISHED, RunDir, TrialRecord
+from medray.serving.engine.served_model import ServedModel
+from medray.serving.engine.service import Service
+from medray.serving.engine.service_settings import ServiceSettings
+from medray.serving.http.app import App
 
 NAMES = ["left <&>", "middle, 2nd", "right"]
 

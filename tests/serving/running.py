@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psutil
 
-from medray.serving.environment import free_ports
+from medray.serving.deploy.ray_environment import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 READER, BOSS = "0123456789abcdef", "fedcba9876543210"

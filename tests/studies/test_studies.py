@@ -18,17 +18,17 @@ from click.testing import CliRunner
 from PIL import Image
 
 from medray.config import TrainConfig
-from medray.crossval.command import crossval
+from medray.crossval.crossval_command import crossval
 from medray.data.dataset import ImageDataset
+from medray.data.folds import GIVEN, GROUPED, Folds
 from medray.data.sources import load_data
-from medray.data.splits import GIVEN, GROUPED, Folds
-from medray.ensemble.command import ensemble
-from medray.ensemble.model import Ensemble
-from medray.evaluate.command import evaluate
-from medray.predict.command import predict
-from medray.runs import FAILED, FINISHED
-from medray.search.command import search
-from medray.space import SearchSpace
+from medray.ensemble.ensemble import Ensemble
+from medray.ensemble.ensemble_command import ensemble
+from medray.evaluate.evaluate_command import evaluate
+from medray.predict.predict_command import predict
+from medray.runs.rundir import FAILED, FINISHED
+from medray.search.search_command import search
+from medray.space.search_space import SearchSpace
 from tests.serving.conftest import png
 from tests.serving.running import started
 

@@ -7,7 +7,7 @@ import torch
 
 from medray.data.dataset import ImageDataset
 from medray.errors import ConfigError
-from medray.space_file import parse
+from medray.space.loading import parse
 from medray.training.check import check_space
 
 HEAD = """

@@ -9,9 +9,9 @@ within bounds, and Pillow's decoders are given only what makes pixels. So no cal
 none changes a setting of the process: there is nothing to silence, in whatever thread.
 """
 
-from medray.data.decoding.errors import KINDS, ImageError
+from medray.data.decoding.decode import FORMATS, MAX_PIXELS, Decoded, decode, decode_file, sniff
 from medray.data.decoding.fit import NOTES
-from medray.data.decoding.reading import FORMATS, MAX_PIXELS, Decoded, decode, decode_file, sniff
+from medray.data.decoding.image_error import KINDS, ImageError
 
 __all__ = [
     "FORMATS", "KINDS", "MAX_PIXELS", "NOTES", "Decoded", "ImageError", "decode", "decode_file", "sniff",

@@ -5,7 +5,7 @@ import struct
 
 from PIL import BmpImagePlugin
 
-from medray.data.decoding.errors import ImageError, check_size, damaged
+from medray.data.decoding.image_error import ImageError, check_size, damaged
 from medray.data.decoding.picture import Picture, plain
 
 HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)

@@ -12,7 +12,7 @@ from medray.data.dataset import Array
 from medray.data.decoding.dicom_display import Display, grey_table, palette
 from medray.data.decoding.dicom_header import Header, read_header
 from medray.data.decoding.dicom_pixels import MEANINGS, Format, Stored, read_stored
-from medray.data.decoding.errors import ImageError, check_size
+from medray.data.decoding.image_error import ImageError, check_size
 from medray.data.decoding.picture import BLOCK, Picture, look_up
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from medray.data.dataset import Array
 from medray.data.decoding.dicom_header import Header
-from medray.data.decoding.errors import ImageError
+from medray.data.decoding.image_error import ImageError
 
 #: Where the modality rescale and the window may lie: in the file itself, or, in the enhanced kinds of files,
 #: in the groups that hold for all frames or for the first one.

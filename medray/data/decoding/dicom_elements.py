@@ -10,7 +10,7 @@ import math
 import struct
 from typing import NamedTuple
 
-from medray.data.decoding.errors import ImageError, damaged
+from medray.data.decoding.image_error import ImageError, damaged
 
 Path = tuple[int, ...]  # an element's tag, after those of the sequences that it is in
 

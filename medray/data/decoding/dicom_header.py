@@ -6,7 +6,7 @@ import struct
 import zlib
 
 from medray.data.decoding.dicom_elements import PIXELS, Coding, Element, Path, read_elements
-from medray.data.decoding.errors import ImageError, damaged
+from medray.data.decoding.image_error import ImageError, damaged
 
 PREAMBLE = 132  # 128 bytes of anything, then "DICM"
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"

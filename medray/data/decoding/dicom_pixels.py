@@ -9,7 +9,7 @@ from PIL import Image
 
 from medray.data.dataset import Array
 from medray.data.decoding.dicom_header import JPEG_SYNTAXES, NATIVE, RLE, Header
-from medray.data.decoding.errors import ImageError, damaged
+from medray.data.decoding.image_error import ImageError, damaged
 from medray.data.decoding.jpeg import decode_jpeg, read_header
 from medray.data.decoding.jpeg2000 import decode_jpeg2000
 

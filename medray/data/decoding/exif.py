@@ -1,7 +1,7 @@
 """The orientation in an EXIF block; nothing else of EXIF is read."""
 
-from medray.data.decoding.errors import ImageError
 from medray.data.decoding.ifd import ORIENTATION, read_directory
+from medray.data.decoding.image_error import ImageError
 
 
 def orientation(exif: bytes) -> int:

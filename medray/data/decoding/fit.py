@@ -5,7 +5,7 @@ from PIL import Image, ImageChops
 
 from medray.data.dataset import Array
 from medray.data.decoding.picture import Picture
-from medray.preparation import LESION, PADDED, STRETCHED
+from medray.space.preparation import LESION, PADDED, STRETCHED
 
 #: Everything that may be done to an image on its way to a model.
 NOTES = (

@@ -3,7 +3,7 @@
 import struct
 from typing import NamedTuple
 
-from medray.data.decoding.errors import ImageError, damaged
+from medray.data.decoding.image_error import ImageError, damaged
 
 ORIENTATION = 274
 _SIZES = {1: 1, 3: 2, 4: 4}  # BYTE, SHORT and LONG; no tag that makes pixels is of another type

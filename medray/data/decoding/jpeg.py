@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from medray.data.decoding.errors import ImageError, check_size, damaged
 from medray.data.decoding.exif import orientation
 from medray.data.decoding.fit import lies_on_its_side
+from medray.data.decoding.image_error import ImageError, check_size, damaged
 from medray.data.decoding.picture import Picture, plain
 
 MAX_SEGMENTS = 10_000

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medray.data.dataset import Array
-from medray.data.decoding.errors import ImageError, damaged
+from medray.data.decoding.image_error import ImageError, damaged
 
 MAX_SEGMENTS = 100_000
 MAX_TILES = 4096

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops
 
-from medray.data.decoding.errors import ImageError, check_size, damaged
 from medray.data.decoding.exif import orientation
+from medray.data.decoding.image_error import ImageError, check_size, damaged
 from medray.data.decoding.picture import Picture, from_16_bits, plain
 
 MAX_CHUNKS = 100_000

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from medray.data.dataset import Array
-from medray.data.decoding.errors import ImageError, check_size, damaged
 from medray.data.decoding.ifd import ORIENTATION, Directory, read_directory
+from medray.data.decoding.image_error import ImageError, check_size, damaged
 from medray.data.decoding.picture import Picture, from_16_bits, plain
 from medray.data.decoding.tiff_parts import COMPRESSIONS, Parts, read_rows
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from medray.data.dataset import Array
-from medray.data.decoding.errors import damaged
+from medray.data.decoding.image_error import damaged
 
 NONE, LZW, PACK_BITS = 1, 5, 32773
 COMPRESSIONS = {NONE: "none", LZW: "LZW", 8: "deflate", PACK_BITS: "PackBits", 32946: "deflate"}

@@ -7,12 +7,12 @@ models compare on it, and can't be compared with any figure on the data set that
 from collections.abc import Callable
 
 from medray.data.dataset import ImageDataset
+from medray.data.listing.source_options import read_options
 from medray.data.phantoms.bloodcells import draw_bloodcells
 from medray.data.phantoms.covid import draw_covid
 from medray.data.phantoms.glaucoma import draw_glaucoma
 from medray.data.phantoms.organs import draw_organs
 from medray.data.phantoms.skin import draw_skin
-from medray.data.source_options import read_options
 from medray.errors import DataError, unknown
 
 PHANTOMS: dict[str, Callable[..., ImageDataset]] = {

@@ -7,7 +7,7 @@ that gone ones counted. As long as everybody reads the totals from one Board, no
 
 from medray.serving.telemetry.counting import Telemetry
 from medray.serving.telemetry.metrics import OTHER, ROUTES, SPECS
-from medray.serving.telemetry.page import CONTENT_TYPE, render
+from medray.serving.telemetry.prometheus_page import CONTENT_TYPE, render
 from medray.serving.telemetry.totals import Board
 
 __all__ = ["CONTENT_TYPE", "OTHER", "ROUTES", "SPECS", "Board", "Telemetry", "render"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from medray.config import TrainConfig
 from medray.errors import WeightsError, no_such, shown
-from medray.training.models.names import one_line
+from medray.training.models.backbone_names import one_line
 
 FOLDER = "MEDRAY_WEIGHTS"
 PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")

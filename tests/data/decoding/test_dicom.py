@@ -24,7 +24,7 @@ from pydicom.uid import (
 
 from medray.data.dataset import Array
 from medray.data.decoding import KINDS, Decoded, ImageError, decode
-from tests.data.decoding.samples import (
+from tests.data.decoding.file_samples import (
     SECRET,
     compressed,
     dataset,

@@ -19,7 +19,7 @@ from PIL import Image
 
 from medray.data.decoding import KINDS, ImageError, decode
 from medray.data.decoding.dicom_elements import MAX_DEPTH
-from tests.data.decoding.samples import (
+from tests.data.decoding.file_samples import (
     chunk,
     compressed,
     dataset,

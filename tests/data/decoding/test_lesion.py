@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from medray.data.arrays.resize import resized
 from medray.data.dataset import Array
 from medray.data.decoding import decode
 from medray.data.decoding.lesion import SIDE, find_lesion, otsu
 from medray.data.phantoms import load_phantom
-from medray.data.resized import resized
 from medray.errors import ConfigError
-from medray.preparation import LESION, PADDED, Images, Preparation
+from medray.space.preparation import LESION, PADDED, Images, Preparation
 
 SKIN, DARK, MOLE = (220, 170, 150), (20, 15, 15), (30, 60, 150)  # blue: no mixture of the other two
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from medray.data.dataset import Array
 from medray.data.decoding import NOTES, Decoded, ImageError, decode, sniff
 from medray.errors import ConfigError, DataError
-from tests.data.decoding.samples import chunk, noise, packed, png, saved, smooth, tiff
+from tests.data.decoding.file_samples import chunk, noise, packed, png, saved, smooth, tiff
 
 KEYS = {"PNG": "png", "JPEG": "jpeg", "TIFF": "tiff", "BMP": "bmp"}
 

@@ -9,9 +9,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from medray.data.dicom_identity import Identity, read_identity
-from tests.data.decoding.samples import SECRET, dataset, dicom, written
-from tests.data.listing.trees import grow, labels, listed, refusal
+from medray.data.listing.dicom_identity import Identity, read_identity
+from tests.data.decoding.file_samples import SECRET, dataset, dicom, written
+from tests.data.listing.folder_trees import grow, labels, listed, refusal
 
 PIXELS = np.zeros((4, 4), dtype=np.uint8)
 BIG = np.zeros((400, 400), dtype=np.uint8)

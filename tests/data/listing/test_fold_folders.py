@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.data.listing import TEST, Listing
-from medray.data.names import fold_number
-from tests.data.listing.trees import by_where, grow, listed, refusal
+from medray.data.listing.folder_names import fold_number
+from medray.data.listing.listing import TEST, Listing
+from tests.data.listing.folder_trees import by_where, grow, listed, refusal
 
 PARTS = {"train": "Train", "val": "Valid", "test": "Test"}
 

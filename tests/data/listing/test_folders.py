@@ -9,11 +9,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from medray.data.files import list_source
-from medray.data.found_files import _LEFT_BEHIND, _REFUSED, IMAGE_SUFFIXES, find_files
-from medray.data.names import SPLIT_NAMES, fold_number, one_spelling, split_named
+from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, one_spelling, split_named
+from medray.data.listing.list_source import list_source
+from medray.data.listing.scan import _LEFT_BEHIND, _REFUSED, IMAGE_SUFFIXES, find_files
 from medray.errors import shown
-from tests.data.listing.trees import by_where, check, grow, labels, listed, refusal
+from tests.data.listing.folder_trees import by_where, check, grow, labels, listed, refusal
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 DICOM = bytes(128) + b"DICM" + bytes(40)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from medray.data.files import list_source
-from medray.data.labelling import choose_labels
-from medray.data.listing import BLANK, Listing
+from medray.data.labels import choose_labels
+from medray.data.listing.list_source import list_source
+from medray.data.listing.listing import BLANK, Listing
 from medray.init.naming import spelled
-from medray.preparation import Labels
-from tests.data.listing.trees import check, grow, labels, refusal
+from medray.space.preparation import Labels
+from tests.data.listing.folder_trees import check, grow, labels, refusal
 
 TEXT = """image,label,split,patient,sex
 1.png,sick,train,P1,none

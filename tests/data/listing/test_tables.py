@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.data.files import list_source
-from medray.data.labelling import choose_labels
-from medray.data.listing import BLANK, SEVERAL, Listing
-from medray.data.names import SPLIT_NAMES
-from medray.data.tables import list_table
+from medray.data.labels import choose_labels
+from medray.data.listing.folder_names import SPLIT_NAMES
+from medray.data.listing.list_source import list_source
+from medray.data.listing.listing import BLANK, SEVERAL, Listing
+from medray.data.listing.table import list_table
 from medray.errors import DataError
-from medray.preparation import Labels
-from tests.data.decoding.samples import dicom
-from tests.data.listing.trees import check, grow, labels, listed, refusal
+from medray.space.preparation import Labels
+from tests.data.decoding.file_samples import dicom
+from tests.data.listing.folder_trees import check, grow, labels, listed, refusal
 
 THREE = ["images/1.png", "images/2.png", "images/3.png"]
 

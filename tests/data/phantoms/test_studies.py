@@ -11,11 +11,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from medray.data.dataset import Array, ImageDataset
+from medray.data.folds import GIVEN, make_folds
 from medray.data.phantoms import load_phantom
 from medray.data.phantoms.canvas import Canvas
 from medray.data.phantoms.skin import outline
 from medray.data.sources import load_data
-from medray.data.splits import GIVEN, make_folds
 
 CLASSES = {  # name, and images in the report
     "glaucoma": {"Normal": 919, "Abnormal": 788},

@@ -1,0 +1,1 @@
+"""The command line: the console script, and what all commands share."""

@@ -1,0 +1,62 @@
+"""The console script `medray`: wiring only. A command is imported when it is named."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from medray.cli.base import MedrayGroup
+
+COMMANDS = {
+    "data": ("medray.audit.data_command", "Look at images before any training: profile them, find leaks."),
+    "init": ("medray.init.init_command", "Begin a study: look at the data, write a search space for it."),
+    "search": ("medray.search.search_command", "Search hyperparameters; leave a leaderboard and an ensemble."),
+    "crossval": ("medray.crossval.crossval_command", "Train the best settings on every fold; doubt the labels."),
+    "ensemble": ("medray.ensemble.ensemble_command", "Choose the members, calibrate them, set operating points."),
+    "evaluate": ("medray.evaluate.evaluate_command", "Read the test split, once, and say how good it is."),
+    "analyze": (
+        "medray.analyze.analyze_command",
+        "Tables and tidy frames of finished, running or broken-off searches.",
+    ),
+    "report": (
+        "medray.report.report_command",
+        "One HTML file: how good the model is, and what was searched.",
+    ),
+    "predict": ("medray.predict.predict_command", "Ask the ensemble about image files; a table of answers."),
+    "serve": ("medray.serving.serve_command", "Serve the ensemble over HTTP, with a page to try it on."),
+}
+
+
+class _Commands(MedrayGroup):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[name][0]), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands)
+@click.version_option(package_name="medray", message="medray %(version)s")
+def medray() -> None:
+    """Search, cross-validate, ensemble and serve medical image classifiers, on Ray.
+
+    `medray search organs --data phantom --trials 8 --max-epochs 6` is a first thing to try; `medray COMMAND
+    --help` has more examples.
+    """
+
+
+def main() -> None:
+    """Run the console script."""
+    medray(prog_name="medray", args=sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""What a worker process does: fit(), and the files of a trial or a fold after every epoch.
+
+Files reach the run's folder before the epoch is reported, so whatever the driver knows of is on disk:
+
+    val_predictions.npz, weights.safetensors    when the epoch is the best so far
+    checkpoint.safetensors                      all that is needed to go on; gone when the trial has ended
+    epochs.jsonl                                one record an epoch
+"""
+
+import io
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medray.config import TrainConfig
+from medray.data.dataset import Array, LabelledImages
+from medray.errors import MedrayError, RunError
+from medray.runs.rundir import TrialDir
+from medray.stats.metrics import defined
+from medray.training.loop import EpochResult, fit
+from medray.training.models import one_line
+from medray.training.state import TrainState
+from medray.training.weights import state_from_bytes, write_state, write_weights
+
+
+class Worker:
+    """Runs one training after another in the same process; a step is an epoch.
+
+    Nothing of one training reaches the next: each starts from fresh weights, or from its own checkpoint.
+    """
+
+    def __init__(self, threads: int, device: str = "cpu") -> None:
+        torch.set_num_threads(threads)
+        self.device = device
+
+    def open(self, folder: TrialDir, train: LabelledImages, val: LabelledImages, metric: str) -> None:
+        """Take up the training whose settings lie in `folder`: a new one, or one that has a checkpoint."""
+        self.trial_dir, self.train_split, self.val_split, self.metric = folder, train, val, metric
+        self.settings: dict[str, Any] = {}
+        self.epochs_ahead: Iterator[EpochResult] | None = None
+        self.resume: TrainState | None = None
+        self.records: list[dict[str, Any]] = []
+        self.repeat: dict[str, Any] | None = None
+        self.opened = False
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch; a failure ends this trial and says why, but not the process."""
+        try:
+            if not self.opened:
+                self.opened = True
+                self._restore()
+            if self.repeat is not None:
+                record, self.repeat = self.repeat, None
+            else:
+                if self.epochs_ahead is None:
+                    self.epochs_ahead = self._start()
+                record = self._keep(next(self.epochs_ahead))
+        except Exception as error:
+            self.epochs_ahead = None
+            return self._failed(error)
+        # Only what the driver decides by: Tune keeps statistics of every number in a result.
+        told = {key: record[key] for key in ("epoch", "objective", "ended_by")}
+        return {**told, "done": record["ended_by"] is not None}
+
+    # -- within
+
+    def _restore(self) -> None:
+        """Go on from the checkpoint, if there is one.
+
+        Its last epoch is reported again, as the driver may not have heard of it, and the files of its best
+        epoch are written again, as a kill may have left one of them from a later epoch.
+        """
+        if not self.trial_dir.exists(TrialDir.CONFIG):
+            raise RunError(
+                f"this node does not see {self.trial_dir.location}: give a shared folder or s3://… as --storage"
+            )
+        self.settings = self.trial_dir.read_json(TrialDir.CONFIG)
+        if not self.trial_dir.exists(TrialDir.CHECKPOINT):
+            return
+        name = self.trial_dir.path(TrialDir.CHECKPOINT)
+        self.resume, facts = state_from_bytes(self.trial_dir.read(TrialDir.CHECKPOINT), name)
+        self.records, self.repeat = facts["epochs"], facts["epochs"][-1]
+        self._write_best(self.resume.best_network, self.resume.best_probabilities, self.records[-1])
+        self.trial_dir.write_epochs(self.records)
+
+    def _start(self) -> Iterator[EpochResult]:
+        if self.device != "cpu":
+            torch.cuda.empty_cache()
+        config = TrainConfig.from_dict(self.settings)
+        return fit(config, self.train_split, self.val_split, device=self.device, resume=self.resume)
+
+    def _keep(self, result: EpochResult) -> dict[str, Any]:
+        """Write the epoch's files and return its record."""
+        record = {
+            "epoch": result.epoch,
+            "objective": result.best[self.metric],
+            "train_loss": result.train_loss,
+            "learning_rate": result.learning_rate,
+            "seconds": result.seconds,
+            "metrics": defined(result.metrics),
+            "best_epoch": result.best_epoch,
+            "best": defined(result.best),
+            "parameters": result.parameters,
+            "ended_by": result.ended_by,
+        }
+        self.records.append(record)
+        if result.is_best:
+            self._write_best(result.best_network, result.best_probabilities, record)
+        state, facts = result.state(), {"epochs": self.records}
+        self.trial_dir.write_by(TrialDir.CHECKPOINT, lambda path: write_state(path, state, facts))
+        # After the checkpoint: an epoch that can be read of is never done again.
+        self.trial_dir.write_epochs(self.records)
+        return record
+
+    def _write_best(self, network: dict[str, Tensor], probabilities: Array, record: dict[str, Any]) -> None:
+        stream = io.BytesIO()
+        epoch, labels = record["best_epoch"], self.val_split.own_labels
+        np.savez(stream, probabilities=probabilities, labels=labels, epoch=epoch)
+        self.trial_dir.write(TrialDir.PREDICTIONS, stream.getvalue())
+        facts = {"epoch": epoch, "config": self.settings, "val_metrics": record["best"]}
+        self.trial_dir.write_by(TrialDir.WEIGHTS, lambda path: write_weights(path, network, facts))
+
+    def _failed(self, error: Exception) -> dict[str, Any]:
+        expected = isinstance(error, MedrayError)
+        return {
+            "epoch": len(self.records) + 1,
+            "objective": None,
+            "ended_by": "failed",
+            "reason": one_line(error, most=1000) if expected else f"{type(error).__name__}: {one_line(error)}",
+            "traceback": None if expected else "".join(traceback.format_exception(error))[-4000:],
+            "done": True,
+        }

@@ -1,0 +1,77 @@
+"""The command line of the cross-validation."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from medray.cli.base import (
+    MedrayCommand,
+    address_option,
+    data_option,
+    errors_in_one_line,
+    json_option,
+    make_console,
+    min_gpus_option,
+    positive,
+)
+
+EXAMPLES = """
+\b
+Examples:
+  medray crossval runs/organs                       # the best three settings on five folds
+  medray crossval runs/organs --top 5 --folds 10
+  medray crossval runs/organs --trial 7 --trial 12  # these settings
+  medray crossval runs/organs --resume              # go on after a crash, or after Ctrl-C
+  medray crossval runs/organs --resume --trial 4    # add a setting to those that are done
+"""
+
+
+@click.command("crossval", cls=MedrayCommand, epilog=EXAMPLES)
+@click.argument("run")
+@click.option("--top", type=positive, help="How many of the search's best settings.  [3]")
+@click.option("--folds", type=click.IntRange(min=2), help="Folds.  [the data set's own, or 5]")
+@click.option(
+    "--trial", "trials", type=click.IntRange(min=0), multiple=True, help="Settings of this trial; again for more."
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the folds and of the weights.  [0]")
+@data_option
+@click.option("--concurrency", type=positive, help="Most folds side by side.  [as many as there is room for]")
+@click.option("--resume", is_flag=True, help="Go on with the run's cross-validation.")
+@address_option
+@min_gpus_option
+@json_option
+@click.option("--verbose", is_flag=True, help="Let Ray say what it does.")
+def crossval(as_json: bool, **given: Any) -> None:
+    """Train the best settings of the search in RUN on every fold, from fresh weights each time.
+
+    The folds divide the training and validation images, stratified by class, with no copy of an image and, where
+    the data set knows patients, no patient on both sides. Leaves each fold's model, scores with their spread,
+    out-of-fold predictions, and a list of images whose label the folds doubt. The test split is not read.
+    """
+    from medray.errors import ConfigError
+
+    console = make_console(as_json)
+    with errors_in_one_line(as_json=as_json):
+        if given["top"] is not None and given["trials"]:
+            raise ConfigError("--top and --trial choose settings in two ways: give one of them")
+        from medray.crossval.plan import CrossvalOptions
+        from medray.crossval.run_crossval import resume_command, run_crossval
+
+        options = CrossvalOptions(**given)
+        go_on = f"interrupted; go on with: {resume_command(options)}"
+        with errors_in_one_line(as_json=as_json, interrupted=go_on):
+            result = run_crossval(options, console)
+    from medray.crossval.print_crossval import print_result, to_json
+
+    if as_json:
+        click.echo(json.dumps(to_json(result)))
+    else:
+        print_result(result, console)
+    sys.exit(130 if result.left else 1 if not result.settings else 0)
+
+
+def main() -> None:
+    """Run the command."""
+    crossval(prog_name="medray crossval")

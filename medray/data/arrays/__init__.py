@@ -1,0 +1,1 @@
+"""Sources that are arrays already: .npz files and MedMNIST, and their resizing."""

@@ -1,0 +1,1 @@
+"""Decoded arrays and file hashes, kept by content."""

@@ -1,0 +1,109 @@
+"""A table of text: its columns and its rows, with the line on which each begins."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from medray.data.listing.scan import is_there
+from medray.errors import DataError, no_such, shown
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+
+
+@dataclass(frozen=True)
+class Row:
+    """The line that a row begins on, and its cells by column, without spaces around them."""
+
+    line: int
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns by their names, and rows in the order of the file."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def read_table(path: Path) -> Table:
+    """Read a table in UTF-8, with or without a byte order mark, divided by commas, semicolons or tabs.
+
+    Blank lines are passed over. A column without a name is called by its number.
+
+    Raises:
+        DataError: there is no such file, it is a spreadsheet, not UTF-8, empty, or a row does not fit the columns.
+    """
+    text = _text(path)
+    first = next(iter(text.lstrip().splitlines()), "")
+    delimiter = max(DELIMITERS, key=lambda d: _width(first, d))
+    lines = list(_lines(path, text, delimiter))
+    if not lines:
+        raise DataError(f"{path} is empty")
+    columns = _columns(path, lines[0][1])
+    rows = tuple(_row(path, line, cells, columns) for line, cells in lines[1:])
+    if not rows:
+        raise DataError(f"{path} has no rows, only the columns: {', '.join(columns)}")
+    return Table(path, columns, rows)
+
+
+def _text(path: Path) -> str:
+    if not is_there(path):
+        raise DataError(no_such("file", path))
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not a table; valid: a .csv or .tsv file")
+    if path.suffix.lower() in _SHEETS:
+        raise DataError(f"{path}: a spreadsheet is not read; save it as CSV in UTF-8")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}: line {line} is not UTF-8 (Latin-1, perhaps); save the table in UTF-8") from None
+    if "\0" in text:
+        raise DataError(f"{path}: holds NUL characters, so it is no table of text in UTF-8")
+    return text
+
+
+def _width(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), []))
+    except csv.Error:
+        return 0
+
+
+def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines that are not blank; a row may run over several lines, within quotes."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield line, [cell.strip() for cell in cells]
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}: line {line} can't be read as a row: {error}") from None
+
+
+def _columns(path: Path, names: list[str]) -> tuple[str, ...]:
+    columns = tuple(shown(name) or f"column {number}" for number, name in enumerate(names, 1))
+    name, count = Counter(columns).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{path}: {count} columns are called '{name}'; each needs a name of its own")
+    return columns
+
+
+def _row(path: Path, line: int, cells: list[str], columns: tuple[str, ...]) -> Row:
+    while len(cells) > len(columns) and not cells[-1]:
+        cells = cells[:-1]
+    if len(cells) != len(columns):
+        raise DataError(f"{path}: line {line} has {len(cells)} cells for {len(columns)} columns")
+    return Row(line, dict(zip(columns, cells, strict=True)))

@@ -1,0 +1,1 @@
+"""Which images show the same picture: measures, perceptual hashes, groups of near-duplicates."""

@@ -1,0 +1,207 @@
+"""Prediction sets that hold the true class at a chosen rate: split conformal prediction (Vovk et al. 2005).
+
+`calibrate` looks at images that the networks were not trained on; `ConformalSets.sets` then answers with a
+set of classes instead of one. If new images are drawn as those were, the sets hold the true class of at
+least `coverage` of them, on average over calibrations, whatever the networks are. That is a promise on all
+images together, not on each class or each patient.
+
+    lac    few classes: the smallest sets on average (Sadinle et al. 2019)
+    aps    sets that grow on images that are hard (Romano et al. 2020)
+    raps   as aps, with a price on every class beyond the second: smaller sets (Angelopoulos et al. 2021)
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from medray.data.dataset import Array
+from medray.errors import ConfigError, DataError, RunError, unknown
+from medray.stats.rates import Proportion
+from medray.stats.validate import (
+    NUMBER,
+    NUMBER_OR_NONE,
+    TEXT,
+    WHOLE,
+    check_labelled,
+    check_labels,
+    check_probabilities,
+    read_fields,
+)
+
+#: What RAPS adds for each rank beyond `FREE_RANKS`; fixed ahead, since tuned on the same images it would
+#: break the promise.
+PENALTY, FREE_RANKS = 0.05, 2
+TOLERANCE = 1e-7  # a class on the border stays in when another batch rounds otherwise
+
+
+def _lac(probabilities: Array) -> Array:
+    """1 - p of each class."""
+    complement: Array = 1 - probabilities
+    return complement
+
+
+def _aps(probabilities: Array) -> Array:
+    """The probability of all classes that are likelier than each."""
+    return _likelier(probabilities)[0]
+
+
+def _raps(probabilities: Array) -> Array:
+    """APS, and the penalty of each class's rank."""
+    total, number = _likelier(probabilities)
+    penalised: Array = total + PENALTY * np.maximum(number + 1 - FREE_RANKS, 0)
+    return penalised
+
+
+def _likelier(probabilities: Array) -> tuple[Array, Array]:
+    """Sum and number of the classes that are likelier than each class, both (N, classes).
+
+    A class's own probability is left out: with it, a sure answer would be a bad fit, and nearly every set would
+    get a second class. Classes of equal probability share one sum, so that their order does not matter.
+    """
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    falling = np.take_along_axis(probabilities, order, axis=1)
+    first = np.ones(falling.shape, dtype=bool)  # of those that are equal
+    first[:, 1:] = falling[:, 1:] != falling[:, :-1]
+    starts = np.maximum.accumulate(np.where(first, np.arange(falling.shape[1]), 0), axis=1)
+    before = np.take_along_axis(falling.cumsum(axis=1) - falling, starts, axis=1)
+    total, number = np.empty_like(falling), np.empty(falling.shape, dtype=np.int64)
+    np.put_along_axis(total, order, before, axis=1)
+    np.put_along_axis(number, order, starts, axis=1)
+    return total, number
+
+
+_SCORES: dict[str, Callable[[Array], Array]] = {"lac": _lac, "aps": _aps, "raps": _raps}
+METHODS = tuple(_SCORES)
+
+
+def default_method(classes: int) -> str:
+    """The method for that many classes: "lac" below 5, else "raps"."""
+    return "lac" if classes < 5 else "raps"
+
+
+def nonconformity(probabilities: Array, method: str) -> Array:
+    """How badly each class fits each image, float64 (N, classes); the smaller, the better.
+
+    Nothing is drawn at random: the same image always gets the same set, which is a little larger for it.
+
+    Raises:
+        ConfigError: the method is unknown.
+        DataError: the probabilities can't be used.
+    """
+    if method not in _SCORES:
+        raise ConfigError(unknown("method", method, METHODS))
+    return _SCORES[method](check_probabilities(probabilities))
+
+
+@dataclass(frozen=True)
+class ConformalSets:
+    """What turns probabilities into sets of classes: those that fit no worse than `quantile`.
+
+    `quantile` is None where `images`, the number it was calibrated on, is too small for `coverage`: then
+    nothing can be left out, and every set holds all classes.
+    """
+
+    method: str
+    coverage: float
+    quantile: float | None
+    images: int
+
+    def sets(self, probabilities: Array) -> Array:
+        """The set of each image, bool (N, classes), by probabilities (N, classes).
+
+        The likeliest class is always in its set, so that none is empty; this can only raise the coverage.
+
+        Raises:
+            DataError: the probabilities can't be used.
+        """
+        exact = check_probabilities(probabilities)
+        if self.quantile is None:
+            return np.ones(exact.shape, dtype=bool)
+        fitting = nonconformity(exact, self.method) <= self.quantile + TOLERANCE
+        inside: Array = fitting | (exact == exact.max(axis=1, keepdims=True))
+        return inside
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: object) -> "ConformalSets":
+        """Restore what `to_dict` returned.
+
+        Raises:
+            RunError: a field is missing, unknown, of another type or out of range.
+        """
+        what = "prediction sets"
+        wanted = {"method": TEXT, "coverage": NUMBER, "quantile": NUMBER_OR_NONE, "images": WHOLE}
+        found = read_fields(content, wanted, what)
+        if found["method"] not in METHODS:
+            raise RunError(f"damaged {what}: {unknown('method', found['method'], METHODS)}")
+        if not 0 < found["coverage"] < 1 or found["images"] < 1:
+            raise RunError(f"damaged {what}: coverage or images is out of range")
+        too_few = _place(found["images"], found["coverage"]) > found["images"]
+        if (found["quantile"] is None) != too_few or (found["quantile"] or 0) < 0:
+            raise RunError(f"damaged {what}: the quantile can't be that of {found['images']} images")
+        return cls(**found)
+
+
+def calibrate(probabilities: Array, labels: Array, coverage: float, method: str | None = None) -> ConformalSets:
+    """Find the quantile for sets that hold the true class at a rate of `coverage` or more.
+
+    It is the ceil((n + 1) * coverage)-th smallest score of the n images' true classes (Vovk et al. 2005);
+    `probabilities` are (n, classes), `labels` int64 (n,). Without `method` it is that of `default_method`.
+
+    Raises:
+        ConfigError: the method is unknown, or the coverage does not lie between 0 and 1.
+        DataError: the probabilities or labels can't be used.
+    """
+    if not 0 < coverage < 1:
+        raise ConfigError(f"coverage is {coverage}; it must lie between 0 and 1")
+    exact, labels = check_labelled(probabilities, labels)
+    method = default_method(exact.shape[1]) if method is None else method
+    true = np.sort(nonconformity(exact, method)[np.arange(len(labels)), labels])
+    place = _place(len(labels), coverage)
+    quantile = float(true[place - 1]) if place <= len(labels) else None
+    return ConformalSets(method, float(coverage), quantile, len(labels))
+
+
+def _place(images: int, coverage: float) -> int:
+    """Which of the sorted scores is the quantile, from 1; more than `images` where they are too few."""
+    return max(1, math.ceil((images + 1) * coverage - 1e-9))  # (9 + 1) * 0.9 may round to above 9
+
+
+@dataclass(frozen=True)
+class SetSummary:
+    """How prediction sets did on labelled images.
+
+    `covered` is the share whose set holds the true class, `mean_size` the classes in a set, `singletons`
+    the share of sets with one class, `not_sure` the share that hold every class and so say nothing.
+    """
+
+    covered: Proportion
+    mean_size: float
+    singletons: Proportion
+    not_sure: Proportion
+
+
+def summary(sets: Array, labels: Array) -> SetSummary:
+    """Sum up prediction sets, bool (N, classes), against labels int64 (N,); 95% intervals.
+
+    Raises:
+        DataError: the sets or labels can't be used.
+    """
+    sets = np.asarray(sets)
+    if sets.ndim != 2 or sets.shape[1] < 2 or sets.dtype != np.bool_:
+        raise DataError(f"sets are {sets.dtype} {sets.shape}, not bool (N, classes) of two classes or more")
+    images, classes = sets.shape
+    labels = check_labels(labels, images, classes)
+    sizes = sets.sum(axis=1)
+
+    def share(chosen: Array) -> Proportion:
+        return Proportion.of(int(chosen.sum()), images)
+
+    covered = share(sets[np.arange(images), labels])
+    return SetSummary(covered, float(sizes.mean()), share(sizes == 1), share(sizes == classes))

@@ -1,0 +1,130 @@
+"""Calibration: whether a probability can be taken at its word, and the one number that mends it.
+
+Probabilities are (N, classes), each row summing to 1; labels are int64 (N,). The temperature works on
+averaged probabilities too: their logarithms serve as logits, so the networks' own are not needed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medray.data.dataset import Array
+from medray.errors import ConfigError, DataError
+from medray.stats.metrics import log_loss
+from medray.stats.validate import check_labelled, check_probabilities
+
+LOWEST, HIGHEST = 0.05, 20.0  # between which a temperature is searched
+EPSILON = float(np.finfo(np.float32).eps)
+
+
+def brier_score(probabilities: Array, labels: Array) -> float:
+    """Mean squared distance of a row of probabilities from its label's one-hot row, 0 to 2 (Brier 1950).
+
+    For two classes this is twice scikit-learn's brier_score_loss, which looks at one of the classes only.
+
+    Raises:
+        DataError: the probabilities or labels can't be used.
+    """
+    exact, labels = check_labelled(probabilities, labels)
+    return float(((exact - np.eye(exact.shape[1])[labels]) ** 2).sum(axis=1).mean())
+
+
+def fit_temperature(probabilities: Array, labels: Array) -> float:
+    """Find the temperature T in 0.05..20 whose p**(1/T), renormalised, has the least log loss (Guo et al. 2017).
+
+    Above 1 it takes confidence away, below 1 it adds some. The loss is convex in 1/T, so it has one valley
+    over log T too, where it is searched. Where no T is better than none, by `metrics.log_loss` of what
+    `apply_temperature` returns, the answer is exactly 1.
+
+    Raises:
+        DataError: the probabilities or labels can't be used.
+    """
+    from scipy.optimize import minimize_scalar
+
+    exact, labels = check_labelled(probabilities, labels)
+    logits = np.log(exact.clip(EPSILON, 1.0))
+    rows = np.arange(len(labels))
+
+    def loss(log_temperature: float) -> float:
+        return -float(_log_softmax(logits / np.exp(log_temperature))[rows, labels].mean())
+
+    bounds = (float(np.log(LOWEST)), float(np.log(HIGHEST)))
+    best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-7})
+    temperature = float(np.exp(best.x))
+    better = log_loss(apply_temperature(exact, temperature), labels) < log_loss(exact, labels)
+    return temperature if better else 1.0
+
+
+def apply_temperature(probabilities: Array, temperature: float) -> Array:
+    """Return p**(1/temperature) of each row, renormalised, as float32 (N, classes) (Guo et al. 2017).
+
+    No class overtakes another, and the likeliest class stays ahead; others may become equal by rounding.
+    A probability below float32's epsilon counts as that, as it does in the log loss.
+
+    Raises:
+        DataError: the probabilities can't be used.
+        ConfigError: the temperature is not a number above 0.
+    """
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise ConfigError(f"temperature is {temperature}; it must be a number above 0")
+    exact = check_probabilities(probabilities)
+    scaled: Array = np.exp(_log_softmax(np.log(exact.clip(EPSILON, 1.0)) / temperature)).astype(np.float32)
+    likeliest = exact.argmax(axis=1)
+    tied = np.flatnonzero(scaled.argmax(axis=1) != likeliest)  # rounding hid the lead of a later class
+    scaled[tied, likeliest[tied]] = np.nextafter(scaled[tied].max(axis=1), np.float32(2))
+    return scaled
+
+
+def _log_softmax(logits: Array) -> Array:
+    """Logarithms of each row's softmax."""
+    shifted: Array = logits - logits.max(axis=1, keepdims=True)
+    lowered: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return lowered
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability diagram: the bins of confidence that hold images, from the lowest up.
+
+    `edges` are each bin's lower and upper end, `count` its images, `confidence` the mean probability of
+    their predicted class, and `accuracy` the share of them whose prediction is right.
+    """
+
+    edges: tuple[tuple[float, float], ...]
+    count: tuple[int, ...]
+    confidence: tuple[float, ...]
+    accuracy: tuple[float, ...]
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error: the mean distance of confidence from accuracy, by image."""
+        gaps = np.abs(np.subtract(self.confidence, self.accuracy))
+        return float(np.average(gaps, weights=self.count))
+
+
+def reliability(probabilities: Array, labels: Array, bins: int = 15) -> Reliability:
+    """Sort images by the probability of their predicted class into bins of equal width (Guo et al. 2017).
+
+    Raises:
+        DataError: the probabilities or labels can't be used, or there is no bin.
+    """
+    if bins < 1:
+        raise DataError(f"bins is {bins}; there must be at least one")
+    exact, labels = check_labelled(probabilities, labels)
+    # By the given precision, as metrics.calibration_error does: one on an edge falls into the same bin.
+    which = np.minimum((np.asarray(probabilities).max(axis=1) * bins).astype(int), bins - 1)
+    confidence, correct = exact.max(axis=1), exact.argmax(axis=1) == labels
+    count = np.bincount(which, minlength=bins)
+    filled = np.flatnonzero(count)
+    return Reliability(
+        edges=tuple((b / bins, (b + 1) / bins) for b in filled.tolist()),
+        count=tuple(count[filled].tolist()),
+        confidence=tuple(_means(which, confidence, count, filled)),
+        accuracy=tuple(_means(which, correct, count, filled)),
+    )
+
+
+def _means(which: Array, values: Array, count: Array, filled: Array) -> list[float]:
+    """The mean of `values` in each bin that is not empty."""
+    sums = np.bincount(which, weights=values, minlength=len(count))
+    return [float(mean) for mean in sums[filled] / count[filled]]

@@ -1,0 +1,82 @@
+"""The command line of the ensemble."""
+
+import json
+from typing import Any
+
+import click
+
+from medray.cli.base import MedrayCommand, data_option, errors_in_one_line, json_option, make_console, positive
+
+EXAMPLES = """
+\b
+Examples:
+  medray ensemble runs/organs                      # the top four, of the folds where there are any
+  medray ensemble runs/organs --way greedy --from trials
+  medray ensemble runs/organs --way folds          # all folds of the best setting
+  medray ensemble runs/breast --sensitivity 0.95 --positive malignant   # the threshold that misses one in twenty
+  medray ensemble runs/breast --cost-ratio 10 --positive malignant
+"""
+
+share = click.FloatRange(0, 1, min_open=True, max_open=True)
+
+
+@click.command("ensemble", cls=MedrayCommand, epilog=EXAMPLES)
+@click.argument("run")
+@click.option("--way", type=click.Choice(["top-k", "greedy", "folds"]), help="How to choose the members.  [top-k]")
+@click.option(
+    "--from", "source", type=click.Choice(["trials", "folds"]),
+    help="Candidates: trials of the search, or settings with all their folds.  [folds, if there are any]",
+)  # fmt: skip
+@click.option("--top-k", type=positive, help="Trials, or settings, in the top-k average.  [4]")
+@click.option(
+    "--sensitivity", type=click.FloatRange(0, 1, min_open=True), multiple=True,
+    help="Set an operating point at this sensitivity; again for more.",
+)  # fmt: skip
+@click.option("--youden", is_flag=True, help="Set an operating point by Youden's index.")
+@click.option(
+    "--cost-ratio", type=click.FloatRange(0, min_open=True), multiple=True,
+    help="Set an operating point where a miss costs so many false alarms.",
+)  # fmt: skip
+@click.option("--positive", metavar="CLASS", help="The class that they call; each of the three needs it.")
+@click.option(
+    "--coverage", "coverages", type=share, multiple=True,
+    help="Calibrate conformal sets for this coverage.  [0.9 and 0.95]",
+)  # fmt: skip
+@data_option
+@json_option
+def ensemble(
+    as_json: bool, sensitivity: tuple[float, ...], youden: bool, cost_ratio: tuple[float, ...], **given: Any
+) -> None:
+    """Choose the members of RUN's ensemble, calibrate it, and set its operating points.
+
+    Every way of choosing is shown beside the best single model, so that one sees what averaging buys. Members,
+    temperature, thresholds and conformal sets all come from validation or out-of-fold predictions. The test
+    split is not read.
+    """
+    from medray.errors import ConfigError
+
+    console = make_console(as_json)
+    with errors_in_one_line(as_json=as_json):
+        from medray.decisions.thresholds import Rule
+        from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
+
+        rules = [
+            *(Rule("sensitivity", value) for value in sensitivity),
+            *([Rule("youden")] if youden else []),
+            *(Rule("cost", value) for value in cost_ratio),
+        ]
+        if given["positive"] is not None and not rules:
+            raise ConfigError("--positive says what an operating point calls: give --sensitivity, --youden or "
+                              "--cost-ratio with it")  # fmt: skip
+        result = run_ensemble(EnsembleOptions(rules=tuple(dict.fromkeys(rules)), **given), console)
+    from medray.ensemble.print_ensemble import print_result, to_json
+
+    if as_json:
+        click.echo(json.dumps(to_json(result)))
+    else:
+        print_result(result, console)
+
+
+def main() -> None:
+    """Run the command."""
+    ensemble(prog_name="medray ensemble")

@@ -1,0 +1,97 @@
+"""Choosing members, on validation or out-of-fold predictions only."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from medray.config import METRICS
+from medray.data.dataset import Array
+from medray.ensemble.candidates import Candidate
+from medray.errors import DataError
+from medray.stats import metrics
+
+LIBRARY = 100  # the best so many take part: a larger library overfits, and costs time
+ROUNDS = 20
+PATIENCE = 5  # rounds without a gain
+SAME = 1e-12  # a difference that is rounding only
+
+Weighted = list[tuple[Candidate, float]]
+
+
+def top_k(candidates: Sequence[Candidate], k: int) -> Weighted:
+    """The best `k`, all with the same weight; `candidates` come best first."""
+    return [(candidate, 1.0) for candidate in candidates[:k]]
+
+
+def greedy(candidates: Sequence[Candidate], labels: Array, metric: str) -> Weighted:
+    """Greedy selection with replacement (Caruana et al. 2004), from the best of the library (2006).
+
+    Round by round it adds the candidate with which the mean is best by `metric` on the images with these
+    labels, int64 (N,); where several are equal, by log loss, and where that is equal too, the first. A
+    candidate's weight is how often it was taken. The best round counts, so the mean is never worse than the
+    library's best single candidate.
+
+    Raises:
+        DataError: there are no candidates, or the metric is not defined on these images.
+    """
+    library = list(candidates[:LIBRARY])
+    if not library:
+        raise DataError("no candidates: there is nothing to choose from")
+    score, sign = _scorer(metric, library, labels), 1 if METRICS[metric] == "max" else -1
+    taken: list[int] = []
+    total = np.zeros(library[0].probabilities.shape)
+    best, length = (-np.inf, -np.inf), 0
+    while len(taken) < ROUNDS and len(taken) - length < PATIENCE:
+        size = len(taken) + 1
+        gains = sign * score(total, size)
+        if np.isnan(gains).any():
+            raise DataError(f"{metric} can't be measured on these {len(labels)} images: a class has none")
+        equal = np.flatnonzero(gains >= gains.max() - SAME)
+        losses = np.array([metrics.log_loss((total + library[i].probabilities) / size, labels) for i in equal])
+        chosen = int(equal[losses <= losses.min() + SAME][0])
+        taken.append(chosen)
+        total += library[chosen].probabilities
+        found = (float(gains[chosen]), -float(losses.min()))
+        if found[0] > best[0] + SAME or (found[0] > best[0] - SAME and found[1] > best[1] + SAME):
+            best, length = found, len(taken)
+    return [(library[i], float(count)) for i, count in sorted(Counter(taken[:length]).items())]
+
+
+def _scorer(metric: str, library: Sequence[Candidate], labels: Array) -> Callable[[Array, int], Array]:
+    """The metric of the mean with each candidate of the library, given the sum of the rest and the mean's size.
+
+    It is `metrics.evaluate`'s, alone: to have all of them takes several times as long.
+    """
+    if metric == "auc":
+        return _auc_scorer(library, labels)
+    alone = {"log_loss": metrics.log_loss, "calibration_error": metrics.calibration_error}
+    one = alone.get(metric, partial(_of_decisions, metric))
+    return lambda total, size: np.array([one((total + c.probabilities) / size, labels) for c in library])
+
+
+def _auc_scorer(library: Sequence[Candidate], labels: Array) -> Callable[[Array, int], Array]:
+    """A class at a time, so that what is sorted stays in the cache; ranks ask for no division by the size."""
+    classes = library[0].probabilities.shape[1]
+    sides = []
+    for index in [1] if classes == 2 else range(classes):
+        order = np.argsort(labels != index, kind="stable")  # positive images first
+        columns = [candidate.probabilities[order, index] for candidate in library]
+        sides.append((index, order, int((labels == index).sum()), columns))
+
+    def score(total: Array, _size: int) -> Array:
+        found = np.zeros(len(library))
+        for index, order, positives, columns in sides:
+            rest = total[order, index]
+            means = (rest + column for column in columns)
+            found += [metrics.separation(mean[:positives], mean[positives:]) for mean in means]
+        return found / len(sides)
+
+    return score
+
+
+def _of_decisions(metric: str, probabilities: Array, labels: Array) -> float:
+    """A metric that depends on the predicted classes alone."""
+    matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
+    return float(metrics.of_confusion(matrix)[metric])

@@ -1,0 +1,1 @@
+"""Pictures made for people: contact sheets and heat maps."""

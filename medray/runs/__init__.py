@@ -1,0 +1,1 @@
+"""A run on disk: every path, its lock, its leaderboard, and finished searches and folds read back."""

@@ -1,0 +1,94 @@
+"""A search that has been done: what cross-validation, ensembling and evaluation start from."""
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from medray._types import Progress, silent
+from medray.data.dataset import ImageDataset
+from medray.data.sources import load_data
+from medray.errors import DataError, RunError, nearest
+from medray.runs.folder import expanded
+from medray.runs.rundir import RunDir, TrialRecord
+from medray.space.loading import parse
+from medray.space.search_space import SearchSpace
+
+DATA_KEYS = ("aspect", "class_names", "fingerprint", "leaks", "shape", "source", "splits")  # of data.json
+
+
+@dataclass(frozen=True)
+class SearchedRun:
+    """A run's folder with its search space, the options of its search and the records of its ended trials."""
+
+    run: RunDir
+    space: SearchSpace
+    options: dict[str, Any]
+    data: dict[str, Any]
+    records: list[TrialRecord]
+
+    def load_data(self, source: str | None = None, progress: Progress = silent) -> ImageDataset:
+        """Load the run's data, from `source` where the files have moved.
+
+        Raises:
+            DataError: it can't be had, or its content is not what the search saw.
+        """
+        where = source or self.options["data"]
+        dataset = load_data(where, phantom=self.space.name, preparation=self.space.preparation, progress=progress)
+        if dataset.fingerprint != self.data["fingerprint"]:
+            raise DataError(f"{where} is not the data of {self.run.location}: its content differs")
+        return dataset
+
+
+def open_searched(location: str) -> SearchedRun:
+    """Open the run at `location`, whose search must have finished.
+
+    Raises:
+        RunError: there is no run, it is damaged, or its search has trials left.
+    """
+    run = find_run(location)
+    try:
+        space = parse(run.read(run.SPACE).decode(), run.path(run.SPACE))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{run.path(run.SPACE)} can't be read: {error}") from None
+    facts, data, records = run.read_json(run.RUN), run.read_json(run.DATA), list(run.records())
+    try:
+        options = dict(facts["options"])
+        left = int(options["trials"]) - len(records)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run.path(run.RUN)} is damaged: {error!r}") from None
+    lacking = [key for key in DATA_KEYS if not isinstance(data, dict) or key not in data]
+    if lacking:
+        raise RunError(f"{run.path(run.DATA)} is damaged: it has no '{lacking[0]}'")
+    if left > 0:
+        command = f"medray search {space.name} --resume --out {shlex.quote(location)}"
+        raise RunError(
+            f"the search in {location} has not finished: {left} of {options['trials']} trials are left: go on by "
+            f"`{command}`, or be content with what there is by adding --trials {max(1, len(records))}"
+        )
+    return SearchedRun(run, space, options, data, records)
+
+
+def find_run(location: str) -> RunDir:
+    """The folder of the run at `location`, a path or a URI; its search may still be going on.
+
+    Raises:
+        RunError: there is no run, or it can't be reached.
+    """
+    if "://" not in location:
+        location = str(expanded(location).absolute())
+    run = RunDir(location)
+    try:
+        found = run.exists(run.RUN)
+    except (OSError, ValueError) as error:  # a file system that isn't known, no access, no such host
+        raise RunError(f"{location} can't be reached: {error}") from None
+    if not found:
+        raise RunError(f"{location} is no run of medray: it has no {run.RUN}{_elsewhere(run)}")
+    return run
+
+
+def _elsewhere(run: RunDir) -> str:
+    """The run that may have been meant: a neighbour of nearly that name."""
+    if run.local is None or not run.local.parent.is_dir():
+        return ""
+    runs = [path.name for path in run.local.parent.iterdir() if (path / run.RUN).is_file()]
+    return nearest(run.local.name, runs) or (f"; runs there: {', '.join(sorted(runs))}" if runs else "")

@@ -1,0 +1,205 @@
+"""What a cross-validation leaves behind, read back: fold by fold, and put together image by image.
+
+crossval/plan.json                  settings, metric and seed; written once
+crossval/folds.json                 who is held out where; written once
+crossval/0007/fold_3/               the files of a trial, of trial 7's settings on fold 3
+crossval/0007/out_of_fold.npz       each pool image's probabilities by a model that was not trained on it
+crossval/0007/summary.json          scores of each fold, mean and standard deviation; written last
+"""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medray.config import METRICS
+from medray.data.dataset import Array
+from medray.data.folds import Folds
+from medray.errors import DataError, RunError
+from medray.runs.folder import Folder
+from medray.runs.rundir import FAILED, RunDir, TrialDir, TrialRecord
+from medray.stats.validate import check_labelled
+
+PLAN, FOLDS, SUMMARY, PREDICTIONS = "plan.json", "folds.json", "summary.json", "out_of_fold.npz"
+SCORES, ISSUES, SHEET = "scores.csv", "label_issues.csv", "label_issues.png"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation of a metric over folds."""
+
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Of one value a fold; the deviation of a single one is 0."""
+        return cls(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0)
+
+
+@dataclass(frozen=True)
+class FoldedSetting:
+    """One setting trained on every fold.
+
+    `probabilities` float32 (n, classes) are of the images at `positions` (n,) in the data set, each by the models
+    that did not see it, with `labels` (n,); `records` are those of the folds, in their order.
+    """
+
+    number: int
+    records: tuple[TrialRecord, ...]
+    positions: Array
+    labels: Array
+    probabilities: Array
+
+    @property
+    def objective(self) -> float:
+        """Mean over folds of the run's metric."""
+        return float(np.mean([record.objective for record in self.records]))
+
+    def spread(self, metric: str) -> Spread | None:
+        """Mean and deviation over folds; None where a fold lacks the metric."""
+        values = [record.metrics[metric] for record in self.records if metric in record.metrics]
+        return Spread.of(values) if len(values) == len(self.records) else None
+
+
+def read_arrays(folder: Folder, file_name: str, *names: str) -> list[Array]:
+    """Return the arrays `names` of a .npz file; nothing in it is run.
+
+    Raises:
+        RunError: the file is missing or damaged, or lacks one of them.
+    """
+    try:
+        with np.load(io.BytesIO(folder.read(file_name)), allow_pickle=False) as file:
+            return [file[name] for name in names]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"{folder.path(file_name)} can't be read: {' '.join(str(error).split())}") from None
+
+
+def read_predictions(folder: TrialDir, best_epoch: int) -> tuple[Array, Array]:
+    """Return what a training says of the images that it was measured on, and their labels.
+
+    Probabilities are float32 (n, classes), labels int64 (n,).
+
+    Raises:
+        RunError: they are missing, damaged, or of another epoch than `best_epoch`.
+    """
+    name = folder.path(folder.PREDICTIONS)
+    probabilities, labels, epoch = read_arrays(folder, folder.PREDICTIONS, "probabilities", "labels", "epoch")
+    if epoch.shape or epoch != best_epoch:
+        raise RunError(f"{name} is damaged: it is of epoch {epoch}, the trial's best is {best_epoch}")
+    _check_predictions(name, probabilities, labels)
+    return probabilities, labels
+
+
+def _check_predictions(name: str, probabilities: Array, labels: Array) -> None:
+    try:
+        check_labelled(probabilities, labels)
+    except DataError as error:
+        raise RunError(f"{name} is damaged: {error}") from None
+
+
+def join_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> FoldedSetting | str:
+    """Put the folds of one setting together; a text says why that can't be done.
+
+    An image that several folds hold out has the mean of what their models say.
+    """
+    records = [run.fold(number, fold).record() for fold in range(len(folds))]
+    waiting = [str(i) for i, record in enumerate(records) if record is None]
+    if waiting:
+        return f"fold {', '.join(waiting)} not yet done"
+    whole = tuple(record for record in records if record is not None)
+    for i, record in enumerate(whole):
+        if record.state == FAILED:
+            return f"fold {i} failed: {record.reason}"
+    positions = folds.held_out
+    total, count = np.zeros(0), np.zeros(len(positions))
+    for i, fold in enumerate(folds.folds):
+        own, own_labels = read_predictions(run.fold(number, i), whole[i].best_epoch)
+        if not np.array_equal(own_labels, labels[fold.val]):
+            raise RunError(f"{run.fold(number, i).path(TrialDir.PREDICTIONS)} is of other images than fold {i}")
+        rows = np.searchsorted(positions, fold.val)
+        if not total.size:
+            total = np.zeros((len(positions), own.shape[1]))
+        total[rows] += own
+        count[rows] += 1
+    probabilities = (total / count[:, None]).astype(np.float32)
+    return FoldedSetting(number, whole, positions, labels[positions], probabilities)
+
+
+def write_setting(run: RunDir, setting: FoldedSetting, class_names: Sequence[str]) -> None:
+    """Write a setting's out-of-fold predictions, then its summary."""
+    from medray.stats.metrics import confusion_matrix, defined, evaluate
+
+    home = run.crossval.child(f"{setting.number:04d}")
+    stream = io.BytesIO()
+    np.savez(
+        stream, positions=setting.positions, labels=setting.labels, probabilities=setting.probabilities
+    )  # fmt: skip
+    home.write(PREDICTIONS, stream.getvalue())
+    matrix = confusion_matrix(setting.labels, setting.probabilities.argmax(axis=1), len(class_names))
+    spreads = {metric: setting.spread(metric) for metric in METRICS}
+    summary: dict[str, Any] = {
+        "trial": setting.number,
+        "folds": [_fold_summary(run, setting, i, len(class_names)) for i in range(len(setting.records))],
+        "mean": {metric: spread.mean for metric, spread in spreads.items() if spread},
+        "std": {metric: spread.std for metric, spread in spreads.items() if spread},
+        "out_of_fold": defined(evaluate(setting.probabilities, setting.labels)),
+        "images": len(setting.labels),
+        "class_names": list(class_names),
+        "confusion_matrix": matrix.tolist(),
+    }
+    home.write_json(SUMMARY, summary)
+
+
+def _fold_summary(run: RunDir, setting: FoldedSetting, fold: int, classes: int) -> dict[str, Any]:
+    from medray.stats.metrics import confusion_matrix
+
+    record, folder = setting.records[fold], run.fold(setting.number, fold)
+    probabilities, labels = read_predictions(folder, record.best_epoch)
+    return {
+        "fold": fold,
+        "images": len(labels),
+        "best_epoch": record.best_epoch,
+        "epochs": record.epochs,
+        "seconds": record.seconds,
+        "metrics": record.metrics,
+        "confusion_matrix": confusion_matrix(labels, probabilities.argmax(axis=1), classes).tolist(),
+    }
+
+
+def read_settings(run: RunDir) -> list[FoldedSetting]:
+    """Read all settings whose cross-validation is whole, best first; none where there is no cross-validation.
+
+    Raises:
+        RunError: a file is missing or damaged.
+    """
+    if not run.crossval.exists(PLAN):
+        return []
+    plan = run.crossval.read_json(PLAN)
+    try:
+        numbers, mode = [int(number) for number in plan["trials"]], METRICS[plan["metric"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run.crossval.path(PLAN)} is damaged: {error!r}") from None
+    folds = Folds.from_dict(run.crossval.read_json(FOLDS), run.crossval.path(FOLDS))
+    whole = [number for number in numbers if run.crossval.child(f"{number:04d}").exists(SUMMARY)]
+    found = [_read_setting(run, number, folds) for number in whole]
+    sign = -1 if mode == "max" else 1
+    return sorted(found, key=lambda setting: (sign * setting.objective, setting.number))
+
+
+def _read_setting(run: RunDir, number: int, folds: Folds) -> FoldedSetting:
+    home = run.crossval.child(f"{number:04d}")
+    name = home.path(PREDICTIONS)
+    positions, labels, probabilities = read_arrays(home, PREDICTIONS, "positions", "labels", "probabilities")
+    _check_predictions(name, probabilities, labels)
+    if not np.array_equal(positions, folds.held_out):
+        raise RunError(f"{name} is of other images than {run.crossval.path(FOLDS)} holds out")
+    records = [run.fold(number, fold).record() for fold in range(len(folds))]
+    ended = tuple(r for r in records if r is not None and r.state != FAILED and r.objective is not None)
+    if len(ended) < len(folds):
+        raise RunError(f"{home.location}: a fold of it was taken away: cross-validate with --resume")
+    return FoldedSetting(number, ended, positions, labels, probabilities)

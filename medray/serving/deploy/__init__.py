@@ -1,0 +1,1 @@
+"""Ray Serve: the deployment, starting and replacing a service, and its command."""

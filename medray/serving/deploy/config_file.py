@@ -1,0 +1,73 @@
+"""A Ray Serve YAML of a service, for `serve deploy` on a cluster."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from medray.console import say
+from medray.ensemble.manifest import ensemble_folder
+from medray.errors import RunError
+from medray.serving.deploy.serve_options import ServeOptions
+from medray.serving.engine.served_model import ServedModel, default_name, version_of
+
+HEAD = """\
+# A service of medray for `serve deploy` on a Ray cluster where medray is installed on every node.
+# Every node must reach `location`, `home`, `audit_folder` and `token_file`: shared storage, or s3:// for the
+# first.
+# Serve's fast front is switched on by the cluster's own environment, on every node, before `ray start`:
+#   export RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_THROUGHPUT_OPTIMIZED=1
+#   export RAY_SERVE_COLLECT_AUTOSCALING_METRICS_ON_HANDLE=0
+# Replicas then listen on all interfaces of their nodes: let no port but the service's through the firewall.
+"""
+
+
+def content(options: ServeOptions) -> dict[str, Any]:
+    """The YAML's content, in Ray Serve's own schema.
+
+    Raises:
+        MedrayError: the ensemble can't be served, or an option can't be.
+    """
+    options.check()
+    from medray.serving.deploy.deployment import DEPLOYMENT, make_spec
+
+    folder = ensemble_folder(options.location)
+    location = folder.location if folder.local is None else str(folder.local.absolute())
+    version = version_of(folder)
+    name = options.name or default_name(options.location)
+    ServedModel.load(location, name, version=version, threads=options.threads)
+    least, _ = options.replica_range()
+    spec = make_spec(
+        location=location, version=version, name=name, settings=options.settings(), least_replicas=least,
+        home=str(options.home_folder()),
+    )  # fmt: skip
+    return {
+        "proxy_location": "EveryNode",
+        "http_options": {"host": options.host, "port": options.port},
+        "logging_config": {"enable_access_log": False, "log_level": "WARNING"},
+        "applications": [
+            {
+                "name": "medray",
+                "route_prefix": "/",
+                "import_path": "medray.serving.deploy.deployment:build",
+                "args": spec,
+                "deployments": [{"name": DEPLOYMENT, **options.serve_options()}],
+            }
+        ],
+    }
+
+
+def write_config(options: ServeOptions, console: Console) -> None:
+    """Write the YAML to `options.write_config`.
+
+    Raises:
+        MedrayError: the ensemble can't be served, an option can't be, or the file can't be written.
+    """
+    assert options.write_config is not None
+    text = HEAD + yaml.safe_dump(content(options), sort_keys=False)
+    try:
+        Path(options.write_config).write_text(text)
+    except OSError as error:
+        raise RunError(f"{options.write_config} can't be written: {error.strerror}") from None
+    say(console, f"Wrote {options.write_config}; on the cluster: serve deploy {options.write_config}")

@@ -1,0 +1,1 @@
+"""The service's HTTP interface: routes, request bodies, responses, pages."""

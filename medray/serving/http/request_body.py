@@ -1,0 +1,161 @@
+"""Reading what was sent: never more than is allowed, never slower than is bearable, and nothing on a disk."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from medray.serving.engine.problems import Problem
+from medray.serving.engine.service_settings import MIB, ServiceSettings
+
+# What it has to say of a form is in our answer; strangers must not fill the log.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
+MULTIPART = "multipart/form-data"
+FIELD = "file"
+
+
+@dataclass(frozen=True)
+class File:
+    """An image as it was sent; `name` is the sender's own for it, if it came in a form."""
+
+    content: bytes
+    name: str | None = None
+
+
+class Memory:
+    """Counts the bytes of all bodies that are held at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.held = 0
+
+    @contextlib.contextmanager
+    def claim(self) -> Iterator["Claim"]:
+        """Give a claim that is given back at the end."""
+        claim = Claim(self)
+        try:
+            yield claim
+        finally:
+            self.held -= claim.held
+
+    def take(self, more: int) -> None:
+        """Count `more` bytes.
+
+        Raises:
+            Problem: there is no room for them now.
+        """
+        if self.held + more > self._most:
+            raise Problem("overloaded", "too much is being sent at once; try again in a moment")
+        self.held += more
+
+
+class Claim:
+    """One request's part of the memory."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self.held = 0
+
+    def grow(self, size: int) -> None:
+        """Claim at least `size` bytes in all."""
+        if size > self.held:
+            self._memory.take(size - self.held)
+            self.held = size
+
+
+async def read_body(request: Request, settings: ServiceSettings, claim: Claim) -> bytes:
+    """Read a request's body whole.
+
+    Raises:
+        Problem: it is too large, comes too slowly or ends too early, or there is no memory for it now.
+    """
+    claim.grow(_declared(request, settings))
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(settings.body_timeout):
+            async for part in request.stream():
+                size += len(part)
+                if size > settings.max_body:
+                    raise _too_large(settings)
+                claim.grow(size)
+                parts.append(part)
+    except TimeoutError:
+        raise Problem(
+            "slow-body", f"the body was not there after {settings.body_timeout:g} s", {"Connection": "close"}
+        ) from None
+    except ClientDisconnect:
+        raise Problem("bad-request", "the connection ended before the body did") from None
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _declared(request: Request, settings: ServiceSettings) -> int:
+    length = request.headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()):
+        raise Problem("bad-request", "Content-Length is no number")
+    if len(length) > 18 or int(length) > settings.max_body:
+        raise _too_large(settings)
+    return int(length)
+
+
+def _too_large(settings: ServiceSettings) -> Problem:
+    most = f"{settings.max_body / MIB:g} MiB" if settings.max_body >= MIB else f"{settings.max_body:,} bytes"
+    return Problem("body-too-large", f"a body may have {most} at most", {"Connection": "close"})
+
+
+def files_in(body: bytes, content_type: str, settings: ServiceSettings) -> list[File]:
+    """Return the images of a body: itself, or the files of a form (RFC 7578).
+
+    Raises:
+        Problem: there is none, or the form can't be read or holds too many or something else than files.
+    """
+    if content_type.partition(";")[0].strip().lower() == MULTIPART:
+        files = _form_files(body, content_type, settings.max_files)
+    else:
+        files = [File(body)]
+    if not files:
+        raise Problem("bad-request", f"the form has no file; send each image in a field named '{FIELD}'")
+    for file in files:
+        if not file.content:
+            raise Problem("bad-request", "an image is empty: nothing was sent of it")
+    return files
+
+
+def _form_files(body: bytes, content_type: str, most: int) -> list[File]:
+    from python_multipart import create_form_parser
+    from python_multipart.exceptions import FormParserError
+
+    files: list[File] = []
+
+    def on_field(field: Any) -> None:
+        _check_name(field.field_name)
+        raise Problem("bad-request", f"field '{FIELD}' holds no file: it has no filename")
+
+    def on_file(file: Any) -> None:
+        _check_name(file.field_name)
+        if len(files) == most:
+            raise Problem("too-many-files", f"a request may hold {most} images at most")
+        file.file_object.seek(0)
+        files.append(File(file.file_object.read(), (file.file_name or b"").decode("utf-8", "replace")[:200]))
+        file.close()
+
+    headers: dict[str, Any] = {"Content-Type": content_type.encode("latin-1", "replace")}
+    config = {"MAX_MEMORY_FILE_SIZE": len(body) + 1, "MAX_BODY_SIZE": len(body) + 1}
+    try:
+        parser = create_form_parser(headers, on_field, on_file, config=config)
+        parser.write(body)
+        parser.finalize()
+    except (FormParserError, ValueError, UnicodeError) as error:
+        raise Problem(
+            "bad-request", "the form can't be read: it is damaged, or its boundary is missing"
+        ) from error
+    return files
+
+
+def _check_name(name: bytes | None) -> None:
+    if name != FIELD.encode():
+        shown = (name or b"").decode("utf-8", "replace")[:40]
+        raise Problem("bad-request", f"unknown form field '{shown}'; images go into '{FIELD}'")

@@ -1,0 +1,1 @@
+"""The search space: its model, and reading it from YAML."""

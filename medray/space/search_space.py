@@ -1,0 +1,199 @@
+"""SearchSpace: what a search may vary; draws TrainConfigs.
+
+`SearchSpace.load` reads one from YAML (`medray.space.loading`). `draw` asks an Optuna trial, or anything that
+speaks its three suggest methods, for the values.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from medray.config import TrainConfig
+from medray.errors import ConfigError
+from medray.space.preparation import Preparation
+from medray.space.published import Published
+
+Scalar = str | int | float | bool | None
+
+
+class Chooser(Protocol):
+    """What `draw` asks for values: an `optuna.Trial`, or a test's own."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Any: ...  # noqa: D102
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...  # noqa: D102
+    def suggest_int(self, name: str, low: int, high: int) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One searched setting: `verb` is choice, uniform, log or int; `when` the parents' values it needs.
+
+    `label` is what Optuna knows it by: the setting's name, or `learning_rate[1]` for the second of several
+    ranges that hold under different parents.
+    """
+
+    name: str
+    label: str
+    verb: str
+    values: tuple[Any, ...]
+    when: Mapping[str, tuple[Scalar, ...]]
+
+    def active(self, drawn: Mapping[str, Any]) -> bool:
+        """Whether this parameter exists beside the parents' values in `drawn`."""
+        return all(parent in drawn and drawn[parent] in values for parent, values in self.when.items())
+
+    def draw(self, chooser: Chooser) -> Any:
+        """Ask `chooser` for a value."""
+        if self.verb == "choice":
+            return chooser.suggest_categorical(self.label, self.values)
+        low, high = self.values
+        if self.verb == "int":
+            return chooser.suggest_int(self.label, low, high)
+        return chooser.suggest_float(self.label, low, high, log=self.verb == "log")
+
+    def holds(self, value: object) -> bool:
+        """Whether `value` lies in this parameter's range."""
+        if self.verb == "choice":
+            return value in self.values
+        low, high = self.values
+        return isinstance(value, int | float) and low <= value <= high
+
+    def allowed(self) -> str:
+        """Say the range, for an error's line."""
+        if self.verb == "choice":
+            return "one of " + ", ".join("null" if v is None else str(v) for v in self.values)
+        return f"from {self.values[0]} to {self.values[1]}"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a search may spend: `grace_epochs` is ASHA's first rung."""
+
+    trials: int
+    max_epochs: int
+    grace_epochs: int
+    reduction_factor: int
+    patience: int | None
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a trial takes: cores, and a part of a GPU (0 for none)."""
+
+    cpu: float
+    gpu: float
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Settings that a person would start from.
+
+    One that is `compare_only` may lie outside the space: it is run and compared, but Optuna learns nothing
+    from it.
+    """
+
+    settings: Mapping[str, Any]
+    compare_only: bool = False
+
+
+def shortened(settings: Mapping[str, Any], max_epochs: int) -> dict[str, int]:
+    """The `epochs` and `freeze_epochs` of a training that may have at most `max_epochs`.
+
+    Frozen epochs that would leave none after them become half of all: a short look goes through both stages. Of a
+    single epoch there is no half, so they stay, and TrainConfig refuses them.
+    """
+    epochs, frozen = min(settings.get("epochs", max_epochs), max_epochs), settings.get("freeze_epochs", 0)
+    return {"epochs": epochs, "freeze_epochs": epochs // 2 if frozen >= epochs > 1 else frozen}
+
+
+def longer_baselines(space: "SearchSpace", max_epochs: int) -> dict[str, int]:
+    """The epochs that baselines ask for and don't get, by their names."""
+    asked = {name: baseline.settings.get("epochs", 0) for name, baseline in space.baselines.items()}
+    return {name: epochs for name, epochs in asked.items() if epochs > max_epochs}
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A checked search space; `text` is the file's own text, `path` the file it came from.
+
+    `preparation` says how images become a data set, `published` what a report says of the baselines.
+    """
+
+    name: str
+    path: str
+    text: str
+    description: str
+    data: str
+    preparation: Preparation
+    metric: str
+    mode: str
+    budget: Budget
+    resources: Resources
+    parameters: tuple[Parameter, ...]
+    fixed: Mapping[str, Any]
+    transforms: Mapping[str, tuple[Mapping[str, Mapping[str, Any]], ...]]
+    baselines: Mapping[str, Baseline]
+    published: Published | None = None
+
+    def trained(self) -> "SearchSpace":
+        """Only what a training depends on: two spaces whose `trained` are equal draw and train the same."""
+        return replace(self, path="", text="", description="", published=None)
+
+    def draw(self, chooser: Chooser) -> dict[str, Any]:
+        """Draw a value for every searched setting that is active; parents come before their children."""
+        drawn: dict[str, Any] = {}
+        for parameter in self.parameters:
+            if parameter.active(drawn):
+                drawn[parameter.name] = parameter.draw(chooser)
+        return drawn
+
+    def baseline_draw(self, name: str) -> dict[str, Any]:
+        """What `draw` would have to draw to arrive at a baseline; nothing for one outside the space."""
+        baseline = self.baselines[name]
+        if baseline.compare_only:
+            return {}
+        return {p.label: baseline.settings[p.name] for p in self.parameters if p.active(baseline.settings)}
+
+    def config(
+        self, drawn: Mapping[str, Any], *, seed: int, max_epochs: int, baseline: str | None = None
+    ) -> TrainConfig:
+        """Make the TrainConfig of drawn values, or of a baseline with them."""
+        settings: dict[str, Any] = {
+            "monitor": self.metric,
+            "epochs": max_epochs,
+            "patience": self.budget.patience,
+            **self.fixed,
+            **drawn,
+            **(self.baselines[baseline].settings if baseline else {}),
+        }
+        settings |= shortened(settings, max_epochs)
+        pipeline = self.transforms[settings.get("transforms", "none")]
+        return TrainConfig.from_dict({**settings, "seed": seed, "pipeline": pipeline})
+
+    def values_of(self, name: str) -> Iterator[tuple[str, Any]]:
+        """Every value that the setting `name` can take, each with the key it stands under."""
+        for parameter in self.parameters:
+            if parameter.name == name and parameter.verb == "choice":
+                for value in parameter.values:
+                    yield f"space.{parameter.label}.choice", value
+        if name in self.fixed:
+            yield f"fixed.{name}", self.fixed[name]
+        for key, baseline in self.baselines.items():
+            if name in baseline.settings:
+                yield f"baselines.{key}.{name}", baseline.settings[name]
+
+    @classmethod
+    def load(cls, name_or_path: str) -> "SearchSpace":
+        """Read a search space that ships with medray, by its name, or a YAML file, by its path.
+
+        Raises:
+            ConfigError: there is no such space, or something in the file is wrong.
+        """
+        from medray.space.loading import find_space, parse
+
+        path = find_space(name_or_path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (UnicodeDecodeError, OSError) as error:
+            raise ConfigError(f"{path}: can't be read as UTF-8 text: {error}") from None
+        return parse(text, str(path))

@@ -1,0 +1,205 @@
+"""The ensemble's folder: loaded anywhere, asked, and refused where it is damaged."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medray import Ensemble
+from medray.data.dataset import ImageDataset
+from medray.data.sources import load_data
+from medray.decisions.conformal import calibrate
+from medray.decisions.thresholds import Rule, set_point
+from medray.ensemble import Prediction
+from medray.ensemble.candidates import trial_pool
+from medray.ensemble.manifest import write_ensemble
+from medray.ensemble.selection import TOP_K, make_way
+from medray.ensemble.strategies import top_k
+from medray.errors import ConfigError, DataError, MedrayError, RunError, WeightsError
+from medray.runs.rundir import RunDir
+
+NAMES = ("liver", "spleen", "heart")
+
+
+@pytest.fixture(scope="module")
+def run(made_run: Path, npz: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run with an ensemble of its best three trials, not calibrated, as a search leaves it."""
+    run = RunDir(shutil.copytree(made_run, tmp_path_factory.mktemp("model") / "found").as_posix())
+    pool = trial_pool(run, list(run.records()), "max", limit=3)
+    way = make_way(TOP_K, pool, top_k(pool.candidates, 3), calibrate=False)
+    write_ensemble(run, way, data=load_data(str(npz)).facts(), metric="auc")
+    return run
+
+
+@pytest.fixture
+def folder(run: RunDir, tmp_path: Path) -> Path:
+    """The ensemble alone, copied elsewhere."""
+    return Path(shutil.copytree(Path(run.location) / "ensemble", tmp_path / "copied"))
+
+
+def test_it_gives_the_average_of_its_members(folder: Path, run: RunDir, dataset: ImageDataset) -> None:
+    ensemble = Ensemble.load(folder)
+    images, labels = dataset.split("val").take(np.arange(24))
+    prediction = ensemble.predict(images)
+    stored = [
+        np.load(Path(run.location) / f"trials/{member['trial']:04d}/val_predictions.npz")["probabilities"]
+        for member in ensemble.manifest["members"]
+    ]
+    assert len(stored) == 3
+    assert np.allclose(prediction.probabilities, np.mean(stored, axis=0), atol=1e-6)
+    assert prediction.probabilities.shape == (24, 3)
+    assert prediction.probabilities.dtype == np.float32
+    assert np.allclose(prediction.probabilities.sum(axis=1), 1, atol=1e-6)
+    accuracy = (prediction.labels == labels).mean()
+    assert ensemble.manifest["chosen_on"]["scores"]["accuracy"] == pytest.approx(accuracy)
+    assert prediction.names[0] == ensemble.class_names[prediction.labels[0]]
+
+
+def test_weights_and_temperature_are_those_of_the_manifest(folder: Path, dataset: ImageDataset) -> None:
+    images, _ = dataset.split("val").take(np.arange(24))
+    parts = Ensemble.load(folder).member_probabilities(images)
+    change(folder, lambda m: m["members"][0].update(weight=5) or m.update(temperature=2.0))
+    found = Ensemble.load(folder).predict(images).probabilities
+    exact = sum(weight * part.astype(np.float64) for weight, part in zip((5, 1 / 3, 1 / 3), parts, strict=True))
+    root = np.sqrt(exact / (5 + 2 / 3))
+    assert np.allclose(found, root / root.sum(axis=1, keepdims=True), atol=1e-5)
+
+
+def test_images_of_another_kind_are_refused(folder: Path) -> None:
+    ensemble = Ensemble.load(folder)
+    for images in (np.zeros((2, 13, 12, 1), np.uint8), np.zeros((2, 12, 12), np.uint8), np.zeros((2, 12, 12, 1))):
+        with pytest.raises(DataError, match=r"not uint8 \(N, 12, 12, 1\)"):
+            ensemble.predict(images)
+    assert ensemble.predict(np.zeros((0, 12, 12, 1), np.uint8)).probabilities.shape == (0, 3)
+
+
+# -- what is said of an image
+
+
+def prediction() -> Prediction:
+    probabilities = np.array([[0.9, 0.1, 0.0], [0.4, 0.35, 0.25], [0.05, 0.45, 0.5]], dtype=np.float32)
+    labels = np.array([0, 1, 2])
+    points = [set_point(rule, probabilities, labels, NAMES, "spleen", "val") for rule in (Rule("youden"),
+              Rule("sensitivity", 1.0))]  # fmt: skip
+    sets = [calibrate(probabilities, labels, coverage) for coverage in (0.5, 0.75, 0.9)]
+    return Prediction(probabilities, NAMES, tuple(points), tuple(sets))
+
+
+def test_an_operating_point_is_found_by_its_name() -> None:
+    own = prediction()
+    threshold = own.operating_points[1].threshold
+    assert own.decide("sensitivity 1").tolist() == (own.probabilities[:, 1] >= threshold).tolist()
+    assert own.decide().tolist() == own.decide("youden").tolist()
+    with pytest.raises(
+        ConfigError, match=r"unknown operating point 'yuoden' \(did you mean 'youden'\?\); valid: s"
+    ):
+        own.decide("yuoden")
+    with pytest.raises(ConfigError, match="has no operating point; set one by"):
+        Prediction(own.probabilities, NAMES).decide()
+
+
+def test_sets_are_found_by_their_coverage() -> None:
+    """Three images are too few for 90 %: then every class may be it."""
+    own = prediction()
+    assert own.sets(0.5).tolist() == own.sets().tolist()
+    assert own.answers(0.5) == ["liver", "liver", "heart"]
+    assert own.sets(0.75).tolist() == [[True, False, False], [True, True, False], [False, True, True]]
+    assert own.answers(0.75) == ["liver", "liver or spleen", "spleen or heart"]
+    assert own.answers(0.9) == ["not sure"] * 3
+    with pytest.raises(ConfigError, match=r"no conformal sets for 0\.8; this ensemble has: 0\.5, 0\.75, 0\.9$"):
+        own.sets(0.8)
+    with pytest.raises(ConfigError, match="no conformal sets for any coverage; this ensemble has: none"):
+        Prediction(own.probabilities, NAMES).answers()
+
+
+# -- damage
+
+
+def change(folder: Path, how: Callable[[dict[str, Any]], object]) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    how(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def refusal(folder: Path) -> MedrayError:
+    with pytest.raises(MedrayError) as caught:
+        Ensemble.load(folder)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_members_that_are_not_those_of_the_manifest_are_refused(folder: Path) -> None:
+    member = next((folder / "members").glob("*.safetensors"))
+    content = member.read_bytes()
+    member.write_bytes(content[:-4] + b"\x00\x00\x00\x01")
+    assert "its SHA-256 differs" in str(refusal(folder))
+    member.unlink()
+    found = refusal(folder)
+    assert f"{member.name} is missing" in str(found)
+    assert isinstance(found, WeightsError)
+
+
+def test_a_folder_without_a_manifest_is_none(folder: Path, tmp_path: Path) -> None:
+    (folder / "manifest.json").unlink()
+    (tmp_path / "empty").mkdir()
+    for none in (folder, tmp_path / "empty", tmp_path / "nowhere"):
+        assert str(refusal(none)) == f"{none} is no ensemble: it has no manifest.json"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is damaged"),
+        ("", "is damaged"),
+        ("[]", "is of format None; this medray reads 4"),
+        ("{}", "is of format None; this medray reads 4"),
+        ('{"format": 99}', "is of format 99; this medray reads 4"),
+        ('{"format": 4}', "is damaged: 'class_names' is no list"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(folder: Path, content: str, said: str) -> None:
+    (folder / "manifest.json").write_text(content)
+    found = refusal(folder)
+    assert isinstance(found, RunError)
+    assert str(found).startswith(f"{folder}/manifest.json {said}")
+
+
+LACKING = ("class_names", "image_shape", "members", "temperature", "operating_points", "conformal_sets")
+MEMBER_LACKING = ("trial", "fold", "file", "sha256", "weight", "config")
+
+
+@pytest.mark.parametrize("key", LACKING)
+def test_a_manifest_that_lacks_something_is_refused(folder: Path, key: str) -> None:
+    change(folder, lambda manifest: manifest.pop(key))
+    assert f"manifest.json is damaged: '{key}' is " in str(refusal(folder))
+
+
+@pytest.mark.parametrize("key", MEMBER_LACKING)
+def test_a_member_that_lacks_something_is_refused(folder: Path, key: str) -> None:
+    change(folder, lambda manifest: manifest["members"][1].pop(key))
+    assert f"manifest.json is damaged: a member has no '{key}'" in str(refusal(folder))
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (lambda m: m.update(temperature=0), "'temperature' is 0, not a number above 0"),
+        (lambda m: m.update(temperature="1"), "'temperature' is '1', not a number above 0"),
+        (lambda m: m.update(temperature=float("nan")), "'temperature' is nan, not a number above 0"),
+        (lambda m: m["members"].clear(), "it has no members"),
+        (lambda m: m["members"].append(3), "a member has no 'trial'"),
+        (lambda m: m["members"][0].update(weight=-1), "a member's weight is -1"),
+        (lambda m: m["members"][0].update(weight=None), "a member's weight is None"),
+        (lambda m: m["image_shape"].pop(), "it has no members, or no height, width and channels"),
+        (lambda m: m["members"][0]["config"].update(epochs=-1), "manifest.json: members."),
+    ],
+)
+def test_a_manifest_with_wrong_values_is_refused(
+    folder: Path, how: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    change(folder, how)
+    assert said in str(refusal(folder))

@@ -1,0 +1,423 @@
+"""`medray ensemble`: what it prints and writes, and the one line that answers a mistake."""
+
+import dataclasses
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from medray import Ensemble
+from medray.data.dataset import ImageDataset
+from medray.decisions.temperature import fit_temperature
+from medray.decisions.thresholds import OperatingPoint, Rule
+from medray.ensemble.averaging import average
+from medray.ensemble.build_ensemble import EnsembleOptions, EnsembleResult, run_ensemble
+from medray.ensemble.ensemble_command import ensemble
+from medray.errors import ConfigError, MedrayError
+from medray.runs.lock import held
+from medray.runs.rundir import FAILED, RunDir
+from tests.conftest import Command
+from tests.ensemble.test_candidates import rewrite, stored
+
+
+def make(run: Path, **options: Any) -> EnsembleResult:
+    return run_ensemble(EnsembleOptions(str(run), **options), Console(file=io.StringIO()))
+
+
+def typed(*arguments: object) -> Result:
+    return CliRunner().invoke(ensemble, [str(argument) for argument in arguments])
+
+
+def refused(result: Result) -> str:
+    """The one line of a refusal: no stack trace, nothing else on stderr."""
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("medray: ")
+    return lines[0].removeprefix("medray: ")
+
+
+def manifest_of(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "ensemble/manifest.json").read_text())
+    return content
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+RULES = (Rule("sensitivity", 0.95), Rule("sensitivity", 0.5), Rule("youden"), Rule("cost", 3.0))
+
+
+@pytest.fixture(scope="module")
+def made(made_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EnsembleResult]:
+    """A run with an ensemble of its best three trials with all that can be set."""
+    run = Path(shutil.copytree(made_run, tmp_path_factory.mktemp("command") / "found"))
+    return run, make(run, top_k=3, rules=RULES, positive="1", coverages=(0.8, 0.5, 0.8))
+
+
+# -- what it leaves
+
+
+def test_the_ensemble_answers_as_its_way_did(
+    made: tuple[Path, EnsembleResult], dataset: ImageDataset, tmp_path: Path
+) -> None:
+    """Copied elsewhere, on the validation images, up to the rounding of another batch."""
+    run, result = made
+    loaded = Ensemble.load(shutil.copytree(run / "ensemble", tmp_path / "copied"))
+    images, labels = dataset.split("val").take(np.arange(24))
+    answered = loaded.predict(images)
+    assert np.array_equal(labels, result.chosen.labels)
+    assert np.abs(answered.probabilities - result.chosen.calibrated).max() < 1e-5
+    names = ["sensitivity 0.95", "sensitivity 0.5", "youden", "cost 3"]
+    assert [point.name for point in loaded.operating_points] == names
+    exact = result.chosen.calibrated[:, 1].astype(np.float64)
+    for name, point in zip(names, result.points, strict=True):
+        assert np.array_equal(answered.decide(name), exact >= point.threshold)
+    assert np.array_equal(answered.decide(), answered.decide("sensitivity 0.95"))
+    assert [own.coverage for own in loaded.conformal] == [0.8, 0.5]  # what was asked for twice is there once
+    for sets in result.conformal:
+        assert np.array_equal(answered.sets(sets.coverage), sets.sets(result.chosen.calibrated))
+        assert answered.sets(sets.coverage)[np.arange(24), labels].mean() >= sets.coverage
+    assert len(answered.answers(0.8)) == 24
+
+
+def test_operating_points_keep_what_they_promise(made: tuple[Path, EnsembleResult]) -> None:
+    run, result = made
+    for point, wanted in zip(result.points[:2], (0.95, 0.5), strict=True):
+        positive = result.chosen.labels == 1
+        found = result.chosen.calibrated[positive, 1] >= point.threshold
+        assert found.mean() == point.rates.sensitivity.value >= wanted
+    written = [OperatingPoint.from_dict(content) for content in manifest_of(run)["operating_points"]]
+    assert written == result.points
+    assert {(p.positive, p.class_index, p.set_on, p.images) for p in written} == {("1", 1, "val", 24)}
+
+
+def test_the_temperature_is_that_of_the_stored_predictions(made: tuple[Path, EnsembleResult]) -> None:
+    run, result = made
+    manifest = manifest_of(run)
+    numbers = [member["trial"] for member in manifest["members"]]
+    parts = [stored(RunDir(str(run)), number) for number in numbers]
+    mean = average([part["probabilities"] for part in parts])
+    assert manifest["temperature"] == fit_temperature(mean, parts[0]["labels"])
+    assert manifest["chosen_on"]["scores"] == result.chosen.calibrated_scores()
+    assert manifest["chosen_on"]["scores_before_temperature"] == result.chosen.scores()
+    assert (manifest["way"], manifest["chosen_on"]["predictions"]) == ("top-k", "val")
+    assert manifest["chosen_on"]["images"] == 24
+
+
+def test_members_are_the_best_trials_own_files(made: tuple[Path, EnsembleResult]) -> None:
+    run, _ = made
+    members = manifest_of(run)["members"]
+    ranked = sorted(RunDir(str(run)).records(), key=lambda record: (-(record.objective or 0), record.number))
+    assert [member["trial"] for member in members] == [record.number for record in ranked[:3]]
+    assert sum(member["weight"] for member in members) == pytest.approx(1)
+    for member in members:
+        trial = run / f"trials/{member['trial']:04d}"
+        assert (run / "ensemble" / member["file"]).read_bytes() == (trial / "weights.safetensors").read_bytes()
+        assert member["config"] == json.loads((trial / "config.json").read_text())
+        assert member["fold"] is None
+    assert {member["baseline"] for member in members} <= {"plain", None}
+
+
+def test_every_way_is_written_down(made: tuple[Path, EnsembleResult]) -> None:
+    run, result = made
+    stored_ways = json.loads((run / "ways.json").read_text())
+    assert stored_ways["chosen"] == ["top-k", "trials"]
+    assert stored_ways["ways"] == [way.to_dict() for way in result.ways]
+    assert [way["name"] for way in stored_ways["ways"]] == ["single", "top-k", "greedy"]
+    assert [len(way["members"]) for way in stored_ways["ways"][:2]] == [1, 3]
+
+
+def test_without_options_it_averages_four_and_calibrates_for_two_coverages(found: Path) -> None:
+    result = make(found)
+    assert (result.chosen.name, result.chosen.source, len(result.chosen.members)) == ("top-k", "trials", 4)
+    assert [sets["coverage"] for sets in manifest_of(found)["conformal_sets"]] == [0.9, 0.95]
+    assert manifest_of(found)["operating_points"] == []
+
+
+def test_it_is_the_same_again(found: Path) -> None:
+    make(found, way="greedy")
+    first = content_of(found / "ensemble") | content_of(found)
+    make(found, way="greedy")
+    assert content_of(found / "ensemble") | content_of(found) == first
+
+
+# -- the command line
+
+
+def test_the_table_shows_every_way_beside_the_best_single_one(found: Path) -> None:
+    result = typed(found)
+    assert result.exit_code == 0, result.output
+    rows = [line for line in result.stdout.splitlines() if " val (" in line]
+    names = [row.replace("→", " ").split(" val ")[0].strip() for row in rows]
+    assert names == ["best single trial", "top-k of trials", "greedy of trials"]
+    assert ["→    top-k" in row for row in rows] == [False, True, False]
+    assert all("val (24)" in row for row in rows)
+    way = make(found).chosen
+    assert f"{way.calibrated_scores()['auc']:.4f}" in rows[1]
+    assert f"{way.scores()['brier']:.3f} → {way.calibrated_scores()['brier']:.3f}" in rows[1]
+    assert f"Ensemble: {found}/ensemble (top-k of trials, 4 members)" in result.stdout
+    assert "chosen and set on 24 validation images" in result.stdout
+    assert "-0.0000" not in result.stdout
+
+
+def test_greedy_of_trials(found: Path) -> None:
+    result = typed(found, "--way", "greedy", "--from", "trials")
+    assert result.exit_code == 0, result.output
+    assert "→    greedy" in result.stdout
+    manifest = manifest_of(found)
+    assert manifest["way"] == "greedy"
+    assert sum(member["weight"] for member in manifest["members"]) == pytest.approx(1)
+    assert json.loads((found / "ways.json").read_text())["chosen"] == ["greedy", "trials"]
+
+
+def test_operating_points_are_printed_with_their_intervals(found: Path) -> None:
+    options = ("--sensitivity", 0.9, "--youden", "--cost-ratio", 10, "--sensitivity", 0.9, "--positive", "2")
+    result = typed(found, *options)
+    assert result.exit_code == 0, result.output
+    points = [OperatingPoint.from_dict(content) for content in manifest_of(found)["operating_points"]]
+    assert [point.name for point in points] == ["sensitivity 0.9", "youden", "cost 10"]
+    for point in points:
+        (row,) = (line for line in result.stdout.splitlines() if line.strip().startswith(f"{point.name} (2)"))
+        rate = point.rates.sensitivity
+        assert f"{point.threshold:.4f}  " in row
+        assert f"{rate.value:.3f} [{rate.low:.3f}, {rate.high:.3f}]" in row
+
+
+def test_too_few_images_for_a_coverage_are_told_of(found: Path, dataset: ImageDataset) -> None:
+    result = typed(found, "--coverage", 0.995)
+    assert (
+        "Conformal sets at 99.5% coverage: 24 images are too few, so every set holds every class" in result.stdout
+    )
+    images, _ = dataset.split("val").take(np.arange(3))
+    assert Ensemble.load(found / "ensemble").predict(images).answers() == ["not sure"] * 3
+
+
+def test_json_is_one_document_and_progress_goes_to_stderr(found: Path) -> None:
+    result = typed(found, "--json", "--youden", "--positive", "0")
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert result.stderr == "Comparing ways to choose the members ...\n"
+    assert answer["chosen"] == {"name": "top-k", "source": "trials"}
+    assert answer["ways"] == json.loads((found / "ways.json").read_text())["ways"]
+    assert answer["operating_points"] == manifest_of(found)["operating_points"]
+    assert answer["conformal_sets"] == manifest_of(found)["conformal_sets"]
+    assert answer["ensemble"] == f"{found}/ensemble"
+    assert (answer["run"], answer["metric"]) == (str(found), "auc")
+
+
+def test_a_refusal_as_json_is_one_document_too(found: Path) -> None:
+    result = typed(found, "--json", "--way", "folds")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"].startswith("--way folds averages")
+
+
+def test_as_a_process_of_its_own(command: Callable[..., Command], found: Path) -> None:
+    code, printed, complaints = command(found, "--json", name="ensemble").finish()
+    assert code == 0, complaints
+    assert json.loads(printed)["metric"] == "auc"
+    assert complaints == "Comparing ways to choose the members ...\n"
+
+
+# -- refusals: one line, and the ensemble that was there is as it was
+
+
+def test_folds_need_a_cross_validation(found: Path) -> None:
+    line = refused(typed(found, "--way", "folds"))
+    assert line.endswith(f"it needs a cross-validation; first: python -m medray.crossval {found}")
+    line = refused(typed(found, "--from", "folds"))
+    assert "has no whole cross-validation" in line
+    assert line.endswith(f"first: python -m medray.crossval {found}")
+    assert not (found / "ensemble").exists()
+    assert not (found / "ways.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--youden",), "say by --positive which class an operating point calls; valid: 0, 1, 2"),
+        (("--youden", "--positive", "3"), "unknown class '3'; valid: 0, 1, 2"),
+        (("--positive", "1"), "--positive says what an operating point calls: give --sensitivity, --youden or"),
+        (("--way", "folds", "--from", "trials"), "it needs a cross-validation; first: python -m medray.crossval"),
+        (("--way", "best"), "'best' is not one of 'top-k', 'greedy', 'folds'"),
+        (("--top-k", "0"), "--top-k"),
+        (("--sensitivity", "0"), "--sensitivity"),
+        (("--sensitivity", "1.1"), "--sensitivity"),
+        (("--cost-ratio", "0"), "--cost-ratio"),
+        (("--cost-ratio", "nan", "--positive", "1"), "rule 'cost' needs a number above 0, not nan"),
+        (("--cost-ratio", "inf", "--positive", "1"), "rule 'cost' needs a number above 0, not inf"),
+        (("--sensitivity", "nan", "--positive", "1"), "rule 'sensitivity' needs a number above 0 and at most 1"),
+        (("--coverage", "1"), "--coverage"),
+        (("--coverage", "nan"), "coverage is nan; it must lie between 0 and 1"),
+        (("--sensitivty", "0.9"), "unknown option '--sensitivty' (did you mean '--sensitivity'?)"),
+    ],
+)
+def test_what_can_not_be_is_refused_and_changes_nothing(
+    made: tuple[Path, EnsembleResult], arguments: tuple[str, ...], said: str
+) -> None:
+    run, _ = made
+    before = content_of(run)
+    assert said in refused(typed(run, *arguments)), arguments
+    assert content_of(run) == before
+
+
+def test_a_way_that_is_none_is_refused_from_python(found: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"unknown way 'gredy' \(did you mean 'greedy'\?\); valid: folds, greedy"
+    ):
+        make(found, way="gredy")
+    with pytest.raises(
+        ConfigError, match=r"unknown source 'trial' \(did you mean 'trials'\?\); valid: folds, tri"
+    ):
+        make(found, source="trial")
+
+
+def test_a_place_without_a_run_names_the_nearest(found: Path, tmp_path: Path) -> None:
+    line = refused(typed(tmp_path / "fuond"))
+    assert line == f"{tmp_path}/fuond is no run of medray: it has no run.json (did you mean 'found'?)"
+    (tmp_path / "empty").mkdir()
+    assert refused(typed(tmp_path / "empty")).endswith("it has no run.json; runs there: found")
+    assert refused(typed(found / "trials/0001")).endswith("0001 is no run of medray: it has no run.json")
+    assert "it has no run.json" in refused(typed("/nowhere/at/all"))
+
+
+def test_an_unfinished_search_is_refused(found: Path) -> None:
+    (found / "trials/0002/trial.json").unlink()
+    line = refused(typed(found))
+    assert f"the search in {found} has not finished: 1 of 4 trials are left" in line
+    assert f"medray search found --resume --out {found}" in line
+
+
+def test_predictions_that_are_no_numbers_are_refused(found: Path) -> None:
+    probabilities = stored(RunDir(str(found)), 3)["probabilities"]
+    probabilities[7] = np.nan
+    rewrite(RunDir(str(found)), 3, probabilities=probabilities)
+    assert f"{found}/trials/0003/val_predictions.npz is damaged: probabilities of image 7" in refused(typed(found))
+
+
+def fail_trials(run: Path, *numbers: int) -> None:
+    for number in numbers:
+        folder = RunDir(str(run)).trial(number)
+        record = folder.record()
+        assert record is not None
+        folder.write_record(dataclasses.replace(record, state=FAILED, reason="the loss became nan", objective=9.0))
+
+
+def test_failed_trials_are_never_members(found: Path) -> None:
+    fail_trials(found, 0, 2)
+    for way in ("top-k", "greedy"):
+        result = make(found, way=way)
+        assert {member.record.number for member, _ in result.chosen.members} <= {1, 3}
+        assert len(result.ways[1].members) == 2
+
+
+def test_a_run_of_failures_is_refused(found: Path) -> None:
+    fail_trials(found, 0, 1, 2, 3)
+    assert refused(typed(found)) == f"{found} has no trial to average: all of them failed"
+
+
+# -- making it anew
+
+
+def test_another_ensemble_replaces_the_one_that_was_there(found: Path) -> None:
+    make(found, rules=(Rule("youden"),), positive="0")
+    assert len(list((found / "ensemble/members").iterdir())) == 4
+    (found / "ensemble/members/0009.safetensors.partial-1").write_bytes(b"of a command that was killed")
+    make(found, top_k=2)
+    manifest = manifest_of(found)
+    names = {member["file"].removeprefix("members/") for member in manifest["members"]}
+    assert {path.name for path in (found / "ensemble/members").iterdir()} == names
+    assert len(names) == 2
+    assert manifest["operating_points"] == []
+    assert len(Ensemble.load(found / "ensemble").networks) == 2
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 1, "members": []}', ""])
+def test_a_damaged_ensemble_is_made_anew(found: Path, content: str) -> None:
+    (found / "ensemble").mkdir()
+    (found / "ensemble/manifest.json").write_text(content)
+    make(found, top_k=1)
+    assert len(Ensemble.load(found / "ensemble").networks) == 1
+
+
+@pytest.mark.parametrize("damage", ["missing", "torn", "text", "no config"])
+def test_a_member_that_can_not_be_had_leaves_the_old_ensemble(found: Path, damage: str) -> None:
+    best = make(found, top_k=1).chosen.members[0][0].record.number
+    before = content_of(found / "ensemble")
+    trial = found / f"trials/{next(number for number in range(4) if number != best):04d}"
+    weights = trial / "weights.safetensors"
+    if damage == "missing":
+        weights.unlink()
+    elif damage == "torn":
+        weights.write_bytes(weights.read_bytes()[:-9])
+    elif damage == "text":
+        weights.write_text("no weights")
+    else:
+        (trial / "config.json").unlink()
+    line = refused(typed(found))
+    assert str(trial / ("config.json" if damage == "no config" else "weights.safetensors")) in line
+    assert (found / "ensemble/manifest.json").read_bytes() == before["manifest.json"]
+    assert len(Ensemble.load(found / "ensemble").networks) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("run.json", "{", "run.json is damaged"),
+        ("run.json", "{}", "run.json is damaged"),
+        ("run.json", "[]", "run.json is damaged"),
+        ("data.json", "{", "data.json is damaged"),
+        ("data.json", "{}", "data.json is damaged: it has no 'aspect'"),
+        ("data.json", "[]", "data.json is damaged: it has no 'aspect'"),
+        ("data.json", None, "data.json is missing"),
+        ("space.yaml", None, "space.yaml can't be read"),
+        ("space.yaml", "name: [", "space.yaml"),
+        ("trials/0001/trial.json", "{", "trial.json is damaged"),
+        ("trials/0001/trial.json", "{}", "trial.json is damaged"),
+        ("crossval/plan.json", "{", "plan.json is damaged"),
+        ("crossval/plan.json", "{}", "plan.json is damaged"),
+        ("crossval/plan.json", '{"trials": [1], "metric": "acu"}', "plan.json is damaged"),
+        ("crossval/plan.json", '{"trials": [1], "metric": "auc"}', "folds.json is missing"),
+    ],
+)
+def test_a_damaged_run_is_refused_in_one_line(found: Path, file: str, content: str | None, said: str) -> None:
+    if content is None:
+        (found / file).unlink()
+    else:
+        (found / file).parent.mkdir(exist_ok=True)
+        (found / file).write_text(content)
+    line = refused(typed(found))
+    assert said in line
+    assert str(found) in line
+    assert not (found / "ensemble").exists()
+
+
+def test_a_run_that_another_command_is_working_in_is_refused(found: Path) -> None:
+    with held(RunDir(str(found)), Console(quiet=True)):
+        assert refused(typed(found)) == f"another command is working in {found}"
+
+
+def test_the_data_need_not_be_there(found: Path, tmp_path: Path) -> None:
+    """Predictions are all that is read, never the test split."""
+    moved = json.loads((found / "run.json").read_text())
+    moved["options"]["data"] = str(tmp_path / "gone.npz")
+    (found / "run.json").write_text(json.dumps(moved))
+    assert make(found).manifest["data"]["source"].endswith("corners.npz")
+
+
+def test_trials_that_no_way_looks_at_are_not_read(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medray.ensemble.build_ensemble.LIBRARY", 2)
+    ranked = sorted(RunDir(str(found)).records(), key=lambda record: (-(record.objective or 0), record.number))
+    RunDir(str(found)).trial(ranked[-1].number).delete("val_predictions.npz")
+    assert len(make(found, top_k=3).chosen.members) == 3
+    with pytest.raises(MedrayError, match=r"val_predictions\.npz can't be read"):
+        make(found, top_k=4)

@@ -1,0 +1,127 @@
+"""Every way of choosing, side by side: what stands in it, its weights, and its temperature."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medray.data.dataset import Array
+from medray.decisions.temperature import apply_temperature, brier_score, fit_temperature
+from medray.ensemble.averaging import average
+from medray.ensemble.candidates import Pool
+from medray.ensemble.selection import all_ways, make_way
+from medray.ensemble.strategies import greedy, top_k
+from medray.errors import DataError
+from medray.stats.metrics import evaluate
+from tests.ensemble.candidate_samples import noisy, pool
+
+LABELS = np.arange(60) % 3
+
+
+def some_pool(count: int, folds: int | None = None, seed: int = 0) -> Pool:
+    rng = np.random.default_rng(seed)
+    skills = np.linspace(2, 0.5, count)
+    return pool([noisy(rng, LABELS, 3, skill) for skill in skills], LABELS, folds)
+
+
+def test_every_way_is_there_the_best_single_trial_first() -> None:
+    trials, folds = some_pool(6), some_pool(2, folds=3)
+    ways = all_ways([trials, folds], "auc", 4)
+    assert [(way.name, way.source) for way in ways] == [
+        ("single", "trials"), ("top-k", "trials"), ("greedy", "trials"),
+        ("folds", "folds"), ("top-k", "folds"), ("greedy", "folds"),
+    ]  # fmt: skip
+    assert [way.chosen_on for way in ways] == ["val"] * 3 + ["out-of-fold"] * 3
+    assert [len(way.members) for way in ways[:2]] == [1, 4]
+    assert [len(way.members) for way in ways[3:5]] == [3, 6]
+    single = ways[0].scores()["auc"]
+    assert ways[2].scores()["auc"] >= single - 1e-6
+    nothing = Pool("folds", [], np.empty(0, dtype=np.int64))
+    assert [way.name for way in all_ways([trials, nothing], "auc", 4)] == ["single", "top-k", "greedy"]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 5), st.sampled_from([None, 2, 5]), st.integers(0, 1000))
+def test_weights_sum_to_1_and_a_candidates_is_shared_by_its_folds(
+    count: int, folds: int | None, seed: int
+) -> None:
+    own = some_pool(count, folds, seed)
+    chosen = greedy(own.candidates, LABELS, "log_loss")
+    way = make_way("greedy", own, chosen)
+    assert sum(weight for _, weight in way.members) == pytest.approx(1, abs=1e-12)
+    whole = sum(weight for _, weight in chosen)
+    for candidate, weight in chosen:
+        parts = [w for member, w in way.members if member.record.number == candidate.number]
+        assert len(parts) == (folds or 1)
+        assert parts == pytest.approx([weight / whole / len(parts)] * len(parts))
+    names = [member.name for member, _ in way.members]
+    assert len(set(names)) == len(names)
+    expected = sum(weight * candidate.probabilities.astype(np.float64) for candidate, weight in chosen) / whole
+    assert np.allclose(way.probabilities, expected, atol=1e-6)
+
+
+def test_the_temperature_is_that_of_the_averaged_predictions() -> None:
+    own = some_pool(3)
+    way = make_way("top-k", own, top_k(own.candidates, 3))
+    averaged = average([c.probabilities for c in own.candidates])
+    assert way.temperature == fit_temperature(averaged, LABELS)
+    assert np.array_equal(way.calibrated, apply_temperature(averaged, way.temperature))
+    assert way.calibrated_scores()["log_loss"] < way.scores()["log_loss"]
+    assert way.scores() == {**evaluate(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
+    assert make_way("top-k", own, top_k(own.candidates, 3), calibrate=False).temperature == 1.0
+
+
+def test_as_plain_values_it_says_all_that_is_needed_to_average_it_again() -> None:
+    way = make_way("top-k", some_pool(2, folds=2), top_k(some_pool(2, folds=2).candidates, 2))
+    content = json.loads(json.dumps(way.to_dict(), allow_nan=False))
+    assert content["members"] == [
+        {"trial": trial, "fold": fold, "weight": 0.25} for trial in (0, 1) for fold in (0, 1)
+    ]  # fmt: skip
+    assert (content["name"], content["source"], content["chosen_on"]) == ("top-k", "folds", "out-of-fold")
+    assert (content["images"], content["temperature"]) == (60, way.temperature)
+
+
+def test_a_class_without_an_image_leaves_its_auc_out() -> None:
+    labels = LABELS % 2
+    rng = np.random.default_rng(0)
+    way = all_ways([pool([noisy(rng, labels, 3, 1.0)], labels)], "accuracy", 4)[0]
+    assert "auc" not in way.scores()
+    assert np.isfinite(list(way.scores().values())).all()
+
+
+def damaged(part: Array) -> Array:
+    broken = part.copy()
+    broken[4, 1] = np.nan
+    return broken
+
+
+def test_probabilities_that_are_none_are_refused() -> None:
+    own = some_pool(2)
+    parts = [damaged(own.candidates[0].probabilities), own.candidates[1].probabilities]
+    with pytest.raises(DataError, match="image 4"):
+        make_way("top-k", pool(parts, LABELS), top_k(pool(parts, LABELS).candidates, 2))
+
+
+# -- the mean itself
+
+
+def test_average_weighs_its_parts() -> None:
+    parts = [np.array([[1.0, 0.0]], np.float32), np.array([[0.0, 1.0]], np.float32)]
+    assert average(parts, [3.0, 1.0]).tolist() == [[0.75, 0.25]]
+    assert average(parts).tolist() == [[0.5, 0.5]]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 5), st.integers(2, 6), st.integers(0, 2**32 - 1))
+def test_average_is_a_distribution_between_its_parts(count: int, classes: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [rng.dirichlet(np.ones(classes), size=9).astype(np.float32) for _ in range(count)]
+    weights = rng.uniform(0.1, 3, size=count).tolist()
+    found = average(parts, weights)
+    assert found.dtype == np.float32
+    assert np.allclose(found.sum(axis=1), 1, atol=1e-6)
+    assert (found >= np.min(parts, axis=0) - 1e-6).all()
+    assert (found <= np.max(parts, axis=0) + 1e-6).all()
+    assert np.allclose(found, average(parts, [7 * weight for weight in weights]), atol=1e-6)

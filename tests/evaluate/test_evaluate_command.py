@@ -1,0 +1,201 @@
+"""`medray evaluate`: what it measures, for patients and subgroups too, and what a person types."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from medray.data.dataset import ImageDataset
+from medray.runs.rundir import RunDir
+from medray.stats.compare import NOT_SHOWN
+from medray.stats.scores import MODES
+from tests.conftest import Command
+from tests.evaluate.conftest import FEW, WithData, answer, ask, make_ensemble, own_readings, predicted, refused
+
+
+def test_the_ensemble_is_measured_as_it_would_answer_in_use(run: Path, hard: ImageDataset) -> None:
+    probabilities, labels = predicted(run, hard)
+    assert 0.4 < (probabilities.argmax(axis=1) == labels).mean() < 0.95  # else a mix-up would go unseen
+    exact, called = probabilities.astype(np.float64), probabilities.argmax(axis=1)
+    expected = {
+        "auc": sklearn_metrics.roc_auc_score(labels, probabilities, multi_class="ovr"),
+        "accuracy": sklearn_metrics.accuracy_score(labels, called),
+        "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(labels, called),
+        "f1_macro": sklearn_metrics.f1_score(labels, called, average="macro", zero_division=0),
+        "f1_weighted": sklearn_metrics.f1_score(labels, called, average="weighted", zero_division=0),
+        "log_loss": sklearn_metrics.log_loss(labels, exact / exact.sum(axis=1, keepdims=True)),
+        "brier": ((exact - np.eye(3)[labels]) ** 2).sum(axis=1).mean(),
+    }
+    found = answer(run)
+    scores = found["models"][0]["scores"]
+    assert found["models"][0]["name"] == "ensemble"
+    assert {name: scores[name]["value"] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert set(scores) == set(MODES)
+    assert found["confusion_matrix"] == sklearn_metrics.confusion_matrix(labels, called).tolist()
+    for c, row in enumerate(found["per_class"]):
+        assert row["auc"] == pytest.approx(
+            sklearn_metrics.roc_auc_score(labels == c, probabilities[:, c]), abs=1e-6
+        )
+        assert row["recall"] == pytest.approx((called == c)[labels == c].mean(), abs=1e-6)
+        assert row["specificity"] == pytest.approx((called != c)[labels != c].mean(), abs=1e-6)
+
+
+def test_every_model_is_there_once_and_compared_with_the_ensemble(run: Path) -> None:
+    found = answer(run)
+    names = [model["name"] for model in found["models"]]
+    single = next(name for name in names if name.startswith("best single"))
+    assert names == ["ensemble", single, "greedy of trials", "baseline plain (trial 0)"]
+    assert found["models"][0]["networks"] == 3
+    pairs = [(row["reference"], row["other"], row["metric"]) for row in found["comparisons"]]
+    assert pairs == [("ensemble", other, metric) for other in names[1:] for metric in ("auc", "accuracy")]
+    for model in found["models"]:
+        for name, score in model["scores"].items():
+            if name == "calibration_error":
+                assert score["low"] is score["high"] is None
+            else:
+                assert score["low"] <= score["value"] <= score["high"], (model["name"], name)
+
+
+def test_the_best_single_and_baselines_are_those_of_the_leaderboard(run: Path, hard: ImageDataset) -> None:
+    """Each is one network as it is; the single one is that with the best validation AUC."""
+    from medray.config import TrainConfig
+    from medray.training.loop import predict_probabilities
+    from medray.training.weights import load_network, weights_from_bytes
+
+    trials = [json.loads((run / f"trials/{n:04d}/trial.json").read_text()) for n in range(4)]
+    best = max(trials, key=lambda trial: trial["objective"])["number"]
+    (
+        run / "ways.json"
+    ).unlink()  # as the search leaves it: no way to compare, and no temperature of the single one
+    models = {model["name"]: model["scores"] for model in answer(run)["models"]}
+    assert list(models) == ["ensemble", f"best single (trial {best})", "baseline plain (trial 0)"]
+    test = hard.split("test")
+    for name, number in ((f"best single (trial {best})", best), ("baseline plain (trial 0)", 0)):
+        folder = RunDir(str(run)).trial(number)
+        tensors, _ = weights_from_bytes(folder.read(folder.WEIGHTS), "weights")
+        network = load_network(TrainConfig.from_dict(folder.read_json(folder.CONFIG)), (12, 12, 1), 3, tensors, "")
+        probabilities = predict_probabilities(network, test, __import__("torch").device("cpu"))
+        expected = sklearn_metrics.roc_auc_score(test.own_labels, probabilities, multi_class="ovr")
+        assert models[name]["auc"]["value"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_model_like_the_ensemble_shows_no_difference(found: Path) -> None:
+    make_ensemble(found, top_k=1)
+    answered = answer(found)
+    rows = [row for row in answered["comparisons"] if row["other"].startswith("best single")]
+    assert len(rows) == 2
+    for row in rows:
+        assert (row["difference"], row["low"], row["high"], row["p"]) == (0.0, 0.0, 0.0, 1.0)
+        assert row["verdict"] == NOT_SHOWN
+    assert rows[1]["mcnemar_p"] == 1.0
+    assert answered["models"][0]["scores"] == answered["models"][1]["scores"]
+
+
+def test_an_ensemble_of_folds_is_measured(folded_run: Path, dataset: ImageDataset, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(folded_run, tmp_path / "folded"))
+    make_ensemble(run)
+    probabilities, labels = predicted(run, dataset)
+    found = answer(run)
+    assert found["models"][0]["networks"] == 6
+    expected = sklearn_metrics.roc_auc_score(labels, probabilities, multi_class="ovr")
+    assert found["models"][0]["scores"]["auc"]["value"] == pytest.approx(expected, abs=1e-6)
+    names = {model["name"] for model in found["models"]}
+    assert {"folds of the best setting", "greedy of folds", "top-k of trials", "greedy of trials"} <= names
+
+
+def test_the_same_seed_gives_the_same_intervals(run: Path) -> None:
+    first, second, other = answer(run), answer(run, "--again"), answer(run, "--again", "--seed", 7)
+    assert first["models"] == second["models"]
+    values = [[m["scores"]["auc"]["value"] for m in found["models"]] for found in (first, other)]
+    assert values[0] == values[1]
+    assert first["models"] != other["models"]
+
+
+# -- patients and subgroups
+
+
+def test_whole_patients_are_drawn_where_they_are_known(run: Path, with_data: WithData) -> None:
+    plain = answer(run)
+    groups = {split: np.arange(count) // 4 for split, count in (("train", 48), ("val", 24), ("test", 24))}
+    with_data(train_groups=groups["train"], val_groups=groups["val"] + 100, test_groups=groups["test"] + 200)
+    found = answer(run, "--again")
+    assert (found["images"], found["patients"]) == (24, 6)
+    of_ensemble = [document["models"][0]["scores"]["auc"] for document in (plain, found)]
+    assert of_ensemble[0]["value"] == of_ensemble[1]["value"]
+    assert of_ensemble[0] != of_ensemble[1]  # other intervals
+    assert all(row["mcnemar_p"] is None for row in found["comparisons"])  # it would take images to be independent
+    shown = ask(run).stdout
+    assert "24 test images of 6 patients; 95 % intervals, from 40 resamples of patients" in shown
+    assert "McNemar" not in shown
+    assert "take images, not patients, to be independent" in shown
+
+
+def test_a_patient_who_is_not_known_is_refused_before_the_reading(run: Path, with_data: WithData) -> None:
+    test = np.array(["a", ""] * 12)
+    with_data(train_groups=np.array(["x"] * 48), val_groups=np.array(["y"] * 24), test_groups=test)
+    assert "12 of 24 images have no patient" in refused(ask(run))
+    assert own_readings(run) == []
+
+
+def test_subgroups_have_a_table_each(run: Path, with_data: WithData) -> None:
+    columns = {}
+    for split, count in (("train", 48), ("val", 24), ("test", 24)):
+        columns[f"{split}_subgroup_sex"] = np.where(np.arange(count) < 21, "f", "m")
+        columns[f"{split}_subgroup_scanner"] = np.arange(count) % 2
+    with_data(**columns)
+    found = answer(run)["subgroups"]
+    assert {name: [row["value"] for row in rows] for name, rows in found.items()} == {
+        "scanner": ["0", "1"],
+        "sex": ["f", "m"],
+    }
+    assert [(row["images"], row["flag"]) for row in found["sex"]] == [(21, None), (3, "too few to tell")]
+    with np.load(run / "evaluation/reading_0001/test_predictions.npz") as stored:
+        right = stored["model_0"].argmax(axis=1) == stored["labels"]
+    assert found["sex"][0]["accuracy"]["value"] == pytest.approx(right[:21].mean())
+    shown = ask(run).stdout
+    assert "The ensemble by sex" in shown
+    assert "The ensemble by scanner" in shown
+    assert "too few to tell" in shown
+
+
+# -- the command line
+
+
+def test_json_is_one_document_and_progress_is_on_stderr(run: Path) -> None:
+    result = ask(run, "--json")
+    document = json.loads(result.stdout)
+    assert (document["resamples"], document["images"], document["from_store"]) == (FEW, 24, False)
+    assert result.stderr.splitlines() == [
+        f"Loading {json.loads((run / 'run.json').read_text())['options']['data']} ...",
+        "Asking 4 networks about 24 test images ...",
+        f"Measuring 4 models, each {FEW} times resampled ...",
+    ]
+    stored = json.loads((run / "evaluation/reading_0001/scores.json").read_text())
+    assert {name: document[name] for name in stored} == stored
+
+
+def test_the_module_runs_as_a_command(run: Path, command: Callable[..., Command]) -> None:
+    first = answer(run)
+    code, out, err = command(run, "--json", name="evaluate").finish()
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {**first, "from_store": True}
+
+
+def test_a_refusal_is_json_where_json_was_asked_for(found: Path) -> None:
+    result = ask(found, "--json")
+    assert refused(result)
+    assert "has no ensemble" in json.loads(result.stdout)["error"]
+
+
+def test_help_has_examples_and_unknown_options_name_the_nearest() -> None:
+    result = ask("--help")
+    assert result.exit_code == 0
+    assert "Examples:" in result.output
+    assert "medray evaluate runs/organs --again" in result.output
+    assert "unknown option '--agian' (did you mean '--again'?)" in refused(ask("x", "--agian"))
+    assert "Missing argument 'RUN'" in refused(ask())
+    assert "--seed" in refused(ask("x", "--seed", -1))

@@ -1,0 +1,154 @@
+"""What is printed: nothing cut off at any width, no name read as markup, no figure twice or lost."""
+
+import io
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from medray.data.dataset import ImageDataset
+from medray.decisions.conformal import calibrate
+from medray.decisions.thresholds import Rule, set_point
+from medray.evaluate.evaluated_models import ENSEMBLE, Contestant
+from medray.evaluate.measure_models import Decisions, all_figures
+from medray.evaluate.print_evaluation import print_result
+from medray.evaluate.run_evaluation import Evaluation
+from medray.evaluate.test_reads import Reading
+from medray.runs.rundir import RunDir
+
+BREAST = ("malignant", "normal, benign")
+ORGANS = (
+    "bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right", "liver", "lung-left",
+    "lung-right", "pancreas", "spleen",
+)  # fmt: skip
+MODELS = (ENSEMBLE, "best single (trial 6)", "greedy of trials", "baseline early_stopping (trial 1)")
+
+
+def made_up(names: tuple[str, ...], metric: str = "auc", images: int = 60, **more: Any) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    classes, labels = len(names), np.arange(images) % len(names)
+    predictions = {}
+    for model in MODELS:
+        scores = rng.random((images, classes)) + np.eye(classes)[labels]
+        predictions[model] = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
+    shape = np.zeros((images, 1, 1, 1), np.uint8)
+    dataset = ImageDataset(shape, labels, names, {"test": np.arange(images)}, "made up", **more)
+    own = predictions[ENSEMBLE]
+    point = set_point(Rule("sensitivity", 0.95), own, labels, names, names[1], "out-of-fold")
+    decisions = Decisions((point,), (calibrate(own, labels, 0.9), calibrate(own, labels, 0.95)))
+    contestants = [Contestant(model, (((0, None), 0.5), ((1, None), 0.5)), 1.0) for model in MODELS]
+    found = all_figures(dataset, np.arange(images), predictions, contestants, decisions, metric, 0)
+    return {"time": "2026-01-02T03:04:05+00:00", "metric": metric, "leaks": [], **found}
+
+
+def printed(figures: dict[str, Any], width: int, *, stored: bool = False, count: int = 1) -> str:
+    stream, run = io.StringIO(), RunDir("/runs/x")
+    result = Evaluation(run, figures, Reading(count, run.evaluation.child(f"reading_{count:04d}")), stored, count)
+    print_result(result, Console(file=stream, width=width))
+    return stream.getvalue()
+
+
+def tables(text: str) -> list[str]:
+    """The lines of tables: those that begin with a space."""
+    return [line for line in text.splitlines() if line.startswith(" ")]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140, 160])
+@pytest.mark.parametrize("names", [BREAST, ORGANS], ids=["breast", "organs"])
+def test_nothing_is_cut_off(names: tuple[str, ...], width: int) -> None:
+    figures = made_up(names)
+    text = printed(figures, width)
+    assert "…" not in text
+    assert max(map(cell_len, tables(text))) <= width
+    for name in names:
+        assert name in text
+    squeezed = re.sub(r"\s+", " ", text)
+    for model in figures["models"]:
+        for metric in ("auc", "accuracy", "balanced_accuracy", "f1_macro", "log_loss"):
+            score = model["scores"][metric]
+            assert f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]" in squeezed
+        assert f"{model['scores']['calibration_error']['value']:.3f}" in squeezed
+    for row in figures["per_class"]:
+        assert f"{row['specificity']:.3f}" in squeezed
+    for row in figures["confusion_matrix"]:
+        assert re.search(r"\s+".join(map(str, row)), squeezed)
+
+
+@pytest.mark.parametrize("width", [100, 140])
+def test_names_of_models_are_whole_and_beside_every_part_of_a_table(width: int) -> None:
+    squeezed = re.sub(r"\s+", " ", printed(made_up(BREAST), width))
+    assert squeezed.count("greedy of trials (2 networks)") == 2  # the models' table, in two parts
+    assert squeezed.count("ensemble (2 networks)") == 2
+
+
+def test_wide_paper_has_one_table_of_models() -> None:
+    text = printed(made_up(BREAST), 160)
+    head = next(line for line in text.splitlines() if line.startswith(" model"))
+    assert head.split() == [
+        "model", "AUC", "accuracy", "balanced", "acc.", "F1", "macro", "log", "loss", "calibr.", "error",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [30, 45])
+def test_a_very_narrow_terminal_still_has_every_figure(width: int) -> None:
+    figures = made_up(BREAST)
+    text = printed(figures, width)
+    for model in figures["models"]:
+        assert f"{model['scores']['auc']['value']:.3f}" in text
+
+
+def test_names_are_not_read_as_markup() -> None:
+    names = ("[bold]tumour[/bold]", "a [red] one")
+    sites = {"site [1]": np.array(["[x]", "[/y]"] * 30)}
+    text = printed(made_up(names, subgroups=sites), 140)
+    for name in (*names, "site [1]", "[x]", "[/y]"):
+        assert name in text
+
+
+def test_many_classes_are_numbered_and_far_too_many_are_left_to_the_file() -> None:
+    text = printed(made_up(ORGANS), 100)
+    matrix = text[text.index("confusion matrix") :].splitlines()
+    assert matrix[1].split() == [str(number) for number in range(11)]
+    assert matrix[2].split()[:2] == ["0", "bladder"]
+    names = tuple(f"class {number}" for number in range(60))
+    text = printed(made_up(names, images=120), 100)
+    assert "The confusion matrix of 60 classes is too wide to print; scores.json holds it." in text
+    assert max(map(cell_len, tables(text))) <= 100
+
+
+def test_the_runs_own_metric_comes_first_and_says_which_way_is_better() -> None:
+    text = printed(made_up(BREAST, metric="recall_weighted"), 160)
+    assert next(line for line in text.splitlines() if line.startswith(" model")).split()[1:3] == [
+        "recall",
+        "weighted",
+    ]
+    assert "recall weighted of the ensemble less that of each other model (more is better)" in text
+    text = printed(made_up(BREAST, metric="log_loss"), 160)
+    assert "log loss of the ensemble less that of each other model (less is better)" in text
+    assert text.count("the ensemble is") == 2
+    text = printed(made_up(BREAST, metric="accuracy"), 160)
+    assert text.count("the ensemble is") == 1
+
+
+def test_differences_carry_a_sign_and_a_small_p_is_not_0() -> None:
+    figures = made_up(BREAST)
+    row = figures["comparisons"][1]
+    row.update(difference=-0.0001, low=-0.25, high=0.125, p=0.002, mcnemar_p=1e-9)
+    line = next(
+        line for line in printed(figures, 140).splitlines() if "best single" in line and "<0.001" in line
+    )  # fmt: skip
+    assert "+0.000 [-0.250, +0.125]  0.002     <0.001" in line
+
+
+def test_it_says_how_often_the_split_was_read_and_what_of() -> None:
+    figures = made_up(BREAST)
+    assert "has been read once. Figures: /runs/x/evaluation/reading_0001" in printed(figures, 100)
+    text = printed(figures, 100, stored=True, count=3)
+    assert "From the store: the test split was read on 2026-01-02T03:04:05+00:00, and is not read again." in text
+    assert "has been read 3 times." in text
+    assert "60 test images; 95 % intervals, from 40 resamples of images" in text
+    patients = printed(made_up(BREAST, groups=np.arange(60) // 3), 100)
+    assert "60 test images of 20 patients; 95 % intervals, from 40 resamples of patients" in patients

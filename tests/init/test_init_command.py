@@ -1,0 +1,217 @@
+"""`medray init` on real files: each kind of source and the awkward ones; what is written, said and refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from medray.data.listing.list_source import list_source
+from medray.init.init_command import init
+from medray.init.naming import spelled
+from medray.space.search_space import SearchSpace
+from tests.audit.audit_samples import blobs, encoded
+from tests.conftest import write_npz
+from tests.data.decoding.file_samples import dicom
+from tests.data.listing.folder_trees import grow
+
+
+def run(name: str, source: object, *more: object) -> Result:
+    return CliRunner().invoke(init, [name, "--data", str(source), *map(str, more)])
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def images(count: int, *, size: int = 40, channels: int = 1) -> list[bytes]:
+    return [encoded(image) for image in blobs(count, size=size, channels=channels)]
+
+
+def scans(root: Path, classes: dict[str, int], **look: int) -> Path:
+    """Class folders of so many different images each."""
+    drawn = iter(images(sum(classes.values()), **look))
+    return grow(
+        root, {f"{name}/{own}.png": next(drawn) for name, count in classes.items() for own in range(count)}
+    )
+
+
+def written(name: str, result: Result) -> SearchSpace:
+    assert result.exit_code == 0, result.output
+    return SearchSpace.load(f"{name}.yaml")
+
+
+def refused(result: Result, *fragments: str) -> None:
+    assert result.exit_code == 2, result.output
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("medray: ")
+    assert "Traceback" not in result.output
+    for fragment in fragments:
+        assert fragment in last
+
+
+def test_folders_become_a_study(here: Path) -> None:
+    scans(here / "films", {"benign": 20, "malignant": 8})
+    result = run("films", "folder:films")
+    space = written("films", result)
+    assert space.data == f"folder:{here}/films"
+    assert space.metric == "auc"
+    assert space.preparation.images.image_size == (40, 40)
+    assert "films: 28 images in 2 classes (16 train, 6 val, 6 test)." in result.stdout
+    assert "val has 6 images, so a metric on it is a matter of chance" in result.stdout
+    assert "folds of" not in result.stdout
+    assert "medray search films.yaml --trials 4 --max-epochs 2 --out runs/films-try" in result.stdout
+
+
+def test_a_table_names_its_columns_and_the_same_images(here: Path) -> None:
+    tree = scans(here / "cells", {"a": 12, "b": 12}, channels=3)
+    rows = [
+        f"{path.relative_to(tree)},{path.parent.name},p{n // 3}"
+        for n, path in enumerate(sorted(tree.rglob("*.png")))
+    ]
+    rows[0] = rows[0].replace(",a,", ",,")
+    grow(tree, {"t?&.csv": "\n".join(["file & name?,dx,subject", *rows, "gone.png,a,p0"])})
+    source = "csv:cells/t?&.csv"
+    table = Path("cells/t?&.csv")
+    table.write_text(table.read_text().replace("file & name?", "path"))
+    result = run("cells", source)
+    space = written("cells", result)
+    assert space.data == f"csv:{here}/cells/t?&.csv?image=path&label=dx&patient=subject"
+    assert list_source(space.data).images == list_source(source).images
+    assert space.preparation.images.missing == space.preparation.labels.blank == "drop"
+    assert "columns, by their names: image is 'path', label is 'dx', patient is 'subject'" in result.stdout
+    assert "of 8 patients in 2 classes" in result.stdout
+    assert "exposed" in space.transforms
+
+
+def test_options_that_were_given_stay_and_odd_columns_are_escaped(here: Path) -> None:
+    grow(here, {"a.png": images(1)[0], "t.csv": "100%&?,label,split\na.png,x,\na.png,x,\nb.png,y,"})
+    source, guessed = spelled("csv:t.csv?image=100%25%26%3F&split=")
+    assert source == f"csv:{here}/t.csv?image=100%25%26%3F&split=&label=label"
+    assert guessed == {"label": "label"}
+    assert spelled(source) == (source, {})
+    assert len(list_source(source)) == 1
+
+
+def test_dicom_tells_its_patients(here: Path) -> None:
+    pixels = blobs(24, size=20)
+    files = {
+        f"{'ab'[number % 2]}/{number}.dcm": dicom(image[..., 0], PatientID=f"p{number // 2}")
+        for number, image in enumerate(pixels)
+    }
+    grow(here / "ct", files)
+    result = run("ct", "dicom:ct")
+    space = written("ct", result)
+    assert space.preparation.images.channels == 1
+    assert "24 images of 12 patients" in result.stdout
+    assert "by class and patient" in space.text
+
+
+def test_arrays_stay_as_they_are(here: Path, npz: Path) -> None:
+    space = written("corners", run("corners", npz))
+    assert space.data == str(npz)
+    assert not {"images", "labels", "splits"} & set(yaml.safe_load(space.text))
+    assert "arrays of 12×12" in space.text
+
+
+def test_a_leak_is_told_with_what_the_search_will_do(here: Path) -> None:
+    write_npz(here / "x.npz")
+    arrays = dict(np.load(here / "x.npz"))
+    arrays["test_images"][:3] = arrays["train_images"][:3]
+    np.savez(here / "x.npz", **arrays)
+    result = run("leaky", "x.npz")
+    written("leaky", result)
+    assert "leak: " in result.stdout
+    assert "`medray search` refuses to start on it without --allow-leaks" in result.stdout
+    assert "medray data audit" in result.stdout
+
+
+def test_phantoms_are_named_in_full() -> None:
+    result = run("drawn", "phantom?images=600&size=16")
+    assert written("drawn", result).data == "phantom:organs?images=600&size=16"
+    assert "synthetic drawings" in result.stdout
+
+
+def test_two_sizes_and_a_broken_file(here: Path) -> None:
+    tree = scans(here / "films", {"a": 9, "b": 9}, size=50)
+    for path in sorted(tree.rglob("*.png"))[:4]:
+        Image.open(path).resize((80, 50)).save(path)
+    (tree / "a" / "x.png").write_bytes(b"half a picture")
+    result = run("films", "folder:films")
+    rules = written("films", result).preparation.images
+    assert (rules.aspect, rules.unreadable) == ("pad", "drop")
+    assert "left out: 1 of 19 images" in result.stdout
+    assert "unreadable: drop (1 file can't be read, the first a/x.png: " in result.stdout
+
+
+def test_twelve_images_and_forty_classes(here: Path) -> None:
+    scans(here / "tiny", {"a": 6, "b": 6}, size=16)
+    tiny = written("tiny", run("tiny", "folder:tiny"))
+    assert max(value for _, value in tiny.values_of("batch_size")) <= 8
+    scans(here / "many", {f"class {own}": 3 for own in range(40)}, size=16)
+    result = run("many", "folder:many")
+    assert written("many", result).metric == "accuracy"
+    assert (
+        "than the 5 folds of `medray crossval`: class 0 (2), class 1 (2), class 10 (2) and 37 more"
+        in result.stdout
+    )
+    assert "medray crossval runs/many --folds 2 " in result.stdout
+
+
+def test_no_file_is_written_over(here: Path, npz: Path) -> None:
+    (here / "corners.yaml").write_text("mine")
+    refused(run("corners", npz), "corners.yaml is there already", "--out")
+    assert (here / "corners.yaml").read_text() == "mine"
+    assert run("corners", npz, "--out", "new/one.yml").exit_code == 0
+    assert SearchSpace.load("new/one.yml").name == "corners"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("my study", "'my study' is no sound name (did you mean 'my-study'?); valid: "),
+        ("../x", "(did you mean 'x'?)"),
+        ("x.yaml", "'x.yaml' is a file, not a name (did you mean 'x'?)"),
+        ("organs", "'organs' is a search space that ships with medray"),
+        ("a\nb", "'a\\nb' is no sound name"),
+        ("x" * 101, "at most 100 letters"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_before_the_data_is_read(name: str, line: str) -> None:
+    refused(run(name, "folder:nowhere"), line)
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("folder:nowhere", "no such folder"),
+        ("folder:void", "void: no images"),
+        ("folder:one", "one class only, 'a'"),
+        ("folder:t.csv", "is a file, not a folder"),
+        ("folder:broken", "none of its 2 images can be read (first: a/1.png"),
+        ("csv:t.csv", "no column for the label"),
+        ("csv:t.csv?lable=x", "unknown option 'lable' (did you mean 'label'?)"),
+        ("dicom:ct", "none of its 1 images has one label"),
+        ("x.npz", "no such file"),
+        ("phantom:covit", "did you mean 'covid'?"),
+    ],
+)
+def test_a_source_that_is_none_is_one_line(here: Path, source: str, line: str) -> None:
+    (image,) = images(1)
+    (here / "void").mkdir()
+    pixels = dicom(blobs(1, size=20)[0, ..., 0])
+    grow(here, {"one/a/1.png": image, "t.csv": "image\none/a/1.png", "broken/a/1.png": "", "broken/b/1.png": ""})
+    grow(here, {"ct/1.dcm": pixels})
+    refused(run("x", source), line)
+    assert not (here / "x.yaml").exists()
+
+
+def test_a_wrong_option_names_the_right_one_and_help_has_examples() -> None:
+    refused(run("x", "phantom", "--uot", "y.yaml"), "did you mean '--out'?")
+    refused(run("x", "phantom", "--out", "y.txt"), "must end in .yaml (did you mean 'y.yaml'?)")
+    assert "medray init cells --data csv:cells/labels.csv" in CliRunner().invoke(init, ["--help"]).output

@@ -1,0 +1,296 @@
+"""FastEnsemble answers as Ensemble does, whatever it is made of, and leaves that alone."""
+
+import functools
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from medray.config import TrainConfig
+from medray.data.dataset import Array
+from medray.ensemble import Ensemble
+from medray.errors import ConfigError, DataError, RunError
+from medray.serving.engine import onnx_ensemble
+from medray.serving.engine.onnx_ensemble import FastEnsemble
+from medray.serving.engine.onnx_export import onnx_file
+from medray.training.loop import to_input
+from medray.training.models import MODELS, Network, Normalise, build_network
+
+SMALL = (12, 16, 1)
+MIXED = ("resnet8_small", "lenet5_wide", "resnet8_small")
+
+
+def settled(network: Network, shape: tuple[int, int, int]) -> Network:
+    """A network whose normalisations hold something that matters, and whose answers depend on the image."""
+    network.normalise.mean.fill_(0.3)  # type: ignore[union-attr, operator]
+    network.normalise.std.uniform_(0.2, 0.4)  # type: ignore[union-attr, operator]
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = None  # the statistics are those of the batch below
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim == 1:
+                parameter += 0.2 * torch.randn_like(parameter)
+            elif not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+                parameter *= 1.5  # else little of the image is left after many layers
+        network.train()(to_input(noise(8, shape, seed=99), torch.device("cpu")))
+    return network.eval()
+
+
+def made(backbones: Sequence[str], shape: tuple[int, int, int] = SMALL, temperature: float = 1.0) -> Ensemble:
+    torch.manual_seed(len(backbones))
+    configs = [TrainConfig(backbone=backbone, dropout=0.1 * (i % 3)) for i, backbone in enumerate(backbones)]
+    return of([settled(build_network(config, shape, 3), shape) for config in configs], shape, temperature)
+
+
+def of(networks: Sequence[Network], shape: tuple[int, int, int] = SMALL, temperature: float = 1.0) -> Ensemble:
+    manifest: dict[str, Any] = {
+        "class_names": ["liver", "spleen", "heart"],
+        "image_shape": list(shape),
+        "members": [{"weight": 1 + i / 2} for i in range(len(networks))],
+        "temperature": temperature,
+        "operating_points": [],
+        "conformal_sets": [],
+    }
+    return Ensemble(manifest, tuple(networks))
+
+
+def ours(caplog: pytest.LogCaptureFixture) -> str:
+    """The one line of our own; the exporter logs much, which nobody sees."""
+    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("medray")]
+    assert "\n" not in line
+    return line
+
+
+def noise(count: int, shape: tuple[int, int, int] = SMALL, seed: int = 0) -> Array:
+    """Images that differ in brightness and contrast too: of pure noise, networks say nearly the same."""
+    rng = np.random.default_rng(seed)
+    low, high = np.sort(rng.uniform(0, 255, size=(2, count, 1, 1, shape[2])), axis=0)
+    ramp = np.linspace(0, 1, shape[1])[:, None] * rng.uniform(-1, 1, size=(count, 1, 1, 1))
+    return (low + (high - low) * np.abs(ramp - rng.uniform(size=(count, *shape)))).clip(0, 255).astype(np.uint8)
+
+
+def assert_same(ensemble: Ensemble, quick: FastEnsemble, images: Array) -> None:
+    wanted, found = ensemble.predict(images), quick.predict(images)
+    assert found.probabilities.dtype == np.float32
+    assert found.probabilities.shape == wanted.probabilities.shape
+    assert np.allclose(found.probabilities, wanted.probabilities, rtol=0, atol=1e-5)
+    assert found.class_names == wanted.class_names
+    assert wanted.probabilities.std(axis=0).max() > 1e-3  # else it would say nothing
+
+
+def prepared(ensemble: Ensemble, threads: int | None = None) -> FastEnsemble:
+    """One that runs nothing as it was."""
+    quick = FastEnsemble.prepare(ensemble, threads=threads)
+    assert quick.unconverted == ()
+    return quick
+
+
+# -- the same answers
+
+
+@pytest.mark.parametrize("backbone", list(MODELS))
+def test_every_small_backbone(backbone: str) -> None:
+    shape = (48, 50, 3) if backbone.startswith("cnn") else (12, 16, 3)  # which have more poolings
+    ensemble = made([backbone], shape)
+    assert_same(ensemble, prepared(ensemble, 1), noise(9, shape))
+
+
+@functools.cache
+def mixed(temperature: float, threads: int) -> tuple[Ensemble, FastEnsemble]:
+    ensemble = made(MIXED, temperature=temperature)
+    return ensemble, prepared(ensemble, threads)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    count=st.integers(1, 33),
+    seed=st.integers(0, 999),
+    temperature_and_threads=st.sampled_from([(0.6, 1), (2.5, 2)]),
+)
+def test_mixed_ensembles(count: int, seed: int, temperature_and_threads: tuple[float, int]) -> None:
+    images = noise(count, seed=seed)
+    ensemble, quick = mixed(*temperature_and_threads)
+    wanted = ensemble.predict(images).probabilities
+    assert np.allclose(quick.predict(images).probabilities, wanted, rtol=0, atol=1e-5)
+
+
+def test_more_images_than_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_ensemble, "AT_ONCE", 0)
+    ensemble, quick = mixed(2.5, 2)
+    for count in (7, 8, 9, 33):
+        assert_same(ensemble, quick, noise(count))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3_small_050"])
+def test_networks_of_timm(backbone: str) -> None:
+    shape = (32, 32, 3)
+    torch.manual_seed(0)
+    network = build_network(TrainConfig(backbone=backbone, dropout=0.2), shape, 3)
+    ensemble = of([settled(network, shape)], shape)
+    assert_same(ensemble, prepared(ensemble, 1), noise(3, shape))
+
+
+def test_members_are_told_apart() -> None:
+    ensemble, quick = mixed(2.5, 2)
+    images = noise(5)
+    wanted, found = ensemble.member_probabilities(images), quick.member_probabilities(images)
+    assert all(np.allclose(a, b, rtol=0, atol=1e-5) for a, b in zip(wanted, found, strict=True))
+    assert not np.allclose(wanted[0], wanted[2], atol=1e-3)
+
+
+# -- what is asked of it
+
+
+def test_images_of_another_kind_are_refused_alike() -> None:
+    ensemble, quick = mixed(2.5, 2)
+    for images in (np.zeros((2, 13, 12, 1), np.uint8), np.zeros((2, 12, 16), np.uint8), np.zeros((2, *SMALL))):
+        with pytest.raises(DataError) as wanted:
+            ensemble.predict(images)
+        with pytest.raises(DataError) as found:
+            quick.predict(images)
+        assert str(found.value) == str(wanted.value)
+
+
+def test_no_images_no_answers() -> None:
+    _, quick = mixed(2.5, 2)
+    assert quick.predict(noise(0)).probabilities.shape == (0, 3)
+
+
+def test_any_array_will_do() -> None:
+    ensemble, quick = mixed(2.5, 2)
+    locked = noise(6)
+    locked.flags.writeable = False
+    assert_same(ensemble, quick, locked)
+    assert_same(ensemble, quick, locked[::-2])
+
+
+def test_threads_that_ask_at_once_get_their_own_answers() -> None:
+    ensemble, quick = mixed(2.5, 2)
+    asked = [noise(1 + seed % 4, seed=seed) for seed in range(24)]
+    wanted = [ensemble.predict(images).probabilities for images in asked]
+    with ThreadPoolExecutor(4) as several:
+        found = list(several.map(lambda images: quick.predict(images).probabilities, asked))
+    assert all(np.allclose(a, b, rtol=0, atol=1e-5) for a, b in zip(wanted, found, strict=True))
+
+
+# -- what it leaves alone
+
+
+def test_the_networks_stay_free_for_gradients_and_hooks() -> None:
+    ensemble = made(["resnet8_small", "lenet5_wide_bn"])
+    before = [{name: t.clone() for name, t in n.state_dict().items()} for n in ensemble.networks]
+    quick = prepared(ensemble)
+    assert quick.ensemble is ensemble
+    assert quick.networks is ensemble.networks
+    seen: list[str] = []
+    for network, state in zip(ensemble.networks, before, strict=True):
+        network.backbone[0].register_forward_hook(lambda *_: seen.append("hook"))  # type: ignore[index, union-attr]
+        assert all(torch.equal(t, state[name]) for name, t in network.state_dict().items())
+    quick.predict(noise(3))
+    assert not seen
+    for network in ensemble.networks:
+        network(torch.rand(2, 1, 12, 16)).sum().backward()
+        assert all(parameter.grad is not None for parameter in network.parameters())
+    assert seen
+
+
+def test_threads_are_checked() -> None:
+    with pytest.raises(ConfigError, match="threads is 0; it must be 1 or more"):
+        FastEnsemble.prepare(made(["lenet5"]), threads=0)
+
+
+# -- the files
+
+
+def test_a_file_is_made_once_and_belongs_to_these_weights() -> None:
+    ensemble = made(["lenet5"])
+    (network,) = ensemble.networks
+    path = onnx_file(network, SMALL)
+    prepared(ensemble)
+    made_at = path.stat().st_mtime_ns
+    prepared(ensemble)
+    assert path.stat().st_mtime_ns == made_at
+    assert onnx_file(network, (16, 12, 1)) != path
+    with torch.no_grad():
+        next(network.parameters())[0] += 0.5
+    assert onnx_file(network, SMALL) != path
+    assert_same(ensemble, prepared(ensemble), noise(5))
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", None])
+def test_a_damaged_or_foreign_file_is_not_used(content: bytes | None, caplog: pytest.LogCaptureFixture) -> None:
+    ensemble, other = made(["lenet5"]), made(["lenet5"] * 2)
+    prepared(ensemble)
+    prepared(other)
+    path = onnx_file(ensemble.networks[0], SMALL)
+    path.write_bytes(onnx_file(other.networks[1], SMALL).read_bytes() if content is None else content)
+    with caplog.at_level(logging.WARNING):
+        quick = FastEnsemble.prepare(ensemble)
+    assert ours(caplog).startswith("member 0 of the ensemble runs as it is, so slower: ")
+    assert quick.unconverted == (0,)
+    assert_same(ensemble, quick, noise(5))
+    assert not path.exists()  # the next start makes it anew
+    assert_same(ensemble, prepared(ensemble), noise(5))
+
+
+def test_no_place_for_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "file"))
+    ensemble = made(["lenet5"])
+    with caplog.at_level(logging.WARNING):
+        quick = FastEnsemble.prepare(ensemble)
+    assert "Not a directory" in ours(caplog)
+    assert quick.unconverted == (0,)
+    assert_same(ensemble, quick, noise(5))
+
+
+# -- what can't be converted, and what goes wrong
+
+
+class Branching(nn.Module):
+    """Its path depends on what it sees, which torch.fx can't follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(12 * 16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layer(x.flatten(1))
+        return logits if x.sum() > 0 else 2 * logits
+
+
+def branching() -> Network:
+    return Network(Normalise(torch.zeros(1), torch.ones(1)), Branching()).eval()
+
+
+def test_a_network_that_cannot_be_converted_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    ensemble = of([made(["lenet5"]).networks[0], branching()])
+    with caplog.at_level(logging.WARNING):
+        quick = FastEnsemble.prepare(ensemble, threads=1)
+    assert ours(caplog).startswith("member 1 of the ensemble runs as it is, so slower: ")
+    assert quick.unconverted == (1,)
+    assert_same(ensemble, quick, noise(5))
+    assert quick.predict(noise(0)).probabilities.shape == (0, 3)
+
+
+def test_answers_that_are_off_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_ensemble, "make_files", lambda networks, *_: [None] * len(networks))
+    monkeypatch.setattr(
+        onnx_ensemble, "_as_it_is", lambda *_: lambda images: np.eye(3, dtype=np.float32)[[0] * len(images)]
+    )
+    with pytest.raises(
+        RunError, match=r"^the fast ensemble is off: probabilities .* by \d\S+; at most 1e-05 is all"
+    ):
+        FastEnsemble.prepare(made(["lenet5"]))

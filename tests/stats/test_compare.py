@@ -1,0 +1,197 @@
+"""Two models on the same images: the paired bootstrap, its p, McNemar's test, and what is said of them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medray.data.dataset import Array
+from medray.errors import ConfigError, DataError
+from medray.stats.bootstrap import bootstrap, interval, resample_counts
+from medray.stats.compare import BETTER, NOT_SHOWN, WORSE, Comparison, bootstrap_p, compare, mcnemar, verdict
+from medray.stats.scores import MODES, Measure
+
+CLASSES, IMAGES = 3, 300
+
+
+def model(skill: float, seed: int = 0, confidence: float = 0.9) -> Measure:
+    """A model that is right for a share `skill` of the images, and as confident either way."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(IMAGES) % CLASSES
+    said = np.where(rng.random(IMAGES) < skill, labels, (labels + rng.integers(1, CLASSES, IMAGES)) % CLASSES)
+    probabilities = np.full((IMAGES, CLASSES), (1 - confidence) / (CLASSES - 1))
+    probabilities[np.arange(IMAGES), said] = confidence
+    return Measure(probabilities, labels, CLASSES)
+
+
+def compared(reference: Measure, other: Measure, metric: str, resamples: int = 200) -> Comparison:
+    models = {"reference": reference, "other": other}
+    scores = {name: measure.scores() for name, measure in models.items()}
+    draws = bootstrap(models, resample_counts(len(reference), resamples, 0))
+    return compare("reference", "other", metric, scores, draws)
+
+
+GOOD, BAD = model(0.9, seed=1), model(0.6, seed=2)
+BOTH = {"good": GOOD, "bad": BAD}
+SCORES = {name: measure.scores() for name, measure in BOTH.items()}
+DRAWS = bootstrap(BOTH, resample_counts(IMAGES, 200, 0))
+
+
+@pytest.mark.parametrize("metric", MODES)
+def test_a_model_does_not_differ_from_itself(metric: str) -> None:
+    found = compare("good", "good", metric, SCORES, DRAWS)
+    assert found == Comparison("good", "good", metric, 0.0, 0.0, 0.0, 1.0)
+    assert verdict(found) == "no difference shown"
+
+
+@pytest.mark.parametrize("metric", MODES)
+def test_the_better_model_is_better_whichever_way_the_metric_goes(metric: str) -> None:
+    found, turned = compare("good", "bad", metric, SCORES, DRAWS), compare("bad", "good", metric, SCORES, DRAWS)
+    assert (verdict(found), verdict(turned)) == ("better", "worse")
+    assert found.difference is not None
+    assert (found.difference > 0) == (MODES[metric] == "max")
+    assert found.difference == SCORES["good"][metric] - SCORES["bad"][metric]
+    assert found.p == turned.p == pytest.approx(2 / 201)
+
+
+@pytest.mark.parametrize("metric", MODES)
+def test_turned_around_only_the_signs_change(metric: str) -> None:
+    found, turned = compare("good", "bad", metric, SCORES, DRAWS), compare("bad", "good", metric, SCORES, DRAWS)
+    assert None not in (found.difference, found.low, found.high)
+    assert (found.difference, found.low, found.high) == pytest.approx(
+        (-(turned.difference or 0), -(turned.high or 0), -(turned.low or 0)), abs=1e-12
+    )
+
+
+def test_the_interval_is_of_paired_differences() -> None:
+    found = compare("good", "bad", "accuracy", SCORES, DRAWS)
+    assert (found.low, found.high) == interval(DRAWS["good"]["accuracy"] - DRAWS["bad"]["accuracy"])
+
+
+def test_pairing_shows_a_difference_that_two_intervals_hide() -> None:
+    """A model that is right wherever the other is, and for 8 images more."""
+    other = model(0.7, seed=3)
+    probabilities = other.probabilities.copy()
+    mended = np.flatnonzero(~other.correct)[:8]
+    probabilities[mended] = np.where(np.eye(CLASSES)[other.labels[mended]] == 1, 0.9, 0.05)
+    better = Measure(probabilities, other.labels, CLASSES)
+    assert verdict(compared(better, other, "accuracy")) == "better"
+    apart = [
+        interval(bootstrap({"x": one}, resample_counts(IMAGES, 200, 0))["x"]["accuracy"])
+        for one in (other, better)
+    ]
+    assert apart[0] is not None
+    assert apart[1] is not None
+    assert apart[0][1] > apart[1][0]  # each model's own interval overlaps the other's
+
+
+def test_a_score_that_is_not_defined_is_not_compared() -> None:
+    labels = np.repeat([0, 1], [IMAGES - 1, 1])
+    one = Measure(np.full((IMAGES, 2), 0.5), labels * 0, 2)
+    found = compared(one, one, "auc", resamples=5)
+    assert found == Comparison("reference", "other", "auc", None, None, None, None)
+    assert verdict(found) == "no difference shown"
+
+
+def test_what_can_not_be_compared() -> None:
+    with pytest.raises(ConfigError, match=r"unknown metric 'acuracy' \(did you mean 'accuracy'\?\); valid: acc"):
+        compare("good", "bad", "acuracy", SCORES, DRAWS)
+    with pytest.raises(ConfigError, match=r"unknown model 'goood' \(did you mean 'good'\?\); valid: bad, good"):
+        compare("good", "goood", "accuracy", SCORES, DRAWS)
+    fewer = DRAWS | {"bad": {name: values[:7] for name, values in DRAWS["bad"].items()}}
+    with pytest.raises(DataError, match="'good' has 200 resamples and 'bad' 7: they can't be paired"):
+        compare("good", "bad", "accuracy", SCORES, fewer)
+    with pytest.raises(ConfigError, match="unknown metric 'speed'"):
+        verdict(Comparison("a", "b", "speed", 0.1, 0.1, 0.1, 0.01))
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "high", "p", "expected"),
+    [
+        ("auc", 0.01, 0.05, 0.01, BETTER),
+        ("auc", -0.05, -0.01, 0.01, WORSE),
+        ("brier", 0.01, 0.05, 0.01, WORSE),
+        ("brier", -0.05, -0.01, 0.01, BETTER),
+        ("auc", -0.01, 0.05, 0.2, NOT_SHOWN),
+        ("auc", 0.0, 0.05, 0.05, NOT_SHOWN),
+        ("auc", 0.001, 0.05, 0.051, NOT_SHOWN),  # too few resamples to tell
+    ],
+)
+def test_verdict(metric: str, low: float, high: float, p: float, expected: str) -> None:
+    assert verdict(Comparison("a", "b", metric, (low + high) / 2, low, high, p)) == expected
+
+
+# -- p of the bootstrap
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=50))
+def test_p_is_two_sided_and_never_0(values: list[int]) -> None:
+    differences = np.array(values, dtype=np.float64)
+    p, count = bootstrap_p(differences), len(values)
+    assert 1 / (count + 1) <= p <= 1
+    assert p == bootstrap_p(-differences) == bootstrap_p(np.append(differences, np.nan))
+    at_most, at_least = sum(v <= 0 for v in values) + 1, sum(v >= 0 for v in values) + 1
+    assert p == pytest.approx(min(1, 2 * min(at_most, at_least) / (count + 1)), abs=1e-12)
+
+
+def test_p_of_nothing() -> None:
+    with pytest.raises(DataError, match="no resample in which both models have a score"):
+        bootstrap_p(np.array([np.nan, np.nan]))
+
+
+def test_a_difference_by_chance_is_shown_1_time_in_20() -> None:
+    """Two models that are right equally often, by independent luck."""
+    rng, found = np.random.default_rng(0), []
+    for seed in range(200):
+        gap = (rng.random(100) < 0.75).astype(float) - (rng.random(100) < 0.75)
+        found.append(bootstrap_p(np.array(list(resample_counts(100, 200, seed))) @ gap / 100))
+    assert 0.005 <= np.mean(np.array(found) <= 0.05) <= 0.11
+    assert 0.4 <= np.mean(np.array(found) <= 0.5) <= 0.6
+
+
+# -- McNemar
+
+
+def pairs(both: int, only_a: int, only_b: int, neither: int) -> tuple[Array, Array]:
+    counts = [both, only_a, only_b, neither]
+    return np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.tuples(*[st.integers(0, 30)] * 4).filter(any))
+def test_mcnemar_is_the_exact_sum_of_the_binomial(counts: tuple[int, int, int, int]) -> None:
+    _, only_a, only_b, _ = counts
+    found = mcnemar(*pairs(*counts))
+    discordant = only_a + only_b
+    tail = sum(math.comb(discordant, k) for k in range(min(only_a, only_b) + 1)) / 2**discordant
+    assert (found.only_a, found.only_b) == (only_a, only_b)
+    assert found.p == pytest.approx(min(1.0, 2 * tail), abs=1e-9)
+    assert mcnemar(*pairs(*counts)[::-1]).p == pytest.approx(found.p, abs=1e-12)
+
+
+def test_mcnemar_without_a_discordant_pair() -> None:
+    assert mcnemar(*pairs(5, 0, 0, 3)).p == 1.0
+    assert mcnemar(GOOD.correct, GOOD.correct).p == 1.0
+
+
+def test_mcnemar_shows_what_the_bootstrap_shows() -> None:
+    found = mcnemar(GOOD.correct, BAD.correct)
+    assert found.only_a > found.only_b
+    assert found.p < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "words"),
+    [
+        (np.ones(3, dtype=bool), np.ones(2, dtype=bool), "3 and 2 images"),
+        (np.ones(3), np.ones(3, dtype=bool), r"correct is float64 \(3,\), not bool"),
+        (np.ones(3, dtype=bool), np.ones((3, 1), dtype=bool), r"correct is bool \(3, 1\)"),
+        (np.ones(0, dtype=bool), np.ones(0, dtype=bool), r"correct is bool \(0,\)"),
+    ],
+)
+def test_what_mcnemar_refuses(a: Array, b: Array, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        mcnemar(a, b)
