@@ -21,8 +21,10 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from medray.audit import audit, find_leaks, survey, survey_dataset
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.audit.audit import audit, find_leaks
+from medray.audit.survey_images import survey, survey_dataset
+from medray.data.dataset import ImageDataset
 from medray.data.listing.listing import ListedImage, Listing
 from medray.data.phantoms import PHANTOMS, load_phantom
 from medray.data.similarity.duplicates import find_copies

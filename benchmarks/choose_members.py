@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from medray._types import Array
 from medray.config import METRICS
-from medray.data.dataset import Array
 from medray.ensemble.candidates import Pool, trial_pool
 from medray.ensemble.selection import all_ways
 from medray.ensemble.strategies import LIBRARY, greedy

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from medray._types import Array
 from medray.config import TrainConfig
-from medray.data.dataset import Array
 from medray.ensemble import Ensemble
 from medray.serving.engine.onnx_ensemble import FastEnsemble
 from medray.training.loop import to_input

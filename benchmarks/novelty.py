@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.sources import load_data
 from medray.decisions import ood
 from medray.decisions.ood import Shape, fit_novelty

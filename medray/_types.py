@@ -1,9 +1,19 @@
-"""How long work tells how far it has come, to whoever wants to know."""
+"""Types that all folders share: arrays, image shapes, progress callbacks."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-Progress = Callable[[str, int, int], None]  # what is done, how many are done, and of how many
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+else:
+    Array = Any  # NumPy costs 0.2 s, and `--help` needs none
+
+Shape = tuple[int, int, int]  # height, width, channels
+
+Progress = Callable[[str, int, int], None]  # what is counted, how many are done, of how many
 
 
-def silent(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
+def silent(message: str, done: int, total: int) -> None:
+    """Ignore progress: the default of functions that report it."""

@@ -1,13 +1,18 @@
-"""Saying things to a person: lines that are not folded, and what is being waited for."""
+"""The console: lines that are not folded, and progress of what is being waited for."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 
 from medray._types import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 QUIET, FRAME, LINE = 2.0, 0.2, 10.0  # seconds: until anything is told, then between two pictures or two lines
 
@@ -51,3 +56,18 @@ def live_picture(console: Console, draw: Callable[[], RenderableType]) -> Iterat
         return
     with Live(get_renderable=draw, console=console, refresh_per_second=4):
         yield True
+
+
+LOG_WIDTH, NARROW = 160, 80  # of a log; narrow as most terminals are
+
+
+def make_console(as_json: bool = False, *, width: int = LOG_WIDTH) -> "Console":
+    """The console that progress goes to: stdout, or stderr where stdout is for programs.
+
+    A log has no edge to fold tables at: it is `width` wide.
+    """
+    from rich.console import Console
+
+    stream = sys.stderr if as_json else sys.stdout  # by name: what Tune prints is redirected away
+    console = Console(file=stream)
+    return console if console.is_terminal else Console(file=stream, width=width)

@@ -9,6 +9,7 @@ MedrayError             anything a person can mend; `str(error)` is the whole me
 └── TrainingDiverged    a loss that became NaN or exploded; ends its trial only
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -69,3 +70,8 @@ def unknown(what: str, word: object, valid: Iterable[str]) -> str:
     """Return the one line for a word that is not among the valid ones, which it lists."""
     valid = sorted(valid)
     return f"unknown {what} '{word}'{nearest(word, valid)}; valid: {', '.join(valid)}"
+
+
+def one_line(error: BaseException, most: int = 200) -> str:
+    """An error's message on one line."""
+    return re.sub(r"\s+", " ", str(error)).strip()[:most] or type(error).__name__

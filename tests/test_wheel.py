@@ -32,7 +32,7 @@ def test_the_wheel_carries_its_search_spaces_and_works_in_an_empty_folder(tmp_pa
     empty.mkdir()
     code = (
         "import medray\nfrom medray.space.search_space import SearchSpace\nfrom medray.space.loading import shipped_spaces\n"
-        "print(medray.__file__, shipped_spaces(), SearchSpace.load('organs').path, sep='|')"
+        "print(medray.__file__, shipped_spaces(), load_space('organs').path, sep='|')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=empty, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},

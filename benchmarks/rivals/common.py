@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.ensemble.ensemble import Ensemble
 
 

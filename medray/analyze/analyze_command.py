@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from medray.cli.base import MedrayCommand, errors_in_one_line, json_option, make_console, positive
+from medray.cli.base import MedrayCommand, errors_in_one_line, json_option, positive
+from medray.console import make_console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +95,7 @@ def _give(
     frame: "pd.DataFrame", csv_file: str | None, parquet_file: str | None, console: "Console", *, as_json: bool
 ) -> None:
     from medray.analyze.summary import rows_of
-    from medray.analyze.writing import write_csv, write_parquet
+    from medray.analyze.view import write_csv, write_parquet
     from medray.console import say
 
     for note in frame.attrs.get("notes", []):

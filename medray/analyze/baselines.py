@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from medray.analyze.open_runs import SeenRun
 from medray.analyze.partial import RUNNING
 from medray.errors import RunError
-from medray.runs.fold_results import read_arrays
+from medray.runs.folder import read_arrays
 from medray.runs.leaderboard import gain
 from medray.runs.rundir import TrialRecord
 

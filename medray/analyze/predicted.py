@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medray._types import Array
 from medray.analyze.frame_columns import NUMBER, PREDICTIONS, Column
 from medray.analyze.frames import make_frame
 from medray.analyze.open_runs import SeenRun
 from medray.analyze.partial import RUNNING, Training, one_line
-from medray.data.dataset import Array
 from medray.data.folds import Folds
 from medray.errors import DataError, RunError
 from medray.runs.fold_results import FOLDS as FOLDS_FILE
-from medray.runs.fold_results import read_arrays
+from medray.runs.folder import read_arrays
 from medray.runs.rundir import TrialDir
 from medray.stats.validate import check_labelled
 

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from medray._types import Progress, silent
 from medray.analyze.baselines import Comparison, compare
-from medray.analyze.failures import FailureGroup, failure_groups
 from medray.analyze.importance import Importances, importances
 from medray.analyze.journal import open_study
 from medray.analyze.open_runs import STATES, SeenRun
-from medray.analyze.stopped import Savings, savings
+from medray.analyze.stopped import FailureGroup, Savings, failure_groups, savings
 from medray.analyze.times import TimeSpent, time_spent
 from medray.errors import RunError
 

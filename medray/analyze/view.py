@@ -1,12 +1,18 @@
 """How a frame is looked at: which rows, in which order, and which of its columns."""
 
+import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medray.analyze.filtering import filtered
 from medray.analyze.frame_columns import SETTING_COLUMNS
 from medray.config import METRICS
 from medray.errors import ConfigError, unknown
+from medray.files import write_file
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,3 +84,23 @@ def _check(frame: "pd.DataFrame", name: str, option: str) -> None:
     columns = list(map(str, frame.columns))
     if name not in columns:
         raise ConfigError(f"{option}: {unknown('column', name, columns)}")
+
+
+def write_csv(frame: "pd.DataFrame", path: str) -> None:
+    """Write a frame as CSV, a missing value as nothing.
+
+    Raises:
+        RunError: it can't be written.
+    """
+    write_file(Path(path), frame.to_csv(index=False).encode())
+
+
+def write_parquet(frame: "pd.DataFrame", path: str) -> None:
+    """Write a frame as Parquet, with its dtypes; the notes are in its metadata.
+
+    Raises:
+        RunError: it can't be written.
+    """
+    stream = io.BytesIO()
+    frame.to_parquet(stream, index=False)
+    write_file(Path(path), stream.getvalue())

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 
 SMALL_V, SMALL_DIFFERENCE = 0.1, 0.2
 SIGNIFICANT = 0.01

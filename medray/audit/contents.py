@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from medray._types import Array
 from medray.audit.findings import WARNING, Finding, counted, few
 from medray.audit.sides import fold_parts, split_parts
 from medray.audit.survey import Survey
-from medray.data.dataset import Array
 from medray.data.folds import COUNT
 from medray.data.listing.listing import TEST
 from medray.data.similarity.duplicates import FLAT

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from medray.cli.base import NARROW, MedrayCommand, MedrayGroup, errors_in_one_line, fail, make_console, write_file
+from medray.cli.base import MedrayCommand, MedrayGroup, errors_in_one_line, fail
+from medray.console import NARROW, make_console
+from medray.files import write_file
 
 if TYPE_CHECKING:
-    from medray.audit import Audit, Survey
-    from medray.data.dataset import Array, ImageDataset
+    from medray._types import Array
+    from medray.audit.findings import Audit
+    from medray.audit.survey import Survey
+    from medray.data.dataset import ImageDataset
     from medray.data.listing.listing import Listing
 
 SOURCES = """
@@ -54,9 +58,9 @@ def data() -> None:
 @click.option("--sheet", metavar="FILE.png", help="Draw a few images of each class there.")
 def profile(source: str, json_file: str | None, sheet: str | None) -> None:
     """Count images by class and split; tell sizes and looks."""
-    from medray.audit import open_source, survey_source
     from medray.audit.print_audit import print_profile
     from medray.audit.profile import profile as make_profile
+    from medray.audit.survey_images import open_source, survey_source
     from medray.console import step
 
     with errors_in_one_line():
@@ -82,9 +86,9 @@ def audit(source: str, out: str | None) -> None:
 
     The exit status is 1 if there is a leak, 0 if there are warnings at most, and 2 if SOURCE can't be read.
     """
-    from medray.audit import audit as make_audit
-    from medray.audit import open_source, survey_source
+    from medray.audit.audit import audit as make_audit
     from medray.audit.print_audit import print_audit
+    from medray.audit.survey_images import open_source, survey_source
     from medray.console import step
     from medray.errors import LeakError
 
@@ -144,7 +148,7 @@ def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:
     """
     import numpy as np
 
-    from medray.audit import pictures
+    from medray.audit.survey_images import pictures
     from medray.data.listing.listing import BLANK, SEVERAL, counted_as
     from medray.pictures.contact_sheet import contact_sheet
 
@@ -176,7 +180,7 @@ def to_csv(audit: "Audit") -> str:
     """The pairs of copies as CSV, one row each."""
     from dataclasses import astuple, fields
 
-    from medray.audit import CopyRow
+    from medray.audit.findings import CopyRow
 
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

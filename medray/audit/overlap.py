@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medray._types import Array
 from medray.audit.findings import LEAK, WARNING, CopyRow, Finding, counted, few
 from medray.audit.sides import Parts, fold_parts, split_parts
 from medray.audit.survey import Survey
-from medray.data.dataset import Array
 from medray.data.similarity.duplicates import Copies
 from medray.data.similarity.perceptual_hash import NAMES
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from medray._types import Array
 from medray.audit.survey import Survey
-from medray.data.dataset import Array
 from medray.data.listing.listing import BLANK, SEVERAL, counted_as
 from medray.data.similarity.measures import LOOKS
 

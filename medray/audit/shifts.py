@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medray._types import Array
 from medray.audit.balance import SMALL_DIFFERENCE, SMALL_V, Difference, compare_classes, compare_means
 from medray.audit.findings import WARNING, Finding
 from medray.audit.sides import HELD_OUT, Parts, fold_parts, split_parts
 from medray.audit.survey import Survey
-from medray.data.dataset import Array
 
 LOOKS = {
     "brightness": ("brighter", "darker"), "sharpness": ("sharper", "less sharp"), "tone": ("warmer", "colder"),

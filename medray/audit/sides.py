@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medray._types import Array
 from medray.audit.survey import Survey
-from medray.data.dataset import Array
 
 TRAINED, HELD_OUT = "training", "held out"
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.listing.listing import SourceFacts
 from medray.data.similarity.measures import Measures
 

@@ -1,27 +1,29 @@
 """A source of images -> Survey. Every file is read once, by threads on all cores; only thumbnails are kept."""
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from medray._types import Progress, silent
+from medray._types import Array, Progress, silent
 from medray.audit.survey import Survey
-from medray.data.dataset import Array, ImageDataset
+from medray.data.dataset import ImageDataset
 from medray.data.decoding import ImageError, decode, sniff
 from medray.data.listing.list_source import KINDS, list_source
 from medray.data.listing.listing import ListedImage, Listing
-from medray.data.similarity.measures import LOOKS, SIDE, Measures, measure, shrink
+from medray.data.similarity.measures import (
+    CHUNK,
+    LOOKS,
+    SIDE,
+    Measures,
+    measure,
+    measure_chunks,
+    measure_images,
+    report_parts,
+)
 from medray.data.sources import load_data
 from medray.errors import DataError
-
-CHUNK = 64  # images that one thread reads and measures together
-CHUNK_BYTES = 8_000_000  # of images in memory: while they are measured they take five times as much
 
 
 def open_source(source: str, *, seed: int = 0) -> Listing | ImageDataset:
@@ -55,7 +57,7 @@ def survey(listing: Listing, progress: Progress = silent) -> Survey:
     if not len(listing):
         raise DataError(f"{listing.source}: no images")
     chunks = [listing.images[start : start + CHUNK] for start in range(0, len(listing), CHUNK)]
-    parts = list(_told(_by_threads(_read_chunk, chunks), len(listing), progress))
+    parts = list(report_parts(measure_chunks(_read_chunk, chunks), len(listing), progress))
     return Survey(
         source=listing.source,
         files=True,
@@ -95,37 +97,9 @@ def survey_dataset(dataset: ImageDataset, progress: Progress = silent) -> Survey
     )
 
 
-def measure_images(images: Array, progress: Progress = silent) -> Measures:
-    """Measure images uint8 (n, H, W, C), at least one."""
-    size = max(1, min(8 * CHUNK, CHUNK_BYTES // images[0].nbytes))
-    chunks = [images[start : start + size] for start in range(0, len(images), size)]
-    return Measures.joined(list(_told(_by_threads(_measure_chunk, chunks), len(images), progress)))
-
-
-def _by_threads(do: Callable[[Any], Measures], chunks: Sequence[Any]) -> Iterator[Measures]:
-    """Do it with each chunk on all cores; nothing new is begun once the caller stops asking.
-
-    Each has one thread for its matrix products: threads of threads would wait for one another.
-    """
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            yield from pool.map(do, chunks)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
 def _patient(group: object) -> str | None:
     """The patient, or None where the data set leaves it blank."""
     return None if str(group).lower() in ("", "none", "nan") else str(group)
-
-
-def _told(parts: Iterator[Measures], total: int, progress: Progress) -> Iterator[Measures]:
-    """Pass the parts on, and tell of each."""
-    done = 0
-    for part in parts:
-        done += len(part)
-        progress("Images", done, total)
-        yield part
 
 
 @dataclass(frozen=True)
@@ -192,21 +166,6 @@ def _measures(columns: dict[str, Array], pixels: Array) -> Measures:
     equal = (pixels[..., 0] == pixels[..., 1]) & (pixels[..., 1] == pixels[..., 2])
     grey = equal.all(axis=(1, 2)) & (columns["channels"] == 3)
     return Measures(**columns, **found, grey_as_rgb=grey)
-
-
-def _measure_chunk(images: Array) -> Measures:
-    """Measure images uint8 (n, H, W, C) of a data set."""
-    count, height, width, channels = images.shape
-    equal = (images == images[..., :1]).all(axis=(1, 2, 3)) & (channels == 3)
-    of_all = {"height": height, "width": width, "channels": channels, "bits": 8}
-    return Measures(
-        sha256=np.array([hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]),
-        format=np.full(count, ""),
-        problem=np.full(count, ""),
-        grey_as_rgb=equal,
-        **{name: np.full(count, value) for name, value in of_all.items()},
-        **measure(shrink(images)),
-    )
 
 
 def pictures(opened: Listing | ImageDataset, chosen: Sequence[int], side: int) -> list[Array]:

@@ -2,18 +2,15 @@
 
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    pass
 
-LOG_WIDTH, NARROW = 160, 80  # of a log; narrow as most terminals are
 
 positive = click.IntRange(min=1)
 
@@ -94,36 +91,3 @@ def errors_in_one_line(*, as_json: bool = False, interrupted: str = "interrupted
         fail(str(error), as_json=as_json)
     except KeyboardInterrupt:
         fail(interrupted, as_json=as_json, code=130)
-
-
-def make_console(as_json: bool = False, *, width: int = LOG_WIDTH) -> "Console":
-    """The console that progress goes to: stdout, or stderr where stdout is for programs.
-
-    A log has no edge to fold tables at: it is `width` wide.
-    """
-    from rich.console import Console
-
-    stream = sys.stderr if as_json else sys.stdout  # by name: what Tune prints is redirected away
-    console = Console(file=stream)
-    return console if console.is_terminal else Console(file=stream, width=width)
-
-
-def write_file(path: Path, content: bytes, *, parents: bool = False) -> None:
-    """Write a file whole or not at all, and the folders that it lies in if `parents`.
-
-    Raises:
-        RunError: it can't be written.
-    """
-    from medray.errors import RunError
-
-    unfinished = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        if parents:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    except OSError as error:
-        raise RunError(f"{path} can't be written: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()

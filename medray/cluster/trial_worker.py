@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medray._types import Array
 from medray.config import TrainConfig
-from medray.data.dataset import Array, LabelledImages
-from medray.errors import MedrayError, RunError
+from medray.data.dataset import LabelledImages
+from medray.errors import MedrayError, RunError, one_line
 from medray.runs.rundir import TrialDir
 from medray.stats.metrics import defined
 from medray.training.loop import EpochResult, fit
-from medray.training.models import one_line
 from medray.training.state import TrainState
 from medray.training.weights import state_from_bytes, write_state, write_weights
 

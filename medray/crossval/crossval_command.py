@@ -12,10 +12,10 @@ from medray.cli.base import (
     data_option,
     errors_in_one_line,
     json_option,
-    make_console,
     min_gpus_option,
     positive,
 )
+from medray.console import make_console
 
 EXAMPLES = """
 \b

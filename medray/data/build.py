@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from medray._types import Progress, silent
+from medray._types import Array, Progress, silent
 from medray.data.cache import arrays
 from medray.data.cache.file_hashes import hash_files
 from medray.data.cache.parallel import in_order
-from medray.data.dataset import Array, ImageDataset
+from medray.data.dataset import ImageDataset
 from medray.data.decoding import Decoded, decode_file
 from medray.data.labels import Labelled, choose_labels
 from medray.data.listing.listing import Listing
@@ -168,7 +168,7 @@ def _dataset(
 
 def _copies(images: arrays.Mapped) -> Array:
     """The family of each image by copies, which are looked for once: the pairs are kept with the array."""
-    from medray.audit import copy_families
+    from medray.data.similarity.groups import copy_families
 
     def look() -> list[list[int]]:
         found = copy_families(images.array)

@@ -10,11 +10,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medray._types import Array
 from medray.errors import DataError, unknown
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.errors import DataError, RunError
 
 POOL = ("train", "val")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.listing.listing import TEST, TRAIN, VAL
 from medray.errors import DataError
 from medray.space.preparation import Shares
@@ -59,7 +59,7 @@ def _units(pool: Array, patients: Array | None, copies: Callable[[], Array] | No
     by = "class" if patients is None else "class and patient"
     if copies is None:
         return patients, by
-    from medray.audit import with_patients
+    from medray.data.similarity.groups import with_patients
 
     families = with_patients(copies(), patients)
     if len(np.unique(families[pool])) == (len(pool) if patients is None else len(np.unique(patients[pool]))):

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError, RunError, unknown
 from medray.stats.rates import Proportion
 from medray.stats.validate import (

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.decisions.ood_features import measure_images, statistic_count, thumbnail_size
 from medray.errors import ConfigError, DataError, RunError, unknown
 from medray.stats.validate import NUMBER, TEXT, WHOLE, read_fields

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 
 BINS, CELLS = 8, 8
 SMALLEST = 4  # a side that is halved no further

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError, RunError, unknown
 from medray.stats.rates import Rates, check_scores, measure
 from medray.stats.validate import (

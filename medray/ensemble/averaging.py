@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 
 
 def average(parts: Sequence[Array], weights: Sequence[float] | None = None) -> Array:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import RunError
-from medray.runs.fold_results import FoldedSetting, read_predictions
+from medray.runs.fold_results import FoldedSetting
 from medray.runs.leaderboard import rank, usable
-from medray.runs.rundir import RunDir, TrialDir, TrialRecord
+from medray.runs.rundir import RunDir, TrialDir, TrialRecord, read_predictions
 
 TRIALS, FOLDS = "trials", "folds"
 CHOSEN_ON = {TRIALS: "val", FOLDS: "out-of-fold"}

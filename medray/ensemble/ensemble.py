@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medray._types import Array
 from medray.config import TrainConfig
-from medray.data.dataset import Array
 from medray.decisions.conformal import ConformalSets
 from medray.decisions.ood import Novelty
 from medray.decisions.temperature import apply_temperature
 from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.averaging import average
-from medray.ensemble.manifest import MANIFEST, read_checked, read_manifest
+from medray.ensemble.manifest import MANIFEST, read_manifest
 from medray.ensemble.ood_file import read_novelty
 from medray.errors import ConfigError, DataError, RunError, unknown
-from medray.runs.folder import Folder
+from medray.runs.folder import Folder, read_checked
 
 if TYPE_CHECKING:
     from medray.training.models import Network

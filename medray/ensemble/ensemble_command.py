@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from medray.cli.base import MedrayCommand, data_option, errors_in_one_line, json_option, make_console, positive
+from medray.cli.base import MedrayCommand, data_option, errors_in_one_line, json_option, positive
+from medray.console import make_console
 
 EXAMPLES = """
 \b

@@ -12,7 +12,7 @@ from medray.ensemble.candidates import Member
 from medray.ensemble.ood_file import copy_novelty
 from medray.ensemble.selection import Way
 from medray.errors import RunError, WeightsError
-from medray.runs.folder import Folder
+from medray.runs.folder import Folder, read_checked
 from medray.runs.rundir import RunDir
 from medray.space.preparation import ASPECTS
 
@@ -90,22 +90,6 @@ def check_files(home: Folder) -> None:
     files = [*manifest["members"], *([manifest["novelty"]] if manifest["novelty"] else [])]
     for one in files:
         read_checked(home, one["file"], one["sha256"])
-
-
-def read_checked(home: Folder, file: str, sha256: str) -> bytes:
-    """Read a file of an ensemble.
-
-    Raises:
-        WeightsError: it is missing, or not the one that the manifest describes.
-    """
-    name = home.path(file)
-    try:
-        content = home.read(file)
-    except FileNotFoundError:
-        raise WeightsError(f"{name} is missing") from None
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise WeightsError(f"{name} is not the file that {home.path(MANIFEST)} describes: its SHA-256 differs")
-    return content
 
 
 def write_ensemble(

@@ -6,7 +6,7 @@ from typing import Any
 from medray.data.dataset import ImageDataset
 from medray.decisions.ood import FEWEST, Novelty, fit_novelty
 from medray.errors import RunError
-from medray.runs.folder import Folder
+from medray.runs.folder import Folder, read_checked
 from medray.runs.rundir import RunDir
 
 ARRAYS, FACTS = "novelty.safetensors", "novelty.json"
@@ -48,8 +48,6 @@ def read_novelty(ensemble: Folder, manifest: dict[str, Any]) -> Novelty | None:
         return None
     from safetensors import SafetensorError
     from safetensors.numpy import load
-
-    from medray.ensemble.manifest import read_checked
 
     name = ensemble.path(facts["file"])
     content = read_checked(ensemble, facts["file"], facts["sha256"])

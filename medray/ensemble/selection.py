@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medray.data.dataset import Array
-from medray.decisions.temperature import apply_temperature, brier_score, fit_temperature
+from medray._types import Array
+from medray.decisions.temperature import apply_temperature, fit_temperature
 from medray.ensemble.averaging import average
 from medray.ensemble.candidates import FOLDS, TRIALS, Member, Pool
 from medray.ensemble.strategies import Weighted, greedy, top_k
+from medray.stats.calibration import brier_score
 from medray.stats.metrics import defined, evaluate
 
 SINGLE, TOP_K, GREEDY, ALL_FOLDS = "single", "top-k", "greedy", "folds"

@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
+from medray._types import Array
 from medray.config import METRICS
-from medray.data.dataset import Array
 from medray.ensemble.candidates import Candidate
 from medray.errors import DataError
 from medray.stats import metrics

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from medray.cli.base import MedrayCommand, data_option, fail, json_option, make_console
+from medray.cli.base import MedrayCommand, data_option, fail, json_option
+from medray.console import make_console
 
 if TYPE_CHECKING:
     from rich.console import Console

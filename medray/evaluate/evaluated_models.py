@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medray._types import Array
 from medray.config import TrainConfig
-from medray.data.dataset import Array, ImageDataset, LabelledImages
+from medray.data.dataset import ImageDataset, LabelledImages
 from medray.decisions.temperature import apply_temperature
 from medray.ensemble.averaging import average
 from medray.ensemble.manifest import MANIFEST

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.decisions.conformal import ConformalSets, summary
 from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.manifest import MANIFEST

@@ -6,8 +6,9 @@ from typing import Any
 
 from rich.console import Console
 
+from medray._types import Array
 from medray.console import step
-from medray.data.dataset import Array, ImageDataset
+from medray.data.dataset import ImageDataset
 from medray.ensemble.manifest import read_manifest
 from medray.errors import ConfigError, RunError
 from medray.evaluate import measure_models

@@ -5,14 +5,14 @@ from functools import cached_property
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.ensemble.averaging import average
 from medray.errors import RunError
 from medray.evaluate.evaluated_models import baseline_name
 from medray.evaluate.test_reads import Reading, undamaged
 from medray.runs.finished_search import SearchedRun
-from medray.runs.fold_results import SUMMARY, read_predictions
-from medray.runs.rundir import FAILED, TrialRecord
+from medray.runs.fold_results import SUMMARY
+from medray.runs.rundir import FAILED, TrialRecord, read_predictions
 from medray.space.published import FOLDS, TEST, TRAIN, VAL, PublishedModel
 
 Answer = tuple[Array, Array]  # probabilities float32 (n, classes), labels int64 (n,)

@@ -21,11 +21,10 @@ from typing import Any
 import numpy as np
 
 from medray import __version__
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.ensemble.manifest import MANIFEST
 from medray.errors import RunError
-from medray.runs.fold_results import read_arrays
-from medray.runs.folder import Folder
+from medray.runs.folder import Folder, read_arrays
 from medray.runs.rundir import RunDir
 
 BEGUN, SCORES = "begun.json", "scores.json"

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from medray.audit import Survey
+from medray._types import Array
 from medray.audit.findings import few
 from medray.audit.profile import profile
-from medray.data.dataset import Array
+from medray.audit.survey import Survey
 from medray.data.listing.listing import SPLITS, TEST, VAL
 from medray.errors import DataError
 from medray.init.document import Line

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from medray.cli.base import NARROW, MedrayCommand, errors_in_one_line, make_console
+from medray.cli.base import MedrayCommand, errors_in_one_line
+from medray.console import NARROW, make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +45,8 @@ def begin(name: str, data: str, out: str | None, console: "Console") -> Path:
     Raises:
         MedrayError: the name or the file can't be taken, or the data can't be read or divided.
     """
-    from medray.audit import audit, open_source, survey_source
+    from medray.audit.audit import audit
+    from medray.audit.survey_images import open_source, survey_source
     from medray.console import step
     from medray.init.naming import check_name, space_path, spelled
     from medray.init.print_proposal import print_study

@@ -9,8 +9,8 @@ from medray.data.listing.table_blanks import blank_words
 from medray.data.listing.table_columns import GUESSED, choose_columns
 from medray.data.listing.table_text import read_table
 from medray.errors import ConfigError, shown
-from medray.runs.folder import expanded
-from medray.space.loading import shipped_spaces
+from medray.files import expanded
+from medray.space.shipped import shipped_spaces
 
 SUFFIXES = (".yaml", ".yml")
 LONGEST = 100

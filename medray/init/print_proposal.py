@@ -6,8 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from medray.audit import Audit
-from medray.audit.findings import few
+from medray.audit.findings import Audit, few
 from medray.console import say
 from medray.data.folds import COUNT
 from medray.data.listing.listing import TEST, TRAIN, VAL

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from medray.audit import Survey, measured_families
-from medray.data.dataset import Array
+from medray._types import Array
+from medray.audit.survey import Survey
 from medray.data.labels import choose_labels
 from medray.data.listing.listing import SPLITS, TEST, TRAIN, VAL, ListedImage, Listing
+from medray.data.similarity.groups import measured_families
 from medray.data.similarity.measures import Measures
 from medray.data.splits import divide
 from medray.errors import DataError

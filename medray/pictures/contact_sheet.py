@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError
 
 GAP = 16  # pixels between tiles, and around all of them

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError
 
 #: Stops of "plasma" (Smith & van der Walt 2015, CC0), evenly spaced from heat 0 to 1: its lightness rises evenly,

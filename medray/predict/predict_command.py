@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from medray.cli.base import MedrayCommand, errors_in_one_line, make_console, write_file
+from medray.cli.base import MedrayCommand, errors_in_one_line
+from medray.console import make_console
+from medray.files import write_file
 
 EXAMPLES = """\
 \b

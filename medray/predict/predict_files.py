@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medray._types import Progress
-from medray.data.dataset import Array
+from medray._types import Array, Progress
 from medray.data.decoding import Decoded, decode_file
 from medray.data.listing.scan import find_files
 from medray.decisions.ood import OUT_OF_DISTRIBUTION

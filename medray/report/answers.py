@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from medray._types import Array
 from medray.analyze.open_runs import SeenRun
 from medray.analyze.partial import RUNNING
-from medray.data.dataset import Array
 from medray.decisions.temperature import apply_temperature
 from medray.ensemble.averaging import average
 from medray.ensemble.candidates import CHOSEN_ON, FOLDS, TRIALS
 from medray.errors import RunError
 from medray.evaluate.evaluated_models import ENSEMBLE
 from medray.evaluate.test_reads import Reading
-from medray.runs.fold_results import FoldedSetting, read_predictions
+from medray.runs.fold_results import FoldedSetting
 from medray.runs.leaderboard import rank, usable
+from medray.runs.rundir import read_predictions
 from medray.stats.validate import check_labelled
 
 VAL, OUT_OF_FOLD = CHOSEN_ON[TRIALS], CHOSEN_ON[FOLDS]

@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medray.decisions.temperature import Reliability, reliability
 from medray.evaluate.console_tables import interval, metric_title, number
 from medray.report.answers import Answers
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import BLUE, GREY, axis, bars, cut, figure, line_look, plain, spec
+from medray.stats.calibration import Reliability, reliability
 from medray.stats.scores import BINS
 
 ROW = 38  # pixels of a model's row

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from medray.cli.base import MedrayCommand, data_option, errors_in_one_line, json_option, make_console
+from medray.cli.base import MedrayCommand, data_option, errors_in_one_line, json_option
+from medray.console import make_console
 
 EXAMPLES = """
 \b

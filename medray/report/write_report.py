@@ -6,14 +6,13 @@ from rich.console import Console
 
 from medray.analyze.open_runs import SeenRun, open_runs
 from medray.analyze.summary import summarise
-from medray.cli.base import write_file
 from medray.console import step
 from medray.errors import RunError
+from medray.files import expanded, write_file
 from medray.report.evidence import Evidence
 from medray.report.image_album import LEFT_OUT, Album, open_album
 from medray.report.outline import compose
 from medray.report.page import render
-from medray.runs.folder import expanded
 
 FOLDER, FILE = "report", "index.html"
 

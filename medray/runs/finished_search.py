@@ -8,7 +8,7 @@ from medray._types import Progress, silent
 from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
 from medray.errors import DataError, RunError, nearest
-from medray.runs.folder import expanded
+from medray.files import expanded
 from medray.runs.rundir import RunDir, TrialRecord
 from medray.space.loading import parse
 from medray.space.search_space import SearchSpace

@@ -8,21 +8,18 @@ crossval/0007/summary.json          scores of each fold, mean and standard devia
 """
 
 import io
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from medray._types import Array
 from medray.config import METRICS
-from medray.data.dataset import Array
 from medray.data.folds import Folds
-from medray.errors import DataError, RunError
-from medray.runs.folder import Folder
-from medray.runs.rundir import FAILED, RunDir, TrialDir, TrialRecord
-from medray.stats.validate import check_labelled
+from medray.errors import RunError
+from medray.runs.folder import read_arrays
+from medray.runs.rundir import FAILED, RunDir, TrialDir, TrialRecord, check_predictions, read_predictions
 
 PLAN, FOLDS, SUMMARY, PREDICTIONS = "plan.json", "folds.json", "summary.json", "out_of_fold.npz"
 SCORES, ISSUES, SHEET = "scores.csv", "label_issues.csv", "label_issues.png"
@@ -64,42 +61,6 @@ class FoldedSetting:
         """Mean and deviation over folds; None where a fold lacks the metric."""
         values = [record.metrics[metric] for record in self.records if metric in record.metrics]
         return Spread.of(values) if len(values) == len(self.records) else None
-
-
-def read_arrays(folder: Folder, file_name: str, *names: str) -> list[Array]:
-    """Return the arrays `names` of a .npz file; nothing in it is run.
-
-    Raises:
-        RunError: the file is missing or damaged, or lacks one of them.
-    """
-    try:
-        with np.load(io.BytesIO(folder.read(file_name)), allow_pickle=False) as file:
-            return [file[name] for name in names]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"{folder.path(file_name)} can't be read: {' '.join(str(error).split())}") from None
-
-
-def read_predictions(folder: TrialDir, best_epoch: int) -> tuple[Array, Array]:
-    """Return what a training says of the images that it was measured on, and their labels.
-
-    Probabilities are float32 (n, classes), labels int64 (n,).
-
-    Raises:
-        RunError: they are missing, damaged, or of another epoch than `best_epoch`.
-    """
-    name = folder.path(folder.PREDICTIONS)
-    probabilities, labels, epoch = read_arrays(folder, folder.PREDICTIONS, "probabilities", "labels", "epoch")
-    if epoch.shape or epoch != best_epoch:
-        raise RunError(f"{name} is damaged: it is of epoch {epoch}, the trial's best is {best_epoch}")
-    _check_predictions(name, probabilities, labels)
-    return probabilities, labels
-
-
-def _check_predictions(name: str, probabilities: Array, labels: Array) -> None:
-    try:
-        check_labelled(probabilities, labels)
-    except DataError as error:
-        raise RunError(f"{name} is damaged: {error}") from None
 
 
 def join_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> FoldedSetting | str:
@@ -195,7 +156,7 @@ def _read_setting(run: RunDir, number: int, folds: Folds) -> FoldedSetting:
     home = run.crossval.child(f"{number:04d}")
     name = home.path(PREDICTIONS)
     positions, labels, probabilities = read_arrays(home, PREDICTIONS, "positions", "labels", "probabilities")
-    _check_predictions(name, probabilities, labels)
+    check_predictions(name, probabilities, labels)
     if not np.array_equal(positions, folds.held_out):
         raise RunError(f"{name} is of other images than {run.crossval.path(FOLDS)} holds out")
     records = [run.fold(number, fold).record() for fold in range(len(folds))]

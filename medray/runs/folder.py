@@ -4,10 +4,14 @@ Reads and writes go through the file systems that Ray's storage knows (pyarrow.f
 as well as in a folder.
 """
 
+import hashlib
+import io
 import json
 import os
 import re
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,17 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import url2pathname
 
-from medray.errors import RunError, unknown
+import numpy as np
+
+from medray._types import Array
+from medray.errors import RunError, WeightsError, unknown
+from medray.files import expanded
 
 if TYPE_CHECKING:
     from pyarrow import fs
 
 SCHEMES = ("abfs", "abfss", "file", "gs", "hdfs", "s3")
-
-
-def expanded(path: str) -> Path:
-    """A path as a person writes it, with the home folder for a tilde; the tilde of nobody stays one."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111  Path's own fails for the home of nobody
 
 
 def locate(given: str) -> str:
@@ -153,3 +156,34 @@ class Folder:
     def write_json(self, name: str, content: Any) -> None:
         """Write plain values as JSON that a person can read."""
         self.write(name, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+
+
+def read_arrays(folder: Folder, file_name: str, *names: str) -> list[Array]:
+    """Return the arrays `names` of a .npz file; nothing in it is run.
+
+    Raises:
+        RunError: the file is missing or damaged, or lacks one of them.
+    """
+    try:
+        with np.load(io.BytesIO(folder.read(file_name)), allow_pickle=False) as file:
+            return [file[name] for name in names]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"{folder.path(file_name)} can't be read: {' '.join(str(error).split())}") from None
+
+
+def read_checked(home: Folder, file: str, sha256: str) -> bytes:
+    """Read a file whose SHA-256 the folder's manifest.json gives.
+
+    Raises:
+        WeightsError: it is missing, or not the one that the manifest describes.
+    """
+    name = home.path(file)
+    try:
+        content = home.read(file)
+    except FileNotFoundError:
+        raise WeightsError(f"{name} is missing") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise WeightsError(
+            f"{name} is not the file that {home.path('manifest.json')} describes: its SHA-256 differs"
+        )
+    return content

@@ -23,8 +23,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from medray.errors import RunError
-from medray.runs.folder import Folder
+from medray._types import Array
+from medray.errors import DataError, RunError
+from medray.runs.folder import Folder, read_arrays
+from medray.stats.validate import check_labelled
 
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
 
@@ -169,3 +171,31 @@ class RunDir(Folder):
             record = self.trial(number).record()
             if record is not None:
                 yield record
+
+
+def read_predictions(folder: TrialDir, best_epoch: int) -> tuple[Array, Array]:
+    """Return what a training says of the images that it was measured on, and their labels.
+
+    Probabilities are float32 (n, classes), labels int64 (n,).
+
+    Raises:
+        RunError: they are missing, damaged, or of another epoch than `best_epoch`.
+    """
+    name = folder.path(folder.PREDICTIONS)
+    probabilities, labels, epoch = read_arrays(folder, folder.PREDICTIONS, "probabilities", "labels", "epoch")
+    if epoch.shape or epoch != best_epoch:
+        raise RunError(f"{name} is damaged: it is of epoch {epoch}, the trial's best is {best_epoch}")
+    check_predictions(name, probabilities, labels)
+    return probabilities, labels
+
+
+def check_predictions(name: str, probabilities: Array, labels: Array) -> None:
+    """Check stored probabilities (n, classes) and labels (n,).
+
+    Raises:
+        RunError: the file `name` that they were read from is damaged.
+    """
+    try:
+        check_labelled(probabilities, labels)
+    except DataError as error:
+        raise RunError(f"{name} is damaged: {error}") from None

@@ -20,7 +20,7 @@ def check_leaks(
     Raises:
         DataError: there are some, and they are not `allowed`.
     """
-    from medray.audit import find_leaks
+    from medray.audit.audit import find_leaks
 
     leaks = find_leaks(dataset, progress).leaks
     if leaks and not allowed:

@@ -7,8 +7,9 @@ from medray.runs.folder import locate
 from medray.runs.lock import CLAIM, LOCK
 from medray.runs.rundir import RunDir
 from medray.search.search_options import SearchOptions, Settled, settle, settle_again
-from medray.space.loading import parse, shipped_spaces
+from medray.space.loading import load_space, parse
 from medray.space.search_space import SearchSpace
+from medray.space.shipped import shipped_spaces
 
 
 def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
@@ -16,13 +17,13 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
     if options.resume:
         run = run_dir(options, options.space)
         if not run.begun() and not options.out:
-            run = run_dir(options, SearchSpace.load(options.space).name)
+            run = run_dir(options, load_space(options.space).name)
         if not run.begun():
             raise RunError(f"{run.location} holds no run to resume; start one without --resume")
         space = parse(run.read(run.SPACE).decode(), run.path(run.SPACE))
         _check_same_space(options.space, run, space)
         return run, space, settle_again(options, run)
-    space = SearchSpace.load(options.space)
+    space = load_space(options.space)
     run = run_dir(options, space.name)
     if run.begun():
         raise RunError(
@@ -39,7 +40,7 @@ def _check_same_space(name_or_path: str, run: RunDir, space: SearchSpace) -> Non
     """The space that a resume names must draw and train as the run's own does."""
     if name_or_path == space.name and name_or_path not in shipped_spaces():
         return
-    named = SearchSpace.load(name_or_path)
+    named = load_space(name_or_path)
     if named.trained() != space.trained():
         raise RunError(
             f"{named.path} is not the search space that {run.location} was started with: go on with that one, "

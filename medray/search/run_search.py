@@ -37,7 +37,7 @@ from medray.search.run_tune import tune
 from medray.search.search_options import SearchOptions, Settled
 from medray.search.search_progress import SearchProgress
 from medray.signals import ends_like_ctrl_c
-from medray.space.loading import freezes_less
+from medray.space.combinations import freezes_less
 from medray.space.search_space import SearchSpace, longer_baselines
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import Any
 
 from medray.data.listing.list_source import KINDS
 from medray.errors import ConfigError, RunError
-from medray.runs.folder import expanded
+from medray.files import expanded
 from medray.runs.rundir import RunDir
-from medray.space.loading import check_combinations
+from medray.space.combinations import check_combinations
 from medray.space.search_space import SearchSpace
 
 TOP_K = 4

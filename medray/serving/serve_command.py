@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from medray.cli.base import MedrayCommand, address_option, fail, make_console, positive
+from medray.cli.base import MedrayCommand, address_option, fail, positive
+from medray.console import make_console
 
 EXAMPLES = """
 \b

@@ -24,24 +24,25 @@ Whether a backbone or a transform exists is asked of the training core (`medray.
 names the file, the key, what is allowed and the nearest spelling.
 """
 
-from medray.space.combinations import check_combinations, combinations, freezes_less
-from medray.space.parameters_section import VERBS
+from medray.errors import ConfigError
+from medray.space.combinations import check_combinations
 from medray.space.reader import SpaceReader
 from medray.space.search_space import SearchSpace
-from medray.space.shipped import find_space, shipped_folder, shipped_spaces
-from medray.space.yaml_fields import NOT_SEARCHED
+from medray.space.shipped import find_space
 
-__all__ = [
-    "NOT_SEARCHED",
-    "VERBS",
-    "check_combinations",
-    "combinations",
-    "find_space",
-    "freezes_less",
-    "parse",
-    "shipped_folder",
-    "shipped_spaces",
-]
+
+def load_space(name_or_path: str) -> SearchSpace:
+    """Read a search space that ships with medray, by its name, or a YAML file, by its path.
+
+    Raises:
+        ConfigError: there is no such space, or something in the file is wrong.
+    """
+    path = find_space(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: can't be read as UTF-8 text: {error}") from None
+    return parse(text, str(path))
 
 
 def parse(text: str, path: str) -> SearchSpace:

@@ -1,6 +1,6 @@
 """SearchSpace: what a search may vary; draws TrainConfigs.
 
-`SearchSpace.load` reads one from YAML (`medray.space.loading`). `draw` asks an Optuna trial, or anything that
+`medray.space.loading.load_space` reads one from YAML. `draw` asks an Optuna trial, or anything that
 speaks its three suggest methods, for the values.
 """
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from medray.config import TrainConfig
-from medray.errors import ConfigError
 from medray.space.preparation import Preparation
 from medray.space.published import Published
 
@@ -181,19 +180,3 @@ class SearchSpace:
         for key, baseline in self.baselines.items():
             if name in baseline.settings:
                 yield f"baselines.{key}.{name}", baseline.settings[name]
-
-    @classmethod
-    def load(cls, name_or_path: str) -> "SearchSpace":
-        """Read a search space that ships with medray, by its name, or a YAML file, by its path.
-
-        Raises:
-            ConfigError: there is no such space, or something in the file is wrong.
-        """
-        from medray.space.loading import find_space, parse
-
-        path = find_space(name_or_path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (UnicodeDecodeError, OSError) as error:
-            raise ConfigError(f"{path}: can't be read as UTF-8 text: {error}") from None
-        return parse(text, str(path))

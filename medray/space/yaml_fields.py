@@ -7,7 +7,7 @@ import yaml
 
 from medray.config import SETTINGS, Setting
 from medray.errors import ConfigError, unknown
-from medray.runs.folder import expanded
+from medray.files import expanded
 
 NOT_SEARCHED = ("seed", "epochs", "monitor")  # of the command, the budget and the objective
 

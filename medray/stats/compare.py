@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError, unknown
 from medray.stats.bootstrap import interval
 from medray.stats.scores import MODES

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import DataError
 
 #: Probabilities nearer than this are the same: a mean of equal float32 numbers may lie a little above them.

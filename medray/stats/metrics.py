@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from medray._types import Array
 from medray.config import METRICS
-from medray.data.dataset import Array
 from medray.errors import DataError
 
 

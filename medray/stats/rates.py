@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError, RunError
 from medray.stats.validate import MAPPING, NUMBER_OR_NONE, WHOLE, read_fields
 

@@ -11,8 +11,8 @@ from typing import TypedDict
 
 import numpy as np
 
+from medray._types import Array
 from medray.config import METRICS
-from medray.data.dataset import Array
 from medray.errors import DataError
 from medray.stats.metrics import confusion_matrix, of_confusion, rates, roc_auc
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import DataError
 from medray.stats.bootstrap import CONFIDENCE, Estimate, estimate, group_numbers, resample_counts
 from medray.stats.rates import Proportion

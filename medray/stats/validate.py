@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError, RunError, unknown
 
 #: The types of a JSON value that a field may have; a bool is no number.

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.dataset import Array
-from medray.errors import ConfigError, MedrayError, unknown
-from medray.training.models import Shape, one_line
+from medray._types import Array, Shape
+from medray.errors import ConfigError, MedrayError, one_line, unknown
 
 Step = Mapping[str, Mapping[str, Any]]
 

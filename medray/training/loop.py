@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from medray._types import Array
 from medray.config import TrainConfig
-from medray.data.dataset import Array, LabelledImages
+from medray.data.dataset import LabelledImages
 from medray.errors import TrainingDiverged
 from medray.stats import metrics
 from medray.training import optim

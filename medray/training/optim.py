@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
+from medray._types import Array
 from medray.config import TrainConfig
-from medray.data.dataset import Array, LabelledImages
+from medray.data.dataset import LabelledImages
 from medray.training.stages import Stage
 
 

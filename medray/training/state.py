@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from medray.data.dataset import Array
+from medray._types import Array
 
 
 @dataclass

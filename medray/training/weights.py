@@ -12,9 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
+from medray._types import Shape
 from medray.config import TrainConfig
-from medray.errors import WeightsError
-from medray.training.models import Network, Shape, build_network, one_line
+from medray.errors import WeightsError, one_line
+from medray.training.models import Network, build_network
 from medray.training.state import TrainProgress, TrainState
 
 

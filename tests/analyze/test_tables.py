@@ -8,10 +8,9 @@ import pytest
 
 import medray.analyze
 from medray.analyze.baselines import compare
-from medray.analyze.failures import failure_groups
 from medray.analyze.journal import open_study
 from medray.analyze.open_runs import SeenRun, open_runs
-from medray.analyze.stopped import savings
+from medray.analyze.stopped import failure_groups, savings
 from medray.analyze.times import time_spent
 from medray.errors import RunError
 from tests.analyze.conftest import edit

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.data.listing.listing import ListedImage, Listing
 from medray.data.phantoms import organs
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medray.audit import KINDS, Audit, CopyRow, audit, find_leaks, survey, survey_dataset
+from medray.audit.audit import audit, find_leaks
+from medray.audit.findings import KINDS, Audit, CopyRow
+from medray.audit.survey_images import survey, survey_dataset
 from medray.data.dataset import ImageDataset
 from medray.data.listing.listing import Listing
 from medray.errors import DataError

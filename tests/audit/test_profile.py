@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from medray.audit import audit, survey, survey_dataset
+from medray.audit.audit import audit
 from medray.audit.print_audit import print_audit, print_profile
 from medray.audit.profile import Profile, profile
+from medray.audit.survey_images import survey, survey_dataset
 from tests.audit.audit_samples import Folder, blobs, encoded, phantom
 
 

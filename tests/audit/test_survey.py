@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medray.audit import pictures, survey, survey_dataset, survey_images
-from medray.data.dataset import Array
+from medray._types import Array
+from medray.audit import survey_images
+from medray.audit.survey_images import pictures, survey, survey_dataset
 from medray.data.similarity.measures import measure, shrink
 from medray.errors import DataError
 from tests.audit.audit_samples import Folder, blobs, encoded, phantom

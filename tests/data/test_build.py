@@ -13,17 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from medray.audit import find_leaks
+from medray.audit.audit import find_leaks
 from medray.audit.data_command import data
 from medray.data import build as building
 from medray.data.build import build
 from medray.data.cache import arrays
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import decode
-from medray.data.labels import choose_labels
+from medray.data.labels import choose_labels, merged
 from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import ListedImage, Listing
-from medray.data.merging import merged
 from medray.data.phantoms import load_phantom
 from medray.data.sources import load_data
 from medray.data.splits import divide

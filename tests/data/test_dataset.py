@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.errors import DataError
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.data.folds import GIVEN, GROUPED, STRATIFIED, Fold, Folds, make_folds
 from medray.errors import DataError, RunError
 

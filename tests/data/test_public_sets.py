@@ -10,8 +10,9 @@ from PIL import Image
 
 from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
-from medray.space.loading import parse, shipped_folder
+from medray.space.loading import parse
 from medray.space.search_space import SearchSpace
+from medray.space.shipped import shipped_folder
 
 FILMS = {"COVID": 6, "Lung_Opacity": 7, "Normal": 9, "Viral Pneumonia": 5}
 CELLS = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medray.audit import open_source, survey_source
 from medray.audit.profile import profile
+from medray.audit.survey_images import open_source, survey_source
 from medray.data.sources import load_data
-from medray.space.loading import parse, shipped_folder
+from medray.space.loading import parse
+from medray.space.shipped import shipped_folder
 
 WHERE = os.environ.get("MEDRAY_REAL_IMAGES", "")
 ROWS = {"NEUTROPHIL": 207, "EOSINOPHIL": 88, "(blank)": 44, "LYMPHOCYTE": 33, "MONOCYTE": 21, "BASOPHIL": 3}

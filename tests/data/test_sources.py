@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medray.audit import find_leaks
+from medray.audit.audit import find_leaks
 from medray.data.arrays import medmnist
+from medray.data.arrays.npz import read_npz
 from medray.data.decoding.fit import fit
 from medray.data.decoding.picture import Picture
-from medray.data.sources import load_data, read_npz
+from medray.data.sources import load_data
 from medray.errors import DataError
 from medray.space.preparation import Preparation
 

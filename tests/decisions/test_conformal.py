@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.decisions.conformal import (
     FREE_RANKS,
     METHODS,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.decisions import ood
 from medray.decisions.ood import Novelty, Shape, fit_novelty
 from medray.decisions.ood_features import measure_images, octaves

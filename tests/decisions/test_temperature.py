@@ -6,16 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
-from medray.data.dataset import Array
-from medray.decisions.temperature import (
-    HIGHEST,
-    LOWEST,
-    apply_temperature,
-    brier_score,
-    fit_temperature,
-    reliability,
-)
+from medray._types import Array
+from medray.decisions.temperature import HIGHEST, LOWEST, apply_temperature, fit_temperature
 from medray.errors import ConfigError, DataError
+from medray.stats.calibration import brier_score, reliability
 from medray.stats.metrics import calibration_error, log_loss
 
 Case = tuple[Array, Array]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.decisions.thresholds import (
     KINDS,
     NOTHING_POSITIVE,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.ensemble.candidates import FOLDS, TRIALS, Candidate, Member, Pool
 from medray.runs.rundir import FINISHED, TrialDir, TrialRecord
 

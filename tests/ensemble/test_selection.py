@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.data.dataset import Array
-from medray.decisions.temperature import apply_temperature, brier_score, fit_temperature
+from medray._types import Array
+from medray.decisions.temperature import apply_temperature, fit_temperature
 from medray.ensemble.averaging import average
 from medray.ensemble.candidates import Pool
 from medray.ensemble.selection import all_ways, make_way
 from medray.ensemble.strategies import greedy, top_k
 from medray.errors import DataError
+from medray.stats.calibration import brier_score
 from medray.stats.metrics import evaluate
 from tests.ensemble.candidate_samples import noisy, pool
 

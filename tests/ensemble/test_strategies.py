@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medray._types import Array
 from medray.config import METRICS
-from medray.data.dataset import Array
 from medray.ensemble.candidates import Candidate
 from medray.ensemble.strategies import LIBRARY, ROUNDS, Weighted, _scorer, greedy, top_k
 from medray.errors import DataError

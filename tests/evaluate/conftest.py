@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from medray import Ensemble
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
 from medray.decisions.thresholds import Rule
 from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point
 from medray.errors import DataError, RunError

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from medray.audit import Survey
+from medray.audit.survey import Survey
 from medray.data.similarity.measures import LOOKS, Measures
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from medray.data.listing.list_source import list_source
 from medray.init.init_command import init
 from medray.init.naming import spelled
+from medray.space.loading import load_space
 from medray.space.search_space import SearchSpace
 from tests.audit.audit_samples import blobs, encoded
 from tests.conftest import write_npz
@@ -43,7 +44,7 @@ def scans(root: Path, classes: dict[str, int], **look: int) -> Path:
 
 def written(name: str, result: Result) -> SearchSpace:
     assert result.exit_code == 0, result.output
-    return SearchSpace.load(f"{name}.yaml")
+    return load_space(f"{name}.yaml")
 
 
 def refused(result: Result, *fragments: str) -> None:
@@ -168,7 +169,7 @@ def test_no_file_is_written_over(here: Path, npz: Path) -> None:
     refused(run("corners", npz), "corners.yaml is there already", "--out")
     assert (here / "corners.yaml").read_text() == "mine"
     assert run("corners", npz, "--out", "new/one.yml").exit_code == 0
-    assert SearchSpace.load("new/one.yml").name == "corners"
+    assert load_space("new/one.yml").name == "corners"
 
 
 @pytest.mark.parametrize(

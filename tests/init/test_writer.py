@@ -14,7 +14,8 @@ from medray.config import TrainConfig
 from medray.errors import MedrayError
 from medray.init.proposal import Study, make_study
 from medray.init.writer import write
-from medray.space.loading import check_combinations, parse
+from medray.space.combinations import check_combinations
+from medray.space.loading import parse
 from medray.space.search_space import SearchSpace
 from medray.training.augment import check_pipeline
 from medray.training.models import MODELS

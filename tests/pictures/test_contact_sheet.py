@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFont
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError, MedrayError
 from medray.pictures.contact_sheet import ELLIPSIS, GAP, caption_lines, contact_sheet, fitted, shortened
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medray.decisions.temperature import reliability
 from medray.evaluate.console_tables import interval, number
+from medray.stats.calibration import reliability
 from tests.report.conftest import Page, draw, read
 
 Drawn = tuple[Path, Page, str]

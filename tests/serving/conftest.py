@@ -16,8 +16,8 @@ import pytest
 import uvicorn
 from PIL import Image
 
+from medray._types import Array
 from medray.config import TrainConfig
-from medray.data.dataset import Array
 from medray.data.sources import load_data
 from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point

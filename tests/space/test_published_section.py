@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medray.errors import ConfigError
-from medray.space.loading import parse, shipped_spaces
+from medray.space.loading import load_space, parse
 from medray.space.published import FIGURES, OF_POSITIVE, SPLITS, Figure
-from medray.space.search_space import SearchSpace
+from medray.space.shipped import shipped_spaces
 from medray.stats.scores import MODES
 
 SPACE = """\
@@ -143,17 +143,15 @@ def test_a_figure_is_what_its_metric_can_be_or_is_refused(metric: str, split: st
 
 @pytest.mark.parametrize("name", shipped_spaces())
 def test_a_shipped_space_names_its_report(name: str) -> None:
-    published = SearchSpace.load(name).published
+    published = load_space(name).published
     assert published is not None
     assert published.report
-    assert {model.name for model in published.models if not model.average_of} <= set(
-        SearchSpace.load(name).baselines
-    )
+    assert {model.name for model in published.models if not model.average_of} <= set(load_space(name).baselines)
 
 
 def test_the_organs_figures_agree_with_themselves() -> None:
     """Recall weighted by class is accuracy: a figure that was mistyped would show."""
-    published = SearchSpace.load("organs").published
+    published = load_space("organs").published
     assert published is not None
     whole = [own for model in published.models for own in model.figures.values() if "recall_weighted" in own]
     assert len(whole) == 18  # six steps, on train, validation and test

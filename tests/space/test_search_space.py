@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from medray.config import METRICS, SETTINGS, TrainConfig
 from medray.errors import ConfigError
 from medray.search.search_options import SearchOptions, settle
-from medray.space.combinations import combinations
-from medray.space.loading import NOT_SEARCHED, VERBS, freezes_less, parse, shipped_spaces
+from medray.space.combinations import combinations, freezes_less
+from medray.space.loading import load_space, parse
+from medray.space.parameters_section import VERBS
 from medray.space.search_space import SearchSpace, longer_baselines
+from medray.space.shipped import shipped_spaces
+from medray.space.yaml_fields import NOT_SEARCHED
 
 BASE = """\
 name: mine
@@ -91,7 +94,7 @@ class Drawing:
 
 @pytest.mark.parametrize("name", shipped_spaces())
 def test_a_space_that_ships_loads(name: str) -> None:
-    space = SearchSpace.load(name)
+    space = load_space(name)
     assert space.name == name
     assert space.parameters
     assert space.baselines
@@ -105,10 +108,10 @@ def test_organs_ships() -> None:
 
 @pytest.mark.parametrize(
     ("name", "baseline"),
-    [(name, baseline) for name in shipped_spaces() for baseline in SearchSpace.load(name).baselines],
+    [(name, baseline) for name in shipped_spaces() for baseline in load_space(name).baselines],
 )
 def test_draw_reproduces_a_shipped_baseline(name: str, baseline: str) -> None:
-    space = SearchSpace.load(name)
+    space = load_space(name)
     wanted = space.baselines[baseline].settings
     drawn = space.baseline_draw(baseline)
     if space.baselines[baseline].compare_only:
@@ -131,7 +134,7 @@ def test_draw_reproduces_a_shipped_baseline(name: str, baseline: str) -> None:
 def load(tmp_path: Path, text: str) -> SearchSpace:
     path = tmp_path / "mine.yaml"
     path.write_text(text, encoding="utf-8")
-    return SearchSpace.load(str(path))
+    return load_space(str(path))
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:
@@ -380,20 +383,20 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         ConfigError, match=r"unknown search space 'organ' \(did you mean 'organs'\?\); valid: .*yaml"
     ):
-        SearchSpace.load("organ")
+        load_space("organ")
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
     with pytest.raises(ConfigError, match=r"^no such file: .*none\.yaml$"):
-        SearchSpace.load(str(path))
+        load_space(str(path))
 
 
 def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(BASE.replace("a space for tests", "órganos").encode("latin-1"))
     with pytest.raises(ConfigError, match=r"mine\.yaml"):
-        SearchSpace.load(str(path))
+        load_space(str(path))
 
 
 def test_settings_that_exclude_each_other_are_refused_before_anything_is_drawn() -> None:
@@ -609,6 +612,6 @@ def test_a_baseline_is_held_to_the_range_of_its_own_optimizer(tmp_path: Path) ->
 
 
 def test_baselines_that_are_cut_short_are_known() -> None:
-    asked = longer_baselines(SearchSpace.load("bloodcells"), 40)
+    asked = longer_baselines(load_space("bloodcells"), 40)
     assert asked == {"vgg16_fine_tuned": 60}
-    assert longer_baselines(SearchSpace.load("bloodcells"), 60) == {}
+    assert longer_baselines(load_space("bloodcells"), 60) == {}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.stats.bootstrap import Estimate, bootstrap, estimate, group_numbers, interval, resample_counts
 from medray.stats.scores import MODES, Measure

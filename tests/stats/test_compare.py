@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.stats.bootstrap import bootstrap, interval, resample_counts
 from medray.stats.compare import BETTER, NOT_SHOWN, WORSE, Comparison, bootstrap_p, compare, mcnemar, verdict

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import DataError
 from medray.stats.label_issues import COLUMNS, LabelIssue, find_label_issues, issues_to_csv
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
+from medray._types import Array
 from medray.config import METRICS
-from medray.data.dataset import Array
 from medray.errors import DataError
 from medray.stats.metrics import evaluate
 from medray.stats.scores import MODES, Measure

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.stats.bootstrap import Estimate, estimate, resample_counts
 from medray.stats.scores import Measure

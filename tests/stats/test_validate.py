@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.decisions.conformal import calibrate, nonconformity
-from medray.decisions.temperature import apply_temperature, brier_score, fit_temperature, reliability
+from medray.decisions.temperature import apply_temperature, fit_temperature
 from medray.decisions.thresholds import Rule, set_point
 from medray.errors import DataError, RunError
+from medray.stats.calibration import brier_score, reliability
 from medray.stats.validate import NUMBER_OR_NONE, TEXT, WHOLE, check_labelled, check_probabilities, read_fields
 
 GOOD = np.array([[0.2, 0.8], [0.6, 0.4]])

@@ -28,7 +28,7 @@ from medray.evaluate.evaluate_command import evaluate
 from medray.predict.predict_command import predict
 from medray.runs.rundir import FAILED, FINISHED
 from medray.search.search_command import search
-from medray.space.search_space import SearchSpace
+from medray.space.loading import load_space
 from tests.serving.conftest import png
 from tests.serving.running import started
 
@@ -119,7 +119,7 @@ def searched(study: Study, run: Path) -> None:
         (reason,) = board[board.trial == number].reason
         assert f"{backbone}.safetensors does not exist, and timm's hub does not give them" in reason
         assert reason.endswith("give a local file in `weights`, or `pretrained: false`")
-    assert (run / "space.yaml").read_text() == SearchSpace.load(study.name).text
+    assert (run / "space.yaml").read_text() == load_space(study.name).text
     for number in set(states) - set(study.failing):
         config = TrainConfig.from_dict(json.loads((run / f"trials/{number:04d}/config.json").read_text()))
         assert config.freeze_epochs < config.epochs <= study.epochs

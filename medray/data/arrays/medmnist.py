@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from medray.errors import DataError, unknown
-from medray.runs.folder import expanded
+from medray.files import expanded
 
 SIZES = ("28", "64", "128", "224")
 FLAT_SETS = (

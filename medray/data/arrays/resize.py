@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from PIL import Image
 
-from medray._types import Progress, silent
+from medray._types import Array, Progress, silent
 from medray.data.cache import arrays
 from medray.data.cache.parallel import in_order
-from medray.data.dataset import Array, ImageDataset
+from medray.data.dataset import ImageDataset
 from medray.data.decoding.fit import fit
 from medray.data.decoding.picture import Picture
 from medray.space.preparation import LESION, Images

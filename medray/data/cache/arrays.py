@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.files import cache_folder
 

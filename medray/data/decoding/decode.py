@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding import bmp, jpeg, png, tiff
 from medray.data.decoding.fit import NOTES, fit, lies_on_its_side
 from medray.data.decoding.image_error import ImageError, damaged

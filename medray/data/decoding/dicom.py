@@ -8,7 +8,7 @@ pixels are looked up. Overlays and ICC profiles are left out.
 import numpy as np
 from PIL import Image
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding.dicom_display import Display, grey_table, palette
 from medray.data.decoding.dicom_header import Header, read_header
 from medray.data.decoding.dicom_pixels import MEANINGS, Format, Stored, read_stored

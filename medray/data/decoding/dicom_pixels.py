@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding.dicom_header import JPEG_SYNTAXES, NATIVE, RLE, Header
 from medray.data.decoding.image_error import ImageError, damaged
 from medray.data.decoding.jpeg import decode_jpeg, read_header

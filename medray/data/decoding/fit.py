@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageChops
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding.picture import Picture
 from medray.space.preparation import LESION, PADDED, STRETCHED
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding.image_error import ImageError, damaged
 
 MAX_SEGMENTS = 100_000

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding.picture import Picture
 
 SIDE = 96  # pixels: the look is taken at this size

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding.image_error import ImageError
 
 BLOCK = 1 << 20  # numpy makes 8-byte indices of the values that it looks up; by blocks they stay few

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding.ifd import ORIENTATION, Directory, read_directory
 from medray.data.decoding.image_error import ImageError, check_size, damaged
 from medray.data.decoding.picture import Picture, from_16_bits, plain

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding.image_error import damaged
 
 NONE, LZW, PACK_BITS = 1, 5, 32773

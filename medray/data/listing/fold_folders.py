@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from medray._types import Array
 from medray.data.cache.file_hashes import hash_file
-from medray.data.dataset import Array
 from medray.data.listing.folder_image import Placed
 from medray.data.listing.listing import TEST, TRAIN, VAL
 from medray.data.listing.scan import size_of

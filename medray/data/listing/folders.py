@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.listing.dicom_patients import with_dicom_patients
 from medray.data.listing.exclude import check_masks, exclude, leave_out
 from medray.data.listing.fold_folders import join_folds

@@ -25,7 +25,7 @@ from medray.data.listing.table import list_table
 from medray.data.listing.table_blanks import BLANKS
 from medray.data.listing.table_columns import KEYS
 from medray.errors import DataError, nearest, shown, unknown
-from medray.runs.folder import expanded
+from medray.files import expanded
 
 KINDS: dict[str, tuple[str, ...]] = {"folder": ("patients", EXCLUDE), "csv": (*KEYS, BLANKS), "dicom": (EXCLUDE,)}
 PATIENTS = ("folder",)

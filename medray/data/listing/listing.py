@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
-from medray.data.dataset import Array
+from medray._types import Array
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
 BLANK, SEVERAL = "(blank)", "(several)"  # what images without a label are counted as, and with more than one

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.listing.dicom_patients import with_dicom_patients
 from medray.data.listing.folder_names import SPLIT_NAMES, one_spelling, split_named, tidy
 from medray.data.listing.listing import BLANK, TEST, ListedImage, Listing, counted_as

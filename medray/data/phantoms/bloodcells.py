@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.data.phantoms.canvas import ANGLE, Canvas, Number, develop, mix, rgb, uniform, upright
 from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out, split_patients
 

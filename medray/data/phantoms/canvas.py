@@ -6,7 +6,7 @@ right and lower one. Tones run from 0 to 1; a colour is three tones that stand b
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 
 Number = Array | float
 Range = tuple[float, float]

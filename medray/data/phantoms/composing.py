@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 
 SPLIT_ENDS = {"train": 0.70, "val": 0.85, "test": 1.0}  # shares of the patients, one split after the other
 BATCH = 32

@@ -11,7 +11,8 @@ larger heart and shorter, blurrier lungs) goes with the class a little, as such 
 
 import numpy as np
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.data.phantoms.canvas import ANGLE, Canvas, Number, develop, posed, smooth, uniform
 from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out, split_patients
 

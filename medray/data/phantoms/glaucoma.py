@@ -10,7 +10,8 @@ images; here each image of train and val is held out once, and every third patie
 
 import numpy as np
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.data.phantoms.canvas import Canvas, develop, mix, pixel_centres, posed, rgb, uniform
 from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.data.phantoms.canvas import ANGLE, EDGE, Canvas, Range, develop, posed, smooth, uniform
 from medray.data.phantoms.composing import describe, no_match, split_patients
 

@@ -13,7 +13,8 @@ images are of one patient: here about every fifth patient has two, both in one s
 
 import numpy as np
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.data.phantoms.canvas import ANGLE, Canvas, Number, develop, mix, pixel_centres, rgb, uniform, upright
 from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out
 

@@ -14,7 +14,7 @@ from itertools import product
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.similarity.measures import Measures
 from medray.data.similarity.perceptual_hash import NAMES, details, hashes, spectra, turned
 from medray.errors import DataError

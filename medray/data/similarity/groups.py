@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medray._types import Progress, silent
-from medray.audit.survey_images import measure_images, survey_dataset
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array, Progress, silent
+from medray.data.dataset import ImageDataset
 from medray.data.similarity.duplicates import find_copies
-from medray.data.similarity.measures import Measures
+from medray.data.similarity.measures import Measures, measure_images
 
 
 def families(dataset: ImageDataset, progress: Progress = silent) -> Array:
@@ -17,8 +16,8 @@ def families(dataset: ImageDataset, progress: Progress = silent) -> Array:
     Raises:
         DataError: millions of images look the same.
     """
-    measures = survey_dataset(dataset.original or dataset, progress).measures
-    return with_patients(measured_families(measures), dataset.groups)
+    images = (dataset.original or dataset).images
+    return with_patients(copy_families(images, progress), dataset.groups)
 
 
 def copy_families(images: Array, progress: Progress = silent) -> Array:

@@ -3,12 +3,17 @@
 All of it is taken at one small size, 64 x 64: numbers of images of different sizes can then be compared.
 """
 
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from medray.data.dataset import Array
+from medray._types import Array, Progress, silent
 
 SIDE = 64  # pixels: what images are shrunk to before anything is measured
 THUMBNAIL = 32
@@ -98,3 +103,52 @@ def _weights(length: int) -> Array:
     shares = np.clip(1 - away, 0, None)
     weights: Array = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
     return weights
+
+
+CHUNK = 64  # images that one thread reads and measures together
+
+
+CHUNK_BYTES = 8_000_000  # of images in memory: while they are measured they take five times as much
+
+
+def measure_images(images: Array, progress: Progress = silent) -> Measures:
+    """Measure images uint8 (n, H, W, C), at least one."""
+    size = max(1, min(8 * CHUNK, CHUNK_BYTES // images[0].nbytes))
+    chunks = [images[start : start + size] for start in range(0, len(images), size)]
+    return Measures.joined(list(report_parts(measure_chunks(_measure_chunk, chunks), len(images), progress)))
+
+
+def measure_chunks(do: Callable[[Any], Measures], chunks: Sequence[Any]) -> Iterator[Measures]:
+    """Do it with each chunk on all cores; nothing new is begun once the caller stops asking.
+
+    Each has one thread for its matrix products: threads of threads would wait for one another.
+    """
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            yield from pool.map(do, chunks)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def report_parts(parts: Iterator[Measures], total: int, progress: Progress) -> Iterator[Measures]:
+    """Pass the parts on, and tell of each."""
+    done = 0
+    for part in parts:
+        done += len(part)
+        progress("Images", done, total)
+        yield part
+
+
+def _measure_chunk(images: Array) -> Measures:
+    """Measure images uint8 (n, H, W, C) of a data set."""
+    count, height, width, channels = images.shape
+    equal = (images == images[..., :1]).all(axis=(1, 2, 3)) & (channels == 3)
+    of_all = {"height": height, "width": width, "channels": channels, "bits": 8}
+    return Measures(
+        sha256=np.array([hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]),
+        format=np.full(count, ""),
+        problem=np.full(count, ""),
+        grey_as_rgb=equal,
+        **{name: np.full(count, value) for name, value in of_all.items()},
+        **measure(shrink(images)),
+    )

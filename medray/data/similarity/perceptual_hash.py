@@ -8,7 +8,7 @@ all eight orientations come from one transform. (Hashes of gradients, dHash, cal
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 
 HASH_SIDE = 8  # 63 bits: the lowest 8 x 8 frequencies but the mean
 DETAIL_SIDE = 12  # the lowest 12 x 12 frequencies; more would not outlast that an image of 28 x 28 is halved

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding import Decoded, ImageError, decode
 from medray.serving.engine.audit_log import AuditLog
 from medray.serving.engine.served_model import ServedModel

@@ -24,10 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medray.data.dataset import Array
-from medray.errors import ConfigError, DataError, WeightsError, unknown
+from medray._types import Array
+from medray.errors import ConfigError, DataError, WeightsError, one_line, unknown
 from medray.training.loop import EVALUATION_PIXELS, to_input
-from medray.training.models import MODELS, Network, one_line
+from medray.training.models import MODELS, Network
 
 GRAD_CAM, HIRES_CAM = METHODS = ("grad-cam", "hirescam")
 POOLINGS = (

@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from medray.data.dataset import Array
+from medray._types import Array, Shape
 from medray.ensemble.ensemble import Ensemble
-from medray.errors import ConfigError, RunError
+from medray.errors import ConfigError, RunError, one_line
 from medray.serving.engine.onnx_export import log, make_files
 from medray.training.loop import EVALUATION_PIXELS, to_input
-from medray.training.models import Shape, one_line
 
 TOLERANCE = 1e-5  # in probabilities
 AT_ONCE = 64 * 28 * 28  # pixels of images that a network is given: its layers' answers then stay in the cache

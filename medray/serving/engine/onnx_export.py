@@ -16,8 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from medray._types import Shape
+from medray.errors import one_line
 from medray.files import cache_folder
-from medray.training.models import Network, Shape, one_line
+from medray.training.models import Network
 
 FORM = 1  # of what is exported; another one means other files
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import RunError
 from medray.serving.engine.answering import Asked
 from medray.serving.engine.problems import Problem

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.ensemble.ensemble import Ensemble, Prediction
 from medray.ensemble.manifest import MANIFEST, ensemble_folder

@@ -19,11 +19,11 @@ from medray.serving.deploy.rollout import Rollout
 from medray.serving.engine.answering import Asked, Told, answer_batch
 from medray.serving.engine.audit_log import AuditError, AuditLog
 from medray.serving.engine.batching import Batcher, QueueFullError
+from medray.serving.engine.memory import Memory
 from medray.serving.engine.problems import Problem
 from medray.serving.engine.served_model import ServedModel
 from medray.serving.engine.service_settings import ServiceSettings
 from medray.serving.engine.tokens import TokenFile
-from medray.serving.http.request_body import Memory
 from medray.serving.telemetry import Telemetry
 
 SMALL = 32 * 1024  # bytes; decoding less costs no more than handing it to another thread

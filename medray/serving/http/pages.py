@@ -21,7 +21,7 @@ HTML = {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}
 
 @cache
 def _index() -> bytes:
-    return (files("medray.serving") / "index.html").read_bytes()
+    return (files("medray.serving.http") / "index.html").read_bytes()
 
 
 async def index(_: Request) -> Response:

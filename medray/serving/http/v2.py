@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding import Decoded
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.errors import unknown

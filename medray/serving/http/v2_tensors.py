@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.errors import unknown
 from medray.serving.engine.problems import Problem
 

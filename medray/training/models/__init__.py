@@ -5,11 +5,13 @@ first layer normalises by the mean and deviation of its own training images, kep
 be separated from their preprocessing.
 """
 
-from medray.training.models.backbone_names import check_backbone, one_line
+from medray._types import Shape
+from medray.errors import one_line
+from medray.training.models.backbone_names import check_backbone
 from medray.training.models.blocks import Parts, parts_of
 from medray.training.models.network import Network, Normalise, build_network, channel_statistics
 from medray.training.models.pretrained import check_weights_file, weights_file
-from medray.training.models.small import MODELS, Shape
+from medray.training.models.small import MODELS
 
 __all__ = [
     "MODELS",

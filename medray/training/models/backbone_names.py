@@ -7,7 +7,7 @@ right one: EfficientNet-B0 with efficientnet_b0, AlexNet with torchvision:alexne
 import re
 from typing import Any
 
-from medray.errors import ConfigError, MedrayError, nearest
+from medray.errors import ConfigError, MedrayError, nearest, one_line
 from medray.training.models.small import MODELS
 
 #: What timm has not.
@@ -61,8 +61,3 @@ def _nearest(name: str, names: list[str], renamed: dict[str, str | None]) -> str
 
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9.]", "", name.lower())
-
-
-def one_line(error: BaseException, most: int = 200) -> str:
-    """An error's message on one line."""
-    return re.sub(r"\s+", " ", str(error)).strip()[:most] or type(error).__name__

@@ -5,13 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medray._types import Array, Shape
 from medray.config import TrainConfig
-from medray.data.dataset import Array
-from medray.errors import ConfigError
-from medray.training.models.backbone_names import TORCHVISION, check_backbone, import_timm, one_line
+from medray.errors import ConfigError, one_line
+from medray.training.models.backbone_names import TORCHVISION, check_backbone, import_timm
 from medray.training.models.blocks import classifier_names, widen_head
 from medray.training.models.pretrained import load_backbone, not_found, skip_hub_retries, weights_file
-from medray.training.models.small import MODELS, Shape
+from medray.training.models.small import MODELS
 
 
 class Normalise(nn.Module):

@@ -13,8 +13,7 @@ from urllib.request import getproxies
 from torch import Tensor, nn
 
 from medray.config import TrainConfig
-from medray.errors import WeightsError, no_such, shown
-from medray.training.models.backbone_names import one_line
+from medray.errors import WeightsError, no_such, one_line, shown
 
 FOLDER = "MEDRAY_WEIGHTS"
 PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")

@@ -9,9 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from medray._types import Shape
 from medray.errors import ConfigError
-
-Shape = tuple[int, int, int]  # height, width, channels
 
 
 def _flat(shape: Shape, features: int, poolings: int, lost: int = 0) -> int:

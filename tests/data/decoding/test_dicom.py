@@ -22,7 +22,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding import KINDS, Decoded, ImageError, decode
 from tests.data.decoding.file_samples import (
     SECRET,

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from medray._types import Array
 from medray.data.arrays.resize import resized
-from medray.data.dataset import Array
 from medray.data.decoding import decode
 from medray.data.decoding.lesion import SIDE, find_lesion, otsu
 from medray.data.phantoms import load_phantom

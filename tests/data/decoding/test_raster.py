@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageOps
 
-from medray.data.dataset import Array
+from medray._types import Array
 from medray.data.decoding import NOTES, Decoded, ImageError, decode, sniff
 from medray.errors import ConfigError, DataError
 from tests.data.decoding.file_samples import chunk, noise, packed, png, saved, smooth, tiff

@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.data.dataset import ImageDataset
 from medray.data.folds import GIVEN, make_folds
 from medray.data.phantoms import load_phantom
 from medray.data.phantoms.canvas import Canvas

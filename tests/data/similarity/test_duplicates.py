@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.audit import survey, survey_dataset
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.audit.survey_images import survey, survey_dataset
+from medray.data.dataset import ImageDataset
 from medray.data.similarity.duplicates import BITS, correlations, find_copies, near_pairs
 from medray.data.similarity.measures import measure, shrink
 from medray.data.similarity.perceptual_hash import NAMES, details, hashes, spectra, turned

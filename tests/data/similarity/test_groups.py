@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.audit import copy_families, find_leaks
-from medray.data.dataset import Array, ImageDataset
+from medray._types import Array
+from medray.audit.audit import find_leaks
+from medray.data.dataset import ImageDataset
 from medray.data.folds import make_folds
 from medray.data.phantoms import load_phantom
-from medray.data.similarity.groups import families
+from medray.data.similarity.groups import copy_families, families
 
 
 @pytest.fixture(scope="module")

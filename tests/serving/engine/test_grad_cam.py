@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
 
+from medray._types import Array
 from medray.config import TrainConfig
-from medray.data.dataset import Array, ImageDataset
+from medray.data.dataset import ImageDataset
 from medray.data.sources import load_data
 from medray.errors import ConfigError, DataError, WeightsError
 from medray.pictures.heatmap import OPACITY, colours, overlay_png

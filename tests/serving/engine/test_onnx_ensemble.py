@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from medray._types import Array
 from medray.config import TrainConfig
-from medray.data.dataset import Array
 from medray.ensemble import Ensemble
 from medray.errors import ConfigError, DataError, RunError
 from medray.serving.engine import onnx_ensemble
