@@ -31,7 +31,7 @@ def test_the_wheel_carries_its_search_spaces_and_works_in_an_empty_folder(tmp_pa
     empty = tmp_path / "empty"
     empty.mkdir()
     code = (
-        "import medray\nfrom medray.space.search_space import SearchSpace\nfrom medray.space.loading import shipped_spaces\n"
+        "import medray\nfrom medray.space.loading import load_space\nfrom medray.space.shipped import shipped_spaces\n"
         "print(medray.__file__, shipped_spaces(), load_space('organs').path, sep='|')"
     )
     done = subprocess.run(

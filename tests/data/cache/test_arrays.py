@@ -11,15 +11,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from medray.audit.data_command import data
-from medray.data.build import build
+from medray.data.build import build_dataset
 from medray.data.cache import arrays
 from medray.data.dataset import ImageDataset
-from medray.data.listing.list_source import list_source
 from medray.space.preparation import Preparation
 
 WRITER = """
 import sys
-from medray.data import store
+from medray.data.cache import arrays
 with arrays.new_array("k", (4, 500, 500, 1), {"source": "here"}) as images:
     print("begun", flush=True)
     sys.stdin.read()
@@ -86,7 +85,7 @@ def images(root: Path) -> ImageDataset:
         folder.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(number).integers(0, 256, (64, 64), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
-    return build(list_source(f"folder:{root}"), Preparation())
+    return build_dataset(list_text(f"folder:{root}"), Preparation())
 
 
 def test_images_that_are_more_than_the_cache_may_hold_say_so(

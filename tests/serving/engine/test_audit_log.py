@@ -286,7 +286,7 @@ def test_a_full_disk_is_told_and_needs_no_restart(tmp_path: Path) -> None:
 
 HALF_FULL = """
 import json, resource, signal, sys
-from medray.serving.audit import AuditError, AuditLog
+from medray.serving.engine.audit_log import AuditError, AuditLog
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 log = AuditLog(sys.argv[1], "one")
 log.write([{"time": 0}])
@@ -362,7 +362,7 @@ def test_a_next_file_that_can_not_be_made_is_tried_again(tmp_path: Path, monkeyp
 
 FLOOD = """
 import sys, time
-from medray.serving.audit import AuditLog
+from medray.serving.engine.audit_log import AuditLog
 log, n = AuditLog(sys.argv[1], sys.argv[2], max_bytes=50_000), 0
 print("ready", flush=True)
 while True:
