@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medray.errors import ConfigError, nearest, unknown
+from medray.errors import ConfigError, nearest, unknown_choice_line
 
 #: What a training can be judged by, and which way is better.
 METRICS: dict[str, str] = {
@@ -211,7 +211,7 @@ class TrainConfig:
         names = [f.name for f in dataclasses.fields(cls)]
         for key in values:
             if key not in names:
-                raise ConfigError(unknown("setting", key, names))
+                raise ConfigError(unknown_choice_line("setting", key, names))
         return cls(**values)
 
 

@@ -1,22 +1,58 @@
-"""What can go wrong, as one tree; each is shown to a person as one line.
+"""The errors of medray as one tree; each is shown to a person as one line, `file: key: problem`.
 
-MedrayError             anything a person can mend; `str(error)` is the whole message
+MedrayError             anything a person can correct
 ├── ConfigError         a search space, a setting or an option
 ├── DataError           images, labels, splits, sources
-│   └── LeakError       one image in two splits of a fold, as the folders lie
-├── RunError            a run's folder: missing, taken, of other data, damaged
+│   └── LeakError       one image in two splits of a fold
+├── RunError            a run's folder: missing, locked, of other data, damaged
 ├── WeightsError        weights that are missing, damaged or of another network
 └── TrainingDiverged    a loss that became NaN or exploded; ends its trial only
 """
 
+import copyreg
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, Self
 
 
 class MedrayError(Exception):
-    """Something that a person can mend; the message is one line."""
+    """Something that a person can correct.
+
+    `problem` is one sentence, `file` and `key` say where it is, as far as known: a file or a source of data, and a
+    dotted key such as `space.optimizer.choice[1]`. `str()` makes the line of the three.
+    """
+
+    def __init__(self, problem: str, *, file: str | Path | None = None, key: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.file = None if file is None else str(file)
+        self.key = key
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.key, self.problem) if part)
+
+    def within(self, *, file: str | Path | None = None, key: str | None = None) -> Self:
+        """Return this error itself, now with `file` and `key` put in front of its own key.
+
+        Where it names a file already, its whole line becomes the problem at the outer place.
+
+        >>> str(ConfigError("is empty", key="choice").within(file="organs.yaml", key="space.optimizer"))
+        'organs.yaml: space.optimizer.choice: is empty'
+        """
+        if self.file is not None:
+            self.problem, self.file, self.key = str(self), None, None
+        if file is not None:
+            self.file = str(file)
+        if key is not None:
+            separator = "" if self.key is None or self.key.startswith("[") else "."
+            self.key = f"{key}{separator}{self.key or ''}"
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without calling `__init__`, whose arguments differ between the classes."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class ConfigError(MedrayError):
@@ -28,11 +64,11 @@ class DataError(MedrayError):
 
 
 class LeakError(DataError):
-    """Folders have one image in two splits of a fold: which of them it should be in is not for us to guess."""
+    """Folders hold one image in two splits of a fold; which of them is right is not for medray to guess."""
 
 
 class RunError(MedrayError):
-    """A run's folder is missing, taken, damaged, or belongs to other data."""
+    """A run's folder is missing, locked, damaged, or belongs to other data."""
 
 
 class WeightsError(MedrayError):
@@ -44,34 +80,34 @@ class TrainingDiverged(MedrayError):  # noqa: N818  the field's own word, not "D
 
 
 def nearest(word: object, valid: Iterable[str]) -> str:
-    """Return ` (did you mean 'x'?)` for the valid word nearest to `word`, or nothing."""
+    """Return ` (did you mean 'x'?)` for the valid word nearest to `word`, or an empty string."""
     lowered = {v.lower(): v for v in valid}
     close = get_close_matches(str(word).lower(), list(lowered), n=1, cutoff=0.6)
     return f" (did you mean '{lowered[close[0]]}'?)" if close else ""
 
 
-def shown(text: str) -> str:
-    """A name as it may stand in a message: on one line, and writable in any encoding that knows its letters."""
+def printable(text: str) -> str:
+    """Return `text` with line ends, control characters and lone surrogates escaped, fit for a line of a message."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def no_such(what: str, path: Path) -> str:
-    """Return the one line for a path that is not there, with the neighbour of nearly that name."""
+def not_found_line(kind: str, path: Path) -> str:
+    """Return the line for a path that does not exist, with the sibling whose name is nearest."""
     try:
-        beside = [one.name for one in path.parent.iterdir()]
-    except (OSError, ValueError):  # or a name that no file can have
-        beside = []
-    return f"no such {what}: {shown(str(path))}{nearest(path.name, beside)}"
+        siblings = [sibling.name for sibling in path.parent.iterdir()]
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        siblings = []
+    return f"no such {kind}: {printable(str(path))}{nearest(path.name, siblings)}"
 
 
-def unknown(what: str, word: object, valid: Iterable[str]) -> str:
-    """Return the one line for a word that is not among the valid ones, which it lists."""
+def unknown_choice_line(kind: str, word: object, valid: Iterable[str]) -> str:
+    """Return the line for a word that is not among the `valid` ones, with the nearest and all of them."""
     valid = sorted(valid)
-    return f"unknown {what} '{word}'{nearest(word, valid)}; valid: {', '.join(valid)}"
+    return f"unknown {kind} '{word}'{nearest(word, valid)}; valid: {', '.join(valid)}"
 
 
-def one_line(error: BaseException, most: int = 200) -> str:
-    """An error's message on one line."""
-    return re.sub(r"\s+", " ", str(error)).strip()[:most] or type(error).__name__
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """Return an error's message on one line of at most `limit` characters, or its type's name if it has none."""
+    return re.sub(r"\s+", " ", str(error)).strip()[:limit] or type(error).__name__

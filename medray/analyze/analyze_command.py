@@ -70,7 +70,7 @@ def analyze(
 def _frame_maker(name: str) -> "Callable[[list[SeenRun]], pd.DataFrame]":
     from medray.analyze import frames
     from medray.analyze.predicted import predictions_frame
-    from medray.errors import ConfigError, unknown
+    from medray.errors import ConfigError, unknown_choice_line
 
     makers: dict[str, Callable[[list[SeenRun]], pd.DataFrame]] = {
         "trials": frames.trials_frame,
@@ -79,7 +79,7 @@ def _frame_maker(name: str) -> "Callable[[list[SeenRun]], pd.DataFrame]":
         "predictions": predictions_frame,
     }
     if name not in makers:
-        raise ConfigError(f"--frame: {unknown('frame', name, makers)}")
+        raise ConfigError(f"--frame: {unknown_choice_line('frame', name, makers)}")
     return makers[name]
 
 

@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from medray.errors import ConfigError, nearest, unknown
+from medray.errors import ConfigError, nearest, unknown_choice_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,4 +154,4 @@ class _Filter:
         values = {v for c in columns if self.frame[c].dtype == "string" for v in self.frame[c].dropna().unique()}
         if name in values and not nearest(name, columns):
             raise ConfigError(f"'{name}' is no column: write texts in quotes, '{name}'")
-        raise ConfigError(unknown("column", name, columns))
+        raise ConfigError(unknown_choice_line("column", name, columns))

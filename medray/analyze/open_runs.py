@@ -8,7 +8,7 @@ from medray._types import Progress, silent
 from medray.analyze.journal import baselines_of
 from medray.analyze.partial import RUNNING, Training, one_line, read_training
 from medray.config import METRICS
-from medray.errors import MedrayError, RunError, unknown
+from medray.errors import MedrayError, RunError, unknown_choice_line
 from medray.runs.finished_search import find_run
 from medray.runs.rundir import FAILED, FINISHED, STOPPED, RunDir, TrialRecord
 from medray.space.search_space import SearchSpace
@@ -83,7 +83,7 @@ def _read(run: RunDir, name: str, progress: Progress) -> SeenRun:
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run.path(run.RUN)} is damaged: {error!r}") from None
     if metric not in METRICS:
-        raise RunError(f"{run.path(run.RUN)} is damaged: {unknown('metric', metric, METRICS)}")
+        raise RunError(f"{run.path(run.RUN)} is damaged: {unknown_choice_line('metric', metric, METRICS)}")
     notes: list[str] = []
     numbers, baselines = run.trial_numbers(), baselines_of(run)
     trials = []

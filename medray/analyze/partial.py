@@ -6,7 +6,7 @@ from types import NoneType
 from typing import Any
 
 from medray.config import MOST, SETTINGS
-from medray.errors import ConfigError, RunError, unknown
+from medray.errors import ConfigError, RunError, unknown_choice_line
 from medray.runs.rundir import FAILED, FINISHED, STOPPED, TrialDir, TrialRecord
 from medray.stats.validate import MAPPING, NUMBER, NUMBER_OR_NONE, TEXT, WHOLE, read_fields
 
@@ -64,7 +64,7 @@ def _record(folder: TrialDir, notes: list[str]) -> TrialRecord | None:
 def _check_record(record: TrialRecord, path: str) -> None:
     read_fields(vars(record), _RECORD, path)
     if record.state not in ENDED:
-        raise RunError(f"damaged {path}: {unknown('state', record.state, ENDED)}")
+        raise RunError(f"damaged {path}: {unknown_choice_line('state', record.state, ENDED)}")
     if not _are_metrics(record.metrics):
         raise RunError(f"damaged {path}: its metrics are not all numbers")
 
@@ -100,7 +100,7 @@ def _settings(given: dict[str, Any], path: str, notes: list[str]) -> dict[str, A
     for name, value in given.items():
         try:
             if name not in SETTINGS:
-                raise ConfigError(unknown("setting", name, SETTINGS))
+                raise ConfigError(unknown_choice_line("setting", name, SETTINGS))
             kept[name] = SETTINGS[name].check(value)
         except ConfigError as error:
             notes.append(f"{path}: {name} is left out: {one_line(error)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from medray.analyze.filtering import filtered
 from medray.analyze.frame_columns import SETTING_COLUMNS
 from medray.config import METRICS
-from medray.errors import ConfigError, unknown
+from medray.errors import ConfigError, unknown_choice_line
 from medray.files import write_file
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _sorted(frame: "pd.DataFrame", sort: str) -> "pd.DataFrame":
 def _check(frame: "pd.DataFrame", name: str, option: str) -> None:
     columns = list(map(str, frame.columns))
     if name not in columns:
-        raise ConfigError(f"{option}: {unknown('column', name, columns)}")
+        raise ConfigError(f"{option}: {unknown_choice_line('column', name, columns)}")
 
 
 def write_csv(frame: "pd.DataFrame", path: str) -> None:

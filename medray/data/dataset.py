@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from medray._types import Array
-from medray.errors import DataError, unknown
+from medray.errors import DataError, unknown_choice_line
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class ImageDataset:
             DataError: there is no such split, or it is empty.
         """
         if name not in self.splits:
-            raise DataError(f"{self.source}: {unknown('split', name, self.splits)}")
+            raise DataError(f"{self.source}: {unknown_choice_line('split', name, self.splits)}")
         if not len(self.splits[name]):
             raise DataError(f"{self.source}: split '{name}' is empty")
         return self.at(self.splits[name])

@@ -10,7 +10,7 @@ from medray._types import Array
 from medray.data.listing.folder_names import tidy
 from medray.data.listing.listing import BLANK, SEVERAL, ListedImage, Listing
 from medray.data.listing.table_blanks import to_keep
-from medray.errors import DataError, shown, unknown
+from medray.errors import DataError, printable, unknown_choice_line
 from medray.space.preparation import DROP, FIRST, Labels
 
 
@@ -97,7 +97,7 @@ def merged(listing: Listing, merge: Mapping[str, tuple[str, ...]]) -> tuple[List
     names: dict[str, str] = {}
     notes = []
     for written, parts in merge.items():
-        name, own = shown(tidy(written)), [shown(tidy(part)) for part in parts]
+        name, own = printable(tidy(written)), [printable(tidy(part)) for part in parts]
         _check(listing.source, name, own, known)
         names |= dict.fromkeys(own, name)
         told = ", ".join(f"{part} ({counts[part]})" for part in own)
@@ -111,7 +111,7 @@ def merged(listing: Listing, merge: Mapping[str, tuple[str, ...]]) -> tuple[List
 def _check(source: str, name: str, parts: list[str], known: set[str]) -> None:
     for part in parts:
         if part not in known:
-            raise DataError(f"{source}: labels.merge.{name}: {unknown('class', part, known)}")
+            raise DataError(f"{source}: labels.merge.{name}: {unknown_choice_line('class', part, known)}")
     if name in known and name not in parts:
         raise DataError(
             f"{source}: labels.merge.{name}: '{name}' is a class of the source too; put it into the list, or "

@@ -20,7 +20,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.decisions.ood_features import measure_images, statistic_count, thumbnail_size
-from medray.errors import ConfigError, DataError, RunError, unknown
+from medray.errors import ConfigError, DataError, RunError, unknown_choice_line
 from medray.stats.validate import NUMBER, TEXT, WHOLE, read_fields
 
 OUT_OF_DISTRIBUTION = "out_of_distribution"  # the flag of a novel image
@@ -97,7 +97,7 @@ class Novelty:
         found = dict(read_fields(content, wanted, what))
         method = found.pop("method")
         if method != METHOD:
-            raise RunError(f"damaged {what}: {unknown('method', method, [METHOD])}")
+            raise RunError(f"damaged {what}: {unknown_choice_line('method', method, [METHOD])}")
         if found["threshold"] < 0 or min(found["images"], found["train_images"]) < FEWEST:
             raise RunError(f"damaged {what}: its threshold, images or train_images is out of range")
         above = found["false_alarms"] * (found["images"] + 1)
@@ -210,7 +210,7 @@ def _checked_tensors(tensors: Mapping[str, Array], shape: Shape, what: str) -> d
     """Return the arrays if they are exactly those of a score of images of `shape`."""
     wanted = _tensor_shapes(shape)
     for name in set(tensors) - set(wanted):
-        raise RunError(f"damaged {what}: {unknown('array', name, wanted)}")
+        raise RunError(f"damaged {what}: {unknown_choice_line('array', name, wanted)}")
     for name, expected in wanted.items():
         if name not in tensors:
             raise RunError(f"damaged {what}: it has no array '{name}'")

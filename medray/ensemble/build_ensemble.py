@@ -15,7 +15,7 @@ from medray.ensemble.manifest import write_ensemble
 from medray.ensemble.ood_file import FACTS, learn_novelty
 from medray.ensemble.selection import ALL_FOLDS, TOP_K, WAYS, Way, all_ways
 from medray.ensemble.strategies import LIBRARY
-from medray.errors import ConfigError, DataError, RunError, unknown
+from medray.errors import ConfigError, DataError, RunError, unknown_choice_line
 from medray.runs.finished_search import SearchedRun, open_searched
 from medray.runs.fold_results import PLAN, read_settings
 from medray.runs.lock import held
@@ -110,7 +110,7 @@ def _chosen(options: EnsembleOptions, ways: Sequence[Way]) -> Way:
     name = options.way or TOP_K
     for what, word, valid in (("way", name, WAYS), ("source", source, CHOSEN_ON)):
         if word not in valid:
-            raise ConfigError(unknown(what, word, valid))
+            raise ConfigError(unknown_choice_line(what, word, valid))
     if source not in sources:
         raise RunError(
             f"--from folds: {options.run} has no whole cross-validation ({PLAN}); "

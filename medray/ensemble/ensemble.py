@@ -16,7 +16,7 @@ from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.averaging import average
 from medray.ensemble.manifest import MANIFEST, read_manifest
 from medray.ensemble.ood_file import read_novelty
-from medray.errors import ConfigError, DataError, RunError, unknown
+from medray.errors import ConfigError, DataError, RunError, unknown_choice_line
 from medray.runs.folder import Folder, read_checked
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Prediction:
         if point is None:
             return self.operating_points[0].decide(self.probabilities)
         if point not in names:
-            raise ConfigError(unknown("operating point", point, names))
+            raise ConfigError(unknown_choice_line("operating point", point, names))
         return self.operating_points[names.index(point)].decide(self.probabilities)
 
     def sets(self, coverage: float | None = None) -> Array:

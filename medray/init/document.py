@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import yaml
 
-from medray.errors import shown
+from medray.errors import printable
 
 WIDTH = 118
 
@@ -47,7 +47,7 @@ def _section(section: Section) -> Iterator[str]:
 
 def _line(line: Line, pad: str) -> Iterator[str]:
     first, *rest = _value(line, pad)
-    beside = f"{first} # {shown(line.why)}"
+    beside = f"{first} # {printable(line.why)}"
     if line.why and len(beside) > WIDTH:
         yield from comment(line.why, pad)
     yield beside if line.why and len(beside) <= WIDTH else first
@@ -59,7 +59,7 @@ def _line(line: Line, pad: str) -> Iterator[str]:
 def comment(text: str, pad: str = "") -> list[str]:
     """A comment of as many lines as it needs."""
     return textwrap.wrap(
-        shown(text), WIDTH, initial_indent=f"{pad}# ", subsequent_indent=f"{pad}# ", break_on_hyphens=False
+        printable(text), WIDTH, initial_indent=f"{pad}# ", subsequent_indent=f"{pad}# ", break_on_hyphens=False
     )
 
 

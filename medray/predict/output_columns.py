@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from medray.errors import ConfigError, shown, unknown
+from medray.errors import ConfigError, printable, unknown_choice_line
 
 FIELDS = {
     "path": "the file's path as it was given",
@@ -48,7 +48,7 @@ class Column:
             name, known = str(error.args[0]), values.get("p", {})
             valid = FIELDS if name in _fields(self.template) else known
             what = "field" if valid is FIELDS else "class"
-            raise ConfigError(f"--column {self.name}: {unknown(what, name, valid)}") from None
+            raise ConfigError(f"--column {self.name}: {unknown_choice_line(what, name, valid)}") from None
         except (ValueError, IndexError, AttributeError, TypeError) as error:
             raise ConfigError(f"--column {self.name}: '{self.template}': {error}") from None
 
@@ -82,7 +82,7 @@ def parse_column(text: str) -> Column:
         raise ConfigError(f"--column {name}: '{template}': {error}") from None
     for field in fields:
         if field not in FIELDS:
-            raise ConfigError(f"--column {name}: {unknown('field', field, FIELDS)}")
+            raise ConfigError(f"--column {name}: {unknown_choice_line('field', field, FIELDS)}")
     return Column(name, template)
 
 
@@ -117,6 +117,6 @@ def check_apart(name: str, paths: Iterable[Path]) -> None:
         row = _IMAGE[name].format_map(named(path))
         before = first.setdefault(row, path)
         if before != path and before.resolve() != path.resolve():
-            both = f"'{shown(str(before))}' and '{shown(str(path))}' would both be '{shown(row)}'"
+            both = f"'{printable(str(before))}' and '{printable(str(path))}' would both be '{printable(row)}'"
             ways = f"--form {FULL} names them by their paths, as does --column 'image={{path}}'"
             raise ConfigError(f"--form {name}: {both}; {ways}")

@@ -40,14 +40,14 @@ def predict(
     A file that can't be read is named and has no row; the exit status is then 1.
     """
     from medray.console import say, step
-    from medray.errors import ConfigError, unknown
+    from medray.errors import ConfigError, unknown_choice_line
     from medray.predict.output_columns import FORMS, check_apart, form, parse_column
     from medray.predict.predict_files import find_images, open_ensemble, predict_files
 
     console = make_console(True)
     with errors_in_one_line(interrupted="interrupted; nothing was written"):
         if form_name is not None and form_name not in FORMS:
-            raise ConfigError(f"--form: {unknown('form', form_name, FORMS)}")
+            raise ConfigError(f"--form: {unknown_choice_line('form', form_name, FORMS)}")
         if form_name is not None and columns:
             raise ConfigError("give either --form or --column, not both")
         own = [parse_column(text) for text in columns]

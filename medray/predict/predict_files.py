@@ -13,7 +13,7 @@ from medray.data.listing.scan import find_files
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.ensemble.ensemble import Ensemble, Prediction
 from medray.ensemble.manifest import ensemble_folder
-from medray.errors import DataError, no_such
+from medray.errors import DataError, not_found_line
 from medray.predict.output_columns import Column, named
 
 AT_ONCE = 64  # images
@@ -58,7 +58,7 @@ def find_images(given: Sequence[str]) -> list[Path]:
         elif one.is_file():
             found.append(one)
         else:
-            raise DataError(no_such("file or folder", one))
+            raise DataError(not_found_line("file or folder", one))
     return found
 
 

@@ -22,7 +22,7 @@ from urllib.request import url2pathname
 import numpy as np
 
 from medray._types import Array
-from medray.errors import RunError, WeightsError, unknown
+from medray.errors import RunError, WeightsError, unknown_choice_line
 from medray.files import expanded
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def locate(given: str) -> str:
     if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme):
         return str(expanded(given).absolute())
     if rest.startswith("//") and scheme not in SCHEMES:
-        raise RunError(f"{given}: {unknown('file system', scheme, SCHEMES)}, or a path")
+        raise RunError(f"{given}: {unknown_choice_line('file system', scheme, SCHEMES)}, or a path")
     if scheme in SCHEMES and not rest.startswith("//"):
         raise RunError(f"{given}: a URI has two slashes: {scheme}://{rest.lstrip('/')}")
     return given if rest.startswith("//") else str(Path(given).absolute())

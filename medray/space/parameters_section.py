@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medray.config import SETTINGS, Setting
-from medray.errors import nearest, unknown
+from medray.errors import nearest, unknown_choice_line
 from medray.space.search_space import Parameter
 from medray.space.yaml_fields import NOT_SEARCHED, Checks
 
@@ -49,7 +49,7 @@ class ParametersReader(Checks):
         verbs = [word for word in spec if word in VERBS]
         for word in spec:
             if word not in (*VERBS, "when"):
-                raise self.fail(f"{key}.{word}", unknown("verb", word, (*VERBS, "when")))
+                raise self.fail(f"{key}.{word}", unknown_choice_line("verb", word, (*VERBS, "when")))
         if len(verbs) != 1:
             raise self.fail(key, f"needs exactly one of {', '.join(VERBS)}")
         (verb,) = verbs
@@ -96,7 +96,7 @@ class ParametersReader(Checks):
             if not values:
                 raise self.fail(key, "an empty list: this parameter would never exist")
             if parent not in choices:
-                raise self.fail(key, unknown("searched choice", parent, choices))
+                raise self.fail(key, unknown_choice_line("searched choice", parent, choices))
             for value in values:
                 if value not in parameters[parent].values:
                     allowed = parameters[parent].allowed()

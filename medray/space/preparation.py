@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from medray.errors import ConfigError, unknown
+from medray.errors import ConfigError, unknown_choice_line
 
 ASPECTS = STRETCHED, PADDED, LESION = ("stretch", "pad", "lesion")
 FAIL, DROP, FIRST = "fail", "drop", "first"
@@ -100,7 +100,7 @@ def _known(name: str, section: object, kind: type) -> dict[str, Any]:
     names = [own.name for own in fields(kind)]
     for key in section:
         if key not in names:
-            raise ConfigError(f"{name}.{key}: {unknown('key', str(key), names)}")
+            raise ConfigError(f"{name}.{key}: {unknown_choice_line('key', str(key), names)}")
     return dict(section)
 
 
@@ -151,4 +151,4 @@ def _among(key: str, section: Mapping[str, Any], allowed: tuple[Any, ...]) -> No
     name = key.partition(".")[2]
     if name in section and (section[name] not in allowed or isinstance(section[name], bool)):
         words = ["null" if value is None else str(value) for value in allowed]
-        raise ConfigError(f"{key}: {unknown('value', str(section[name]), words)}")
+        raise ConfigError(f"{key}: {unknown_choice_line('value', str(section[name]), words)}")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from medray.config import Setting
-from medray.errors import unknown
+from medray.errors import unknown_choice_line
 from medray.space.published import FIGURES, FOLDS, OF_POSITIVE, SPLITS, Figure, Published, PublishedModel
 from medray.space.yaml_fields import Checks
 
@@ -58,7 +58,7 @@ class PublishedReader(Checks):
         self._known_keys(key, section, (AVERAGE, *SPLITS))
         average_of = self._average_of(key, section[AVERAGE], baselines) if AVERAGE in section else ()
         if not average_of and name not in baselines:
-            what = unknown("baseline", name, baselines)
+            what = unknown_choice_line("baseline", name, baselines)
             raise self.fail(key, f"{what}; a mean of several baselines needs {AVERAGE}")
         if average_of and name in baselines:
             raise self.fail(key, f"'{name}' is a baseline: a mean of several needs a name of its own")
@@ -78,7 +78,7 @@ class PublishedReader(Checks):
         names = tuple(map(str, value))
         for name in names:
             if name not in baselines:
-                raise self.fail(key, unknown("baseline", name, baselines))
+                raise self.fail(key, unknown_choice_line("baseline", name, baselines))
         if len(set(names)) < len(names):
             raise self.fail(key, "names a baseline twice")
         return names
@@ -89,7 +89,7 @@ class PublishedReader(Checks):
             raise self.fail(key, "has no figures")
         for metric in section:
             if metric not in FIGURES:
-                raise self.fail(f"{key}.{metric}", unknown("metric", metric, FIGURES))
+                raise self.fail(f"{key}.{metric}", unknown_choice_line("metric", metric, FIGURES))
             if metric in OF_POSITIVE and not positive:
                 raise self.fail(f"{key}.{metric}", "needs published.positive, the class that it is of")
         return {metric: self._figure(f"{key}.{metric}", split, metric, own) for metric, own in section.items()}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from medray.config import METRICS, Setting
-from medray.errors import ConfigError, unknown
+from medray.errors import ConfigError, unknown_choice_line
 from medray.space.parameters_section import ParametersReader
 from medray.space.preparation import Preparation
 from medray.space.published_section import PublishedReader
@@ -83,7 +83,7 @@ class SpaceReader(ParametersReader, PublishedReader):
         self._known_keys("objective", section, ("metric", "mode"), needed=("metric",))
         metric, mode = section["metric"], section.get("mode")
         if not isinstance(metric, str) or metric not in METRICS:
-            raise self.fail("objective.metric", unknown("metric", metric, METRICS))
+            raise self.fail("objective.metric", unknown_choice_line("metric", metric, METRICS))
         if mode is not None and mode not in ("min", "max"):
             raise self.fail("objective.mode", f"{mode!r} is not one of min, max")
         if mode is not None and mode != METRICS[metric]:

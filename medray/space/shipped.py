@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medray.errors import ConfigError, no_such, unknown
+from medray.errors import ConfigError, not_found_line, unknown_choice_line
 
 
 def shipped_folder() -> Path:
@@ -25,6 +25,6 @@ def find_space(name_or_path: str) -> Path:
     if path.suffix in (".yaml", ".yml"):
         if path.is_file():
             return path
-        raise ConfigError(no_such("file", path))
-    message = unknown("search space", name_or_path, shipped_spaces())
+        raise ConfigError(not_found_line("file", path))
+    message = unknown_choice_line("search space", name_or_path, shipped_spaces())
     raise ConfigError(f"{message}; or give the path of a .yaml file")

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from medray.config import SETTINGS, Setting
-from medray.errors import ConfigError, unknown
+from medray.errors import ConfigError, unknown_choice_line
 from medray.files import expanded
 
 NOT_SEARCHED = ("seed", "epochs", "monitor")  # of the command, the budget and the objective
@@ -56,7 +56,7 @@ class Checks:
     def _value(self, key: str, name: str, value: object, transforms: Mapping[str, Any]) -> Any:
         value = self._check(key, SETTINGS[name], value)
         if name == "transforms" and value not in transforms:
-            raise self.fail(key, unknown("pipeline", value, transforms))
+            raise self.fail(key, unknown_choice_line("pipeline", value, transforms))
         if name == "weights" and value is not None:
             return str(expanded(str(value)).absolute())  # workers have a folder of their own
         return value
@@ -69,7 +69,7 @@ class Checks:
 
     def _known_setting(self, key: str, name: object) -> None:
         if name not in SETTINGS:
-            raise self.fail(key, unknown("setting", name, SETTINGS))
+            raise self.fail(key, unknown_choice_line("setting", name, SETTINGS))
 
     def _known_keys(
         self, key: str, section: Mapping[Any, Any], valid: Sequence[str] | Mapping[str, Any],
@@ -77,7 +77,7 @@ class Checks:
     ) -> None:  # fmt: skip
         for word in section:
             if word not in valid:
-                raise self.fail(f"{key}.{word}" if key else str(word), unknown("key", word, valid))
+                raise self.fail(f"{key}.{word}" if key else str(word), unknown_choice_line("key", word, valid))
         for word in needed:
             if word not in section:
                 raise self.fail(key, f"lacks '{word}'")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from medray._types import Array, Shape
-from medray.errors import ConfigError, MedrayError, one_line, unknown
+from medray.errors import ConfigError, MedrayError, one_line, unknown_choice_line
 
 Step = Mapping[str, Mapping[str, Any]]
 
@@ -64,7 +64,7 @@ def build_transform(step: Step) -> Any:
     ((name, arguments),) = step.items()
     classes = _transform_classes(albumentations)
     if name not in classes:
-        raise ConfigError(_short(unknown("transform", name, classes), len(classes)))
+        raise ConfigError(_short(unknown_choice_line("transform", name, classes), len(classes)))
     given = dict(arguments)
     if isinstance(given.get("transforms"), list):
         given["transforms"] = [build_transform(inner) for inner in given["transforms"]]
@@ -94,8 +94,8 @@ def _why(name: str, kind: Any, given: Mapping[str, Any], error: Exception) -> st
     valid = [p for p in inspect.signature(kind.__init__).parameters if p not in ("self", "args", "kwargs")]
     for argument in given:
         if argument not in valid:
-            return unknown("argument", argument, valid)
-    text = one_line(error, most=1000)
+            return unknown_choice_line("argument", argument, valid)
+    text = one_line(error, limit=1000)
     found = re.search(
         r"validation errors? for InitSchema (\w+) (.+?) \[type=.*?input_value=(.+?), input_type", text
     )

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from medray.errors import DataError, unknown
+from medray.errors import DataError, unknown_choice_line
 from medray.files import expanded
 
 SIZES = ("28", "64", "128", "224")
@@ -60,7 +60,7 @@ def locate(name: str, size: str = "28") -> Path:
         DataError: no such set or size, a copy of another content, or no copy and no network.
     """
     if name not in FLAT_SETS:
-        raise DataError(unknown("2-D MedMNIST set", name, FLAT_SETS))
+        raise DataError(unknown_choice_line("2-D MedMNIST set", name, FLAT_SETS))
     if name in MULTI_LABEL:
         raise DataError(f"medmnist:{name} gives an image several labels; medray needs one class for each image")
     if size not in SIZES:

@@ -10,7 +10,7 @@ from medray._types import Array
 from medray.data.arrays import medmnist
 from medray.data.dataset import ImageDataset
 from medray.data.listing.listing import SPLITS
-from medray.errors import DataError, no_such
+from medray.errors import DataError, not_found_line
 
 OPTIONAL = ("class_names", "train_groups", "val_groups", "test_groups", "train_fold", "val_fold")
 
@@ -54,7 +54,7 @@ def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = N
 def _arrays(path: Path) -> dict[str, Array]:
     needed = [f"{split}_{part}" for split in SPLITS for part in ("images", "labels")]
     if not path.is_file():
-        raise DataError(no_such("file", path))
+        raise DataError(not_found_line("file", path))
     try:
         with path.open("rb") as opened, zipfile.ZipFile(opened) as archive:
             held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]

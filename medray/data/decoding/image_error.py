@@ -1,4 +1,4 @@
-"""What an image may be refused for, and the check of its size, which comes before any pixel is decoded."""
+"""The error of an image that is refused, and the check of its size, which comes before any pixel is decoded."""
 
 from typing import Literal, get_args
 
@@ -9,7 +9,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 
 class ImageError(DataError):
-    """An image that is not read; `kind` says why, the message is one line and holds nothing of the image.
+    """An image that is not read. `kind` says why; the message is one line and holds nothing of the image.
 
     unsupported   a format, or a way of writing it, that is not read
     too_large     more pixels, or more bytes once inflated, than allowed
@@ -18,25 +18,22 @@ class ImageError(DataError):
     """
 
     def __init__(self, kind: Kind, message: str) -> None:
-        super().__init__(kind, message)  # both, so that it survives the way between two processes
+        super().__init__(message)
         self.kind = kind
 
-    def __str__(self) -> str:
-        return str(self.args[1])
+
+def damaged(format_name: str) -> ImageError:
+    """Return the error for a file that contradicts itself or ends too early."""
+    return ImageError("unreadable", f"the {format_name} is damaged or cut short")
 
 
-def damaged(what: str) -> ImageError:
-    """The error for a file that contradicts itself or ends too early."""
-    return ImageError("unreadable", f"the {what} is damaged or cut short")
-
-
-def check_size(what: str, width: int, height: int, limit: int) -> None:
+def check_size(format_name: str, width: int, height: int, limit: int) -> None:
     """Check the size in pixels that a header declares against a limit in pixels.
 
     Raises:
         ImageError: there are no pixels, or more than `limit`.
     """
     if width < 1 or height < 1:
-        raise ImageError("unreadable", f"the {what} is {width} x {height} pixels: there is nothing in it")
+        raise ImageError("unreadable", f"the {format_name} is {width} x {height} pixels: there is nothing in it")
     if width * height > limit:
-        raise ImageError("too_large", f"the {what} is {width} x {height} pixels; at most {limit} are read")
+        raise ImageError("too_large", f"the {format_name} is {width} x {height} pixels; at most {limit} are read")

@@ -12,7 +12,7 @@ from medray.data.cache.file_hashes import hash_file
 from medray.data.listing.folder_image import Placed
 from medray.data.listing.listing import TEST, TRAIN, VAL
 from medray.data.listing.scan import size_of
-from medray.errors import DataError, LeakError, shown
+from medray.errors import DataError, LeakError, printable
 
 SHOWN = 3  # leaks of how many there are
 Folds = tuple[tuple[Array, Array], ...]
@@ -76,12 +76,12 @@ def _check_copies(root: Path, copies: Sequence[Placed]) -> Iterator[str]:
     first = copies[0]
     splits: dict[str | None, Placed] = {}
     for image in copies:
-        names = f"'{shown(first.path)}' and '{shown(image.path)}'"
+        names = f"'{printable(first.path)}' and '{printable(image.path)}'"
         if image.label != first.label:
             raise DataError(f"{root}: one image is of class '{first.label}' and '{image.label}': {names}")
         other = splits.setdefault(image.fold, image)
         if other.split != image.split:
-            names = f"'{shown(other.path)}' and '{shown(image.path)}'"
+            names = f"'{printable(other.path)}' and '{printable(image.path)}'"
             yield f"{other.split} and {image.split} of {image.fold}: {names}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medray.data.decoding import sniff
-from medray.errors import DataError, no_such, shown
+from medray.errors import DataError, not_found_line, printable
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 IMAGE_SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
@@ -43,7 +43,7 @@ def find_files(root: Path) -> FoundFiles:
     """
     mode = _mode(root)
     if not mode:
-        raise DataError(no_such("folder", root))
+        raise DataError(not_found_line("folder", root))
     if not stat.S_ISDIR(mode):
         raise DataError(f"{root} is a file, not a folder")
     found: dict[str, list[str]] = {"image": [], "other": [], "folder": []}
@@ -80,7 +80,7 @@ def _entries(root: Path, prefix: str) -> list[os.DirEntry[str]]:
         with os.scandir(root / prefix) as entries:
             return [e for e in entries if not e.name.startswith(".") and e.name.lower() not in _LEFT_BEHIND]
     except OSError as error:
-        raise DataError(f"{shown(str(root / prefix))} can't be read: {error.strerror}") from None
+        raise DataError(f"{printable(str(root / prefix))} can't be read: {error.strerror}") from None
 
 
 def _identity(folder: Path) -> tuple[int, int]:

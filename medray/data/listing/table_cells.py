@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medray.data.listing.scan import FoundFiles, size_of, suffix_of
-from medray.errors import DataError, shown
+from medray.errors import DataError, printable
 
 _PATTERN = re.compile(r"([^{}]*)\{(:(?:0([1-9][0-9]?))?d)?\}([^{}]*)")
 _NUMBERED = re.compile(r"(.*?)([0-9]+)([^0-9]*)", re.DOTALL)
@@ -43,7 +43,7 @@ class ImageIndex:
         fit = self._named(wanted)
         if len(fit) > 1:
             raise DataError(
-                f"'{shown(cell)}' may be any of {len(fit)} files, '{shown(fit[0])}' or '{shown(fit[1])}'"
+                f"'{printable(cell)}' may be any of {len(fit)} files, '{printable(fit[0])}' or '{printable(fit[1])}'"
             )
         return root / fit[0] if fit else None
 
@@ -90,7 +90,7 @@ class Pattern:
         if self.width is None:
             return f"{self.before}{cell}{self.after}"
         if not NUMBER.fullmatch(cell):
-            raise DataError(f"'{shown(cell)}' is no whole number, which pattern '{self}' needs")
+            raise DataError(f"'{printable(cell)}' is no whole number, which pattern '{self}' needs")
         return f"{self.before}{int(cell):0{self.width}d}{self.after}"
 
     def __str__(self) -> str:
@@ -118,7 +118,7 @@ def guess_pattern(images: Iterable[str], cells: Collection[str]) -> Pattern | No
 
 
 def _listed(fit: list[Pattern]) -> str:
-    return ", ".join(f"'{shown(str(pattern))}'" for pattern in fit[:5])
+    return ", ".join(f"'{printable(str(pattern))}'" for pattern in fit[:5])
 
 
 def _digits(found: Iterable[str]) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medray.data.listing.scan import is_there
-from medray.errors import DataError, no_such, shown
+from medray.errors import DataError, not_found_line, printable
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
@@ -54,7 +54,7 @@ def read_table(path: Path) -> Table:
 
 def _text(path: Path) -> str:
     if not is_there(path):
-        raise DataError(no_such("file", path))
+        raise DataError(not_found_line("file", path))
     if path.is_dir():
         raise DataError(f"{path} is a folder, not a table; valid: a .csv or .tsv file")
     if path.suffix.lower() in _SHEETS:
@@ -94,7 +94,7 @@ def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[st
 
 
 def _columns(path: Path, names: list[str]) -> tuple[str, ...]:
-    columns = tuple(shown(name) or f"column {number}" for number, name in enumerate(names, 1))
+    columns = tuple(printable(name) or f"column {number}" for number, name in enumerate(names, 1))
     name, count = Counter(columns).most_common(1)[0]
     if count > 1:
         raise DataError(f"{path}: {count} columns are called '{name}'; each needs a name of its own")

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medray._types import Array
-from medray.errors import ConfigError, DataError, WeightsError, one_line, unknown
+from medray.errors import ConfigError, DataError, WeightsError, one_line, unknown_choice_line
 from medray.training.loop import EVALUATION_PIXELS, to_input
 from medray.training.models import MODELS, Network
 
@@ -62,7 +62,7 @@ def class_activation(
     images, classes = np.asarray(images), np.asarray(classes)
     _check(images, classes)
     if method not in METHODS:
-        raise ConfigError(unknown("method", method, METHODS))
+        raise ConfigError(unknown_choice_line("method", method, METHODS))
     heat = np.zeros(images.shape[:3])
     # A caller may be in inference mode, in which no gradient can be had.
     with torch.inference_mode(False), torch.enable_grad():

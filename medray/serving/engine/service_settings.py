@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
-from medray.errors import ConfigError, unknown
+from medray.errors import ConfigError, unknown_choice_line
 
 MIB = 2**20
 
@@ -60,7 +60,7 @@ class ServiceSettings:
         names = [field.name for field in fields(cls)]
         for key, value in content.items():
             if key not in names:
-                raise ConfigError(unknown("setting", key, names))
+                raise ConfigError(unknown_choice_line("setting", key, names))
             allowed = types.get(key, (int,))
             if not isinstance(value, allowed) or isinstance(value, bool):
                 raise ConfigError(f"{key} is {value!r:.40}; it must be {allowed[0].__name__}")

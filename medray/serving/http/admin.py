@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from medray.errors import MedrayError, unknown
+from medray.errors import MedrayError, unknown_choice_line
 from medray.serving.engine.problems import Problem
 from medray.serving.http.request_body import read_body
 from medray.serving.http.responses import reply, service_of, token_name
@@ -38,7 +38,7 @@ def _asked(body: bytes) -> tuple[str, bool]:
         raise Problem("bad-request", 'the body must be JSON: {"folder": "runs/organs"} or {"back": true}')
     for key in content:
         if key not in KEYS:
-            raise Problem("bad-request", unknown("key", key[:40], KEYS))
+            raise Problem("bad-request", unknown_choice_line("key", key[:40], KEYS))
     folder, back = content.get("folder"), content.get("back", False)
     if isinstance(folder, str) and folder and back is False:
         return folder, False

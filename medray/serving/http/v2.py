@@ -14,7 +14,7 @@ from starlette.routing import Route
 from medray._types import Array
 from medray.data.decoding import Decoded
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
-from medray.errors import unknown
+from medray.errors import unknown_choice_line
 from medray.serving.engine.answering import Asked, Told
 from medray.serving.engine.problems import Problem
 from medray.serving.engine.served_model import ServedModel
@@ -63,10 +63,10 @@ def _values(model: ServedModel, told: list[Told]) -> dict[str, Array]:
 def _model(request: Request) -> ServedModel:
     model, params = service_of(request).model, request.path_params
     if params["name"] != model.name:
-        raise Problem("not-found", unknown("model", params["name"][:80], [model.name]))
+        raise Problem("not-found", unknown_choice_line("model", params["name"][:80], [model.name]))
     wanted = params.get("version", model.version)
     if wanted != model.version:
-        raise Problem("not-found", unknown("version", wanted[:80], [model.version]))
+        raise Problem("not-found", unknown_choice_line("version", wanted[:80], [model.version]))
     return model
 
 
@@ -125,7 +125,7 @@ async def infer(request: Request) -> Response:
         images = _images(asked, model, service.settings.max_batch)
         for name in asked.outputs:
             if name not in known:
-                raise Problem("bad-request", unknown("output", name[:80], known))
+                raise Problem("bad-request", unknown_choice_line("output", name[:80], known))
         ids = request_id_of(request), request.scope["state"]["token"]
         height, width, _ = model.shape
         told = await service.predict(

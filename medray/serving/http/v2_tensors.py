@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medray._types import Array
-from medray.errors import unknown
+from medray.errors import unknown_choice_line
 from medray.serving.engine.problems import Problem
 
 HEADER = "Inference-Header-Content-Length"
@@ -74,7 +74,9 @@ def _parameters(content: dict[str, Any]) -> dict[str, Any]:
 def _read_tensor(tensor: dict[str, Any], rest: memoryview) -> tuple[Array, memoryview]:
     name, datatype, shape = tensor["name"][:40], tensor.get("datatype"), tensor.get("shape")
     if datatype != "UINT8":
-        raise Problem("bad-request", f"'{name}': " + unknown("datatype", str(datatype)[:40], ["UINT8"]))
+        raise Problem(
+            "bad-request", f"'{name}': " + unknown_choice_line("datatype", str(datatype)[:40], ["UINT8"])
+        )
     _check_type(f"the shape of '{name}'", shape, list)
     assert isinstance(shape, list)
     for side in shape:

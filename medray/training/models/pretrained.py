@@ -13,7 +13,7 @@ from urllib.request import getproxies
 from torch import Tensor, nn
 
 from medray.config import TrainConfig
-from medray.errors import WeightsError, no_such, one_line, shown
+from medray.errors import WeightsError, not_found_line, one_line, printable
 
 FOLDER = "MEDRAY_WEIGHTS"
 PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")
@@ -44,7 +44,7 @@ def _in_folder(folder: Path, backbone: str) -> Path:
     """The backbone's file; the nearest other file would be another backbone's, so none is suggested."""
     path = folder / file_name(backbone)
     if not path.is_file():
-        raise WeightsError(f"weights: no such file: {shown(str(path))}")
+        raise WeightsError(f"weights: no such file: {printable(str(path))}")
     return path
 
 
@@ -88,7 +88,7 @@ def check_weights_file(path: Path) -> None:
             f"torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors')"
         )
     if not path.is_file():
-        raise WeightsError(f"weights: {no_such('file', path)}")
+        raise WeightsError(f"weights: {not_found_line('file', path)}")
 
 
 def load_backbone(backbone: nn.Module, path: Path, head: Sequence[str]) -> None:
