@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import ray
+from prometheus_client.metrics_core import Metric
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve import Application
@@ -20,6 +21,7 @@ from medray.serving.engine.service import Service
 from medray.serving.engine.service_settings import ServiceSettings
 from medray.serving.http.admin import ROUTES
 from medray.serving.http.app import App
+from medray.serving.telemetry.replica_metrics import Snapshot
 
 logger = logging.getLogger("medray.serving")
 NAMESPACE, REPORT_EVERY = "medray", 1.0
@@ -58,7 +60,7 @@ class EnsembleDeployment:
             model,
             replica=self._name,
             ready=self._ready,
-            all_metrics=self._all_metrics,
+            add_up=self._add_up,
         )
         await answers_itself(self.service)
         self.service.rollout = Rollout(self._board, self._load, spec["home"])
@@ -120,9 +122,9 @@ class EnsembleDeployment:
             self._all_came = len(state["replicas"]) >= self._least
         return self._all_came
 
-    async def _all_metrics(self, own: dict[str, Any]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = await self._board.all_metrics.remote(self._name, own)
-        return found
+    async def _add_up(self, snapshot: Snapshot) -> list[Metric]:
+        metrics: list[Metric] = await self._board.all_metrics.remote(self._name, snapshot)
+        return metrics
 
     async def __del__(self) -> None:
         if hasattr(self, "_reporting"):

@@ -4,7 +4,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from medray.serving.telemetry import Board
+from prometheus_client.metrics_core import Metric
+
+from medray.serving.telemetry.replica_metrics import Snapshot
+from medray.serving.telemetry.totals import Totals
 
 GONE_AFTER = 60.0  # seconds without a word; replicas report once a second
 
@@ -26,7 +29,7 @@ class ServiceBoard:
         self._previous: dict[str, str] | None = None
         self._draining = False
         self._replicas: dict[str, _Replica] = {}
-        self._metrics = Board()
+        self._totals = Totals()
 
     def join(self, given: dict[str, str]) -> dict[str, str]:
         """Tell a new replica what to serve; `given` is what it was deployed with.
@@ -37,18 +40,18 @@ class ServiceBoard:
             self._given, self._target = given, given
         return self._target
 
-    def report(self, name: str, version: str, in_flight: int, metrics: dict[str, Any]) -> dict[str, Any]:
+    def report(self, name: str, version: str, in_flight: int, snapshot: Snapshot) -> dict[str, Any]:
         """Take a replica's word, and tell it what to serve and whether the service ends."""
         replica = self._replicas.setdefault(name, _Replica(version))
         replica.version, replica.in_flight, replica.seen = version, in_flight, time.monotonic()
-        self._metrics.put(name, metrics)
+        self._totals.put(name, snapshot)
         self._forget_the_gone()
         return {"target": self._target, "draining": self._draining}
 
     def leave(self, name: str) -> None:
         """Forget a replica that ends; what it counted stays counted."""
         if self._replicas.pop(name, None) is not None:
-            self._metrics.retire(name)
+            self._totals.retire(name)
 
     def failed(self, name: str, version: str, reason: str) -> None:
         """Note that a replica could not load a version."""
@@ -79,10 +82,10 @@ class ServiceBoard:
             },
         }
 
-    def all_metrics(self, name: str, metrics: dict[str, Any]) -> list[dict[str, Any]]:
-        """The metrics of all replicas, and of those that are gone; `metrics` are a replica's latest."""
-        self._metrics.put(name, metrics)
-        return self._metrics.snapshots()
+    def all_metrics(self, name: str, snapshot: Snapshot) -> list[Metric]:
+        """Return the metrics summed over all replicas; `snapshot` is the latest of one of them."""
+        self._totals.put(name, snapshot)
+        return self._totals.metrics()
 
     def _forget_the_gone(self) -> None:
         now = time.monotonic()

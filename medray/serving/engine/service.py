@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
+from prometheus_client.metrics_core import Metric
 
 from medray.data.decoding import ImageError, decode
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
@@ -24,7 +25,7 @@ from medray.serving.engine.problems import Problem
 from medray.serving.engine.served_model import ServedModel
 from medray.serving.engine.service_settings import ServiceSettings
 from medray.serving.engine.tokens import TokenFile
-from medray.serving.telemetry import Telemetry
+from medray.serving.telemetry.replica_metrics import Snapshot, Telemetry
 
 SMALL = 32 * 1024  # bytes; decoding less costs no more than handing it to another thread
 EXPLANATIONS = 16  # that may wait
@@ -41,14 +42,14 @@ async def _always() -> bool:
     return True
 
 
-async def _alone(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    return [metrics]
+async def _alone(snapshot: Snapshot) -> list[Metric]:
+    return list(snapshot.metrics)
 
 
 class Service:
     """Answers images with the model it holds, which can be exchanged while it answers.
 
-    `ready` says whether every replica is; `all_metrics` takes this replica's metrics and gives those of all.
+    `ready` says whether every replica is; `add_up` takes this replica's metrics and gives the sums over all.
     """
 
     def __init__(
@@ -58,10 +59,10 @@ class Service:
         *,
         replica: str = "alone",
         ready: Callable[[], Awaitable[bool]] = _always,
-        all_metrics: Callable[[dict[str, Any]], Awaitable[list[dict[str, Any]]]] = _alone,
+        add_up: Callable[[Snapshot], Awaitable[list[Metric]]] = _alone,
     ) -> None:
         self.settings, self.model, self.replica = settings, model, replica
-        self.ready, self._all_metrics = ready, all_metrics
+        self.ready, self._add_up = ready, add_up
         self.tokens = TokenFile(settings.token_file) if settings.token_file else None
         folder = settings.audit_folder
         self.audit = AuditLog(Path(folder), replica, keep=settings.audit_keep) if folder else None
@@ -149,10 +150,10 @@ class Service:
         finally:
             self._explaining -= len(told)
 
-    async def snapshots(self) -> list[dict[str, Any]]:
-        """The metrics of every replica."""
+    async def all_metrics(self) -> list[Metric]:
+        """Return the metrics summed over all replicas."""
         self.telemetry.queued(self._batches.waiting)
-        return await self._all_metrics(self.telemetry.snapshot())
+        return await self._add_up(self.telemetry.snapshot())
 
 
 def _overlay(told: Told) -> str:

@@ -13,7 +13,7 @@ from medray.serving.engine.problems import Problem
 from medray.serving.engine.service import Service
 from medray.serving.http import pages, v2
 from medray.serving.http.predict_route import predict
-from medray.serving.telemetry import OTHER
+from medray.serving.telemetry.replica_metrics import OTHER
 
 logger = logging.getLogger("medray.serving")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from medray.serving.http.openapi import describe
 from medray.serving.http.openapi_page import page
 from medray.serving.http.responses import guarded, reply, service_of
-from medray.serving.telemetry import CONTENT_TYPE, render
+from medray.serving.telemetry.totals import CONTENT_TYPE, render
 
 #: The page's script and style lie in it; nothing else may be loaded, sent or framed.
 POLICY = (
@@ -38,7 +38,7 @@ async def metadata(request: Request) -> Response:
 @guarded
 async def metrics(request: Request) -> Response:
     """Prometheus metrics of all replicas."""
-    return Response(render(await service_of(request).snapshots()), 200, media_type=CONTENT_TYPE)
+    return Response(render(await service_of(request).all_metrics()), 200, media_type=CONTENT_TYPE)
 
 
 async def openapi(request: Request) -> Response:

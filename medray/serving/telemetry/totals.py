@@ -1,22 +1,67 @@
-"""Board: what all replicas of a service have counted, those that are gone among them."""
+"""Totals: the metrics of all replicas of a service added up, those that are gone included."""
 
+import copy
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
+from fractions import Fraction
 
-from medray.errors import RunError, unknown
-from medray.serving.telemetry.snapshot import Snapshot, add_up, without_gauges
-from medray.serving.telemetry.spec import Series
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
-KEPT = 64  # gone replicas that a late word is still expected from
+from medray.errors import RunError, unknown_choice_line
+from medray.serving.telemetry.replica_metrics import Snapshot
+
+KEPT = 64  # gone replicas of which a late snapshot may still come
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Board:
-    """The latest snapshot of each replica by its name, and what gone ones counted; safe to be used by threads.
+class Sum(Collector):
+    """Adds up samples of the same name and labels, exactly: the order of additions changes no bit."""
 
-    Each life of a replica counts once, whatever comes late, twice or in another order: its last snapshot is
-    kept apart for a while after it went, in case that was not the last. A replica that starts anew under its
-    old name is a new life, and what the old one counted stays.
+    def __init__(self) -> None:
+        self._families: dict[str, Metric] = {}  # without samples
+        self._values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], Fraction]] = {}
+
+    def add(self, metrics: Iterable[Metric], *, is_gone: bool = False) -> None:
+        """Add a replica's metrics, without the gauges of one that is gone; models are listed, not added."""
+        for metric in metrics:
+            self._families.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+            values = self._values.setdefault(metric.name, {})
+            if is_gone and metric.type in ("gauge", "info"):
+                continue
+            for sample in metric.samples:
+                key, value = (sample.name, tuple(sorted(sample.labels.items()))), Fraction(sample.value)
+                values[key] = value if metric.type == "info" else values.get(key, Fraction(0)) + value
+
+    def collect(self) -> list[Metric]:
+        """Return the sums as metrics, each sorted by labels; the buckets of a histogram keep their order."""
+        metrics = []
+        for name, family in self._families.items():
+            metric = copy.copy(family)
+            metric.samples = []
+            for (sample, labels), value in sorted(
+                self._values[name].items(), key=lambda item: [pair for pair in item[0][1] if pair[0] != "le"]
+            ):
+                metric.add_sample(sample, dict(labels), float(value))
+            metrics.append(metric)
+        return metrics
+
+
+def render(metrics: Iterable[Metric]) -> bytes:
+    """Write metrics as Prometheus' text format 0.0.4, in UTF-8."""
+    total, registry = Sum(), CollectorRegistry()
+    total.add(metrics)
+    registry.register(total)
+    return generate_latest(registry)
+
+
+class Totals:
+    """The latest snapshot of each replica by its name, and the counts of replicas that are gone; thread-safe.
+
+    Each process of a replica counts once, whatever comes late, twice or in another order: its last snapshot is
+    kept apart for a while after it went, in case that was not the last. A replica that is restarted under its
+    name is a new process, and the old one's counts stay. So no counter ever goes down.
     """
 
     def __init__(self) -> None:
@@ -24,61 +69,57 @@ class Board:
         self._live: dict[str, str] = {}  # name -> source
         self._known: dict[str, Snapshot] = {}  # by source, of live replicas and of those that went lately
         self._folded: set[str] = set()
-        self._base: Series = add_up([])
+        self._base = Sum()
 
-    def put(self, name: str, snapshot: Mapping[str, Any]) -> None:
-        """Take a replica's snapshot; one that is older than what is known changes nothing.
+    def put(self, name: str, snapshot: Snapshot) -> None:
+        """Take a replica's snapshot; one that is older than the latest changes nothing.
 
         Raises:
-            DataError: it is damaged.
-            RunError: it is of a replica that went so long ago that it can't be told from the rest.
+            RunError: it is of a replica that went so long ago that its counts can't be told from the rest.
         """
-        new = Snapshot.from_dict(snapshot)
         with self._lock:
-            if new.source in self._folded:
+            if snapshot.source in self._folded:
                 raise RunError(f"replica '{name}' was retired long ago; it must start anew to be counted")
-            known = self._known.get(new.source)
-            if known is not None and known.sequence >= new.sequence:
+            known = self._known.get(snapshot.source)
+            if known is not None and known.sequence >= snapshot.sequence:
                 return
-            if known is None or name not in self._live:  # a late word of a former life does not displace the new
+            if known is None or name not in self._live:  # a late snapshot of a former process displaces nothing
                 self._leave(name)
-                self._live[name] = new.source
-            self._known[new.source] = new
+                self._live[name] = snapshot.source
+            self._known[snapshot.source] = snapshot
             self._fold()
 
     def retire(self, name: str) -> None:
-        """Let a replica go: what it counted stays in the totals, its gauges do not.
+        """Remove a replica: its counts stay in the totals, its gauges do not.
 
         Raises:
             RunError: there is no such replica.
         """
         with self._lock:
             if name not in self._live:
-                raise RunError(unknown("replica", name, self._live))
+                raise RunError(unknown_choice_line("replica", name, self._live))
             self._leave(name)
             self._fold()
 
-    def snapshots(self) -> list[dict[str, Any]]:
-        """Return the live replicas' snapshots, and before them one of all that went, if any did."""
+    def metrics(self) -> list[Metric]:
+        """Return the sums over all replicas, and over the counts of those that are gone."""
         with self._lock:
-            live = [self._known[source] for source in dict.fromkeys(self._live.values())]
-            gone = [self._known[source].series for source in self._gone()]
-            if gone or self._folded:
-                series = add_up([self._base, *map(without_gauges, gone)])
-                live.insert(0, Snapshot("gone", 0, series))
-            return [snapshot.to_dict() for snapshot in live]
+            total, gone = copy.deepcopy(self._base), set(self._gone())
+            for source, snapshot in self._known.items():
+                total.add(snapshot.metrics, is_gone=source in gone)
+        return total.collect()
 
     def _gone(self) -> list[str]:
-        """The sources that are no live replica's, first the one that went first."""
+        """The sources of no live replica, the one that went first before the others."""
         live = set(self._live.values())
         return [source for source in self._known if source not in live]
 
     def _leave(self, name: str) -> None:
         source = self._live.pop(name, None)
         if source is not None:
-            self._known[source] = self._known.pop(source)  # it went last
+            self._known[source] = self._known.pop(source)  # the last in _gone
 
     def _fold(self) -> None:
         for source in self._gone()[:-KEPT]:
-            self._base = add_up([self._base, without_gauges(self._known.pop(source).series)])
+            self._base.add(self._known.pop(source).metrics, is_gone=True)
             self._folded.add(source)

@@ -12,7 +12,8 @@ from medray.runs.folder import Folder
 from medray.serving.deploy.registry import ServiceBoard
 from medray.serving.deploy.rollout import keep_copy
 from medray.serving.engine.served_model import default_name, version_of
-from medray.serving.telemetry import Telemetry
+from medray.serving.telemetry.replica_metrics import Telemetry
+from medray.serving.telemetry.totals import render
 
 FIRST, SECOND = {"location": "a", "version": "1"}, {"location": "b", "version": "2"}
 
@@ -62,8 +63,6 @@ def test_what_a_replica_that_has_left_counted_stays_counted() -> None:
     board.report("gone", "1", 0, gone.snapshot())
     board.leave("gone")
     assert "gone" not in board.state()["replicas"]
-    from medray.serving.telemetry import render
-
     assert b"medray_batch_images_sum 5.0" in render(board.all_metrics("here", here.snapshot()))
 
 
