@@ -29,7 +29,7 @@ from medray.data.listing.listing import ListedImage, Listing
 from medray.data.phantoms import PHANTOMS, load_phantom
 from medray.data.similarity.duplicates import find_copies
 from medray.data.similarity.measures import Measures
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 
 SIDE = 224
 PLANTED = 200

@@ -18,7 +18,7 @@ import pandas as pd
 from crossval_overhead import one_trial_run
 
 from medray.config import TrainConfig
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 
 
 def flipped_phantom(path: Path, share: float) -> set[int]:

@@ -39,7 +39,7 @@ def write_images(folder: Path, count: int) -> None:
 def train(folder: str) -> None:
     """Load and train one epoch; print seconds as JSON."""
     from medray.config import TrainConfig
-    from medray.data.sources import load_data
+    from medray.data.load_data import load_data
     from medray.training.loop import fit
 
     began = time.perf_counter()

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from medray._types import Array
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.decisions import ood
 from medray.decisions.ood import Shape, fit_novelty
 from medray.decisions.ood_features import measure_images

@@ -17,7 +17,7 @@ _HOMES = {
     "MedrayError": "medray.errors",
     "TrainConfig": "medray.config",
     "fit": "medray.training.loop",
-    "load_data": "medray.data.sources",
+    "load_data": "medray.data.load_data",
 }
 
 

@@ -18,8 +18,10 @@ from medray.data.dataset import ImageDataset
 from medray.data.decoding import Decoded, decode_file
 from medray.data.labels import Labelled, choose_labels
 from medray.data.listing.listing import Listing
+from medray.data.similarity.dataset_duplicates import array_duplicates
+from medray.data.similarity.groups import duplicate_groups
 from medray.data.splits import divide
-from medray.errors import DataError, shown
+from medray.errors import DataError, printable
 from medray.space.preparation import DROP, Preparation
 
 FORM = 2  # of what is cached; another one means other pixels or notes
@@ -29,7 +31,7 @@ TOLD = {
 }
 
 
-def build(listing: Listing, preparation: Preparation, progress: Progress = silent) -> ImageDataset:
+def build_dataset(listing: Listing, preparation: Preparation, progress: Progress = silent) -> ImageDataset:
     """Decode the images of a listing and divide them; what was left out or decided stands in `notes`.
 
     Raises:
@@ -72,7 +74,7 @@ def _shape(paths: Sequence[Path], preparation: Preparation, source: str) -> tupl
         if isinstance(first, Decoded):
             size = size or first.upright
             return *size, channels or (1 if (first.pixels == first.pixels[:, :, :1]).all() else 3)
-        told = told or f" (first: {shown(path.name)}: {first})"
+        told = told or f" (first: {printable(path.name)}: {first})"
     raise DataError(f"{source}: none of its {len(paths)} images can be read{told}")
 
 
@@ -148,7 +150,7 @@ def _dataset(
         preparation.splits,
         listing.source,
         in_folds=listing.folds is not None,
-        copies=lambda: _copies(images),
+        duplicate_groups=lambda: duplicate_groups(array_duplicates(images.array, images.path)),
     )
     columns = sorted({name for one in listed for name in one.subgroups})
     return ImageDataset(
@@ -164,20 +166,6 @@ def _dataset(
         subgroups={name: np.array([one.subgroups.get(name, "") for one in listed]) for name in columns},
         aspect=preparation.images.aspect,
     )
-
-
-def _copies(images: arrays.Mapped) -> Array:
-    """The family of each image by copies, which are looked for once: the pairs are kept with the array."""
-    from medray.data.similarity.groups import copy_families
-
-    def look() -> list[list[int]]:
-        found = copy_families(images.array)
-        return [[place, int(found[place])] for place in np.flatnonzero(found != np.arange(len(found))).tolist()]
-
-    families = np.arange(len(images.array))
-    for place, first in arrays.remembered(images.path, "copies", look):
-        families[place] = first
-    return families
 
 
 def _folds(listing: Listing, kept: Array, test: Array) -> tuple[tuple[Array, Array], ...] | None:

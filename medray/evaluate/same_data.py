@@ -1,9 +1,10 @@
 """Whether a report's figures are of the images that a run has."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from medray.data.source import MEDMNIST, NPZ, PHANTOM, SIZE, Source, parse_source
+from medray.errors import DataError
 from medray.space.published import Published
 
 NEARLY = 0.01  # MedMNIST 3 left out 10 of OrganSMNIST's 25,221 images
@@ -15,10 +16,11 @@ def same_data(published: Published, data: Mapping[str, Any]) -> tuple[bool | Non
     `data` is a run's data.json. There is no sentence where source and counts are those of the report.
     """
     source = str(data["source"])
-    if source.startswith("phantom"):
+    parsed = _parse(source)
+    if parsed is not None and parsed.kind == PHANTOM:
         what = f"the images here are drawings ({source}), the published figures are of {published.data}"
         return False, f"NOT COMPARABLE: {what}."
-    if published.source is not None and not _same_source(published.source, source):
+    if published.source is not None and _image_set(_parse(published.source)) != _image_set(parsed):
         return False, f"OTHER DATA: the published figures are of {published.source}, those here of {source}."
     if published.images:
         return _same_counts(published.images, data)
@@ -27,10 +29,22 @@ def same_data(published: Published, data: Mapping[str, Any]) -> tuple[bool | Non
     return True, None
 
 
-def _same_source(published: str, source: str) -> bool:
-    """Whether both name the same images: a file of MedMNIST's own name is that set."""
-    own = f"medmnist:{Path(source).stem.replace('_', ':')}" if source.endswith(".npz") else source
-    return own.removesuffix(":28") == published.removesuffix(":28")
+def _parse(source: str) -> Source | None:
+    """Parse a stored source; None if the question mark in a path that is gone was taken for that of options."""
+    try:
+        return parse_source(source)
+    except DataError:
+        return None
+
+
+def _image_set(source: Source | None) -> tuple[str, str] | None:
+    """Return the name and size of the MedMNIST set that a source is or is a file of; else the source, no size."""
+    if source is not None and source.kind == NPZ:
+        name, _, size = source.path.stem.partition("_")
+        return name, size or "28"
+    if source is not None and source.kind == MEDMNIST:
+        return source.name, source.options.get(SIZE, "28")
+    return source and (str(source), "")
 
 
 def _same_counts(published: Mapping[str, int], data: Mapping[str, Any]) -> tuple[bool, str | None]:

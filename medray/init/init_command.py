@@ -48,6 +48,7 @@ def begin(name: str, data: str, out: str | None, console: "Console") -> Path:
     from medray.audit.audit import audit
     from medray.audit.survey_images import open_source, survey_source
     from medray.console import step
+    from medray.data.source import parse_source
     from medray.init.naming import check_name, space_path, spelled
     from medray.init.print_proposal import print_study
     from medray.init.proposal import make_study
@@ -55,11 +56,11 @@ def begin(name: str, data: str, out: str | None, console: "Console") -> Path:
 
     path = space_path(check_name(name), out)
     progress = make_console(True)
-    source, guessed = spelled(data)
+    source, guessed = spelled(parse_source(data))
     opened = open_source(source)
     with step(progress, f"Looking at {data}") as told:
         survey = survey_source(opened, told)
-    study = make_study(name, source, survey, tuple(guessed.items()))
+    study = make_study(name, str(source), survey, tuple(guessed.items()))
     text = write(study)
     with step(progress, "Looking for copies in other splits"):
         found = audit(study.kept)

@@ -2,20 +2,19 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from medray.data.listing.list_source import KINDS, read_source
-from medray.data.listing.table_blanks import blank_words
-from medray.data.listing.table_columns import GUESSED, choose_columns
+from medray.data.listing.table_columns import choose_columns
 from medray.data.listing.table_text import read_table
-from medray.errors import ConfigError, shown
+from medray.data.source import CSV, GUESSED_COLUMNS, PHANTOM, Source
+from medray.errors import ConfigError, printable
 from medray.files import expanded
 from medray.space.shipped import shipped_spaces
 
 SUFFIXES = (".yaml", ".yml")
 LONGEST = 100
 _SOUND = re.compile(r"\w[\w.-]*")
-_RESERVED = re.compile(r"[%&?\x00-\x1f\x7f]")  # what options behind a path can't hold as it is
 
 
 def check_name(name: str) -> str:
@@ -28,10 +27,10 @@ def check_name(name: str) -> str:
     better = re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:LONGEST]
     hint = f" (did you mean '{better}'?)" if better else ""
     if stem != name:
-        raise ConfigError(f"'{shown(name)}' is a file, not a name{hint}; --out says where the file lies")
+        raise ConfigError(f"'{printable(name)}' is a file, not a name{hint}; --out says where the file lies")
     if len(name) > LONGEST or not _SOUND.fullmatch(name):
         allowed = f"valid: at most {LONGEST} letters, digits and any of - _ . and no - or . at the start"
-        raise ConfigError(f"'{shown(name)}' is no sound name{hint}; {allowed}")
+        raise ConfigError(f"'{printable(name)}' is no sound name{hint}; {allowed}")
     if name in shipped_spaces():
         raise ConfigError(
             f"'{name}' is a search space that ships with medray: choose another name, or "
@@ -48,33 +47,22 @@ def space_path(name: str, out: str | None) -> Path:
     """
     path = expanded(out) if out else Path(f"{name}.yaml")
     if path.suffix not in SUFFIXES:
-        raise ConfigError(f"--out {shown(str(path))}: must end in .yaml (did you mean '{path.stem}.yaml'?)")
+        raise ConfigError(f"--out {printable(str(path))}: must end in .yaml (did you mean '{path.stem}.yaml'?)")
     if path.exists() or path.is_symlink():
-        raise ConfigError(f"{shown(str(path))} is there already; choose another by --out, or delete it")
+        raise ConfigError(f"{printable(str(path))} is there already; choose another by --out, or delete it")
     return path
 
 
-def spelled(source: str) -> tuple[str, Mapping[str, str]]:
+def spelled(source: Source) -> tuple[Source, Mapping[str, str]]:
     """Return a source that can be opened with its path absolute, and the table's columns that were guessed.
 
     What was guessed is named, so that the file says what is used; a link in the path stays one.
     """
-    if source.endswith(".npz"):
-        return str(expanded(source).absolute()), {}
-    kind, mark, more = source.partition("?")
-    if kind == "phantom":
-        return f"phantom:organs{mark}{more}", {}  # `phantom` alone means the one of the search space's name
-    if source.partition(":")[0] not in KINDS:
-        return source, {}
-    kind, path, options = read_source(source)
-    guessed = {}
-    if kind == "csv":
-        columns = choose_columns(read_table(path), blank_words(options)[0])
-        found = {own: getattr(columns, own) for own in GUESSED if own not in options}
-        guessed = {own: column for own, column in found.items() if column}
-    named = "&".join(f"{own}={_RESERVED.sub(_escaped, text)}" for own, text in {**options, **guessed}.items())
-    return f"{kind}:{path.absolute()}{'?' + named if named else ''}", guessed
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"%{ord(found[0]):02X}"
+    if source.kind == PHANTOM and not source.name:
+        return replace(source, name="organs"), {}  # `phantom` alone means the one of the search space's name
+    if source.kind != CSV:
+        return source.absolute(), {}
+    columns = choose_columns(read_table(source.path), source.options)
+    missing = {name: getattr(columns, name) for name in GUESSED_COLUMNS if name not in source.options}
+    guessed = {name: column for name, column in missing.items() if column}
+    return replace(source.absolute(), options={**source.options, **guessed}), guessed

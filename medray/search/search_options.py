@@ -4,9 +4,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from medray.data.listing.list_source import KINDS
+from medray.cluster.runners import RAY
+from medray.data.source import parse_source
 from medray.errors import ConfigError, RunError
-from medray.files import expanded
 from medray.runs.rundir import RunDir
 from medray.space.combinations import check_combinations
 from medray.space.search_space import SearchSpace
@@ -32,6 +32,7 @@ class SearchOptions:
     allow_leaks: bool = False
     address: str | None = None
     min_gpus: int | None = None
+    runner: str = RAY
     verbose: bool = False
 
 
@@ -84,7 +85,7 @@ def settle(options: SearchOptions, space: SearchSpace) -> Settled:
             raise ConfigError("--baselines-only runs each baseline once; it can't be given with --trials")
         trials = len(space.baselines)
     return Settled(
-        data=_absolute(options.data or space.data),
+        data=str(parse_source(options.data or space.data).absolute()),
         trials=trials,
         max_epochs=options.max_epochs or space.budget.max_epochs,
         top_k=options.top_k or TOP_K,
@@ -92,14 +93,6 @@ def settle(options: SearchOptions, space: SearchSpace) -> Settled:
         concurrency=options.concurrency,
         baselines_only=options.baselines_only,
     )
-
-
-def _absolute(source: str) -> str:
-    """A file is remembered by its whole path, so that a run can be resumed from anywhere."""
-    kind, colon, rest = source.partition(":")
-    if kind in KINDS and colon:
-        return f"{kind}:{expanded(rest).absolute()}"
-    return str(expanded(source).absolute()) if source.endswith(".npz") else source
 
 
 def settle_again(options: SearchOptions, run: RunDir) -> Settled:
@@ -126,7 +119,9 @@ def settle_again(options: SearchOptions, run: RunDir) -> Settled:
         raise RunError(f"--baselines-only: {run.location} was started without it, which can't change on --resume")
     return dataclasses.replace(
         before,
-        data=_absolute(options.data or before.data),  # the content is compared by its fingerprint
+        data=str(
+            parse_source(options.data or before.data).absolute()
+        ),  # the content is compared by its fingerprint
         trials=options.trials or before.trials,
         top_k=options.top_k or before.top_k,
         concurrency=options.concurrency or before.concurrency,

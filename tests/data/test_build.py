@@ -16,18 +16,18 @@ from PIL import Image
 from medray.audit.audit import find_leaks
 from medray.audit.data_command import data
 from medray.data import build as building
-from medray.data.build import build
+from medray.data.build import build_dataset
 from medray.data.cache import arrays
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import decode
 from medray.data.labels import choose_labels, merged
-from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import ListedImage, Listing
+from medray.data.load_data import load_data
 from medray.data.phantoms import load_phantom
-from medray.data.sources import load_data
 from medray.data.splits import divide
 from medray.errors import ConfigError, DataError
 from medray.space.preparation import Images, Labels, Preparation, Shares
+from tests.data.listing.folder_trees import list_text
 
 ODD = ((), ("a",), ("b",), ("b", "b"), ("a", "b"), ("rare",))
 
@@ -73,7 +73,7 @@ def prepared(**sections: Any) -> Preparation:
 
 def test_the_pixels_are_those_of_the_files(cache: Path, tmp_path: Path) -> None:
     whole = listing(tmp_path / "images")
-    dataset = build(whole, Preparation())
+    dataset = build_dataset(whole, Preparation())
     assert dataset.shape == (10, 12, 1)
     assert dataset.class_names == ("sick", "well")
     for image, listed, label in zip(dataset.images, whole.images, dataset.labels, strict=True):
@@ -83,23 +83,23 @@ def test_the_pixels_are_those_of_the_files(cache: Path, tmp_path: Path) -> None:
 
 def test_a_second_time_nothing_is_decoded(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = listing(tmp_path / "images")
-    first = build(whole, prepared(images={"image_size": 8, "channels": 1}))
+    first = build_dataset(whole, prepared(images={"image_size": 8, "channels": 1}))
     monkeypatch.setattr(building, "decode_file", None)
-    again = build(whole, prepared(images={"image_size": 8, "channels": 1}))
+    again = build_dataset(whole, prepared(images={"image_size": 8, "channels": 1}))
     assert again.fingerprint == first.fingerprint
     moved = tmp_path / "moved"
     whole.root.rename(moved)
     images = tuple(ListedImage(moved / one.where, one.where, one.labels) for one in whole.images)
-    assert build(Listing("folder:there", moved, images), prepared(images={"image_size": 8, "channels": 1}))
+    assert build_dataset(Listing("folder:there", moved, images), prepared(images={"image_size": 8, "channels": 1}))
     with pytest.raises(TypeError):
-        build(listing(tmp_path / "images"), prepared(images={"image_size": 9, "channels": 1}))
+        build_dataset(listing(tmp_path / "images"), prepared(images={"image_size": 9, "channels": 1}))
 
 
 def test_another_content_under_the_same_name_is_seen(cache: Path, tmp_path: Path) -> None:
     whole = listing(tmp_path / "images")
-    before = build(whole, Preparation())
+    before = build_dataset(whole, Preparation())
     whole.images[3].path.write_bytes(picture(1003))
-    after = build(whole, Preparation())
+    after = build_dataset(whole, Preparation())
     assert (after.images[3] != before.images[3]).any()
     assert (after.images[4] == before.images[4]).all()
 
@@ -107,8 +107,8 @@ def test_another_content_under_the_same_name_is_seen(cache: Path, tmp_path: Path
 def test_colour_is_kept_where_any_image_has_it(cache: Path, tmp_path: Path) -> None:
     whole = listing(tmp_path / "images")
     whole.images[30].path.write_bytes(picture(30, mode="RGB"))
-    assert build(whole, Preparation()).shape == (10, 12, 3)
-    assert build(whole, prepared(images={"channels": 1})).shape == (10, 12, 1)
+    assert build_dataset(whole, Preparation()).shape == (10, 12, 3)
+    assert build_dataset(whole, prepared(images={"channels": 1})).shape == (10, 12, 1)
 
 
 def test_sizes_that_differ_need_a_size(cache: Path, tmp_path: Path) -> None:
@@ -117,9 +117,9 @@ def test_sizes_that_differ_need_a_size(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"1 of 40 images are not 10×12 as the first is; say .*image_size: \[10, 12\]"
     ):
-        build(whole, Preparation())
-    stretched = build(whole, prepared(images={"image_size": [10, 12]}))
-    padded = build(whole, prepared(images={"image_size": [10, 12], "aspect": "pad"}))
+        build_dataset(whole, Preparation())
+    stretched = build_dataset(whole, prepared(images={"image_size": [10, 12]}))
+    padded = build_dataset(whole, prepared(images={"image_size": [10, 12], "aspect": "pad"}))
     assert "1 images stretched" in stretched.notes
     assert "1 images padded" in padded.notes
     assert padded.aspect == "pad"
@@ -136,7 +136,7 @@ def test_photographs_that_are_stored_turned_have_the_size_in_which_they_are_seen
     for place in range(0, len(whole), 2):
         upright = Image.open(whole.images[place].path)
         upright.transpose(Image.Transpose.ROTATE_90).save(whole.images[place].path, exif=turn)
-    dataset = build(whole, Preparation())
+    dataset = build_dataset(whole, Preparation())
     assert dataset.shape == (10, 12, 1)
     assert f"{len(whole) // 2} images turned" in dataset.notes
 
@@ -164,9 +164,9 @@ def test_unreadable_files_are_named_or_dropped_with_a_line(cache: Path, tmp_path
     whole.images[5].path.write_bytes(b"no image")
     whole.images[9].path.unlink()
     with pytest.raises(DataError, match=r"2 files can't be read \(first: 005.png: .*unreadable: drop"):
-        build(whole, Preparation())
+        build_dataset(whole, Preparation())
     for _ in range(2):
-        dataset = build(whole, prepared(images={"unreadable": "drop"}))
+        dataset = build_dataset(whole, prepared(images={"unreadable": "drop"}))
         assert len(dataset) == 38
         assert any(
             note.startswith("left out: 2 files that can't be read (first: 005.png") for note in dataset.notes
@@ -181,15 +181,16 @@ def test_nothing_can_be_read(cache: Path, tmp_path: Path) -> None:
     for one in whole.images:
         one.path.write_bytes(b"")
     with pytest.raises(DataError, match="none of its 4 images can be read"):
-        build(whole, Preparation())
+        build_dataset(whole, Preparation())
 
 
 def test_rows_without_a_file(cache: Path, tmp_path: Path) -> None:
     whole = listing(tmp_path / "images", missing=("line 3: x.png", "line 9: y.png"))
     with pytest.raises(DataError, match=r"2 rows without a file \(first: line 3: x.png\); .*missing: drop"):
-        build(whole, Preparation())
+        build_dataset(whole, Preparation())
     assert any(
-        "2 rows without a file" in note for note in build(whole, prepared(images={"missing": "drop"})).notes
+        "2 rows without a file" in note
+        for note in build_dataset(whole, prepared(images={"missing": "drop"})).notes
     )
 
 
@@ -247,8 +248,8 @@ def radiography(folder: Path) -> Path:
 
 
 def test_four_classes_of_a_public_set_become_two(cache: Path, tmp_path: Path) -> None:
-    whole = list_source(f"folder:{radiography(tmp_path / 'covid')}?exclude=masks")
-    dataset = build(whole, prepared(labels={**NOT_COVID, "min_count": 6}))
+    whole = list_text(f"folder:{radiography(tmp_path / 'covid')}?exclude=masks")
+    dataset = build_dataset(whole, prepared(labels={**NOT_COVID, "min_count": 6}))
     assert dataset.class_names == ("COVID", "not COVID")
     assert np.bincount(dataset.labels).tolist() == [6, 21]
     assert all(len(np.unique(dataset.labels[part])) == 2 for part in dataset.splits.values())
@@ -263,9 +264,11 @@ def test_classes_of_a_table_are_merged_before_several_labels_are_judged(cache: P
     for place in range(36):
         (tmp_path / f"{place}.png").write_bytes(picture(place))
     (tmp_path / "labels.csv").write_text("\n".join(["image,label", *rows, "99,BASOPHIL"]))
-    whole = list_source(f"csv:{tmp_path}/labels.csv")
+    whole = list_text(f"csv:{tmp_path}/labels.csv")
     merge: dict[str, list[Any]] = {"granulocyte": ["NEUTROPHIL", "EOSINOPHIL", "BASOPHIL"], "one": [1]}
-    dataset = build(whole, prepared(images={"missing": "drop"}, labels={"multiple": "drop", "merge": merge}))
+    dataset = build_dataset(
+        whole, prepared(images={"missing": "drop"}, labels={"multiple": "drop", "merge": merge})
+    )
     counts = dict(zip(dataset.class_names, np.bincount(dataset.labels).tolist(), strict=True))
     assert counts == {"LYMPHOCYTE": 6, "granulocyte": 18, "one": 6}
     assert "merged into one class, granulocyte: NEUTROPHIL (12), EOSINOPHIL (12), BASOPHIL (0)" in dataset.notes
@@ -351,7 +354,7 @@ def test_copies_stay_in_one_split_and_are_looked_for_once(tmp_path: Path, monkey
     assert not find_leaks(dataset).leaks
     assert any("taken by class, copies together" in note for note in dataset.notes)
     assert all(len(part) >= 8 for part in dataset.splits.values())
-    monkeypatch.setattr("medray.audit.copy_families", None)
+    monkeypatch.setattr("medray.data.similarity.groups.copy_families", None)
     assert load_data(f"folder:{tmp_path / 'films'}").fingerprint == dataset.fingerprint
 
 
@@ -385,7 +388,7 @@ def test_folds_follow_what_is_left_out_and_leave_the_test_split(cache: Path, tmp
         split = "test" if place >= 36 else ("val" if place % 5 == 0 else "train")
         whole = changed(whole, place, split=split)
     whole.images[0].path.write_bytes(b"broken")
-    dataset = build(whole, prepared(images={"unreadable": "drop"}))
+    dataset = build_dataset(whole, prepared(images={"unreadable": "drop"}))
     assert dataset.folds is not None
     for k, (train, val) in enumerate(dataset.folds):
         wanted = [place for place in range(1, 36) if place % 4 == k]
@@ -397,7 +400,7 @@ def test_folds_follow_what_is_left_out_and_leave_the_test_split(cache: Path, tmp
 
 
 def test_a_process_maps_the_file_instead_of_being_sent_it(cache: Path, tmp_path: Path) -> None:
-    dataset = build(listing(tmp_path / "images"), Preparation())
+    dataset = build_dataset(listing(tmp_path / "images"), Preparation())
     sent = pickle.dumps(dataset)
     assert len(sent) < dataset.images.nbytes
     back: ImageDataset = pickle.loads(sent)
@@ -428,14 +431,14 @@ def test_the_oldest_entries_make_room(cache: Path, tmp_path: Path, monkeypatch: 
 
 
 def test_the_cache_is_shown_and_cleared(cache: Path, tmp_path: Path) -> None:
-    build(listing(tmp_path / "images"), Preparation())
+    build_dataset(listing(tmp_path / "images"), Preparation())
     shown = CliRunner().invoke(data, ["cache"])
     assert shown.exit_code == 0
     assert "40×10×12×1  folder:here" in shown.stdout
     assert f"MiB of 20,480 in {cache / 'images'}" in shown.stdout
     assert "deleted: 1" in CliRunner().invoke(data, ["cache", "--clear"]).stdout
     assert arrays.entries() == []
-    assert build(listing(tmp_path / "images"), Preparation())
+    assert build_dataset(listing(tmp_path / "images"), Preparation())
 
 
 def test_what_was_not_finished_is_not_kept(cache: Path) -> None:

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from medray.data import build as building
-from medray.data.build import build
+from medray.data.build import build_dataset
 from medray.data.cache.parallel import AHEAD, THREADS, in_order
 from medray.data.decoding import Decoded, decode_file
-from medray.data.listing.list_source import list_source
 from medray.errors import DataError
 from medray.space.preparation import Preparation
+from tests.data.listing.folder_trees import list_text
 
 GIF = "GIF is not read (it may be animated): save it as PNG"
 
@@ -40,11 +40,11 @@ def tree(root: Path, count: int = 40) -> Path:
 def test_an_animated_gif_is_refused_by_its_name_or_dropped_and_counted(tmp_path: Path) -> None:
     root = tree(tmp_path / "set")
     noise(0).save(root / "sick" / "moving.gif", save_all=True, append_images=[noise(1), noise(2)])
-    listing = list_source(f"folder:{root}")
+    listing = list_text(f"folder:{root}")
     with pytest.raises(DataError) as caught:
-        build(listing, Preparation())
+        build_dataset(listing, Preparation())
     assert f"1 files can't be read (first: sick/moving.gif: {GIF})" in str(caught.value)
-    kept = build(listing, Preparation.from_dict({"images": {"unreadable": "drop"}}))
+    kept = build_dataset(listing, Preparation.from_dict({"images": {"unreadable": "drop"}}))
     assert len(kept) == 40
     assert f"left out: 1 files that can't be read (first: sick/moving.gif: {GIF})" in kept.notes
 
@@ -54,13 +54,13 @@ def test_a_set_of_gifs_alone_is_refused_by_the_first(tmp_path: Path) -> None:
         (tmp_path / "set" / name).mkdir(parents=True)
         noise(0).save(tmp_path / "set" / name / "1.gif")
     with pytest.raises(DataError) as caught:
-        build(list_source(f"folder:{tmp_path / 'set'}"), Preparation())
+        build_dataset(list_text(f"folder:{tmp_path / 'set'}"), Preparation())
     assert str(caught.value).endswith(f"none of its 2 images can be read (first: 1.gif: {GIF})")
 
 
 def test_a_folder_without_images_is_not_told_that_gif_is_valid(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        list_source(f"folder:{tmp_path}")
+        list_text(f"folder:{tmp_path}")
     assert str(caught.value).endswith("valid: .bmp, .dcm, .dicom, .jpeg, .jpg, .png, .tif, .tiff")
 
 
@@ -80,7 +80,7 @@ def test_few_images_wait_in_memory_while_they_are_written(tmp_path: Path, monkey
     root = tree(tmp_path / "set", 4 * THREADS * AHEAD)
     monkeypatch.setattr(building, "decode_file", decode)
     known = Preparation.from_dict({"images": {"image_size": [10, 12], "channels": 1}})
-    dataset = build(list_source(f"folder:{root}"), known, told)
+    dataset = build_dataset(list_text(f"folder:{root}"), known, told)
     assert max(most) <= THREADS * AHEAD
     assert most[-1] == 0
     paths = sorted(path for path in root.rglob("*.png"))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from medray.data.dataset import ImageDataset
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.space.loading import parse
 from medray.space.search_space import SearchSpace
 from medray.space.shipped import shipped_folder

@@ -12,7 +12,7 @@ import pytest
 
 from medray.audit.profile import profile
 from medray.audit.survey_images import open_source, survey_source
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.space.loading import parse
 from medray.space.shipped import shipped_folder
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from medray.cli.main import COMMANDS
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from tests.conftest import CLASSES
 
 ROOT = Path(__file__).resolve().parents[2]

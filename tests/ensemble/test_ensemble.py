@@ -11,7 +11,7 @@ import pytest
 
 from medray import Ensemble
 from medray.data.dataset import ImageDataset
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble import Prediction

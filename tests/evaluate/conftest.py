@@ -15,7 +15,7 @@ from rich.console import Console
 from medray import Ensemble
 from medray._types import Array
 from medray.data.dataset import ImageDataset
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.decisions.thresholds import Rule
 from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
 from medray.evaluate import measure_models

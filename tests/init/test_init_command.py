@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from medray.data.listing.list_source import list_source
+from medray.data.source import parse_source
 from medray.init.init_command import init
 from medray.init.naming import spelled
 from medray.space.loading import load_space
@@ -83,7 +84,7 @@ def test_a_table_names_its_columns_and_the_same_images(here: Path) -> None:
     result = run("cells", source)
     space = written("cells", result)
     assert space.data == f"csv:{here}/cells/t?&.csv?image=path&label=dx&patient=subject"
-    assert list_source(space.data).images == list_source(source).images
+    assert list_source(parse_source(space.data)).images == list_source(parse_source(source)).images
     assert space.preparation.images.missing == space.preparation.labels.blank == "drop"
     assert "columns, by their names: image is 'path', label is 'dx', patient is 'subject'" in result.stdout
     assert "of 8 patients in 2 classes" in result.stdout
@@ -92,8 +93,8 @@ def test_a_table_names_its_columns_and_the_same_images(here: Path) -> None:
 
 def test_options_that_were_given_stay_and_odd_columns_are_escaped(here: Path) -> None:
     grow(here, {"a.png": images(1)[0], "t.csv": "100%&?,label,split\na.png,x,\na.png,x,\nb.png,y,"})
-    source, guessed = spelled("csv:t.csv?image=100%25%26%3F&split=")
-    assert source == f"csv:{here}/t.csv?image=100%25%26%3F&split=&label=label"
+    source, guessed = spelled(parse_source("csv:t.csv?image=100%25%26%3F&split="))
+    assert str(source) == f"csv:{here}/t.csv?image=100%25%26%3F&split=&label=label"
     assert guessed == {"label": "label"}
     assert spelled(source) == (source, {})
     assert len(list_source(source)) == 1

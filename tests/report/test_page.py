@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.report.answers import Answers
 from medray.report.blocks import Block, Code, Gallery, Header, Matrix, Part, Picture, Section, Table, Text
 from medray.report.image_album import most_wrong

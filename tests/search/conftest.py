@@ -76,7 +76,7 @@ def ended(path: Path) -> int:
 def bare_fit(path: Path, number: int, data: Path) -> list[dict[str, Any]]:
     """What plain fit() gives for a trial's settings: epochs as the trial should have recorded them."""
     from medray.config import TrainConfig
-    from medray.data.sources import load_data
+    from medray.data.load_data import load_data
     from medray.training.loop import fit
 
     dataset = load_data(str(data))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.errors import DataError
 from medray.search.search_command import search
 from medray.search.search_options import SearchOptions, settle

@@ -19,7 +19,7 @@ from medray.space.preparation import LESION, Images
 FORM = 1  # of what is cached; another one means other pixels
 
 
-def resized(dataset: ImageDataset, rules: Images, progress: Progress = silent) -> ImageDataset:
+def resize_dataset(dataset: ImageDataset, rules: Images, progress: Progress = silent) -> ImageDataset:
     """The same data set with images of `rules`' size and channels; what was done to how many stands in `notes`.
 
     Raises:

@@ -1,7 +1,6 @@
 """DICOM files: their patients are told by themselves; their labels by folders, where these are classes."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from medray.data.listing.dicom_identity import hashed, read_identity
 from medray.data.listing.dicom_patients import is_dicom, with_dicom_patients
@@ -9,28 +8,31 @@ from medray.data.listing.exclude import exclude
 from medray.data.listing.folders import list_found
 from medray.data.listing.listing import ListedImage, Listing
 from medray.data.listing.scan import DICOM_SUFFIXES, FoundFiles, find_files
-from medray.errors import DataError, shown
+from medray.data.source import EXCLUDE, Source
+from medray.errors import DataError, printable
 
 
-def list_dicom(path: Path, source: str, *, without: str | None = None) -> Listing:
+def list_dicom(source: Source) -> Listing:
     """List the DICOM files below a folder, sorted by their paths; other files are ignored, and named as such.
 
     Folders are classes as in `list_folder`. Where there are none, or each is named by the patient whose files it
-    holds, the images have no labels. A patient is a hash of PatientID, and nothing else of it is kept. `without`
-    are names of folders that are left out, with commas.
+    holds, the images have no labels. A patient is a hash of PatientID, and nothing else of it is kept. The
+    option `exclude` names folders to leave out.
 
     Raises:
         DataError: as `list_folder` does, or there are no DICOM files.
     """
-    left, excluded = exclude(find_files(path), without)
+    left, excluded = exclude(find_files(source.path), source.options.get(EXCLUDE))
     found = _only_dicom(left)
-    plain = tuple(ListedImage(path / image, shown(image)) for image in found.images)
+    plain = tuple(ListedImage(found.root / image, printable(image)) for image in found.images)
     if any("/" in image for image in found.images) and not _folders_are_patients(found):
         listing = list_found(found, source)
         return replace(listing, notes=(*excluded, *listing.notes, *_one_patient_each(listing)))
     images, notes = with_dicom_patients(plain)
     notes = [*excluded, "no class folders, so no labels", *notes]
-    return Listing(source, path, images, ignored=tuple(map(shown, found.ignored)), notes=tuple(notes))
+    return Listing(
+        str(source), found.root, images, ignored=tuple(map(printable, found.ignored)), notes=tuple(notes)
+    )
 
 
 def _one_patient_each(listing: Listing) -> list[str]:
@@ -45,7 +47,7 @@ def _only_dicom(found: FoundFiles) -> FoundFiles:
     images = tuple(image for image in found.images if is_dicom(found.root / image))
     others = tuple(sorted({*found.ignored, *found.images} - set(images)))
     if not images:
-        first = f" ({len(others)} other files, the first '{shown(others[0])}')" if others else ""
+        first = f" ({len(others)} other files, the first '{printable(others[0])}')" if others else ""
         raise DataError(f"{found.root}: no DICOM files{first}; valid: {', '.join(sorted(DICOM_SUFFIXES))}")
     return replace(found, images=images, ignored=others)
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from medray.data.listing.folder_image import Placed
 from medray.data.listing.folder_names import tidy
 from medray.data.listing.scan import FoundFiles
-from medray.errors import DataError, nearest, shown
+from medray.data.source import EXCLUDE
+from medray.errors import DataError, nearest, printable
 
-EXCLUDE = "exclude"
 _MASKS = ("mask", "masks")
 _LISTED = 10  # folders that a refusal names
 
@@ -25,7 +25,7 @@ def exclude(found: FoundFiles, written: str | None) -> tuple[FoundFiles, list[st
     """
     if written is None:
         return found, []
-    names = {_plain(name): shown(tidy(name)) for name in written.split(",") if name.strip()}
+    names = {_plain(name): printable(tidy(name)) for name in written.split(",") if name.strip()}
     if not names:
         raise DataError(f"{found.root}: option '{EXCLUDE}' names no folder; valid: {_folders(found)}")
     folders = Counter(_plain(_last(folder)) for folder in found.folders)
@@ -55,14 +55,14 @@ def check_masks(found: FoundFiles, placed: Iterable[Placed]) -> None:
         names = sorted({_plain(name) for _, name in masks})
         count = "an image lies" if len(masks) == 1 else f"{len(masks)} images lie"
         raise DataError(
-            f"{found.root}: {count} in folders of masks below those of classes, as '{shown(name)}' below "
+            f"{found.root}: {count} in folders of masks below those of classes, as '{printable(name)}' below "
             f"'{first.label}'{leave_out(*names)}"
         )
 
 
 def leave_out(*names: str) -> str:
     """The end of a refusal: how the source leaves out the folders of these names."""
-    return f"; `?{EXCLUDE}={','.join(map(shown, names))}` behind the source leaves such folders out"
+    return f"; `?{EXCLUDE}={','.join(map(printable, names))}` behind the source leaves such folders out"
 
 
 def _plain(name: str) -> str:
@@ -98,6 +98,6 @@ def _no_folder(found: FoundFiles, name: str) -> DataError:
 
 
 def _folders(found: FoundFiles) -> str:
-    names: Sequence[str] = sorted({shown(_last(folder)) for folder in found.folders})
+    names: Sequence[str] = sorted({printable(_last(folder)) for folder in found.folders})
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"{', '.join(names[:_LISTED]) or 'none'}{more}"

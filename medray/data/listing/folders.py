@@ -20,30 +20,33 @@ from medray.data.listing.folder_image import Placed
 from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, one_spelling, split_named, tidy
 from medray.data.listing.listing import TEST, TRAIN, VAL, ListedImage, Listing
 from medray.data.listing.scan import IMAGE_SUFFIXES, FoundFiles, find_files
-from medray.errors import DataError, nearest, shown
+from medray.data.source import EXCLUDE, PATIENTS, Source
+from medray.errors import DataError, nearest, printable, unknown_choice_line
 
+PATIENTS_FROM = ("folder",)
 FLAT, SPLIT, FOLDED = 0, 1, 2  # folders above those of the classes
 
 
-def list_folder(
-    path: Path, source: str, *, patients_by_folder: bool = False, without: str | None = None
-) -> Listing:
+def list_folder(source: Source) -> Listing:
     """List the images of class folders, sorted by their paths.
 
     Class names that differ only in case, or in how an accent is written, are one class, named as in train. With
-    `patients_by_folder` the folder just below the class is the patient, the same one under whatever class. Without
-    it, DICOM files tell their patients. `without` are names of folders that are left out, with commas.
+    the option `patients=folder` the folder just below the class is the patient, the same one below any class.
+    Without it, patients are read from DICOM files. The option `exclude` names folders to leave out.
 
     Raises:
         DataError: there is no such folder, or it holds no images, one class, images beside class folders, a class
-            that train lacks, masks below a class, or one image in two classes.
+            that train lacks, masks below a class, or one image in two classes; or an option's value is unknown.
     """
-    found, notes = exclude(find_files(path), without)
-    listing = list_found(found, source, patients_by_folder=patients_by_folder)
+    patients = source.options.get(PATIENTS, "")
+    if patients not in ("", *PATIENTS_FROM):
+        raise DataError(unknown_choice_line("kind of patients", patients, PATIENTS_FROM), file=str(source))
+    found, notes = exclude(find_files(source.path), source.options.get(EXCLUDE))
+    listing = list_found(found, source, patients_by_folder=bool(patients))
     return replace(listing, notes=(*notes, *listing.notes))
 
 
-def list_found(found: FoundFiles, source: str, *, patients_by_folder: bool = False) -> Listing:
+def list_found(found: FoundFiles, source: Source, *, patients_by_folder: bool = False) -> Listing:
     """List images that are already found, as `list_folder` does."""
     depth = _depth(found)
     if depth == FOLDED:
@@ -62,21 +65,21 @@ def list_found(found: FoundFiles, source: str, *, patients_by_folder: bool = Fal
 
 def _listing(
     found: FoundFiles,
-    source: str,
+    source: Source,
     kept: Sequence[Placed],
     folds: tuple[tuple[Array, Array], ...] | None,
     notes: list[str],
     patients_by_folder: bool,
 ) -> Listing:
     images = tuple(
-        ListedImage(found.root / image.path, shown(image.path), (image.label,), image.split, image.patient)
+        ListedImage(found.root / image.path, printable(image.path), (image.label,), image.split, image.patient)
         for image in kept
     )
     if not patients_by_folder:
         images, more = with_dicom_patients(images)
         notes = [*notes, *more, *_deeper(kept)]
-    ignored = tuple(map(shown, found.ignored))
-    return Listing(source, found.root, images, folds=folds, ignored=ignored, notes=tuple(notes))
+    ignored = tuple(map(printable, found.ignored))
+    return Listing(str(source), found.root, images, folds=folds, ignored=ignored, notes=tuple(notes))
 
 
 # -- which folders mean what
@@ -98,7 +101,9 @@ def _depth(found: FoundFiles) -> int:
     """How many folders stand above those of the classes."""
     if not found.images:
         others = (
-            f" ({len(found.ignored)} other files, the first '{shown(found.ignored[0])}')" if found.ignored else ""
+            f" ({len(found.ignored)} other files, the first '{printable(found.ignored[0])}')"
+            if found.ignored
+            else ""
         )
         raise DataError(f"{found.root}: no images{others}; valid: {', '.join(sorted(IMAGE_SUFFIXES))}")
     tops = _tops(found)
@@ -118,7 +123,9 @@ def _check_folds(found: FoundFiles) -> None:
     for name in _tops(found):
         number = fold_number(name)
         if number is None and name in filled:
-            raise DataError(f"{found.root}: '{shown(name)}' lies beside fold folders; valid: names such as Fold0")
+            raise DataError(
+                f"{found.root}: '{printable(name)}' lies beside fold folders; valid: names such as Fold0"
+            )
         if number is not None and numbers.setdefault(number, name) != name:
             raise DataError(f"{found.root}: two folders are fold {number}: '{numbers[number]}' and '{name}'")
     for name in numbers.values():
@@ -136,7 +143,7 @@ def _check_splits(found: FoundFiles, prefix: str = "") -> None:
         if split is None and name in filled:
             hint = nearest(name, SPLIT_NAMES)
             raise DataError(
-                f"{place}: '{shown(name)}' lies where split folders do{hint}; valid: {_words()}{leave_out(name)}"
+                f"{place}: '{printable(name)}' lies where split folders do{hint}; valid: {_words()}{leave_out(name)}"
             )
         if split and name not in filled:
             raise DataError(f"{place}: the {split} split's folder '{name}' holds no classes with images")
@@ -157,7 +164,7 @@ def _check_loose(found: FoundFiles, depth: int) -> None:
         raise DataError(f"{found.root}: {len(loose)} images but no class folders; each class needs a folder")
     count = "an image lies" if len(loose) == 1 else f"{len(loose)} images lie"
     raise DataError(
-        f"{found.root}: {count} beside the folders and not in a class's, the first '{shown(loose[0])}'"
+        f"{found.root}: {count} beside the folders and not in a class's, the first '{printable(loose[0])}'"
     )
 
 
@@ -165,7 +172,7 @@ def _place(image: str, depth: int) -> Placed:
     *above, folder = image.split("/")[: depth + 1]
     split = split_named(above[-1]) if above else None
     fold = above[0] if depth == FOLDED else None
-    return Placed(image, shown(tidy(folder)), split, fold, tuple(image.split("/")[depth + 1 :]))
+    return Placed(image, printable(tidy(folder)), split, fold, tuple(image.split("/")[depth + 1 :]))
 
 
 # -- classes
@@ -189,7 +196,7 @@ def _check_classes(found: FoundFiles, placed: list[Placed]) -> None:
             known = sorted(label for fold, label in trained if fold == image.fold)
             raise DataError(
                 f"{found.root}: class '{image.label}' of {image.split} is not in train"
-                f"{nearest(image.label, known)}; train has: {', '.join(known)} ('{shown(image.path)}')"
+                f"{nearest(image.label, known)}; train has: {', '.join(known)} ('{printable(image.path)}')"
             )
 
 
@@ -197,11 +204,11 @@ def _check_below(found: FoundFiles, placed: list[Placed]) -> None:
     """No splits or folds where classes and what is in them are: they would go unseen."""
     for image in placed:
         if len(image.below) > 1 and split_named(image.below[0]):
-            lies = f"'{shown(image.below[0])}' lies below class '{image.label}'"
+            lies = f"'{printable(image.below[0])}' lies below class '{image.label}'"
             raise DataError(f"{found.root}: {lies}; split folders must stand above those of the classes")
     if all(fold_number(image.label) is not None for image in placed):
         raise DataError(
-            f"{found.root}: fold folders lie below '{shown(placed[0].path.partition('/')[0])}'; "
+            f"{found.root}: fold folders lie below '{printable(placed[0].path.partition('/')[0])}'; "
             "they must stand above those of the splits"
         )
 
@@ -217,7 +224,7 @@ def _empty_classes(found: FoundFiles, depth: int) -> list[str]:
     """What stands where class folders do and holds no image."""
     held = {"/".join(image.split("/")[: depth + 1]) for image in found.images}
     empty = [folder for folder in found.folders if folder.count("/") == depth and folder not in held]
-    return [f"folders without images: {', '.join(map(shown, empty))}"] if empty else []
+    return [f"folders without images: {', '.join(map(printable, empty))}"] if empty else []
 
 
 # -- patients and notes
@@ -225,8 +232,8 @@ def _empty_classes(found: FoundFiles, depth: int) -> list[str]:
 
 def _with_patient(root: Path, image: Placed) -> Placed:
     if len(image.below) < 2:
-        raise DataError(f"{root}: '{shown(image.path)}' lies in no patient's folder below its class")
-    return replace(image, patient=shown(tidy(image.below[0])))
+        raise DataError(f"{root}: '{printable(image.path)}' lies in no patient's folder below its class")
+    return replace(image, patient=printable(tidy(image.below[0])))
 
 
 def _deeper(kept: Sequence[Placed]) -> list[str]:

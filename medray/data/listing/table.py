@@ -14,9 +14,10 @@ from medray.data.listing.listing import BLANK, TEST, ListedImage, Listing, count
 from medray.data.listing.scan import FoundFiles, find_files
 from medray.data.listing.table_blanks import blank_words, to_keep, with_blanks
 from medray.data.listing.table_cells import NUMBER, ImageIndex, Pattern, guess_pattern
-from medray.data.listing.table_columns import PATTERN, Columns, choose_columns, is_one
+from medray.data.listing.table_columns import Columns, choose_columns, is_one
 from medray.data.listing.table_text import Row, Table, read_table
-from medray.errors import DataError, shown, unknown
+from medray.data.source import BLANKS, PATTERN, Source
+from medray.errors import DataError, printable, unknown_choice_line
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,12 @@ class Entry:
     subgroups: Mapping[str, str]
 
 
-def list_table(path: Path, source: str, *, columns: Mapping[str, str] | None = None) -> Listing:
+def list_table(source: Source) -> Listing:
     """List the images of a table's rows, in their order.
 
-    `columns` name those for image, label, split, fold, patient and subgroups (several, with commas), and the
-    pattern of the files' names; what is not named is guessed and noted, but for subgroups. A cell names its image
+    The source's options name the columns for image, label, split, fold, patient and subgroups (several, with
+    commas), and the pattern of file names; columns that are not named are guessed and noted, except subgroups. A
+    cell names its image
     by a path from the table's folder, by a name of any file below that folder, with or without suffix, or by the
     number in a name. Labels are parted at comma, semicolon and bar. Where each class has a column, `none` is the
     label of rows with a 1 in none of them. A label, split, fold or patient of NA, nan, N/A, null or none is blank;
@@ -47,24 +49,24 @@ def list_table(path: Path, source: str, *, columns: Mapping[str, str] | None = N
         DataError: the table or its columns can't be read, a cell is not what it must be, two rows of one image
             differ, a cell may name several files, or no image is there.
     """
-    named, words = blank_words(columns or {})
+    path = source.path
     table = read_table(path)
-    chosen = choose_columns(table, named)
-    table, blanks, unlabelled = with_blanks(table, chosen, words)
+    chosen = choose_columns(table, source.options)
+    table, blanks, unlabelled = with_blanks(table, chosen, blank_words(source.options.get(BLANKS)))
     found = find_files(path.parent.resolve())
-    paths, more = _locate(table, chosen, found, named.get(PATTERN, ""))
+    paths, more = _locate(table, chosen, found, source.options.get(PATTERN, ""))
     entries, renamed = _one_spelling([_entry(table, chosen, row, paths[row.line]) for row in table.rows])
     _check_classes(table, chosen, entries, to_keep(unlabelled))
     kept, repeated = _once(table, entries)
     images, patients = with_dicom_patients(_images(kept)) if not chosen.patient else (_images(kept), [])
     notes = [*chosen.notes, *blanks, *more, *renamed, *repeated, *patients, *_without_row(found, kept)]
     return Listing(
-        source,
+        str(source),
         found.root,
         images,
         folds=_folds(table, chosen, kept),
-        missing=tuple(f"line {e.line}: {shown(e.cell) or BLANK}" for e in entries if e.path is None),
-        ignored=tuple(shown(name) for name in found.ignored if name != path.name),
+        missing=tuple(f"line {e.line}: {printable(e.cell) or BLANK}" for e in entries if e.path is None),
+        ignored=tuple(printable(name) for name in found.ignored if name != path.name),
         notes=tuple(notes),
         rows=Counter(counted_as(entry.labels) for entry in entries),
         class_columns=bool(chosen.one_hot),
@@ -88,11 +90,11 @@ def _locate(
             pattern = guess_pattern(found.images, cells)
             if pattern:
                 paths = _find(table, chosen, index, pattern)
-                notes = [f"files: '{shown(str(pattern))}' of column '{chosen.image}', by their names"]
+                notes = [f"files: '{printable(str(pattern))}' of column '{chosen.image}', by their names"]
     except DataError as error:
         raise DataError(f"{table.path}: column '{chosen.image}': {error}") from None
     if not any(paths.values()):
-        first = shown(table.rows[0].cells[chosen.image]) or BLANK
+        first = printable(table.rows[0].cells[chosen.image]) or BLANK
         raise DataError(
             f"{table.path}: no image of column '{chosen.image}' is there, the first '{first}'; looked below "
             f"{found.root} ({len(found.images)} images); columns: {', '.join(table.columns)}"
@@ -114,7 +116,7 @@ def _find(table: Table, chosen: Columns, index: ImageIndex, pattern: Pattern | N
 def _without_row(found: FoundFiles, kept: Sequence[Entry]) -> list[str]:
     named = {entry.path for entry in kept}
     left = [image for image in found.images if found.root / image not in named]
-    return [f"images without a row, left out: {len(left)}, the first '{shown(left[0])}'"] if left else []
+    return [f"images without a row, left out: {len(left)}, the first '{printable(left[0])}'"] if left else []
 
 
 # -- cells
@@ -134,14 +136,14 @@ def _labels(chosen: Columns, row: Row) -> tuple[str, ...]:
         ones = tuple(tidy(name) for name in chosen.one_hot if is_one(row.cells[name]))
         return ones or ((chosen.none,) if chosen.none else ())
     parts = row.cells[chosen.label].replace(";", ",").replace("|", ",").split(",")
-    return tuple(shown(tidy(part)) for part in parts if part.strip())
+    return tuple(printable(tidy(part)) for part in parts if part.strip())
 
 
 def _split(table: Table, chosen: Columns, row: Row) -> str | None:
     cell = row.cells[chosen.split] if chosen.split else ""
     split = split_named(cell)
     if cell and not split:
-        wrong = unknown("split", shown(cell), SPLIT_NAMES)
+        wrong = unknown_choice_line("split", printable(cell), SPLIT_NAMES)
         raise DataError(f"{table.path}: line {row.line}: column '{chosen.split}': {wrong}")
     return split
 
@@ -151,7 +153,7 @@ def _fold(table: Table, chosen: Columns, row: Row) -> int | None:
     if cell and not NUMBER.fullmatch(cell):
         valid = "valid: whole numbers of 0 or more"
         raise DataError(
-            f"{table.path}: line {row.line}: column '{chosen.fold}': '{shown(cell)}' is no fold; {valid}"
+            f"{table.path}: line {row.line}: column '{chosen.fold}': '{printable(cell)}' is no fold; {valid}"
         )
     return int(cell) if cell else None
 
@@ -198,15 +200,15 @@ def _check_same(table: Table, before: Entry, entry: Entry) -> None:
         if kind == "labels":
             one, other = sorted(one), sorted(other)
         if one != other:
-            lines = f"lines {before.line} and {entry.line} name one image, '{shown(entry.cell)}'"
+            lines = f"lines {before.line} and {entry.line} name one image, '{printable(entry.cell)}'"
             raise DataError(f"{table.path}: {lines}, with different {kind}: {_words(one)} and {_words(other)}")
 
 
 def _words(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} '{shown(cell)}'" for name, cell in value.items())
+        return ", ".join(f"{name} '{printable(cell)}'" for name, cell in value.items())
     words = value if isinstance(value, list) else [value]
-    return ", ".join(f"'{shown(str(word))}'" for word in words if word is not None) or BLANK
+    return ", ".join(f"'{printable(str(word))}'" for word in words if word is not None) or BLANK
 
 
 def _images(kept: Sequence[Entry]) -> tuple[ListedImage, ...]:

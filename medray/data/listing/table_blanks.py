@@ -6,22 +6,17 @@ from dataclasses import replace
 
 from medray.data.listing.table_columns import Columns
 from medray.data.listing.table_text import Row, Table
-from medray.errors import shown
+from medray.data.source import BLANKS
+from medray.errors import printable
 
-BLANKS = "blank"  # the option that names other words
-USUAL = ("na", "n/a", "nan", "null", "none")
+DEFAULT_WORDS = frozenset({"na", "n/a", "nan", "null", "none"})
 
 
-def blank_words(options: Mapping[str, str]) -> tuple[dict[str, str], frozenset[str]]:
-    """Part the options of a table: those that name columns, and the words of blank cells, in small letters.
-
-    The words stand with commas between them; where the option is given without a word there are none.
-    """
-    columns = {name: value for name, value in options.items() if name != BLANKS}
-    if BLANKS not in options:
-        return columns, frozenset(USUAL)
-    words = (word.strip().casefold() for word in options[BLANKS].split(","))
-    return columns, frozenset(word for word in words if word)
+def blank_words(option: str | None) -> frozenset[str]:
+    """Return the case-folded words of blank cells: those of the comma-separated option, or the default ones."""
+    if option is None:
+        return DEFAULT_WORDS
+    return frozenset(word.strip().casefold() for word in option.split(",") if word.strip())
 
 
 def with_blanks(
@@ -47,11 +42,11 @@ def _blanked(row: Row, found: Mapping[str, Counter[str]], words: Collection[str]
 
 
 def _note(name: str, cells: Counter[str]) -> str:
-    told = ", ".join(f"'{shown(cell)}' (rows: {count})" for cell, count in cells.items())
+    told = ", ".join(f"'{printable(cell)}' (rows: {count})" for cell, count in cells.items())
     return f"column '{name}': read as blank: {told}"
 
 
 def to_keep(words: Collection[str]) -> str:
     """How the words of a label's column are read as classes; nothing where there are none."""
-    told = "', '".join(shown(word) for word in words)
+    told = "', '".join(printable(word) for word in words)
     return f"; '{told}' is read as blank, `?{BLANKS}=` behind the source reads it as a class" if words else ""

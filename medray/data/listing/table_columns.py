@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 from medray.data.listing.folder_names import tidy
 from medray.data.listing.table_text import Table
-from medray.errors import DataError, nearest, shown, unknown
+from medray.data.source import FOLD, GUESSED_COLUMNS, IMAGE, LABEL, NONE, PATIENT, SPLIT, SUBGROUPS
+from medray.errors import DataError, nearest, printable
 
-IMAGE, LABEL, SPLIT, FOLD, PATIENT = GUESSED = ("image", "label", "split", "fold", "patient")
-SUBGROUPS, PATTERN, NONE = "subgroups", "pattern", "none"
-KEYS = (*GUESSED, SUBGROUPS, PATTERN, NONE)
 # Names in lower case; those after a bar are taken only where there is none before it.
 _NAMES = {
     IMAGE: "image images img file filename file_name filepath file_path path image_path img_path image_name "
@@ -51,20 +49,17 @@ def choose_columns(table: Table, named: Mapping[str, str]) -> Columns:
         DataError: a kind or a column does not exist, two columns may be meant, or those of the image or the label
             are not to be found.
     """
-    for key in named:
-        if key not in KEYS:
-            raise DataError(f"{table.path}: {unknown('option', key, KEYS)}")
-    chosen = {kind: _named(table, named[kind]) for kind in GUESSED if named.get(kind)}
+    chosen = {kind: _named(table, named[kind]) for kind in GUESSED_COLUMNS if named.get(kind)}
     subgroups = tuple(_named(table, name.strip()) for name in named.get(SUBGROUPS, "").split(",") if name.strip())
     notes = []
-    for kind in GUESSED:
+    for kind in GUESSED_COLUMNS:
         guess = None if kind in named else _guess(table, kind, {*chosen.values(), *subgroups})
         if guess:
             chosen[kind] = guess
             notes.append(f"{kind}: column '{guess}', by its name")
     if IMAGE not in chosen:
         raise _lacking(table, IMAGE)
-    none = shown(tidy(named[NONE])) if NONE in named else None
+    none = printable(tidy(named[NONE])) if NONE in named else None
     one_hot = () if LABEL in chosen else _one_hot(table, {*chosen.values(), *subgroups}, least=1 if none else 2)
     if LABEL not in chosen and not one_hot:
         raise _lacking(table, LABEL)

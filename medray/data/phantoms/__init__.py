@@ -7,13 +7,13 @@ models compare on it, and can't be compared with any figure on the data set that
 from collections.abc import Callable
 
 from medray.data.dataset import ImageDataset
-from medray.data.listing.source_options import read_options
 from medray.data.phantoms.bloodcells import draw_bloodcells
 from medray.data.phantoms.covid import draw_covid
 from medray.data.phantoms.glaucoma import draw_glaucoma
 from medray.data.phantoms.organs import draw_organs
 from medray.data.phantoms.skin import draw_skin
-from medray.errors import DataError, unknown
+from medray.data.source import Source
+from medray.errors import DataError, unknown_choice_line
 
 PHANTOMS: dict[str, Callable[..., ImageDataset]] = {
     "organs": draw_organs,
@@ -36,7 +36,7 @@ def load_phantom(name: str, seed: int = 0, size: int | None = None, images: int 
         DataError: there is no phantom of that name, or so few images leave a class out of a split.
     """
     if name not in PHANTOMS:
-        raise DataError(unknown("phantom", name, PHANTOMS))
+        raise DataError(unknown_choice_line("phantom", name, PHANTOMS))
     chosen = {"size": size, "images": images}
     dataset = PHANTOMS[name](seed=seed, **{key: value for key, value in chosen.items() if value is not None})
     for split in dataset.splits:
@@ -47,21 +47,19 @@ def load_phantom(name: str, seed: int = 0, size: int | None = None, images: int 
     return dataset
 
 
-def phantom_of(source: str, usual: str, seed: int = 0) -> ImageDataset:
-    """Draw what `phantom`, `phantom:NAME` or `phantom:NAME?size=32&images=200&seed=1` names.
+def phantom_from_source(source: Source, default: str, seed: int = 0) -> ImageDataset:
+    """Draw the phantom of a source such as `phantom`, `phantom:NAME` or `phantom:NAME?size=32&images=200&seed=1`.
 
-    `usual` is the phantom that a bare `phantom` means, `seed` holds where the source says none.
+    `default` is the name of the phantom where the source gives none, `seed` the seed.
 
     Raises:
         DataError: there is no such phantom, or an option is unknown or not allowed.
     """
-    words, mark, query = source.partition("?")
-    given = read_options(source, query, tuple(OPTIONS)) if mark else {}
-    numbers = {name: _number(source, name, value) for name, value in given.items()}
-    return load_phantom(words.partition(":")[2] or usual, **{"seed": seed, **numbers})
+    numbers = {name: _number(source, name, value) for name, value in source.options.items()}
+    return load_phantom(source.name or default, **{"seed": seed, **numbers})
 
 
-def _number(source: str, name: str, value: str) -> int:
+def _number(source: Source, name: str, value: str) -> int:
     least, most = OPTIONS[name]
     if not (value.isascii() and value.isdigit() and len(value) < 20 and least <= int(value) <= most):
         raise DataError(f"{source}: {name} is '{value}', not a whole number from {least} to {most}")

@@ -15,6 +15,7 @@ from medray.data.build import build_dataset
 from medray.data.cache import arrays
 from medray.data.dataset import ImageDataset
 from medray.space.preparation import Preparation
+from tests.data.listing.folder_trees import list_text
 
 WRITER = """
 import sys

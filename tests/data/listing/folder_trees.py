@@ -8,6 +8,7 @@ import pytest
 
 from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import SPLITS, ListedImage, Listing
+from medray.data.source import parse_source
 from medray.errors import DataError
 
 
@@ -36,8 +37,12 @@ def check(listing: Listing) -> Listing:
     return listing
 
 
+def list_text(source: str) -> Listing:
+    return list_source(parse_source(source))
+
+
 def listed(source: object, kind: str = "folder") -> Listing:
-    return check(list_source(f"{kind}:{source}"))
+    return check(list_text(f"{kind}:{source}"))
 
 
 def by_where(listing: Listing) -> dict[str, ListedImage]:

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medray.data.listing.exclude import exclude
-from medray.data.listing.list_source import list_source
 from medray.data.listing.scan import FoundFiles
 from tests.data.decoding.file_samples import dicom
-from tests.data.listing.folder_trees import by_where, check, grow, labels, listed, refusal
+from tests.data.listing.folder_trees import by_where, check, grow, labels, list_text, listed, refusal
 
 KINDS = {"COVID": 3, "Lung_Opacity": 2, "Normal": 4, "Viral Pneumonia": 2}
 BLOOD = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")
@@ -92,7 +91,7 @@ def test_several_names_case_accents_and_files_that_are_no_images(tmp_path: Path)
 
 def test_an_option_more_is_read_too(tmp_path: Path) -> None:
     grow(tmp_path, ["a/p1/1.png", "a/p1/mask/1.png", "b/p2/1.png"])
-    listing = check(list_source(f"folder:{tmp_path}?patients=folder&exclude=mask"))
+    listing = check(list_text(f"folder:{tmp_path}?patients=folder&exclude=mask"))
     assert [image.patient for image in listing.images] == ["p1", "p2"]
 
 

@@ -10,10 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, one_spelling, split_named
-from medray.data.listing.list_source import list_source
 from medray.data.listing.scan import _LEFT_BEHIND, _REFUSED, IMAGE_SUFFIXES, find_files
-from medray.errors import shown
-from tests.data.listing.folder_trees import by_where, check, grow, labels, listed, refusal
+from medray.errors import printable
+from tests.data.listing.folder_trees import by_where, check, grow, labels, list_text, listed, refusal
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 DICOM = bytes(128) + b"DICM" + bytes(40)
@@ -64,9 +63,9 @@ def test_any_usual_spelling_of_a_split_is_understood(folders: list[str]) -> None
 
 @given(st.text(max_size=20))
 def test_a_name_that_is_shown_is_one_line_and_can_be_written(text: str) -> None:
-    assert shown(text).isprintable()
-    assert shown(shown(text)) == shown(text)
-    shown(text + "\udcff").encode()
+    assert printable(text).isprintable()
+    assert printable(printable(text)) == printable(text)
+    printable(text + "\udcff").encode()
 
 
 @given(st.lists(st.text(min_size=1, max_size=5), max_size=8))
@@ -143,7 +142,7 @@ def test_case_is_as_in_train_and_noted(tmp_path: Path) -> None:
 def test_patients_are_not_guessed_but_may_be_asked_for(tmp_path: Path) -> None:
     grow(tmp_path, ["a/p1/1.png", "a/p1/2.png", "b/p1/1.png", "b/p 2/series/1.png"])
     assert not any(image.patient for image in listed(tmp_path).images)
-    listing = check(list_source(f"folder:{tmp_path}?patients=folder"))
+    listing = check(list_text(f"folder:{tmp_path}?patients=folder"))
     assert [image.patient for image in listing.images] == ["p1", "p1", "p 2", "p1"]
 
 
@@ -154,7 +153,7 @@ def test_one_more_level_of_folders_is_noted(tmp_path: Path) -> None:
 
 def test_an_image_without_a_patients_folder_is_named(tmp_path: Path) -> None:
     grow(tmp_path, ["a/p1/1.png", "b/1.png"])
-    refusal(lambda: list_source(f"folder:{tmp_path}?patients=folder"), "'b/1.png' lies in no patient's folder")
+    refusal(lambda: list_text(f"folder:{tmp_path}?patients=folder"), "'b/1.png' lies in no patient's folder")
 
 
 def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:

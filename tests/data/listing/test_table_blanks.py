@@ -7,9 +7,10 @@ import pytest
 from medray.data.labels import choose_labels
 from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import BLANK, Listing
+from medray.data.source import parse_source
 from medray.init.naming import spelled
 from medray.space.preparation import Labels
-from tests.data.listing.folder_trees import check, grow, labels, refusal
+from tests.data.listing.folder_trees import check, grow, labels, list_text, refusal
 
 TEXT = """image,label,split,patient,sex
 1.png,sick,train,P1,none
@@ -22,7 +23,7 @@ TEXT = """image,label,split,patient,sex
 
 def read(root: Path, text: str = TEXT, options: str = "") -> Listing:
     grow(root, {**{f"{n}.png": f"image {n}" for n in range(1, 6)}, "labels.csv": text})
-    return check(list_source(f"csv:{root}/labels.csv{options}"))
+    return check(list_text(f"csv:{root}/labels.csv{options}"))
 
 
 def test_labels_splits_and_patients_may_be_written_as_not_there(tmp_path: Path) -> None:
@@ -67,4 +68,4 @@ def test_a_search_space_keeps_the_words(tmp_path: Path, options: str) -> None:
         {"labels.csv": "image,label\n1.png,NA\n2.png,b\n3.png,a\n", "1.png": "1", "2.png": "2", "3.png": "3"},
     )
     source = f"csv:{tmp_path}/labels.csv{options}"
-    assert labels(list_source(spelled(source)[0])) == labels(list_source(source))
+    assert labels(list_source(spelled(parse_source(source))[0])) == labels(list_text(source))

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from medray.data.labels import choose_labels
 from medray.data.listing.folder_names import SPLIT_NAMES
-from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import BLANK, SEVERAL, Listing
 from medray.data.listing.table import list_table
+from medray.data.source import Source
 from medray.errors import DataError
 from medray.space.preparation import Labels
 from tests.data.decoding.file_samples import dicom
-from tests.data.listing.folder_trees import check, grow, labels, listed, refusal
+from tests.data.listing.folder_trees import check, grow, labels, list_text, listed, refusal
 
 THREE = ["images/1.png", "images/2.png", "images/3.png"]
 
@@ -32,7 +32,7 @@ def table(root: Path, text: str | bytes, images: Sequence[str] = THREE, name: st
 
 
 def read(root: Path, text: str | bytes, images: Sequence[str] = THREE, **columns: str) -> Listing:
-    return check(list_table(table(root, text, images), "csv:x", columns=columns))
+    return check(list_table(Source("csv", str(table(root, text, images)), columns)))
 
 
 # -- what holds for all tables
@@ -61,7 +61,7 @@ def test_every_row_is_an_image_or_missing(
     with tempfile.TemporaryDirectory() as folder:
         text = stream.getvalue().encode("utf-8-sig" if mark else "utf-8")
         path = table(Path(folder), text, [f"img/{number:03d}.jpg" for number in there])
-        listing = check(list_table(path, "csv:x"))
+        listing = check(list_table(Source("csv", str(path))))
     assert [int(image.path.stem) for image in listing.images] == there
     assert len(listing) + len(listing.missing) == len(rows) == sum(listing.rows.values())
     assert [image.labels for image in listing.images] == [
@@ -104,7 +104,7 @@ def test_any_text_is_listed_or_refused_in_one_line(before: str, text: str) -> No
     with tempfile.TemporaryDirectory() as folder:
         path = table(Path(folder), (before + text).encode(), ["1.png", "2.png"])
         try:
-            listing = check(list_source(f"csv:{path}"))
+            listing = check(list_text(f"csv:{path}"))
         except DataError as error:
             told = str(error)
         else:
@@ -136,8 +136,8 @@ def test_columns_are_guessed_by_their_names_and_noted(tmp_path: Path) -> None:
 def test_columns_are_named(tmp_path: Path) -> None:
     path = table(tmp_path, "A,label,B,sex,Scanner\n1.png,x,a,m,GE\n2.png,x,b,f,\n")
     source = f"csv:{path}?image=A&label=b&subgroups=sex,%53canner"
-    listing = check(list_source(source))
-    assert listing.source == source
+    listing = check(list_text(source))
+    assert listing.source == source.replace("%53", "S")
     assert labels(listing) == {"line 2": "a", "line 3": "b"}
     assert [image.subgroups for image in listing.images] == [
         {"sex": "m", "Scanner": "GE"}, {"sex": "f", "Scanner": ""}
@@ -181,7 +181,7 @@ LESIONS = [f"ISIC-2017_Training_Data/ISIC_00000{n}{kind}" for n in ("00", "02", 
 
 def test_rows_of_none_of_the_classes_have_a_label_of_their_own(tmp_path: Path) -> None:
     path = table(tmp_path, ISIC_2017, LESIONS, "ISIC-2017_Training_Part3_GroundTruth.csv")
-    listing = check(list_source(f"csv:{path}?none=nevus"))
+    listing = check(list_text(f"csv:{path}?none=nevus"))
     assert [image.path.name for image in listing.images][:2] == ["ISIC_0000000.jpg", "ISIC_0000002.jpg"]
     assert list(labels(listing).values()) == ["nevus", "melanoma", "nevus", "seborrheic_keratosis"]
     assert listing.rows == {"nevus": 2, "melanoma": 1, "seborrheic_keratosis": 1}
@@ -330,7 +330,7 @@ def test_numbers_without_zeros_before_them(tmp_path: Path) -> None:
 
 def test_a_pattern_is_named(tmp_path: Path) -> None:
     path = table(tmp_path, "Image,Category\n7,a\n42,b\n", [*BLOOD, "masks/BloodImage_00042.png"])
-    listing = check(list_source(f"csv:{path}?pattern=images/BloodImage_{{:05d}}.jpg"))
+    listing = check(list_text(f"csv:{path}?pattern=images/BloodImage_{{:05d}}.jpg"))
     assert [image.path.name for image in listing.images] == ["BloodImage_00007.jpg", "BloodImage_00042.jpg"]
     listing = read(
         tmp_path / "words", "image,label\nx,a\ny,b\n", ["scan x.png", "scan y.png"], pattern="scan {}.png"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from medray._types import Array
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.errors import ConfigError, DataError, WeightsError
 from medray.pictures.heatmap import OPACITY, colours, overlay_png
 from medray.serving.engine import grad_cam

@@ -19,7 +19,7 @@ from medray.data.arrays import medmnist
 from medray.data.arrays.npz import read_npz
 from medray.data.decoding.fit import fit
 from medray.data.decoding.picture import Picture
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.errors import DataError
 from medray.space.preparation import Preparation
 

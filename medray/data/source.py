@@ -1,0 +1,142 @@
+"""Source: where a data set comes from, parsed once from what `--data` or a search space's `data` names.
+
+phantom                    procedural images of the search space's own modality
+phantom:covid?images=200&size=32&seed=1    the phantom of another space; fewer, smaller or other images
+medmnist:organsmnist       a 2-D MedMNIST set, 28×28
+medmnist:organsmnist:64    the same at 64, 128 or 224
+path/to/images.npz         MedMNIST's form: {train,val,test}_{images,labels}, perhaps class_names
+folder:PATH                class folders, perhaps below folders of splits and of folds
+folder:PATH?patients=folder                the folder below the class is the patient
+folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, at any depth; DICOM too
+csv:PATH                   a table, CSV or TSV, one row for each image
+csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
+csv:PATH?none=nevus        a column for each class, and a label for rows without a 1
+csv:PATH?blank=unknown,NA  words for a blank cell; by default NA, N/A, nan, null and none
+dicom:PATH                 DICOM files, in class folders or not
+
+`split=` means that a table has no such column. In an option `%26` is an "&".
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import unquote
+
+from medray.errors import DataError, nearest, printable
+from medray.files import expanded
+
+FOLDER, CSV, DICOM = FILE_KINDS = ("folder", "csv", "dicom")
+MEDMNIST, PHANTOM, NPZ = "medmnist", "phantom", "npz"
+IMAGE, LABEL, SPLIT, FOLD, PATIENT = GUESSED_COLUMNS = ("image", "label", "split", "fold", "patient")
+SUBGROUPS, PATTERN, NONE, BLANKS = "subgroups", "pattern", "none", "blank"
+PATIENTS, EXCLUDE, SIZE = "patients", "exclude", "size"
+
+#: The options that each kind may have behind its question mark, or, MedMNIST's size, behind a colon.
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    FOLDER: (PATIENTS, EXCLUDE),
+    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS),
+    DICOM: (EXCLUDE,),
+    MEDMNIST: (SIZE,),
+    PHANTOM: ("seed", SIZE, "images"),
+    NPZ: (),
+}
+_RESERVED = re.compile(r"[%&?\x00-\x1f\x7f]")  # escaped in an option's value
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of images.
+
+    `name` is the path as written, for a MedMNIST set or a phantom its name; an empty phantom's name means the
+    search space's own. `str()` gives the text that `parse_source` reads.
+
+    Raises:
+        DataError: an option is not among those of the kind.
+    """
+
+    kind: str
+    name: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        valid = OPTIONS[self.kind]
+        for option in self.options:
+            if option not in valid:
+                hint = nearest(option, valid)
+                raise DataError(
+                    f"unknown option '{printable(option)}'{hint}; valid: {', '.join(valid)}",
+                    file=printable(str(self)),
+                )
+
+    def __str__(self) -> str:
+        if self.kind == NPZ:
+            return self.name
+        text = f"{self.kind}:{self.name}" if self.name or self.kind != PHANTOM else PHANTOM
+        if self.kind == MEDMNIST:
+            return ":".join([text, *self.options.values()])
+        query = "&".join(f"{name}={_RESERVED.sub(_escape, value)}" for name, value in self.options.items())
+        return f"{text}?{query}" if query else text
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it consists of image files, to be listed and decoded, and not of ready-made arrays."""
+        return self.kind in FILE_KINDS
+
+    @property
+    def path(self) -> Path:
+        """The path of a file or folder, with the home folder for a tilde."""
+        return expanded(self.name)
+
+    def absolute(self) -> "Source":
+        """Return the same source with an absolute path, so that it can be opened from any folder."""
+        return replace(self, name=str(self.path.absolute())) if self.is_listed or self.kind == NPZ else self
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"%{ord(match[0]):02X}"
+
+
+def parse_source(text: str) -> Source:
+    """Parse a source. The path of an existing file or folder may itself hold a question mark.
+
+    >>> parse_source("folder:scans?patients=folder")
+    Source(kind='folder', name='scans', options={'patients': 'folder'})
+    >>> str(parse_source("phantom:covid?size=32"))
+    'phantom:covid?size=32'
+
+    Raises:
+        DataError: it is of no known kind, names no path, or an option is unknown, given twice or has no value.
+    """
+    kind, _, rest = text.partition(":")
+    if kind in FILE_KINDS and rest:
+        path, mark, query = rest.rpartition("?")
+        if not mark or os.path.exists(expanded(rest)):  # noqa: PTH110  Path's own fails for some names
+            return Source(kind, rest)
+        return Source(kind, path, _parse_options(text, query))
+    words, _, query = text.partition("?")
+    if words.partition(":")[0] == PHANTOM:
+        return Source(PHANTOM, words.partition(":")[2], _parse_options(text, query))
+    if kind == MEDMNIST:
+        name, _, size = rest.partition(":")
+        return Source(MEDMNIST, name, {SIZE: size} if size else {})
+    if text.endswith(".npz") and kind not in FILE_KINDS:
+        return Source(NPZ, text)
+    hint = nearest(kind, [PHANTOM, MEDMNIST, *FILE_KINDS]) if kind not in FILE_KINDS else ""
+    raise DataError(
+        f"unknown data source '{printable(text)}'{hint}; valid: phantom, phantom:NAME, medmnist:NAME[:SIZE], "
+        f"{', '.join(f'{name}:PATH' for name in FILE_KINDS)} or a path ending in .npz"
+    )
+
+
+def _parse_options(text: str, query: str) -> dict[str, str]:
+    """Parse options `NAME=VALUE` with `&` between them."""
+    options: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        name, equals, value = part.partition("=")
+        if not equals or name in options:
+            problem = "is given twice" if equals else "needs a value"
+            raise DataError(f"{printable(text)}: option '{printable(name)}' {problem}")
+        options[name] = unquote(value)
+    return options

@@ -1,0 +1,65 @@
+"""The text that names a source is parsed into a value once, and the value gives the text back."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medray.data.source import OPTIONS, Source, parse_source
+from medray.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("phantom", Source("phantom", "")),
+        ("phantom:", Source("phantom", "")),
+        ("phantom?size=32", Source("phantom", "", {"size": "32"})),
+        ("phantom:covid?seed=1&images=200", Source("phantom", "covid", {"seed": "1", "images": "200"})),
+        ("medmnist:organsmnist", Source("medmnist", "organsmnist")),
+        ("medmnist:organsmnist:64", Source("medmnist", "organsmnist", {"size": "64"})),
+        ("~/phantom.npz", Source("npz", "~/phantom.npz")),
+        ("folder:x.npz", Source("folder", "x.npz")),
+        ("folder:no?such?exclude=a,b", Source("folder", "no?such", {"exclude": "a,b"})),
+        ("csv:C:x.csv?label=a%26b&split=", Source("csv", "C:x.csv", {"label": "a&b", "split": ""})),
+    ],
+)
+def test_a_text_is_parsed(text: str, source: Source) -> None:
+    assert parse_source(text) == source
+    assert str(source) == text.removesuffix(":")
+
+
+SOURCES = st.sampled_from(["folder", "csv", "dicom", "phantom"]).flatmap(
+    lambda kind: st.builds(
+        Source,
+        st.just(kind),
+        st.text("abc:.%&= /", min_size=1).map(
+            lambda name: f"no-such-{name}".replace(":", "" if kind == "phantom" else ":")
+        ),
+        st.dictionaries(st.sampled_from(OPTIONS[kind]), st.text()),
+    )
+)
+
+
+@given(SOURCES)
+def test_a_source_is_parsed_from_its_text(source: Source) -> None:
+    assert parse_source(str(source)) == source
+
+
+def test_a_path_becomes_absolute_and_a_name_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    for text, absolute in {
+        "folder:a?exclude=b": f"folder:{tmp_path}/a?exclude=b",
+        "csv:~/a.csv": "csv:/home/me/a.csv",
+        "a.npz": f"{tmp_path}/a.npz",
+        "medmnist:a": "medmnist:a",
+        "phantom": "phantom",
+    }.items():
+        assert str(parse_source(text).absolute()) == absolute
+
+
+def test_an_option_of_another_kind_is_refused() -> None:
+    with pytest.raises(DataError, match=r"^dicom:x\?label=y: unknown option 'label'; valid: exclude$"):
+        Source("dicom", "x", {"label": "y"})
