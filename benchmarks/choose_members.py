@@ -21,8 +21,9 @@ from medray.config import METRICS
 from medray.ensemble.candidates import Pool, trial_pool
 from medray.ensemble.selection import all_ways
 from medray.ensemble.strategies import LIBRARY, greedy
-from medray.runs.rundir import FINISHED, RunDir, TrialRecord
-from medray.stats.metrics import evaluate
+from medray.runs.rundir import RunDir
+from medray.runs.documents import FINISHED, TrialRecord
+from medray.stats.metrics import all_metrics
 
 TOP_K = 4
 
@@ -51,7 +52,7 @@ def write_run(run: RunDir, candidates: int, images: int, classes: int, metric: s
         stream, folder = io.BytesIO(), run.trial(number)
         np.savez(stream, probabilities=part, labels=labels, epoch=1)
         folder.write(folder.PREDICTIONS, stream.getvalue())
-        objective = evaluate(part, labels)[metric]
+        objective = all_metrics(part, labels)[metric]
         records.append(TrialRecord(number, FINISHED, objective=objective, best_epoch=1))
     return records
 

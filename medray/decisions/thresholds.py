@@ -7,24 +7,16 @@ The rates that come with it are those of the images it was set on, and so a litt
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from medray._types import Array
-from medray.errors import ConfigError, DataError, RunError, unknown
-from medray.stats.rates import Rates, check_scores, measure
-from medray.stats.validate import (
-    MAPPING,
-    NUMBER,
-    TEXT,
-    WHOLE,
-    check_labelled,
-    check_probabilities,
-    class_index,
-    read_fields,
-)
+from medray.errors import ConfigError, DataError, unknown_choice_line
+from medray.json_document import JsonDocument
+from medray.stats.rates import Rates, check_scores, measure_rates
+from medray.stats.validate import check_labelled, check_probabilities, class_index
 
 KINDS = ("sensitivity", "youden", "cost")
 NOTHING_POSITIVE = math.nextafter(1.0, 2.0)  # a threshold above every probability
@@ -136,7 +128,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ConfigError(unknown("rule", self.kind, KINDS))
+            raise ConfigError(unknown_choice_line("rule", self.kind, KINDS))
         _check_value(self.kind, self.value)
 
     @property
@@ -157,7 +149,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
+class OperatingPoint(JsonDocument):
     """A threshold for one class, the rule that set it, and its rates on the images that it was set on.
 
     `name` is the rule's, `positive` the class at `class_index`, `images` how many `set_on` held
@@ -186,28 +178,12 @@ class OperatingPoint:
         decided: Array = exact[:, self.class_index] >= self.threshold
         return decided
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: object) -> "OperatingPoint":
-        """Restore what `to_dict` returned.
-
-        Raises:
-            RunError: a field is missing, unknown or of another type, or they contradict one another.
-        """
-        wanted = {
-            "name": TEXT, "positive": TEXT, "class_index": WHOLE, "threshold": NUMBER, "rates": MAPPING,
-            "images": WHOLE, "set_on": TEXT,
-        }  # fmt: skip
-        found = read_fields(content, wanted, "operating point")
-        rates = Rates.from_dict(found["rates"])
-        if found["class_index"] < 0 or not 0 <= found["threshold"] <= NOTHING_POSITIVE:
-            raise RunError("damaged operating point: its class_index or threshold is out of range")
-        if found["images"] != rates.images:
-            raise RunError(f"damaged operating point: {found['images']} images, but rates of {rates.images}")
-        return cls(**found | {"rates": rates, "threshold": float(found["threshold"])})
+    def check(self) -> None:
+        """Check that index, threshold and number of images can be."""
+        if self.class_index < 0 or not 0 <= self.threshold <= NOTHING_POSITIVE:
+            raise ValueError("class_index or threshold is out of range")
+        if self.images != self.rates.images:
+            raise ValueError(f"{self.images} images, but rates of {self.rates.images}")
 
 
 def set_point(
@@ -231,5 +207,5 @@ def set_point(
         which = "another class than" if wanted.all() else "class"
         raise DataError(f"no image of {set_on} is of {which} '{name}': no threshold can be set on it")
     threshold = rule.threshold(exact[:, index], wanted)
-    rates = measure(exact[:, index], wanted, threshold)
+    rates = measure_rates(exact[:, index], wanted, threshold)
     return OperatingPoint(rule.name, name, index, threshold, rates, len(labels), set_on)

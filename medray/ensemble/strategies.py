@@ -62,7 +62,7 @@ def greedy(candidates: Sequence[Candidate], labels: Array, metric: str) -> Weigh
 def _scorer(metric: str, library: Sequence[Candidate], labels: Array) -> Callable[[Array, int], Array]:
     """The metric of the mean with each candidate of the library, given the sum of the rest and the mean's size.
 
-    It is `metrics.evaluate`'s, alone: to have all of them takes several times as long.
+    It is `metrics.all_metrics`'s, alone: to have all of them takes several times as long.
     """
     if metric == "auc":
         return _auc_scorer(library, labels)
@@ -94,4 +94,4 @@ def _auc_scorer(library: Sequence[Candidate], labels: Array) -> Callable[[Array,
 def _of_decisions(metric: str, probabilities: Array, labels: Array) -> float:
     """A metric that depends on the predicted classes alone."""
     matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
-    return float(metrics.of_confusion(matrix)[metric])
+    return float(metrics.confusion_metrics(matrix)[metric])

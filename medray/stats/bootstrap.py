@@ -1,7 +1,7 @@
 """Bootstrap: how much a score would vary with other images, or other patients, of the same kind.
 
-Images of one patient resemble each other, so where patients are known whole patients are drawn. Every
-model is scored on the same resamples: a difference between two of them is then one of the models.
+Images of one patient resemble each other, so where patients are known whole patients are drawn. Every model is
+scored on the same resamples, so that a difference between two models is not one between their images.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,16 +11,18 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError
-from medray.stats.scores import MODES, Measure
+from medray.json_document import JsonDocument
+from medray.stats.patients import is_missing
+from medray.stats.scores import MODES, Predictions
 
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(JsonDocument):
     """A score with its interval; None where it is not defined.
 
-    `resamples_used` counts those resamples in which the score is defined.
+    `resamples_used` counts the resamples in which the score is defined.
     """
 
     value: float | None
@@ -30,16 +32,16 @@ class Estimate:
 
 
 def resample_counts(images: int, resamples: int, seed: int, groups: Array | None = None) -> Iterator[Array]:
-    """Draw resamples one after the other: how often each image is in it, int64 (images,).
+    """Yield resamples, each as how often every image is in it, int64 (images,).
 
-    Without `groups` as many images are drawn as there are, with replacement (Efron 1979). With `groups`
-    (images,), the patient of each image, as many patients are drawn as there are and each brings all of its
+    Without `groups`, as many images are drawn as there are, with replacement (Efron 1979). With `groups`
+    (images,), the patient of each image, as many patients are drawn as there are, each with all of its
     images (Davison & Hinkley 1997, section 3.8; Field & Welsh 2007), so a resample's size varies.
 
     Raises:
-        ConfigError: there is no resample to draw, or the seed is negative.
-        DataError: there are fewer than two images or patients to draw from, or not one patient for each
-            image, or a patient is not known.
+        ConfigError: `resamples` is below 1, or the seed is negative.
+        DataError: there are fewer than two images or patients to draw from, not one patient for each
+            image, or a patient is missing. It is raised by the call, not by the first resample.
     """
     if resamples < 1:
         raise ConfigError(f"{resamples} resamples; at least 1 is needed")
@@ -48,39 +50,35 @@ def resample_counts(images: int, resamples: int, seed: int, groups: Array | None
     members = np.arange(images) if groups is None else group_numbers(groups, images)
     units = int(members.max()) + 1 if images else 0
     if units < 2:
-        what = "image" if groups is None else "patient"
-        raise DataError(f"{units} {what} to draw from: a bootstrap needs at least two")
-    return _draw(members, units, resamples, seed)
-
-
-def _draw(members: Array, units: int, resamples: int, seed: int) -> Iterator[Array]:
+        noun = "image" if groups is None else "patient"
+        raise DataError(f"{units} {noun} to draw from: a bootstrap needs at least two")
     rng = np.random.default_rng(seed)
-    for _ in range(resamples):
-        yield np.bincount(rng.integers(0, units, size=units), minlength=units)[members]
+    draws = (rng.integers(0, units, size=units) for _ in range(resamples))
+    return (np.bincount(drawn, minlength=units)[members] for drawn in draws)
 
 
 def group_numbers(groups: Array, images: int) -> Array:
-    """Number the patients of `groups` (images,) from 0, int64 (images,); 7 and "7" are the same patient.
+    """Return the patients of `groups` (images,) numbered from 0, int64 (images,); 7 and "7" are the same patient.
 
     Raises:
         DataError: there is not one patient for each image, or one is missing: None, NaN or empty text.
     """
     if groups.shape != (images,):
         raise DataError(f"groups are {groups.shape}, not ({images},): the patient of each image")
-    words = [str(group) for group in groups.tolist()]
-    unknown = sum(word.lower() in ("none", "nan", "") for word in words)
-    if unknown:
-        raise DataError(f"{unknown} of {images} images have no patient: whole patients can't be drawn")
-    found: Array = np.unique(np.array(words), return_inverse=True)[1]
-    return found.astype(np.int64)
+    names = [str(group) for group in groups.tolist()]
+    missing = sum(map(is_missing, names))
+    if missing:
+        raise DataError(f"{missing} of {images} images have no patient: whole patients can't be drawn")
+    numbers: Array = np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
+    return numbers
 
 
-def interval(values: Array, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
-    """The percentile interval (Efron & Tibshirani 1993, chapter 13) of a score's resampled `values` (B,).
+def percentile_interval(values: Array, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+    """Return the percentile interval (Efron & Tibshirani 1993, chapter 13) of a score's resampled `values` (B,).
 
     A NaN is a resample in which the score is not defined, and is left out; None where that leaves fewer
-    than half of them. Of the calibration error it lies too high, and may leave out the score itself: a
-    resample adds its own noise to each bin, and noise widens the gaps that it sums.
+    than half of them. For the calibration error the interval is biased upwards and may exclude the score itself:
+    a resample adds its own noise to each bin, and noise widens the gaps that are summed.
 
     Raises:
         ConfigError: the confidence is not between 0 and 1.
@@ -98,12 +96,12 @@ def interval(values: Array, confidence: float = CONFIDENCE) -> tuple[float, floa
 
 
 def estimate(value: float, values: Array, confidence: float = CONFIDENCE) -> Estimate:
-    """Join a score of the images themselves, NaN where it has none, with its resampled `values` (B,).
+    """Return the score `value` of the images themselves, NaN if undefined, with the interval of `values` (B,).
 
     Raises:
-        ConfigError, DataError: as `interval`.
+        ConfigError, DataError: as `percentile_interval`.
     """
-    ends = interval(values, confidence)
+    ends = percentile_interval(values, confidence)
     used = int((~np.isnan(values)).sum())
     if np.isnan(value):
         return Estimate(None, None, None, used)
@@ -111,30 +109,24 @@ def estimate(value: float, values: Array, confidence: float = CONFIDENCE) -> Est
     return Estimate(float(value), low, high, used)
 
 
-def bootstrap(measures: Mapping[str, Measure], counts: Iterable[Array]) -> dict[str, dict[str, Array]]:
-    """Score every model on the same resamples; by model and score, float64 (B,), NaN where not defined.
+def bootstrap(models: Mapping[str, Predictions], counts: Iterable[Array]) -> dict[str, dict[str, Array]]:
+    """Return every model's scores on the same resamples, by model and score, float64 (B,), NaN where undefined.
 
-    `counts` are what `resample_counts` draws, or an array (B, N); each row is used once and let go.
+    `counts` are those of `resample_counts`, or an array (B, N); each row is used once and not kept.
 
     Raises:
-        DataError: there are no models or no resamples, the models are not measured on the same images, or a
-            resample does not fit them.
+        DataError: there are no models or no resamples, the models' images differ, or a resample does not fit them.
     """
-    _check_same_images(measures)
-    drawn: dict[str, list[list[float]]] = {model: [] for model in measures}
-    for row in counts:
-        for model, measure in measures.items():
-            drawn[model].append(list(measure.scores(row).values()))
-    if not all(drawn.values()):
-        raise DataError("no resamples: there is nothing to score the models on")
-    return {model: dict(zip(MODES, np.array(rows).T, strict=True)) for model, rows in drawn.items()}
-
-
-def _check_same_images(measures: Mapping[str, Measure]) -> None:
-    if not measures:
+    if not models:
         raise DataError("no models: there is nothing to score")
-    (first, reference), *others = measures.items()
-    for name, measure in others:
-        same = measure.classes == reference.classes and np.array_equal(measure.labels, reference.labels)
-        if not same:
+    (first, reference), *others = models.items()
+    for name, model in others:
+        if model.classes != reference.classes or not np.array_equal(model.labels, reference.labels):
             raise DataError(f"'{name}' and '{first}' are not measured on the same images: their labels differ")
+    rows: dict[str, list[list[float]]] = {name: [] for name in models}
+    for row in counts:
+        for name, model in models.items():
+            rows[name].append(list(model.scores(row).values()))
+    if not rows[first]:
+        raise DataError("no resamples: there is nothing to score the models on")
+    return {name: dict(zip(MODES, np.array(scores).T, strict=True)) for name, scores in rows.items()}

@@ -1,4 +1,4 @@
-"""Comparison of two models on the same images: by a score's paired bootstrap, and by McNemar's test."""
+"""Comparison of two models on the same images, by the paired bootstrap of a score and by McNemar's test."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from medray._types import Array
-from medray.errors import ConfigError, DataError, unknown
-from medray.stats.bootstrap import interval
+from medray.errors import ConfigError, DataError, unknown_choice_line
+from medray.json_document import JsonDocument
+from medray.stats.bootstrap import percentile_interval
 from medray.stats.scores import MODES
 
 SIGNIFICANCE = 0.05  # goes with the interval of 95 %
@@ -15,8 +16,8 @@ BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """By how much `reference` scores above `other`, on the same images.
+class PairedComparison(JsonDocument):
+    """The difference of two models' scores on the same images.
 
     `difference` is the score of `reference` less that of `other`, whichever way is better; `low` and `high`
     are its 95 % interval and `p` is two-sided. Each is None where the score is not defined.
@@ -31,42 +32,42 @@ class Comparison:
     p: float | None
 
 
-def compare(
+def compare_models(
     reference: str,
     other: str,
     metric: str,
     scores: Mapping[str, Mapping[str, float]],
     draws: Mapping[str, Mapping[str, Array]],
-) -> Comparison:
+) -> PairedComparison:
     """Compare two models by `metric`, a name in `MODES`.
 
     `scores` are those of the images themselves, by model and name, and `draws` those of the resamples,
-    float (B,), as `medray.stats.bootstrap.bootstrap` returns them. The interval is the percentile one of
+    float (B,), as `medray.stats.bootstrap.bootstrap` returns them. The interval is the percentile interval of
     the resampled differences.
 
     Raises:
         ConfigError: there is no such metric, or no such model in the scores.
-        DataError: the two models have not as many resamples.
+        DataError: the two models' numbers of resamples differ.
     """
     if metric not in MODES:
-        raise ConfigError(unknown("metric", metric, MODES))
+        raise ConfigError(unknown_choice_line("metric", metric, MODES))
     for model in (reference, other):
         if model not in scores or model not in draws:
-            raise ConfigError(unknown("model", model, set(scores) & set(draws)))
-    one, two = draws[reference][metric], draws[other][metric]
-    if one.shape != two.shape:
-        raise DataError(f"'{reference}' has {len(one)} resamples and '{other}' {len(two)}: they can't be paired")
+            raise ConfigError(unknown_choice_line("model", model, set(scores) & set(draws)))
+    a, b = draws[reference][metric], draws[other][metric]
+    if a.shape != b.shape:
+        raise DataError(f"'{reference}' has {len(a)} resamples and '{other}' {len(b)}: they can't be paired")
     difference = scores[reference][metric] - scores[other][metric]
-    ends = interval(one - two)
+    ends = percentile_interval(a - b)
     if ends is None or np.isnan(difference):
-        return Comparison(reference, other, metric, None, None, None, None)
-    return Comparison(reference, other, metric, float(difference), *ends, bootstrap_p(one - two))
+        return PairedComparison(reference, other, metric, None, None, None, None)
+    return PairedComparison(reference, other, metric, float(difference), *ends, bootstrap_p(a - b))
 
 
 def bootstrap_p(differences: Array) -> float:
-    """Two-sided p of the hypothesis that two models do not differ, from resampled `differences` (B,).
+    """Return the two-sided p of the hypothesis that two models do not differ, from resampled `differences` (B,).
 
-    Twice the smaller of the shares of resamples at or below 0 and at or above it, at most 1: the level at
+    It is twice the smaller of the shares of resamples at or below 0 and at or above 0, at most 1: the level at
     which the percentile interval would end at 0 (Efron & Tibshirani 1993, section 15.4). One resample is
     added to each side, so that p is never 0 (Davison & Hinkley 1997, section 4.2). NaN is left out.
 
@@ -80,17 +81,17 @@ def bootstrap_p(differences: Array) -> float:
     return min(1.0, 2 * (rarer + 1) / (len(defined) + 1))
 
 
-def verdict(comparison: Comparison) -> str:
-    """Say whether `reference` is "better" or "worse" than `other`, or that there is "no difference shown".
+def verdict(comparison: PairedComparison) -> str:
+    """Return whether `reference` is `BETTER` or `WORSE` than `other`, or `NOT_SHOWN`.
 
-    A difference is shown where p is at most 0.05 and the 95 % interval leaves out 0. Of a score whose mode
+    A difference is shown where p is at most 0.05 and the 95 % interval excludes 0. For a score whose mode
     is "min", such as log_loss, less is better.
 
     Raises:
         ConfigError: there is no such metric.
     """
     if comparison.metric not in MODES:
-        raise ConfigError(unknown("metric", comparison.metric, MODES))
+        raise ConfigError(unknown_choice_line("metric", comparison.metric, MODES))
     low, high, p = comparison.low, comparison.high, comparison.p
     if low is None or high is None or p is None or low <= 0 <= high or p > SIGNIFICANCE:
         return NOT_SHOWN
@@ -99,7 +100,7 @@ def verdict(comparison: Comparison) -> str:
 
 @dataclass(frozen=True)
 class McNemar:
-    """Images that only one of two models has right, and the two-sided p that this is chance."""
+    """The numbers of images that only one of two models predicts correctly, and McNemar's two-sided p."""
 
     only_a: int
     only_b: int
@@ -107,10 +108,10 @@ class McNemar:
 
 
 def mcnemar(correct_a: Array, correct_b: Array) -> McNemar:
-    """Test whether two models are right equally often; `correct_a` and `correct_b` are bool (N,).
+    """Test whether two models are correct equally often; `correct_a` and `correct_b` are bool (N,).
 
-    The exact binomial form of McNemar (1947): of the images that only one of them has right, each has half.
-    It takes the images to be independent, so where patients have several it makes too much of them.
+    The exact binomial form of McNemar (1947): under the hypothesis, of the images that only one model predicts
+    correctly each model has half. It assumes independent images: where patients have several, p is too small.
 
     Raises:
         DataError: the two are not bool, not of one length, or empty.

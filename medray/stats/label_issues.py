@@ -1,11 +1,11 @@
-"""Label issues: images whose label the predictions doubt that were made without having seen them.
+"""Label issues: images whose label is in doubt by confident learning on out-of-fold predictions.
 
-Confident learning (Northcutt, Jiang & Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset
-Labels", JAIR 70), section 3. A class's own mean probability says how sure the model is where that class is
-meant; an image that reaches this of another class than its label's is doubted. So a model that is never
-sure of a rare class, or too sure of all of them, does not decide alone what stands out. The probabilities
-must be out-of-fold: a model that was trained on an image has learnt its wrong label too. Not every wrong
-label is found: an image that reaches no class's threshold is left alone.
+Northcutt, Jiang & Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 70, section 3.
+The threshold of a class is its mean probability over the images labelled with it. An image that reaches the
+threshold of another class than its label's is an issue, so a model that is under-confident in a rare class, or
+over-confident in all, does not bias the result. The probabilities must be out-of-fold: a model that was trained on
+an image has learnt its wrong label too. Not every wrong label is found: an image that reaches no threshold is no
+issue.
 """
 
 import csv
@@ -18,9 +18,8 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import DataError
+from medray.stats.validate import ROUNDING, check_labelled
 
-#: Probabilities nearer than this are the same: a mean of equal float32 numbers may lie a little above them.
-ROUNDING = 1e-6
 COLUMNS = (
     "rank",
     "position",
@@ -35,11 +34,11 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class LabelIssue:
-    """An image whose label is doubted.
+    """An image whose label is in doubt.
 
-    `position` is that of the image in the data set and `split` where it lies; `label` is the class it has and
-    `suggested` the one it seems to be of, with their probabilities. `margin` is the suggested class's less
-    the label's: below 0 where the label is the likelier one, yet not as likely as it mostly is where it is meant.
+    `position` is its index in the data set and `split` its split; `label` is the class it is labelled with and
+    `suggested` the class that it more likely shows, with their probabilities. `margin` is the probability of the
+    suggested class less that of the label: below 0 where the label is likelier but below its class's threshold.
     """
 
     position: int
@@ -58,25 +57,25 @@ def find_label_issues(
     class_names: Sequence[str],
     split_of: Mapping[int, str] | Array,
 ) -> list[LabelIssue]:
-    """Find the images off the diagonal of the confident joint, the largest margin first, then by position.
+    """Return the images off the diagonal of the confident joint, by descending margin, then by position.
 
     Takes out-of-fold `probabilities` (n, classes), `labels` int (n,), the images' `positions` int (n,) in the
-    data set, and `split_of`, the split by position, or of each of the n images. The answer does not depend on
-    the order of the images.
+    data set, and `split_of`: the splits by position, or the split of each image (n,). The order of the images does
+    not matter.
 
     Raises:
-        DataError: there is no image, a probability is NaN or none, an array does not fit the others, or the
-            split of a position is not known.
+        DataError: the predictions can't be used, an array does not fit the others, a position occurs twice, or the
+            split of a position is missing.
     """
-    probabilities, labels = _checked(probabilities, labels)
+    probabilities, labels = check_labelled(probabilities, labels)
     if len(class_names) != probabilities.shape[1]:
         raise DataError(f"{len(class_names)} class names for probabilities of {probabilities.shape[1]} classes")
-    positions = _checked_positions(positions, len(labels))
-    splits = _splits(split_of, positions)
-    counted = _counted_as(probabilities, labels)
+    positions = np.asarray(positions)
+    splits = _checked_splits(split_of, positions, len(labels))
+    classes = _confident_classes(probabilities, labels)
     issues = []
-    for row in np.flatnonzero((counted >= 0) & (counted != labels)):
-        label, suggested = int(labels[row]), int(counted[row])
+    for row in np.flatnonzero((classes >= 0) & (classes != labels)):
+        label, suggested = int(labels[row]), int(classes[row])
         given, other = float(probabilities[row, label]), float(probabilities[row, suggested])
         names = class_names[label], class_names[suggested]
         issues.append(LabelIssue(int(positions[row]), splits[row], *names, given, other, other - given))
@@ -84,64 +83,37 @@ def find_label_issues(
 
 
 def issues_to_csv(issues: Sequence[LabelIssue]) -> str:
-    """Write issues as CSV in the order they come in, ranked from 1; probabilities have six decimals."""
+    """Return issues as CSV in their order, ranked from 1; probabilities have six decimals."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for rank, issue in enumerate(issues, start=1):
         numbers = (issue.given_probability, issue.suggested_probability, issue.margin)
-        own = [rank, issue.position, issue.split, issue.label, issue.suggested]
-        writer.writerow([*own, *(round(number, 6) for number in numbers)])
+        fields = [rank, issue.position, issue.split, issue.label, issue.suggested]
+        writer.writerow([*fields, *(round(number, 6) for number in numbers)])
     return stream.getvalue()
 
 
-def _thresholds(probabilities: Array, labels: Array) -> Array:
-    """Mean probability of each class over the images labelled with it, float64 (classes,).
+def _confident_classes(probabilities: Array, labels: Array) -> Array:
+    """Return the class that each image counts to in the confident joint, int64 (n,); -1 where it counts to none.
 
-    It is infinite where no image has that label: nothing says how sure a model would be of that class.
-    (Northcutt et al. 2021, equation 2.)
+    It is the likeliest of the classes whose threshold the image reaches (Northcutt et al. 2021, equation 1); of
+    equally likely ones the label if it is one of them, else the first. A threshold is the mean probability of a
+    class over the images labelled with it (equation 2), and infinite where there are none. Probabilities within
+    `ROUNDING` count as equal: a mean of equal float32 numbers may lie a little above them.
     """
-    found = np.full(probabilities.shape[1], np.inf)
+    thresholds = np.full(probabilities.shape[1], np.inf)
     for label in np.unique(labels):
-        own = probabilities[labels == label, label]
-        found[label] = math.fsum(own) / len(own)  # exact: the same in whatever order the images come
-    return found
-
-
-def _counted_as(probabilities: Array, labels: Array) -> Array:
-    """The class that each image counts to in the confident joint, int64 (n,); -1 where it counts to none.
-
-    It is the likeliest of those whose threshold the image reaches (Northcutt et al. 2021, equation 1); of equally
-    likely ones the label where that is one of them, else the first.
-    """
-    reached = probabilities >= _thresholds(probabilities, labels) - ROUNDING
-    scores = np.where(reached, probabilities, -np.inf)
+        values = probabilities[labels == label, label]
+        thresholds[label] = math.fsum(values) / len(values)  # exact: independent of the images' order
+    scores = np.where(probabilities >= thresholds - ROUNDING, probabilities, -np.inf)
     best = scores.max(axis=1)
-    counted = scores.argmax(axis=1)
-    own = scores[np.arange(len(labels)), labels]
-    return np.where(np.isneginf(best), -1, np.where(own >= best - ROUNDING, labels, counted))
+    labelled = scores[np.arange(len(labels)), labels]
+    return np.where(np.isneginf(best), -1, np.where(labelled >= best - ROUNDING, labels, scores.argmax(axis=1)))
 
 
-def _checked(probabilities: Array, labels: Array) -> tuple[Array, Array]:
-    """Return both as float64 and int64, if they are what they should be."""
-    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
-    if probabilities.ndim != 2 or probabilities.shape[1] < 2 or not len(probabilities):
-        raise DataError(f"probabilities are {probabilities.shape}, not (images, classes) of two classes or more")
-    if probabilities.dtype.kind != "f" or not np.isfinite(probabilities).all():
-        raise DataError("probabilities hold NaN, infinity or what is no float")
-    exact = probabilities.astype(np.float64)
-    if exact.min() < -ROUNDING or (abs(exact.sum(axis=1) - 1) > 0.01).any():
-        raise DataError("probabilities are negative or do not sum to 1 over an image's classes")
-    images, classes = exact.shape
-    if labels.dtype.kind not in "iu" or labels.shape != (images,):
-        raise DataError(f"labels are {labels.dtype} {labels.shape}, not int ({images},): one for each image")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise DataError(f"labels run from {labels.min()} to {labels.max()}; allowed are 0 to {classes - 1}")
-    return exact, labels.astype(np.int64)
-
-
-def _checked_positions(positions: Array, images: int) -> Array:
-    positions = np.asarray(positions)
+def _checked_splits(split_of: Mapping[int, str] | Array, positions: Array, images: int) -> list[str]:
+    """Return the split of each image, and check that `positions` int (images,) are all different."""
     if positions.dtype.kind not in "iu" or positions.shape != (images,):
         raise DataError(
             f"positions are {positions.dtype} {positions.shape}, not int ({images},): one for each image"
@@ -149,16 +121,11 @@ def _checked_positions(positions: Array, images: int) -> Array:
     values, counts = np.unique(positions, return_counts=True)
     if counts.max() > 1:
         raise DataError(f"position {values[counts.argmax()]} stands for {counts.max()} images; allowed is one")
-    return positions
-
-
-def _splits(split_of: Mapping[int, str] | Array, positions: Array) -> list[str]:
-    """The split of each image."""
     if isinstance(split_of, Mapping):
-        missing = next((p for p in positions.tolist() if p not in split_of), None)
-        if missing is not None:
-            raise DataError(f"no split is known of the image at position {missing}")
-        return [split_of[p] for p in positions.tolist()]
+        missing = [position for position in positions.tolist() if position not in split_of]
+        if missing:
+            raise DataError(f"the image at position {missing[0]} has no split")
+        return [split_of[position] for position in positions.tolist()]
     if np.shape(split_of) != positions.shape:
-        raise DataError(f"splits are {np.shape(split_of)}, not ({len(positions)},): one for each image")
+        raise DataError(f"splits are {np.shape(split_of)}, not ({images},): one for each image")
     return [str(name) for name in split_of]

@@ -1,4 +1,4 @@
-"""How good predictions are: metrics of probabilities (N, classes) against labels (N,).
+"""Metrics of probabilities (N, classes) against labels (N,).
 
 Formulas are those of scikit-learn, which the tests compare with to 1e-9; they are written out here because
 an epoch asks for all of them, and scikit-learn takes as long as a small network's epoch to answer.
@@ -13,6 +13,8 @@ from medray._types import Array
 from medray.config import METRICS
 from medray.errors import DataError
 
+BINS = 15  # of the calibration error
+
 
 def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:
     """Count images, int64 (classes, classes): true class by row, predicted class by column."""
@@ -20,26 +22,26 @@ def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:
 
 
 def roc_auc(scores: Array, positive: Array) -> float:
-    """Area under the ROC curve of scores (N,) for the images that are `positive` bool (N,)."""
+    """Return the area under the ROC curve of scores (N,) for the images that are `positive` bool (N,)."""
     return separation(scores[positive], scores[~positive])
 
 
-def separation(own: Array, others: Array) -> float:
-    """The chance that one of `own` scores (n,) is above one of the `others` (m,), ties counting half.
+def separation(positives: Array, negatives: Array) -> float:
+    """Return the chance that a score of `positives` (n,) is above one of `negatives` (m,), ties counting half.
 
-    It is the area under the ROC curve (Hanley & McNeil 1982); NaN where there are none of either.
+    It is the area under the ROC curve (Hanley & McNeil 1982); NaN where either is empty.
     """
-    if not len(own) or not len(others):
+    if not len(positives) or not len(negatives):
         return float("nan")
-    own, others = np.sort(own), np.sort(others)  # sorted queries are searched far faster
-    below = others.searchsorted(own)
-    tied = others[np.minimum(below, len(others) - 1)] == own
-    halves = (others.searchsorted(own[tied], "right") - below[tied]).sum()
-    return float((below.sum() + halves / 2) / (len(own) * len(others)))
+    positives, negatives = np.sort(positives), np.sort(negatives)  # sorted queries are searched far faster
+    below = negatives.searchsorted(positives)
+    tied = negatives[np.minimum(below, len(negatives) - 1)] == positives
+    halves = (negatives.searchsorted(positives[tied], "right") - below[tied]).sum()
+    return float((below.sum() + halves / 2) / (len(positives) * len(negatives)))
 
 
 def auc(probabilities: Array, labels: Array) -> float:
-    """ROC AUC: of class 1 where there are two classes, else the mean of every class against the rest."""
+    """Return the ROC AUC: of class 1 where there are two classes, else the mean of each class against the rest."""
     classes = probabilities.shape[1]
     if classes == 2:
         return roc_auc(probabilities[:, 1], labels == 1)
@@ -47,60 +49,74 @@ def auc(probabilities: Array, labels: Array) -> float:
 
 
 def log_loss(probabilities: Array, labels: Array) -> float:
-    """Mean negative logarithm of the true class's probability, in nats."""
-    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.clip(chosen, np.finfo(np.float32).eps, 1.0)).mean())
+    """Return the mean negative logarithm of the true class's probability, in nats."""
+    return float(nats(probabilities, labels).mean())
 
 
-def calibration_error(probabilities: Array, labels: Array, bins: int = 15) -> float:
-    """Expected calibration error of the predicted class over bins of equal width (Guo et al. 2017)."""
+def nats(probabilities: Array, labels: Array) -> Array:
+    """Return each image's negative logarithm of its true class's probability, float64 (N,).
+
+    Probabilities below a float32's epsilon count as that epsilon, so that the loss stays finite.
+    """
+    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    losses: Array = -np.log(np.clip(true, np.finfo(np.float32).eps, 1.0))
+    return losses
+
+
+def calibration_error(probabilities: Array, labels: Array, bins: int = BINS) -> float:
+    """Return the expected calibration error of the predicted class over bins of equal width (Guo et al. 2017)."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(which, weights=confidence - correct, minlength=bins)
-    return float(np.abs(gap).sum() / len(labels))
+    gaps = np.bincount(confidence_bins(confidence, bins), weights=confidence - correct)
+    return float(np.abs(gaps).sum() / len(labels))
 
 
-def evaluate(probabilities: Array, labels: Array) -> dict[str, float]:
-    """All metrics of `medray.config.METRICS`, by name; `labels` int64 (N,), `probabilities` (N, classes)."""
+def confidence_bins(confidence: Array, bins: int = BINS) -> Array:
+    """Return the bin of each `confidence` (N,) in 0..1, int (N,); computed in the precision of `confidence`."""
+    indices: Array = np.minimum((confidence * bins).astype(int), bins - 1)
+    return indices
+
+
+def all_metrics(probabilities: Array, labels: Array) -> dict[str, float]:
+    """Return all metrics of `medray.config.METRICS` by name; `labels` are int64 (N,)."""
     matrix = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
-    found = {
-        **of_confusion(matrix),
+    scores = {
+        **confusion_metrics(matrix),
         "auc": auc(probabilities, labels),
         "log_loss": log_loss(probabilities, labels),
         "calibration_error": calibration_error(probabilities, labels),
     }
-    return {name: float(found[name]) for name in METRICS}
+    return {name: float(scores[name]) for name in METRICS}
 
 
-def rates(matrix: Array) -> tuple[Array, Array, Array]:
-    """Recall, precision and F1 of each class, (classes,); 0 where they would divide by 0."""
-    right, actual, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
-    none, either = np.zeros(len(matrix)), actual + predicted
-    recall = np.divide(right, actual, out=none.copy(), where=actual > 0)
-    precision = np.divide(right, predicted, out=none.copy(), where=predicted > 0)
-    return recall, precision, np.divide(2 * right, either, out=none, where=either > 0)
+def recall_precision_f1(matrix: Array) -> tuple[Array, Array, Array]:
+    """Return recall, precision and F1 of each class, each (classes,); 0 where they would divide by 0."""
+    correct, actual, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    zeros, either = np.zeros(len(matrix)), actual + predicted
+    recall = np.divide(correct, actual, out=zeros.copy(), where=actual > 0)
+    precision = np.divide(correct, predicted, out=zeros.copy(), where=predicted > 0)
+    return recall, precision, np.divide(2 * correct, either, out=zeros, where=either > 0)
 
 
-def of_confusion(matrix: Array) -> dict[str, float]:
-    """Those metrics that a confusion matrix (classes, classes) holds; its counts may be weighted."""
-    recall, precision, f1 = rates(matrix)
+def confusion_metrics(matrix: Array) -> dict[str, float]:
+    """Return the metrics that follow from a confusion matrix (classes, classes) alone; counts may be weighted."""
+    recall, precision, f1 = recall_precision_f1(matrix)
     actual, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
-    there = (actual + predicted) > 0  # scikit-learn's macro averages leave out a class that is in neither
+    present = (actual + predicted) > 0  # scikit-learn's macro averages leave out a class that is in neither
     share = actual / actual.sum()
-    found = {"accuracy": matrix.trace() / matrix.sum(), "balanced_accuracy": recall[actual > 0].mean()}
+    scores = {"accuracy": matrix.trace() / matrix.sum(), "balanced_accuracy": recall[actual > 0].mean()}
     for name, values in (("f1", f1), ("precision", precision), ("recall", recall)):
-        found |= {f"{name}_macro": values[there].mean(), f"{name}_weighted": values @ share}
-    return found
+        scores |= {f"{name}_macro": values[present].mean(), f"{name}_weighted": values @ share}
+    return scores
 
 
-def defined(found: Mapping[str, float]) -> dict[str, float]:
-    """Only those metrics that have a value: AUC has none where a class has no image."""
-    return {name: value for name, value in found.items() if np.isfinite(value)}
+def defined_metrics(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return only the metrics that have a value: AUC has none where a class has no image."""
+    return {name: value for name, value in scores.items() if np.isfinite(value)}
 
 
 def check_measurable(metric: str, labels: Array, class_names: tuple[str, ...], split: str = "val") -> None:
-    """Check that `metric` is defined on these labels.
+    """Check that `metric` is defined on `labels` int64 (N,).
 
     Raises:
         DataError: AUC is asked for and a class has no image.

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from medray._types import Array
-from medray.errors import ConfigError, DataError, RunError
-from medray.stats.validate import MAPPING, NUMBER_OR_NONE, WHOLE, read_fields
+from medray.errors import ConfigError, DataError
+from medray.json_document import JsonDocument
 
 
 @dataclass(frozen=True)
-class Proportion:
-    """`count` of `total`: the share, and the ends of its interval; all three None where total is 0."""
+class Proportion(JsonDocument):
+    """A proportion, `count` of `total`, with the ends of its interval; all three are None where total is 0."""
 
     value: float | None
     low: float | None
@@ -22,7 +22,7 @@ class Proportion:
 
     @classmethod
     def of(cls, count: int, total: int, confidence: float = 0.95) -> "Proportion":
-        """Take a proportion with its exact interval (Clopper & Pearson 1934), which never covers too rarely.
+        """Return a proportion with its exact interval (Clopper & Pearson 1934), whose coverage is never too low.
 
         Raises:
             DataError: count does not lie in 0..total.
@@ -42,32 +42,20 @@ class Proportion:
         high = float(betaincinv(count + 1, total - count, 1 - tail)) if count < total else 1.0
         return cls(count / total, low, high, count, total)
 
-    @classmethod
-    def from_dict(cls, content: object, what: str = "proportion") -> "Proportion":
-        """Restore what `dataclasses.asdict` returned; `what` is its name in a message.
-
-        Raises:
-            RunError: a field is missing, unknown or of another type, or they contradict one another.
-        """
-        ends = dict.fromkeys(("value", "low", "high"), NUMBER_OR_NONE)
-        found = cls(**read_fields(content, {**ends, "count": WHOLE, "total": WHOLE}, what))
-        if not found._consistent():
-            raise RunError(f"damaged {what}: {found.count} of {found.total} has another share or interval")
-        return found
-
-    def _consistent(self) -> bool:
-        """Whether the share is that of the counts, and lies in its interval."""
+    def check(self) -> None:
+        """Check that the share is that of the counts, and lies in its interval."""
         if self.value is None or self.low is None or self.high is None:
-            return (self.value, self.low, self.high, self.count, self.total) == (None, None, None, 0, 0)
-        if not 0 <= self.count <= self.total or self.total == 0:
-            return False
-        share = math.isclose(self.value, self.count / self.total, abs_tol=1e-9)
-        return share and 0 <= self.low <= self.value <= self.high <= 1
+            valid = (self.value, self.low, self.high, self.count, self.total) == (None, None, None, 0, 0)
+        else:
+            valid = 0 <= self.count <= self.total != 0 and 0 <= self.low <= self.value <= self.high <= 1
+            valid = valid and math.isclose(self.value, self.count / self.total, abs_tol=1e-9)
+        if not valid:
+            raise ValueError(f"{self.count} of {self.total} has another share or interval")
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What a decision gets right and wrong; a rate whose total is 0 has no value.
+class Rates(JsonDocument):
+    """The rates of a yes-or-no decision; one whose total is 0 has no value.
 
     `tp` and `fn` are the positive images that are called positive and that are missed, `fp` and `tn` the
     others that are called and that are not. PPV and NPV hold at these images' own share of positives only.
@@ -84,7 +72,7 @@ class Rates:
 
     @classmethod
     def of(cls, tp: int, fp: int, tn: int, fn: int, confidence: float = 0.95) -> "Rates":
-        """Take the rates of these counts, with intervals of this confidence.
+        """Return the rates of these counts, with intervals of this confidence.
 
         Raises:
             DataError: a count is below 0.
@@ -95,24 +83,15 @@ class Rates:
 
     @property
     def images(self) -> int:
-        """How many images were decided on."""
+        """The number of images that were decided on."""
         return self.tp + self.fp + self.tn + self.fn
 
-    @classmethod
-    def from_dict(cls, content: object, what: str = "rates") -> "Rates":
-        """Restore what `dataclasses.asdict` returned; `what` is its name in a message.
-
-        Raises:
-            RunError: a field is missing, unknown or of another type, or they contradict one another.
-        """
-        counts = ("tp", "fp", "tn", "fn")
-        names = ("sensitivity", "specificity", "ppv", "npv")
-        found = read_fields(content, dict.fromkeys(names, MAPPING) | dict.fromkeys(counts, WHOLE), what)
-        shares = {name: Proportion.from_dict(found[name], f"{what}: {name}") for name in names}
-        for name, pair in _shares(*(found[count] for count in counts)).items():
-            if (shares[name].count, shares[name].total) != pair:
-                raise RunError(f"damaged {what}: {name} is not that of tp, fp, tn and fn")
-        return cls(**found | shares)
+    def check(self) -> None:
+        """Check that each rate is that of the counts."""
+        for name, pair in _shares(self.tp, self.fp, self.tn, self.fn).items():
+            rate: Proportion = getattr(self, name)
+            if (rate.count, rate.total) != pair:
+                raise ValueError(f"{name} is not that of tp, fp, tn and fn")
 
 
 def _shares(tp: int, fp: int, tn: int, fn: int) -> dict[str, tuple[int, int]]:
@@ -136,18 +115,20 @@ def check_scores(scores: Array, positive: Array) -> tuple[Array, Array]:
         raise DataError(f"scores are {scores.dtype} {scores.shape}, not numbers (N,) of one image or more")
     if positive.shape != scores.shape or positive.dtype != np.bool_:
         raise DataError(f"positive is {positive.dtype} {positive.shape}, not bool {scores.shape}")
-    right = (scores >= 0) & (scores <= 1)  # NaN is not
-    if not right.all():
-        row = int(np.argmin(right))
+    valid = (scores >= 0) & (scores <= 1)  # False for NaN
+    if not valid.all():
+        row = int(np.argmin(valid))
         raise DataError(f"score of image {row} is {scores[row]}; it must lie between 0 and 1")
     return scores.astype(np.float64), positive
 
 
-def measure(scores: Array, positive: Array, threshold: float) -> Rates:
-    """Count what `scores >= threshold` gets right of images that are `positive`, both (N,); 95% intervals.
+def measure_rates(scores: Array, positive: Array, threshold: float) -> Rates:
+    """Return the rates of the decision `scores >= threshold` on images that are `positive`, with 95 % intervals.
+
+    Takes scores (N,) in 0..1 and `positive` bool (N,).
 
     Raises:
-        DataError: scores or positive can't be used, or the threshold is no number.
+        DataError: scores or positive can't be used, or the threshold is not finite.
     """
     scores, positive = check_scores(scores, positive)
     if not math.isfinite(threshold):

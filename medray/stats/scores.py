@@ -1,29 +1,36 @@
-"""Scores: every figure of one model's probabilities on one set of images, as it is or resampled.
+"""All scores of one model's predictions on one set of images, of the images as they are or resampled.
 
-A resample is a vector of counts: how often each image was drawn. What does not depend on them (the order of
-the images by each class's probability, their losses, their bins) is worked out once, so a bootstrap takes seconds.
+A resample is a vector of counts: how often each image was drawn. What does not depend on the counts (the order of
+the images by each class's probability, their losses, their bins) is computed once, so a bootstrap takes seconds.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypedDict
 
 import numpy as np
 
 from medray._types import Array
 from medray.config import METRICS
 from medray.errors import DataError
-from medray.stats.metrics import confusion_matrix, of_confusion, rates, roc_auc
+from medray.json_document import JsonDocument
+from medray.stats.metrics import (
+    confidence_bins,
+    confusion_matrix,
+    confusion_metrics,
+    nats,
+    recall_precision_f1,
+    roc_auc,
+)
+from medray.stats.validate import check_labelled
 
 #: Every score and which way is better: the metrics that a search can be judged by, and the Brier score.
 MODES: dict[str, str] = {**METRICS, "brier": "min"}
-BINS = 15  # of the calibration error, as in medray.stats.metrics
-ROUNDING = 1e-3  # how far a row may be from summing to 1: half precision comes within it
 
 
-class ClassScores(TypedDict):
-    """One class against the rest; what would divide by 0 is as said in `Measure.per_class`."""
+@dataclass(frozen=True)
+class ClassScores(JsonDocument):
+    """Scores of one class against the rest; see `Predictions.per_class` for what would divide by 0."""
 
     name: str
     images: int
@@ -35,12 +42,11 @@ class ClassScores(TypedDict):
 
 
 @dataclass(frozen=True, eq=False)
-class Measure:
+class Predictions:
     """One model's `probabilities` float (N, classes) for images of `labels` int64 (N,).
 
     Raises:
-        DataError: there are no images or fewer than two classes, an array has the wrong type or shape, a
-            label is no class, or a row holds a NaN or a negative number or does not sum to 1.
+        DataError: there are no images or another number of classes, or the arrays can't be used.
     """
 
     probabilities: Array
@@ -48,7 +54,11 @@ class Measure:
     classes: int
 
     def __post_init__(self) -> None:
-        _check(self.probabilities, self.labels, self.classes)
+        exact, _ = check_labelled(self.probabilities, self.labels)
+        if exact.shape[1] != self.classes:
+            raise DataError(f"probabilities are of {exact.shape[1]} classes, not of {self.classes}")
+        if self.labels.dtype != np.int64:  # confusion_matrix multiplies them
+            raise DataError(f"labels are {self.labels.dtype}, not int64")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,14 +66,14 @@ class Measure:
     @cached_property
     def predicted(self) -> Array:
         """The likeliest class of each image, int64 (N,)."""
-        found: Array = self.probabilities.argmax(axis=1)
-        return found
+        predicted: Array = self.probabilities.argmax(axis=1)
+        return predicted
 
     @cached_property
     def correct(self) -> Array:
         """Whether the likeliest class is the true one, bool (N,)."""
-        found: Array = self.predicted == self.labels
-        return found
+        correct: Array = self.predicted == self.labels
+        return correct
 
     @cached_property
     def confusion(self) -> Array:
@@ -75,30 +85,18 @@ class Measure:
         return _Ranking.of(self.probabilities, self.labels)
 
     @cached_property
-    def _nats(self) -> Array:
-        chosen = self.probabilities[np.arange(len(self)), self.labels].astype(np.float64)
-        found: Array = -np.log(np.clip(chosen, np.finfo(np.float32).eps, 1.0))
-        return found
-
-    @cached_property
-    def _squares(self) -> Array:
-        distance = self.probabilities.astype(np.float64)
-        distance[np.arange(len(self)), self.labels] -= 1
-        found: Array = np.square(distance).sum(axis=1)
-        return found
-
-    @cached_property
-    def _calibration(self) -> tuple[Array, Array]:
-        """Each image's bin, and its confidence less whether it is correct, in the probabilities' precision."""
+    def _by_image(self) -> tuple[Array, Array, Array, Array]:
+        """Each image's log loss, Brier score, bin of confidence, and confidence less correctness; each (N,)."""
         confidence = self.probabilities.max(axis=1)
-        return np.minimum((confidence * BINS).astype(int), BINS - 1), confidence - self.correct
+        brier = np.square(self.probabilities.astype(np.float64) - np.eye(self.classes)[self.labels]).sum(axis=1)
+        gaps = confidence - self.correct
+        return nats(self.probabilities, self.labels), brier, confidence_bins(confidence), gaps
 
     def scores(self, weights: Array | None = None) -> dict[str, float]:
-        """Every score of `MODES`, by name, with image i counted `weights[i]` times (N,); once if None.
+        """Return every score of `MODES` by name, with image i counted `weights[i]` times (N,), or once if None.
 
-        The metrics are those of `medray.stats.metrics.evaluate`; "brier" is the mean over the images of
-        the squared distance between the probabilities and the true class's one-hot vector, from 0 to 2
-        (Brier 1950). AUC is NaN where a class has no image.
+        The metrics are those of `medray.stats.metrics.all_metrics`; "brier" is that of
+        `medray.stats.calibration.brier_score`. AUC is NaN where a class has no image.
 
         Raises:
             DataError: the weights have the wrong shape, or are negative, not finite or all 0.
@@ -106,21 +104,21 @@ class Measure:
         counts = self._counts(weights)
         total = counts.sum()
         cells = np.bincount(self.labels * self.classes + self.predicted, weights=counts, minlength=self.classes**2)
-        bins, gap = self._calibration
-        found = of_confusion(cells.reshape(self.classes, self.classes)) | {
+        losses, brier, bins, gaps = self._by_image
+        scores = confusion_metrics(cells.reshape(self.classes, self.classes)) | {
             "auc": self._ranking.auc(counts),
-            "log_loss": counts @ self._nats / total,
-            "calibration_error": np.abs(np.bincount(bins, weights=counts * gap)).sum() / total,
-            "brier": counts @ self._squares / total,
+            "log_loss": counts @ losses / total,
+            "calibration_error": np.abs(np.bincount(bins, weights=counts * gaps)).sum() / total,
+            "brier": counts @ brier / total,
         }
-        return {name: float(found[name]) for name in MODES}
+        return {name: float(scores[name]) for name in MODES}
 
     def auc(self, weights: Array | None = None) -> float:
-        """Only the AUC of `scores`; raises as it does."""
+        """Return only the AUC of `scores`, which is faster; it raises as `scores` does."""
         return self._ranking.auc(self._counts(weights))
 
     def per_class(self, class_names: Sequence[str]) -> list[ClassScores]:
-        """Each class against the rest; recall is the class's sensitivity.
+        """Return each class's scores against the rest, in the order of `class_names`; recall is sensitivity.
 
         Precision, recall and F1 of a class that is never predicted, or never there, are 0, as in the macro
         averages; specificity is None where every image is of the class, AUC where all or none are.
@@ -131,7 +129,7 @@ class Measure:
         if len(class_names) != self.classes:
             raise DataError(f"{len(class_names)} class names for {self.classes} classes")
         matrix = self.confusion.astype(np.float64)
-        recall, precision, f1 = rates(matrix)
+        recall, precision, f1 = recall_precision_f1(matrix)
         actual, false = matrix.sum(axis=1), matrix.sum(axis=0) - matrix.diagonal()
         rest = len(self) - actual
         return [
@@ -158,36 +156,13 @@ class Measure:
         return counts
 
 
-def _check(probabilities: Array, labels: Array, classes: int) -> None:
-    if classes < 2:
-        raise DataError(f"{classes} class; at least two are needed")
-    if labels.dtype != np.int64 or labels.ndim != 1:
-        raise DataError(f"labels are {labels.dtype} {labels.shape}, not int64 (N,)")
-    if not len(labels):
-        raise DataError("no images: there is nothing to measure")
-    wanted = (len(labels), classes)
-    if probabilities.dtype.kind != "f" or probabilities.shape != wanted:
-        raise DataError(f"probabilities are {probabilities.dtype} {probabilities.shape}, not float {wanted}")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise DataError(f"labels run from {labels.min()} to {labels.max()}, not from 0 to {classes - 1}")
-    sums = probabilities.sum(axis=1, dtype=np.float64)
-    wrong = ~((probabilities >= 0).all(axis=1) & (np.abs(sums - 1) <= ROUNDING))
-    if wrong.any():
-        first = int(wrong.argmax())
-        row = ", ".join(f"{p:.4g}" for p in probabilities[first, :8]) + (", …" if classes > 8 else "")
-        raise DataError(
-            f"probabilities of {wrong.sum()} of {len(labels)} images are not 0 or more with a sum of 1; the "
-            f"first is image {first}: {row}"
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class _Ranking:
-    """Images in the order of each class's probability, with ties marked, for the AUC of any counts.
+    """The images in the order of each class's probability, with ties marked, for the AUC of any counts.
 
-    `order` (K, N) has a row for each class that AUC looks at: only class 1 where there are two. `image` (M,)
-    are the images that are of those classes, `row` (M,) which row each belongs to, and in that row the
-    images at the same probability as itself lie at positions `start` (M,) up to, not including, `end` (M,).
+    `order` (K, N) has a row for each class that the AUC averages over: only class 1 where there are two.
+    `image` (M,) are the images of those classes, `row` (M,) the row of each, and `start` (M,) to `end` (M,) the
+    range of that row whose images have the same probability as it.
     """
 
     order: Array
@@ -199,31 +174,31 @@ class _Ranking:
     @classmethod
     def of(cls, probabilities: Array, labels: Array) -> "_Ranking":
         classes = probabilities.shape[1]
-        looked_at = [1] if classes == 2 else list(range(classes))
-        order = np.argsort(probabilities[:, looked_at].T, axis=1)
+        averaged = [1] if classes == 2 else list(range(classes))
+        order = np.argsort(probabilities[:, averaged].T, axis=1)
         images, starts, ends = [], [], []
-        for row, c in enumerate(looked_at):
+        for row, c in enumerate(averaged):
             images.append(np.flatnonzero(labels == c))
-            scores, own = probabilities[order[row], c], probabilities[images[-1], c]
-            starts.append(np.searchsorted(scores, own, side="left"))
-            ends.append(np.searchsorted(scores, own, side="right"))
-        rows = np.repeat(np.arange(len(looked_at)), [len(found) for found in images])
+            scores, positives = probabilities[order[row], c], probabilities[images[-1], c]
+            starts.append(np.searchsorted(scores, positives, side="left"))
+            ends.append(np.searchsorted(scores, positives, side="right"))
+        rows = np.repeat(np.arange(len(averaged)), [len(positions) for positions in images])
         return cls(order, np.concatenate(images), rows, np.concatenate(starts), np.concatenate(ends))
 
     def auc(self, counts: Array) -> float:
-        """Mean over the rows of the chance that an image of the class scores above one of the rest.
+        """Return the chance that an image of a class scores above one of the rest, as the mean over the rows.
 
-        Mann & Whitney's (1947) rank sum, ties counting half: what all images add, less what those of the
-        class add among themselves, which is half the square of their number. NaN where a class has none.
+        Mann & Whitney's (1947) rank sum, ties counting half: the sum over all images, less that among the images
+        of the class, which is half the square of their number. NaN where a class has no image.
         """
         rows, count = self.order.shape
         below = np.zeros((rows, count + 1))
         np.cumsum(counts[self.order], axis=1, out=below[:, 1:])
-        own = counts[self.image]
-        middle = (below[self.row, self.start] + below[self.row, self.end]) / 2
-        positives = np.bincount(self.row, weights=own, minlength=rows)
+        weights = counts[self.image]
+        midranks = (below[self.row, self.start] + below[self.row, self.end]) / 2
+        positives = np.bincount(self.row, weights=weights, minlength=rows)
         pairs = positives * (counts.sum() - positives)
         if not pairs.all():
             return float("nan")
-        wins = np.bincount(self.row, weights=own * middle, minlength=rows) - positives**2 / 2
+        wins = np.bincount(self.row, weights=weights * midranks, minlength=rows) - positives**2 / 2
         return float((wins / pairs).mean())

@@ -1,4 +1,4 @@
-"""Subgroups: how a model does for each sex, scanner or hospital, and how little a small one tells."""
+"""Subgroups: a model's accuracy and AUC for each sex, scanner or hospital, with intervals."""
 
 import dataclasses
 import math
@@ -9,17 +9,18 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import DataError
+from medray.json_document import JsonDocument
 from medray.stats.bootstrap import CONFIDENCE, Estimate, estimate, group_numbers, resample_counts
 from medray.stats.rates import Proportion
-from medray.stats.scores import Measure
+from medray.stats.scores import Predictions
 
 ENOUGH = 20
 TOO_FEW = "too few to tell"
 
 
 @dataclass(frozen=True)
-class SubgroupRow:
-    """The images that have one value in a column; `flag` is `TOO_FEW` where there are fewer than `ENOUGH`."""
+class SubgroupScores(JsonDocument):
+    """Scores of the images with one value in a column; `flag` is `TOO_FEW` where there are fewer than `ENOUGH`."""
 
     value: str
     images: int
@@ -28,103 +29,102 @@ class SubgroupRow:
     flag: str | None
 
 
-def subgroups(
-    measure: Measure,
+def subgroup_scores(
+    predictions: Predictions,
     columns: Mapping[str, Array],
     *,
     groups: Array | None = None,
     resamples: int = 1000,
     seed: int = 0,
     confidence: float = CONFIDENCE,
-) -> dict[str, list[SubgroupRow]]:
-    """Measure each subgroup by itself: for each column a row for every value in it, in order.
+) -> dict[str, list[SubgroupScores]]:
+    """Return the scores of each subgroup: for each column one entry for every value in it, sorted by value.
 
-    `columns` are text or whole numbers (N,) and `groups` (N,) the patient of each image where known. The
+    `columns` are text or whole numbers (N,), `groups` (N,) the patient of each image where known. The
     interval of the AUC is from a bootstrap within the subgroup, of whole patients where they are known; it
-    is None where a class is missing, or where there is but one image or patient.
+    is None where a class is missing, or where there is only one image or patient.
 
     Raises:
-        DataError: a column does not fit the images or holds something else, or a patient is not known.
+        DataError: a column does not fit the images or has values of another type, or a patient is missing.
         ConfigError: the resamples, the seed or the confidence are out of range.
     """
     if groups is not None:
-        group_numbers(groups, len(measure))  # a patient that is missing is told of at once, and of all images
-    found = {}
+        group_numbers(groups, len(predictions))  # a missing patient is an error of all images, not of a subgroup
     for name, column in columns.items():
-        _check_column(name, column, len(measure))
-        found[name] = [
-            _row(str(value), measure, np.flatnonzero(column == value), groups, resamples, seed, confidence)
-            for value in sorted(set(column.tolist()))
-        ]
-    return found
+        if column.shape != (len(predictions),):
+            raise DataError(
+                f"subgroup '{name}' is {column.shape}, not ({len(predictions)},): one value for each image"
+            )
+        types = {type(value) for value in column.tolist()}
+        if types not in ({str}, {int}, {bool}):
+            names = ", ".join(sorted(value_type.__name__ for value_type in types))
+            raise DataError(f"subgroup '{name}' holds {names}, not only text or only whole numbers")
+
+    def scores(value: object, rows: Array) -> SubgroupScores:
+        subgroup = Predictions(predictions.probabilities[rows], predictions.labels[rows], predictions.classes)
+        patients = None if groups is None else groups[rows]
+        return SubgroupScores(
+            value=str(value),
+            images=len(rows),
+            accuracy=clustered_proportion(subgroup.correct, patients, confidence),
+            auc=_auc(subgroup, patients, resamples, seed, confidence),
+            flag=TOO_FEW if len(rows) < ENOUGH else None,
+        )
+
+    return {
+        name: [scores(value, np.flatnonzero(column == value)) for value in sorted(set(column.tolist()))]
+        for name, column in columns.items()
+    }
 
 
-def _row(
-    value: str, whole: Measure, own: Array, groups: Array | None, resamples: int, seed: int, confidence: float
-) -> SubgroupRow:
-    measure = Measure(whole.probabilities[own], whole.labels[own], whole.classes)
-    patients = None if groups is None else groups[own]
-    return SubgroupRow(
-        value=value,
-        images=len(own),
-        accuracy=proportion(measure.correct, patients, confidence),
-        auc=_auc(measure, patients, resamples, seed, confidence),
-        flag=TOO_FEW if len(own) < ENOUGH else None,
-    )
-
-
-def _auc(measure: Measure, groups: Array | None, resamples: int, seed: int, confidence: float) -> Estimate:
-    value = measure.auc()
+def _auc(predictions: Predictions, groups: Array | None, resamples: int, seed: int, confidence: float) -> Estimate:
+    value = predictions.auc()
     if math.isnan(value):
         return Estimate(None, None, None, 0)
     if groups is not None and len(set(groups.tolist())) < 2:
         return Estimate(value, None, None, 0)
-    draws = [measure.auc(counts) for counts in resample_counts(len(measure), resamples, seed, groups)]
+    draws = [predictions.auc(counts) for counts in resample_counts(len(predictions), resamples, seed, groups)]
     return estimate(value, np.array(draws), confidence)
 
 
-def proportion(right: Array, groups: Array | None = None, confidence: float = CONFIDENCE) -> Proportion:
-    """The share of images that are `right` bool (N,), with its exact interval.
+def clustered_proportion(
+    correct: Array, groups: Array | None = None, confidence: float = CONFIDENCE
+) -> Proportion:
+    """Return the share of images that are `correct` bool (N,), with its exact interval.
 
-    With `groups` (N,), the patient of each image, the interval is that of as many independent images as
-    these are worth (Korn & Graubard 1998): their number over the design effect of Rao & Scott (1992), which
-    is at least 1. Where all or none are right that can't be told, and each patient counts as one image.
+    With `groups` (N,), the patient of each image, the interval is that of the effective number of independent
+    images (Korn & Graubard 1998).
 
     Raises:
         ConfigError: the confidence is not between 0 and 1.
-        DataError: `right` is not bool or is empty, or a patient is not known.
+        DataError: `correct` is not bool or is empty, or a patient is missing.
     """
-    if right.dtype != np.bool_ or right.ndim != 1 or not len(right):
-        raise DataError(f"right is {right.dtype} {right.shape}, not bool (N,) of at least one image")
-    found = Proportion.of(int(right.sum()), len(right), confidence)
+    if correct.dtype != np.bool_ or correct.ndim != 1 or not len(correct):
+        raise DataError(f"correct is {correct.dtype} {correct.shape}, not bool (N,) of at least one image")
+    exact = Proportion.of(int(correct.sum()), len(correct), confidence)
     if groups is None:
-        return found
+        return exact
     from scipy.special import betaincinv
 
-    share, tail = float(right.mean()), (1 - confidence) / 2
-    worth = _independent(right, group_numbers(groups, len(right)))
-    count, rest = share * worth, (1 - share) * worth
+    share, tail = float(correct.mean()), (1 - confidence) / 2
+    effective = _effective_images(correct, group_numbers(groups, len(correct)))
+    count, rest = share * effective, (1 - share) * effective
     low = float(betaincinv(count, rest + 1, tail)) if count else 0.0
     high = float(betaincinv(count + 1, rest, 1 - tail)) if rest else 1.0
-    return dataclasses.replace(found, low=low, high=high)
+    return dataclasses.replace(exact, low=low, high=high)
 
 
-def _independent(right: Array, patients: Array) -> float:
-    """How many independent images those of `patients` int64 (N,), numbered from 0, are worth."""
+def _effective_images(correct: Array, patients: Array) -> float:
+    """Return the effective number of independent images of `patients` int64 (N,), numbered from 0.
+
+    It is their number over the design effect of Rao & Scott (1992), which is at least 1. Where all or none are
+    correct the design effect is undefined, and each patient counts as one image.
+    """
     images = np.bincount(patients)
-    share, clusters = right.mean(), len(images)
+    share, clusters = correct.mean(), len(images)
     if share in (0, 1) or clusters < 2:
         return float(clusters)
-    residual = np.bincount(patients, weights=right) - share * images
-    variance = clusters / (clusters - 1) * np.square(residual).sum() / len(right) ** 2
-    effect = variance / (share * (1 - share) / len(right))
-    return float(len(right) / max(1.0, effect))
-
-
-def _check_column(name: str, column: Array, images: int) -> None:
-    if column.shape != (images,):
-        raise DataError(f"subgroup '{name}' is {column.shape}, not ({images},): one value for each image")
-    kinds = {type(value) for value in column.tolist()}
-    if not kinds <= {str} and not kinds <= {int} and not kinds <= {bool}:
-        words = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise DataError(f"subgroup '{name}' holds {words}: only text, or only whole numbers, can be told apart")
+    residual = np.bincount(patients, weights=correct) - share * images
+    variance = clusters / (clusters - 1) * np.square(residual).sum() / len(correct) ** 2
+    effect = variance / (share * (1 - share) / len(correct))
+    return float(len(correct) / max(1.0, effect))

@@ -138,7 +138,7 @@ class _Training:
         probabilities = predict_probabilities(self.network, self.val, self.device)
         if not np.isfinite(probabilities).all():
             raise TrainingDiverged(f"predictions became NaN in epoch {epoch}")
-        found = metrics.evaluate(probabilities, self.val.own_labels)
+        found = metrics.all_metrics(probabilities, self.val.own_labels)
         self.schedule.after_epoch(found["log_loss"])
         self.progress.epoch = epoch
         self._keep_best(found, probabilities)

@@ -24,7 +24,7 @@ from medray.decisions.thresholds import (
     set_point,
 )
 from medray.errors import ConfigError, DataError, RunError
-from medray.stats.rates import Rates, measure
+from medray.stats.rates import Rates, measure_rates
 
 Scored = tuple[Array, Array]
 
@@ -215,7 +215,7 @@ def test_a_point_decides_as_its_rates_say_and_survives_json(kind: str) -> None:
     point = set_point(rule, probabilities, labels, NAMES, "effusion", "out-of-fold")
     assert (point.name, point.positive, point.class_index) == (rule.name, "effusion", 2)
     assert (point.images, point.set_on) == (90, "out-of-fold")
-    assert point.rates == measure(probabilities[:, 2], labels == 2, point.threshold)
+    assert point.rates == measure_rates(probabilities[:, 2], labels == 2, point.threshold)
     called = point.decide(probabilities)
     assert called.dtype == np.bool_
     assert (point.rates.tp, point.rates.fp) == ((called & (labels == 2)).sum(), (called & (labels != 2)).sum())

@@ -15,7 +15,7 @@ from medray.ensemble.selection import all_ways, make_way
 from medray.ensemble.strategies import greedy, top_k
 from medray.errors import DataError
 from medray.stats.calibration import brier_score
-from medray.stats.metrics import evaluate
+from medray.stats.metrics import all_metrics
 from tests.ensemble.candidate_samples import noisy, pool
 
 LABELS = np.arange(60) % 3
@@ -70,7 +70,7 @@ def test_the_temperature_is_that_of_the_averaged_predictions() -> None:
     assert way.temperature == fit_temperature(averaged, LABELS)
     assert np.array_equal(way.calibrated, apply_temperature(averaged, way.temperature))
     assert way.calibrated_scores()["log_loss"] < way.scores()["log_loss"]
-    assert way.scores() == {**evaluate(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
+    assert way.scores() == {**all_metrics(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
     assert make_way("top-k", own, top_k(own.candidates, 3), calibrate=False).temperature == 1.0
 
 

@@ -10,7 +10,7 @@ from medray.config import METRICS
 from medray.ensemble.candidates import Candidate
 from medray.ensemble.strategies import LIBRARY, ROUNDS, Weighted, _scorer, greedy, top_k
 from medray.errors import DataError
-from medray.stats.metrics import evaluate, log_loss
+from medray.stats.metrics import all_metrics, log_loss
 from tests.ensemble.candidate_samples import candidates, noisy
 
 Case = tuple[list[Array], Array]
@@ -63,7 +63,7 @@ def plain_greedy(library: list[Candidate], labels: Array, metric: str) -> list[t
         for number, own in enumerate(library):
             members = [*(library[i] for i in bag), own]
             mean = np.sum([m.probabilities.astype(np.float64) for m in members], axis=0) / len(members)
-            value = round(sign * evaluate(mean, labels)[metric], 11)
+            value = round(sign * all_metrics(mean, labels)[metric], 11)
             tried.append((value, round(-log_loss(mean, labels), 11), -number))
         value, loss, place = max(tried)
         bag = [*bag, -place]
@@ -88,8 +88,8 @@ def test_greedy_is_never_worse_than_the_best_single_one(case: Case, metric: str)
     parts, labels = case
     sign = 1 if METRICS[metric] == "max" else -1
     chosen = greedy(candidates(parts), labels, metric)
-    singles = [sign * evaluate(part.astype(np.float64), labels)[metric] for part in parts]
-    assert sign * evaluate(mean_of(chosen), labels)[metric] >= max(singles) - 1e-9
+    singles = [sign * all_metrics(part.astype(np.float64), labels)[metric] for part in parts]
+    assert sign * all_metrics(mean_of(chosen), labels)[metric] >= max(singles) - 1e-9
     weights = [weight for _, weight in chosen]
     assert all(weight == int(weight) >= 1 for weight in weights)
     assert sum(weights) <= ROUNDS
@@ -102,7 +102,7 @@ def test_the_metric_alone_is_the_metric(case: Case, metric: str) -> None:
     """Of the mean of the first one, taken three times, and each candidate."""
     parts, labels = case
     total = 3 * parts[0].astype(np.float64)
-    wanted = [evaluate((total + part) / 4, labels)[metric] for part in parts]
+    wanted = [all_metrics((total + part) / 4, labels)[metric] for part in parts]
     found = _scorer(metric, candidates(parts), labels)(total, 4)
     assert found.tolist() == pytest.approx(wanted, rel=0, abs=1e-12)
 

@@ -10,18 +10,25 @@ from hypothesis import strategies as st
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError
-from medray.stats.bootstrap import Estimate, bootstrap, estimate, group_numbers, interval, resample_counts
-from medray.stats.scores import MODES, Measure
+from medray.stats.bootstrap import (
+    Estimate,
+    bootstrap,
+    estimate,
+    group_numbers,
+    percentile_interval,
+    resample_counts,
+)
+from medray.stats.scores import MODES, Predictions
 
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def some_model(seed: int, images: int = 40, classes: int = 3) -> Measure:
+def some_model(seed: int, images: int = 40, classes: int = 3) -> Predictions:
     """A model that is right about every second time; its labels are the same for every seed."""
     rng = np.random.default_rng(seed)
     labels = np.arange(images) % classes
     scores = rng.random((images, classes)) + np.eye(classes)[labels] * rng.random((images, 1))
-    return Measure((scores / scores.sum(axis=1, keepdims=True)).astype(np.float32), labels, classes)
+    return Predictions((scores / scores.sum(axis=1, keepdims=True)).astype(np.float32), labels, classes)
 
 
 # -- resamples
@@ -114,20 +121,20 @@ def test_patients_are_numbered_from_0() -> None:
 
 
 def test_interval_is_of_percentiles() -> None:
-    assert interval(np.arange(101.0)) == pytest.approx((2.5, 97.5))
-    assert interval(np.arange(101.0), confidence=0.8) == pytest.approx((10, 90))
-    assert interval(np.array([0.5])) == (0.5, 0.5)
+    assert percentile_interval(np.arange(101.0)) == pytest.approx((2.5, 97.5))
+    assert percentile_interval(np.arange(101.0), confidence=0.8) == pytest.approx((10, 90))
+    assert percentile_interval(np.array([0.5])) == (0.5, 0.5)
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(0, 1) | st.just(math.nan), min_size=1, max_size=40))
 def test_interval_leaves_out_what_is_not_defined(values: list[float]) -> None:
     defined = [value for value in values if not math.isnan(value)]
-    found = interval(np.array(values))
+    found = percentile_interval(np.array(values))
     if len(defined) < len(values) / 2:
         assert found is None
     else:
-        assert found == interval(np.array(defined))
+        assert found == percentile_interval(np.array(defined))
         assert found is not None
         assert min(defined) <= found[0] <= found[1] <= max(defined)
 
@@ -135,13 +142,13 @@ def test_interval_leaves_out_what_is_not_defined(values: list[float]) -> None:
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0, -0.1, math.nan])
 def test_confidence_is_between_0_and_1(confidence: float) -> None:
     with pytest.raises(ConfigError, match="it must lie between 0 and 1"):
-        interval(np.ones(3), confidence)
+        percentile_interval(np.ones(3), confidence)
 
 
 @pytest.mark.parametrize("values", [np.ones(0), np.ones((2, 2))])
 def test_no_interval_of_nothing(values: Array) -> None:
     with pytest.raises(DataError, match="not \\(resamples,\\)"):
-        interval(values)
+        percentile_interval(values)
 
 
 def test_estimate_joins_a_score_and_its_interval() -> None:
@@ -156,7 +163,7 @@ def held(sets: Iterator[tuple[Array, Array | None]], truth: float, seed: int) ->
     inside, width = [], []
     for values, groups in sets:
         resamples = np.array(list(resample_counts(len(values), 200, seed, groups)))
-        ends = interval(resamples @ values / resamples.sum(axis=1))
+        ends = percentile_interval(resamples @ values / resamples.sum(axis=1))
         assert ends is not None
         inside.append(ends[0] <= truth <= ends[1])
         width.append(ends[1] - ends[0])
@@ -220,8 +227,8 @@ def test_the_interval_of_an_auc_holds_it() -> None:
     labels = np.repeat([0, 1], [50, 40])
     for seed in range(50):
         chance = 1 / (1 + np.exp(-rng.normal(labels, 1)))
-        model = Measure(np.stack([1 - chance, chance], axis=1), labels, 2)
-        ends = interval(np.array([model.auc(counts) for counts in resample_counts(90, 100, seed)]))
+        model = Predictions(np.stack([1 - chance, chance], axis=1), labels, 2)
+        ends = percentile_interval(np.array([model.auc(counts) for counts in resample_counts(90, 100, seed)]))
         assert ends is not None
         inside.append(ends[0] <= truth <= ends[1])
     assert 0.87 <= np.mean(inside) <= 1.0
@@ -229,7 +236,7 @@ def test_the_interval_of_an_auc_holds_it() -> None:
 
 def test_models_must_be_measured_on_the_same_images() -> None:
     model = some_model(0)
-    other = Measure(model.probabilities[::-1], model.labels[::-1], 3)
+    other = Predictions(model.probabilities[::-1], model.labels[::-1], 3)
     for wrong in (other, some_model(0, images=41), some_model(0, classes=4)):
         with pytest.raises(DataError, match="'b' and 'a' are not measured on the same images"):
             bootstrap({"a": model, "b": wrong}, resample_counts(40, 2, 0))

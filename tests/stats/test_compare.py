@@ -9,28 +9,37 @@ from hypothesis import strategies as st
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError
-from medray.stats.bootstrap import bootstrap, interval, resample_counts
-from medray.stats.compare import BETTER, NOT_SHOWN, WORSE, Comparison, bootstrap_p, compare, mcnemar, verdict
-from medray.stats.scores import MODES, Measure
+from medray.stats.bootstrap import bootstrap, percentile_interval, resample_counts
+from medray.stats.compare import (
+    BETTER,
+    NOT_SHOWN,
+    WORSE,
+    PairedComparison,
+    bootstrap_p,
+    compare_models,
+    mcnemar,
+    verdict,
+)
+from medray.stats.scores import MODES, Predictions
 
 CLASSES, IMAGES = 3, 300
 
 
-def model(skill: float, seed: int = 0, confidence: float = 0.9) -> Measure:
+def model(skill: float, seed: int = 0, confidence: float = 0.9) -> Predictions:
     """A model that is right for a share `skill` of the images, and as confident either way."""
     rng = np.random.default_rng(seed)
     labels = np.arange(IMAGES) % CLASSES
     said = np.where(rng.random(IMAGES) < skill, labels, (labels + rng.integers(1, CLASSES, IMAGES)) % CLASSES)
     probabilities = np.full((IMAGES, CLASSES), (1 - confidence) / (CLASSES - 1))
     probabilities[np.arange(IMAGES), said] = confidence
-    return Measure(probabilities, labels, CLASSES)
+    return Predictions(probabilities, labels, CLASSES)
 
 
-def compared(reference: Measure, other: Measure, metric: str, resamples: int = 200) -> Comparison:
+def compared(reference: Predictions, other: Predictions, metric: str, resamples: int = 200) -> PairedComparison:
     models = {"reference": reference, "other": other}
     scores = {name: measure.scores() for name, measure in models.items()}
     draws = bootstrap(models, resample_counts(len(reference), resamples, 0))
-    return compare("reference", "other", metric, scores, draws)
+    return compare_models("reference", "other", metric, scores, draws)
 
 
 GOOD, BAD = model(0.9, seed=1), model(0.6, seed=2)
@@ -41,14 +50,17 @@ DRAWS = bootstrap(BOTH, resample_counts(IMAGES, 200, 0))
 
 @pytest.mark.parametrize("metric", MODES)
 def test_a_model_does_not_differ_from_itself(metric: str) -> None:
-    found = compare("good", "good", metric, SCORES, DRAWS)
-    assert found == Comparison("good", "good", metric, 0.0, 0.0, 0.0, 1.0)
+    found = compare_models("good", "good", metric, SCORES, DRAWS)
+    assert found == PairedComparison("good", "good", metric, 0.0, 0.0, 0.0, 1.0)
     assert verdict(found) == "no difference shown"
 
 
 @pytest.mark.parametrize("metric", MODES)
 def test_the_better_model_is_better_whichever_way_the_metric_goes(metric: str) -> None:
-    found, turned = compare("good", "bad", metric, SCORES, DRAWS), compare("bad", "good", metric, SCORES, DRAWS)
+    found, turned = (
+        compare_models("good", "bad", metric, SCORES, DRAWS),
+        compare_models("bad", "good", metric, SCORES, DRAWS),
+    )
     assert (verdict(found), verdict(turned)) == ("better", "worse")
     assert found.difference is not None
     assert (found.difference > 0) == (MODES[metric] == "max")
@@ -58,7 +70,10 @@ def test_the_better_model_is_better_whichever_way_the_metric_goes(metric: str) -
 
 @pytest.mark.parametrize("metric", MODES)
 def test_turned_around_only_the_signs_change(metric: str) -> None:
-    found, turned = compare("good", "bad", metric, SCORES, DRAWS), compare("bad", "good", metric, SCORES, DRAWS)
+    found, turned = (
+        compare_models("good", "bad", metric, SCORES, DRAWS),
+        compare_models("bad", "good", metric, SCORES, DRAWS),
+    )
     assert None not in (found.difference, found.low, found.high)
     assert (found.difference, found.low, found.high) == pytest.approx(
         (-(turned.difference or 0), -(turned.high or 0), -(turned.low or 0)), abs=1e-12
@@ -66,8 +81,8 @@ def test_turned_around_only_the_signs_change(metric: str) -> None:
 
 
 def test_the_interval_is_of_paired_differences() -> None:
-    found = compare("good", "bad", "accuracy", SCORES, DRAWS)
-    assert (found.low, found.high) == interval(DRAWS["good"]["accuracy"] - DRAWS["bad"]["accuracy"])
+    found = compare_models("good", "bad", "accuracy", SCORES, DRAWS)
+    assert (found.low, found.high) == percentile_interval(DRAWS["good"]["accuracy"] - DRAWS["bad"]["accuracy"])
 
 
 def test_pairing_shows_a_difference_that_two_intervals_hide() -> None:
@@ -76,10 +91,10 @@ def test_pairing_shows_a_difference_that_two_intervals_hide() -> None:
     probabilities = other.probabilities.copy()
     mended = np.flatnonzero(~other.correct)[:8]
     probabilities[mended] = np.where(np.eye(CLASSES)[other.labels[mended]] == 1, 0.9, 0.05)
-    better = Measure(probabilities, other.labels, CLASSES)
+    better = Predictions(probabilities, other.labels, CLASSES)
     assert verdict(compared(better, other, "accuracy")) == "better"
     apart = [
-        interval(bootstrap({"x": one}, resample_counts(IMAGES, 200, 0))["x"]["accuracy"])
+        percentile_interval(bootstrap({"x": one}, resample_counts(IMAGES, 200, 0))["x"]["accuracy"])
         for one in (other, better)
     ]
     assert apart[0] is not None
@@ -89,22 +104,22 @@ def test_pairing_shows_a_difference_that_two_intervals_hide() -> None:
 
 def test_a_score_that_is_not_defined_is_not_compared() -> None:
     labels = np.repeat([0, 1], [IMAGES - 1, 1])
-    one = Measure(np.full((IMAGES, 2), 0.5), labels * 0, 2)
+    one = Predictions(np.full((IMAGES, 2), 0.5), labels * 0, 2)
     found = compared(one, one, "auc", resamples=5)
-    assert found == Comparison("reference", "other", "auc", None, None, None, None)
+    assert found == PairedComparison("reference", "other", "auc", None, None, None, None)
     assert verdict(found) == "no difference shown"
 
 
 def test_what_can_not_be_compared() -> None:
     with pytest.raises(ConfigError, match=r"unknown metric 'acuracy' \(did you mean 'accuracy'\?\); valid: acc"):
-        compare("good", "bad", "acuracy", SCORES, DRAWS)
+        compare_models("good", "bad", "acuracy", SCORES, DRAWS)
     with pytest.raises(ConfigError, match=r"unknown model 'goood' \(did you mean 'good'\?\); valid: bad, good"):
-        compare("good", "goood", "accuracy", SCORES, DRAWS)
+        compare_models("good", "goood", "accuracy", SCORES, DRAWS)
     fewer = DRAWS | {"bad": {name: values[:7] for name, values in DRAWS["bad"].items()}}
     with pytest.raises(DataError, match="'good' has 200 resamples and 'bad' 7: they can't be paired"):
-        compare("good", "bad", "accuracy", SCORES, fewer)
+        compare_models("good", "bad", "accuracy", SCORES, fewer)
     with pytest.raises(ConfigError, match="unknown metric 'speed'"):
-        verdict(Comparison("a", "b", "speed", 0.1, 0.1, 0.1, 0.01))
+        verdict(PairedComparison("a", "b", "speed", 0.1, 0.1, 0.1, 0.01))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +135,7 @@ def test_what_can_not_be_compared() -> None:
     ],
 )
 def test_verdict(metric: str, low: float, high: float, p: float, expected: str) -> None:
-    assert verdict(Comparison("a", "b", metric, (low + high) / 2, low, high, p)) == expected
+    assert verdict(PairedComparison("a", "b", metric, (low + high) / 2, low, high, p)) == expected
 
 
 # -- p of the bootstrap

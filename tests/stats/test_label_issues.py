@@ -152,7 +152,7 @@ def test_a_class_that_is_never_predicted_can_still_be_suggested() -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_probabilities_that_are_not_finite_are_refused(bad: float) -> None:
     probabilities = np.array([[0.5, 0.5], [bad, 0.5]])
-    with pytest.raises(DataError, match=r"^probabilities hold NaN, infinity or what is no float$"):
+    with pytest.raises(DataError, match=r"^probabilities of image 1 must lie between 0 and 1"):
         find(probabilities, np.array([0, 1]))
 
 
@@ -168,20 +168,20 @@ GOOD = {
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"probabilities": np.zeros((0, 2))}, r"probabilities are \(0, 2\), not \(images, classes\)"),
-        ({"probabilities": np.ones((2, 1))}, r"probabilities are \(2, 1\), not \(images, classes\) of two"),
-        ({"probabilities": np.array([0.5, 0.5])}, r"probabilities are \(2,\), not"),
-        ({"probabilities": np.array([[2, -1], [0, 1]])}, "what is no float"),
-        ({"probabilities": np.array([[2.0, -1.0], [0.0, 1.0]])}, "negative or do not sum to 1"),
-        ({"probabilities": np.array([[0.9, 0.9], [0.0, 1.0]])}, "negative or do not sum to 1"),
-        ({"labels": np.array([0, 1, 1])}, r"labels are int64 \(3,\), not int \(2,\)"),
-        ({"labels": np.array([0.0, 1.0])}, r"labels are float64 \(2,\), not int \(2,\)"),
-        ({"labels": np.array([0, 2])}, "labels run from 0 to 2; allowed are 0 to 1"),
-        ({"labels": np.array([-1, 1])}, "labels run from -1 to 1; allowed are 0 to 1"),
+        ({"probabilities": np.zeros((0, 2))}, "there is no image"),
+        ({"probabilities": np.ones((2, 1))}, r"float64 \(2, 1\), not float \(N, classes\) of two"),
+        ({"probabilities": np.array([0.5, 0.5])}, r"float64 \(2,\), not float"),
+        ({"probabilities": np.array([[2, -1], [0, 1]])}, "int64 .* not float"),
+        ({"probabilities": np.array([[2.0, -1.0], [0.0, 1.0]])}, "image 0 .* between -1 and 2"),
+        ({"probabilities": np.array([[0.9, 0.9], [0.0, 1.0]])}, "image 0 .* sum to 1.8"),
+        ({"labels": np.array([0, 1, 1])}, r"labels are int64 \(3,\), not whole numbers \(2,\)"),
+        ({"labels": np.array([0.0, 1.0])}, r"labels are float64 \(2,\), not whole numbers"),
+        ({"labels": np.array([0, 2])}, "label 2 of image 1 is of no class: labels are 0 to 1"),
+        ({"labels": np.array([-1, 1])}, "label -1 of image 0"),
         ({"positions": np.array([4])}, r"positions are int64 \(1,\), not int \(2,\)"),
         ({"positions": np.array([4, 4])}, "position 4 stands for 2 images; allowed is one"),
         ({"class_names": ("a", "b", "c")}, "3 class names for probabilities of 2 classes"),
-        ({"split_of": {4: "train"}}, "no split is known of the image at position 9"),
+        ({"split_of": {4: "train"}}, "the image at position 9 has no split"),
         ({"split_of": np.array(["train"])}, r"splits are \(1,\), not \(2,\): one for each image"),
     ],
 )

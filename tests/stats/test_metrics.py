@@ -14,11 +14,11 @@ from medray._types import Array
 from medray.config import METRICS
 from medray.errors import DataError
 from medray.stats.metrics import (
+    all_metrics,
     auc,
     calibration_error,
     check_measurable,
     confusion_matrix,
-    evaluate,
     log_loss,
     roc_auc,
 )
@@ -65,7 +65,7 @@ def by_sklearn(probabilities: Array, labels: Array) -> dict[str, float]:
 @settings(deadline=None, max_examples=80)
 @given(cases())
 def test_metrics_are_those_of_scikit_learn(case: Case) -> None:
-    found = evaluate(*case)
+    found = all_metrics(*case)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of classes that are missing, and of what was clipped
         expected = by_sklearn(*case)
@@ -74,20 +74,20 @@ def test_metrics_are_those_of_scikit_learn(case: Case) -> None:
 
 
 def test_evaluate_gives_every_metric_in_order_as_a_float() -> None:
-    found = evaluate(np.array([[0.2, 0.8], [0.6, 0.4]], dtype=np.float32), np.array([1, 0]))
+    found = all_metrics(np.array([[0.2, 0.8], [0.6, 0.4]], dtype=np.float32), np.array([1, 0]))
     assert list(found) == list(METRICS)
     assert all(type(value) is float for value in found.values())
 
 
 def test_perfect_and_worst_predictions() -> None:
     labels = np.array([0, 1, 2, 0])
-    perfect = evaluate(np.eye(3, dtype=np.float32)[labels], labels)
+    perfect = all_metrics(np.eye(3, dtype=np.float32)[labels], labels)
     assert {name: value for name, value in perfect.items() if METRICS[name] == "max"} == {
         name: 1.0 for name, mode in METRICS.items() if mode == "max"
     }
     assert perfect["log_loss"] == pytest.approx(0.0, abs=1e-6)
     assert perfect["calibration_error"] == 0.0
-    worst = evaluate(np.eye(3, dtype=np.float32)[(labels + 1) % 3], labels)
+    worst = all_metrics(np.eye(3, dtype=np.float32)[(labels + 1) % 3], labels)
     assert worst["accuracy"] == worst["f1_macro"] == worst["recall_weighted"] == 0.0
     assert worst["calibration_error"] == 1.0
     assert 15 < worst["log_loss"] < 17  # a float32's epsilon, and no infinity
@@ -206,7 +206,7 @@ def report_metrics(predicted: list[int], labels: list[int], classes: int) -> dic
 def test_weighted_metrics_are_those_of_the_report(case: Case) -> None:
     probabilities, labels = case
     expected = report_metrics(probabilities.argmax(axis=1).tolist(), labels.tolist(), probabilities.shape[1])
-    found = evaluate(probabilities, labels)
+    found = all_metrics(probabilities, labels)
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
 
@@ -217,11 +217,13 @@ def test_accuracy_of_two_classes_is_the_reports(case: Case) -> None:
     predicted = probabilities.argmax(axis=1)
     tp, tn = int(((predicted == 1) & (labels == 1)).sum()), int(((predicted == 0) & (labels == 0)).sum())
     fp, fn = int(((predicted == 1) & (labels == 0)).sum()), int(((predicted == 0) & (labels == 1)).sum())
-    assert evaluate(probabilities, labels)["accuracy"] == pytest.approx((tp + tn) / (tp + tn + fp + fn), abs=1e-12)
+    assert all_metrics(probabilities, labels)["accuracy"] == pytest.approx(
+        (tp + tn) / (tp + tn + fp + fn), abs=1e-12
+    )
 
 
 def test_recall_weighted_is_accuracy() -> None:
     """As in the report's tables, where the two columns are the same."""
     rng = np.random.default_rng(0)
-    found = evaluate(rng.dirichlet(np.ones(11), size=300), rng.integers(0, 11, size=300))
+    found = all_metrics(rng.dirichlet(np.ones(11), size=300), rng.integers(0, 11, size=300))
     assert found["recall_weighted"] == pytest.approx(found["accuracy"], abs=1e-12)

@@ -12,7 +12,7 @@ from scipy.stats import beta, binom, binomtest
 from sklearn.metrics import confusion_matrix
 
 from medray.errors import ConfigError, DataError, RunError
-from medray.stats.rates import Proportion, Rates, measure
+from medray.stats.rates import Proportion, Rates, measure_rates
 
 
 def known(number: float | None) -> float:
@@ -76,7 +76,7 @@ def test_what_is_no_confidence(confidence: float) -> None:
 )
 def test_counts_are_those_of_scikit_learn(pairs: list[tuple[int, bool]], threshold: float) -> None:
     scores, positive = np.array([s / 10 for s, _ in pairs]), np.array([p for _, p in pairs])
-    found = measure(scores, positive, threshold)
+    found = measure_rates(scores, positive, threshold)
     called = [score >= threshold for score in scores.tolist()]
     tn, fp, fn, tp = confusion_matrix(positive, called, labels=[False, True]).ravel()
     assert (found.tp, found.fp, found.tn, found.fn) == (tp, fp, tn, fn)
@@ -89,7 +89,7 @@ def test_counts_are_those_of_scikit_learn(pairs: list[tuple[int, bool]], thresho
 
 
 def test_a_score_on_the_threshold_is_called_positive() -> None:
-    assert measure(np.array([0.5]), np.array([True]), 0.5).tp == 1
+    assert measure_rates(np.array([0.5]), np.array([True]), 0.5).tp == 1
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,12 @@ def test_a_score_on_the_threshold_is_called_positive() -> None:
 )
 def test_what_can_not_be_measured(scores: list[Any], positive: list[Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        measure(np.array(scores, dtype=np.float64), np.array(positive), 0.5)
+        measure_rates(np.array(scores, dtype=np.float64), np.array(positive), 0.5)
 
 
 def test_a_threshold_that_is_no_number() -> None:
     with pytest.raises(DataError, match="threshold is nan"):
-        measure(np.array([0.5]), np.array([True]), float("nan"))
+        measure_rates(np.array([0.5]), np.array([True]), float("nan"))
 
 
 def damaged(**changes: Any) -> dict[str, Any]:
@@ -120,10 +120,10 @@ def damaged(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (damaged(tp=7), "damaged rates: sensitivity is not that of"),
-        (damaged(tp="8"), "'tp' is '8', not int"),
-        (damaged(ppv=None), "'ppv' is None, not dict"),
-        (damaged(npv={}), "damaged rates: npv: it has no 'value'"),
+        (damaged(tp=7), "damaged: sensitivity is not that of"),
+        (damaged(tp="8"), "tp: damaged: '8' is not a whole number"),
+        (damaged(ppv=None), "ppv: damaged: None is not a mapping"),
+        (damaged(npv={}), "npv: damaged: it has no 'value'"),
         (damaged(ppv=asdict(Proportion(0.5, 0.1, 0.9, 8, 9))), "8 of 9 has another share or interval"),
         (damaged(ppv=asdict(Proportion(8 / 9, 0.9, 0.95, 8, 9))), "8 of 9 has another share or interval"),
         (damaged(ppv=asdict(Proportion(None, 0.1, 0.9, 8, 9))), "8 of 9 has another share or interval"),

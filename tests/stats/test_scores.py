@@ -1,4 +1,4 @@
-"""Scores of a model: against evaluate(), scikit-learn and the tables of seed report 001, resampled or not."""
+"""Scores of a model: against all_metrics(), scikit-learn and the tables of seed report 001, resampled or not."""
 
 import math
 import warnings
@@ -13,17 +13,17 @@ from sklearn import metrics as sklearn_metrics
 from medray._types import Array
 from medray.config import METRICS
 from medray.errors import DataError
-from medray.stats.metrics import evaluate
-from medray.stats.scores import MODES, Measure
+from medray.stats.metrics import all_metrics
+from medray.stats.scores import MODES, ClassScores, Predictions
 from tests.stats.test_metrics import Case, by_sklearn, cases, report_metrics
 
 DTYPES = st.sampled_from([np.float16, np.float32, np.float64])
 ANY_CASE = DTYPES.flatmap(lambda dtype: cases(dtype=dtype))
 
 
-def measured(case: Case) -> Measure:
+def measured(case: Case) -> Predictions:
     probabilities, labels = case
-    return Measure(probabilities, labels, probabilities.shape[1])
+    return Predictions(probabilities, labels, probabilities.shape[1])
 
 
 @st.composite
@@ -48,7 +48,7 @@ def repeated(case: Case, counts: Array) -> Case:
 @settings(deadline=None, max_examples=50)
 @given(ANY_CASE)
 def test_scores_are_those_of_evaluate(case: Case) -> None:
-    expected, measure = evaluate(*case), measured(case)
+    expected, measure = all_metrics(*case), measured(case)
     for weights in (None, np.ones(len(measure)), np.ones(len(measure), dtype=np.uint16)):
         found = measure.scores(weights)
         assert {name: found[name] for name in METRICS} == pytest.approx(expected, rel=0, abs=1e-12, nan_ok=True)
@@ -102,7 +102,7 @@ def test_the_order_of_the_images_does_not_matter(case: Case, random: Any) -> Non
 def test_weights_repeat_images(sample: tuple[Case, Array]) -> None:
     case, counts = sample
     found, again = measured(case).scores(counts), repeated(case, counts)
-    expected = evaluate(*again) | {"brier": measured(again).scores()["brier"]}
+    expected = all_metrics(*again) | {"brier": measured(again).scores()["brier"]}
     assert found == pytest.approx(expected, rel=0, abs=1e-9, nan_ok=True)
     assert measured(case).auc(counts) == pytest.approx(found["auc"], abs=1e-12, nan_ok=True)
 
@@ -148,25 +148,25 @@ def test_each_class_is_that_of_scikit_learn(case: Case) -> None:
     expected = sklearn_metrics.precision_recall_fscore_support(labels, measure.predicted, **options)
     rows = measure.per_class([f"class {c}" for c in range(classes)])
     for name, values in zip(("precision", "recall", "f1", "images"), expected, strict=True):
-        assert [row[name] for row in rows] == pytest.approx(values, abs=1e-9)  # type: ignore[literal-required]
+        assert [getattr(row, name) for row in rows] == pytest.approx(values, abs=1e-9)
     for c, row in enumerate(rows):
         own = labels == c
         if own.all() or not own.any():
-            assert row["auc"] is None
+            assert row.auc is None
         else:
-            assert row["auc"] == pytest.approx(sklearn_metrics.roc_auc_score(own, probabilities[:, c]), abs=1e-9)
+            assert row.auc == pytest.approx(sklearn_metrics.roc_auc_score(own, probabilities[:, c]), abs=1e-9)
         if own.all():
-            assert row["specificity"] is None
+            assert row.specificity is None
         else:
             specificity = sklearn_metrics.recall_score(~own, measure.predicted != c, zero_division=0)
-            assert row["specificity"] == pytest.approx(specificity, abs=1e-9)
+            assert row.specificity == pytest.approx(specificity, abs=1e-9)
 
 
 @settings(deadline=None, max_examples=25)
 @given(cases())
 def test_the_mean_auc_of_the_classes_is_the_auc(case: Case) -> None:
     measure = measured(case)
-    found = [row["auc"] for row in measure.per_class(["x"] * measure.classes)]
+    found = [row.auc for row in measure.per_class(["x"] * measure.classes)]
     whole = measure.scores()["auc"]
     if math.isnan(whole):
         assert None in found
@@ -179,12 +179,9 @@ def test_the_mean_auc_of_the_classes_is_the_auc(case: Case) -> None:
 def test_a_class_that_is_never_there_or_never_predicted() -> None:
     probabilities = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.3, 0.7, 0.0]])
     liver, spleen, heart = measured((probabilities, np.array([0, 0, 0]))).per_class(["liver", "spleen", "heart"])
-    assert liver == {
-        "name": "liver", "images": 3, "precision": 1.0, "recall": pytest.approx(2 / 3), "specificity": None,
-        "f1": pytest.approx(0.8), "auc": None,
-    }  # fmt: skip
-    assert (spleen["images"], spleen["recall"], spleen["specificity"]) == (0, 0.0, pytest.approx(2 / 3))
-    assert (heart["precision"], heart["f1"], heart["specificity"], heart["auc"]) == (0.0, 0.0, 1.0, None)
+    assert liver == ClassScores("liver", 3, 1.0, pytest.approx(2 / 3), None, pytest.approx(0.8), None)
+    assert (spleen.images, spleen.recall, spleen.specificity) == (0, 0.0, pytest.approx(2 / 3))
+    assert (heart.precision, heart.f1, heart.specificity, heart.auc) == (0.0, 0.0, 1.0, None)
 
 
 def test_confusion_has_true_classes_as_rows() -> None:
@@ -231,7 +228,7 @@ def test_weighted_scores_are_those_of_the_reports_tables(
     matrix = np.array([line.split() for line in figure.splitlines()], dtype=np.int64)
     assert matrix.sum() == 2452
     labels, predicted = np.divmod(np.arange(matrix.size), len(matrix))
-    measure = Measure(np.eye(len(matrix))[predicted], labels, len(matrix))
+    measure = Predictions(np.eye(len(matrix))[predicted], labels, len(matrix))
     expected = {
         "accuracy": accuracy, "f1_weighted": f1, "precision_weighted": precision, "recall_weighted": recall,
     }  # fmt: skip
@@ -257,26 +254,28 @@ EVEN = np.full((3, 2), 0.5)
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "labels", "classes", "words"),
+    ("probabilities", "labels", "classes", "message"),
     [
-        (EVEN[:, :1], LABELS * 0, 1, "1 class; at least two"),
-        (EVEN, LABELS.astype(np.int32), 2, r"labels are int32 \(3,\), not int64"),
+        (EVEN[:, :1], LABELS * 0, 1, r"float64 \(3, 1\), not float \(N, classes\) of two classes or more"),
+        (EVEN, LABELS.astype(np.int32), 2, "labels are int32, not int64"),
         (EVEN, LABELS[:, None], 2, r"labels are int64 \(3, 1\)"),
-        (EVEN[:0], LABELS[:0], 2, "no images"),
-        (EVEN, LABELS, 3, r"probabilities are float64 \(3, 2\), not float \(3, 3\)"),
-        (EVEN[:2], LABELS, 2, r"probabilities are float64 \(2, 2\), not float \(3, 2\)"),
+        (EVEN[:0], LABELS[:0], 2, "there is no image"),
+        (EVEN, LABELS, 3, "probabilities are of 2 classes, not of 3"),
+        (EVEN[:2], LABELS, 2, r"labels are int64 \(3,\), not whole numbers \(2,\)"),
         (np.eye(2, dtype=np.int64)[LABELS], LABELS, 2, "probabilities are int64"),
-        (EVEN, np.array([0, 1, 2]), 2, "labels run from 0 to 2, not from 0 to 1"),
-        (EVEN, np.array([0, 1, -1]), 2, "labels run from -1 to 1"),
-        (np.array([[0.5, 0.5], [np.nan, 0.5], [0.5, 0.5]]), LABELS, 2, "1 of 3 .* the first is image 1: nan, 0.5"),
-        (np.array([[0.5, 0.5], [0.5, 0.5], [np.inf, 0.5]]), LABELS, 2, "the first is image 2: inf"),
-        (np.array([[1.5, -0.5], [0.5, 0.5], [2.0, -1.0]]), LABELS, 2, "2 of 3 .* the first is image 0: 1.5, -0.5"),
-        (EVEN * 1.1, LABELS, 2, "3 of 3"),
+        (EVEN, np.array([0, 1, 2]), 2, "label 2 of image 2 is of no class: labels are 0 to 1"),
+        (EVEN, np.array([0, 1, -1]), 2, "label -1 of image 2"),
+        (np.array([[0.5, 0.5], [np.nan, 0.5], [0.5, 0.5]]), LABELS, 2, "probabilities of image 1"),
+        (np.array([[0.5, 0.5], [0.5, 0.5], [np.inf, 0.5]]), LABELS, 2, "probabilities of image 2"),
+        (np.array([[1.5, -0.5], [0.5, 0.5], [2.0, -1.0]]), LABELS, 2, "image 0 .* between -0.5 and 1.5"),
+        (EVEN * 1.1, LABELS, 2, "image 0 .* sum to 1.1"),
     ],
 )
-def test_what_is_no_probabilities_of_labels(probabilities: Array, labels: Array, classes: int, words: str) -> None:
-    with pytest.raises(DataError, match=words) as caught:
-        Measure(probabilities, labels, classes)
+def test_predictions_that_can_not_be_used_are_refused(
+    probabilities: Array, labels: Array, classes: int, message: str
+) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        Predictions(probabilities, labels, classes)
     assert "\n" not in str(caught.value)
 
 
@@ -292,7 +291,7 @@ def test_what_is_no_probabilities_of_labels(probabilities: Array, labels: Array,
     ],
 )
 def test_what_is_no_resample(weights: Array, words: str) -> None:
-    measure = Measure(EVEN, LABELS, 2)
+    measure = Predictions(EVEN, LABELS, 2)
     with pytest.raises(DataError, match=words):
         measure.scores(weights)
     with pytest.raises(DataError, match=words):
@@ -301,4 +300,4 @@ def test_what_is_no_resample(weights: Array, words: str) -> None:
 
 def test_each_class_has_one_name() -> None:
     with pytest.raises(DataError, match="3 class names for 2 classes"):
-        Measure(EVEN, LABELS, 2).per_class(["a", "b", "c"])
+        Predictions(EVEN, LABELS, 2).per_class(["a", "b", "c"])
