@@ -1,47 +1,53 @@
-"""Files and folders: user paths, the cache folder, and writing a file atomically."""
+"""Files and folders: user paths, the cache folder, and writing a file whole or not at all."""
 
 import contextlib
 import os
+import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from medray.errors import RunError
 
-if TYPE_CHECKING:
-    pass
-if TYPE_CHECKING:
-    pass
-
 VARIABLE = "MEDRAY_CACHE"
+UNFINISHED = ".partial-"  # in the name of a file that is being written, or was when its process was killed
 
 
 def cache_folder(kind: str) -> Path:
-    """The folder for one kind of files: in $MEDRAY_CACHE, or medray's part of the user's own cache."""
-    own = os.environ.get(VARIABLE)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medray"
-    return (Path(own) if own else home) / kind
+    """Return the cache folder for one kind of files: in $MEDRAY_CACHE, or in the user's own cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medray"
+    return Path(os.environ.get(VARIABLE) or default) / kind
 
 
 def expanded(path: str) -> Path:
-    """A path as a person writes it, with the home folder for a tilde; the tilde of nobody stays one."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111  Path's own fails for the home of nobody
+    """Return a path as a person writes it, with ~ expanded; the ~name of no user stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises for the ~name of no user
 
 
-def write_file(path: Path, content: bytes, *, parents: bool = False) -> None:
-    """Write a file whole or not at all, and the folders that it lies in if `parents`.
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, and make the folders that it lies in.
 
     Raises:
         RunError: it can't be written.
     """
-
-    unfinished = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
-        if parents:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
+        write_file_by(path, lambda unfinished: unfinished.write_bytes(content))
     except OSError as error:
         raise RunError(f"{path} can't be written: {error.strerror}") from None
+
+
+def write_file_by(path: Path, writer: Callable[[Path], object]) -> None:
+    """Write a file whole or not at all by a `writer` that takes a path, and make the folders that it lies in.
+
+    Readers find the old file or the new one. The writer gets a name in the same folder that no other process uses.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    unfinished = path.with_name(f"{path.name}{UNFINISHED}{uuid.uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer(unfinished)
+        unfinished.replace(path)
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()

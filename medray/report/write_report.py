@@ -64,7 +64,7 @@ def _album(options: ReportOptions, seen: SeenRun, console: Console) -> Album:
 def _write(options: ReportOptions, seen: SeenRun, page: bytes) -> str:
     if options.out is not None:
         path = expanded(options.out)
-        write_file(path, page, parents=True)
+        write_file(path, page)
         return str(path)
     home = seen.run.child(FOLDER)
     try:

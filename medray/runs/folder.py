@@ -4,10 +4,8 @@ Reads and writes go through the file systems that Ray's storage knows (pyarrow.f
 as well as in a folder.
 """
 
-import hashlib
 import io
 import json
-import os
 import re
 import tempfile
 import zipfile
@@ -16,18 +14,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import url2pathname
 
 import numpy as np
 
 from medray._types import Array
-from medray.errors import RunError, WeightsError, unknown_choice_line
-from medray.files import expanded
+from medray.errors import RunError, unknown_choice_line
+from medray.files import expanded, write_file_by
+from medray.json_document import JsonDocument
 
 if TYPE_CHECKING:
     from pyarrow import fs
 
+Document = TypeVar("Document", bound=JsonDocument)
 SCHEMES = ("abfs", "abfss", "file", "gs", "hdfs", "s3")
 
 
@@ -94,17 +94,12 @@ class Folder:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file so that a reader finds the old one whole or the new one whole."""
-        system, root = self._opened
-        target = f"{root}/{name}"
-        if self.local is None:  # an object store shows nothing before the stream is closed
-            with system.open_output_stream(target) as stream:
-                stream.write(content)
+        if self.local is not None:
+            write_file_by(self.local / name, lambda path: path.write_bytes(content))
             return
-        system.create_dir(target.rpartition("/")[0], recursive=True)
-        unfinished = f"{target}.partial-{os.getpid()}"  # a worker that outlives its driver has its own
-        with system.open_output_stream(unfinished) as stream:
+        system, root = self._opened
+        with system.open_output_stream(f"{root}/{name}") as stream:  # an object store shows only closed files
             stream.write(content)
-        system.move(unfinished, target)
 
     def write_by(self, name: str, writer: Callable[[Path], None]) -> None:
         """Write a file as `write` does, by a writer that takes a path: large ones need no copy in memory."""
@@ -113,11 +108,7 @@ class Folder:
                 writer(Path(folder) / "whole")
                 self.write(name, (Path(folder) / "whole").read_bytes())
             return
-        target = self.local / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f"{target.name}.partial-{os.getpid()}")
-        writer(unfinished)
-        unfinished.replace(target)
+        write_file_by(self.local / name, writer)
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
@@ -153,6 +144,14 @@ class Folder:
         except ValueError as error:
             raise RunError(f"{self.path(name)} is damaged: {error}") from None
 
+    def read_document(self, name: str, document: type[Document]) -> Document:
+        """Return a JSON file's content as that dataclass.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        return document.from_dict(self.read_json(name), self.path(name))
+
     def write_json(self, name: str, content: Any) -> None:
         """Write plain values as JSON that a person can read."""
         self.write(name, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
@@ -169,21 +168,3 @@ def read_arrays(folder: Folder, file_name: str, *names: str) -> list[Array]:
             return [file[name] for name in names]
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(f"{folder.path(file_name)} can't be read: {' '.join(str(error).split())}") from None
-
-
-def read_checked(home: Folder, file: str, sha256: str) -> bytes:
-    """Read a file whose SHA-256 the folder's manifest.json gives.
-
-    Raises:
-        WeightsError: it is missing, or not the one that the manifest describes.
-    """
-    name = home.path(file)
-    try:
-        content = home.read(file)
-    except FileNotFoundError:
-        raise WeightsError(f"{name} is missing") from None
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise WeightsError(
-            f"{name} is not the file that {home.path('manifest.json')} describes: its SHA-256 differs"
-        )
-    return content

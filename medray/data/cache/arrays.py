@@ -19,7 +19,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError
-from medray.files import cache_folder
+from medray.files import cache_folder, write_file_by
 
 KIND = "images"
 LIMIT = "MEDRAY_CACHE_GIB"
@@ -173,33 +173,12 @@ def new_array(key: str, shape: tuple[int, ...], facts: dict[str, Any]) -> Iterat
             yield images
             images.flush()
             partial.replace(path)
-            _write_facts(path, {**facts, "shape": list(shape)})
+            content = json.dumps({**facts, "shape": list(shape)})
+            write_file_by(path.with_suffix(".json"), lambda file: file.write_text(content))
     except OSError as error:
         raise DataError(f"the cache {folder} can't be written: {error.strerror or error}") from None
     finally:
         partial.unlink(missing_ok=True)
-
-
-def remembered(path: Path, name: str, make: Callable[[], Any]) -> Any:
-    """What `make` gave, a plain value, from the facts beside an array's file; it is kept there under `name`."""
-    beside = path.with_suffix(".json")
-    facts: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        facts = json.loads(beside.read_text())
-    if name not in facts:
-        found = make()
-        if not facts:  # the entry was deleted meanwhile
-            return found
-        facts[name] = found
-        with contextlib.suppress(OSError):  # then it is made anew the next time
-            _write_facts(path, facts)
-    return facts[name]
-
-
-def _write_facts(path: Path, facts: dict[str, Any]) -> None:
-    kept = path.with_suffix(f".{uuid.uuid4().hex}")
-    kept.write_text(json.dumps(facts))
-    kept.replace(path.with_suffix(".json"))
 
 
 def _reserve(path: Path) -> None:

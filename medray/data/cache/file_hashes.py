@@ -3,14 +3,13 @@
 import contextlib
 import hashlib
 import json
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from medray._types import Progress
 from medray.errors import DataError
-from medray.files import cache_folder
+from medray.files import cache_folder, write_file_by
 
 
 def hash_files(paths: Sequence[Path], progress: Progress) -> list[str]:
@@ -37,9 +36,7 @@ def hash_files(paths: Sequence[Path], progress: Progress) -> list[str]:
     if fresh != known:
         with contextlib.suppress(OSError):  # it only saves time
             index.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            partial = index.with_suffix(f".{uuid.uuid4().hex}")
-            partial.write_text(json.dumps(fresh))
-            partial.replace(index)
+            write_file_by(index, lambda path: path.write_text(json.dumps(fresh)))
     return found
 
 

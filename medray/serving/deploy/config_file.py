@@ -8,7 +8,7 @@ from rich.console import Console
 
 from medray.console import say
 from medray.ensemble.manifest import ensemble_folder
-from medray.errors import RunError
+from medray.files import write_file
 from medray.serving.deploy.serve_options import ServeOptions
 from medray.serving.engine.served_model import ServedModel, default_name, version_of
 
@@ -66,8 +66,5 @@ def write_config(options: ServeOptions, console: Console) -> None:
     """
     assert options.write_config is not None
     text = HEAD + yaml.safe_dump(content(options), sort_keys=False)
-    try:
-        Path(options.write_config).write_text(text)
-    except OSError as error:
-        raise RunError(f"{options.write_config} can't be written: {error.strerror}") from None
+    write_file(Path(options.write_config), text.encode())
     say(console, f"Wrote {options.write_config}; on the cluster: serve deploy {options.write_config}")

@@ -6,7 +6,6 @@ under the hash of what is in it.
 
 import hashlib
 import logging
-import os
 import subprocess
 import sys
 import warnings
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from medray._types import Shape
 from medray.errors import one_line
-from medray.files import cache_folder
+from medray.files import cache_folder, write_file_by
 from medray.training.models import Network
 
 FORM = 1  # of what is exported; another one means other files
@@ -87,20 +86,15 @@ def _try_to_write(network: Network, shape: Shape, path: Path, member: int) -> st
 def _write(network: Network, shape: Shape, path: Path) -> None:
     example = torch.zeros((2, *shape), dtype=torch.uint8, device=next(network.parameters()).device)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of torch about its own
-            program = torch.onnx.export(
-                _Answering(network).eval(), (example,), dynamo=True, verbose=False,
-                input_names=["images"], output_names=["probabilities"],
-                dynamic_shapes=({0: torch.export.Dim("n")},),
-            )  # fmt: skip
-            assert program is not None
-            program.save(str(partial))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of torch about its own
+        program = torch.onnx.export(
+            _Answering(network).eval(), (example,), dynamo=True, verbose=False,
+            input_names=["images"], output_names=["probabilities"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+        )  # fmt: skip
+        assert program is not None
+        write_file_by(path, program.save)
 
 
 def main() -> None:
