@@ -5,94 +5,85 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from medray._types import Array
-from medray.audit.findings import WARNING, Finding, counted, few
-from medray.audit.sides import fold_parts, split_parts
-from medray.audit.survey import Survey
-from medray.data.folds import COUNT
+from medray.audit.findings import WARNING, Finding
+from medray.audit.sides import Parts, fold_parts, split_parts
+from medray.audit.survey import ImageRecords, Survey
+from medray.data.folds import FOLD_COUNT
 from medray.data.listing.listing import TEST
 from medray.data.similarity.duplicates import FLAT
+from medray.text import first_names, plural
 
 LEAST_IN_SPLIT = 2
 USUAL_SPLITS = 3
 
 
 def find_unusable(survey: Survey) -> Iterator[Finding]:
-    """Files and rows that a training can't use, or only after a decision."""
-    measures = survey.measures
-    unread = [f"{survey.names[i]}: {measures.problem[i]}" for i in np.flatnonzero(~measures.readable)]
-    flat = _names(survey, measures.readable & (measures.contrast < FLAT))
-    blank = [name for name, own in zip(survey.names, survey.labels, strict=True) if not own]
-    several = [
-        f"{name} ({', '.join(own)})" for name, own in zip(survey.names, survey.labels, strict=True) if len(own) > 1
-    ]
-    yield from _some("unreadable", "unreadable image", unread)
-    yield from _some("uniform", "image of one tone", flat, "images of one tone")
-    yield from _some("blank_labels", "image without a label", blank, "images without a label")
-    yield from _some("multiple_labels", "image with several labels", several, "images with several labels")
-    for kind, what, column in (
-        ("missing_splits", "no split", survey.splits),
-        ("missing_patients", "no patient", survey.patients),
-    ):
-        untold = [name for name, own in zip(survey.names, column, strict=True) if own is None]
-        if len(untold) < len(survey):
-            yield from _some(kind, f"image with {what}, where others have one", untold,
-                             f"images with {what}, where others have one")  # fmt: skip
-    yield from _some("missing_files", "row without a file", survey.missing, "rows without a file")
-    yield from _some("ignored_files", "ignored file", survey.ignored)
+    """Yield a finding for each kind of files and rows that a training can't use, or only after a decision."""
+    measures, labelled = survey.measures, list(zip(survey.names, survey.labels, strict=True))
+    unreadable = [f"{survey.names[i]}: {measures.problem[i]}" for i in np.flatnonzero(~measures.readable)]
+    uniform = [survey.names[i] for i in np.flatnonzero(measures.readable & (measures.contrast < FLAT))]
+    blank = [name for name, labels in labelled if not labels]
+    multiple = [f"{name} ({', '.join(labels)})" for name, labels in labelled if len(labels) > 1]
+    yield from _warn("unreadable", unreadable, "unreadable image")
+    yield from _warn("uniform", uniform, "uniform image")
+    yield from _warn("blank_labels", blank, "image without a label", "images without a label")
+    yield from _warn("multiple_labels", multiple, "image with several labels", "images with several labels")
+    for kind, noun, column in (
+        ("missing_splits", "split", survey.splits), ("missing_patients", "patient", survey.patients),
+    ):  # fmt: skip
+        without = [name for name, value in zip(survey.names, column, strict=True) if value is None]
+        if len(without) < len(survey):
+            rest = f"without a {noun}, where others have one"
+            yield from _warn(kind, without, f"image {rest}", f"images {rest}")
+    yield from _warn("missing_files", survey.missing, "row without a file", "rows without a file")
+    yield from _warn("ignored_files", survey.ignored, "ignored file")
 
 
-def find_small_classes(survey: Survey) -> Iterator[Finding]:
-    """Classes of which a split has fewer than two images, or that have fewer images, or patients, than folds."""
-    splits, classes = split_parts(survey), survey.classes()
-    counts = count_classes(classes, splits.side, len(survey.class_names), len(splits))
-    small, absent = [], []
-    for place, name in enumerate(survey.class_names):
-        for split, count in zip(splits.names, counts[place].tolist(), strict=True):
+def find_small_classes(records: ImageRecords) -> Iterator[Finding]:
+    """Yield a finding for classes with too few images, or patients, for splits and folds, and for missing ones."""
+    splits, classes = split_parts(records), records.classes()
+    small, missing = [], []
+    for split, counts in zip(splits.names, count_classes(records, splits).tolist(), strict=True):
+        for name, count in zip(records.class_names, counts, strict=True):
             if count == 0:
-                absent.append(f"{name} in {split}")
+                missing.append(f"{name} in {split}")
             elif count < LEAST_IN_SPLIT:
-                small.append(f"{name} ({counted(count, 'image')} in {split})")
-        own = classes == place
-        if not len(splits) and own.sum() < LEAST_IN_SPLIT * USUAL_SPLITS:
-            small.append(f"{name} ({counted(int(own.sum()), 'image')} for {USUAL_SPLITS} splits)")
+                small.append(f"{name} ({plural(count, 'image')} in {split})")
+    for index, name in enumerate(records.class_names):
+        images = np.flatnonzero(classes == index)
+        if not len(splits) and len(images) < LEAST_IN_SPLIT * USUAL_SPLITS:
+            small.append(f"{name} ({plural(len(images), 'image')} for {USUAL_SPLITS} splits)")
         else:
-            small += _too_few_for_folds(survey, name, own)
-    for fold in fold_parts(survey):
-        counts = count_classes(classes, fold.side, len(survey.class_names), len(fold))
-        rows, sides = np.nonzero(counts == 0)
-        named = [(survey.class_names[row], fold.names[side]) for row, side in zip(rows, sides, strict=True)]
-        absent += [f"{name} in {fold.prefix}, {side}" for name, side in named]
-    yield from _some(
-        "small_class", "place with too few images of a class", small, "places with too few images of a class"
-    )
-    yield from _some("missing_class", "class missing", absent, "classes missing")
+            small += _too_few_for_folds(records, name, images)
+    for fold in fold_parts(records):
+        for side, index in np.argwhere(count_classes(records, fold) == 0).tolist():
+            missing.append(f"{records.class_names[index]} in {fold.prefix}, {fold.names[side]}")
+    few_images = "too few images of a class"
+    yield from _warn("small_class", small, f"place with {few_images}", f"places with {few_images}")
+    yield from _warn("missing_class", missing, "missing class", "missing classes")
 
 
-def count_classes(classes: Array, side: Array, rows: int, columns: int) -> Array:
-    """Count images by class and part, int64 (rows, columns); -1 is neither."""
-    known = (classes >= 0) & (side >= 0)
-    counts = np.zeros((rows, columns), np.int64)
-    np.add.at(counts, (classes[known], side[known]), 1)
+def count_classes(records: ImageRecords, parts: Parts) -> Array:
+    """Count the images of each class in each part, int64 (parts, classes)."""
+    classes = records.classes()
+    known = (classes >= 0) & (parts.side >= 0)
+    counts = np.zeros((len(parts), len(records.class_names)), np.int64)
+    np.add.at(counts, (parts.side[known], classes[known]), 1)
     return counts
 
 
-def _too_few_for_folds(survey: Survey, name: str, own: Array) -> Iterator[str]:
-    """A class whose images, or patients, outside of the test split are fewer than the folds."""
-    pool = np.flatnonzero(own & ~survey.in_split(TEST))
-    patients = {survey.patients[image] for image in pool.tolist()}
-    told = None not in patients
-    count, what = (len(patients), "patient") if told else (len(pool), "image")
-    folds = COUNT if survey.folds is None else len(survey.folds)
+def _too_few_for_folds(records: ImageRecords, name: str, images: Array) -> Iterator[str]:
+    """Describe a class whose `images`, or their patients, outside the test split are fewer than the folds."""
+    pool = images[~records.in_split(TEST)[images]]
+    patients = {records.patients[image] for image in pool.tolist()}
+    count, noun = (len(pool), "image") if None in patients else (len(patients), "patient")
+    folds = FOLD_COUNT if records.folds is None else len(records.folds)
     if 0 < count < folds:
-        yield f"{name} ({counted(count, what)} for {folds} folds)"
+        yield f"{name} ({plural(count, noun)} for {folds} folds)"
 
 
-def _names(survey: Survey, chosen: Array) -> list[str]:
-    return [survey.names[image] for image in np.flatnonzero(chosen)]
-
-
-def _some(kind: str, what: str, names: Sequence[str], several: str | None = None) -> Iterator[Finding]:
-    """One finding, if there are any."""
+def _warn(kind: str, names: Sequence[str], noun: str, nouns: str | None = None) -> Iterator[Finding]:
+    """Yield one warning that counts the names, if there are any."""
     if names:
-        text = f"{counted(len(names), what, several)}: {few(names)}"
+        text = f"{plural(len(names), noun, nouns)}: {first_names(names)}"
         yield Finding(kind, WARNING, text, len(names), tuple(names))

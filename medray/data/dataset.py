@@ -1,25 +1,39 @@
-"""ImageDataset: labelled images of one size with their splits; LabelledImages: a slice of it.
+"""ImageDataset: labelled images of one size with their splits and folds; LabelledImages: a slice of it.
 
-The arrays are made read-only: the same memory is shared by every trial on a machine.
+The arrays are read-only: every trial on a machine shares their memory.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from medray._types import Array
 from medray.errors import DataError, unknown_choice_line
 
+SIDES = ("training", "held out")  # of a fold, in messages
+
+
+class Fold(NamedTuple):
+    """Positions (n,) int64 of the images to train on, and of those held out."""
+
+    train: Array
+    val: Array
+
+    def renumbered(self, positions: Array) -> "Fold":
+        """Return the fold among other images: `positions` (N,) are the new ones by the old, -1 if left out."""
+        train, val = positions[self.train], positions[self.val]
+        return Fold(train[train >= 0], val[val >= 0])
+
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """A slice of a data set: `positions` (n,) into shared images and labels; nothing is copied.
+    """A slice of a data set: `positions` (n,) into its `images` uint8 (N, H, W, C) and `labels` int64 (N,).
 
-    Takes `images` uint8 (N, H, W, C) and `labels` int64 (N,), which are those of the whole data set.
+    Nothing is copied.
     """
 
     images: Array
@@ -57,12 +71,12 @@ class ImageDataset:
 
     `images` is uint8 (N, H, W, C) with 1 or 3 channels, `labels` int64 (N,) into `class_names`, `groups`
     (N,) the patient of each image where known, and `splits` maps train, val and test to positions, which no
-    two splits share. `folds` are ready-made folds, each the positions to train on and those held out, and
-    `subgroups` columns (N,) by which results are told apart, such as sex or scanner. `source`
-    says where the images came from; `notes` what a person should know of that. `aspect` is how images of another
-    size come to this one: stretch or pad. `mapped` is the .npy file that the images are mapped from: another
-    process of this machine then maps it too, instead of being sent them. `original` is what ready-made arrays were
-    before they were resized, in which copies are looked for; it stays in this process.
+    two splits share. `folds` are ready-made folds, and `subgroups` columns (N,) such as sex or scanner, by which
+    results are broken down. `source` is the text of the source that was loaded, `notes` what a person should know
+    about it. `aspect` is how images of another size are fitted to this one. `mapped` is the .npy file that the
+    images are mapped from: pickling sends its path instead of the images, for processes of the same machine.
+    `original` is the data set before its arrays were resized, in which duplicates are looked for; it is not
+    pickled.
 
     Raises:
         DataError: an array has the wrong type or shape, or labels, groups, splits or folds do not fit the images.
@@ -75,7 +89,7 @@ class ImageDataset:
     source: str
     groups: Array | None = None
     notes: tuple[str, ...] = field(default=())
-    folds: tuple[tuple[Array, Array], ...] | None = None
+    folds: tuple[Fold, ...] | None = None
     subgroups: Mapping[str, Array] = field(default_factory=dict)
     aspect: str = "stretch"
     mapped: str | None = None
@@ -83,13 +97,12 @@ class ImageDataset:
 
     def __post_init__(self) -> None:
         self._check_arrays()
-        self._check_splits()
-        self._check_folds()
+        self._check_positions()
         columns = {"groups": self.groups, **{f"subgroup '{n}'": column for n, column in self.subgroups.items()}}
         for name, column in columns.items():
             if column is not None and column.shape != (len(self.images),):
-                found = len(column) if column.ndim == 1 else f"{column.shape}"
-                raise DataError(f"{self.source}: {found} {name} for {len(self.images)} images")
+                size = len(column) if column.ndim == 1 else f"{column.shape}"
+                raise DataError(f"{self.source}: {size} {name} for {len(self.images)} images")
         # A view, so that the flag is ours alone: an array may be marked read-only by its view only.
         for name in ("images", "labels"):
             view = getattr(self, name).view()
@@ -111,8 +124,8 @@ class ImageDataset:
                 raise DataError(f"{self.source}: its decoded images are gone: {error}") from None
             self.__dict__["images"] = images
 
-    def whole(self) -> "ImageDataset":
-        """The same, but sent with its images: to machines that do not see the file they are mapped from."""
+    def unmapped(self) -> "ImageDataset":
+        """Return the data set pickled with its images, for machines without the file they are mapped from."""
         return replace(self, mapped=None)
 
     def _check_arrays(self) -> None:
@@ -136,25 +149,24 @@ class ImageDataset:
                 f"{len(self.class_names)} classes, 0 to {len(self.class_names) - 1}"
             )
 
-    def _check_positions(self, what: str, positions: Array) -> None:
-        inside = positions.size == 0 or (positions.min() >= 0 and positions.max() < len(self.images))
-        if positions.dtype != np.int64 or positions.ndim != 1 or not inside:
-            raise DataError(f"{self.source}: {what} is not a list of positions of the images")
-
-    def _check_folds(self) -> None:
+    def _check_positions(self) -> None:
+        folds = enumerate(self.folds or ())
+        sides = {f"fold {i}, {side}": part for i, fold in folds for side, part in zip(SIDES, fold, strict=True)}
+        for name, positions in {
+            **{f"split '{split}'": part for split, part in self.splits.items()},
+            **sides,
+        }.items():
+            inside = positions.size == 0 or (positions.min() >= 0 and positions.max() < len(self.images))
+            if positions.dtype != np.int64 or positions.ndim != 1 or not inside:
+                raise DataError(f"{self.source}: {name} is not a list of positions of the images")
+        used = np.zeros(len(self.images), dtype=bool)
+        for split, positions in self.splits.items():
+            if used[positions].any() or len(np.unique(positions)) < len(positions):
+                raise DataError(f"{self.source}: split '{split}' holds an image twice, or another split's")
+            used[positions] = True
         for number, (train, val) in enumerate(self.folds or ()):
-            self._check_positions(f"fold {number}, training", train)
-            self._check_positions(f"fold {number}, held out", val)
             if np.intersect1d(train, val).size:
                 raise DataError(f"{self.source}: fold {number} holds out images that it trains on")
-
-    def _check_splits(self) -> None:
-        taken = np.zeros(len(self.images), dtype=bool)
-        for name, positions in self.splits.items():
-            self._check_positions(f"split '{name}'", positions)
-            if taken[positions].any() or len(np.unique(positions)) < len(positions):
-                raise DataError(f"{self.source}: split '{name}' holds an image twice, or another split's")
-            taken[positions] = True
 
     def __len__(self) -> int:
         return len(self.images)
@@ -199,25 +211,3 @@ class ImageDataset:
         for name in sorted(self.subgroups):
             digest.update("\0".join([name, *map(str, self.subgroups[name])]).encode())
         return digest.hexdigest()
-
-    def facts(self) -> dict[str, Any]:
-        """What a run's data.json holds: source, fingerprint, shape, classes and their counts."""
-        return {
-            "source": self.source,
-            "notes": list(self.notes),
-            "fingerprint": self.fingerprint,
-            "images": len(self),
-            "shape": list(self.shape),
-            "aspect": self.aspect,
-            "class_names": list(self.class_names),
-            "folds": None if self.folds is None else len(self.folds),
-            "subgroups": sorted(self.subgroups),
-            "patients": None if self.groups is None else len(np.unique(self.groups)),
-            "splits": {
-                name: {
-                    "images": len(positions),
-                    "classes": np.bincount(self.labels[positions], minlength=len(self.class_names)).tolist(),
-                }
-                for name, positions in self.splits.items()
-            },
-        }

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from medray.cluster import connect
 from medray.data.dataset import ImageDataset
-from medray.runs.rundir import RunDir
-from medray.search.search_options import Settled
-from medray.space.search_space import SearchSpace
+from medray.search.asha import Rungs
 
 if TYPE_CHECKING:
     from medray.search.ledger import Ledger
@@ -18,29 +16,28 @@ WORKER_DEATHS = 3
 
 
 def tune(
-    run: RunDir, space: SearchSpace, settled: Settled, dataset: ImageDataset, room: connect.Room, ledger: "Ledger",
-    search: Any, *, verbose: bool,
+    ledger: "Ledger", dataset: ImageDataset, rungs: Rungs, room: connect.Room, concurrency: int | None, *,
+    verbose: bool,
 ) -> None:  # fmt: skip
     """Ask the ledger for trials until there are none left."""
     from ray import tune as ray_tune
 
-    from medray.search.tune_adapters import TrialRunner, Watch, make_scheduler
+    from medray.search.tune_adapters import Asha, StudySearch, TrialRunner, Watch
 
-    cpu, gpu = room.resources.cpu, room.resources.gpu
+    run, cpu, gpu = ledger.run, room.resources.cpu, room.resources.gpu
     runner = ray_tune.with_parameters(
         TrialRunner,
-        dataset=dataset if room.own else dataset.whole(),
+        dataset=dataset if room.own else dataset.unmapped(),
         run=run,
         threads=max(1, int(cpu)),
         gpu=gpu > 0,
     )
-    concurrency = settled.concurrency
-    search.count_slots = lambda: min(connect.count_slots(room.resources), concurrency or 10**9)
+    search = StudySearch(ledger, lambda: min(connect.count_slots(room.resources), concurrency or 10**9))
     tuner = ray_tune.Tuner(
         ray_tune.with_resources(runner, {"cpu": cpu, "gpu": gpu}),
         tune_config=ray_tune.TuneConfig(
             search_alg=search,
-            scheduler=make_scheduler(space.budget, settled.max_epochs, space.mode, ledger.rungs()),
+            scheduler=Asha(rungs),
             num_samples=ledger.left(),
             # Above the slots a limit changes nothing, but it would keep Tune from asking one trial ahead.
             max_concurrent_trials=concurrency if concurrency and concurrency < room.slots else None,

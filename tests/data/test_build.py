@@ -18,13 +18,13 @@ from medray.audit.data_command import data
 from medray.data import build as building
 from medray.data.build import build_dataset
 from medray.data.cache import arrays
-from medray.data.dataset import ImageDataset
+from medray.data.dataset import Fold, ImageDataset
 from medray.data.decoding import decode
-from medray.data.labels import choose_labels, merged
+from medray.data.labels import choose_labels, merge_classes
 from medray.data.listing.listing import ListedImage, Listing
 from medray.data.load_data import load_data
 from medray.data.phantoms import load_phantom
-from medray.data.splits import divide
+from medray.data.splits import make_splits
 from medray.errors import ConfigError, DataError
 from medray.space.preparation import Images, Labels, Preparation, Shares
 from tests.data.listing.folder_trees import list_text
@@ -254,8 +254,8 @@ def test_four_classes_of_a_public_set_become_two(cache: Path, tmp_path: Path) ->
     assert np.bincount(dataset.labels).tolist() == [6, 21]
     assert all(len(np.unique(dataset.labels[part])) == 2 for part in dataset.splits.values())
     told = "merged into one class, not COVID: Normal (9), Lung_Opacity (7), Viral Pneumonia (5)"
-    assert told in dataset.facts()["notes"]
-    assert "left out by exclude: 'masks' (folders: 4, images: 27, other files: 0)" in dataset.facts()["notes"]
+    assert told in dataset.notes
+    assert "left out by exclude: 'masks' (folders: 4, images: 27, other files: 0)" in dataset.notes
 
 
 def test_classes_of_a_table_are_merged_before_several_labels_are_judged(cache: Path, tmp_path: Path) -> None:
@@ -280,12 +280,12 @@ def test_classes_of_a_table_are_merged_before_several_labels_are_judged(cache: P
 def test_merging_renames_and_changes_nothing_else(labels: list[tuple[str, ...]]) -> None:
     images = tuple(ListedImage(Path(str(i)), str(i), own) for i, own in enumerate([*labels, ("a",), ("b",)]))
     before, after = Listing("csv:here", Path(), images), {"a": "x", "b": "x"}
-    found, notes = merged(before, {"x": ("a", "b")})
+    found, notes = merge_classes(before, {"x": ("a", "b")})
     assert [one.labels for one in found.images] == [tuple(after.get(n, n) for n in own.labels) for own in images]
     assert [one.path for one in found.images] == [one.path for one in before.images]
     a, b = (sum(name in own.labels for own in images) for name in "ab")
     assert notes == [f"merged into one class, x: a ({a}), b ({b})"]
-    assert merged(before, {}) == (before, [])
+    assert merge_classes(before, {}) == (before, [])
 
 
 @pytest.mark.parametrize(
@@ -328,10 +328,10 @@ def test_splits_hold_every_image_once(labels: list[int], by_patient: bool, said:
         "all": ["train", "val", "test"],
     }
     names = [cycle[said][(place // 2) % len(cycle[said])] for place in range(len(own))]
-    splits, notes = divide(names, own, groups, Shares(), "here")
+    splits, notes = make_splits(names, own, groups, Shares(), "here")
     assert sorted(np.concatenate(list(splits.values())).tolist()) == list(range(len(own)))
     assert len(notes) == {"none": 2, "train and test": 1, "all": 0}[said]
-    again, _ = divide(names, own, groups, Shares(), "here")
+    again, _ = make_splits(names, own, groups, Shares(), "here")
     assert all((splits[name] == again[name]).all() for name in splits)
     for name in ("test", "val") if said != "none" else ():
         given_so = [place for place, one in enumerate(names) if one == name]
@@ -343,7 +343,9 @@ def test_splits_hold_every_image_once(labels: list[int], by_patient: bool, said:
 
 
 @pytest.mark.usefixtures("cache")
-def test_copies_stay_in_one_split_and_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_duplicates_stay_in_one_split_and_are_looked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each drawing lies beside its mirror image; a search would not start on splits that tear them apart."""
     for number, image in enumerate(load_phantom("organs").images[:40]):
         for name, pixels in (("as it is", image), ("mirrored", image[:, ::-1])):
@@ -352,26 +354,26 @@ def test_copies_stay_in_one_split_and_are_looked_for_once(tmp_path: Path, monkey
             Image.fromarray(pixels[..., 0]).save(path)
     dataset = load_data(f"folder:{tmp_path / 'films'}")
     assert not find_leaks(dataset).leaks
-    assert any("taken by class, copies together" in note for note in dataset.notes)
+    assert any("drawn by class, duplicates together" in note for note in dataset.notes)
     assert all(len(part) >= 8 for part in dataset.splits.values())
-    monkeypatch.setattr("medray.data.similarity.groups.copy_families", None)
+    monkeypatch.setattr("medray.data.similarity.dataset_duplicates.find_duplicates", None)
     assert load_data(f"folder:{tmp_path / 'films'}").fingerprint == dataset.fingerprint
 
 
 def test_splits_that_can_not_be() -> None:
     labels = np.array([0, 0, 1])
-    with pytest.raises(DataError, match="a class has one image only, so test can't be taken"):
-        divide([None] * 3, labels, None, Shares(), "here")
+    with pytest.raises(DataError, match="test can't be drawn from its images: a class has one image only"):
+        make_splits([None] * 3, labels, None, Shares(), "here")
     with pytest.raises(DataError, match="1 of 3 images have no split"):
-        divide(["train", None, "test"], labels, None, Shares(), "here")
+        make_splits(["train", None, "test"], labels, None, Shares(), "here")
     with pytest.raises(DataError, match="no image to train on"):
-        divide(["test"] * 3, labels, None, Shares(), "here")
+        make_splits(["test"] * 3, labels, None, Shares(), "here")
 
 
 def test_an_image_of_a_later_fold_only_is_in_no_split() -> None:
     labels = np.array([0, 1] * 6)
     said = ["train", "train", "val", "val", "test", "test"] + [None] * 6
-    splits, notes = divide(said, labels, None, Shares(), "here", in_folds=True)
+    splits, notes = make_splits(said, labels, None, Shares(), "here", in_folds=True)
     assert {name: part.tolist() for name, part in splits.items()} == {
         "train": [0, 1],
         "val": [2, 3],
@@ -382,7 +384,7 @@ def test_an_image_of_a_later_fold_only_is_in_no_split() -> None:
 
 def test_folds_follow_what_is_left_out_and_leave_the_test_split(cache: Path, tmp_path: Path) -> None:
     everything = np.arange(40)
-    folds = tuple((everything[everything % 4 != k], everything[everything % 4 == k]) for k in range(4))
+    folds = tuple(Fold(everything[everything % 4 != k], everything[everything % 4 == k]) for k in range(4))
     whole = listing(tmp_path / "images", folds=folds)
     for place in range(40):
         split = "test" if place >= 36 else ("val" if place % 5 == 0 else "train")
@@ -406,10 +408,10 @@ def test_a_process_maps_the_file_instead_of_being_sent_it(cache: Path, tmp_path:
     back: ImageDataset = pickle.loads(sent)
     assert (back.images == dataset.images).all()
     assert not back.images.flags.writeable
-    assert len(pickle.dumps(dataset.whole())) > dataset.images.nbytes
+    assert len(pickle.dumps(dataset.unmapped())) > dataset.images.nbytes
     for path in cache.rglob("*.npy"):
         path.unlink()
-    assert (pickle.loads(pickle.dumps(dataset.whole())).images == back.images).all()
+    assert (pickle.loads(pickle.dumps(dataset.unmapped())).images == back.images).all()
     with pytest.raises(DataError, match="its decoded images are gone"):
         pickle.loads(sent)
 

@@ -197,17 +197,3 @@ def test_the_fingerprint_is_of_the_content_alone() -> None:
         notes=("class names: none in the file, so numbers",),
     )
     assert elsewhere.fingerprint == make().fingerprint
-
-
-def test_facts_are_those_of_the_data() -> None:
-    facts = make(groups=GROUPS, notes=("a note",)).facts()
-    assert facts["source"] == "a-test"
-    assert facts["notes"] == ["a note"]
-    assert facts["fingerprint"] == make(groups=GROUPS).fingerprint
-    assert (facts["images"], facts["shape"], facts["patients"]) == (10, [4, 5, 1], 5)
-    assert facts["class_names"] == ["benign", "malignant"]
-    assert facts["splits"]["train"] == {"images": 6, "classes": [3, 3]}
-    assert make().facts()["patients"] is None
-    assert make().facts()["folds"] is None
-    assert make(folds=((positions(0), positions(1)),) * 3).facts()["folds"] == 3
-    assert make(subgroups={"sex": GROUPS, "age": GROUPS}).facts()["subgroups"] == ["age", "sex"]

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from medray._types import Array
-from medray.data.dataset import ImageDataset
-from medray.data.folds import GIVEN, GROUPED, STRATIFIED, Fold, Folds, make_folds
+from medray.data.dataset import Fold, ImageDataset
+from medray.data.folds import GIVEN, GROUPED, STRATIFIED, Folds, make_folds
 from medray.errors import DataError, RunError
 
 

@@ -63,7 +63,7 @@ def test_folders_of_images_from_search_to_evaluation(study: Path, monkeypatch: p
     facts = (study / "run" / "data.json").read_text()
     assert '"aspect": "pad"' in facts
     assert "left out: 1 files that can't be read" in facts
-    assert "val: 8 images taken by class" in facts
+    assert "val: 8 images drawn by class" in facts
     for path in (study / "cache").rglob("*.npy"):  # what is cached can go at any time
         path.unlink()
     console = Console(file=io.StringIO(), width=200)

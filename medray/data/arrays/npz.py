@@ -8,7 +8,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.arrays import medmnist
-from medray.data.dataset import ImageDataset
+from medray.data.dataset import Fold, ImageDataset
 from medray.data.listing.listing import SPLITS
 from medray.errors import DataError, not_found_line
 
@@ -110,7 +110,7 @@ def _groups(path: Path, arrays: dict[str, Array]) -> Array | None:
     return np.concatenate(parts)
 
 
-def _folds(path: Path, arrays: dict[str, Array]) -> tuple[tuple[Array, Array], ...] | None:
+def _folds(path: Path, arrays: dict[str, Array]) -> tuple[Fold, ...] | None:
     """Ready-made folds from the columns that say in which fold an image is held out."""
     columns = [arrays[name] for name in ("train_fold", "val_fold") if name in arrays]
     if not columns:
@@ -123,7 +123,9 @@ def _folds(path: Path, arrays: dict[str, Array]) -> tuple[tuple[Array, Array], .
                 f"{path}: {name} is {column.dtype} {column.shape}, not whole numbers (N,) of 0 or more"
             )
     fold = np.concatenate([column.astype(np.int64) for column in columns])
-    return tuple((np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in np.unique(fold))
+    return tuple(
+        Fold(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in np.unique(fold)
+    )
 
 
 def _subgroups(path: Path, arrays: dict[str, Array]) -> dict[str, Array]:

@@ -9,16 +9,16 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.cache.file_hashes import hash_file
+from medray.data.dataset import Fold
 from medray.data.listing.folder_image import Placed
 from medray.data.listing.listing import TEST, TRAIN, VAL
 from medray.data.listing.scan import size_of
 from medray.errors import DataError, LeakError, printable
 
 SHOWN = 3  # leaks of how many there are
-Folds = tuple[tuple[Array, Array], ...]
 
 
-def join_folds(root: Path, placed: Sequence[Placed]) -> tuple[list[Placed], Folds | None, list[str]]:
+def join_folds(root: Path, placed: Sequence[Placed]) -> tuple[list[Placed], tuple[Fold, ...] | None, list[str]]:
     """Return the images, each once and sorted by path; the folds, as positions of them; and what to note.
 
     Images are the same where their bytes are. Their splits are those of the first fold, None where it does not
@@ -94,7 +94,7 @@ def _first(copies: Sequence[Placed], first_fold: str) -> Placed:
     return image if image.fold == first_fold else replace(image, split=None)
 
 
-def _folds(root: Path, groups: Sequence[Sequence[Placed]], folders: Sequence[str]) -> Folds | None:
+def _folds(root: Path, groups: Sequence[Sequence[Placed]], folders: Sequence[str]) -> tuple[Fold, ...] | None:
     parts: dict[tuple[str, str | None], list[int]] = defaultdict(list)
     for position, copies in enumerate(groups):
         for fold, split in {(image.fold or "", image.split) for image in copies}:
@@ -104,7 +104,7 @@ def _folds(root: Path, groups: Sequence[Sequence[Placed]], folders: Sequence[str
         return None
     if without:
         raise DataError(f"{root}: {', '.join(without)} has no val, but other fold folders have")
-    return tuple((_positions(parts[fold, TRAIN]), _positions(parts[fold, VAL])) for fold in folders)
+    return tuple(Fold(_positions(parts[fold, TRAIN]), _positions(parts[fold, VAL])) for fold in folders)
 
 
 def _positions(found: list[int]) -> Array:
@@ -112,7 +112,10 @@ def _positions(found: list[int]) -> Array:
 
 
 def _notes(
-    groups: Sequence[Sequence[Placed]], kept: Sequence[Placed], folders: Sequence[str], folds: Folds | None
+    groups: Sequence[Sequence[Placed]],
+    kept: Sequence[Placed],
+    folders: Sequence[str],
+    folds: tuple[Fold, ...] | None,
 ) -> list[str]:
     count, first = len(folders), folders[0]
     counted = Counter(image.split for image in kept)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medray._types import Array
+from medray.data.dataset import Fold
 from medray.data.listing.dicom_patients import with_dicom_patients
 from medray.data.listing.exclude import check_masks, exclude, leave_out
 from medray.data.listing.fold_folders import join_folds
@@ -67,7 +67,7 @@ def _listing(
     found: FoundFiles,
     source: Source,
     kept: Sequence[Placed],
-    folds: tuple[tuple[Array, Array], ...] | None,
+    folds: tuple[Fold, ...] | None,
     notes: list[str],
     patients_by_folder: bool,
 ) -> Listing:
@@ -143,7 +143,8 @@ def _check_splits(found: FoundFiles, prefix: str = "") -> None:
         if split is None and name in filled:
             hint = nearest(name, SPLIT_NAMES)
             raise DataError(
-                f"{place}: '{printable(name)}' lies where split folders do{hint}; valid: {_words()}{leave_out(name)}"
+                f"{place}: '{printable(name)}' lies where split folders do{hint}; valid: {_words()}"
+                f"{leave_out(name)}"
             )
         if split and name not in filled:
             raise DataError(f"{place}: the {split} split's folder '{name}' holds no classes with images")

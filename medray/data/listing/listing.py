@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
-from medray._types import Array
+from medray.data.dataset import Fold
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
 BLANK, SEVERAL = "(blank)", "(several)"  # what images without a label are counted as, and with more than one
@@ -49,7 +49,7 @@ class SourceFacts:
 
     source: str
     _: KW_ONLY
-    folds: tuple[tuple[Array, Array], ...] | None = None
+    folds: tuple[Fold, ...] | None = None
     missing: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

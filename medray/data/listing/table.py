@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from medray._types import Array
+from medray.data.dataset import Fold
 from medray.data.listing.dicom_patients import with_dicom_patients
 from medray.data.listing.folder_names import SPLIT_NAMES, one_spelling, split_named, tidy
 from medray.data.listing.listing import BLANK, TEST, ListedImage, Listing, counted_as
 from medray.data.listing.scan import FoundFiles, find_files
-from medray.data.listing.table_blanks import blank_words, to_keep, with_blanks
+from medray.data.listing.table_blanks import blank_words, hint_to_keep, with_blanks
 from medray.data.listing.table_cells import NUMBER, ImageIndex, Pattern, guess_pattern
 from medray.data.listing.table_columns import Columns, choose_columns, is_one
 from medray.data.listing.table_text import Row, Table, read_table
@@ -56,7 +56,7 @@ def list_table(source: Source) -> Listing:
     found = find_files(path.parent.resolve())
     paths, more = _locate(table, chosen, found, source.options.get(PATTERN, ""))
     entries, renamed = _one_spelling([_entry(table, chosen, row, paths[row.line]) for row in table.rows])
-    _check_classes(table, chosen, entries, to_keep(unlabelled))
+    _check_classes(table, chosen, entries, hint_to_keep(unlabelled))
     kept, repeated = _once(table, entries)
     images, patients = with_dicom_patients(_images(kept)) if not chosen.patient else (_images(kept), [])
     notes = [*chosen.notes, *blanks, *more, *renamed, *repeated, *patients, *_without_row(found, kept)]
@@ -217,7 +217,7 @@ def _images(kept: Sequence[Entry]) -> tuple[ListedImage, ...]:
     )
 
 
-def _folds(table: Table, chosen: Columns, kept: Sequence[Entry]) -> tuple[tuple[Array, Array], ...] | None:
+def _folds(table: Table, chosen: Columns, kept: Sequence[Entry]) -> tuple[Fold, ...] | None:
     """Hold out each number of the fold column in turn, over all images but those of test."""
     if not chosen.fold:
         return None
@@ -231,5 +231,5 @@ def _folds(table: Table, chosen: Columns, kept: Sequence[Entry]) -> tuple[tuple[
     if len(numbers) < 2:
         raise DataError(f"{table.path}: column '{chosen.fold}' names {len(numbers)} fold; at least two are needed")
     return tuple(
-        (np.flatnonzero((fold >= 0) & (fold != number)), np.flatnonzero(fold == number)) for number in numbers
+        Fold(np.flatnonzero((fold >= 0) & (fold != number)), np.flatnonzero(fold == number)) for number in numbers
     )

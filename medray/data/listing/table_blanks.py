@@ -46,7 +46,7 @@ def _note(name: str, cells: Counter[str]) -> str:
     return f"column '{name}': read as blank: {told}"
 
 
-def to_keep(words: Collection[str]) -> str:
+def hint_to_keep(words: Collection[str]) -> str:
     """How the words of a label's column are read as classes; nothing where there are none."""
     told = "', '".join(printable(word) for word in words)
     return f"; '{told}' is read as blank, `?{BLANKS}=` behind the source reads it as a class" if words else ""

@@ -43,7 +43,8 @@ class ImageIndex:
         fit = self._named(wanted)
         if len(fit) > 1:
             raise DataError(
-                f"'{printable(cell)}' may be any of {len(fit)} files, '{printable(fit[0])}' or '{printable(fit[1])}'"
+                f"'{printable(cell)}' may be any of {len(fit)} files, '{printable(fit[0])}' or "
+                f"'{printable(fit[1])}'"
             )
         return root / fit[0] if fit else None
 

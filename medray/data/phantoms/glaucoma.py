@@ -11,7 +11,7 @@ images; here each image of train and val is held out once, and every third patie
 import numpy as np
 
 from medray._types import Array
-from medray.data.dataset import ImageDataset
+from medray.data.dataset import Fold, ImageDataset
 from medray.data.phantoms.canvas import Canvas, develop, mix, pixel_centres, posed, rgb, uniform
 from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out
 
@@ -22,7 +22,6 @@ SECOND_EYES = 0.25  # share of the images
 FOLDS = 10
 SIZE = 48
 
-Folds = tuple[tuple[Array, Array], ...]
 
 LIGHT, DARK = rgb(0.86, 0.44, 0.20), rgb(0.56, 0.24, 0.12)
 RIM, CUP, ATROPHY = rgb(0.92, 0.66, 0.38), rgb(1.0, 0.93, 0.74), rgb(0.90, 0.70, 0.48)
@@ -84,7 +83,7 @@ def deal_patients(sick: Array, rng: np.random.Generator) -> Array:
     return parts
 
 
-def make_folds(part: Array) -> Folds:
+def make_folds(part: Array) -> tuple[Fold, ...]:
     """Return the folds of images in these parts: each holds out its own and leaves another for its own test.
 
     Only the first one's test is the test split: the others train on it, as fold folders do, which
@@ -92,7 +91,7 @@ def make_folds(part: Array) -> Folds:
     """
     tests = [-1, *range(FOLDS - 1)]
     return tuple(
-        (np.flatnonzero((part != fold) & (part != test)), np.flatnonzero(part == fold))
+        Fold(np.flatnonzero((part != fold) & (part != test)), np.flatnonzero(part == fold))
         for fold, test in enumerate(tests)
     )
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medray._types import Array
-from medray.data.arrays.resize import resized
+from medray.data.arrays.resize import resize_dataset
 from medray.data.decoding import decode
 from medray.data.decoding.lesion import SIDE, find_lesion, otsu
 from medray.data.phantoms import load_phantom
@@ -116,7 +116,7 @@ def test_arrays_are_cut_too_even_where_they_have_the_size(
     monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path))
     drawn = load_phantom("skin", size=64, images=100)
     dataset = replace(drawn, images=np.stack([skin((64, 64), (0.5, 0.4), (0.15, 0.2))] * len(drawn)))
-    cut = resized(dataset, Images(image_size=(64, 64), aspect=LESION))
+    cut = resize_dataset(dataset, Images(image_size=(64, 64), aspect=LESION))
     again = decode(saved(dataset.images[0]), (64, 64, 3), aspect=LESION)
     assert np.array_equal(cut.images[0], again.pixels)
     assert cut.aspect == LESION

@@ -8,7 +8,7 @@ from medray.data.labels import choose_labels
 from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import BLANK, Listing
 from medray.data.source import parse_source
-from medray.init.naming import spelled
+from medray.init.naming import complete_source
 from medray.space.preparation import Labels
 from tests.data.listing.folder_trees import check, grow, labels, list_text, refusal
 
@@ -68,4 +68,4 @@ def test_a_search_space_keeps_the_words(tmp_path: Path, options: str) -> None:
         {"labels.csv": "image,label\n1.png,NA\n2.png,b\n3.png,a\n", "1.png": "1", "2.png": "2", "3.png": "3"},
     )
     source = f"csv:{tmp_path}/labels.csv{options}"
-    assert labels(list_source(spelled(parse_source(source))[0])) == labels(list_text(source))
+    assert labels(list_source(complete_source(parse_source(source))[0])) == labels(list_text(source))
