@@ -6,7 +6,7 @@ import struct
 from PIL import BmpImagePlugin
 
 from medray.data.decoding.image_error import ImageError, check_size, damaged
-from medray.data.decoding.picture import Picture, plain
+from medray.data.decoding.picture import Picture, simplify_mode
 
 HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
 _PLAIN, _BIT_FIELDS = 0, 3
@@ -40,7 +40,7 @@ def read_bmp(content: bytes, limit: int) -> Picture:
     if opened.size != (width, abs(height)):
         raise damaged("BMP")
     opened.load()
-    image, notes = plain(opened, "BMP")
+    image, notes = simplify_mode(opened, "BMP")
     if bits == 16:  # 5 or 6 bits per colour
         notes |= {"rescaled_to_8_bit"}
     return Picture(image, opened.size, notes)

@@ -1,22 +1,23 @@
-"""The bytes of one image -> the pixels of one model; nothing but an ImageError comes out of it."""
+"""Decode the bytes of one image to the pixels of one model; whatever is wrong with them becomes an ImageError."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from medray._types import Array
 from medray.data.decoding import bmp, jpeg, png, tiff
 from medray.data.decoding.fit import NOTES, fit, lies_on_its_side
 from medray.data.decoding.image_error import ImageError, damaged
-from medray.data.decoding.picture import Picture, brightest
-from medray.errors import ConfigError, unknown
+from medray.data.decoding.picture import Picture
+from medray.errors import ConfigError, unknown_choice_line
 from medray.space.preparation import ASPECTS, LESION, STRETCHED
 
 FORMATS = ("png", "jpeg", "tiff", "bmp", "dicom")
 MAX_PIXELS = 40_000_000
-FEW_LEVELS = 64  # of 255: a quarter, which is what 14 bits in 16 come to
+FEW_LEVELS = 64  # of 255: a quarter of the range, which is what 14 bits in a file of 16 come to
 _TITLES = {"png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "bmp": "BMP", "dicom": "DICOM file"}
 _SIMPLE: dict[str, Callable[[bytes, int], Picture]] = {
     "png": png.read_png, "tiff": tiff.read_tiff, "bmp": bmp.read_bmp,
@@ -27,8 +28,8 @@ _SIMPLE: dict[str, Callable[[bytes, int], Picture]] = {
 class Decoded:
     """Pixels uint8 (H, W, C) of a model's shape, contiguous and in memory of their own.
 
-    `format` is one of FORMATS, `height` and `width` are those of the file before it was turned or resized,
-    `upright` is the size (height, width) in which it is seen, and `notes` name all that was done to it, in the
+    `format` is one of FORMATS; `height` and `width` are those of the file before it was turned or resized;
+    `upright` is the size (height, width) in which it is displayed; `notes` name all that was done to it, in the
     order of NOTES.
     """
 
@@ -41,9 +42,9 @@ class Decoded:
 
 
 def sniff(content: bytes) -> str | None:
-    """Tell the format, one of FORMATS, by the first bytes; None if it is none of them.
+    """Return the format, one of FORMATS, that the first bytes are of; None if they are of none.
 
-    DICOM is known by its preamble: 128 bytes of anything, then "DICM". DICOM without it is not recognised.
+    DICOM is recognised by its preamble: 128 bytes of anything, then "DICM". DICOM without it is not.
     """
     if content.startswith(png.MAGIC):
         return "png"
@@ -61,13 +62,13 @@ def decode(
 ) -> Decoded:
     """Decode one image and fit it to `shape`, the height, width and channels (1 or 3) of a model's images.
 
-    An image of 8 bits, upright, of the shape and without transparency comes back as it is, without notes.
+    An image of 8 bits, upright, of the shape and without transparency is returned unchanged, without notes.
     Other depths are scaled to 0..255: grey of 16 bits by 1 / 257, colours of 16 bits by their upper 8 bits,
-    fewer bits by their full range; DICOM as its window says, and without one from the least to the greatest
+    fewer bits by their full range; DICOM by its window, and without one from the least to the greatest
     value that the image holds. Where the scaled values use less than a quarter of the range, as 12 bits in a file
-    of 16 do, that is told as "few_grey_levels". Colour profiles, gamma and DICOM overlays are not applied.
+    of 16 do, the notes hold "few_grey_levels". Colour profiles, gamma and DICOM overlays are not applied.
 
-    With `aspect` "stretch" the whole image becomes the shape; with "pad" it keeps the ratio of its sides, between
+    With `aspect` "stretch" the image is stretched to the shape; with "pad" it keeps the ratio of its sides, with
     black borders; with "lesion" it is cut to the dark spot in its middle first.
 
     `max_pixels` limits width times height, as does `PIL.Image.MAX_IMAGE_PIXELS` if it is lower. The size is
@@ -81,42 +82,44 @@ def decode(
     if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1:
         raise ConfigError(f"shape {shape} must be height, width and 1 or 3 channels")
     if aspect not in ASPECTS:
-        raise ConfigError(unknown("aspect", aspect, ASPECTS))
+        raise ConfigError(unknown_choice_line("aspect", aspect, ASPECTS))
     name = sniff(content)
     if name is None:
-        raise _unknown(content)
+        raise _unknown_format(content)
     try:
-        picture = _read(
-            name, content, _at_least(shape, aspect), min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
-        )
+        picture = _read(name, content, shape, aspect, min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels))
         pixels, notes = fit(picture, shape, aspect)
-        if "rescaled_to_8_bit" in notes and 0 < brightest(picture.image) <= FEW_LEVELS:
+        if "rescaled_to_8_bit" in notes and 0 < _brightest(picture.image) <= FEW_LEVELS:
             notes |= {"few_grey_levels"}
     except ImageError:
         raise
     except MemoryError:
         raise ImageError("too_large", f"the {_TITLES[name]} needs more memory than there is") from None
     except Exception:
-        # Pillow, numpy and zlib raise many kinds for damaged data, and may quote the data in the message.
+        # Pillow, numpy, struct and zlib raise many kinds for damaged data, and may quote the data in the message.
         raise damaged(_TITLES[name]) from None
     width, height = picture.size
     upright = (width, height) if lies_on_its_side(picture.orientation) else (height, width)
-    told = tuple(note for note in NOTES if note in notes) if notes else ()
-    return Decoded(pixels, name, height, width, told, upright)
+    return Decoded(pixels, name, height, width, tuple(note for note in NOTES if note in notes), upright)
 
 
-def _unknown(content: bytes) -> ImageError:
-    """The error for content that is of none of FORMATS, by its name where it is of a usual other one."""
+def _brightest(image: Image.Image) -> int:
+    """Return the greatest value of an 8-bit image, transparency aside."""
+    return max(int(np.asarray(image.getchannel(band)).max()) for band in image.getbands() if band != "A")
+
+
+def _unknown_format(content: bytes) -> ImageError:
+    """Return the error for content of none of FORMATS, which names another usual format."""
     if content.startswith(b"GIF8"):
         return ImageError("unsupported", "GIF is not read (it may be animated): save it as PNG")
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         return ImageError("unsupported", "WebP is not read (it may be animated): save it as PNG")
-    what = "not an image of a known format" if content else "empty"
-    return ImageError("unsupported", f"the content is {what}; formats: {', '.join(FORMATS)}")
+    problem = "not an image of a known format" if content else "empty"
+    return ImageError("unsupported", f"the content is {problem}; formats: {', '.join(FORMATS)}")
 
 
 def decode_file(path: Path, shape: tuple[int, int, int], aspect: str = STRETCHED) -> Decoded | str:
-    """Decode the image in a file as `decode` does, or say why it can't be read."""
+    """Decode the image in a file as `decode` does; return the reason as text where it can't be read."""
     try:
         return decode(path.read_bytes(), shape, aspect=aspect)
     except ImageError as error:
@@ -125,13 +128,10 @@ def decode_file(path: Path, shape: tuple[int, int, int], aspect: str = STRETCHED
         return error.strerror or str(error)
 
 
-def _at_least(shape: tuple[int, int, int], aspect: str) -> tuple[int, int, int]:
-    """The shape that a JPEG need be decoded to; a part of it that is cut out should have as many pixels."""
-    return (4 * shape[0], 4 * shape[1], shape[2]) if aspect == LESION else shape
-
-
-def _read(name: str, content: bytes, shape: tuple[int, int, int], limit: int) -> Picture:
+def _read(name: str, content: bytes, shape: tuple[int, int, int], aspect: str, limit: int) -> Picture:
     if name == "jpeg":
+        if aspect == LESION:  # the part that is cut out should have as many pixels as the model takes
+            shape = 4 * shape[0], 4 * shape[1], shape[2]
         return jpeg.read_jpeg(content, limit, shape)
     if name == "dicom":
         from medray.data.decoding.dicom import read_dicom

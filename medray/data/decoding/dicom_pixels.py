@@ -10,7 +10,7 @@ from PIL import Image
 from medray._types import Array
 from medray.data.decoding.dicom_header import JPEG_SYNTAXES, NATIVE, RLE, Header
 from medray.data.decoding.image_error import ImageError, damaged
-from medray.data.decoding.jpeg import decode_jpeg, read_header
+from medray.data.decoding.jpeg import decode_jpeg, read_jpeg_header
 from medray.data.decoding.jpeg2000 import decode_jpeg2000
 
 _YBR = ("YBR_FULL", "YBR_FULL_422")
@@ -128,9 +128,9 @@ def _run_length(data: bytes, form: Format) -> Array:
 
 
 def _jpeg(data: bytes, form: Format) -> Stored:
-    found = read_header(data)
+    found = read_jpeg_header(data)
     names, count = found.components, len(found.components)
-    if (found.width, found.height, count) != (form.columns, form.rows, form.samples):
+    if (*found.size, count) != (form.columns, form.rows, form.samples):
         raise ImageError("unreadable", "the DICOM file's JPEG is not of the size that the file says")
     if names in (b"RGB", b"rgb"):
         ybr = False

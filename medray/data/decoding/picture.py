@@ -1,4 +1,4 @@
-"""Picture: what each format is read into, before it is fitted to a model; and the way from 16 bits to 8."""
+"""Picture: what each format is decoded into, before it is fitted to a model; and the scaling from 16 bits to 8."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from PIL import Image
 from medray._types import Array
 from medray.data.decoding.image_error import ImageError
 
-BLOCK = 1 << 20  # numpy makes 8-byte indices of the values that it looks up; by blocks they stay few
+BLOCK = 1 << 20  # values looked up at a time: numpy makes an index of 8 bytes for each
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Picture:
     """Decoded pixels of 8 bits: `image` is of mode L, LA, RGB or RGBA, not yet turned.
 
     `size` is the width and height that the file declares. `image` may hold fewer pixels: then `box` says
-    which part of it, in its own pixels, is the whole picture. `orientation` is EXIF's, 1 to 8.
+    which part of it, in its own pixels, is the picture. `orientation` is EXIF's, 1 to 8.
     """
 
     image: Image.Image
@@ -27,27 +27,22 @@ class Picture:
 
 
 def look_up(table: Array, values: Array) -> Array:
-    """Replace unsigned `values` of any shape by the entries of `table` (n,) that they number."""
+    """Return the entries of `table` (n, ...) at unsigned indices `values` of any shape, (*values.shape, ...)."""
     flat = values.reshape(-1)
-    found = np.empty(flat.shape, dtype=table.dtype)
-    for start in range(0, flat.size, BLOCK):
+    entries = np.empty((len(flat), *table.shape[1:]), dtype=table.dtype)
+    for start in range(0, len(flat), BLOCK):
         block = slice(start, start + BLOCK)
-        found[block] = table[flat[block]]
-    return found.reshape(values.shape)
+        entries[block] = table[flat[block]]
+    return entries.reshape(values.shape + table.shape[1:])
 
 
-def from_16_bits(values: Array) -> Image.Image:
-    """Scale uint16 values (H, W) by 1 / 257, which takes 65535 to 255, to an image of mode L."""
-    return Image.fromarray(look_up(((np.arange(65536) + 128) // 257).astype(np.uint8), values))
+def scale_16_bits(values: Array) -> Array:
+    """Scale uint16 values by 1 / 257, which takes 65535 to 255, to uint8."""
+    return look_up(((np.arange(65536) + 128) // 257).astype(np.uint8), values)
 
 
-def brightest(image: Image.Image) -> int:
-    """The greatest value of an image of mode L, LA, RGB or RGBA, transparency aside."""
-    return max(int(np.asarray(image.getchannel(band)).max()) for band in image.getbands() if band != "A")
-
-
-def plain(image: Image.Image, what: str) -> tuple[Image.Image, frozenset[str]]:
-    """Bring an image of any mode that the formats yield to L, LA, RGB or RGBA, and say what was done.
+def simplify_mode(image: Image.Image, format_name: str) -> tuple[Image.Image, frozenset[str]]:
+    """Convert an image of any mode that the formats yield to L, LA, RGB or RGBA; return notes of what was done.
 
     Raises:
         ImageError: the mode has no evident way to 8 bits.
@@ -64,5 +59,5 @@ def plain(image: Image.Image, what: str) -> tuple[Image.Image, frozenset[str]]:
     if image.mode == "CMYK":
         return image.convert("RGB"), frozenset({"cmyk"})
     if image.mode in ("I;16", "I;16B", "I;16L"):
-        return from_16_bits(np.asarray(image)), frozenset({"rescaled_to_8_bit"})
-    raise ImageError("unsupported", f"the {what} holds pixels of a kind that is not read")
+        return Image.fromarray(scale_16_bits(np.asarray(image))), frozenset({"rescaled_to_8_bit"})
+    raise ImageError("unsupported", f"the {format_name} holds pixels of a kind that is not read")

@@ -1,7 +1,7 @@
-"""TIFF of one page: its directory, its strips or tiles, and what its samples mean.
+"""TIFF of one page: its directory is checked here, and its samples are given their meaning.
 
-It is read here and not by Pillow's plug-in: that one hands compressed files to libtiff, which writes to
-standard error of every file that is damaged, and leaves an image black where strips are missing.
+Pillow's reader hands compressed files to libtiff, which writes to standard error of every file that is damaged
+(see tiff_parts). Uncompressed ones it leaves black where strips are missing.
 """
 
 from typing import NamedTuple
@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from medray._types import Array
-from medray.data.decoding.ifd import ORIENTATION, Directory, read_directory
 from medray.data.decoding.image_error import ImageError, check_size, damaged
-from medray.data.decoding.picture import Picture, from_16_bits, plain
+from medray.data.decoding.picture import Picture, look_up, scale_16_bits, simplify_mode
+from medray.data.decoding.tiff_directory import Directory, read_directory
 from medray.data.decoding.tiff_parts import COMPRESSIONS, Parts, read_rows
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -21,11 +21,12 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258,
 _STRIPS, _SAMPLES, _ROWS, _STRIP_SIZES, _PLANAR, _PREDICTOR = 273, 277, 278, 279, 284, 317
 _COLOURS, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _EXTRA, _FORMAT = 320, 322, 323, 324, 325, 338, 339
 _WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _INKS = 0, 1, 2, 3, 5
-#: By what the samples mean: the bits that each may have, how many there are, and Pillow's mode.
+#: By what the samples mean: the bits that each may have, and how many there are.
 _MEANINGS = {
-    _WHITE_IS_ZERO: ((1, 2, 4, 8, 16), 1, "L"), _GREY: ((1, 2, 4, 8, 16), 1, "L"), _RGB: ((8, 16), 3, "RGB"),
-    _PALETTE: ((1, 2, 4, 8), 1, "P"), _INKS: ((8,), 4, "CMYK"),
+    _WHITE_IS_ZERO: ((1, 2, 4, 8, 16), 1), _GREY: ((1, 2, 4, 8, 16), 1), _RGB: ((8, 16), 3),
+    _PALETTE: ((1, 2, 4, 8), 1), _INKS: ((8,), 4),
 }  # fmt: skip
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _IGNORED, _MULTIPLIED, _ALPHA = 0, 1, 2  # what one more sample means
 
 
@@ -40,64 +41,53 @@ class Layout(NamedTuple):
     extra: int | None
 
 
-class _Values:
-    """The tags of a file, by their values."""
-
-    def __init__(self, content: bytes, directory: Directory) -> None:
-        self._content, self._directory = content, directory
-
-    def all(self, tag: int) -> tuple[int, ...]:
-        return self._directory.values(self._content, tag)
-
-    def one(self, tag: int, default: int | None = None) -> int:
-        found = self.all(tag)
-        if len(found) > 1 or (not found and default is None):
-            raise damaged("TIFF")
-        return found[0] if found else default or 0
-
-
 def read_tiff(content: bytes, limit: int) -> Picture:
     """Read a TIFF of one page and at most `limit` pixels.
 
     Raises:
         ImageError: it is damaged, too large, of several pages, or written in a way that is not read.
+        struct.error, ValueError, zlib.error: it is damaged.
     """
     if content[2:4] in (b"+\0", b"\0+"):
         raise ImageError("unsupported", "the TIFF is a BigTIFF; only classic TIFF is read")
-    directory = read_directory(content, "TIFF")
-    values = _Values(content, directory)
-    layout = _read_layout(values, limit)
-    parts = _read_parts(values, layout, limit, directory.order)
+    directory = read_directory(content)
+    layout = _read_layout(directory, limit)
+    parts = _read_parts(directory, layout, limit)
     if directory.next:
         raise ImageError("multi_frame", "the TIFF has several pages; only single images are read")
-    image, notes = _image(read_rows(content, parts), layout, values.all(_COLOURS), directory.order)
-    turn = values.all(ORIENTATION)
-    return Picture(image, (layout.width, layout.height), notes, turn[0] if turn and 1 <= turn[0] <= 8 else 1)
+    samples = _samples(read_rows(content, parts), layout, directory.order)
+    if layout.meaning == _PALETTE:
+        colours = _palette(directory.values(_COLOURS), layout.bits)
+        image, notes = Image.fromarray(look_up(colours, samples[..., 0])), frozenset({"palette"})
+    else:
+        image, notes = _image(samples, layout)
+    return Picture(image, (layout.width, layout.height), notes, directory.orientation())
 
 
-def _read_layout(values: _Values, limit: int) -> Layout:
-    width, height = values.one(_WIDTH), values.one(_HEIGHT)
+def _read_layout(directory: Directory, limit: int) -> Layout:
+    """Read and check what the directory says of the pixels, before any is looked at."""
+    width, height = directory.value(_WIDTH), directory.value(_HEIGHT)
     check_size("TIFF", width, height, limit)
-    if set(values.all(_FORMAT)) - {1}:
+    if set(directory.values(_FORMAT)) - {1}:
         raise ImageError("unsupported", "the TIFF holds signed numbers or fractions; unsigned ones are read")
-    meaning, samples = values.one(_PHOTOMETRIC), values.one(_SAMPLES, 1)
-    depths, count, _ = _MEANINGS.get(meaning, ((), 0, ""))
-    bits, extra = values.all(_BITS) or (1,), values.all(_EXTRA)
-    known = (
+    meaning, samples = directory.value(_PHOTOMETRIC), directory.value(_SAMPLES, 1)
+    depths, count = _MEANINGS.get(meaning, ((), 0))
+    bits, extra = directory.values(_BITS) or (1,), directory.values(_EXTRA)
+    readable = (
         bits[0] in depths and len(set(bits)) == 1 and len(bits) in (1, samples) and samples == count + len(extra)
     )
     if extra:
-        known = known and extra in ((_IGNORED,), (_MULTIPLIED,), (_ALPHA,)) and bits[0] >= 8
-        known = known and meaning in (_GREY, _RGB)
-    if not known:
+        readable = readable and extra in ((_IGNORED,), (_MULTIPLIED,), (_ALPHA,)) and bits[0] >= 8
+        readable = readable and meaning in (_GREY, _RGB)
+    if not readable:
         raise ImageError("unsupported", "the TIFF holds pixels of a kind that is not read")
     return Layout(width, height, bits[0], samples, meaning, extra[0] if extra else None)
 
 
-def _read_parts(values: _Values, layout: Layout, limit: int, order: str) -> Parts:
-    """Where the strips or tiles are, and how they are to be read; there must be as many as the image needs."""
-    compression, predictor = values.one(_COMPRESSION, 1), values.one(_PREDICTOR, 1)
-    planar, fill = values.one(_PLANAR, 1), values.one(_FILL_ORDER, 1)
+def _read_parts(directory: Directory, layout: Layout, limit: int) -> Parts:
+    """Read where the strips or tiles are and how they are written; there must be as many as the image needs."""
+    compression, predictor = directory.value(_COMPRESSION, 1), directory.value(_PREDICTOR, 1)
+    planar, fill = directory.value(_PLANAR, 1), directory.value(_FILL_ORDER, 1)
     if compression not in COMPRESSIONS:
         names = ", ".join(dict.fromkeys(COMPRESSIONS.values()))
         raise ImageError(
@@ -105,77 +95,65 @@ def _read_parts(values: _Values, layout: Layout, limit: int, order: str) -> Part
         )
     if predictor not in (1, 2) or (predictor == 2 and layout.bits < 8) or {planar, fill} - {1, 2}:
         raise ImageError("unsupported", "the TIFF holds its values in an order that is not read")
-    tiled = bool(values.all(_TILES))
+    tiled = bool(directory.values(_TILES))
     if tiled:
-        width, height = values.one(_TILE_WIDTH), values.one(_TILE_HEIGHT)
+        width, height = directory.value(_TILE_WIDTH), directory.value(_TILE_HEIGHT)
         check_size("TIFF's tile", width, height, limit)
         if width % 16:
             raise damaged("TIFF")
     else:
-        width, height = layout.width, min(values.one(_ROWS, layout.height), layout.height) or 1
+        width, height = layout.width, min(directory.value(_ROWS, layout.height), layout.height) or 1
     planes = layout.samples if planar == 2 else 1
     across, down = -(-layout.width // width), -(-layout.height // height)
     count = planes * across * down
     if count > MAX_PARTS:
         raise ImageError("too_large", f"the TIFF is cut into {count} parts; at most {MAX_PARTS} are read")
-    starts, sizes = values.all(_TILES if tiled else _STRIPS), values.all(_TILE_SIZES if tiled else _STRIP_SIZES)
+    starts = directory.values(_TILES if tiled else _STRIPS)
+    sizes = directory.values(_TILE_SIZES if tiled else _STRIP_SIZES)
     if len(starts) != count or len(sizes) != count:
         raise damaged("TIFF")
     return Parts(
-        places=tuple(zip(starts, sizes, strict=True)), planes=planes, across=across, down=down, height=height,
-        row_values=width * (layout.samples // planes), step=layout.samples // planes if predictor == 2 else 0,
-        bits=layout.bits, rows=layout.height, whole=tiled, compression=compression, reverse=fill == 2, order=order,
+        spans=tuple(zip(starts, sizes, strict=True)), planes=planes, across=across, down=down, width=width,
+        height=height, step=layout.samples // planes, bits=layout.bits, rows=layout.height, tiled=tiled,
+        compression=compression, differences=predictor == 2, bits_reversed=fill == 2, order=directory.order,
     )  # fmt: skip
 
 
-def _image(
-    rows: Array, layout: Layout, colours: tuple[int, ...], order: str
-) -> tuple[Image.Image, frozenset[str]]:
-    """Make an image of rows of bytes (planes, height, bytes), which may be longer than they need to be."""
-    mode = _MEANINGS[layout.meaning][2]
-    notes: set[str] = set()
-    size = layout.width, layout.height
-    if layout.bits < 8:
-        packed = np.ascontiguousarray(rows[0, :, : (layout.width * layout.bits + 7) // 8]).tobytes()
-        rawmode = f"{mode};{layout.bits}" if (mode, layout.bits) != ("L", 1) else "1"
-        image = Image.frombytes("1" if rawmode == "1" else mode, size, packed, "raw", rawmode).convert(mode)
-    else:
-        samples = _samples(rows, layout, order)
-        image = _of_samples(samples, layout, mode, notes)
-    if mode == "P":
-        if len(colours) != 3 * 2**layout.bits:
-            raise damaged("TIFF")
-        # Three rows of 16 bits each; the upper 8 are the colour.
-        table = np.array(colours, dtype=np.uint16).reshape(3, -1).T >> 8
-        image.putpalette(table.astype(np.uint8).tobytes(), "RGB")
-    elif layout.bits != 8:
-        notes.add("rescaled_to_8_bit")
-    if layout.meaning == _WHITE_IS_ZERO:
-        image = image.point(list(range(255, -1, -1)))
-        notes.add("inverted")
-    image, done = plain(image, "TIFF")
-    return image, frozenset(notes) | done
-
-
 def _samples(rows: Array, layout: Layout, order: str) -> Array:
-    """The samples (H, W, C) of 8 or 16 bits, in the order of bytes of this machine."""
-    kind = np.dtype(np.uint8 if layout.bits == 8 else f"{order}u2")
-    planes, each = rows.shape[0], layout.samples // rows.shape[0]
-    used = np.ascontiguousarray(rows[:, : layout.height, : layout.width * each * kind.itemsize]).view(kind)
-    if planes == 1:
-        return used.reshape(layout.height, layout.width, each)
-    return used.transpose(1, 2, 0)
+    """Return the samples (H, W, C), uint8 or uint16, of rows of bytes (planes, rows, bytes) with their margins."""
+    planes, bits, step = len(rows), layout.bits, layout.samples // len(rows)
+    if bits < 8:
+        ones = np.unpackbits(rows[0, : layout.height], axis=1, count=layout.width * bits)
+        upper = np.packbits(ones.reshape(layout.height, layout.width, bits), axis=2)  # in the upper bits of a byte
+        return upper >> (8 - bits)
+    kind = np.dtype(np.uint8 if bits == 8 else f"{order}u2")
+    values = np.ascontiguousarray(rows[:, : layout.height, : layout.width * step * kind.itemsize]).view(kind)
+    return values.transpose(1, 2, 0) if planes > 1 else values.reshape(layout.height, layout.width, step)
 
 
-def _of_samples(samples: Array, layout: Layout, mode: str, notes: set[str]) -> Image.Image:
-    if layout.bits == 16 and mode == "L" and layout.extra is None:
-        return from_16_bits(samples[..., 0])
-    if layout.bits == 16:
-        samples = (samples >> 8).astype(np.uint8)
-    count = len(mode) if mode != "P" else 1
+def _palette(colours: tuple[int, ...], bits: int) -> Array:
+    """Return the palette uint8 (2**bits, 3); its tag holds three rows of 16 bits, of which the upper 8 count."""
+    if len(colours) != 3 * 2**bits:
+        raise damaged("TIFF")
+    return (np.array(colours, dtype=np.uint16).reshape(3, -1).T >> 8).astype(np.uint8)
+
+
+def _image(samples: Array, layout: Layout) -> tuple[Image.Image, frozenset[str]]:
+    """Bring samples (H, W, C) to 8 bits, and make an image of what they mean."""
+    notes = set()
+    if layout.bits != 8:
+        notes.add("rescaled_to_8_bit")
+    if layout.bits < 8:
+        samples = samples * np.uint8(255 // (2**layout.bits - 1))
+    elif layout.bits == 16:
+        samples = scale_16_bits(samples) if layout.samples == 1 else (samples >> 8).astype(np.uint8)
+    if layout.meaning == _WHITE_IS_ZERO:
+        samples = 255 - samples
+        notes.add("inverted")
     if layout.extra == _MULTIPLIED and (samples[..., -1] < 255).any():
         notes.add("alpha_dropped")  # colours that are multiplied by alpha lie over black as they are
-    if layout.extra == _ALPHA:
-        mode, count = f"{mode}A", count + 1
-    kept = np.ascontiguousarray(samples[..., :count])
-    return Image.frombytes(mode, (layout.width, layout.height), kept.tobytes())
+    if layout.extra in (_IGNORED, _MULTIPLIED):
+        samples = samples[..., :-1]
+    mode = "CMYK" if layout.meaning == _INKS else _MODES[samples.shape[2]]
+    image, done = simplify_mode(Image.frombytes(mode, samples.shape[1::-1], samples.tobytes()), "TIFF")
+    return image, frozenset(notes) | done

@@ -1,7 +1,12 @@
-"""TIFF's strips and tiles: each is inflated to exactly the size that it must have, and put in its place."""
+"""TIFF's strips and tiles: each is decompressed to exactly the size that it must have, and put in its place.
+
+libtiff, through which Pillow reads every compressed TIFF, writes to standard error of each damaged part ("Using
+code not yet in table"), so parts are decompressed here: by zlib, and by Pillow's decoders of PackBits and GIF.
+"""
 
 import zlib
 from collections.abc import Iterator
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -25,23 +30,23 @@ _USED = np.arange(16) < 9 + (_NUMBERS >= (255, 767, 1791)).sum(axis=1, keepdims=
 class Parts(NamedTuple):
     """Where the parts of an image are and how they are written.
 
-    `places` are (start, size) in bytes, row by row of parts, plane by plane. A part is `height` rows of
-    `row_values` values of `bits` bits; the last strip is shorter unless parts are `whole`, as tiles are.
-    `step` is how many values back the difference was taken from, 0 if values are stored as they are.
+    `spans` are (start, size) in bytes, row by row of parts, plane by plane. A part is `height` rows of `width`
+    pixels of `step` samples of `bits` bits; the last strip is shorter, a tile is not. `rows` are the image's.
     """
 
-    places: tuple[tuple[int, int], ...]
+    spans: tuple[tuple[int, int], ...]
     planes: int
     across: int
     down: int
+    width: int
     height: int
-    row_values: int
     step: int
     bits: int
     rows: int
-    whole: bool
+    tiled: bool
     compression: int
-    reverse: bool
+    differences: bool
+    bits_reversed: bool
     order: str
 
 
@@ -51,59 +56,49 @@ def read_rows(content: bytes, parts: Parts) -> Array:
     Raises:
         ImageError: a part lies outside of the file, or is damaged.
     """
-    row_bytes, view = (parts.row_values * parts.bits + 7) // 8, memoryview(content)
+    row_bytes, view = (parts.width * parts.step * parts.bits + 7) // 8, memoryview(content)
     rows = np.empty((parts.planes, parts.down * parts.height, parts.across * row_bytes), dtype=np.uint8)
-    for number, (start, size) in enumerate(parts.places):
-        plane, place = divmod(number, parts.across * parts.down)
-        row, column = divmod(place, parts.across)
+    numbers = product(range(parts.planes), range(parts.down), range(parts.across))
+    for (plane, row, column), (start, size) in zip(numbers, parts.spans, strict=True):
         top = row * parts.height
-        height = parts.height if parts.whole else min(parts.height, parts.rows - top)
+        height = parts.height if parts.tiled else min(parts.height, parts.rows - top)
         if start + size > len(content):
             raise damaged("TIFF")
-        data = _inflate(view[start : start + size], parts, height * row_bytes)
+        data = _decompress(view[start : start + size], parts, height * row_bytes)
         block = np.frombuffer(data, dtype=np.uint8, count=height * row_bytes).reshape(height, row_bytes)
-        if parts.step:
-            block = _summed(block, parts)
+        if parts.differences:  # each value is the sum of the differences before it (TIFF 6.0 section 14)
+            kind = np.dtype(np.uint8 if parts.bits == 8 else f"{parts.order}u2")
+            values = block.view(kind).reshape(height, parts.width, parts.step)
+            sums = np.cumsum(values, axis=1, dtype=kind.newbyteorder("="))
+            block = sums.astype(kind).view(np.uint8).reshape(block.shape)
         rows[plane, top : top + height, column * row_bytes : (column + 1) * row_bytes] = block
     return rows
 
 
-def _inflate(data: memoryview, parts: Parts, size: int) -> bytes | memoryview:
+def _decompress(data: memoryview, parts: Parts, size: int) -> bytes | memoryview:
     data = data[: 3 * size + 1024]  # more is never needed, and parts may lie upon one another
-    if parts.reverse:
+    if parts.bits_reversed:
         data = memoryview(bytes(data).translate(_REVERSED))
-    found: bytes | memoryview
+    unpacked: bytes | memoryview
     if parts.compression == NONE:
-        found = data[:size]
+        unpacked = data[:size]
     elif parts.compression == PACK_BITS:
-        found = Image.frombytes("L", (size, 1), bytes(data), "packbits", "L").tobytes()
+        unpacked = Image.frombytes("L", (size, 1), bytes(data), "packbits", "L").tobytes()
     elif parts.compression == LZW:
-        found = unpack_lzw(bytes(data), size)
+        unpacked = unpack_lzw(bytes(data), size)
     else:
-        found = zlib.decompressobj().decompress(data, size)
-    if len(found) < size:
+        unpacked = zlib.decompressobj().decompress(data, size)
+    if len(unpacked) < size:
         raise damaged("TIFF")
-    return found
-
-
-def _summed(block: Array, parts: Parts) -> Array:
-    """Undo horizontal differencing: each value is the sum of the differences before it (TIFF 6.0 section 14)."""
-    kind = np.dtype(np.uint8 if parts.bits == 8 else f"{parts.order}u2")
-    values = block.view(kind).reshape(len(block), -1, parts.step)
-    return (
-        np.cumsum(values, axis=1, dtype=values.dtype.newbyteorder("="))
-        .astype(kind)
-        .view(np.uint8)
-        .reshape(block.shape)
-    )
+    return unpacked
 
 
 def unpack_lzw(data: bytes, size: int) -> bytes:
     """Unpack TIFF's LZW (TIFF 6.0 section 13) to exactly `size` bytes.
 
-    GIF's LZW is the same but for two things: codes are packed from the lowest bit, and each width sets in
-    one code later. Packing them anew for Pillow's decoder of GIF takes a fifth of the time that following
-    them in Python would take.
+    GIF's LZW is the same but for two things: codes are packed from the lowest bit, and each width begins one
+    code later. Packing them anew for Pillow's decoder of GIF takes a fifth of the time that following them in
+    Python would take.
 
     Raises:
         ImageError: the data don't begin as they must.
@@ -113,7 +108,7 @@ def unpack_lzw(data: bytes, size: int) -> bytes:
         raise damaged("TIFF")
     packed = np.concatenate(list(_as_gif(data)))
     blocks = np.zeros((-(-len(packed) // 255), 256), dtype=np.uint8)
-    blocks[:, 0] = 255  # each opens by its length
+    blocks[:, 0] = 255  # each opens with its length
     blocks[-1, 0] = len(packed) - 255 * (len(blocks) - 1)
     blocks[:, 1:] = np.pad(packed, (0, -len(packed) % 255)).reshape(-1, 255)
     return Image.frombytes("L", (size, 1), blocks.tobytes()[: len(packed) + len(blocks)], "gif", 8, 0).tobytes()
@@ -124,19 +119,19 @@ def _as_gif(data: bytes) -> Iterator[Array]:
     padded, position = np.frombuffer(data + bytes(3), dtype=np.uint8), 9
     bits = np.unpackbits(np.frombuffer(b"\0\1", np.uint8), bitorder="little")[:9]  # the first clearing code
     while True:
-        many = int(np.searchsorted(_STARTS + _WIDTHS, 8 * len(data) - position, side="right"))
-        starts = position + _STARTS[:many]
+        count = int(np.searchsorted(_STARTS + _WIDTHS, 8 * len(data) - position, side="right"))
+        starts = position + _STARTS[:count]
         first, second, third = (padded[(starts >> 3) + after].astype(np.int32) for after in range(3))
-        codes = (first << 16 | second << 8 | third) >> (24 - (starts & 7) - _WIDTHS[:many])
-        codes &= (1 << _WIDTHS[:many]) - 1
+        codes = (first << 16 | second << 8 | third) >> (24 - (starts & 7) - _WIDTHS[:count])
+        codes &= (1 << _WIDTHS[:count]) - 1
         stops = np.flatnonzero((codes == _CLEAR) | (codes == _END))
-        many = int(stops[0]) + 1 if len(stops) else many
-        pairs = codes[:many].astype("<u2").view(np.uint8).reshape(-1, 2)
-        bits = np.concatenate((bits, np.unpackbits(pairs, axis=1, bitorder="little")[_USED[:many]]))
-        whole = len(bits) // 8 * 8
-        yield np.packbits(bits[:whole], bitorder="little")
-        bits = bits[whole:]
-        if not len(stops) or codes[many - 1] == _END:
+        count = int(stops[0]) + 1 if len(stops) else count
+        pairs = codes[:count].astype("<u2").view(np.uint8).reshape(-1, 2)
+        bits = np.concatenate((bits, np.unpackbits(pairs, axis=1, bitorder="little")[_USED[:count]]))
+        full = len(bits) // 8 * 8
+        yield np.packbits(bits[:full], bitorder="little")
+        bits = bits[full:]
+        if not len(stops) or codes[count - 1] == _END:
             break
-        position += int(_STARTS[many - 1] + _WIDTHS[many - 1])
+        position += int(_STARTS[count - 1] + _WIDTHS[count - 1])
     yield np.packbits(bits, bitorder="little")
