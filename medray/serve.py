@@ -1,6 +1,6 @@
-"""`python -m medray.serve`: the command of `medray.serving`."""
+"""`python -m medray.serve` is `medray serve`."""
 
-from medray.serving.serve_command import main
+from medray.cli.main import run
 
 if __name__ == "__main__":
-    main()
+    run("serve")

@@ -1,6 +1,5 @@
-"""`python -m medray.analyze`."""
+"""`python -m medray.analyze` is `medray analyze`."""
 
-from medray.analyze.analyze_command import main
+from medray.cli.main import run
 
-if __name__ == "__main__":
-    main()
+run("analyze")

@@ -1,4 +1,4 @@
-"""The command line of the analysis: `medray analyze`, `python -m medray.analyze`."""
+"""The command `medray analyze`."""
 
 import json
 from collections.abc import Callable
@@ -128,8 +128,3 @@ def _tables(seen: "list[SeenRun]", view: "View", console: "Console", *, as_json:
         click.echo(json.dumps(to_json(summaries, board), allow_nan=False))
         return
     print_report(summaries, board, console, chosen=view.columns is not None, top=None if view.top else TOP)
-
-
-def main() -> None:
-    """Run the command."""
-    analyze(prog_name="medray analyze")

@@ -1,16 +1,14 @@
-"""What all commands share: click's manners bent to ours, and how an error is shown."""
+"""What all commands share: options, usage errors in one line, and how an error ends a command."""
 
 import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
-if TYPE_CHECKING:
-    pass
-
+from medray.errors import MedrayError, unknown_choice_line
 
 positive = click.IntRange(min=1)
 
@@ -18,22 +16,31 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; progress goes to stderr."
 )
 address_option = click.option(
-    "--address", help="Join the Ray cluster there, e.g. auto.  [$RAY_ADDRESS, or Ray starts in this command]"
+    "--address", help="Join this Ray cluster, e.g. auto.  [$RAY_ADDRESS, or Ray starts in this command]"
 )
 min_gpus_option = click.option(
-    "--min-gpus", type=positive, help="Begin when the cluster has so many GPUs; one that grows is asked for them."
+    "--min-gpus",
+    type=positive,
+    help="Wait until the cluster has this many GPUs; one that autoscales is asked for them.",
+)
+local_option = click.option(
+    "--local",
+    "runner",
+    flag_value="local",
+    default="ray",
+    help="Train in this process, one after another, without Ray.",
 )
 data_option = click.option(
-    "--data", metavar="SOURCE", help="Where the data lies now.  [where the search found it]"
+    "--data", metavar="SOURCE", help="The data, where they have moved.  [the search's source]"
 )
 
 
-#: How help looks, of commands and of groups of them.
+#: click's settings of every command and group.
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 class MedrayGroup(click.Group):
-    """A group of commands that answers an unknown one in one line, with the valid ones."""
+    """A group of commands; an unknown one is an error of one line that lists the valid ones."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         settings.setdefault("context_settings", CONTEXT)
@@ -42,38 +49,34 @@ class MedrayGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is named, or leave with one line."""
+        """Return the command that is named, or exit with one line."""
         valid = self.list_commands(ctx)
         if args and args[0] not in valid and not args[0].startswith("-"):
-            from medray.errors import unknown
-
-            fail(unknown("command", args[0], valid))
+            fail(unknown_choice_line("command", args[0], valid))
         return super().resolve_command(ctx, args)
 
 
 class MedrayCommand(click.Command):
-    """A command whose usage errors are one line, with the valid options named."""
+    """A command whose usage errors are one line; an unknown option lists the valid ones."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         settings.setdefault("context_settings", CONTEXT)
         super().__init__(*args, **settings)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and turn a usage error into one line."""
-        as_json = "--json" in args  # click takes words out of the list as it reads them
+        """Parse the arguments, or exit with one line."""
+        as_json = "--json" in args  # click removes what it has read from the list
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            from medray.errors import unknown
-
             options = [name for p in self.params for name in p.opts if name.startswith("--")]
-            fail(unknown("option", error.option_name, options), as_json=as_json)
+            fail(unknown_choice_line("option", error.option_name, options), as_json=as_json)
         except click.UsageError as error:
             fail(f"{error.format_message()} Try '{ctx.command_path} --help'.", as_json=as_json)
 
 
 def fail(message: str, *, as_json: bool = False, code: int = 2) -> NoReturn:
-    """Show one line on stderr, the same as JSON on stdout where asked for, and leave with `code`."""
+    """Print one line on stderr, with `as_json` also {"error": line} on stdout, and exit with `code`."""
     click.echo(f"medray: {' '.join(message.split())}", err=True)
     if as_json:
         click.echo(json.dumps({"error": message}))
@@ -82,9 +85,7 @@ def fail(message: str, *, as_json: bool = False, code: int = 2) -> NoReturn:
 
 @contextlib.contextmanager
 def errors_in_one_line(*, as_json: bool = False, interrupted: str = "interrupted") -> Iterator[None]:
-    """Show what a person can mend as one line and leave with status 2; after Ctrl-C `interrupted`, with 130."""
-    from medray.errors import MedrayError
-
+    """Exit with the line of a MedrayError and status 2, and after Ctrl-C with the line `interrupted` and 130."""
     try:
         yield
     except MedrayError as error:

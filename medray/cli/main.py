@@ -1,28 +1,34 @@
-"""The console script `medray`: wiring only. A command is imported when it is named."""
+"""The console script `medray`; a command is imported only when it is named."""
 
-import sys
 from importlib import import_module
 
 import click
 
 from medray.cli.base import MedrayGroup
 
+#: name -> the module that the command lies in, and its line in `medray --help`.
 COMMANDS = {
     "data": ("medray.audit.data_command", "Look at images before any training: profile them, find leaks."),
     "init": ("medray.init.init_command", "Begin a study: look at the data, write a search space for it."),
     "search": ("medray.search.search_command", "Search hyperparameters; leave a leaderboard and an ensemble."),
-    "crossval": ("medray.crossval.crossval_command", "Train the best settings on every fold; doubt the labels."),
-    "ensemble": ("medray.ensemble.ensemble_command", "Choose the members, calibrate them, set operating points."),
-    "evaluate": ("medray.evaluate.evaluate_command", "Read the test split, once, and say how good it is."),
+    "crossval": (
+        "medray.crossval.crossval_command",
+        "Train the best settings on every fold; list doubtful labels.",
+    ),
+    "ensemble": ("medray.ensemble.ensemble_command", "Select the members, calibrate them, set operating points."),
+    "evaluate": (
+        "medray.evaluate.evaluate_command",
+        "Measure the ensemble on the test split, which is read once.",
+    ),
     "analyze": (
         "medray.analyze.analyze_command",
-        "Tables and tidy frames of finished, running or broken-off searches.",
+        "Tables and frames of finished, running or interrupted searches.",
     ),
-    "report": (
-        "medray.report.report_command",
-        "One HTML file: how good the model is, and what was searched.",
+    "report": ("medray.report.report_command", "One HTML file: how good the model is, and what was searched."),
+    "predict": (
+        "medray.predict.predict_command",
+        "Predict image files with the ensemble; a table of predictions.",
     ),
-    "predict": ("medray.predict.predict_command", "Ask the ensemble about image files; a table of answers."),
     "serve": ("medray.serving.serve_command", "Serve the ensemble over HTTP, with a page to try it on."),
 }
 
@@ -32,10 +38,7 @@ class _Commands(MedrayGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(COMMANDS[name][0]), name)
-        return command
+        return find_command(name) if name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -53,9 +56,20 @@ def medray() -> None:
     """
 
 
+def find_command(name: str) -> click.Command:
+    """Import a command."""
+    command: click.Command = getattr(import_module(COMMANDS[name][0]), name)
+    return command
+
+
+def run(name: str) -> None:
+    """Run one command with the arguments of this process: what `python -m medray.NAME` does."""
+    find_command(name)(prog_name=f"medray {name}")
+
+
 def main() -> None:
     """Run the console script."""
-    medray(prog_name="medray", args=sys.argv[1:])
+    medray(prog_name="medray")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The cross-validation: `python -m medray.crossval RUN`.
+"""The cross-validation: `medray crossval RUN`.
 
 command.py   the command line
 driver.py    from the options to the results

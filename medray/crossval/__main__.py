@@ -1,5 +1,5 @@
-"""`python -m medray.crossval`."""
+"""`python -m medray.crossval` is `medray crossval`."""
 
-from medray.crossval.crossval_command import main
+from medray.cli.main import run
 
-main()
+run("crossval")

@@ -1,4 +1,4 @@
-"""The command line of the cross-validation."""
+"""The command `medray crossval`."""
 
 import json
 import sys
@@ -12,6 +12,7 @@ from medray.cli.base import (
     data_option,
     errors_in_one_line,
     json_option,
+    local_option,
     min_gpus_option,
     positive,
 )
@@ -41,6 +42,7 @@ Examples:
 @click.option("--resume", is_flag=True, help="Go on with the run's cross-validation.")
 @address_option
 @min_gpus_option
+@local_option
 @json_option
 @click.option("--verbose", is_flag=True, help="Let Ray say what it does.")
 def crossval(as_json: bool, **given: Any) -> None:
@@ -70,8 +72,3 @@ def crossval(as_json: bool, **given: Any) -> None:
     else:
         print_result(result, console)
     sys.exit(130 if result.left else 1 if not result.settings else 0)
-
-
-def main() -> None:
-    """Run the command."""
-    crossval(prog_name="medray crossval")

@@ -1,5 +1,5 @@
-"""`python -m medray.data`."""
+"""`python -m medray.data` is `medray data`."""
 
-from medray.audit.data_command import main
+from medray.cli.main import run
 
-main()
+run("data")

@@ -11,7 +11,7 @@ candidates.py   what can be a member: trials of the search, or settings with all
 choose.py       top-k and greedy selection
 ways.py         every way of choosing, side by side
 manifest.py     the folder, in and out
-driver.py       `python -m medray.ensemble RUN`, with command.py and report.py
+driver.py       `medray ensemble RUN`, with command.py and report.py
 """
 
 from medray.ensemble.averaging import average

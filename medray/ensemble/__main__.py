@@ -1,5 +1,5 @@
-"""`python -m medray.ensemble`."""
+"""`python -m medray.ensemble` is `medray ensemble`."""
 
-from medray.ensemble.ensemble_command import main
+from medray.cli.main import run
 
-main()
+run("ensemble")

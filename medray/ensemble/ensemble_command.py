@@ -1,4 +1,4 @@
-"""The command line of the ensemble."""
+"""The command `medray ensemble`."""
 
 import json
 from typing import Any
@@ -12,8 +12,8 @@ EXAMPLES = """
 \b
 Examples:
   medray ensemble runs/organs                      # the top four, of the folds where there are any
-  medray ensemble runs/organs --way greedy --from trials
-  medray ensemble runs/organs --way folds          # all folds of the best setting
+  medray ensemble runs/organs --strategy greedy --from trials
+  medray ensemble runs/organs --strategy folds     # all folds of the best setting
   medray ensemble runs/breast --sensitivity 0.95 --positive malignant   # the threshold that misses one in twenty
   medray ensemble runs/breast --cost-ratio 10 --positive malignant
 """
@@ -23,7 +23,9 @@ share = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 @click.command("ensemble", cls=MedrayCommand, epilog=EXAMPLES)
 @click.argument("run")
-@click.option("--way", type=click.Choice(["top-k", "greedy", "folds"]), help="How to choose the members.  [top-k]")
+@click.option(
+    "--strategy", type=click.Choice(["top-k", "greedy", "folds"]), help="How to select the members.  [top-k]"
+)
 @click.option(
     "--from", "source", type=click.Choice(["trials", "folds"]),
     help="Candidates: trials of the search, or settings with all their folds.  [folds, if there are any]",
@@ -48,9 +50,9 @@ share = click.FloatRange(0, 1, min_open=True, max_open=True)
 def ensemble(
     as_json: bool, sensitivity: tuple[float, ...], youden: bool, cost_ratio: tuple[float, ...], **given: Any
 ) -> None:
-    """Choose the members of RUN's ensemble, calibrate it, and set its operating points.
+    """Select the members of RUN's ensemble, calibrate it, and set its operating points.
 
-    Every way of choosing is shown beside the best single model, so that one sees what averaging buys. Members,
+    Every selection is shown beside the best single model, so that one sees what averaging buys. Members,
     temperature, thresholds and conformal sets all come from validation or out-of-fold predictions. The test
     split is not read.
     """
@@ -76,8 +78,3 @@ def ensemble(
         click.echo(json.dumps(to_json(result)))
     else:
         print_result(result, console)
-
-
-def main() -> None:
-    """Run the command."""
-    ensemble(prog_name="medray ensemble")

@@ -1,5 +1,5 @@
-"""`python -m medray.evaluate`."""
+"""`python -m medray.evaluate` is `medray evaluate`."""
 
-from medray.evaluate.evaluate_command import main
+from medray.cli.main import run
 
-main()
+run("evaluate")

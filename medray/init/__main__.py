@@ -1,5 +1,5 @@
-"""`python -m medray.init`."""
+"""`python -m medray.init` is `medray init`."""
 
-from medray.init.init_command import main
+from medray.cli.main import run
 
-main()
+run("init")

@@ -1,4 +1,4 @@
-"""The command line that begins a study."""
+"""The command `medray init`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,39 +33,39 @@ Examples:
 def init(name: str, data: str, out: str | None) -> None:
     """Look at the data and write NAME.yaml, a search space for it.
 
-    Each line of it says why. `medray search NAME.yaml` runs at once; no file is written over.
+    Each of its lines gives a reason. `medray search NAME.yaml` runs at once; no file is overwritten.
     """
     with errors_in_one_line(interrupted="interrupted; nothing was written"):
         begin(name, data, out, make_console(width=NARROW))
 
 
 def begin(name: str, data: str, out: str | None, console: "Console") -> Path:
-    """Write the search space of a new study, and tell of it on `console`; return the file.
+    """Write the search space of a new study, describe it on `console`, and return its file.
 
     Raises:
-        MedrayError: the name or the file can't be taken, or the data can't be read or divided.
+        MedrayError: the name or the file can't be used, or the data can't be read or split.
     """
-    from medray.audit.audit import audit
+    from medray.audit.audit import audit_survey
     from medray.audit.survey_images import open_source, survey_source
     from medray.console import step
     from medray.data.source import parse_source
-    from medray.init.naming import check_name, space_path, spelled
-    from medray.init.print_proposal import print_study
-    from medray.init.proposal import make_study
+    from medray.init.naming import check_name, complete_source, space_path
+    from medray.init.print_proposal import print_proposal
+    from medray.init.proposal import propose_study
     from medray.init.writer import write
 
     path = space_path(check_name(name), out)
     progress = make_console(True)
-    source, guessed = spelled(parse_source(data))
+    source, guessed = complete_source(parse_source(data))
     opened = open_source(source)
-    with step(progress, f"Looking at {data}") as told:
-        survey = survey_source(opened, told)
-    study = make_study(name, str(source), survey, tuple(guessed.items()))
-    text = write(study)
-    with step(progress, "Looking for copies in other splits"):
-        found = audit(study.kept)
+    with step(progress, f"Looking at {data}") as report:
+        survey = survey_source(opened, report)
+    proposal = propose_study(name, str(source), survey, tuple(guessed.items()))
+    text = write(proposal)
+    with step(progress, "Looking for duplicates in other splits"):
+        audit = audit_survey(proposal.kept)
     save(path, text)
-    print_study(study, found, path, console)
+    print_proposal(proposal, audit, path, console)
     return path
 
 
@@ -83,8 +83,3 @@ def save(path: Path, text: str) -> None:
             file.write(text)
     except OSError as error:
         raise RunError(f"{path}: can't be written: {error.strerror}") from None
-
-
-def main() -> None:
-    """Run the command."""
-    init(prog_name="medray init")

@@ -1,5 +1,5 @@
-"""`python -m medray.predict`."""
+"""`python -m medray.predict` is `medray predict`."""
 
-from medray.predict.predict_command import main
+from medray.cli.main import run
 
-main()
+run("predict")

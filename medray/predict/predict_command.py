@@ -1,4 +1,4 @@
-"""The command line of prediction: `medray predict`, `python -m medray.predict`."""
+"""The command `medray predict`."""
 
 import csv
 import io
@@ -80,8 +80,3 @@ def _write(rows: list[list[str]], csv_file: str | None) -> None:
         click.echo(table, nl=False)
     else:
         write_file(Path(csv_file), table)
-
-
-def main() -> None:
-    """Run the command."""
-    predict(prog_name="medray predict")

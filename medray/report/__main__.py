@@ -1,6 +1,5 @@
-"""`python -m medray.report`."""
+"""`python -m medray.report` is `medray report`."""
 
-from medray.report.report_command import main
+from medray.cli.main import run
 
-if __name__ == "__main__":
-    main()
+run("report")

@@ -1,4 +1,4 @@
-"""The command line of the report: `medray report`, `python -m medray.report`."""
+"""The command `medray report`."""
 
 import dataclasses
 import json
@@ -43,8 +43,3 @@ def report(as_json: bool, **given: Any) -> None:
             click.echo(json.dumps(dataclasses.asdict(written)))
         else:
             say(console, f"Report: {written.path} ({written.size / 1e6:.1f} MB)")
-
-
-def main() -> None:
-    """Run the command."""
-    report(prog_name="medray report")

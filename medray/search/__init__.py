@@ -1,4 +1,4 @@
-"""`python -m medray.search`: Ray Tune + Optuna + ASHA find, rank and keep the best models.
+"""`medray search`: Ray Tune + Optuna + ASHA find, rank and keep the best models.
 
 command.py    the command line
 driver.py     a search from its options to its ensemble

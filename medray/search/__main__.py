@@ -1,5 +1,5 @@
-"""`python -m medray.search`."""
+"""`python -m medray.search` is `medray search`."""
 
-from medray.search.search_command import main
+from medray.cli.main import run
 
-main()
+run("search")

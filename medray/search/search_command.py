@@ -1,4 +1,4 @@
-"""The command line of the search."""
+"""The command `medray search`."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ from medray.cli.base import (
     address_option,
     errors_in_one_line,
     json_option,
+    local_option,
     min_gpus_option,
     positive,
 )
@@ -21,6 +22,7 @@ EXAMPLES = """
 Examples:
   medray search organs                                   # OrganSMNIST, through the medmnist package
   medray search organs --data phantom --trials 8         # procedural images, no network
+  medray search organs --trials 4 --local                # in this process, one trial after another, without Ray
   medray search organs --data breast.npz --out runs/b    # your own images, in MedMNIST's form
   medray search covid --data folder:films                # your own images, in class folders
   medray search organs --storage s3://bucket/runs        # on a cluster: the run is s3://bucket/runs/organs
@@ -49,6 +51,7 @@ Examples:
 @click.option("--allow-leaks", is_flag=True, help="Start though splits share images or patients.")
 @address_option
 @min_gpus_option
+@local_option
 @json_option
 @click.option("--verbose", is_flag=True, help="Let Ray and Tune say what they do.")
 def search(as_json: bool, **given: Any) -> None:
@@ -75,8 +78,3 @@ def search(as_json: bool, **given: Any) -> None:
     else:
         print_result(result, console)
     sys.exit(130 if result.interrupted else 0)
-
-
-def main() -> None:
-    """Run the command."""
-    search(prog_name="medray search")

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from medray.audit.data_command import data, spaced
+from medray.audit.data_command import data, evenly_spaced
 from tests.audit.audit_samples import blobs, encoded
 from tests.conftest import write_npz
 
@@ -88,17 +88,17 @@ def test_what_can_not_be_read_gives_status_2_and_one_line(command: str, source: 
 
 def test_a_file_that_can_not_be_written_gives_status_2(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
-    result = run("profile", write_npz(tmp_path / "x.npz"), "--json", tmp_path / "taken" / "p.json")
+    result = run("profile", write_npz(tmp_path / "x.npz"), "--sheet", tmp_path / "taken" / "s.png")
     assert result.exit_code == 2
     assert "can't be written" in result.stderr
 
 
-def test_profile_prints_and_writes_a_sheet_and_json(scans: Path, tmp_path: Path) -> None:
+def test_profile_prints_text_or_json_and_writes_a_sheet(scans: Path, tmp_path: Path) -> None:
     (scans / "val" / "benign" / "wide.png").write_bytes(encoded(blobs(1, seed=3)[0][:30]))
-    result = run("profile", f"folder:{scans}", "--json", tmp_path / "p.json", "--sheet", tmp_path / "s.png")
+    assert "37 images" in run("profile", f"folder:{scans}").output
+    result = run("profile", f"folder:{scans}", "--json", "--sheet", tmp_path / "s.png")
     assert result.exit_code == 0, result.output
-    assert "37 images" in result.output
-    made = json.loads((tmp_path / "p.json").read_text())
+    made = json.loads(result.stdout)
     assert {name: sum(counts) for name, counts in made["counts"].items()} == {"benign": 19, "malignant": 18}
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.width > 8 * 128
@@ -140,5 +140,5 @@ def test_an_unknown_command_is_told_in_one_line() -> None:
 
 
 def test_images_of_a_sheet_are_spread_over_the_class() -> None:
-    assert spaced(list(range(100)), 4) == [0, 33, 66, 99]
-    assert spaced([5, 6], 4) == [5, 6]
+    assert evenly_spaced(list(range(100)), 4) == [0, 33, 66, 99]
+    assert evenly_spaced([5, 6], 4) == [5, 6]

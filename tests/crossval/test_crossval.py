@@ -29,11 +29,12 @@ from medray.crossval.run_crossval import CrossvalResult, run_crossval
 from medray.crossval.train_folds import train_folds
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds, make_folds
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.errors import DataError, MedrayError, RunError
-from medray.runs.finished_search import open_searched
+from medray.runs.documents import FAILED, FINISHED
+from medray.runs.finished_search import open_finished_search
 from medray.runs.fold_results import read_settings
-from medray.runs.rundir import FAILED, FINISHED, RunDir, TrialDir
+from medray.runs.rundir import RunDir, TrialDir
 from medray.training.loop import fit, predict_probabilities
 from medray.training.weights import load_network, weights_from_bytes
 from tests.conftest import Command, make_long_run, make_run, workers, write_npz
@@ -208,7 +209,7 @@ def test_processes_that_die_as_they_are_told_to_begin(
 
     dead = tmp_path / "dead"
     dead.mkdir()
-    searched = open_searched(str(found))
+    searched = open_finished_search(str(found))
     dataset = load_data(str(npz))
     plan = make_plan(CrossvalOptions(str(found), top=1, folds=2), searched)
     folds = plan_folds(searched, dataset, plan)
@@ -276,7 +277,7 @@ def test_ctrl_c_ends_after_the_epoch_and_says_how_to_go_on(
     assert code == 130, complaints
     assert "Traceback" not in complaints
     result = json.loads(printed)
-    assert result["resume"] == f"python -m medray.crossval {run} --resume"
+    assert result["resume"] == f"medray crossval {run} --resume"
     assert result["unfinished"] == {"0": "fold 0, 1 not yet done"}
     assert all((run / f"crossval/0000/fold_{fold}/checkpoint.safetensors").exists() for fold in (0, 1))
 

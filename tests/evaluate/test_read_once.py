@@ -18,9 +18,9 @@ from tests.evaluate.conftest import (
     ask,
     content,
     make_ensemble,
-    own_readings,
     predicted,
     refused,
+    stored_read_names,
 )
 
 
@@ -42,7 +42,7 @@ def test_a_second_call_answers_from_the_store(run: Path, with_data: WithData) ->
     document = answer(run)
     assert (document["from_store"], document["times_read"]) == (True, 1)
     assert content(run) == kept
-    assert own_readings(run) == ["reading_0001"]
+    assert stored_read_names(run) == ["read_0001"]
 
 
 def test_again_reads_anew_and_is_counted(run: Path) -> None:
@@ -50,11 +50,11 @@ def test_again_reads_anew_and_is_counted(run: Path) -> None:
     kept = content(run)
     result = ask(run, "--again")
     assert "has been read 2 times." in result.stdout
-    assert own_readings(run) == ["reading_0001", "reading_0002"]
+    assert stored_read_names(run) == ["read_0001", "read_0002"]
     after = content(run)
     assert {name: after[name] for name in kept} == kept
     document = answer(run)
-    assert (document["from_store"], document["times_read"], document["reading"]) == (True, 2, 2)
+    assert (document["from_store"], document["times_read"], document["read"]) == (True, 2, 2)
     assert document["models"] == first["models"]
 
 
@@ -63,15 +63,15 @@ def test_a_reading_that_broke_off_counts(run: Path, monkeypatch: pytest.MonkeyPa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_evaluation, "all_figures", interrupted)
+        patch.setattr(run_evaluation, "measure_models", interrupted)
         result = ask(run)
     assert result.exit_code == 130
-    assert "interrupted; a reading that was begun is counted" in result.stderr
-    assert [path.name for path in (run / "evaluation/reading_0001").iterdir()] == ["begun.json"]
+    assert "interrupted; a read that was begun is counted" in result.stderr
+    assert [path.name for path in (run / "evaluation/read_0001").iterdir()] == ["begun.json"]
     line = refused(ask(run))
-    assert "which broke off: --again reads it once more" in line
+    assert "which was interrupted: --again reads it once more" in line
     document = answer(run, "--again")
-    assert (document["times_read"], document["reading"]) == (2, 2)
+    assert (document["times_read"], document["read"]) == (2, 2)
     assert "has been read 2 times" in ask(run).stdout
 
 
@@ -84,18 +84,18 @@ def test_what_goes_wrong_before_the_labels_are_looked_at_is_not_counted(
     with monkeypatch.context() as patch:
         patch.setattr(run_evaluation, "predict_members", interrupted)
         assert ask(run).exit_code == 130
-    assert own_readings(run) == []
+    assert stored_read_names(run) == []
     assert answer(run)["times_read"] == 1
 
 
 def test_another_ensemble_is_not_given_the_figures_of_the_first(run: Path) -> None:
     first = answer(run)
     before = (run / "ensemble/manifest.json").read_bytes()
-    make_ensemble(run, way="greedy")
+    make_ensemble(run, strategy="greedy")
     assert (run / "ensemble/manifest.json").read_bytes() != before
     line = refused(ask(run))
-    assert "for another ensemble than the present one; those figures are in " in line
-    assert "reading_0001; --again reads it once more, and is counted" in line
+    assert "for another ensemble than the present one; those scores are in " in line
+    assert "read_0001; --again reads it once more, and is counted" in line
     second = answer(run, "--again")
     assert (second["times_read"], second["from_store"]) == (2, False)
     assert "top-k of trials" in [model["name"] for model in second["models"]]
@@ -103,7 +103,7 @@ def test_another_ensemble_is_not_given_the_figures_of_the_first(run: Path) -> No
     make_ensemble(run, top_k=3)  # the first one again: its figures are still there
     assert (run / "ensemble/manifest.json").read_bytes() == before
     back = answer(run)
-    assert (back["from_store"], back["reading"], back["models"]) == (True, 1, first["models"])
+    assert (back["from_store"], back["read"], back["models"]) == (True, 1, first["models"])
 
 
 def test_another_seed_is_not_answered_from_the_store(run: Path) -> None:
@@ -165,7 +165,7 @@ def test_the_test_split_reaches_nothing_but_the_evaluation(npz: Path, tmp_path: 
     assert any(name.startswith("ensemble/members/") for name in files[0][0])
     first, second = (answer(run) for run in runs)
     assert first["models"] != second["models"]
-    stored = [np.load(run / "evaluation/reading_0001/test_predictions.npz") for run in runs]
+    stored = [np.load(run / "evaluation/read_0001/test_predictions.npz") for run in runs]
     assert (stored[0]["model_0"] == stored[1]["model_0"]).all()
     assert (stored[0]["labels"] != stored[1]["labels"]).any()
 
@@ -180,7 +180,7 @@ def test_other_test_labels_change_the_figures_and_nothing_else(
     before = content(run)
     found = answer(run)
     assert content(run, AFTERWARDS) == before
-    with np.load(run / "evaluation/reading_0001/test_predictions.npz") as stored:
+    with np.load(run / "evaluation/read_0001/test_predictions.npz") as stored:
         assert (stored["labels"] == labels[:, 0]).all()
         probabilities = stored["model_0"]
     accuracy = (probabilities.argmax(axis=1) == labels[:, 0]).mean()

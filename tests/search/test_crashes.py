@@ -12,7 +12,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from medray.runs.rundir import FAILED, FINISHED
+from medray.runs.documents import FAILED, FINISHED
 from tests.conftest import Command, workers
 from tests.search.conftest import bare_fit, ended, epochs_done, recorded, run_dir
 
@@ -115,7 +115,7 @@ def test_ctrl_c_ends_with_what_there_is_and_says_how_to_go_on(
     assert code == 130, complaints
     result = json.loads(printed)
     assert result["interrupted"]
-    assert result["resume"] == f"python -m medray.search {slow_space} --resume --out {out}"
+    assert result["resume"] == f"medray search {slow_space} --resume --out {out}"
     assert (out / "leaderboard.csv").exists()
     assert (out / "ensemble/manifest.json").exists()
     assert "Traceback" not in complaints
