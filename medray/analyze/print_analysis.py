@@ -11,7 +11,7 @@ from medray.analyze.summary import Summary
 from medray.analyze.view import varied
 from medray.config import METRICS
 from medray.console import say
-from medray.evaluate.console_tables import number, print_table
+from medray.console_tables import number, print_table
 
 if TYPE_CHECKING:
     import pandas as pd

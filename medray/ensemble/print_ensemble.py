@@ -1,84 +1,86 @@
-"""What `medray ensemble` prints, for people and for programs."""
+"""Print the result of `medray ensemble`, as text or as JSON."""
 
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from medray.console import say
+from medray.console_tables import Columns, print_table
 from medray.ensemble.build_ensemble import EnsembleResult
+from medray.ensemble.manifest import OodFile
 from medray.stats.rates import Proportion
 
-SHOWN = ("auc", "accuracy", "f1_macro", "log_loss")
+METRICS = ("auc", "accuracy", "f1_macro", "log_loss")
+IMAGES = {"val": "validation", "out-of-fold": "out-of-fold"}
 
 
 def print_result(result: EnsembleResult, console: Console) -> None:
-    """Print every way side by side, the operating points, and where everything lies."""
-    console.print(_ways_table(result))
+    """Print all selections side by side, the operating points, and the paths of what was written."""
+    selected, run, manifest = result.selected, result.run, result.manifest
+    _print_selections(result, console)
     say(
         console,
         "ece: expected calibration error, and brier: Brier score, before → after temperature scaling",
     )
-    if result.points:
-        console.print(_points_table(result))
-    chosen, run = result.chosen, result.run
-    for sets in result.conformal:
+    if manifest.operating_points:
+        _print_points(result, console)
+    for sets in manifest.conformal_sets:
         if sets.quantile is None:
             say(
                 console,
                 f"Conformal sets at {100 * sets.coverage:g}% coverage: {sets.images} images are too few, so every "
                 "set holds every class",
             )
-    say(console, _novelty_line(result.manifest["novelty"]))
-    kind = {"val": "validation", "out-of-fold": "out-of-fold"}[chosen.chosen_on]
-    say(
-        console,
-        f"All of this was chosen and set on {len(chosen.labels)} {kind} images: expect a little less on new ones.",
-    )
-    say(console, f"Ensemble: {run.path('ensemble')} ({chosen.title}, {len(chosen.members)} members)")
-    say(console, f"Ways:     {run.path(run.WAYS)}")
-    say(console, f"Next: python -m medray.evaluate {run.location}")
+    say(console, _ood_line(manifest.ood))
+    images = f"{len(selected.labels)} {IMAGES[selected.selected_on]} images"
+    say(console, f"All of this was selected and set on {images}: expect a little less on new ones.")
+    say(console, f"Ensemble:   {run.ensemble.location} ({selected.title}, {len(selected.members)} members)")
+    say(console, f"Selections: {run.path(run.SELECTION)}")
+    say(console, f"Next: medray evaluate {run.location}")
 
 
-def _novelty_line(novelty: dict[str, Any] | None) -> str:
-    if novelty is None:
+def _ood_line(ood: OodFile | None) -> str:
+    if ood is None:
         return "Out of distribution: nothing will be flagged; there were no images to set a threshold on"
+    facts = ood.facts
     return (
-        f"Out of distribution: flagged above a score of {novelty['threshold']:.2f}, set on {novelty['images']} "
-        f"validation images; expect {100 * novelty['false_alarms']:.2g}% of images like them to be flagged"
+        f"Out of distribution: flagged above a score of {facts.threshold:.2f}, set on {facts.images} validation "
+        f"images; expect {100 * facts.false_alarms:.2g}% of images like them to be flagged"
     )
 
 
-def _ways_table(result: EnsembleResult) -> Table:
-    metrics = list(dict.fromkeys([result.metric, *SHOWN]))
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    for name, justify in (("", "left"), ("way", "left"), ("chosen on", "left"), ("models", "right")):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for metric in (*metrics, "ece", "brier"):
-        table.add_column(metric, justify="right", no_wrap=True)
-    for way in result.ways:
-        before, after = way.scores(), way.calibrated_scores()
-        shown = [f"{after[m]:z.4f}" if m in after else "–" for m in metrics]
-        pairs = [f"{before[m]:.3f} → {after[m]:.3f}" for m in ("calibration_error", "brier")]
-        mark = "→" if way is result.chosen else ""
-        on = f"{way.chosen_on} ({len(way.labels)})"
-        table.add_row(mark, way.title, on, str(len(way.members)), *shown, *pairs)
-    return table
+def _print_selections(result: EnsembleResult, console: Console) -> None:
+    selections = result.selections
+    before = [selection.scores() for selection in selections]
+    after = [selection.calibrated_scores() for selection in selections]
+    columns: Columns = [
+        ("selected on", [f"{selection.selected_on} ({len(selection.labels)})" for selection in selections]),
+        ("models", [str(len(selection.members)) for selection in selections]),
+    ]
+    for metric in dict.fromkeys([result.metric, *METRICS]):
+        columns.append((metric, [f"{scores[metric]:.4f}" if metric in scores else "–" for scores in after]))
+    for title, metric in (("ece", "calibration_error"), ("brier", "brier")):
+        columns.append((title, [f"{b[metric]:.3f} → {a[metric]:.3f}" for b, a in zip(before, after, strict=True)]))
+    labels = [f"{'→' if selection is result.selected else ' '} {selection.title}" for selection in selections]
+    print_table(console, "Selections of members", labels, columns)
 
 
-def _points_table(result: EnsembleResult) -> Table:
-    table = Table(box=None, padding=(0, 2), header_style="bold", title_justify="left")
-    for name in ("operating point", "positive from", "sensitivity", "specificity", "PPV", "NPV"):
-        table.add_column(name, justify="left" if name == "operating point" else "right", no_wrap=True)
-    for point in result.points:
-        rates = point.rates
-        shown = [_share(p) for p in (rates.sensitivity, rates.specificity, rates.ppv, rates.npv)]
-        table.add_row(f"{point.name} ({point.positive})", f"{point.threshold:.4f}", *shown)
-    return table
+def _print_points(result: EnsembleResult, console: Console) -> None:
+    points = result.manifest.operating_points
+    rates = [point.rates for point in points]
+    columns = [
+        ("positive from", [f"{point.threshold:.4f}" for point in points]),
+        ("sensitivity", [_with_interval(rate.sensitivity) for rate in rates]),
+        ("specificity", [_with_interval(rate.specificity) for rate in rates]),
+        ("PPV", [_with_interval(rate.ppv) for rate in rates]),
+        ("NPV", [_with_interval(rate.npv) for rate in rates]),
+    ]
+    labels = [f"{point.name} ({point.positive})" for point in points]
+    print_table(console, "Operating points", labels, columns)
 
 
-def _share(proportion: Proportion) -> str:
-    """A share with its 95 % interval, as 0.952 [0.901, 0.982]."""
+def _with_interval(proportion: Proportion) -> str:
+    """Return a share with its 95 % interval, as 0.952 [0.901, 0.982]."""
     if proportion.value is None:
         return "–"
     return f"{proportion.value:.3f} [{proportion.low:.3f}, {proportion.high:.3f}]"
@@ -86,13 +88,12 @@ def _share(proportion: Proportion) -> str:
 
 def to_json(result: EnsembleResult) -> dict[str, Any]:
     """Return the same as plain values."""
+    manifest = result.manifest.to_dict()
     return {
         "run": result.run.location,
         "metric": result.metric,
-        "ways": [way.to_dict() for way in result.ways],
-        "chosen": {"name": result.chosen.name, "source": result.chosen.source},
-        "operating_points": [point.to_dict() for point in result.points],
-        "conformal_sets": [sets.to_dict() for sets in result.conformal],
-        "novelty": result.manifest["novelty"],
-        "ensemble": result.run.path("ensemble"),
+        "selections": [selection.facts().to_dict() for selection in result.selections],
+        "selected": {"strategy": result.selected.strategy, "source": result.selected.source},
+        **{name: manifest[name] for name in ("operating_points", "conformal_sets", "ood")},
+        "ensemble": result.run.ensemble.location,
     }

@@ -1,13 +1,12 @@
-"""What `medray evaluate` prints, for people and for programs; tables are laid out for the console's width."""
+"""Print the result of `medray evaluate`, as text or as JSON."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
 from medray.console import say
-from medray.evaluate.console_tables import (
-    SHOWN,
+from medray.console_tables import (
+    METRIC_TITLES,
     Columns,
     fits,
     interval,
@@ -18,116 +17,118 @@ from medray.evaluate.console_tables import (
 )
 from medray.evaluate.print_published import print_published
 from medray.evaluate.run_evaluation import Evaluation
+from medray.evaluate.scores_document import ModelScores, PointOnTest, Scores
 from medray.stats.scores import MODES
 
-RATES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
-BY_CLASS = {
+RATE_TITLES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
+CLASS_TITLES = {
     "precision": "precision", "recall": "sensitivity", "specificity": "specificity", "f1": "F1", "auc": "AUC",
 }  # fmt: skip
 
 
 def print_result(result: Evaluation, console: Console) -> None:
     """Print models with intervals, comparisons, points, sets, classes, subgroups and a report's figures."""
-    figures = result.figures
+    scores = result.scores
     if result.stored:
-        say(console, f"From the store: the test split was read on {figures['time']}, and is not read again.")
-    _print_models(console, figures)
-    _print_comparisons(console, figures)
-    for point in figures["operating_points"]:
+        say(console, f"From the store: the test split was read on {scores.time}, and is not read again.")
+    _print_models(console, scores)
+    _print_comparisons(console, scores)
+    for point in scores.operating_points:
         _print_point(console, point)
-    _print_sets(console, figures)
-    if figures["patients"] and (figures["operating_points"] or figures["conformal_sets"]):
+    _print_sets(console, scores)
+    if scores.patients and (scores.operating_points or scores.conformal_sets):
         say(console, "The intervals of points and sets take images, not patients, to be independent.")
-    _print_classes(console, figures)
-    _print_confusion(console, figures)
-    for name, rows in figures["subgroups"].items():
-        _print_subgroup(console, name, rows)
+    columns: Columns = [("images", [str(row.images) for row in scores.per_class])]
+    columns += [
+        (title, [number(getattr(row, key)) for row in scores.per_class]) for key, title in CLASS_TITLES.items()
+    ]
+    title = "The ensemble by class, each against the rest"
+    print_table(console, title, scores.class_names, columns, "class")
+    _print_confusion(console, scores)
+    for name, rows in scores.subgroups.items():
+        columns = [("images", [str(row.images) for row in rows])]
+        columns += [("accuracy", [interval(row.accuracy) for row in rows])]
+        columns += [("AUC", [interval(row.auc) for row in rows]), ("", [row.flag or "" for row in rows])]
+        print_table(console, f"The ensemble by {name}", [row.value for row in rows], columns, name)
     if result.published is not None:
         print_published(console, result.published)
-    for leak in figures["leaks"]:
+    for leak in scores.leaks:
         console.print()
         say(console, f"LEAK in the data, so these figures may be too good: {leak}")
-    times = "once" if result.count == 1 else f"{result.count} times"
     console.print()
-    say(console, f"The test split of this run has been read {times}. Figures: {result.reading.folder.location}")
+    times = times_read(result.count)
+    say(console, f"The test split of this run has been read {times}. Figures: {result.read.folder.location}")
 
 
-def _print_models(console: Console, figures: Mapping[str, Any]) -> None:
-    units = f"{figures['images']} test images"
-    if figures["patients"]:
-        units += f" of {figures['patients']} patients"
-    drawn = "patients" if figures["patients"] else "images"
-    models = figures["models"]
-    labels = [m["name"] + (f" ({m['networks']} networks)" if m["networks"] > 1 else "") for m in models]
+def times_read(count: int) -> str:
+    """Return how often the split was read, as `once` or `3 times`."""
+    return "once" if count == 1 else f"{count} times"
+
+
+def model_title(model: ModelScores) -> str:
+    """Return a model's name with the number of its networks, where they are several."""
+    return model.name + (f" ({model.networks} networks)" if model.networks > 1 else "")
+
+
+def _print_models(console: Console, scores: Scores) -> None:
+    images = f"{scores.images} test images" + (f" of {scores.patients} patients" if scores.patients else "")
+    units = "patients" if scores.patients else "images"
     columns = [
-        (metric_title(metric), [interval(model["scores"][metric]) for model in models])
-        for metric in dict.fromkeys([figures["metric"], *SHOWN])
+        (metric_title(metric), [interval(model.scores[metric]) for model in scores.models])
+        for metric in dict.fromkeys([scores.metric, *METRIC_TITLES])
     ]
-    title = f"{units}; 95 % intervals, from {figures['resamples']} resamples of {drawn}"
-    print_table(console, title, labels, columns, "model")
+    title = f"{images}; 95 % intervals, from {scores.resamples} resamples of {units}"
+    print_table(console, title, list(map(model_title, scores.models)), columns, "model")
 
 
-def _print_comparisons(console: Console, figures: Mapping[str, Any]) -> None:
-    rows = figures["comparisons"]
-    for metric in dict.fromkeys(row["metric"] for row in rows):
-        own = [row for row in rows if row["metric"] == metric]
+def _print_comparisons(console: Console, scores: Scores) -> None:
+    for metric in dict.fromkeys(comparison.metric for comparison in scores.comparisons):
+        rows = [comparison for comparison in scores.comparisons if comparison.metric == metric]
         more = "more" if MODES[metric] == "max" else "less"
-        differences = [{"value": row["difference"], "low": row["low"], "high": row["high"]} for row in own]
-        columns = [("difference", [interval(difference, sign=True) for difference in differences])]
-        columns.append(("p", [p_value(row["p"]) for row in own]))
-        if any(row["mcnemar_p"] is not None for row in own):
-            columns.append(("McNemar p", [p_value(row["mcnemar_p"]) for row in own]))
-        columns.append(("the ensemble is", [row["verdict"] for row in own]))
+        columns = [("difference", [interval(row, sign=True) for row in rows])]
+        columns.append(("p", [p_value(row.p) for row in rows]))
+        if any(row.mcnemar_p is not None for row in rows):
+            columns.append(("McNemar p", [p_value(row.mcnemar_p) for row in rows]))
+        columns.append(("the ensemble is", [row.verdict for row in rows]))
         title = f"{metric_title(metric)} of the ensemble less that of each other model ({more} is better)"
-        print_table(console, title, [row["other"] for row in own], columns, "model")
-    if rows:
-        others = len({row["other"] for row in rows})
+        print_table(console, title, [row.other for row in rows], columns, "model")
+    if scores.comparisons:
+        others = len({comparison.other for comparison in scores.comparisons})
         say(console, f"p: two-sided, by the same resamples; not corrected for {others} comparisons.")
 
 
-def _print_point(console: Console, point: Mapping[str, Any]) -> None:
-    """Print what an operating point promised, and what it did here."""
-    both = (point["rates"], point["test"])
-    columns: Columns = [("images", [str(sum(r[k] for k in ("tp", "fp", "tn", "fn"))) for r in both])]
-    columns += [(title, [interval(rates[name]) for rates in both]) for name, title in RATES.items()]
-    title = (
-        f"Operating point {point['name']}: '{point['positive']}' from a probability of {point['threshold']:.4f}"
-    )
-    print_table(console, title, [f"set on {point['set_on']}", "test"], columns)
+def _print_point(console: Console, point: PointOnTest) -> None:
+    """Print an operating point's rates where it was set, and on the test images."""
+    both = (point.rates, point.test)
+    columns: Columns = [("images", [str(rates.images) for rates in both])]
+    columns += [(title, [interval(getattr(rates, key)) for rates in both]) for key, title in RATE_TITLES.items()]
+    title = f"Operating point {point.name}: '{point.positive}' from a probability of {point.threshold:.4f}"
+    print_table(console, title, [f"set on {point.set_on}", "test"], columns)
 
 
-def _print_sets(console: Console, figures: Mapping[str, Any]) -> None:
-    if not figures["conformal_sets"]:
+def _print_sets(console: Console, scores: Scores) -> None:
+    if not scores.conformal_sets:
         return
-    tests = [(sets["coverage"], sets["test"]) for sets in figures["conformal_sets"]]
+    tests = [sets.test for sets in scores.conformal_sets]
     columns: Columns = [
-        ("hold the true class", [interval(test["covered"]) for _, test in tests]),
-        ("classes in a set", [f"{test['mean_size']:.2f}" for _, test in tests]),
-        ("one class", [f"{test['singletons']['value']:.1%}" for _, test in tests]),
-        ("all (not sure)", [f"{test['not_sure']['value']:.1%}" for _, test in tests]),
+        ("hold the true class", [interval(test.covered) for test in tests]),
+        ("classes in a set", [f"{test.mean_size:.2f}" for test in tests]),
+        ("one class", [f"{test.singletons.value:.1%}" for test in tests]),
+        ("all (not sure)", [f"{test.not_sure.value:.1%}" for test in tests]),
     ]
-    title = f"Conformal sets of the {len(figures['class_names'])} classes, by the coverage that was promised"
-    print_table(console, title, [f"{coverage:.4g}" for coverage, _ in tests], columns, "promised")
+    title = f"Conformal sets of the {len(scores.class_names)} classes, by the coverage that was promised"
+    print_table(console, title, [f"{sets.coverage:.4g}" for sets in scores.conformal_sets], columns, "promised")
 
 
-def _print_classes(console: Console, figures: Mapping[str, Any]) -> None:
-    rows = figures["per_class"]
-    columns: Columns = [("images", [str(row["images"]) for row in rows])]
-    columns += [(title, [number(row[name]) for row in rows]) for name, title in BY_CLASS.items()]
-    print_table(
-        console, "The ensemble by class, each against the rest", [row["name"] for row in rows], columns, "class"
-    )
-
-
-def _print_confusion(console: Console, figures: Mapping[str, Any]) -> None:
+def _print_confusion(console: Console, scores: Scores) -> None:
     """Print the confusion matrix in one piece: classes are numbered where their names don't fit."""
-    names, matrix = figures["class_names"], figures["confusion_matrix"]
-    counts = [list(map(str, column)) for column in zip(*matrix, strict=True)]
-    labels, heads = list(names), list(names)
-    if not fits(console, labels, list(zip(heads, counts, strict=True))):
-        heads = [str(number) for number in range(len(names))]
-        labels = [f"{number} {name}" for number, name in enumerate(names)]
-    columns = list(zip(heads, counts, strict=True))
+    names = list(scores.class_names)
+    counts = [list(map(str, column)) for column in zip(*scores.confusion_matrix, strict=True)]
+    labels, titles = names, names
+    if not fits(console, labels, list(zip(titles, counts, strict=True))):
+        titles = list(map(str, range(len(names))))
+        labels = [f"{i} {name}" for i, name in enumerate(names)]
+    columns = list(zip(titles, counts, strict=True))
     if not fits(console, labels, columns):
         say(console, f"\nThe confusion matrix of {len(names)} classes is too wide to print; scores.json holds it.")
         return
@@ -135,19 +136,12 @@ def _print_confusion(console: Console, figures: Mapping[str, Any]) -> None:
     print_table(console, title, labels, columns)
 
 
-def _print_subgroup(console: Console, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    columns: Columns = [("images", [str(row["images"]) for row in rows])]
-    columns += [(metric_title(key), [interval(row[key]) for row in rows]) for key in ("accuracy", "auc")]
-    columns.append(("", [row["flag"] or "" for row in rows]))
-    print_table(console, f"The ensemble by {name}", [row["value"] for row in rows], columns, name)
-
-
 def to_json(result: Evaluation) -> dict[str, Any]:
-    """Return the same as plain values."""
+    """Return the result as plain values that JSON can hold."""
     return {
         "run": result.run.location,
         "from_store": result.stored,
         "times_read": result.count,
-        **result.figures,
-        "published": result.published,
+        **result.scores.to_dict(),
+        "published": None if result.published is None else result.published.to_dict(),
     }

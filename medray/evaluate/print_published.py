@@ -1,17 +1,16 @@
-"""How a report's figures are printed beside our own."""
+"""Print a report's figures beside the scores here."""
 
 import textwrap
-from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console
 
 from medray.console import say
-from medray.evaluate.console_tables import Columns, metric_title, number, print_table
+from medray.console_tables import Columns, metric_title, number, print_table
+from medray.evaluate.published_scores import ComparedModel, ComparedSplit, PublishedComparison
 from medray.space.published import FOLDS, OF_POSITIVE, TEST, TRAIN, VAL
 
-NOTE = 160  # the leaderboard has the whole reason
-WHERE = {
+MAX_NOTE = 160  # characters; the leaderboard has the whole reason
+SPLIT_TITLES = {
     TRAIN: "on the training split, which the networks have seen",
     TEST: "on the test split",
     VAL: "on validation, which chose each epoch here",
@@ -19,61 +18,53 @@ WHERE = {
 }
 
 
-def print_published(console: Console, published: Mapping[str, Any]) -> None:
-    """Print whose figures they are, whether they can be compared, and a table for each split."""
+def print_published(console: Console, published: PublishedComparison) -> None:
+    """Print the report's name, whether its figures can be compared with ours, and a table for each split."""
     console.print()
-    say(console, f"Published: {published['report']}; its data: {published['data']}. Here: {published['here']}.")
-    if published["warning"]:
-        say(console, published["warning"])
-    if published["note"]:
-        say(console, f"Note: {published['note']}.")
-    for table in published["tables"]:
-        _print_split(console, table, published["positive"])
+    say(console, source_line(published))
+    if published.warning:
+        say(console, published.warning)
+    if published.note:
+        say(console, f"Note: {published.note}.")
+    for table in published.tables:
+        title, columns, notes = published_table(table, published.positive)
+        print_table(console, title, [model.name for model in table.models], columns, "model", notes)
 
 
-def _print_split(console: Console, table: Mapping[str, Any], positive: str | None) -> None:
-    title, columns = cells(table, positive)
-    notes = notes_of(table)
-    print_table(
-        console, title, [row["name"] for row in table["rows"]], columns, "model", notes if any(notes) else ()
-    )
+def source_line(published: PublishedComparison) -> str:
+    """Return which report it is, and on which data its figures and ours are."""
+    return f"Published: {published.report}; its data: {published.data}. Here: {published.here}."
 
 
-def cells(table: Mapping[str, Any], positive: str | None) -> tuple[str, Columns]:
-    """The title of a split's table, and its columns: each metric as it was published and as it is here."""
+def published_table(table: ComparedSplit, positive: str | None) -> tuple[str, Columns, list[str]]:
+    """Return a split's table: its title, two columns for each metric, published and here, and the rows' notes.
+
+    There are no notes where no row has one.
+    """
     columns: Columns = []
-    for metric in table["metrics"]:
-        figures = [row["figures"].get(metric, {}) for row in table["rows"]]
-        for side in ("published", "here"):
-            columns.append((f"{_title(metric, positive)}\n{side}", [_figure(own, side) for own in figures]))
-    counts = ", ".join(f"{n} images {side}" for side, n in table["images"].items() if n)
-    title = f"Published figures and those here, {WHERE[table['split']]}"
-    return title + (f"; {counts}" if counts else ""), columns
+    for metric in table.metrics:
+        figures = [model.figures.get(metric) for model in table.models]
+        title = metric_title(metric)
+        if metric in OF_POSITIVE:
+            title = f"{metric_title(OF_POSITIVE[metric])} of {positive}"
+        published = [_spread(figure.published, figure.published_sd) if figure else "" for figure in figures]
+        here = [_spread(figure.here, figure.here_sd) if figure else "" for figure in figures]
+        columns += [(f"{title}\npublished", published), (f"{title}\nhere", here)]
+    sides = {"published": table.images.published, "here": table.images.here}
+    counts = ", ".join(f"{count} images {side}" for side, count in sides.items() if count)
+    title = f"Published figures and those here, {SPLIT_TITLES[table.split]}"
+    notes = [_note(model) for model in table.models]
+    return title + (f"; {counts}" if counts else ""), columns, notes if any(notes) else []
 
 
-def notes_of(table: Mapping[str, Any]) -> list[str]:
-    """What is to be said of each row of a split's table; mostly nothing."""
-    return [_note(row) for row in table["rows"]]
+def _spread(mean: float | None, sd: float | None) -> str:
+    return number(mean) + ("" if sd is None else f" ± {number(sd)}")
 
 
-def _title(metric: str, positive: str | None) -> str:
-    if metric in OF_POSITIVE:
-        return f"{metric_title(OF_POSITIVE[metric])} of {positive}"
-    return metric_title(metric)
-
-
-def _figure(pair: Mapping[str, float | None], side: str) -> str:
-    """A figure as 0.973, over folds as 0.973 ± 0.029; nothing where none was published."""
-    if side not in pair:
-        return ""
-    sd = pair[f"{side}_sd"]
-    return number(pair[side]) + ("" if sd is None else f" ± {number(sd)}")
-
-
-def _note(row: Mapping[str, Any]) -> str:
-    """Why there is no figure here, at no great length, or what the row is made of."""
-    if row["note"]:
-        return textwrap.shorten(row["note"], NOTE, placeholder=" …")
-    if row["average_of"]:
-        return f"mean of {', '.join(row['average_of'])}"
-    return f"{row['folds']} folds here" if row["folds"] else ""
+def _note(model: ComparedModel) -> str:
+    """Return why there is no figure here, shortened, or what the model is an average of."""
+    if model.note:
+        return textwrap.shorten(model.note, MAX_NOTE, placeholder=" …")
+    if model.average_of:
+        return f"mean of {', '.join(model.average_of)}"
+    return f"{model.folds} folds here" if model.folds else ""

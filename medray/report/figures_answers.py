@@ -4,12 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medray.evaluate.console_tables import interval, metric_title, number
+from medray.console_tables import interval, metric_title, number
 from medray.report.answers import Answers
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import BLUE, GREY, axis, bars, cut, figure, line_look, plain, spec
+from medray.runs.documents import SettingSummary
 from medray.stats.calibration import Reliability, reliability
-from medray.stats.scores import BINS
+from medray.stats.metrics import BINS
 
 ROW = 38  # pixels of a model's row
 
@@ -85,13 +86,13 @@ def _bins_line(bins: Reliability, answers: Answers, place: int) -> dict[str, Any
     }
 
 
-def folds_chart(settings: Sequence[Mapping[str, Any]], metric: str) -> Chart:
+def folds_chart(settings: Sequence[SettingSummary], metric: str) -> Chart:
     """Every fold's metric, and mean ± standard deviation of each setting; `settings` are summary.json."""
     data: Columns = {
-        "trial": [own["trial"] for own in settings],
-        "folds": [[fold["metrics"].get(metric) for fold in own["folds"]] for own in settings],
-        "mean": [own["mean"].get(metric) for own in settings],
-        "sd": [own["std"].get(metric) for own in settings],
+        "trial": [setting.trial for setting in settings],
+        "folds": [[fold.metrics.get(metric) for fold in setting.folds] for setting in settings],
+        "mean": [setting.mean.get(metric) for setting in settings],
+        "sd": [setting.std.get(metric) for setting in settings],
     }
     places = list(range(len(settings)))
     names = [f"trial {trial}" for trial in data["trial"]]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medray.evaluate.console_tables import interval, number
+from medray.console_tables import interval, number
 from medray.report.answers import Answers
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import GREY, RED, axis, cut, figure, line_look, plain, spec

@@ -6,7 +6,7 @@ from typing import Any
 
 from medray.analyze.importance import HIGH, LOW, Importances
 from medray.analyze.stopped import Savings
-from medray.evaluate.console_tables import metric_title, number
+from medray.console_tables import metric_title, number
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import (
     BLUE,
@@ -21,7 +21,7 @@ from medray.report.figure_style import (
     plain,
     spec,
 )
-from medray.runs.rundir import FAILED, STOPPED
+from medray.runs.documents import FAILED, STOPPED
 
 Row = dict[str, Any]  # of a frame
 

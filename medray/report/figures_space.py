@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from medray.evaluate.console_tables import metric_title
+from medray.console_tables import metric_title
 from medray.report.blocks import Chart, Columns
 from medray.report.figure_style import SCALE, cut, figure, plain, spec
-from medray.runs.rundir import FAILED
+from medray.runs.documents import FAILED
 
 WIDE = 20.0  # a range whose ends differ by such a factor has a logarithmic axis
 TICKS = 6

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medray.evaluate.console_tables import SHOWN, interval, metric_title, number, p_value
+from medray.console_tables import METRIC_TITLES, interval, metric_title, number, p_value
 from medray.evaluate.print_evaluation import BY_CLASS, RATES
 from medray.report.blocks import Block, Matrix, Table, Text, missing, when
 from medray.report.evidence import Evidence
@@ -52,7 +52,7 @@ def scores_of_models(found: Evidence) -> list[Block]:
     if scores is None:
         return []
     drawn = "patients" if scores["patients"] else "images"
-    metrics = list(dict.fromkeys([found.metric, *SHOWN]))
+    metrics = list(dict.fromkeys([found.metric, *METRIC_TITLES]))
     rows = [
         [_model(model), *(interval(model["scores"][metric]) for metric in metrics)] for model in scores["models"]
     ]

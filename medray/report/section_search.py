@@ -5,13 +5,13 @@ from datetime import datetime
 from medray.analyze.journal import open_study
 from medray.analyze.print_analysis import cell, duration
 from medray.analyze.view import best_first, varied
+from medray.console_tables import metric_title, number
 from medray.errors import RunError
-from medray.evaluate.console_tables import metric_title, number
 from medray.report.blocks import Block, Table, Text
 from medray.report.evidence import Evidence
 from medray.report.figures_search import asha_chart, importance_chart, learning_chart, progress_chart
 from medray.report.figures_space import parallel_chart
-from medray.runs.rundir import FAILED
+from medray.runs.documents import FAILED
 
 CLEAR = 0.05  # an importance whose interval begins below it may be none
 LEADING = ("trial", "rank", "state", "baseline", "objective", "best_epoch", "epochs", "seconds")

@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.console import Console
 
+from medray.runs.documents import FAILED, FINISHED, STOPPED
 from medray.runs.leaderboard import gain, rank, usable
-from medray.runs.rundir import FAILED, FINISHED, STOPPED
 from medray.search.run_search import SearchResult
-from medray.search.search_progress import gain_line, leaderboard_table
+from medray.search.search_progress import gain_line, print_leaderboard
 
 
 def print_result(result: SearchResult, console: Console) -> None:
@@ -19,7 +19,7 @@ def print_result(result: SearchResult, console: Console) -> None:
         console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     if usable(result.records):
-        console.print(leaderboard_table(result.records, metric))
+        print_leaderboard(result.records, metric, console)
     counts = {state: sum(r.state == state for r in result.records) for state in (FINISHED, STOPPED, FAILED)}
     say("Trials: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
     for record in result.records:
@@ -29,20 +29,19 @@ def print_result(result: SearchResult, console: Console) -> None:
     if line:
         say(line)
     if result.ensemble is not None:
-        on, members = result.ensemble["chosen_on"], result.ensemble["members"]
-        scores = on["scores"]
+        on, members = result.ensemble.selected_on, result.ensemble.members
         say(
-            f"Ensemble of {len(members)}: {on['predictions']} {metric} {scores[metric]:.4f}, accuracy "
-            f"{scores['accuracy']:.4f} on {on['images']} images"
+            f"Ensemble of {len(members)}: {on.predictions} {metric} {on.scores[metric]:.4f}, accuracy "
+            f"{on.scores['accuracy']:.4f} on {on.images} images"
         )
-        say("All of this was chosen on these images: expect less on new ones.")
+        say("All of this was selected on these images: expect less on new ones.")
     say(f"Leaderboard: {run.path(run.LEADERBOARD)}")
     if result.ensemble is not None:
         say(f"Ensemble:    {run.path('ensemble')}")
     if result.interrupted:
         say(f"{result.left} trials are left; go on with: {result.resume_command}")
     elif result.ensemble is not None:
-        say(f"Next: python -m medray.crossval {run.location}")
+        say(f"Next: medray crossval {run.location}")
 
 
 def to_json(result: SearchResult) -> dict[str, Any]:
@@ -64,8 +63,8 @@ def to_json(result: SearchResult) -> dict[str, Any]:
         if result.ensemble is None
         else {
             "folder": result.run.path("ensemble"),
-            "val_scores": result.ensemble["chosen_on"]["scores"],
-            "members": [member["trial"] for member in result.ensemble["members"]],
+            "val_scores": result.ensemble.selected_on.scores,
+            "members": [member.trial for member in result.ensemble.members],
         },
         "leaderboard": result.run.path(result.run.LEADERBOARD),
         "resume": result.resume_command if result.interrupted else None,

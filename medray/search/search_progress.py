@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from medray.config import METRICS, TrainConfig
 from medray.console import live_picture, say
+from medray.console_tables import print_table
+from medray.runs.documents import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.runs.leaderboard import gain, rank, usable
-from medray.runs.rundir import FAILED, FINISHED, STOPPED, TrialRecord
 
 MARKS = {FINISHED: "[green]finished[/]", STOPPED: "[yellow]stopped[/]", FAILED: "[red]failed[/]"}
 RECENT = 8
@@ -94,15 +94,15 @@ class SearchProgress:
         columns = (("trial", "right"), ("state", "left"), ("epoch", "right"), (f"val {self.metric}", "right"))
         for column, justify in columns:
             table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        table.add_column("settings", overflow="ellipsis", no_wrap=True)
+        table.add_column("settings")  # the one that is cut where a terminal is narrow
         for number, trial in sorted(self.running.items()):
             state = "[cyan]running[/]" if trial.epoch else "[dim]waiting[/]"
-            value = _shown(trial.objective)
+            value = _four_places(trial.objective)
             epochs = f"{trial.epoch}/{trial.config.epochs}"
             table.add_row(str(number), state, epochs, value, _named(trial.baseline, summary(trial.config)))
         best = self._best()
         for record in list(reversed(self.ended))[:RECENT]:
-            value = _shown(record.objective)
+            value = _four_places(record.objective)
             value = f"[bold green]{value}[/]" if best and record.number == best.number else value
             text = record.reason if record.state == FAILED else summary_of(record.settings)
             table.add_row(
@@ -141,13 +141,14 @@ class SearchProgress:
         return pace * max(0, self.trials - len(self.before) - len(self.ended))
 
 
-def _shown(value: float | None) -> str:
+def _four_places(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _named(baseline: str | None, text: str) -> str:
-    text = escape(text)  # a reason may hold brackets
-    return f"[bold]{escape(baseline)}[/] · {text}" if baseline else text
+def _named(baseline: str | None, text: str) -> Text:
+    """Return the cell of one trial's settings or reason, which stays on one line."""
+    parts = [(baseline, "bold"), f" · {text}"] if baseline else [text]
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
 def summary(config: TrainConfig) -> str:
@@ -173,18 +174,20 @@ def clock(seconds: float) -> str:
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
-def leaderboard_table(records: list[TrialRecord], metric: str, most: int = 10) -> Table:
-    """The head of the leaderboard."""
-    table = Table(box=None, padding=(0, 1), header_style="bold", title_justify="left")
-    table.title = f"Leaderboard, by {metric} on validation"
+def print_leaderboard(records: list[TrialRecord], metric: str, console: Console, limit: int = 10) -> None:
+    """Print the first rows of the leaderboard."""
     second = "accuracy" if metric != "accuracy" else "auc"
-    for column in ("rank", "trial", "state", "epochs", f"val {metric}", f"val {second}"):
-        table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
-    table.add_column("settings", overflow="ellipsis", no_wrap=True)
-    for position, r in enumerate(rank(usable(records), METRICS[metric])[:most], start=1):
-        values = (_shown(r.objective), _shown(r.metrics.get(second)), _named(r.baseline, summary_of(r.settings)))
-        table.add_row(str(position), str(r.number), MARKS[r.state], str(r.epochs), *values)
-    return table
+    ranked = rank(usable(records), METRICS[metric])[:limit]
+    columns = [
+        ("trial", [str(r.number) for r in ranked]),
+        ("state", [r.state for r in ranked]),
+        ("epochs", [str(r.epochs) for r in ranked]),
+        (f"val {metric}", [_four_places(r.objective) for r in ranked]),
+        (f"val {second}", [_four_places(r.metrics.get(second)) for r in ranked]),
+    ]
+    settings = [" · ".join(filter(None, (r.baseline, summary_of(r.settings)))) for r in ranked]
+    ranks = [str(position) for position in range(1, len(ranked) + 1)]
+    print_table(console, f"Leaderboard, by {metric} on validation", ranks, columns, "rank", settings)
 
 
 def gain_line(records: list[TrialRecord], metric: str, images: int) -> str | None:

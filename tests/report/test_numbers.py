@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medray.evaluate.console_tables import interval, number
+from medray.console_tables import interval, number
 from medray.stats.calibration import reliability
 from tests.report.conftest import Page, draw, read
 
@@ -16,7 +16,7 @@ Drawn = tuple[Path, Page, str]
 
 
 def scores_of(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = read(run / "evaluation/reading_0001/scores.json")
+    found: dict[str, Any] = read(run / "evaluation/read_0001/scores.json")
     return found
 
 
@@ -58,7 +58,7 @@ def test_classes_points_and_sets_are_those_that_were_stored(drawn: Drawn) -> Non
 
 def test_curves_on_test_are_of_the_stored_predictions(drawn: Drawn) -> None:
     run, page, _ = drawn
-    with np.load(run / "evaluation/reading_0001/test_predictions.npz") as file:
+    with np.load(run / "evaluation/read_0001/test_predictions.npz") as file:
         place = file["models"].tolist().index("ensemble")
         probabilities, labels = file[f"model_{place}"], file["labels"]
     roc = page.data["roc-test"]
