@@ -20,8 +20,8 @@ import torch
 
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
-from medray.data.sources import load_data
-from medray.search.tune_adapters import Asha
+from medray.data.load_data import load_data
+from medray.search.asha import Rungs
 from medray.space.search_space import Budget
 from medray.training import loop
 from medray.training.loop import fit
@@ -87,11 +87,11 @@ def stopped_as_usual(found: list[Curve], grace: int = 3) -> dict[str, int]:
 def stopped_by_medray(found: list[Curve], grace: int = 10) -> dict[str, int]:
     """The search's own rungs."""
     epochs = len(found[0].auc)
-    scheduler = Asha(Budget(len(found), epochs, grace, 2, None), epochs, "max")
+    rungs = Rungs(Budget(len(found), epochs, grace, 2, None), epochs, "max")
     ends = {}
     for number, curve in enumerate(found):
         for epoch in range(1, epochs + 1):
-            if scheduler._reach(number, epoch, max(curve.auc[:epoch])):
+            if rungs.report(number, epoch, max(curve.auc[:epoch])):
                 ends[curve.name] = epoch
                 break
     return ends

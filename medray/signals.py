@@ -2,13 +2,20 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
 
 @contextlib.contextmanager
 def ends_like_ctrl_c(number: signal.Signals) -> Iterator[None]:
-    """Let this signal end a command as Ctrl-C does, also where a shell's `&` has Ctrl-C's own ignored."""
+    """Let this signal end a command as Ctrl-C does, also where a shell's `&` has Ctrl-C's own ignored.
+
+    Only the main thread can handle signals: in another one nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {name: signal.getsignal(name) for name in (number, signal.SIGINT)}
     signal.signal(number, _interrupt)
     try:

@@ -7,6 +7,7 @@ Files reach the run's folder before the epoch is reported, so whatever the drive
     epochs.jsonl                                one record an epoch
 """
 
+import contextlib
 import io
 import traceback
 from collections.abc import Iterator
@@ -21,10 +22,23 @@ from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.errors import MedrayError, RunError, one_line
 from medray.runs.rundir import TrialDir
-from medray.stats.metrics import defined
+from medray.stats.metrics import defined_metrics
 from medray.training.loop import EpochResult, fit
 from medray.training.state import TrainState
 from medray.training.weights import state_from_bytes, write_state, write_weights
+
+
+@contextlib.contextmanager
+def local_worker(cpu: float) -> "Iterator[Worker]":
+    """Make a worker in this process, on the GPU if there is one.
+
+    It uses as many threads as a Ray worker of so many cores; what torch used before is restored at the end.
+    """
+    threads, cuda = torch.get_num_threads(), torch.cuda.is_available()
+    try:
+        yield Worker(max(1, int(cpu)), "cuda" if cuda else "cpu")
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Worker:
@@ -101,9 +115,9 @@ class Worker:
             "train_loss": result.train_loss,
             "learning_rate": result.learning_rate,
             "seconds": result.seconds,
-            "metrics": defined(result.metrics),
+            "metrics": defined_metrics(result.metrics),
             "best_epoch": result.best_epoch,
-            "best": defined(result.best),
+            "best": defined_metrics(result.best),
             "parameters": result.parameters,
             "ended_by": result.ended_by,
         }
@@ -130,7 +144,7 @@ class Worker:
             "epoch": len(self.records) + 1,
             "objective": None,
             "ended_by": "failed",
-            "reason": one_line(error, most=1000) if expected else f"{type(error).__name__}: {one_line(error)}",
+            "reason": one_line(error, limit=1000) if expected else f"{type(error).__name__}: {one_line(error)}",
             "traceback": None if expected else "".join(traceback.format_exception(error))[-4000:],
             "done": True,
         }

@@ -10,16 +10,7 @@ from medray.config import METRICS
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
 from medray.pictures.contact_sheet import contact_sheet
-from medray.runs.fold_results import (
-    ISSUES,
-    SCORES,
-    SHEET,
-    SUMMARY,
-    FoldedSetting,
-    join_folds,
-    read_settings,
-    write_setting,
-)
+from medray.runs.fold_results import FoldedSetting, join_folds, read_settings, write_setting
 from medray.runs.rundir import RunDir
 from medray.stats.label_issues import LabelIssue, find_label_issues, issues_to_csv
 
@@ -35,12 +26,12 @@ def collect(
         joined = join_folds(run, number, folds, dataset.labels)
         if isinstance(joined, str):
             unfinished[number] = joined
-            run.crossval.child(f"{number:04d}").delete(SUMMARY)
+            run.crossval.setting(number).delete(run.crossval.SUMMARY)
         else:
             write_setting(run, joined, dataset.class_names)
     settings = read_settings(run)
     if settings:
-        run.crossval.write(SCORES, scores_csv(settings).encode())
+        run.crossval.write(run.crossval.SCORES, scores_csv(settings).encode())
     return settings, unfinished
 
 
@@ -50,13 +41,13 @@ def label_issues(run: RunDir, dataset: ImageDataset, settings: Sequence[FoldedSe
     positions = settings[0].positions
     split_of = {int(p): name for name, own in dataset.splits.items() for p in own}
     issues = find_label_issues(mean, settings[0].labels, positions, dataset.class_names, split_of)
-    run.crossval.write(ISSUES, issues_to_csv(issues).encode())
+    run.crossval.write(run.crossval.ISSUES, issues_to_csv(issues).encode())
     shown = issues[:ON_SHEET]
     if shown:
         images = dataset.images[[issue.position for issue in shown]]
         captions = [f"{issue.label} →\n{issue.suggested} {issue.suggested_probability:.2f}" for issue in shown]
         title = f"Labels that the folds doubt: the first {len(shown)} of {len(issues)} (label → suggested)"
-        run.crossval.write(SHEET, contact_sheet(images, captions, title=title))
+        run.crossval.write(run.crossval.SHEET, contact_sheet(images, captions, title=title))
     return issues
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from medray.console import live_picture, say
 from medray.crossval.jobs import Event, Job
-from medray.runs.rundir import FAILED
+from medray.runs.documents import FAILED
 
 
 class CrossvalProgress:

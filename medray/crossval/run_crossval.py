@@ -13,11 +13,11 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console
 
 from medray.cluster import connect
+from medray.cluster.runners import LOCAL, LOCAL_LINE, RAY, check_runner
 from medray.console import say, step
 from medray.crossval.collect import collect, label_issues
 from medray.crossval.crossval_progress import CrossvalProgress
@@ -25,10 +25,12 @@ from medray.crossval.jobs import Job, JobQueue
 from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, retry_lost, write_plan
 from medray.crossval.restarts import cause
 from medray.crossval.train_folds import train_folds
+from medray.crossval.train_folds_locally import train_folds_locally
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
 from medray.errors import MedrayError, RunError
-from medray.runs.finished_search import SearchedRun, open_searched
+from medray.runs.documents import CrossvalPlan
+from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.fold_results import FoldedSetting
 from medray.runs.lock import held
 from medray.signals import ends_like_ctrl_c
@@ -41,7 +43,7 @@ LISTEN_S = 0.3
 class CrossvalResult:
     """What a cross-validation left behind: whole settings, best first, and why others are not whole."""
 
-    searched: SearchedRun
+    searched: FinishedSearch
     folds: Folds
     settings: list[FoldedSetting]
     unfinished: dict[int, str]
@@ -56,23 +58,31 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
     Raises:
         MedrayError: something a person can mend is wrong; nothing that was done is lost.
     """
-    searched = open_searched(options.run)
+    check_runner(options)
+    searched = open_finished_search(options.run)
     with held(searched.run, console), contextlib.ExitStack() as until_the_end:
         try:
             plan = make_plan(options, searched)
-            with step(console, f"Starting Ray and loading {options.data or searched.options['data']}") as told:
+            doing = "Loading" if options.runner == LOCAL else "Starting Ray and loading"
+            with step(console, f"{doing} {options.data or searched.options.data}") as told:
                 dataset = searched.load_data(options.data, told)
                 folds = plan_folds(searched, dataset, plan, told)
-                write_plan(searched, plan, folds, dataset)
+                write_plan(searched, plan, folds)
                 retry_lost(searched, plan, folds)
                 jobs = jobs_left(searched, plan, folds)
-                if jobs:
+                if jobs and options.runner == RAY:
                     own = until_the_end.enter_context(connect.connected(options.address, verbose=options.verbose))
             _introduce(console, plan, folds, jobs)
-            if jobs:
-                _train(options, searched, dataset, folds, plan, jobs, own, console)
+            total = len(plan.trials) * len(folds)
+            progress = CrossvalProgress(console, searched.space.metric, total, total - len(jobs))
+            if jobs and options.runner == LOCAL:
+                say(console, f"{LOCAL_LINE}; results go to {searched.run.crossval.location}")
+                with ends_like_ctrl_c(signal.SIGTERM), progress.showing():
+                    train_folds_locally(searched, dataset, folds, jobs, progress)
+            elif jobs:
+                _train(options, searched, dataset, folds, jobs, own, console, progress)
             with step(console, "Putting the folds together"):
-                settings, unfinished = collect(searched.run, dataset, folds, plan["trials"])
+                settings, unfinished = collect(searched.run, dataset, folds, plan.trials)
                 issues = label_issues(searched.run, dataset, settings) if settings else []
             left = len(jobs_left(searched, plan, folds))
             return CrossvalResult(searched, folds, settings, unfinished, issues, left, resume_command(options))
@@ -84,24 +94,25 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
 
 def resume_command(options: CrossvalOptions) -> str:
     """The command that goes on with this cross-validation."""
-    return f"python -m medray.crossval {shlex.quote(options.run)} --resume"
+    local = " --local" if options.runner == LOCAL else ""
+    return f"medray crossval {shlex.quote(options.run)} --resume{local}"
 
 
-def _introduce(console: Console, plan: dict[str, Any], folds: Folds, jobs: Sequence[Job]) -> None:
+def _introduce(console: Console, plan: CrossvalPlan, folds: Folds, jobs: Sequence[Job]) -> None:
     kind = {"grouped": "stratified, no patient and no copy on both sides", "given": "the data set's own"}
     say(
         console,
-        f"{len(plan['trials'])} settings × {len(folds)} folds ({kind.get(folds.kind, folds.kind)}) of "
+        f"{len(plan.trials)} settings × {len(folds)} folds ({kind.get(folds.kind, folds.kind)}) of "
         f"{len(folds.held_out)} training and validation images; the test split is not used",
     )
-    total = len(plan["trials"]) * len(folds)
+    total = len(plan.trials) * len(folds)
     if len(jobs) < total:
         say(console, f"Resuming: {total - len(jobs)} of {total} folds have ended")
 
 
 def _train(
-    options: CrossvalOptions, searched: SearchedRun, dataset: ImageDataset, folds: Folds, plan: dict[str, Any],
-    jobs: list[Job], own: bool, console: Console,
+    options: CrossvalOptions, searched: FinishedSearch, dataset: ImageDataset, folds: Folds, jobs: list[Job],
+    own: bool, console: Console, progress: CrossvalProgress,
 ) -> None:  # fmt: skip
     """Run the trainer beside this thread, which listens to the queue; Ctrl-C lets the present epochs end."""
     import ray
@@ -125,8 +136,6 @@ def _train(
         except BaseException as error:
             failure.append(error)
 
-    total = len(plan["trials"]) * len(folds)
-    progress = CrossvalProgress(console, space.metric, total, total - len(jobs))
     thread = threading.Thread(target=train, daemon=True)
     with ends_like_ctrl_c(signal.SIGTERM), progress.showing():
         thread.start()

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from medray.cluster.connect import Room
-from medray.crossval.jobs import LOST, WORKER_DEATHS, Job
+from medray.crossval.jobs import LOST, WORKER_DEATHS
 from medray.crossval.restarts import Restarts, free_cores
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
-from medray.runs.rundir import FAILED, FINISHED, RunDir, TrialDir
+from medray.runs.rundir import RunDir
 from medray.space.search_space import Resources
 
 #: What Ray Train does besides, and our folds do not need, each in a process of its own that imports Ray.
@@ -52,7 +52,7 @@ def train_folds(
     from ray.train import TrainingFailedError
 
     config = {
-        "dataset": [ray.put(dataset if room.own else dataset.whole())],
+        "dataset": [ray.put(dataset if room.own else dataset.unmapped())],
         "folds": [ray.put(folds)],
         "queue": queue,
         "run": run,
@@ -109,6 +109,7 @@ def _worker_loop(config: dict[str, Any]) -> None:
     from ray.train.torch import get_device
 
     from medray.cluster.trial_worker import Worker
+    from medray.crossval.train_one_fold import end_fold, train_fold
 
     rank = ray.train.get_context().get_world_rank()
     dataset, folds = ray.get(config["dataset"][0]), ray.get(config["folds"][0])
@@ -116,30 +117,16 @@ def _worker_loop(config: dict[str, Any]) -> None:
     worker = Worker(config["threads"], str(get_device()))
     job, deaths = ray.get(queue.begin.remote(rank))
     while job is not None:
-        folder = run.fold(job.trial, job.fold)
-        fold = folds.folds[job.fold]
         if deaths > WORKER_DEATHS:
-            told: dict[str, Any] = {"reason": f"{LOST} {deaths} times before an epoch was done"}
+            reason = f"{LOST} {deaths} times before an epoch was done"
+            record = end_fold(run.fold(job.trial, job.fold), job, {"reason": reason})
         else:
-            worker.open(folder, dataset.at(fold.train), dataset.at(fold.val), config["metric"])
-            told = worker.step()
-            while not told["done"] and ray.get(queue.epoch.remote(rank, told)):
-                told = worker.step()
-            if not told["done"]:
+            ended = train_fold(
+                worker, run, job, dataset, folds, config["metric"],
+                lambda result: bool(ray.get(queue.epoch.remote(rank, result))),
+            )  # fmt: skip
+            if ended is None:
                 return  # stopped; its checkpoint is written
-        ray.get(queue.ended.remote(rank, _end(folder, job, told)))
+            record = ended
+        ray.get(queue.ended.remote(rank, dataclasses.asdict(record)))
         job, deaths = ray.get(queue.next.remote(rank)), 0
-
-
-def _end(folder: TrialDir, job: Job, told: dict[str, Any]) -> dict[str, Any]:
-    """Write how a fold ended."""
-    reason = told.get("reason")
-    record = folder.summary(
-        job.trial,
-        FAILED if reason else FINISHED,
-        reason=reason,
-        ended_by=None if reason else told["ended_by"],
-        traceback=told.get("traceback"),
-    )
-    folder.write_record(record)
-    return dataclasses.asdict(record)

@@ -1,10 +1,9 @@
 """A search does not start on data whose figures would be too good to be true, unless it is told to."""
 
-from typing import Any
-
 from rich.console import Console
 
 from medray._types import Progress, silent
+from medray.audit.findings import Finding
 from medray.console import say
 from medray.data.dataset import ImageDataset
 from medray.errors import DataError
@@ -12,8 +11,8 @@ from medray.errors import DataError
 
 def check_leaks(
     dataset: ImageDataset, source: str, console: Console, *, allowed: bool, progress: Progress = silent
-) -> list[dict[str, Any]]:
-    """Look for leaks between splits and between folds; return what was found, as plain values.
+) -> tuple[Finding, ...]:
+    """Look for leaks between splits and between folds; return them.
 
     `progress` is told how many images of how many have been looked at.
 
@@ -31,4 +30,4 @@ def check_leaks(
         )
     for one in leaks:
         say(console, f"  leak, allowed: {one.text}")
-    return [one.to_dict() for one in leaks]
+    return tuple(leaks)

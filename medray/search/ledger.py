@@ -15,8 +15,9 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from medray.config import TrainConfig
+from medray.runs.documents import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.runs.leaderboard import rank, to_csv
-from medray.runs.rundir import FAILED, FINISHED, STOPPED, RunDir, TrialRecord
+from medray.runs.rundir import RunDir
 from medray.search.optuna_study import SpreadTPE, StudyFile
 from medray.search.search_options import Plan
 from medray.space.search_space import SearchSpace
@@ -71,8 +72,8 @@ class Ledger:
         """How many trials are still to be started or taken up."""
         return max(0, self.plan.trials - len(self.records))
 
-    def rungs(self) -> dict[int, list[tuple[int, float]]]:
-        """What ASHA had seen: epoch and best objective so far, by trial.
+    def epochs_reported(self) -> dict[int, list[tuple[int, float]]]:
+        """Return what ASHA has seen, by trial number: epochs and the best objective so far.
 
         The last epoch of an unfinished trial is left out: its worker reports that one again.
         """

@@ -2,17 +2,19 @@
 
 import shlex
 
+from medray.cluster.runners import LOCAL
 from medray.errors import ConfigError, RunError
+from medray.runs.documents import ResolvedOptions
 from medray.runs.folder import locate
 from medray.runs.lock import CLAIM, LOCK
 from medray.runs.rundir import RunDir
-from medray.search.search_options import SearchOptions, Settled, settle, settle_again
-from medray.space.loading import load_space, parse
+from medray.search.search_options import SearchOptions, resolve_options, resolve_resumed
+from medray.space.loading import load_space
 from medray.space.search_space import SearchSpace
 from medray.space.shipped import shipped_spaces
 
 
-def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
+def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptions]:
     """Find the space and the run's folder, and refuse a folder that holds something else."""
     if options.resume:
         run = run_dir(options, options.space)
@@ -20,9 +22,9 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
             run = run_dir(options, load_space(options.space).name)
         if not run.begun():
             raise RunError(f"{run.location} holds no run to resume; start one without --resume")
-        space = parse(run.read(run.SPACE).decode(), run.path(run.SPACE))
+        space = run.read_space()
         _check_same_space(options.space, run, space)
-        return run, space, settle_again(options, run)
+        return run, space, resolve_resumed(options, run)
     space = load_space(options.space)
     run = run_dir(options, space.name)
     if run.begun():
@@ -33,7 +35,7 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, Settled]:
     foreign = {name for name in run.names() if name.partition(".partial")[0] not in ours}
     if foreign:
         raise RunError(f"{run.location} is not empty ({sorted(foreign)[0]}): choose another folder by --out")
-    return run, space, settle(options, space)
+    return run, space, resolve_options(options, space)
 
 
 def _check_same_space(name_or_path: str, run: RunDir, space: SearchSpace) -> None:
@@ -66,4 +68,5 @@ def resume_command(options: SearchOptions) -> str:
     """The command that goes on with this search."""
     given = {"--out": options.out, "--storage": options.storage}
     where = "".join(f" {flag} {shlex.quote(value)}" for flag, value in given.items() if value)
-    return f"python -m medray.search {shlex.quote(options.space)} --resume{where}"
+    local = " --local" if options.runner == LOCAL else ""
+    return f"medray search {shlex.quote(options.space)} --resume{where}{local}"

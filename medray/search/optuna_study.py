@@ -40,14 +40,16 @@ class StudyFile:
             self.path.write_bytes(run.read(run.STUDY))
         _mend(self.path)
 
-    def storage(self) -> JournalStorage:
-        """Open the journal.
+    def open(self, mode: str) -> Study:
+        """Open the study, or create it; `mode` is max or min.
 
         Raises:
-            RunError: it is damaged.
+            RunError: the journal is damaged.
         """
+        direction = "maximize" if mode == "max" else "minimize"
         try:
-            return JournalStorage(JournalFileBackend(str(self.path)))
+            storage = JournalStorage(JournalFileBackend(str(self.path)))
+            return optuna.create_study(storage=storage, study_name=NAME, direction=direction, load_if_exists=True)
         except (ValueError, KeyError) as error:
             raise RunError(f"{self.path} is damaged: {error}") from None
 

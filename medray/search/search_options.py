@@ -2,11 +2,11 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 from medray.cluster.runners import RAY
 from medray.data.source import parse_source
 from medray.errors import ConfigError, RunError
+from medray.runs.documents import ResolvedOptions
 from medray.runs.rundir import RunDir
 from medray.space.combinations import check_combinations
 from medray.space.search_space import SearchSpace
@@ -46,26 +46,14 @@ class Plan:
     baselines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Settled:
-    """The options with every blank filled in; kept in run.json."""
-
-    data: str
-    trials: int
-    max_epochs: int
-    top_k: int
-    seed: int
-    concurrency: int | None
-    baselines_only: bool
-
-    def plan(self, space: SearchSpace) -> Plan:
-        """What the ledger is to do: baselines first, on at most half of the trials."""
-        names = tuple(space.baselines)
-        chosen = names if self.baselines_only else names[: self.trials // 2]
-        return Plan(self.trials, self.max_epochs, self.seed, chosen)
+def make_plan(options: ResolvedOptions, space: SearchSpace) -> Plan:
+    """Return what the ledger is to do: baselines first, on at most half of the trials."""
+    names = tuple(space.baselines)
+    baselines = names if options.baselines_only else names[: options.trials // 2]
+    return Plan(options.trials, options.max_epochs, options.seed, baselines)
 
 
-def settle(options: SearchOptions, space: SearchSpace) -> Settled:
+def resolve_options(options: SearchOptions, space: SearchSpace) -> ResolvedOptions:
     """Fill in the blanks from the search space.
 
     Raises:
@@ -84,7 +72,7 @@ def settle(options: SearchOptions, space: SearchSpace) -> Settled:
         if options.trials is not None:
             raise ConfigError("--baselines-only runs each baseline once; it can't be given with --trials")
         trials = len(space.baselines)
-    return Settled(
+    return ResolvedOptions(
         data=str(parse_source(options.data or space.data).absolute()),
         trials=trials,
         max_epochs=options.max_epochs or space.budget.max_epochs,
@@ -95,17 +83,13 @@ def settle(options: SearchOptions, space: SearchSpace) -> Settled:
     )
 
 
-def settle_again(options: SearchOptions, run: RunDir) -> Settled:
+def resolve_resumed(options: SearchOptions, run: RunDir) -> ResolvedOptions:
     """Take up the options of a run; --trials, --top-k, --concurrency and the place of the data may change.
 
     Raises:
         RunError: another option differs from the run's, or the run's file is damaged.
     """
-    stored: dict[str, Any] = run.read_json(run.RUN)
-    try:
-        before = Settled(**stored["options"])
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{run.path(run.RUN)} is damaged: {error}") from None
+    before = run.read_facts().options
     fixed = ("max_epochs", "seed")
     for name in fixed:
         given = getattr(options, name)

@@ -44,4 +44,6 @@ def test_rays_job_commands_exist(words: str) -> None:
 def test_our_commands_exist(words: str) -> None:
     name, _, rest = words.partition(" ")
     command: click.Command = getattr(import_module(COMMANDS[name][0]), name)
+    if isinstance(command, click.Group):
+        command = command.commands.get(rest.split()[0], command.commands["start"])
     assert options(rest) <= {option for parameter in command.params for option in parameter.opts}

@@ -47,14 +47,14 @@ def test_a_resumed_study_draws_what_an_unbroken_one_would(tmp_path: object) -> N
 
 def test_what_a_killed_driver_left_half_written_is_mended(tmp_path: object) -> None:
     run = RunDir(str(tmp_path))
-    study = optuna.create_study(study_name="medray", storage=StudyFile(run).storage())
+    study = StudyFile(run).open("min")
     for number in range(3):
         draw(study, 0, number)
     path = StudyFile(run).path
     with path.open("ab") as file:
         file.write(b'{"op_code": 4, "wor')
     path.with_name(path.name + ".lock").symlink_to(path)
-    again = optuna.load_study(study_name="medray", storage=StudyFile(run).storage())
+    again = StudyFile(run).open("min")
     assert len(again.trials) == 3
     draw(again, 0, 3)
     assert (

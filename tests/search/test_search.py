@@ -15,9 +15,9 @@ from rich.console import Console
 
 import medray.analyze
 from medray import Ensemble
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.errors import MedrayError
-from medray.runs.rundir import FAILED, FINISHED, STOPPED
+from medray.runs.documents import FAILED, FINISHED, STOPPED
 from medray.search.run_search import SearchResult, run_search
 from medray.search.search_options import SearchOptions
 
