@@ -1,29 +1,22 @@
-"""A filter such as `backbone == 'resnet8_small' and auc > 0.9`: read as a tree of a few kinds, nothing is run.
+"""Filters such as `backbone == 'resnet8_small' and auc > 0.9`: checked, then evaluated by pandas.
 
-Python's own parser makes the tree. Only columns, numbers, texts, lists of them, comparisons, `and`, `or`, `not`
-and `+ - * /` are known; a call, an attribute, an index or `@name` is refused by name.
+Python's own parser makes a tree of the text. Only columns, constants, lists of constants, comparisons, `and`, `or`,
+`not` and `+ - * /` pass the check; a call, an attribute, an index or `@name` is refused by name. Each comparison is
+then a `DataFrame.eval`, in which a missing value makes it False.
 """
 
 import ast
-import operator
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from medray.errors import ConfigError, nearest, unknown_choice_line
+from medray.errors import ConfigError, nearest, one_line, unknown_choice_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LONGEST = 1000  # characters
 ALLOWED = "columns, numbers, 'texts', [lists], comparisons, in, and, or, not, + - * / and brackets"
-_COMPARE: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}  # fmt: skip
-_ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-}  # fmt: skip
-_WORDS = {
+_ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div)
+_REFUSED = {
     ast.Call: "a function call",
     ast.Attribute: "an attribute",
     ast.Subscript: "an index",
@@ -33,24 +26,41 @@ _WORDS = {
 }
 
 
-def filtered(frame: "pd.DataFrame", text: str) -> "pd.DataFrame":
-    """Return the rows for which `text` holds; a comparison with a missing value does not hold.
+def filter_rows(frame: "pd.DataFrame", text: str) -> "pd.DataFrame":
+    """Return the rows for which the condition `text` holds; a comparison with a missing value does not hold.
 
-    `COLUMN == None` asks for the missing ones.
+    `COLUMN == None` holds where the value is missing.
 
     Raises:
-        ConfigError: `text` is no filter, or it names a column that there is not.
+        ConfigError: `text` is no condition, or names a column that does not exist.
     """
+    import pandas as pd
+
+    conditions: dict[str, pd.Series[Any]] = {}
+
+    def name_conditions(node: ast.expr) -> ast.expr:
+        """Evaluate every condition in a tree of `and`, `or` and `not`, and put a name in its place."""
+        if isinstance(node, ast.BoolOp):
+            return ast.BoolOp(node.op, list(map(name_conditions, node.values)))
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return ast.UnaryOp(node.op, name_conditions(node.operand))
+        name = f"condition_{len(conditions)}"
+        conditions[name] = _evaluate(frame, node)
+        return ast.Name(name)
+
     try:
-        if len(text) > LONGEST:
-            raise ConfigError(f"it is longer than {LONGEST} characters")
-        chosen = _Filter(frame).truth(_parse(text))
+        tree = name_conditions(_parse(text))
+        holds = pd.DataFrame(conditions).eval(ast.unparse(tree), engine="python", local_dict={}, global_dict={})
     except ConfigError as error:
         raise ConfigError(f"--filter: {error}") from None
-    return frame[chosen.to_numpy(dtype=bool)]
+    except RecursionError:
+        raise ConfigError("--filter: it is nested too deeply") from None
+    return frame[holds.to_numpy(dtype=bool)]
 
 
 def _parse(text: str) -> ast.expr:
+    if len(text) > LONGEST:
+        raise ConfigError(f"it is longer than {LONGEST} characters")
     if "@" in text:
         raise ConfigError(f"'@' is not allowed; allowed: {ALLOWED}")
     try:
@@ -60,98 +70,75 @@ def _parse(text: str) -> ast.expr:
         raise ConfigError(f"'{text}' can't be read: {why}; allowed: {ALLOWED}") from None
 
 
-class _Filter:
-    def __init__(self, frame: "pd.DataFrame") -> None:
-        self.frame = frame
+def _evaluate(frame: "pd.DataFrame", node: ast.expr) -> "pd.Series[Any]":
+    """Return the rows for which one comparison, or a column of truth values, holds: bool, without missing values."""
+    import pandas as pd
 
-    def truth(self, node: ast.expr) -> "pd.Series[Any]":
-        """Which rows a condition holds for; a missing answer is no."""
-        import pandas as pd
-
-        if isinstance(node, ast.BoolOp):
-            parts = [self.truth(value) for value in node.values]
-            joined = parts[0]
-            for part in parts[1:]:
-                joined = joined & part if isinstance(node.op, ast.And) else joined | part
-            return joined
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return ~self.truth(node.operand)
-        found = self._compared(node) if isinstance(node, ast.Compare) else self.value(node)
-        if not isinstance(found, pd.Series) or found.dtype not in ("bool", "boolean"):
+    if isinstance(node, ast.Compare):
+        if missing := _missing_test(node):
+            column, equal = missing
+            _check_operand(frame, column)
+            return frame[column.id].isna() if equal else frame[column.id].notna()
+        _check_comparison(frame, node)
+    else:
+        _check_operand(frame, node)
+        if not isinstance(node, ast.Name) or frame[node.id].dtype not in ("bool", "boolean"):
             raise ConfigError(f"'{ast.unparse(node)}' is no condition, such as auc > 0.9")
-        return found.fillna(False).astype(bool)
+    try:
+        values = frame.eval(ast.unparse(node), engine="python", local_dict={}, global_dict={})
+        return pd.Series(values, index=frame.index, dtype="boolean").fillna(False).astype(bool)
+    except (TypeError, ValueError, ArithmeticError, AttributeError, KeyError, NotImplementedError) as error:
+        raise ConfigError(f"'{ast.unparse(node)}' can't be evaluated: {one_line(error)}") from None
 
-    def _compared(self, node: ast.Compare) -> "pd.Series[Any]":
-        """A comparison; of `0.9 < auc < 0.95` both hold."""
-        import pandas as pd
 
-        holds: Any = pd.Series(True, index=self.frame.index)
-        left = node.left
-        for op, right in zip(node.ops, node.comparators, strict=True):
-            try:
-                holds = holds & self._pair(op, left, right)
-            except (TypeError, ValueError) as error:
-                why = f"can't be compared: {' '.join(str(error).split())}"
-                raise ConfigError(f"'{ast.unparse(node)}' {why}") from None
-            left = right
-        return pd.Series(holds, index=self.frame.index)
+def _missing_test(node: ast.Compare) -> tuple[ast.Name, bool] | None:
+    """Return the column of `COLUMN == None` or `COLUMN != None` and whether it is `==`; None without a None."""
+    sides = [node.left, *node.comparators]
+    columns = [side for side in sides if not (isinstance(side, ast.Constant) and side.value is None)]
+    if len(columns) == len(sides):
+        return None
+    if len(sides) != 2 or not columns or not isinstance(columns[0], ast.Name):
+        raise ConfigError("None can only be compared as COLUMN == None or COLUMN != None")
+    if not isinstance(node.ops[0], ast.Eq | ast.NotEq):
+        raise ConfigError("None can only be compared as COLUMN == None or COLUMN != None")
+    return columns[0], isinstance(node.ops[0], ast.Eq)
 
-    def _pair(self, op: ast.cmpop, left: ast.expr, right: ast.expr) -> Any:
-        import pandas as pd
 
+def _check_comparison(frame: "pd.DataFrame", node: ast.Compare) -> None:
+    left = node.left
+    for op, right in zip(node.ops, node.comparators, strict=True):
+        _check_operand(frame, left)
         if isinstance(op, ast.In | ast.NotIn):
-            column = self.value(left)
-            if not isinstance(right, ast.List | ast.Tuple | ast.Set) or not isinstance(column, pd.Series):
+            if not isinstance(right, ast.List | ast.Tuple | ast.Set) or not isinstance(left, ast.Name):
                 raise ConfigError(f"'{ast.unparse(left)} in {ast.unparse(right)}' is not COLUMN in [a, b]")
-            inside = column.isin([self.value(item) for item in right.elts])
-            return inside if isinstance(op, ast.In) else ~inside
-        own, other = self.value(left), self.value(right)
-        if own is None or other is None:
-            return self._missing(op, other if own is None else own)
-        if type(op) not in _COMPARE:
+            for item in right.elts:
+                _check_operand(frame, item)
+        elif isinstance(op, ast.Is | ast.IsNot):
             raise ConfigError(f"'is' is not allowed; allowed: {ALLOWED}")
-        answer = _COMPARE[type(op)](own, other)
-        return answer.fillna(False).astype(bool) if isinstance(answer, pd.Series) else bool(answer)
+        else:
+            _check_operand(frame, right)
+        left = right
 
-    def _missing(self, op: ast.cmpop, column: Any) -> Any:
-        import pandas as pd
 
-        if not isinstance(column, pd.Series) or not isinstance(op, ast.Eq | ast.NotEq):
-            raise ConfigError("None can only be compared as COLUMN == None or COLUMN != None")
-        return column.isna() if isinstance(op, ast.Eq) else column.notna()
+def _check_operand(frame: "pd.DataFrame", node: ast.expr) -> None:
+    """Check that a node is a column, a constant, or computed of them."""
+    if isinstance(node, ast.Name):
+        _check_column(frame, node.id)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        _check_operand(frame, node.operand)
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, _ARITHMETIC):
+        _check_operand(frame, node.left)
+        _check_operand(frame, node.right)
+    elif not isinstance(node, ast.Constant) or not isinstance(node.value, str | int | float):
+        refused = _REFUSED.get(type(node), f"'{ast.unparse(node)}'")
+        raise ConfigError(f"{refused} is not allowed here; allowed: {ALLOWED}")
 
-    def value(self, node: ast.expr) -> Any:
-        """A column, a constant, or what is computed of them."""
-        if isinstance(node, ast.Name):
-            return self._column(node.id)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | None):
-            return node.value
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            return self._computed(node, operator.mul, -1, self.value(node.operand))
-        if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
-            return self._computed(node, _ARITHMETIC[type(node.op)], self.value(node.left), self.value(node.right))
-        word = _WORDS.get(type(node), f"'{ast.unparse(node)}'")
-        raise ConfigError(f"{word} is not allowed here; allowed: {ALLOWED}")
 
-    def _computed(self, node: ast.expr, how: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
-        import pandas as pd
-
-        numbers = all(
-            pd.api.types.is_numeric_dtype(side) if isinstance(side, pd.Series) else isinstance(side, int | float)
-            for side in (left, right)
-        )
-        try:
-            if numbers:
-                return how(left, right)
-        except (ZeroDivisionError, OverflowError):
-            pass
-        raise ConfigError(f"'{ast.unparse(node)}' can't be computed")
-
-    def _column(self, name: str) -> Any:
-        columns = list(map(str, self.frame.columns))
-        if name in columns:
-            return self.frame[name]
-        values = {v for c in columns if self.frame[c].dtype == "string" for v in self.frame[c].dropna().unique()}
-        if name in values and not nearest(name, columns):
-            raise ConfigError(f"'{name}' is no column: write texts in quotes, '{name}'")
-        raise ConfigError(unknown_choice_line("column", name, columns))
+def _check_column(frame: "pd.DataFrame", name: str) -> None:
+    columns = list(map(str, frame.columns))
+    if name in columns:
+        return
+    texts = {v for c in columns if frame[c].dtype == "string" for v in frame[c].dropna().unique()}
+    if name in texts and not nearest(name, columns):
+        raise ConfigError(f"'{name}' is no column: write texts in quotes, '{name}'")
+    raise ConfigError(unknown_choice_line("column", name, columns))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medray.analyze.filtering import filtered
+from medray.analyze.filtering import filter_rows
 from medray.analyze.frame_columns import SETTING_COLUMNS
 from medray.config import METRICS
 from medray.errors import ConfigError, unknown_choice_line
@@ -34,7 +34,7 @@ class View:
             ConfigError: a column is unknown, or the filter is none.
         """
         if self.filter:
-            frame = filtered(frame, self.filter)
+            frame = filter_rows(frame, self.filter)
         if self.sort:
             frame = _sorted(frame, self.sort)
         if self.top is not None:

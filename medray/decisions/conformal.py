@@ -12,24 +12,15 @@ images together, not on each class or each patient.
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from medray._types import Array
-from medray.errors import ConfigError, DataError, RunError, unknown
+from medray.errors import ConfigError, DataError, unknown_choice_line
+from medray.json_document import JsonDocument
 from medray.stats.rates import Proportion
-from medray.stats.validate import (
-    NUMBER,
-    NUMBER_OR_NONE,
-    TEXT,
-    WHOLE,
-    check_labelled,
-    check_labels,
-    check_probabilities,
-    read_fields,
-)
+from medray.stats.validate import check_labelled, check_labels, check_probabilities
 
 #: What RAPS adds for each rank beyond `FREE_RANKS`; fixed ahead, since tuned on the same images it would
 #: break the promise.
@@ -92,12 +83,12 @@ def nonconformity(probabilities: Array, method: str) -> Array:
         DataError: the probabilities can't be used.
     """
     if method not in _SCORES:
-        raise ConfigError(unknown("method", method, METHODS))
+        raise ConfigError(unknown_choice_line("method", method, METHODS))
     return _SCORES[method](check_probabilities(probabilities))
 
 
 @dataclass(frozen=True)
-class ConformalSets:
+class ConformalSets(JsonDocument):
     """What turns probabilities into sets of classes: those that fit no worse than `quantile`.
 
     `quantile` is None where `images`, the number it was calibrated on, is too small for `coverage`: then
@@ -124,28 +115,15 @@ class ConformalSets:
         inside: Array = fitting | (exact == exact.max(axis=1, keepdims=True))
         return inside
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: object) -> "ConformalSets":
-        """Restore what `to_dict` returned.
-
-        Raises:
-            RunError: a field is missing, unknown, of another type or out of range.
-        """
-        what = "prediction sets"
-        wanted = {"method": TEXT, "coverage": NUMBER, "quantile": NUMBER_OR_NONE, "images": WHOLE}
-        found = read_fields(content, wanted, what)
-        if found["method"] not in METHODS:
-            raise RunError(f"damaged {what}: {unknown('method', found['method'], METHODS)}")
-        if not 0 < found["coverage"] < 1 or found["images"] < 1:
-            raise RunError(f"damaged {what}: coverage or images is out of range")
-        too_few = _place(found["images"], found["coverage"]) > found["images"]
-        if (found["quantile"] is None) != too_few or (found["quantile"] or 0) < 0:
-            raise RunError(f"damaged {what}: the quantile can't be that of {found['images']} images")
-        return cls(**found)
+    def check(self) -> None:
+        """Check that the method is known and the quantile can be that of so many images."""
+        if self.method not in METHODS:
+            raise ValueError(unknown_choice_line("method", self.method, METHODS))
+        if not 0 < self.coverage < 1 or self.images < 1:
+            raise ValueError("coverage or images is out of range")
+        too_few = _place(self.images, self.coverage) > self.images
+        if (self.quantile is None) != too_few or (self.quantile or 0) < 0:
+            raise ValueError(f"the quantile can't be that of {self.images} images")
 
 
 def calibrate(probabilities: Array, labels: Array, coverage: float, method: str | None = None) -> ConformalSets:
@@ -174,7 +152,7 @@ def _place(images: int, coverage: float) -> int:
 
 
 @dataclass(frozen=True)
-class SetSummary:
+class SetSummary(JsonDocument):
     """How prediction sets did on labelled images.
 
     `covered` is the share whose set holds the true class, `mean_size` the classes in a set, `singletons`

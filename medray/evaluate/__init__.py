@@ -1,1 +1,1 @@
-"""The honest reading of the test split: scores with intervals, paired comparisons, subgroups."""
+"""The evaluation of a run on its test split: scores with intervals, paired comparisons, subgroups."""

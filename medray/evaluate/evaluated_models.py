@@ -1,111 +1,109 @@
-"""Who is measured on the test split: the ensemble, every other way, the best single model, the baselines."""
+"""The models that are measured on the test split: ensemble, other selections, best single model, baselines."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from medray._types import Array
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset, LabelledImages
-from medray.decisions.temperature import apply_temperature
-from medray.ensemble.averaging import average
-from medray.ensemble.manifest import MANIFEST
-from medray.ensemble.selection import SINGLE, title
+from medray.ensemble.averaging import calibrated_average
+from medray.ensemble.ensemble import load_member
+from medray.ensemble.manifest import Manifest, MemberFacts
 from medray.errors import RunError, WeightsError
-from medray.evaluate.test_reads import undamaged
-from medray.runs.finished_search import SearchedRun
+from medray.runs.documents import SINGLE, TrialRecord, WeightedMember
+from medray.runs.finished_search import FinishedSearch
 from medray.runs.leaderboard import rank, usable
-from medray.runs.rundir import RunDir, TrialDir, TrialRecord
+from medray.runs.rundir import RunDir, TrialDir
 
 ENSEMBLE = "ensemble"
-Key = tuple[int, int | None]  # trial, and fold or None
+NetworkKey = tuple[int, int | None]  # trial, and fold or None
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A model to be measured: networks by trial and fold, their weights, and a temperature."""
+class EvaluatedModel:
+    """A model to be measured: the weighted mean of its `members`' probabilities after a temperature.
+
+    `baseline` is the name of the search space's baseline that is measured, None for other models.
+    """
 
     name: str
-    members: tuple[tuple[Key, float], ...]
-    temperature: float
+    members: tuple[tuple[NetworkKey, float], ...]
+    temperature: float = 1.0
+    baseline: str | None = None
+
+    def combine(self, predictions: Mapping[NetworkKey, Array]) -> Array:
+        """Return the model's probabilities, float32 (n, classes), as it answers in use."""
+        keys, weights = zip(*self.members, strict=True)
+        return calibrated_average([predictions[key] for key in keys], weights, self.temperature)
 
 
-def find_contestants(searched: SearchedRun, manifest: dict[str, Any]) -> list[Contestant]:
-    """The run's ensemble, which `manifest` describes, first; then what it is compared with, none twice.
+def evaluated_models(search: FinishedSearch, manifest: Manifest) -> list[EvaluatedModel]:
+    """Return the ensemble that `manifest` describes, first, then all models that it is compared with.
 
     Raises:
-        RunError: a file is damaged, or the ways were compared for another ensemble.
+        RunError: a file is damaged, or the stored selections are those of another ensemble.
     """
-    run = searched.run
-    with undamaged(run.ensemble.path(MANIFEST)):
-        ensemble = _read(ENSEMBLE, manifest)
-    found = [ensemble, *_other_ways(run, ensemble)]
-    ranked = rank(usable(searched.records), searched.space.mode)
-    if not any(contestant.name.startswith("best single") for contestant in found) and ranked:
-        found.append(_alone(f"best single (trial {ranked[0].number})", ranked[0]))
-    baselines = sorted((r for r in ranked if r.baseline), key=lambda record: record.number)
-    return [*found, *(_alone(baseline_name(record), record) for record in baselines)]
+    ensemble = EvaluatedModel(ENSEMBLE, _members(manifest.members), manifest.temperature)
+    ranked = rank(usable(search.records), search.space.mode)
+    selections = search.run.read_selections()
+    if selections is None:  # the search alone has made the ensemble
+        others = [EvaluatedModel(f"best single (trial {record.number})", _single(record)) for record in ranked[:1]]
+    else:
+        selected = selections.of_ensemble
+        if (_members(selected.members), selected.temperature) != (ensemble.members, ensemble.temperature):
+            raise RunError(
+                f"{search.run.path(search.run.SELECTION)} is of another ensemble than the one in "
+                f"{search.run.ensemble.location}; make both anew: medray ensemble {search.run.location}"
+            )
+        others = []
+        for selection in selections.selections:
+            if selection is not selected:
+                single = f"best single (trial {selection.members[0].trial})"
+                name = single if selection.strategy == SINGLE else selection.title
+                others.append(EvaluatedModel(name, _members(selection.members), selection.temperature))
+    baselines = [
+        EvaluatedModel(baseline_name(record), _single(record), baseline=record.baseline)
+        for record in sorted(ranked, key=lambda record: record.number)
+        if record.baseline
+    ]
+    return [ensemble, *others, *baselines]
 
 
 def baseline_name(record: TrialRecord) -> str:
-    """What a baseline is called among the models that are measured."""
+    """Return the name of a baseline among the evaluated models."""
     return f"baseline {record.baseline} (trial {record.number})"
 
 
-def _other_ways(run: RunDir, ensemble: Contestant) -> list[Contestant]:
-    """Every way that was not chosen; none where the search alone has made the ensemble."""
-    if not run.exists(run.WAYS):
-        return []
-    found = []
-    with undamaged(run.path(run.WAYS)):
-        stored = run.read_json(run.WAYS)
-        for way in stored["ways"]:
-            own = _read(title(way["name"], way["source"]), way)
-            if [way["name"], way["source"]] != stored["chosen"]:
-                single = f"best single (trial {own.members[0][0][0]})"
-                found.append(Contestant(single, own.members, own.temperature) if way["name"] == SINGLE else own)
-            elif (own.members, own.temperature) != (ensemble.members, ensemble.temperature):
-                raise RunError(
-                    f"{run.path(run.WAYS)} is of another ensemble than the one in {run.ensemble.location}; make "
-                    f"both anew: python -m medray.ensemble {run.location}"
-                )
-    return found
+def _members(members: Sequence[WeightedMember | MemberFacts]) -> tuple[tuple[NetworkKey, float], ...]:
+    return tuple(((member.trial, member.fold), member.weight) for member in members)
 
 
-def _read(name: str, content: dict[str, Any]) -> Contestant:
-    members = tuple(((int(m["trial"]), m["fold"]), float(m["weight"])) for m in content["members"])
-    if not members:
-        raise ValueError("no members")
-    return Contestant(name, members, float(content["temperature"]))
+def _single(record: TrialRecord) -> tuple[tuple[NetworkKey, float], ...]:
+    return (((record.number, None), 1.0),)
 
 
-def _alone(name: str, record: TrialRecord) -> Contestant:
-    return Contestant(name, (((record.number, None), 1.0),), 1.0)
-
-
-def networks_of(contestants: Sequence[Contestant]) -> list[Key]:
-    """Every network that takes part, once."""
-    return list(dict.fromkeys(key for contestant in contestants for key, _ in contestant.members))
+def network_keys(models: Iterable[EvaluatedModel]) -> list[NetworkKey]:
+    """Return the keys of all members of the models, each once."""
+    return list(dict.fromkeys(key for model in models for key, _ in model.members))
 
 
 def predict_members(
-    run: RunDir, manifest: dict[str, Any], dataset: ImageDataset, images: LabelledImages, keys: Sequence[Key],
+    run: RunDir, manifest: Manifest, dataset: ImageDataset, images: LabelledImages, keys: Sequence[NetworkKey],
     device: str = "cpu",
-) -> dict[Key, Array]:  # fmt: skip
-    """What each network says of the images, float32 (n, classes); labels are not looked at.
+) -> dict[NetworkKey, Array]:  # fmt: skip
+    """Return each network's probabilities of the images, float32 (n, classes), without reading their labels.
 
     Raises:
         WeightsError: weights are missing or damaged, or not those that `manifest`'s ensemble was made of.
-        RunError: the manifest is damaged.
+        RunError: settings are missing or damaged.
     """
-    with undamaged(run.ensemble.path(MANIFEST)):
-        hashes = {(m["trial"], m["fold"]): str(m["sha256"]) for m in manifest["members"]}
-    answers = {}
+    hashes = {(member.trial, member.fold): member.sha256 for member in manifest.members}
+    predictions = {}
     for trial, fold in keys:
         folder = run.trial(trial) if fold is None else run.fold(trial, fold)
-        answers[trial, fold] = _predict(folder, dataset, images, hashes.get((trial, fold)), device)
-    return answers
+        predictions[trial, fold] = _predict(folder, dataset, images, hashes.get((trial, fold)), device)
+    return predictions
 
 
 def _predict(
@@ -114,7 +112,7 @@ def _predict(
     import torch
 
     from medray.training.loop import predict_probabilities
-    from medray.training.weights import load_network, weights_from_bytes
+    from medray.training.weights import weights_from_bytes
 
     name = folder.path(folder.WEIGHTS)
     try:
@@ -122,18 +120,11 @@ def _predict(
     except FileNotFoundError:
         raise WeightsError(f"{name} is missing") from None
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise WeightsError(f"{name} is not what the ensemble was made of; make it anew: python -m medray.ensemble")
-    tensors, facts = weights_from_bytes(content, name)
+        raise WeightsError(f"{name} is not what the ensemble was made of; make it anew: medray ensemble")
+    _, facts = weights_from_bytes(content, name)
     settings = folder.read_json(folder.CONFIG)
     if facts.get("config") != settings:
         raise WeightsError(f"{name} is of another training than {folder.path(folder.CONFIG)}")
     config = TrainConfig.from_dict(settings)
-    network = load_network(config, dataset.shape, len(dataset.class_names), tensors, name).to(device)
+    network = load_member(content, name, config, dataset.shape, len(dataset.class_names), device)
     return predict_probabilities(network, images, torch.device(device))
-
-
-def combine(contestant: Contestant, answers: dict[Key, Array]) -> Array:
-    """A contestant's probabilities, float32 (n, classes), as it would answer in use."""
-    parts = [answers[key] for key, _ in contestant.members]
-    averaged = average(parts, [weight for _, weight in contestant.members])
-    return averaged if contestant.temperature == 1 else apply_temperature(averaged, contestant.temperature)

@@ -1,106 +1,154 @@
-"""A report's figures beside those of the same baselines here.
+"""A report's figures beside the scores of the same baselines in this run.
 
-They are worked out from what the run has stored, whenever they are asked for; an evaluation stores what they need.
+They are computed from what the run has stored whenever they are asked for; an evaluation stores what they need.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
+from medray._types import Array
 from medray.errors import MedrayError
 from medray.evaluate.same_data import same_data
-from medray.evaluate.stored_predictions import Answer, OwnAnswers
-from medray.evaluate.test_reads import Reading
-from medray.runs.finished_search import SearchedRun
+from medray.evaluate.stored_predictions import Predicted, StoredPredictions
+from medray.evaluate.test_reads import TestRead
+from medray.json_document import JsonDocument
+from medray.runs.finished_search import FinishedSearch
 from medray.runs.fold_results import Spread
-from medray.space.published import FOLDS, OF_POSITIVE, TEST, TRAIN, VAL, Figure, Published, PublishedModel
-from medray.stats.scores import Measure
+from medray.space.published import FOLDS, OF_POSITIVE, TEST, TRAIN, VAL, Figure, PublishedModel
+from medray.stats.scores import Predictions
 
 
-def beside(searched: SearchedRun, reading: Reading) -> dict[str, Any] | None:
-    """What the report says, what was measured here, and whether the two can be compared; None without a report.
+@dataclass(frozen=True)
+class ComparedFigure(JsonDocument):
+    """A published figure and the one here, each with its standard deviation over folds; None where unknown."""
 
-    There is a table for each of test, val, train and folds that has published figures, with a row for each model.
-    A row whose model has no figures here has a `note` that says why.
+    published: float
+    published_sd: float | None
+    here: float | None
+    here_sd: float | None
+
+
+@dataclass(frozen=True)
+class ComparedModel(JsonDocument):
+    """One model's figures by metric; `note` says why there are none here, `folds` counts those averaged here."""
+
+    name: str
+    average_of: tuple[str, ...]
+    folds: int | None
+    figures: dict[str, ComparedFigure]
+    note: str | None
+
+
+@dataclass(frozen=True)
+class ImageCounts(JsonDocument):
+    """The numbers of images of a split in the report and here, None where unknown."""
+
+    published: int | None
+    here: int | None
+
+
+@dataclass(frozen=True)
+class ComparedSplit(JsonDocument):
+    """The figures of one split, or of folds: all metrics that were published of any model, and the models."""
+
+    split: str
+    images: ImageCounts
+    metrics: tuple[str, ...]
+    models: tuple[ComparedModel, ...]
+
+
+@dataclass(frozen=True)
+class PublishedComparison(JsonDocument):
+    """A report and the comparison with it, for each split of which it has figures.
+
+    `here` is the source of the run's data. `comparable` says whether both are of the same images, None where that
+    is unknown; `warning` is the sentence on it. `positive` is the class that some figures are of.
     """
-    published = searched.space.published
+
+    report: str
+    data: str
+    source: str | None
+    positive: str | None
+    note: str | None
+    comparable: bool | None
+    warning: str | None
+    here: str
+    tables: tuple[ComparedSplit, ...]
+
+
+def compare_published(search: FinishedSearch, read: TestRead) -> PublishedComparison | None:
+    """Return the comparison with the report that the search space names, None where it names none."""
+    published = search.space.published
     if published is None:
         return None
-    comparable, warning = same_data(published, searched.data)
-    answers, names = OwnAnswers(searched, reading), list(searched.data["class_names"])
-    return {
-        "report": published.report,
-        "data": published.data,
-        "source": published.source,
-        "positive": published.positive,
-        "note": published.note,
-        "comparable": comparable,
-        "warning": warning,
-        "here": searched.data["source"],
-        "tables": [
-            _table(published, split, searched, answers, names)
-            for split in (TEST, VAL, TRAIN, FOLDS)
-            if any(split in model.figures for model in published.models)
-        ],
-    }
+    comparable, warning = same_data(published, search.data)
+    stored = StoredPredictions(search, read)
+    tables = []
+    for split in (TEST, VAL, TRAIN, FOLDS):
+        models = [model for model in published.models if split in model.figures]
+        here = search.data.splits.get(split)
+        if models:
+            images = ImageCounts(published.images.get(split), here.images if here else None)
+            metrics = dict.fromkeys(metric for model in models for metric in model.figures[split])
+            rows = [
+                _compare_model(model, split, stored, search.data.class_names, published.positive)
+                for model in models
+            ]
+            tables.append(ComparedSplit(split, images, tuple(metrics), tuple(rows)))
+    return PublishedComparison(
+        report=published.report,
+        data=published.data,
+        source=published.source,
+        positive=published.positive,
+        note=published.note,
+        comparable=comparable,
+        warning=warning,
+        here=search.data.source,
+        tables=tuple(tables),
+    )
 
 
-def _table(
-    published: Published, split: str, searched: SearchedRun, answers: OwnAnswers, names: Sequence[str]
-) -> dict[str, Any]:
-    models = [model for model in published.models if split in model.figures]
-    here = searched.data["splits"].get(split)
-    return {
-        "split": split,
-        "images": {"published": published.images.get(split), "here": here and here["images"]},
-        "metrics": list(dict.fromkeys(metric for model in models for metric in model.figures[split])),
-        "rows": [_row(model, split, answers, names, published.positive) for model in models],
-    }
-
-
-def _row(
-    model: PublishedModel, split: str, answers: OwnAnswers, names: Sequence[str], positive: str | None
-) -> dict[str, Any]:
-    own: dict[str, Spread] = {}
+def _compare_model(
+    model: PublishedModel, split: str, stored: StoredPredictions, names: Sequence[str], positive: str | None
+) -> ComparedModel:
+    spreads: dict[str, Spread] = {}
     note, folds = None, None
     try:
-        found = answers.of(model, split)
-        folds = len(found) if split == FOLDS else None
-        own = _spreads(found, names, positive)
-    except MedrayError as error:  # one damaged file takes no other figure along
+        predicted = stored.of_model(model, split)
+        folds = len(predicted) if split == FOLDS else None
+        spreads = _spreads(predicted, names, positive)
+    except MedrayError as error:  # a damaged file concerns this model only
         note = str(error)
-    wanted = model.figures[split]
-    if note is None and any(metric in OF_POSITIVE and metric not in own for metric in wanted):
+    published = model.figures[split]
+    if note is None and any(metric in OF_POSITIVE and metric not in spreads for metric in published):
         note = f"no class '{positive}' here"
-    return {
-        "name": model.name,
-        "average_of": list(model.average_of),
-        "folds": folds,
-        "figures": {metric: _pair(figure, own.get(metric), folds) for metric, figure in wanted.items()},
-        "note": note,
+    figures = {
+        metric: _compare_figure(figure, spreads.get(metric), of_folds=folds is not None)
+        for metric, figure in published.items()
     }
+    return ComparedModel(model.name, tuple(model.average_of), folds, figures, note)
 
 
-def _pair(published: Figure, own: Spread | None, folds: int | None) -> dict[str, float | None]:
-    return {
-        "published": published.mean,
-        "published_sd": published.sd,
-        "here": own.mean if own else None,
-        "here_sd": own.std if own and folds else None,
-    }
+def _compare_figure(published: Figure, here: Spread | None, *, of_folds: bool) -> ComparedFigure:
+    if here is None:
+        return ComparedFigure(published.mean, published.sd, None, None)
+    return ComparedFigure(published.mean, published.sd, here.mean, here.std if of_folds else None)
 
 
-def _spreads(answers: Sequence[Answer], names: Sequence[str], positive: str | None) -> dict[str, Spread]:
-    """Every score that is defined in all answers: mean and standard deviation over them."""
-    scores = [_scores(answer, names, positive) for answer in answers]
-    shared = [metric for metric in scores[0] if all(np.isfinite(own[metric]) for own in scores)]
-    return {metric: Spread.of([own[metric] for own in scores]) for metric in shared}
+def _spreads(predicted: Sequence[Predicted], names: Sequence[str], positive: str | None) -> dict[str, Spread]:
+    """Return mean and standard deviation over `predicted` of every score that is defined in all of them."""
+    scores = [_scores(*arrays, names, positive) for arrays in predicted]
+    shared = [metric for metric in scores[0] if all(np.isfinite(others[metric]) for others in scores)]
+    return {metric: Spread.of([others[metric] for others in scores]) for metric in shared}
 
 
-def _scores(answer: Answer, names: Sequence[str], positive: str | None) -> dict[str, float]:
-    probabilities, labels = answer
-    measure = Measure(probabilities, labels, len(names))
-    own = {row["name"].casefold(): row for row in measure.per_class(names)}.get((positive or "").casefold())
-    of_positive = {} if own is None else {metric: own[key] for metric, key in OF_POSITIVE.items()}  # type: ignore[literal-required]
-    return {**measure.scores(), **of_positive}
+def _scores(probabilities: Array, labels: Array, names: Sequence[str], positive: str | None) -> dict[str, float]:
+    """Return all scores, and those of the class `positive`, its name compared without case, if there is one."""
+    predictions = Predictions(probabilities, labels, len(names))
+    scores = predictions.scores()
+    for row in predictions.per_class(names):
+        if row.name.casefold() == (positive or "").casefold():
+            scores |= {metric: getattr(row, key) for metric, key in OF_POSITIVE.items()}
+    return scores

@@ -1,29 +1,21 @@
-"""The one place that reads the test split: on purpose, once a run, and never to choose by."""
+"""The only code that reads the test split: once a run, on request, and never to select anything by it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from rich.console import Console
 
 from medray._types import Array
 from medray.console import step
 from medray.data.dataset import ImageDataset
-from medray.ensemble.manifest import read_manifest
+from medray.ensemble.manifest import Manifest, read_manifest
 from medray.errors import ConfigError, RunError
-from medray.evaluate import measure_models
-from medray.evaluate.evaluated_models import (
-    Contestant,
-    baseline_name,
-    combine,
-    find_contestants,
-    networks_of,
-    predict_members,
-)
-from medray.evaluate.measure_models import all_figures, check_resamples, read_decisions
-from medray.evaluate.published_scores import beside
-from medray.evaluate.test_reads import Reading, ensemble_fingerprint, next_reading, readings
-from medray.runs.finished_search import SearchedRun, open_searched
+from medray.evaluate.evaluated_models import EvaluatedModel, evaluated_models, network_keys, predict_members
+from medray.evaluate.measure_models import check_resamples, measure_models
+from medray.evaluate.published_scores import PublishedComparison, compare_published
+from medray.evaluate.scores_document import ReadScores
+from medray.evaluate.test_reads import TestRead, ensemble_fingerprint, new_read, stored_reads
+from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.space.published import TEST, TRAIN
@@ -33,7 +25,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """The command line, None where an option was not given."""
+    """The command line; None where an option was not given."""
 
     run: str
     again: bool = False
@@ -43,110 +35,112 @@ class EvaluateOptions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures, and whether they come from the store; `count` is how often the split was read.
+    """The scores of one read of the test split; `stored` says that it was not read now, `count` how often ever.
 
-    `published` lays what a report says beside them; None where the search space has none.
+    `published` compares them with a report; None where the search space names none.
     """
 
     run: RunDir
-    figures: dict[str, Any]
-    reading: Reading
+    scores: ReadScores
+    read: TestRead
     stored: bool
     count: int
-    published: dict[str, Any] | None = None
+    published: PublishedComparison | None = None
 
 
 def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
-    """Read the test split and measure every model on it; or answer from the store.
+    """Read the test split and measure every model on it, or return the stored scores.
 
     Raises:
-        MedrayError: something a person can mend is wrong.
-        RunError: the split was read for another ensemble, and reading it once more was not asked for.
+        MedrayError: something a person can correct is wrong.
+        RunError: the split was read for another ensemble, and `options.again` is not set.
     """
-    searched = open_searched(options.run)
-    run = searched.run
+    search = open_finished_search(options.run)
+    run = search.run
     with held(run, console):
         try:
             ensemble = ensemble_fingerprint(run)
-            answer = None if options.again else _from_store(run, ensemble, options.seed)
-            answer = answer or _read(searched, ensemble, options, console)
-            return replace(answer, published=beside(searched, answer.reading))
+            evaluation = None if options.again else _stored_evaluation(run, ensemble, options.seed)
+            evaluation = evaluation or _read_test_split(search, ensemble, options, console)
+            return replace(evaluation, published=compare_published(search, evaluation.read))
         except OSError as error:
             raise RunError(f"{run.location}: {error.strerror or error}") from error
 
 
-def _from_store(run: RunDir, ensemble: str, seed: int | None) -> Evaluation | None:
-    """The last whole reading of this ensemble; None where the split has not been read.
+def _stored_evaluation(run: RunDir, ensemble: str, seed: int | None) -> Evaluation | None:
+    """Return the last finished read for this ensemble, None where the split has not been read.
 
     Raises:
-        RunError: it was read, but that broke off, or was for another ensemble than the run has now.
-        ConfigError: its intervals are of another seed than the one that was asked for.
+        RunError: it was read, but the read was interrupted or was for another ensemble than the present one.
+        ConfigError: its intervals are of another seed than `seed`.
     """
-    past, once_more = readings(run), "--again reads it once more, and is counted"
-    if not past:
+    reads, hint = stored_reads(run), "--again reads it once more, and is counted"
+    if not reads:
         return None
     others = []
-    for reading in reversed(past):
-        scores = reading.scores()
+    for read in reversed(reads):  # a damaged one is not in the way of a newer one
+        scores = read.scores()
         if scores is None:
             continue
-        if scores["ensemble"] == ensemble:
-            if seed not in (None, scores["seed"]):
-                raise ConfigError(f"the stored intervals are of --seed {scores['seed']}, not {seed}: {once_more}")
-            return Evaluation(run, scores, reading, stored=True, count=len(past))
-        others.append((reading, scores["time"]))
+        if scores.ensemble == ensemble:
+            if seed not in (None, scores.seed):
+                raise ConfigError(f"the stored intervals are of --seed {scores.seed}, not {seed}: {hint}")
+            return Evaluation(run, scores, read, stored=True, count=len(reads))
+        others.append((read, scores.time))
     if not others:
-        time = past[-1].begun()["time"]
-        raise RunError(f"the test split of {run.location} was read on {time}, which broke off: {once_more}")
-    reading, time = others[0]
+        time = reads[-1].facts().time
+        raise RunError(f"the test split of {run.location} was read on {time}, which was interrupted: {hint}")
+    read, time = others[0]
     raise RunError(
         f"the test split of {run.location} was read on {time} for another ensemble than the present one; those "
-        f"figures are in {reading.folder.location}; {once_more}"
+        f"scores are in {read.folder.location}; {hint}"
     )
 
 
-def _read(searched: SearchedRun, ensemble: str, options: EvaluateOptions, console: Console) -> Evaluation:
-    """Ask every network about the test images, then hold the answers against the labels."""
-    run, seed = searched.run, SEED if options.seed is None else options.seed
+def _read_test_split(
+    search: FinishedSearch, ensemble: str, options: EvaluateOptions, console: Console
+) -> Evaluation:
+    """Predict the test images with every network, then begin a read and measure the predictions."""
+    run, seed = search.run, SEED if options.seed is None else options.seed
     manifest = read_manifest(run.ensemble)
-    contestants = find_contestants(searched, manifest)
-    decisions = read_decisions(run, manifest)
-    with step(console, f"Loading {options.data or searched.options['data']}") as told:
-        dataset = searched.load_data(options.data, told)
+    models = evaluated_models(search, manifest)
+    with step(console, f"Loading {options.data or search.options.data}") as progress:
+        dataset = search.load_data(options.data, progress)
     images = dataset.split(TEST)
     check_resamples(dataset, images.positions)
-    networks = networks_of(contestants)
-    with step(console, f"Asking {len(networks)} networks about {len(images)} test images"):
-        answers = predict_members(run, manifest, dataset, images, networks)
-        predictions = {contestant.name: combine(contestant, answers) for contestant in contestants}
-    trained = _on_train(searched, manifest, dataset, contestants, console)
-    reading = next_reading(run)
-    reading.begin(ensemble, dataset.fingerprint)
-    with step(console, f"Measuring {len(contestants)} models, each {measure_models.RESAMPLES} times resampled"):
-        metric = searched.space.metric
-        found = all_figures(dataset, images.positions, predictions, contestants, decisions, metric, seed)
-    leaks = [leak["text"] for leak in searched.data["leaks"]]
-    scores = {**reading.begun(), "seed": seed, "metric": metric, "leaks": leaks, **found}
-    if trained:
-        reading.write_predictions(TRAIN, dataset.split(TRAIN).own_labels, trained)
-    reading.write(scores, images.own_labels, predictions)
-    return Evaluation(run, scores, reading, stored=False, count=len(readings(run)))
+    networks = network_keys(models)
+    with step(console, f"Predicting {len(images)} test images with {len(networks)} networks"):
+        by_network = predict_members(run, manifest, dataset, images, networks)
+        predictions = {model.name: model.combine(by_network) for model in models}
+    train_predictions = _predict_train(search, manifest, dataset, models, console)
+    read = new_read(run)
+    facts = read.begin(ensemble, dataset.fingerprint)
+    with step(console, f"Measuring {len(models)} models"):
+        scores = measure_models(
+            dataset, images.positions, predictions, models, search.space.metric, seed,
+            points=manifest.operating_points, conformal=manifest.conformal_sets,
+        )  # fmt: skip
+    leaks = tuple(leak.text for leak in search.data.leaks)
+    read_scores = ReadScores(**vars(facts), **vars(scores), leaks=leaks)
+    if train_predictions:
+        read.write_predictions(TRAIN, dataset.split(TRAIN).own_labels, train_predictions)
+    read.write(read_scores, images.own_labels, predictions)
+    return Evaluation(run, read_scores, read, stored=False, count=len(stored_reads(run)))
 
 
-def _on_train(
-    searched: SearchedRun, manifest: dict[str, Any], dataset: ImageDataset, contestants: Sequence[Contestant],
+def _predict_train(
+    search: FinishedSearch, manifest: Manifest, dataset: ImageDataset, models: Sequence[EvaluatedModel],
     console: Console,
 ) -> dict[str, Array]:  # fmt: skip
-    """What those baselines say of the training images of which a report has published figures there."""
-    published = searched.space.published
+    """Return predictions of the training images by the baselines of which a report has figures there, by name."""
+    published = search.space.published
     if published is None:
         return {}
-    wanted = {name for model in published.models if TRAIN in model.figures for name in model.baselines}
-    names = {baseline_name(record) for record in searched.records if record.baseline in wanted}
-    own = [contestant for contestant in contestants if contestant.name in names]
-    if not own:
+    names = {name for model in published.models if TRAIN in model.figures for name in model.baselines}
+    baselines = [model for model in models if model.baseline in names]
+    if not baselines:
         return {}
-    images, networks = dataset.split(TRAIN), networks_of(own)
-    with step(console, f"Asking {len(networks)} baselines about {len(images)} training images"):
-        answers = predict_members(searched.run, manifest, dataset, images, networks)
-    return {contestant.name: combine(contestant, answers) for contestant in own}
+    images, networks = dataset.split(TRAIN), network_keys(baselines)
+    with step(console, f"Predicting {len(images)} training images with {len(networks)} baselines"):
+        by_network = predict_members(search.run, manifest, dataset, images, networks)
+    return {model.name: model.combine(by_network) for model in baselines}

@@ -1,29 +1,35 @@
-"""Whether a report's figures are of the images that a run has."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Whether a report's figures and a run's scores are of the same images."""
 
 from medray.data.source import MEDMNIST, NPZ, PHANTOM, SIZE, Source, parse_source
 from medray.errors import DataError
+from medray.runs.documents import DataFacts
 from medray.space.published import Published
 
 NEARLY = 0.01  # MedMNIST 3 left out 10 of OrganSMNIST's 25,221 images
 
 
-def same_data(published: Published, data: Mapping[str, Any]) -> tuple[bool | None, str | None]:
-    """Whether the figures can be compared, None where that can't be told; and the sentence that says so.
+def same_data(published: Published, data: DataFacts) -> tuple[bool | None, str | None]:
+    """Return whether the figures can be compared, None where that is unknown, and a sentence that says so.
 
-    `data` is a run's data.json. There is no sentence where source and counts are those of the report.
+    The sentence is None where source and counts are those of the report.
     """
-    source = str(data["source"])
+    source = data.source
     parsed = _parse(source)
     if parsed is not None and parsed.kind == PHANTOM:
-        what = f"the images here are drawings ({source}), the published figures are of {published.data}"
-        return False, f"NOT COMPARABLE: {what}."
+        images = f"the images here are drawings ({source}), the published figures are of {published.data}"
+        return False, f"NOT COMPARABLE: {images}."
     if published.source is not None and _image_set(_parse(published.source)) != _image_set(parsed):
         return False, f"OTHER DATA: the published figures are of {published.source}, those here of {source}."
     if published.images:
-        return _same_counts(published.images, data)
+        here = {split: data.splits[split].images if split in data.splits else 0 for split in published.images}
+        if here == dict(published.images):
+            return True, None
+        nearly = all(abs(here[split] - count) <= NEARLY * count for split, count in published.images.items())
+        theirs, ours = (
+            ", ".join(f"{count} {split}" for split, count in counts.items()) for counts in (published.images, here)
+        )
+        prefix = "NEARLY THE SAME" if nearly else "OTHER"
+        return nearly, f"{prefix} DATA: the report had {theirs} images, here are {ours}."
     if published.source is None:
         return None, f"Whether the images here are those of the report can't be told from their source, {source}."
     return True, None
@@ -45,16 +51,3 @@ def _image_set(source: Source | None) -> tuple[str, str] | None:
     if source is not None and source.kind == MEDMNIST:
         return source.name, source.options.get(SIZE, "28")
     return source and (str(source), "")
-
-
-def _same_counts(published: Mapping[str, int], data: Mapping[str, Any]) -> tuple[bool, str | None]:
-    here = {split: int(data["splits"].get(split, {"images": 0})["images"]) for split in published}
-    if here == dict(published):
-        return True, None
-    nearly = all(abs(here[split] - count) <= NEARLY * count for split, count in published.items())
-    counts = ", ".join(f"{count} {split}" for split, count in published.items())
-    own = ", ".join(f"{count} {split}" for split, count in here.items())
-    return (
-        nearly,
-        f"{'NEARLY THE SAME' if nearly else 'OTHER'} DATA: the report had {counts} images, here are {own}.",
-    )

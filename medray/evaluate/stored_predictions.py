@@ -1,6 +1,5 @@
-"""What a run's baselines say of training, validation, held-out and test images, as the run has stored it."""
+"""Stored predictions of a run's baselines on training, validation, held-out and test images."""
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -9,39 +8,45 @@ from medray._types import Array
 from medray.ensemble.averaging import average
 from medray.errors import RunError
 from medray.evaluate.evaluated_models import baseline_name
-from medray.evaluate.test_reads import Reading, undamaged
-from medray.runs.finished_search import SearchedRun
-from medray.runs.fold_results import SUMMARY
-from medray.runs.rundir import FAILED, TrialRecord, read_predictions
+from medray.evaluate.test_reads import TestRead
+from medray.runs.documents import FAILED
+from medray.runs.finished_search import FinishedSearch
+from medray.runs.rundir import read_predictions
 from medray.space.published import FOLDS, TEST, TRAIN, VAL, PublishedModel
 
-Answer = tuple[Array, Array]  # probabilities float32 (n, classes), labels int64 (n,)
+Predicted = tuple[Array, Array]  # probabilities float32 (n, classes), labels int64 (n,)
 
 
-class OwnAnswers:
-    """Stored answers: of trials on validation, of folds on what they hold out, of a reading on test and train."""
+class StoredPredictions:
+    """Predictions of trials on validation, of folds on what they hold out, of one read on test and train."""
 
-    def __init__(self, searched: SearchedRun, reading: Reading) -> None:
-        self.run, self.reading = searched.run, reading
-        self.records = {record.baseline: record for record in searched.records if record.baseline}
+    def __init__(self, search: FinishedSearch, read: TestRead) -> None:
+        self.run, self.read = search.run, read
+        self.records = {record.baseline: record for record in search.records if record.baseline}
 
-    def of(self, model: PublishedModel, split: str) -> list[Answer]:
-        """One answer of the model, or one for each fold.
+    def of_model(self, model: PublishedModel, split: str) -> list[Predicted]:
+        """Return the model's predictions on a split: one pair of arrays, or one for each fold.
 
         Raises:
             RunError: a baseline failed, was not run or not measured on the split, or its file is damaged.
         """
         if not model.average_of:
-            return self._of(model.name, split)
-        each = []
+            return self._of_baseline(model.name, split)
+        by_baseline = []
         for name in model.average_of:
             try:
-                each.append(self._of(name, split))
+                by_baseline.append(self._of_baseline(name, split))
             except RunError as error:
                 raise RunError(f"{name}: {error}") from None
-        return [_averaged(same) for same in zip(*each, strict=True)]
+        means = []
+        for predicted in zip(*by_baseline, strict=True):
+            labels = predicted[0][1]
+            if any(not np.array_equal(others, labels) for _, others in predicted):
+                raise RunError("the baselines were measured on different images")
+            means.append((average([probabilities for probabilities, _ in predicted]), labels))
+        return means
 
-    def _of(self, baseline: str, split: str) -> list[Answer]:
+    def _of_baseline(self, baseline: str, split: str) -> list[Predicted]:
         record = self.records.get(baseline)
         if record is None:
             raise RunError("not run; --baselines-only runs every baseline")
@@ -49,29 +54,18 @@ class OwnAnswers:
             raise RunError(f"failed (trial {record.number}): {record.reason}")
         if split == VAL:
             return [read_predictions(self.run.trial(record.number), record.best_epoch)]
-        return self._on_folds(record) if split == FOLDS else self._on_read(split, record)
-
-    @cached_property
-    def _read(self) -> dict[str, tuple[dict[str, Array], Array]]:
-        return {split: self.reading.predictions(split) for split in (TRAIN, TEST) if self.reading.has(split)}
-
-    def _on_read(self, split: str, record: TrialRecord) -> list[Answer]:
-        models, labels = self._read.get(split, ({}, np.empty(0)))
+        if split == FOLDS:
+            crossval = self.run.crossval
+            if not crossval.setting(record.number).exists(crossval.SUMMARY):
+                raise RunError(f"not cross-validated; medray crossval --trial {record.number} does it")
+            folds = crossval.read_summary(record.number).folds
+            return [read_predictions(crossval.fold(record.number, fold.fold), fold.best_epoch) for fold in folds]
+        models, labels = self._of_read.get(split, ({}, np.empty(0)))
         if baseline_name(record) not in models:
-            raise RunError(f"not measured on {split} in reading {self.reading.number} of the test split")
+            raise RunError(f"not measured on {split} in read {self.read.number} of the test split")
         return [(models[baseline_name(record)], labels)]
 
-    def _on_folds(self, record: TrialRecord) -> list[Answer]:
-        home = self.run.crossval.child(f"{record.number:04d}")
-        if not home.exists(SUMMARY):
-            raise RunError(f"not cross-validated; medray crossval --trial {record.number} does it")
-        with undamaged(home.path(SUMMARY)):
-            folds = [(int(fold["fold"]), int(fold["best_epoch"])) for fold in home.read_json(SUMMARY)["folds"]]
-        return [read_predictions(self.run.fold(record.number, fold), epoch) for fold, epoch in folds]
-
-
-def _averaged(answers: Sequence[Answer]) -> Answer:
-    labels = answers[0][1]
-    if any(not np.array_equal(own, labels) for _, own in answers):
-        raise RunError("the baselines were measured on other images than one another")
-    return average([probabilities for probabilities, _ in answers]), labels
+    @cached_property
+    def _of_read(self) -> dict[str, tuple[dict[str, Array], Array]]:
+        splits = (TRAIN, TEST)
+        return {split: self.read.predictions(split) for split in splits if self.read.has_predictions(split)}

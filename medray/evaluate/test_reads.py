@@ -1,140 +1,112 @@
-"""The store of the test split's answers: each time it was read, and what it said.
+"""The reads of the test split that a run stores: when it was read, and the results.
 
-    evaluation/reading_0001/begun.json              when, for which ensemble and data; before any figure
-    evaluation/reading_0001/train_predictions.npz   of the baselines, where a report has figures on train
-    evaluation/reading_0001/test_predictions.npz    probabilities of every model
-    evaluation/reading_0001/scores.json             all figures; written last
+    evaluation/read_0001/begun.json              when, for which ensemble and data; before any score
+    evaluation/read_0001/train_predictions.npz   of the baselines, where a report has figures on train
+    evaluation/read_0001/test_predictions.npz    probabilities of every model
+    evaluation/read_0001/scores.json             all scores; written last
 
-A reading that was begun counts, whether or not it came to its end: who has seen the figures can't unsee them.
-It begins when answers are about to be held against the labels; what goes wrong before that is not counted.
+A read counts once it has begun, finished or not: whoever has seen scores can't unsee them. It begins when
+predictions are about to be compared with the labels; what fails before that does not count.
 """
 
-import contextlib
 import datetime
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from medray import __version__
 from medray._types import Array
-from medray.ensemble.manifest import MANIFEST
 from medray.errors import RunError
+from medray.evaluate.scores_document import ReadFacts, ReadScores
 from medray.runs.folder import Folder, read_arrays
-from medray.runs.rundir import RunDir
+from medray.runs.rundir import MANIFEST, RunDir
+from medray.space.published import TEST
 
 BEGUN, SCORES = "begun.json", "scores.json"
-TEST = "test"
-PREFIX = "reading_"
-#: What both files hold, and what only the figures do.
-FACTS = ("reading", "time", "ensemble", "data")
-FIGURES = (
-    "seed", "metric", "images", "patients", "class_names", "resamples", "models", "comparisons",
-    "confusion_matrix", "per_class", "operating_points", "conformal_sets", "subgroups",
-)  # fmt: skip
-
-
-@contextlib.contextmanager
-def undamaged(name: str) -> Iterator[None]:
-    """Turn what comes of a file of another form into one line that names the file."""
-    try:
-        yield
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        raise RunError(f"{name} is damaged: {error!r}") from None
+PREFIX = "read_"
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One reading of the test split, from 1."""
+class TestRead:
+    """One read of the test split: its number, from 1, and its folder."""
 
     number: int
     folder: Folder
 
-    def begin(self, ensemble: str, data: str) -> None:
-        """Note that the test split is about to be read."""
+    def begin(self, ensemble: str, data: str) -> ReadFacts:
+        """Write begun.json, from which on the read counts, and return it; arguments are SHA-256 digests."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        facts = {"reading": self.number, "time": now, "ensemble": ensemble, "data": data, "medray": __version__}
-        self.folder.write_json(BEGUN, facts)
+        facts = ReadFacts(self.number, now, ensemble, data, __version__)
+        self.folder.write_json(BEGUN, facts.to_dict())
+        return facts
 
-    def begun(self) -> dict[str, Any]:
-        """When it was begun, and with what.
+    def facts(self) -> ReadFacts:
+        """Return begun.json.
 
         Raises:
             RunError: the file is damaged.
         """
-        return self._content(BEGUN, FACTS)
+        return self.folder.read_document(BEGUN, ReadFacts)
 
-    def write(self, scores: dict[str, Any], labels: Array, predictions: dict[str, Array]) -> None:
-        """Write the answer: predictions by the name of the model, then all figures."""
+    def write(self, scores: ReadScores, labels: Array, predictions: Mapping[str, Array]) -> None:
+        """Write the test predictions by the name of the model, then all scores."""
         self.write_predictions(TEST, labels, predictions)
-        self.folder.write_json(SCORES, scores)
+        self.folder.write_json(SCORES, scores.to_dict())
 
-    def write_predictions(self, split: str, labels: Array, predictions: dict[str, Array]) -> None:
+    def write_predictions(self, split: str, labels: Array, predictions: Mapping[str, Array]) -> None:
         """Write probabilities (n, classes) by the name of the model, and labels (n,), of a split."""
         stream = io.BytesIO()
         arrays = {f"model_{i}": probabilities for i, probabilities in enumerate(predictions.values())}
         np.savez(stream, labels=labels, models=np.array(list(predictions)), **arrays)  # type: ignore[arg-type]
-        self.folder.write(_predictions(split), stream.getvalue())
+        self.folder.write(f"{split}_predictions.npz", stream.getvalue())
 
-    def scores(self) -> dict[str, Any] | None:
-        """All figures; None where the reading broke off.
+    def scores(self) -> ReadScores | None:
+        """Return all scores, None where the read was interrupted.
 
         Raises:
             RunError: the file is damaged.
         """
-        return self._content(SCORES, FACTS + FIGURES) if self.folder.exists(SCORES) else None
+        return self.folder.read_document(SCORES, ReadScores) if self.folder.exists(SCORES) else None
 
-    def has(self, split: str) -> bool:
-        """Whether predictions of the split were written."""
-        return self.folder.exists(_predictions(split))
+    def has_predictions(self, split: str) -> bool:
+        """Return whether predictions of the split were written."""
+        return self.folder.exists(f"{split}_predictions.npz")
 
     def predictions(self, split: str = TEST) -> tuple[dict[str, Array], Array]:
-        """Probabilities float32 (n, classes) by the name of the model, and labels int64 (n,).
+        """Return probabilities float32 (n, classes) by the name of the model, and labels int64 (n,).
 
         Raises:
             RunError: the file is missing or damaged.
         """
-        models, labels = read_arrays(self.folder, _predictions(split), "models", "labels")
-        names = [str(name) for name in models]
-        arrays = read_arrays(self.folder, _predictions(split), *(f"model_{i}" for i in range(len(names))))
-        return dict(zip(names, arrays, strict=True)), labels
-
-    def _content(self, name: str, wanted: tuple[str, ...]) -> dict[str, Any]:
-        content = self.folder.read_json(name)
-        if not isinstance(content, dict):
-            raise RunError(f"{self.folder.path(name)} is damaged: it holds no mapping")
-        if missing := [key for key in wanted if key not in content]:
-            raise RunError(f"{self.folder.path(name)} is damaged: it lacks {', '.join(missing)}")
-        return content
+        file = f"{split}_predictions.npz"
+        models, labels = read_arrays(self.folder, file, "models", "labels")
+        arrays = read_arrays(self.folder, file, *(f"model_{i}" for i in range(len(models))))
+        return dict(zip(map(str, models), arrays, strict=True)), labels
 
 
-def _predictions(split: str) -> str:
-    return f"{split}_predictions.npz"
-
-
-def readings(run: RunDir) -> list[Reading]:
-    """All readings of a run's test split, the first one first."""
+def stored_reads(run: RunDir) -> list[TestRead]:
+    """Return all reads of a run's test split that have begun, in their order."""
     matches = [re.fullmatch(rf"{PREFIX}(\d+)", name) for name in run.evaluation.names()]
-    found = [Reading(int(match[1]), run.evaluation.child(match[0])) for match in matches if match]
-    return sorted((own for own in found if own.folder.exists(BEGUN)), key=lambda own: own.number)
+    reads = [TestRead(int(match[1]), run.evaluation.child(match[0])) for match in matches if match]
+    return sorted((read for read in reads if read.folder.exists(BEGUN)), key=lambda read: read.number)
 
 
-def next_reading(run: RunDir) -> Reading:
-    """A new reading."""
-    number = max((reading.number for reading in readings(run)), default=0) + 1
-    return Reading(number, run.evaluation.child(f"{PREFIX}{number:04d}"))
+def new_read(run: RunDir) -> TestRead:
+    """Return a read with the next number, which has not begun."""
+    number = max((read.number for read in stored_reads(run)), default=0) + 1
+    return TestRead(number, run.evaluation.child(f"{PREFIX}{number:04d}"))
 
 
 def ensemble_fingerprint(run: RunDir) -> str:
-    """SHA-256 of the ensemble's manifest, which names its members by theirs.
+    """Return the SHA-256 of the ensemble's manifest, which holds those of its members.
 
     Raises:
         RunError: the run has no ensemble.
     """
     if not run.ensemble.exists(MANIFEST):
-        raise RunError(f"{run.location} has no ensemble; first: python -m medray.ensemble {run.location}")
+        raise RunError(f"{run.location} has no ensemble; first: medray ensemble {run.location}")
     return hashlib.sha256(run.ensemble.read(MANIFEST)).hexdigest()

@@ -31,6 +31,11 @@ class PairedComparison(JsonDocument):
     high: float | None
     p: float | None
 
+    @property
+    def value(self) -> float | None:
+        """The difference, which `low` and `high` enclose: the name that it has in an `Estimate`."""
+        return self.difference
+
 
 def compare_models(
     reference: str,

@@ -20,6 +20,7 @@ from medray.decisions.thresholds import Rule
 from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
 from medray.evaluate import measure_models
 from medray.evaluate.evaluate_command import evaluate
+from medray.runs.documents import DataFacts
 
 RULES = (Rule("sensitivity", 0.9), Rule("youden"))
 WithData = Callable[..., Path]
@@ -55,7 +56,7 @@ def predicted(run: Path, dataset: ImageDataset) -> tuple[Array, Array]:
     return Ensemble.load(run / "ensemble").predict(images).probabilities, labels
 
 
-def own_readings(run: Path) -> list[str]:
+def stored_read_names(run: Path) -> list[str]:
     return sorted(path.name for path in (run / AFTERWARDS).glob("*"))
 
 
@@ -88,7 +89,7 @@ def give_data(run: Path, data: Path) -> None:
     facts = json.loads((run / "run.json").read_text())
     facts["options"]["data"] = str(data)
     (run / "run.json").write_text(json.dumps(facts))
-    (run / "data.json").write_text(json.dumps({**load_data(str(data)).facts(), "leaks": []}))
+    (run / "data.json").write_text(json.dumps(DataFacts.of(load_data(str(data))).to_dict()))
 
 
 @pytest.fixture(scope="session")

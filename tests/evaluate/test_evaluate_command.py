@@ -14,7 +14,16 @@ from medray.runs.rundir import RunDir
 from medray.stats.compare import NOT_SHOWN
 from medray.stats.scores import MODES
 from tests.conftest import Command
-from tests.evaluate.conftest import FEW, WithData, answer, ask, make_ensemble, own_readings, predicted, refused
+from tests.evaluate.conftest import (
+    FEW,
+    WithData,
+    answer,
+    ask,
+    make_ensemble,
+    predicted,
+    refused,
+    stored_read_names,
+)
 
 
 def test_the_ensemble_is_measured_as_it_would_answer_in_use(run: Path, hard: ImageDataset) -> None:
@@ -69,8 +78,8 @@ def test_the_best_single_and_baselines_are_those_of_the_leaderboard(run: Path, h
     trials = [json.loads((run / f"trials/{n:04d}/trial.json").read_text()) for n in range(4)]
     best = max(trials, key=lambda trial: trial["objective"])["number"]
     (
-        run / "ways.json"
-    ).unlink()  # as the search leaves it: no way to compare, and no temperature of the single one
+        run / "selection.json"
+    ).unlink()  # as the search leaves it: no other selections, and no temperature of the single one
     models = {model["name"]: model["scores"] for model in answer(run)["models"]}
     assert list(models) == ["ensemble", f"best single (trial {best})", "baseline plain (trial 0)"]
     test = hard.split("test")
@@ -138,7 +147,7 @@ def test_a_patient_who_is_not_known_is_refused_before_the_reading(run: Path, wit
     test = np.array(["a", ""] * 12)
     with_data(train_groups=np.array(["x"] * 48), val_groups=np.array(["y"] * 24), test_groups=test)
     assert "12 of 24 images have no patient" in refused(ask(run))
-    assert own_readings(run) == []
+    assert stored_read_names(run) == []
 
 
 def test_subgroups_have_a_table_each(run: Path, with_data: WithData) -> None:
@@ -153,7 +162,7 @@ def test_subgroups_have_a_table_each(run: Path, with_data: WithData) -> None:
         "sex": ["f", "m"],
     }
     assert [(row["images"], row["flag"]) for row in found["sex"]] == [(21, None), (3, "too few to tell")]
-    with np.load(run / "evaluation/reading_0001/test_predictions.npz") as stored:
+    with np.load(run / "evaluation/read_0001/test_predictions.npz") as stored:
         right = stored["model_0"].argmax(axis=1) == stored["labels"]
     assert found["sex"][0]["accuracy"]["value"] == pytest.approx(right[:21].mean())
     shown = ask(run).stdout
@@ -171,10 +180,10 @@ def test_json_is_one_document_and_progress_is_on_stderr(run: Path) -> None:
     assert (document["resamples"], document["images"], document["from_store"]) == (FEW, 24, False)
     assert result.stderr.splitlines() == [
         f"Loading {json.loads((run / 'run.json').read_text())['options']['data']} ...",
-        "Asking 4 networks about 24 test images ...",
-        f"Measuring 4 models, each {FEW} times resampled ...",
+        "Predicting 24 test images with 4 networks ...",
+        "Measuring 4 models ...",
     ]
-    stored = json.loads((run / "evaluation/reading_0001/scores.json").read_text())
+    stored = json.loads((run / "evaluation/read_0001/scores.json").read_text())
     assert {name: document[name] for name in stored} == stored
 
 

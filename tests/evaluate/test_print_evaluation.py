@@ -1,5 +1,6 @@
 """What is printed: nothing cut off at any width, no name read as markup, no figure twice or lost."""
 
+import dataclasses
 import io
 import re
 from typing import Any
@@ -12,11 +13,12 @@ from rich.console import Console
 from medray.data.dataset import ImageDataset
 from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point
-from medray.evaluate.evaluated_models import ENSEMBLE, Contestant
-from medray.evaluate.measure_models import Decisions, all_figures
+from medray.evaluate.evaluated_models import ENSEMBLE, EvaluatedModel
+from medray.evaluate.measure_models import measure_models
 from medray.evaluate.print_evaluation import print_result
 from medray.evaluate.run_evaluation import Evaluation
-from medray.evaluate.test_reads import Reading
+from medray.evaluate.scores_document import ReadScores
+from medray.evaluate.test_reads import TestRead as Read
 from medray.runs.rundir import RunDir
 
 BREAST = ("malignant", "normal, benign")
@@ -27,7 +29,7 @@ ORGANS = (
 MODELS = (ENSEMBLE, "best single (trial 6)", "greedy of trials", "baseline early_stopping (trial 1)")
 
 
-def made_up(names: tuple[str, ...], metric: str = "auc", images: int = 60, **more: Any) -> dict[str, Any]:
+def made_up(names: tuple[str, ...], metric: str = "auc", images: int = 60, **more: Any) -> ReadScores:
     rng = np.random.default_rng(0)
     classes, labels = len(names), np.arange(images) % len(names)
     predictions = {}
@@ -38,15 +40,17 @@ def made_up(names: tuple[str, ...], metric: str = "auc", images: int = 60, **mor
     dataset = ImageDataset(shape, labels, names, {"test": np.arange(images)}, "made up", **more)
     own = predictions[ENSEMBLE]
     point = set_point(Rule("sensitivity", 0.95), own, labels, names, names[1], "out-of-fold")
-    decisions = Decisions((point,), (calibrate(own, labels, 0.9), calibrate(own, labels, 0.95)))
-    contestants = [Contestant(model, (((0, None), 0.5), ((1, None), 0.5)), 1.0) for model in MODELS]
-    found = all_figures(dataset, np.arange(images), predictions, contestants, decisions, metric, 0)
-    return {"time": "2026-01-02T03:04:05+00:00", "metric": metric, "leaks": [], **found}
+    models = [EvaluatedModel(model, (((0, None), 0.5), ((1, None), 0.5))) for model in MODELS]
+    scores = measure_models(
+        dataset, np.arange(images), predictions, models, metric, 0,
+        points=[point], conformal=[calibrate(own, labels, coverage) for coverage in (0.9, 0.95)],
+    )  # fmt: skip
+    return ReadScores(1, "2026-01-02T03:04:05+00:00", "", "", "", **vars(scores), leaks=())
 
 
-def printed(figures: dict[str, Any], width: int, *, stored: bool = False, count: int = 1) -> str:
+def printed(scores: ReadScores, width: int, *, stored: bool = False, count: int = 1) -> str:
     stream, run = io.StringIO(), RunDir("/runs/x")
-    result = Evaluation(run, figures, Reading(count, run.evaluation.child(f"reading_{count:04d}")), stored, count)
+    result = Evaluation(run, scores, Read(count, run.evaluation.child(f"read_{count:04d}")), stored, count)
     print_result(result, Console(file=stream, width=width))
     return stream.getvalue()
 
@@ -59,22 +63,22 @@ def tables(text: str) -> list[str]:
 @pytest.mark.parametrize("width", [60, 80, 100, 140, 160])
 @pytest.mark.parametrize("names", [BREAST, ORGANS], ids=["breast", "organs"])
 def test_nothing_is_cut_off(names: tuple[str, ...], width: int) -> None:
-    figures = made_up(names)
-    text = printed(figures, width)
+    scores = made_up(names)
+    text = printed(scores, width)
     assert "…" not in text
     assert max(map(cell_len, tables(text))) <= width
     for name in names:
         assert name in text
     squeezed = re.sub(r"\s+", " ", text)
-    for model in figures["models"]:
+    for model in scores.models:
         for metric in ("auc", "accuracy", "balanced_accuracy", "f1_macro", "log_loss"):
-            score = model["scores"][metric]
-            assert f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]" in squeezed
-        assert f"{model['scores']['calibration_error']['value']:.3f}" in squeezed
-    for row in figures["per_class"]:
-        assert f"{row['specificity']:.3f}" in squeezed
-    for row in figures["confusion_matrix"]:
-        assert re.search(r"\s+".join(map(str, row)), squeezed)
+            score = model.scores[metric]
+            assert f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]" in squeezed
+        assert f"{model.scores['calibration_error'].value:.3f}" in squeezed
+    for row in scores.per_class:
+        assert f"{row.specificity:.3f}" in squeezed
+    for counts in scores.confusion_matrix:
+        assert re.search(r"\s+".join(map(str, counts)), squeezed)
 
 
 @pytest.mark.parametrize("width", [100, 140])
@@ -94,10 +98,10 @@ def test_wide_paper_has_one_table_of_models() -> None:
 
 @pytest.mark.parametrize("width", [30, 45])
 def test_a_very_narrow_terminal_still_has_every_figure(width: int) -> None:
-    figures = made_up(BREAST)
-    text = printed(figures, width)
-    for model in figures["models"]:
-        assert f"{model['scores']['auc']['value']:.3f}" in text
+    scores = made_up(BREAST)
+    text = printed(scores, width)
+    for model in scores.models:
+        assert f"{model.scores['auc'].value:.3f}" in text
 
 
 def test_names_are_not_read_as_markup() -> None:
@@ -134,19 +138,21 @@ def test_the_runs_own_metric_comes_first_and_says_which_way_is_better() -> None:
 
 
 def test_differences_carry_a_sign_and_a_small_p_is_not_0() -> None:
-    figures = made_up(BREAST)
-    row = figures["comparisons"][1]
-    row.update(difference=-0.0001, low=-0.25, high=0.125, p=0.002, mcnemar_p=1e-9)
+    scores = made_up(BREAST)
+    changed = {"difference": -0.0001, "low": -0.25, "high": 0.125, "p": 0.002, "mcnemar_p": 1e-9}
+    rows = list(scores.comparisons)
+    rows[1] = dataclasses.replace(rows[1], **changed)
+    scores = dataclasses.replace(scores, comparisons=tuple(rows))
     line = next(
-        line for line in printed(figures, 140).splitlines() if "best single" in line and "<0.001" in line
+        line for line in printed(scores, 140).splitlines() if "best single" in line and "<0.001" in line
     )  # fmt: skip
     assert "+0.000 [-0.250, +0.125]  0.002     <0.001" in line
 
 
 def test_it_says_how_often_the_split_was_read_and_what_of() -> None:
-    figures = made_up(BREAST)
-    assert "has been read once. Figures: /runs/x/evaluation/reading_0001" in printed(figures, 100)
-    text = printed(figures, 100, stored=True, count=3)
+    scores = made_up(BREAST)
+    assert "has been read once. Figures: /runs/x/evaluation/read_0001" in printed(scores, 100)
+    text = printed(scores, 100, stored=True, count=3)
     assert "From the store: the test split was read on 2026-01-02T03:04:05+00:00, and is not read again." in text
     assert "has been read 3 times." in text
     assert "60 test images; 95 % intervals, from 40 resamples of images" in text

@@ -18,12 +18,14 @@ from medray.ensemble.manifest import read_manifest
 from medray.evaluate import measure_models
 from medray.evaluate.evaluated_models import predict_members
 from medray.evaluate.print_published import print_published
+from medray.evaluate.published_scores import PublishedComparison
 from medray.evaluate.same_data import same_data
-from medray.runs.finished_search import open_searched
-from medray.runs.rundir import FAILED, RunDir, TrialRecord
+from medray.runs.documents import FAILED, DataFacts, FoldSummary, SettingSummary, SplitFacts, TrialRecord
+from medray.runs.finished_search import open_finished_search
+from medray.runs.rundir import RunDir
 from medray.space.published import Published
-from medray.stats.scores import Measure
-from tests.evaluate.conftest import FEW, answer, ask, content, own_readings
+from medray.stats.scores import Predictions
+from tests.evaluate.conftest import FEW, answer, ask, content, stored_read_names
 
 REASON = "pretrained: the weights of resnet50 can't be had: " + "no folder and no network, " * 8
 PUBLISHED = """\
@@ -69,7 +71,7 @@ def told(told_run: Path, tmp_path: Path) -> Path:
 
 def table(document: dict[str, Any], split: str) -> dict[str, dict[str, Any]]:
     (found,) = [own for own in document["published"]["tables"] if own["split"] == split]
-    return {row["name"]: row for row in found["rows"]}
+    return {row["name"]: row for row in found["models"]}
 
 
 def here(row: dict[str, Any]) -> dict[str, float | None]:
@@ -87,7 +89,7 @@ def test_test_figures_are_those_of_the_one_reading(told_run: Path) -> None:
     row = table(document, "test")["plain"]
     scores = models["baseline plain (trial 0)"]
     wanted = {name: scores[name]["value"] for name in row["figures"] if name != "f1_positive"}
-    with np.load(told_run / "evaluation/reading_0001/test_predictions.npz") as stored:
+    with np.load(told_run / "evaluation/read_0001/test_predictions.npz") as stored:
         place = list(stored["models"]).index("baseline plain (trial 0)")
         called = stored[f"model_{place}"].argmax(axis=1)
         wanted["f1_positive"] = sklearn_metrics.f1_score(stored["labels"] == 1, called == 1)
@@ -120,13 +122,13 @@ def test_a_mean_of_baselines_is_of_their_probabilities(told_run: Path) -> None:
 
 
 def test_train_figures_are_those_of_the_networks_on_what_they_were_trained_on(told_run: Path) -> None:
-    searched = open_searched(str(told_run))
+    searched = open_finished_search(str(told_run))
     dataset = searched.load_data(None)
     images = dataset.split("train")
     own = predict_members(
         searched.run, read_manifest(searched.run.ensemble), dataset, images, [(0, None), (1, None)]
     )
-    both = Measure(np.mean(list(own.values()), axis=0), images.own_labels, len(dataset.class_names)).scores()
+    both = Predictions(np.mean(list(own.values()), axis=0), images.own_labels, len(dataset.class_names)).scores()
     (row,) = table(answer(told_run), "train").values()
     assert row["average_of"] == ["plain", "fast"]
     assert here(row) == pytest.approx({name: both[name] for name in ("accuracy", "auc")}, abs=1e-6)
@@ -154,8 +156,9 @@ def test_over_folds_it_is_mean_and_deviation(told: Path) -> None:
         np.savez(told / "own.npz", probabilities=np.eye(3, dtype=np.float32)[own], labels=labels, epoch=7)
         run.fold(0, fold).write("val_predictions.npz", (told / "own.npz").read_bytes())
         values.append(sklearn_metrics.f1_score(labels == 1, own == 1))
-    folds = [{"fold": fold, "best_epoch": 7} for fold in range(2)]
-    run.crossval.child("0000").write_json("summary.json", {"folds": folds})
+    folds = tuple(FoldSummary(fold, 24, 7, 9, 1.0, {}, ()) for fold in range(2))
+    summary = SettingSummary(0, folds, {}, {}, {}, 48, ("0", "1", "2"), ())
+    run.crossval.setting(0).write_json("summary.json", summary.to_dict())
     row = table(answer(told), "folds")["plain"]
     assert (row["folds"], row["note"]) == (2, None)
     assert row["figures"]["f1_positive"] == pytest.approx(
@@ -166,7 +169,7 @@ def test_over_folds_it_is_mean_and_deviation(told: Path) -> None:
 
 def test_it_is_worked_out_anew_and_reads_nothing_more(told: Path) -> None:
     data = Path(json.loads((told / "run.json").read_text())["options"]["data"])
-    assert "published" not in json.loads((told / "evaluation/reading_0001/scores.json").read_text())
+    assert "published" not in json.loads((told / "evaluation/read_0001/scores.json").read_text())
     (told / "run.json").write_text((told / "run.json").read_text().replace(str(data), "/gone.npz"))
     before = content(told)
     space = (told / "space.yaml").read_text()
@@ -176,7 +179,7 @@ def test_it_is_worked_out_anew_and_reads_nothing_more(told: Path) -> None:
     assert (document["from_store"], document["times_read"]) == (True, 1)
     (told / "space.yaml").write_text(space)
     assert content(told) == before
-    assert own_readings(told) == ["reading_0001"]
+    assert stored_read_names(told) == ["read_0001"]
 
 
 def test_a_run_without_a_report_has_no_table(run: Path) -> None:
@@ -229,11 +232,12 @@ PLACES = [
 def test_other_data_are_told_of(
     published: Published, source: str, comparable: bool | None, sentence: str | None
 ) -> None:
-    data = {"source": source, "splits": {"val": {"images": 300}, "test": {"images": 1000}}}
-    found, said = same_data(published, data)
-    assert found is comparable
-    assert (said is None) == (sentence is None)
-    assert (sentence or "") in (said or "")
+    splits = {name: SplitFacts(images, (images,)) for name, images in (("val", 300), ("test", 1000))}
+    data = DataFacts(source, (), "", 1300, (28, 28, 1), "crop", ("a",), None, (), None, splits, ())
+    same, warning = same_data(published, data)
+    assert same is comparable
+    assert (warning is None) == (sentence is None)
+    assert (sentence or "") in (warning or "")
 
 
 def test_a_phantoms_figures_are_printed_under_a_warning(told: Path) -> None:
@@ -251,7 +255,7 @@ def test_a_phantoms_figures_are_printed_under_a_warning(told: Path) -> None:
 @pytest.mark.parametrize("width", [60, 80, 120, 160])
 def test_no_figure_is_cut_off_at_any_width(told_run: Path, width: int) -> None:
     document, stream = answer(told_run), io.StringIO()
-    print_published(Console(file=stream, width=width), document["published"])
+    print_published(Console(file=stream, width=width), PublishedComparison.from_dict(document["published"]))
     text = stream.getvalue()
     assert max(cell_len(line) for line in text.splitlines() if line.startswith(" ")) <= width
     row = table(document, "test")["plain"]

@@ -20,8 +20,8 @@ from tests.evaluate.conftest import (
     ask,
     content,
     make_ensemble,
-    own_readings,
     refused,
+    stored_read_names,
 )
 
 
@@ -32,8 +32,8 @@ def test_no_run_is_named_with_the_nearest(run: Path) -> None:
 
 def test_a_run_without_an_ensemble_is_told_how_to_get_one(found: Path) -> None:
     line = refused(ask(found))
-    assert f"has no ensemble; first: python -m medray.ensemble {found}" in line
-    assert own_readings(found) == []
+    assert f"has no ensemble; first: medray ensemble {found}" in line
+    assert stored_read_names(found) == []
 
 
 def test_other_data_is_refused(run: Path, hard_npz: Path, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_other_data_is_refused(run: Path, hard_npz: Path, tmp_path: Path) -> Non
     line = refused(ask(run, "--data", tmp_path / "other.npz"))
     assert "other.npz is not the data of " in line
     assert "no such file: " in refused(ask(run, "--data", tmp_path / "nowhere.npz"))
-    assert own_readings(run) == []
+    assert stored_read_names(run) == []
     moved = shutil.copy(hard_npz, tmp_path / "moved.npz")
     assert answer(run, "--data", moved)["times_read"] == 1
 
@@ -51,13 +51,13 @@ def test_other_data_is_refused(run: Path, hard_npz: Path, tmp_path: Path) -> Non
 def test_an_empty_test_split_is_refused(run: Path, with_data: WithData) -> None:
     with_data(test_images=np.zeros((0, 12, 12), np.uint8), test_labels=np.zeros((0, 1), np.int64))
     assert "split 'test' is empty" in refused(ask(run))
-    assert own_readings(run) == []
+    assert stored_read_names(run) == []
 
 
 def test_one_test_image_is_refused(run: Path, with_data: WithData) -> None:
     with_data(test_images=np.zeros((1, 12, 12), np.uint8), test_labels=np.zeros((1, 1), np.int64))
     assert "1 image to draw from: a bootstrap needs at least two" in refused(ask(run))
-    assert own_readings(run) == []
+    assert stored_read_names(run) == []
 
 
 def test_a_class_without_test_images_leaves_gaps_and_no_nan(
@@ -100,7 +100,7 @@ def test_missing_and_damaged_weights_are_named(run: Path) -> None:
     if baseline != weights:
         baseline.write_bytes(b"short")
         assert f"{baseline} holds no weights of medray" in refused(ask(run))
-    assert own_readings(run) == []
+    assert stored_read_names(run) == []
 
 
 def test_weights_of_another_trial_are_not_measured_in_a_baselines_name(run: Path) -> None:
@@ -112,26 +112,26 @@ def test_weights_of_another_trial_are_not_measured_in_a_baselines_name(run: Path
     assert weights != member(run)
     shutil.copy(run / "trials/0002/weights.safetensors", weights)
     assert f"{weights} is of another training than " in refused(ask(run))
-    assert own_readings(run) == []
+    assert stored_read_names(run) == []
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", "{}", '{"ensemble": "x"}', ""])
 def test_damaged_figures_are_named_and_can_be_read_anew(run: Path, damage: str) -> None:
     answer(run)
-    scores = run / "evaluation/reading_0001/scores.json"
+    scores = run / "evaluation/read_0001/scores.json"
     scores.write_text(damage)
-    assert f"{scores} is damaged: " in refused(ask(run))
+    assert f"{scores}" in refused(ask(run))
     assert answer(run, "--again")["times_read"] == 2
     assert answer(run)["from_store"]  # the damaged one is not in the way of the good one
 
 
 def test_figures_that_are_damaged_further_down_are_named(run: Path) -> None:
     found = answer(run)
-    scores = run / "evaluation/reading_0001/scores.json"
+    scores = run / "evaluation/read_0001/scores.json"
     stored = json.loads(scores.read_text())
     del stored["models"][0]["scores"]["auc"]
     scores.write_text(json.dumps(stored))
-    assert f"{scores} is damaged: KeyError('auc')" in refused(ask(run))
+    assert f"{scores}: models[0]: damaged: its scores lack 'auc'" in refused(ask(run))
     assert found["times_read"] == 1
 
 
@@ -141,8 +141,8 @@ def test_figures_that_are_damaged_further_down_are_named(run: Path) -> None:
         ("ensemble/manifest.json", "members"),
         ("ensemble/manifest.json", "temperature"),
         ("ensemble/manifest.json", "operating_points"),
-        ("ways.json", "ways"),
-        ("ways.json", "chosen"),
+        ("selection.json", "selections"),
+        ("selection.json", "selected"),
     ],
 )
 def test_a_damaged_ensemble_is_named(run: Path, name: str, key: str) -> None:
@@ -150,22 +150,22 @@ def test_a_damaged_ensemble_is_named(run: Path, name: str, key: str) -> None:
     del stored[key]
     (run / name).write_text(json.dumps(stored))
     line = refused(ask(run))
-    assert f"{run / name} is damaged: " in line
+    assert f"{run / name}: damaged: " in line
     assert f"'{key}'" in line
     (run / name).write_text("[]")
-    assert f"{run / name} is " in refused(ask(run))
-    assert own_readings(run) == []
+    assert f"{run / name}" in refused(ask(run))
+    assert stored_read_names(run) == []
 
 
 def test_ways_of_another_ensemble_are_refused(run: Path) -> None:
     """As `search --resume` leaves them, or a crash between the two files."""
-    old = (run / "ways.json").read_bytes()
-    make_ensemble(run, way="greedy")
-    (run / "ways.json").write_bytes(old)
+    old = (run / "selection.json").read_bytes()
+    make_ensemble(run, strategy="greedy")
+    (run / "selection.json").write_bytes(old)
     line = refused(ask(run))
-    assert "ways.json is of another ensemble than the one in " in line
-    assert f"make both anew: python -m medray.ensemble {run}" in line
-    assert own_readings(run) == []
+    assert "selection.json is of another ensemble than the one in " in line
+    assert f"make both anew: medray ensemble {run}" in line
+    assert stored_read_names(run) == []
 
 
 @pytest.mark.parametrize(("full_at", "counted"), [("begun.json", 0), ("scores.json", 1)])
@@ -203,4 +203,4 @@ def test_a_read_only_run_is_one_line(run: Path) -> None:
 def test_a_run_in_which_another_command_works_is_left_alone(run: Path) -> None:
     with held(RunDir(str(run)), Console(quiet=True)):
         assert "another command is working in " in refused(ask(run))
-    assert own_readings(run) == []
+    assert stored_read_names(run) == []

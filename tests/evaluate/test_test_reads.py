@@ -1,15 +1,27 @@
-"""The store of readings: what counts, in which order, and what is no reading."""
+"""The stored reads of the test split: what counts, in which order, and what is damaged."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from medray.errors import RunError
-from medray.evaluate.test_reads import FACTS, FIGURES, Reading, next_reading, readings, undamaged
+from medray.evaluate.scores_document import ModelScores, ReadScores
+from medray.evaluate.test_reads import TestRead as Read
+from medray.evaluate.test_reads import new_read, stored_reads
 from medray.runs.rundir import RunDir
+from medray.stats.bootstrap import Estimate
+from medray.stats.scores import MODES, ClassScores
 
-SCORES = dict.fromkeys(FACTS + FIGURES, 0)
+ESTIMATES = dict.fromkeys(MODES, Estimate(0.5, 0.25, 0.75, 40))
+SCORES = ReadScores(
+    read=2, time="2026-01-02T03:04:05+00:00", ensemble="ensemble's", data="data's", medray="0.1.0", seed=0,
+    metric="auc", images=2, patients=None, class_names=("a", "b"), resamples=40,
+    models=(ModelScores("ensemble", 3, ESTIMATES),), comparisons=(), confusion_matrix=((1, 0), (0, 1)),
+    per_class=tuple(ClassScores(name, 1, 1.0, 1.0, 1.0, 1.0, None) for name in "ab"), operating_points=(),
+    conformal_sets=(), subgroups={}, leaks=(),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -17,85 +29,92 @@ def empty(tmp_path: Path) -> RunDir:
     return RunDir(str(tmp_path / "run"))
 
 
-def begun(run: RunDir) -> Reading:
-    reading = next_reading(run)
-    reading.begin("ensemble's", "data's")
-    return reading
+def begun(run: RunDir) -> Read:
+    read = new_read(run)
+    read.begin("ensemble's", "data's")
+    return read
 
 
-def test_a_reading_counts_from_its_beginning(empty: RunDir) -> None:
-    assert readings(empty) == []
+def test_a_read_counts_once_it_has_begun(empty: RunDir) -> None:
+    assert stored_reads(empty) == []
     first = begun(empty)
     assert (first.number, first.scores()) == (1, None)
-    assert [own.number for own in readings(empty)] == [1]
+    assert [read.number for read in stored_reads(empty)] == [1]
     second = begun(empty)
     predictions = {"one model": np.full((2, 2), 0.5, np.float32), "another": np.eye(2, dtype=np.float32)}
     second.write(SCORES, np.array([0, 1]), predictions)
-    assert [(own.number, own.scores()) for own in readings(empty)] == [(1, None), (2, SCORES)]
-    assert second.begun()["ensemble"] == "ensemble's"
-    assert second.begun()["data"] == "data's"
+    assert [(read.number, read.scores()) for read in stored_reads(empty)] == [(1, None), (2, SCORES)]
+    facts = second.facts()
+    assert (facts.read, facts.ensemble, facts.data) == (2, "ensemble's", "data's")
 
 
 def test_predictions_come_back_without_pickle(empty: RunDir) -> None:
     predictions = {"one, model": np.full((2, 2), 0.5, np.float32), "é": np.eye(2, dtype=np.float32)}
     begun(empty).write(SCORES, np.array([0, 1]), predictions)
-    with np.load(
-        Path(empty.location) / "evaluation/reading_0001/test_predictions.npz", allow_pickle=False
-    ) as file:
+    with np.load(Path(empty.location) / "evaluation/read_0001/test_predictions.npz", allow_pickle=False) as file:
         assert file["models"].tolist() == list(predictions)
         for number, probabilities in enumerate(predictions.values()):
             assert (file[f"model_{number}"] == probabilities).all()
         assert file["labels"].tolist() == [0, 1]
 
 
-def test_readings_come_in_the_order_of_their_numbers(empty: RunDir) -> None:
+def test_reads_come_in_the_order_of_their_numbers(empty: RunDir) -> None:
     for number in (10000, 9, 9999):
-        Reading(number, empty.evaluation.child(f"reading_{number:04d}")).begin("", "")
-    assert [own.number for own in readings(empty)] == [9, 9999, 10000]
-    assert next_reading(empty).number == 10001
+        Read(number, empty.evaluation.child(f"read_{number:04d}")).begin("", "")
+    assert [read.number for read in stored_reads(empty)] == [9, 9999, 10000]
+    assert new_read(empty).number == 10001
 
 
-def test_what_a_person_leaves_there_is_no_reading(empty: RunDir) -> None:
+def test_other_folders_and_empty_ones_are_no_reads(empty: RunDir) -> None:
     begun(empty)
-    for name in ("reading_old", "reading_0001 (copy)", "notes", "reading_", "reading_0007"):
+    for name in ("read_old", "read_0001 (copy)", "notes", "read_", "read_0007"):
         (Path(empty.location) / "evaluation" / name).mkdir()
-    assert [own.number for own in readings(empty)] == [1]
-    assert next_reading(empty).number == 2
+    assert [read.number for read in stored_reads(empty)] == [1]
+    assert new_read(empty).number == 2
 
 
-@pytest.mark.parametrize("key", [*FACTS, *FIGURES])
-def test_figures_that_lack_something_are_damaged(empty: RunDir, key: str) -> None:
-    reading = begun(empty)
-    content = {name: value for name, value in SCORES.items() if name != key}
-    reading.write(content, np.array([0]), {})
-    with pytest.raises(RunError, match=rf"scores\.json is damaged: it lacks {key}$"):
-        reading.scores()
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(ReadScores)])
+def test_scores_that_lack_a_field_are_damaged(empty: RunDir, field: str) -> None:
+    read = begun(empty)
+    content = {name: value for name, value in SCORES.to_dict().items() if name != field}
+    read.folder.write_json("scores.json", content)
+    with pytest.raises(RunError, match=rf"scores\.json: damaged: it has no '{field}'$"):
+        read.scores()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"reading": 1}'])
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"metric": "speed"}, "unknown metric 'speed'"),
+        ({"models": []}, "it has no models"),
+        ({"confusion_matrix": [[1, 0]]}, "is not of 2 classes"),
+        ({"per_class": []}, "is not of 2 classes"),
+        ({"seed": "0"}, "seed: damaged: '0' is not a whole number"),
+    ],
+)
+def test_scores_that_contradict_themselves_are_damaged(
+    empty: RunDir, changes: dict[str, object], problem: str
+) -> None:
+    read = begun(empty)
+    read.folder.write_json("scores.json", SCORES.to_dict() | changes)
+    with pytest.raises(RunError, match=problem):
+        read.scores()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"read": 1}'])
 def test_a_damaged_beginning_still_counts(empty: RunDir, text: str) -> None:
     """What was read is not unread by a damaged file."""
-    reading = begun(empty)
-    (Path(empty.location) / "evaluation/reading_0001/begun.json").write_text(text)
-    assert len(readings(empty)) == 1
-    assert next_reading(empty).number == 2
-    with pytest.raises(RunError, match=r"begun\.json is damaged"):
-        reading.begun()
+    read = begun(empty)
+    (Path(empty.location) / "evaluation/read_0001/begun.json").write_text(text)
+    assert len(stored_reads(empty)) == 1
+    assert new_read(empty).number == 2
+    with pytest.raises(RunError, match=r"begun\.json.* damaged"):
+        read.facts()
 
 
 def test_nan_is_never_written(empty: RunDir) -> None:
-    reading = begun(empty)
+    read = begun(empty)
+    model = ModelScores("ensemble", 1, {**ESTIMATES, "auc": Estimate(float("nan"), None, None, 0)})
     with pytest.raises(ValueError, match="not JSON compliant"):
-        reading.write({**SCORES, "metric": float("nan")}, np.array([0]), {})
-    assert reading.scores() is None
-
-
-@pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), IndexError("x"), ValueError("x")])
-def test_undamaged_names_the_file(error: Exception) -> None:
-    with pytest.raises(RunError, match=r"^the file is damaged: "), undamaged("the file"):
-        raise error
-
-
-def test_undamaged_leaves_what_is_said_already() -> None:
-    with pytest.raises(RunError, match=r"^of another run$"), undamaged("the file"):
-        raise RunError("of another run")
+        read.write(dataclasses.replace(SCORES, models=(model,)), np.array([0]), {})
+    assert read.scores() is None

@@ -1,0 +1,105 @@
+"""The documents of one read of the test split: begun.json and scores.json."""
+
+from dataclasses import dataclass
+
+from medray.decisions.conformal import ConformalSets, SetSummary
+from medray.decisions.thresholds import OperatingPoint
+from medray.json_document import JsonDocument
+from medray.runs.documents import check_metric
+from medray.stats.bootstrap import Estimate
+from medray.stats.compare import PairedComparison
+from medray.stats.rates import Rates
+from medray.stats.scores import MODES, ClassScores
+from medray.stats.subgroups import SubgroupScores
+
+
+@dataclass(frozen=True)
+class ReadFacts(JsonDocument):
+    """begun.json: the number of the read, from 1, its time, and the SHA-256 of the ensemble and of the data.
+
+    `time` is ISO 8601 in UTC, `ensemble` that of the manifest, `medray` the version.
+    """
+
+    read: int
+    time: str
+    ensemble: str
+    data: str
+    medray: str
+
+
+@dataclass(frozen=True)
+class ModelScores(JsonDocument):
+    """All scores of one model, each with its interval, by name; `networks` is the number of its members."""
+
+    name: str
+    networks: int
+    scores: dict[str, Estimate]
+
+    def check(self) -> None:
+        """Check that no score is missing."""
+        if missing := [name for name in MODES if name not in self.scores]:
+            raise ValueError(f"its scores lack '{missing[0]}'")
+
+
+@dataclass(frozen=True)
+class EnsembleComparison(PairedComparison):
+    """The ensemble, `reference`, against another model, with the verdict in words.
+
+    `mcnemar_p` is None for other metrics than accuracy, and where patients have several images.
+    """
+
+    verdict: str
+    mcnemar_p: float | None
+
+
+@dataclass(frozen=True)
+class PointOnTest(OperatingPoint):
+    """An operating point as it was set before the read, and its rates on the test images."""
+
+    test: Rates
+
+
+@dataclass(frozen=True)
+class SetsOnTest(ConformalSets):
+    """Conformal sets as they were calibrated before the read, and how they did on the test images."""
+
+    test: SetSummary
+
+
+@dataclass(frozen=True)
+class Scores(JsonDocument):
+    """All scores of all models on the test images; the first of `models` is the ensemble.
+
+    `seed` and `resamples` are the bootstrap's, `metric` is the run's; `patients` is None where they are unknown.
+    All fields from `confusion_matrix` (images by true class, then by predicted class) on are of the ensemble.
+    """
+
+    seed: int
+    metric: str
+    images: int
+    patients: int | None
+    class_names: tuple[str, ...]
+    resamples: int
+    models: tuple[ModelScores, ...]
+    comparisons: tuple[EnsembleComparison, ...]
+    confusion_matrix: tuple[tuple[int, ...], ...]
+    per_class: tuple[ClassScores, ...]
+    operating_points: tuple[PointOnTest, ...]
+    conformal_sets: tuple[SetsOnTest, ...]
+    subgroups: dict[str, tuple[SubgroupScores, ...]]
+
+    def check(self) -> None:
+        """Check that the metric is known, there is a model, and the classes are as many everywhere."""
+        check_metric(self.metric)
+        classes = len(self.class_names)
+        if not self.models:
+            raise ValueError("it has no models")
+        if len(self.per_class) != classes or [len(row) for row in self.confusion_matrix] != [classes] * classes:
+            raise ValueError(f"per_class or confusion_matrix is not of {classes} classes")
+
+
+@dataclass(frozen=True)
+class ReadScores(Scores, ReadFacts):
+    """scores.json: the facts of the read, all scores, and the leaks in the data in one line each."""
+
+    leaks: tuple[str, ...]
