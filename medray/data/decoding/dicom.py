@@ -1,19 +1,23 @@
-"""DICOM: one frame, brought to 8 bits as the file says that it is to be shown.
+"""DICOM: one frame, brought to 8 bits as the file says that it is to be displayed.
 
-The order is that of PS3.4 N.2: stored value, modality rescale, VOI window, and MONOCHROME1 turned round.
+The order is that of PS3.4 N.2: stored value, modality rescale, VOI window, and MONOCHROME1 inverted.
 Grey values have at most 16 bits, so all of it is worked out once for each value that there can be, and the
 pixels are looked up. Overlays and ICC profiles are left out.
+
+pydicom reads none of it. Of 200,000 nested sequences (2.4 MB) it reads nothing; 600,000 empty items (4.8 MB) took
+it 10 s and 346 MB, a deflated file of 389 kB 98 s and 818 MB. The bounds that refuse such files are a walk
+through all elements, after which parsing them again would only cost; importing pydicom.pixels takes
+another 0.7 s and 60 MB in each worker of a service.
 """
 
 import numpy as np
 from PIL import Image
 
-from medray._types import Array
-from medray.data.decoding.dicom_display import Display, grey_table, palette
-from medray.data.decoding.dicom_header import Header, read_header
-from medray.data.decoding.dicom_pixels import MEANINGS, Format, Stored, read_stored
+from medray.data.decoding.dicom_display import grey_table, palette
+from medray.data.decoding.dicom_header import DicomHeader, read_dicom_header
+from medray.data.decoding.dicom_pixels import MEANINGS, PixelFormat, Stored, read_stored
 from medray.data.decoding.image_error import ImageError, check_size
-from medray.data.decoding.picture import BLOCK, Picture, look_up
+from medray.data.decoding.picture import Picture
 
 
 def read_dicom(content: bytes, limit: int) -> Picture:
@@ -22,32 +26,31 @@ def read_dicom(content: bytes, limit: int) -> Picture:
     Raises:
         ImageError: it is damaged, too large, without pixels, of several frames, or written in a way that is
             not read.
+        struct.error, ValueError, zlib.error: it is damaged.
     """
-    syntax, header = read_header(content, limit)
+    syntax, header = read_dicom_header(content, limit)
     form = read_format(header, limit)
     stored = read_stored(syntax, header, form)
-    size = form.columns, form.rows
     if form.samples == 3:
-        return Picture(_colours(stored), size, frozenset({"rescaled_to_8_bit"} if stored.bits != 8 else ()))
-    if form.meaning == "PALETTE COLOR":
-        table = palette(header, stored.bits)
-        return Picture(Image.fromarray(look_up_colours(table, stored.values)), size, frozenset({"palette"}))
-    seen = np.zeros(2**stored.bits, dtype=bool)
-    flat = stored.values.reshape(-1)
-    for start in range(0, flat.size, BLOCK):
-        seen[flat[start : start + BLOCK]] = True
-    display: Display = grey_table(header, stored.bits, seen, inverted=form.meaning == "MONOCHROME1")
-    return Picture(Image.fromarray(look_up(display.table, stored.values)), size, display.notes)
+        image, notes = _colours(stored), frozenset({"rescaled_to_8_bit"} if stored.bits != 8 else ())
+    elif form.meaning == "PALETTE COLOR":
+        image, notes = Image.fromarray(palette(header, stored.bits)[stored.values]), frozenset({"palette"})
+    else:
+        used = np.zeros(2**stored.bits, dtype=bool)
+        used[stored.values] = True
+        display = grey_table(header, stored.bits, used, inverted=form.meaning == "MONOCHROME1")
+        image, notes = Image.fromarray(display.table[stored.values]), display.notes
+    return Picture(image, (form.columns, form.rows), notes)
 
 
-def read_format(header: Header, limit: int) -> Format:
+def read_format(header: DicomHeader, limit: int) -> PixelFormat:
     """Read and check what the header says of the pixels, before any is looked at.
 
     Raises:
         ImageError: it is missing, contradicts itself, or is of a kind that is not read.
     """
-    for other in ("FloatPixelData", "DoubleFloatPixelData"):
-        if header.get(other) is not None:
+    for fractions in ("FloatPixelData", "DoubleFloatPixelData"):
+        if header.get(fractions) is not None:
             raise ImageError("unsupported", "the DICOM file's pixels are fractions; whole numbers are read")
     if header.get("PixelData") is None:
         raise ImageError("unreadable", "the DICOM file has no PixelData: it holds no image")
@@ -75,21 +78,13 @@ def read_format(header: Header, limit: int) -> Format:
     if meaning.startswith("YBR") and allocated != 8:
         raise ImageError("unsupported", "the DICOM file has YBR colours of 16 bits; 8 are read")
     planar = samples == 3 and header.number("PlanarConfiguration", 0) == 1
-    return Format(rows, columns, samples, allocated, stored, shift, meaning, planar)
-
-
-def look_up_colours(table: Array, values: Array) -> Array:
-    """The colours uint8 (H, W, 3) of a palette (n, 3) that values (H, W) number."""
-    return np.stack([look_up(table[:, channel], values) for channel in range(3)], axis=-1)
+    return PixelFormat(rows, columns, samples, allocated, stored, shift, meaning, planar)
 
 
 def _colours(stored: Stored) -> Image.Image:
-    values = stored.values
+    values, highest = stored.values, 2**stored.bits - 1
     if stored.bits != 8:
-        most = 2**stored.bits - 1
-        scaled = (np.arange(most + 1) * 255 + most // 2) // most
-        values = look_up(scaled.astype(np.uint8), values)
-    values = np.ascontiguousarray(values)
+        values = ((np.arange(highest + 1) * 255 + highest // 2) // highest).astype(np.uint8)[values]
     if stored.ybr:
         return Image.frombytes("YCbCr", values.shape[1::-1], values.tobytes()).convert("RGB")
     return Image.fromarray(values)

@@ -1,13 +1,15 @@
 """DICOM's elements: those that make pixels are picked out of the bytes, all others are stepped over.
 
 So names and other patient data are never decoded. It is one loop without recursion, over bytes that are
-already in memory, and it takes time and memory in proportion to them, whatever they hold. It follows DICOM
+already in memory, and it takes time and memory in proportion to them, whatever they hold; pydicom's reader
+recurses, and needs 10 s and 346 MB for 600,000 empty items (4.8 MB). It follows DICOM
 PS3.5 chapter 7: explicit and implicit value representations, both byte orders, sequences and items of
 defined and of undefined length, nested in one another.
 """
 
 import math
 import struct
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from medray.data.decoding.image_error import ImageError, damaged
@@ -37,12 +39,15 @@ class Element(NamedTuple):
     fragments: tuple[memoryview, ...] | None = None
 
 
+@dataclass(slots=True)
 class _Open:
-    """A sequence or an item that is being read; `followed` if what is in it is wanted."""
+    """A sequence or an item that is being read; `followed` if its elements are wanted."""
 
-    def __init__(self, path: Path, end: float, implicit: bool, followed: bool) -> None:
-        self.path, self.end, self.implicit, self.followed = path, end, implicit, followed
-        self.items = 0
+    path: Path
+    end: float
+    implicit: bool
+    followed: bool
+    items: int = 0
 
 
 def read_elements(
@@ -55,80 +60,60 @@ def read_elements(
     Raises:
         ImageError: the elements run past the end, or are nested too deep, or are too many.
     """
-    return _Reader(data, coding, wanted, sequences).read(start)
-
-
-class _Reader:
-    """Walks through the elements; all that is open lies on a stack, the file itself at its bottom."""
-
-    def __init__(self, data: bytes, coding: Coding, wanted: frozenset[int], sequences: frozenset[int]) -> None:
-        self.data, self.view, self.size = data, memoryview(data), len(data)
-        self.order = ">" if coding.big else "<"
-        self.wanted, self.sequences = wanted, sequences
-        self.found: dict[Path, Element] = {}
-        self.stack = [_Open((), math.inf, coding.implicit, True)]
-        self.unpack_tag = struct.Struct(f"{self.order}HHL").unpack_from
-        self.unpack_long = struct.Struct(f"{self.order}L").unpack_from
-        self.unpack_short = struct.Struct(f"{self.order}H").unpack_from
-
-    def read(self, position: int) -> dict[Path, Element]:
-        for _ in range(MAX_ELEMENTS):
-            while position >= self.stack[-1].end:
-                self.stack.pop()
-            if position + 8 > self.size:
-                if position < self.size or len(self.stack) > 1:
-                    raise damaged("DICOM file")
-                return self.found
-            tag, vr, length, position = self._read_head(position)
-            if tag == PIXELS and len(self.stack) == 1:
-                self.found[tag,] = _read_pixels(self.view, position, length, vr, self.order)
-                return self.found
-            position = self._step(tag, vr, length, position)
-        raise ImageError("too_large", f"the DICOM file has more than {MAX_ELEMENTS} elements before its pixels")
-
-    def _read_head(self, position: int) -> tuple[int, bytes, int, int]:
-        """The tag, the value representation if it is explicit, the length, and where the value begins."""
-        group, number, length = self.unpack_tag(self.data, position)
-        letters = self.data[position + 4 : position + 6]
-        position += 8
-        # Some writers go on without representations within a sequence; items never have one.
-        if group == _DELIMITERS or self.stack[-1].implicit or not b"AA" <= letters <= b"ZZ":
-            return group << 16 | number, b"", length, position
-        if letters not in _LONG:
-            return group << 16 | number, letters, self.unpack_short(self.data, position - 2)[0], position
-        if position + 4 > self.size:
-            raise damaged("DICOM file")
-        return group << 16 | number, letters, self.unpack_long(self.data, position)[0], position + 4
-
-    def _step(self, tag: int, vr: bytes, length: int, position: int) -> int:
-        """Go into what holds more elements, keep what is wanted; return where the next element begins."""
-        top = self.stack[-1]
-        stop = math.inf if length == UNDEFINED else position + length
+    view, order, position = memoryview(data), ">" if coding.big else "<", start
+    elements: dict[Path, Element] = {}
+    stack = [_Open((), math.inf, coding.implicit, True)]  # the file itself, and all that is open in it
+    for _ in range(MAX_ELEMENTS):
+        while position >= stack[-1].end:
+            stack.pop()
+        if position + 8 > len(data):
+            if position < len(data) or len(stack) > 1:
+                raise damaged("DICOM file")
+            return elements
+        top = stack[-1]
+        tag, vr, length, position = _read_head(data, position, order, top.implicit)
+        if tag == PIXELS and len(stack) == 1:
+            elements[tag,] = _read_pixels(view, position, length, vr, order)
+            return elements
         if tag in (_ITEM_END, _SEQUENCE_END):
-            if len(self.stack) > 1:
-                self.stack.pop()
-            return position
+            if len(stack) > 1:
+                stack.pop()
+            continue
+        end = math.inf if length == UNDEFINED else position + length
         if tag == _ITEM:
             top.items += 1
-            opened = _Open(top.path, stop, top.implicit, top.followed and top.items == 1)
+            opened = _Open(top.path, end, top.implicit, top.followed and top.items == 1)
         else:
             # What a UN of undefined length holds is always implicit (PS3.5 6.2.2).
-            follow = top.followed and tag in self.sequences
-            opened = _Open((*top.path, tag), stop, top.implicit or vr == b"UN", follow)
+            followed = top.followed and tag in sequences
+            opened = _Open((*top.path, tag), end, top.implicit or vr == b"UN", followed)
         if opened.followed or length == UNDEFINED:
-            if len(self.stack) >= MAX_DEPTH:
+            if len(stack) >= MAX_DEPTH:
                 raise ImageError("unreadable", f"the DICOM file's sequences are nested deeper than {MAX_DEPTH}")
-            self.stack.append(opened)
-            return position
-        if top.followed and tag in self.wanted:
-            if position + length > self.size:
+            stack.append(opened)
+            continue
+        if top.followed and tag in wanted:
+            if end > len(data):
                 raise damaged("DICOM file")
-            self.found[opened.path] = Element(vr, self.view[position : position + length])
-        return position + length
+            elements[opened.path] = Element(vr, view[position : position + length])
+        position += length
+    raise ImageError("too_large", f"the DICOM file has more than {MAX_ELEMENTS} elements before its pixels")
+
+
+def _read_head(data: bytes, position: int, order: str, implicit: bool) -> tuple[int, bytes, int, int]:
+    """Read an element's tag, its value representation if explicit, its length, and where its value begins."""
+    group, number, length = struct.unpack_from(f"{order}HHL", data, position)
+    tag, vr = group << 16 | number, data[position + 4 : position + 6]
+    # Some writers go on without representations within a sequence; items never have one.
+    if group == _DELIMITERS or implicit or not b"AA" <= vr <= b"ZZ":
+        return tag, b"", length, position + 8
+    if vr not in _LONG:
+        return tag, vr, struct.unpack_from(f"{order}H", data, position + 6)[0], position + 8
+    return tag, vr, struct.unpack_from(f"{order}L", data, position + 8)[0], position + 12
 
 
 def _read_pixels(view: memoryview, position: int, length: int, vr: bytes, order: str) -> Element:
-    """The value of the pixels; of compressed ones the first fragment is a table of offsets (PS3.5 A.4)."""
+    """Read the value of the pixels; of compressed ones the first fragment is a table of offsets (PS3.5 A.4)."""
     if length != UNDEFINED:
         return Element(vr, view[position : position + length])
     fragments: list[memoryview] = []

@@ -37,8 +37,8 @@ _SEQUENCES = frozenset(tag for name, tag in TAGS.items() if name.endswith("Seque
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
 
-class Header:
-    """The elements of one file, by name; a name may be a way through sequences, such as "VOILUTSequence.LUTData".
+class DicomHeader:
+    """The elements of one file, by name; a name may lead through sequences, such as "VOILUTSequence.LUTData".
 
     All methods raise ImageError for a value that is not what its element must hold; it is never in the message.
     """
@@ -49,11 +49,11 @@ class Header:
         self.order = ">" if coding.big else "<"
 
     def get(self, name: str) -> Element | None:
-        """The element, if it is there."""
+        """Return the element, None if it is absent."""
         return self._elements.get(tuple(TAGS[part] for part in name.split(".")))
 
     def numbers(self, name: str) -> tuple[int, ...]:
-        """The numbers of 16 bits without sign; none if the element is absent."""
+        """Return its numbers of 16 bits without sign; none if the element is absent."""
         element = self.get(name)
         if element is None:
             return ()
@@ -62,15 +62,16 @@ class Header:
         return struct.unpack(f"{self.order}{len(element.value) // 2}H", element.value)
 
     def number(self, name: str, default: int | None = None) -> int:
-        """The first such number."""
+        """Return the first such number, or `default` if the element is absent or empty."""
         element = self.get(name)
-        found = self.numbers(name) if element is not None and len(element.value) else ()
-        if not found and default is None:
+        if element is not None and len(element.value):
+            return self.numbers(name)[0]
+        if default is None:
             raise ImageError("unreadable", f"the DICOM file has no {name}")
-        return found[0] if found else default or 0
+        return default
 
     def text(self, name: str) -> str:
-        """The first of its texts; empty if the element is absent or empty."""
+        """Return the first of its texts; empty if the element is absent or empty."""
         element = self.get(name)
         if element is None:
             return ""
@@ -79,20 +80,20 @@ class Header:
         return bytes(element.value).decode("latin-1").split("\\")[0].strip(" \0")
 
     def decimal(self, name: str) -> float | None:
-        """The first of its decimal numbers; None if the element is absent or empty."""
-        written = self.text(name)
-        if not written:
+        """Return the first of its decimal numbers; None if the element is absent or empty."""
+        text = self.text(name)
+        if not text:
             return None
         try:
-            found = float(written)
+            number = float(text)
         except ValueError:
-            raise _wrong(name) from None
-        if not math.isfinite(found):
+            number = math.nan
+        if not math.isfinite(number):
             raise _wrong(name)
-        return found
+        return number
 
     def is_signed(self, name: str) -> bool:
-        """Whether a number of 16 bits is to be read with a sign: by its own representation, or as the pixels."""
+        """Return whether a number of 16 bits is signed: by its own representation, or as the pixels are."""
         element = self.get(name)
         if element is not None and element.vr in (b"US", b"SS"):
             return element.vr == b"SS"
@@ -103,7 +104,7 @@ def _wrong(name: str) -> ImageError:
     return ImageError("unreadable", f"the DICOM file's {name} is not what it must be")
 
 
-def read_header(content: bytes, limit: int) -> tuple[str, Header]:
+def read_dicom_header(content: bytes, limit: int) -> tuple[str, DicomHeader]:
     """Read the transfer syntax and the elements of a DICOM file.
 
     Raises:
@@ -112,12 +113,16 @@ def read_header(content: bytes, limit: int) -> tuple[str, Header]:
     syntax, start = _read_syntax(content)
     coding = Coding(implicit=syntax == IMPLICIT, big=syntax == BIG_ENDIAN)
     if syntax == DEFLATED:
-        content, start = _inflate(content, start, limit), 0
-    return syntax, Header(read_elements(content, start, coding, frozenset(_NAMES), _SEQUENCES), coding)
+        largest = INFLATED * limit + (1 << 20)
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        content, start = inflater.decompress(memoryview(content)[start:], largest), 0
+        if inflater.unconsumed_tail and inflater.decompress(inflater.unconsumed_tail, 1):
+            raise ImageError("too_large", f"the DICOM file inflates to more than {largest} bytes")
+    return syntax, DicomHeader(read_elements(content, start, coding, frozenset(_NAMES), _SEQUENCES), coding)
 
 
 def _read_syntax(content: bytes) -> tuple[str, int]:
-    """The transfer syntax, and where the elements begin: group 2 is always explicit and little-endian."""
+    """Read the transfer syntax, and where group 2, which is always explicit and little-endian, ends."""
     position, syntax = PREAMBLE, ""
     for _ in range(MAX_META):
         if content[position : position + 2] != b"\x02\0":
@@ -134,22 +139,10 @@ def _read_syntax(content: bytes) -> tuple[str, int]:
     if not syntax:
         raise ImageError("unreadable", "the DICOM file names no transfer syntax")
     if syntax not in SYNTAXES:
-        raise ImageError("unsupported", f"the DICOM file's transfer syntax is not read: {_name_of(syntax)}")
+        from pydicom.uid import UID
+
+        name = UID(syntax).name if _UID.fullmatch(syntax) else syntax
+        # Nothing else of the file may come into a message.
+        named = f"{name} ({syntax})" if name != syntax else "one that the standard does not name"
+        raise ImageError("unsupported", f"the DICOM file's transfer syntax is not read: {named}")
     return syntax, position
-
-
-def _name_of(syntax: str) -> str:
-    """The name of a transfer syntax, if it has one; nothing else of the file may come into a message."""
-    from pydicom.uid import UID
-
-    name = UID(syntax).name if _UID.fullmatch(syntax) else syntax
-    return f"{name} ({syntax})" if name != syntax else "one that the standard does not name"
-
-
-def _inflate(content: bytes, start: int, limit: int) -> bytes:
-    most = INFLATED * limit + (1 << 20)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(memoryview(content)[start:], most)
-    if inflater.unconsumed_tail and inflater.decompress(inflater.unconsumed_tail, 1):
-        raise ImageError("too_large", f"the DICOM file inflates to more than {most} bytes")
-    return inflated

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from medray._types import Array
-from medray.data.decoding.dicom_header import JPEG_SYNTAXES, NATIVE, RLE, Header
+from medray.data.decoding.dicom_header import JPEG_SYNTAXES, NATIVE, RLE, DicomHeader
 from medray.data.decoding.image_error import ImageError, damaged
 from medray.data.decoding.jpeg import decode_jpeg, read_jpeg_header
 from medray.data.decoding.jpeg2000 import decode_jpeg2000
@@ -18,7 +18,7 @@ MEANINGS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", *_YBR, "YBR_IC
 
 
 @dataclass(frozen=True)
-class Format:
+class PixelFormat:
     """What the header says of the pixels; `meaning` is the photometric interpretation."""
 
     rows: int
@@ -30,10 +30,13 @@ class Format:
     meaning: str
     planar: bool
 
-    @property
-    def values(self) -> int:
-        """How many numbers there are."""
-        return self.rows * self.columns * self.samples
+    def shaped(self, flat: Array, planar: bool) -> Array:
+        """Return flat values as (H, W) or (H, W, samples), which lie pixel by pixel or plane by plane."""
+        if self.samples == 1:
+            return flat.reshape(self.rows, self.columns)
+        if planar:
+            return flat.reshape(self.samples, self.rows, self.columns).transpose(1, 2, 0)
+        return flat.reshape(self.rows, self.columns, self.samples)
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,12 @@ class Stored:
     ybr: bool = False
 
 
-def read_stored(syntax: str, header: Header, form: Format) -> Stored:
+def read_stored(syntax: str, header: DicomHeader, form: PixelFormat) -> Stored:
     """Decode the pixels.
 
     Raises:
         ImageError: they are damaged, of several frames, or written in a way that is not read.
+        struct.error, ValueError: they are damaged.
     """
     element = header.get("PixelData")
     if element is None:
@@ -59,24 +63,28 @@ def read_stored(syntax: str, header: Header, form: Format) -> Stored:
     if element.fragments is None:
         stored = _native(element.value, header, form, element.vr)
     else:
-        data = _joined(element.fragments)
-        if syntax == RLE:
-            stored = _run_length(data, form)
-        elif syntax in JPEG_SYNTAXES:
+        table, *parts = element.fragments or (b"",)
+        if len(table) > 4:  # one offset per frame
+            raise ImageError("multi_frame", "the DICOM file holds the pixels of several frames")
+        if not parts:
+            raise damaged("DICOM file")
+        data = b"".join(parts)
+        if syntax in JPEG_SYNTAXES:
             return _jpeg(data, form)
-        else:
-            return _jpeg2000(data, form)
-    mask = 2**form.stored - 1
+        if syntax != RLE:
+            decoded = decode_jpeg2000(data, form.columns, form.rows, form.samples)
+            return Stored(decoded.values, decoded.bits, form.meaning in _YBR)
+        stored = _run_length(data, form)
     if form.shift or form.stored < 8 * stored.itemsize:
-        stored = (stored >> form.shift) & mask
+        stored = (stored >> form.shift) & (2**form.stored - 1)
     return Stored(stored, form.stored, form.meaning in _YBR)
 
 
-def _native(value: memoryview, header: Header, form: Format, vr: bytes) -> Array:
-    """Plain numbers, pixel by pixel or plane by plane; YBR_FULL_422 has one pair of colours for two pixels."""
-    shared = form.meaning == "YBR_FULL_422"
-    size = form.values * form.allocated // 8 * (2 if shared else 3) // 3
-    if len(value) < size or (shared and (form.columns % 2 or form.allocated != 8)):
+def _native(value: memoryview, header: DicomHeader, form: PixelFormat, vr: bytes) -> Array:
+    """Read plain numbers; YBR_FULL_422 has one pair of colours for two pixels."""
+    halved = form.meaning == "YBR_FULL_422"
+    size = form.rows * form.columns * form.samples * form.allocated // 8 * (2 if halved else 3) // 3
+    if len(value) < size or (halved and (form.columns % 2 or form.allocated != 8)):
         raise damaged("DICOM file")
     if len(value) >= 2 * size + 2:
         raise ImageError("multi_frame", "the DICOM file holds the pixels of several frames")
@@ -84,33 +92,15 @@ def _native(value: memoryview, header: Header, form: Format, vr: bytes) -> Array
         words = bytes(value[: size + size % 2]).ljust(size + size % 2, b"\0")
         flat = np.frombuffer(words, np.uint8).reshape(-1, 2)[:, ::-1].reshape(-1)[:size]
     else:
-        kind = np.dtype(np.uint8) if form.allocated == 8 else np.dtype(f"{header.order}u2")
-        flat = np.frombuffer(value[:size], kind)
-    if shared:
-        first, second, blue, red = (flat[at::4] for at in range(4))
+        flat = np.frombuffer(value[:size], np.uint8 if form.allocated == 8 else f"{header.order}u2")
+    if halved:
+        first, second, blue, red = (flat[start::4] for start in range(4))
         flat = np.stack([first, blue, red, second, blue, red], axis=1).reshape(-1)
-    return _shaped(flat, form, form.planar)
+    return form.shaped(flat, form.planar)
 
 
-def _shaped(flat: Array, form: Format, planar: bool) -> Array:
-    if form.samples == 1:
-        return flat.reshape(form.rows, form.columns)
-    if planar:
-        return flat.reshape(form.samples, form.rows, form.columns).transpose(1, 2, 0)
-    return flat.reshape(form.rows, form.columns, form.samples)
-
-
-def _joined(fragments: tuple[memoryview, ...]) -> bytes:
-    """The fragments of the only frame, behind the table of offsets."""
-    if len(fragments) < 2:
-        raise damaged("DICOM file")
-    if len(fragments[0]) > 4:  # one offset per frame
-        raise ImageError("multi_frame", "the DICOM file holds the pixels of several frames")
-    return bytes(fragments[1]) if len(fragments) == 2 else b"".join(fragments[1:])
-
-
-def _run_length(data: bytes, form: Format) -> Array:
-    """Planes of bytes, most significant first, each packed by itself (PS3.5 annex G) as TIFF's PackBits are."""
+def _run_length(data: bytes, form: PixelFormat) -> Array:
+    """Read planes of bytes, most significant first, each packed by itself (PS3.5 annex G) as PackBits."""
     width = form.allocated // 8
     count, *starts = struct.unpack_from("<16L", data)
     starts = [*starts[:count], len(data)]
@@ -118,30 +108,22 @@ def _run_length(data: bytes, form: Format) -> Array:
         raise damaged("DICOM file")
     pixels = form.rows * form.columns
     planes = np.empty((form.samples, pixels, width), dtype=np.uint8)
-    for plane in range(count):
-        segment = data[starts[plane] : starts[plane + 1]]
+    for plane, (start, end) in enumerate(pairwise(starts)):
         sample, byte = divmod(plane, width)
-        unpacked = Image.frombytes("L", (pixels, 1), segment, "packbits", "L")  # stops at the last pixel
+        unpacked = Image.frombytes("L", (pixels, 1), data[start:end], "packbits", "L")  # stops at the last pixel
         planes[sample, :, byte] = np.frombuffer(unpacked.tobytes(), np.uint8)
     flat = planes.reshape(-1) if width == 1 else planes.view(">u2").reshape(-1).astype(np.uint16)
-    return _shaped(flat, form, planar=True)
+    return form.shaped(flat, planar=True)
 
 
-def _jpeg(data: bytes, form: Format) -> Stored:
-    found = read_jpeg_header(data)
-    names, count = found.components, len(found.components)
-    if (*found.size, count) != (form.columns, form.rows, form.samples):
+def _jpeg(data: bytes, form: PixelFormat) -> Stored:
+    header = read_jpeg_header(data)
+    if (*header.size, len(header.components)) != (form.columns, form.rows, form.samples):
         raise ImageError("unreadable", "the DICOM file's JPEG is not of the size that the file says")
-    if names in (b"RGB", b"rgb"):
+    if header.components in (b"RGB", b"rgb"):
         ybr = False
     else:
         # As JFIF and Adobe's marker say; without them the file's own word holds.
-        ybr = bool(found.jfif) or found.adobe[15:16] == b"\1" or form.meaning != "RGB"
+        ybr = bool(header.jfif) or header.adobe[15:16] == b"\1" or form.meaning != "RGB"
     marker = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + (b"\1" if ybr else b"\0")
-    image = decode_jpeg(found, marker if count == 3 else b"")
-    return Stored(np.asarray(image), 8)
-
-
-def _jpeg2000(data: bytes, form: Format) -> Stored:
-    found = decode_jpeg2000(data, form.columns, form.rows, form.samples)
-    return Stored(found.values, found.bits, form.meaning in _YBR)
+    return Stored(np.asarray(decode_jpeg(header, marker if form.samples == 3 else b"")), 8)

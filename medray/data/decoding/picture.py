@@ -8,8 +8,6 @@ from PIL import Image
 from medray._types import Array
 from medray.data.decoding.image_error import ImageError
 
-BLOCK = 1 << 20  # values looked up at a time: numpy makes an index of 8 bytes for each
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -26,19 +24,10 @@ class Picture:
     box: tuple[float, float, float, float] | None = None
 
 
-def look_up(table: Array, values: Array) -> Array:
-    """Return the entries of `table` (n, ...) at unsigned indices `values` of any shape, (*values.shape, ...)."""
-    flat = values.reshape(-1)
-    entries = np.empty((len(flat), *table.shape[1:]), dtype=table.dtype)
-    for start in range(0, len(flat), BLOCK):
-        block = slice(start, start + BLOCK)
-        entries[block] = table[flat[block]]
-    return entries.reshape(values.shape + table.shape[1:])
-
-
 def scale_16_bits(values: Array) -> Array:
     """Scale uint16 values by 1 / 257, which takes 65535 to 255, to uint8."""
-    return look_up(((np.arange(65536) + 128) // 257).astype(np.uint8), values)
+    scaled: Array = ((np.arange(65536) + 128) // 257).astype(np.uint8)[values]
+    return scaled
 
 
 def simplify_mode(image: Image.Image, format_name: str) -> tuple[Image.Image, frozenset[str]]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from medray._types import Array
 from medray.data.decoding.image_error import ImageError, check_size, damaged
-from medray.data.decoding.picture import Picture, look_up, scale_16_bits, simplify_mode
+from medray.data.decoding.picture import Picture, scale_16_bits, simplify_mode
 from medray.data.decoding.tiff_directory import Directory, read_directory
 from medray.data.decoding.tiff_parts import COMPRESSIONS, Parts, read_rows
 
@@ -58,7 +58,7 @@ def read_tiff(content: bytes, limit: int) -> Picture:
     samples = _samples(read_rows(content, parts), layout, directory.order)
     if layout.meaning == _PALETTE:
         colours = _palette(directory.values(_COLOURS), layout.bits)
-        image, notes = Image.fromarray(look_up(colours, samples[..., 0])), frozenset({"palette"})
+        image, notes = Image.fromarray(colours[samples[..., 0]]), frozenset({"palette"})
     else:
         image, notes = _image(samples, layout)
     return Picture(image, (layout.width, layout.height), notes, directory.orientation())
