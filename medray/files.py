@@ -23,6 +23,11 @@ def expanded(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises for the ~name of no user
 
 
+def path_exists(path: Path) -> bool:
+    """Return whether a file or folder exists; a name that no file can have does not."""
+    return os.path.exists(path)  # noqa: PTH110  Path.exists raises for names that are too long
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, and make the folders that it lies in.
 

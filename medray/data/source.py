@@ -17,7 +17,6 @@ dicom:PATH                 DICOM files, in class folders or not
 `split=` means that a table has no such column. In an option `%26` is an "&".
 """
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from medray.errors import DataError, nearest, printable
-from medray.files import expanded
+from medray.files import expanded, path_exists
 
 FOLDER, CSV, DICOM = FILE_KINDS = ("folder", "csv", "dicom")
 MEDMNIST, PHANTOM, NPZ = "medmnist", "phantom", "npz"
@@ -112,7 +111,7 @@ def parse_source(text: str) -> Source:
     kind, _, rest = text.partition(":")
     if kind in FILE_KINDS and rest:
         path, mark, query = rest.rpartition("?")
-        if not mark or os.path.exists(expanded(rest)):  # noqa: PTH110  Path's own fails for some names
+        if not mark or path_exists(expanded(rest)):
             return Source(kind, rest)
         return Source(kind, path, _parse_options(text, query))
     words, _, query = text.partition("?")

@@ -9,7 +9,7 @@ import numpy as np
 
 from medray._types import Array, Progress
 from medray.data.decoding import Decoded, decode_file
-from medray.data.listing.scan import find_files
+from medray.data.listing.file_tree import find_files
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.ensemble.ensemble import Ensemble, Prediction
 from medray.ensemble.manifest import ensemble_folder
@@ -70,7 +70,7 @@ def predict_files(
     Raises:
         ConfigError: a column's template does not fit the ensemble.
     """
-    aspect = str(ensemble.manifest["image_aspect"])
+    aspect = ensemble.manifest.image_aspect
     rows: list[list[str]] = []
     unreadable: list[str] = []
     novel: list[Path] = []
@@ -91,7 +91,7 @@ def predict_files(
 
 def _novel(ensemble: Ensemble, pixels: Array) -> Array:
     """Whether each image is of another kind than the training's; none is where the ensemble can't tell."""
-    return np.zeros(len(pixels), dtype=bool) if ensemble.novelty is None else ensemble.novelty.flags(pixels)
+    return np.zeros(len(pixels), dtype=bool) if ensemble.ood is None else ensemble.ood.flags(pixels)
 
 
 def _values(whole: Sequence[tuple[Path, Decoded]], found: Prediction, novel: Array) -> Iterator[dict[str, Any]]:

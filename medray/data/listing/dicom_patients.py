@@ -1,61 +1,45 @@
-"""Patients of DICOM files, as the files themselves tell them."""
+"""Give DICOM images the patients that their files name."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from medray.data.decoding import sniff
-from medray.data.listing.dicom_identity import Identity, read_identity
+from medray.data.listing.dicom_identity import read_identity
+from medray.data.listing.file_tree import DICOM_SUFFIXES, image_suffix, read_head
 from medray.data.listing.listing import ListedImage
-from medray.data.listing.scan import DICOM_SUFFIXES, head_of, suffix_of
-
-_Images = tuple[ListedImage, ...]
 
 
-def with_dicom_patients(images: _Images) -> tuple[_Images, list[str]]:
-    """Give images the patients that their files tell, if all do; and say what became of it.
+def with_dicom_patients(images: Sequence[ListedImage]) -> tuple[tuple[ListedImage, ...], list[str]]:
+    """Return the images with the patients that their files name, and a note on them if some files are DICOM.
 
-    Files that can't be read at all stay without. No patient is taken where all files have the same PatientID,
-    which then is a placeholder.
+    No patients are taken if a readable file names none, or all files have the same PatientID, which then is a
+    placeholder. Files that can't be read get no patient.
     """
     dicom = [is_dicom(image.path) for image in images]
-    found = [read_identity(image.path) if own else None for image, own in zip(images, dicom, strict=True)]
-    read = [identity for identity in found if identity]
+    identities = [read_identity(image.path) if flag else None for image, flag in zip(images, dicom, strict=True)]
+    read = [identity for identity in identities if identity]
     if not read:
-        return images, []
-    note = _trouble(images, found, dicom)
-    if note:
-        return images, [f"DICOM files in {_series(read)}; no patients: {note}"]
-    told = tuple(
-        replace(image, patient=identity.patient) if identity else image
-        for image, identity in zip(images, found, strict=True)
-    )
-    patients = len({identity.patient for identity in read})
-    note = f"patients by PatientID, as hashes: {patients} in {_series(read)}"
-    unread = [image.where for image, identity in zip(images, found, strict=True) if identity is None]
-    lost = f"; DICOM files that can't be read: {len(unread)}, the first '{unread[0]}'" if unread else ""
-    return told, [note + lost]
-
-
-def _trouble(images: _Images, found: Sequence[Identity | None], dicom: Sequence[bool]) -> str:
-    """Why the patients can't be taken from the files; nothing if they can."""
-    without = [
-        image.where
-        for image, identity, own in zip(images, found, dicom, strict=True)
-        if (identity.patient is None if identity else not own)
+        return tuple(images), []
+    series = f"{len({identity.series for identity in read if identity.series})} series"
+    patients = {identity.patient for identity in read}
+    columns = list(zip(images, identities, dicom, strict=True))
+    nameless = [
+        image.where for image, identity, flag in columns if (identity.patient is None if identity else not flag)
     ]
-    if without:
-        return f"{len(without)} of {len(images)} files tell no PatientID, the first '{without[0]}'"
-    if len({identity.patient for identity in found if identity}) == 1:
-        return "PatientID is the same in all files"
-    return ""
-
-
-def _series(found: Sequence[Identity]) -> str:
-    return f"{len({identity.series for identity in found if identity.series})} series"
+    if nameless:
+        reason = f"{len(nameless)} of {len(images)} files tell no PatientID, the first '{nameless[0]}'"
+        return tuple(images), [f"DICOM files in {series}; no patients: {reason}"]
+    if len(patients) == 1:
+        return tuple(images), [f"DICOM files in {series}; no patients: PatientID is the same in all files"]
+    unread = [image.where for image, identity, _ in columns if identity is None]
+    problem = f"; DICOM files that can't be read: {len(unread)}, the first '{unread[0]}'" if unread else ""
+    return tuple(
+        replace(image, patient=identity.patient) if identity else image for image, identity, _ in columns
+    ), [f"patients by PatientID, as hashes: {len(patients)} in {series}{problem}"]
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its suffix, or by its first bytes where it has none that is known."""
-    suffix = suffix_of(path.name)
-    return suffix in DICOM_SUFFIXES if suffix else sniff(head_of(path)) == "dicom"
+    """Return whether a file is DICOM by its suffix, or by its first bytes if it has no known suffix."""
+    suffix = image_suffix(path.name)
+    return suffix in DICOM_SUFFIXES if suffix else sniff(read_head(path)) == "dicom"

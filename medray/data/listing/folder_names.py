@@ -1,4 +1,4 @@
-"""Names that a source gives: what means train, val or test, what a fold's folder, and which classes are one."""
+"""Read names in a source: which mean train, val or test, which a fold, and which classes are one."""
 
 import re
 import unicodedata
@@ -14,27 +14,27 @@ _FOLD = re.compile(r"fold[ _-]*([0-9]{1,9})", re.IGNORECASE)
 
 
 def split_named(name: str) -> str | None:
-    """train, val or test, for any usual name of it in upper or lower case; None for another word."""
+    """Return train, val or test for any usual name of it in upper or lower case, None for another word."""
     return SPLIT_NAMES.get(name.strip().lower())
 
 
 def fold_number(name: str) -> int | None:
-    """The number in a fold folder's name, such as Fold0, fold_1 or Fold 3; None for another name."""
-    found = _FOLD.fullmatch(name.strip())
-    return int(found[1]) if found else None
+    """Return the number in a fold folder's name, such as Fold0, fold_1 or Fold 3; None for another name."""
+    match = _FOLD.fullmatch(name.strip())
+    return int(match[1]) if match else None
 
 
 def tidy(name: str) -> str:
-    """A class name without spaces around it and in one way of writing accents (NFC)."""
+    """Return a class name without surrounding spaces and with composed accents (NFC)."""
     return unicodedata.normalize("NFC", name.strip())
 
 
-def one_spelling(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Map each tidy name to the first among those that differ only in case, and say of which that is so."""
+def unify_spelling(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Map each tidy name to the first of those that differ only in case, and note which names that unites."""
     first: dict[str, str] = {}
-    found, notes = {}, []
+    unified, notes = {}, []
     for name in dict.fromkeys(map(tidy, names)):
-        found[name] = first.setdefault(unicodedata.normalize("NFC", name.casefold()), name)
-        if found[name] != name:
-            notes.append(f"classes '{found[name]}' and '{name}' are one, '{found[name]}'")
-    return found, notes
+        unified[name] = first.setdefault(unicodedata.normalize("NFC", name.casefold()), name)
+        if unified[name] != name:
+            notes.append(f"classes '{unified[name]}' and '{name}' are one, '{unified[name]}'")
+    return unified, notes

@@ -1,7 +1,7 @@
-"""Listing: which image files a source names, and what it says of each. Nothing is decoded yet.
+"""Listing: the image files that a source names, and what it says of each. Nothing is decoded yet.
 
-Class folders, fold folders, tables and DICOM folders each make one; what becomes of blank labels, sizes and
-unreadable files is decided later, by whoever builds the data set, profiles it or audits it.
+What becomes of blank labels, sizes and unreadable files is decided later, when the data set is built, profiled or
+audited.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from pathlib import Path
 from medray.data.dataset import Fold
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
-BLANK, SEVERAL = "(blank)", "(several)"  # what images without a label are counted as, and with more than one
+BLANK, SEVERAL = "(blank)", "(several)"  # headings of images without a label, and with more than one
 
 
 @dataclass(frozen=True)
 class ListedImage:
     """One image file.
 
-    `labels` are as the source has them: none where blank, several where it names several. `split` is train, val
-    or test, or None where the source does not say. `where` names it in a message: a path below the listing's root,
-    or a table's line.
+    `labels` are as the source has them: none if blank, several if it names several. `split` is train, val or test,
+    or None if the source does not say. `where` names the image in a message: a path below the listing's root, or a
+    table's line.
     """
 
     path: Path
@@ -32,7 +32,7 @@ class ListedImage:
 
 
 def counted_as(labels: tuple[str, ...]) -> str:
-    """What an image of these labels is counted as: its one label, BLANK or SEVERAL."""
+    """Return the heading under which an image of these labels is counted: its one label, BLANK or SEVERAL."""
     return BLANK if not labels else labels[0] if len(labels) == 1 else SEVERAL
 
 
@@ -40,11 +40,10 @@ def counted_as(labels: tuple[str, ...]) -> str:
 class SourceFacts:
     """What a source says besides its images.
 
-    `folds` are ready-made ones: positions (n,) int64 of the images to train on, and those held out. `missing`
-    names rows of a table whose file is not there, `ignored` files that are no images. `notes` say what was
-    guessed. `rows` counts a table's rows by label, those of `missing` included; BLANK and SEVERAL are counted as
-    such. `class_columns` says that a table has a column for each class, so that a row may be of none of them;
-    `read_as_blank` are the words of a label's column that were read as if nothing stood there.
+    `folds` are ready-made ones. `missing` names the rows of a table whose file does not exist, `ignored` the files
+    that are no images. `notes` say what was guessed. `rows` counts a table's rows by label, BLANK and SEVERAL,
+    those of `missing` included. `class_columns` says that a table has a column for each class, so that a row may be
+    of none of them; `read_as_blank` are the words in the label's column that were read as blank.
     """
 
     source: str
@@ -60,7 +59,7 @@ class SourceFacts:
 
 @dataclass(frozen=True)
 class Listing(SourceFacts):
-    """The images of a source in a fixed order, each once."""
+    """The images of a source in a fixed order, each once, at paths below `root`."""
 
     root: Path
     images: tuple[ListedImage, ...]

@@ -1,4 +1,4 @@
-"""The files that the cells of a table name: by path, by name, without a suffix, or by number and a pattern."""
+"""Find the files that the cells of a table name: by path, by name, without its suffix, or by number and pattern."""
 
 import os
 import re
@@ -8,27 +8,29 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medray.data.listing.scan import FoundFiles, size_of, suffix_of
+from medray.data.listing.file_tree import FileTree, file_size, image_suffix
+from medray.data.listing.listing import BLANK
+from medray.data.listing.table_columns import NUMBER
+from medray.data.listing.table_text import Table
 from medray.errors import DataError, printable
 
 _PATTERN = re.compile(r"([^{}]*)\{(:(?:0([1-9][0-9]?))?d)?\}([^{}]*)")
 _NUMBERED = re.compile(r"(.*?)([0-9]+)([^0-9]*)", re.DOTALL)
-NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass
 class ImageIndex:
     """The images below a table's folder, by their names and by these without suffix, in lower case."""
 
-    found: FoundFiles
+    tree: FileTree
     by_name: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     by_stem: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
-        for image in self.found.images:
-            name = _key(image).rpartition("/")[2]
+        for image in self.tree.images:
+            name = _normalised(image).rpartition("/")[2]
             self.by_name[name].append(image)
-            self.by_stem[name.removesuffix(suffix_of(name))].append(image)
+            self.by_stem[name.removesuffix(image_suffix(name))].append(image)
 
     def find(self, cell: str) -> Path | None:
         """Return the file that a cell names, None if there is none.
@@ -36,54 +38,52 @@ class ImageIndex:
         Raises:
             DataError: it may be several files.
         """
-        root, wanted = self.found.root, cell.replace("\\", "/")
-        for path in (root / cell, root / wanted):
-            if cell and size_of(path) is not None:
+        root, name = self.tree.root, cell.replace("\\", "/")
+        for path in (root / cell, root / name):
+            if cell and file_size(path) is not None:
                 return Path(os.path.normpath(path))
-        fit = self._named(wanted)
-        if len(fit) > 1:
-            raise DataError(
-                f"'{printable(cell)}' may be any of {len(fit)} files, '{printable(fit[0])}' or "
-                f"'{printable(fit[1])}'"
-            )
-        return root / fit[0] if fit else None
+        matches = self.find_by_end(name)
+        if len(matches) > 1:
+            first, second = map(printable, matches[:2])
+            raise DataError(f"'{printable(cell)}' may be any of {len(matches)} files, '{first}' or '{second}'")
+        return root / matches[0] if matches else None
 
-    def _named(self, wanted: str) -> list[str]:
-        """The files whose path ends as a cell does, with the same case where there is one of that."""
-        parts = [part for part in _key(wanted).split("/") if part not in ("", ".")]
+    def find_by_end(self, name: str) -> list[str]:
+        """Return the files whose path ends as `name` does, only those of the same case if there is one."""
+        parts = [part for part in _normalised(name).split("/") if part not in ("", ".")]
         if not parts or ".." in parts:
             return []
         tail = "/" + "/".join(parts)
-        named = [f for f in self.by_name.get(parts[-1], ()) if f"/{_key(f)}".endswith(tail)]
-        stems = [f for f in self.by_stem.get(parts[-1], ()) if f"/{_without_suffix(_key(f))}".endswith(tail)]
-        fit = named or stems
-        exact = [f for f in fit if wanted in f]
-        return exact if len(exact) == 1 else fit
+        named = [path for path in self.by_name.get(parts[-1], ()) if f"/{_normalised(path)}".endswith(tail)]
+        stems = self.by_stem.get(parts[-1], ())
+        matches = named or [path for path in stems if f"/{_without_suffix(_normalised(path))}".endswith(tail)]
+        exact = [path for path in matches if name in path]
+        return exact if len(exact) == 1 else matches
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Names made of a cell: `before`, the cell (a number of `width` digits unless None), `after`."""
+    """File names made of a cell: `before`, the cell (a number of `width` digits unless None), `after`."""
 
     before: str
     width: int | None
     after: str
 
     @classmethod
-    def read(cls, written: str) -> "Pattern":
-        """Read a pattern such as "BloodImage_{:05d}.jpg" or "scan {}.png".
+    def parse(cls, text: str) -> "Pattern":
+        """Parse a pattern such as "BloodImage_{:05d}.jpg" or "scan {}.png".
 
         Raises:
             DataError: it is none.
         """
-        found = _PATTERN.fullmatch(written)
-        if not found:
-            raise DataError(f"pattern '{written}' needs one {{}} for the cell, {{:d}} or {{:05d}} for a number")
-        before, numbered, width, after = found.groups()
-        return cls(before, int(width or 1) if numbered else None, after)
+        match = _PATTERN.fullmatch(text)
+        if not match:
+            raise DataError(f"pattern '{text}' needs one {{}} for the cell, {{:d}} or {{:05d}} for a number")
+        before, number, width, after = match.groups()
+        return cls(before, int(width or 1) if number else None, after)
 
-    def name(self, cell: str) -> str:
-        """The file's name for a cell.
+    def file_name(self, cell: str) -> str:
+        """Return the file's name for a cell.
 
         Raises:
             DataError: the cell must be a whole number, and is not.
@@ -100,36 +100,76 @@ class Pattern:
 
 
 def guess_pattern(images: Iterable[str], cells: Collection[str]) -> Pattern | None:
-    """Return the one pattern of the images' names that makes names of these numbers; None if there is none.
+    """Return the one pattern by which these numbers name images; None if there is none.
+
+    Numbers are padded to as many digits as those have that begin with a zero.
 
     Raises:
         DataError: there are several.
     """
     names = {image.rpartition("/")[2] for image in images}
-    digits: dict[tuple[str, str], list[str]] = defaultdict(list)
+    numbers: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in names:
         suffix = name[len(_without_suffix(name)) :]
-        if parts := _NUMBERED.fullmatch(name.removesuffix(suffix)):
-            digits[parts[1], parts[3] + suffix].append(parts[2])
-    patterns = (Pattern(before, _digits(found), after) for (before, after), found in sorted(digits.items()))
-    fit = [pattern for pattern in patterns if any(pattern.name(cell) in names for cell in cells)]
-    if len(fit) > 1:
-        raise DataError(f"its numbers fit names by several patterns; name one as 'pattern': {_listed(fit)}")
-    return fit[0] if fit else None
+        if match := _NUMBERED.fullmatch(name.removesuffix(suffix)):
+            numbers[match[1], match[3] + suffix].append(match[2])
+    patterns = []
+    for (before, after), digits in sorted(numbers.items()):
+        pattern = Pattern(before, max((len(d) for d in digits if d.startswith("0")), default=1), after)
+        if any(pattern.file_name(cell) in names for cell in cells):
+            patterns.append(pattern)
+    if len(patterns) > 1:
+        listed = ", ".join(f"'{printable(str(pattern))}'" for pattern in patterns[:5])
+        raise DataError(f"its numbers fit names by several patterns; name one as 'pattern': {listed}")
+    return patterns[0] if patterns else None
 
 
-def _listed(fit: list[Pattern]) -> str:
-    return ", ".join(f"'{printable(str(pattern))}'" for pattern in fit[:5])
+def locate_images(
+    table: Table, column: str, tree: FileTree, pattern_text: str | None
+) -> tuple[dict[int, Path | None], list[str]]:
+    """Return the file of each line, None if it does not exist, and a note on a pattern that was guessed.
 
+    Cells are completed by a pattern if one is given, or if they are numbers none of which is a file's name.
 
-def _digits(found: Iterable[str]) -> int:
-    """How many digits numbers are padded to: as many as those have that begin with a zero."""
-    return max((len(number) for number in found if number.startswith("0")), default=1)
+    Raises:
+        DataError: no cell's file exists, a cell may name several files, or does not fit the pattern.
+    """
+    index = ImageIndex(tree)
+    cells = {row.line: row.cells[column] for row in table.rows}
+
+    def find_all(pattern: Pattern | None) -> dict[int, Path | None]:
+        paths = {}
+        for line, cell in cells.items():
+            try:
+                paths[line] = index.find(pattern.file_name(cell) if pattern and cell else cell)
+            except DataError as error:
+                raise DataError(f"line {line}: {error}") from None
+        return paths
+
+    notes = []
+    try:
+        paths = find_all(Pattern.parse(pattern_text) if pattern_text else None)
+        filled = set(cells.values()) - {""}
+        if not pattern_text and not any(paths.values()) and all(map(NUMBER.fullmatch, filled)):
+            pattern = guess_pattern(tree.images, filled)
+            if pattern:
+                paths = find_all(pattern)
+                notes.append(f"files: '{printable(str(pattern))}' of column '{column}', by their names")
+    except DataError as error:
+        raise DataError(f"column '{column}': {error}") from None
+    if not any(paths.values()):
+        first = printable(table.rows[0].cells[column]) or BLANK
+        raise DataError(
+            f"no image of column '{column}' is there, the first '{first}'; looked below {tree.root} "
+            f"({len(tree.images)} images); columns: {', '.join(table.columns)}"
+        )
+    return paths, notes
 
 
 def _without_suffix(name: str) -> str:
-    return name[: len(name) - len(suffix_of(name))]
+    return name[: len(name) - len(image_suffix(name))]
 
 
-def _key(name: str) -> str:
+def _normalised(name: str) -> str:
+    """Return a name in the form in which names are compared: accents composed, in lower case."""
     return unicodedata.normalize("NFC", name).lower()

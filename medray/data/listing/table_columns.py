@@ -1,15 +1,16 @@
-"""Which column of a table says what: as named, or guessed by its name, and then noted."""
+"""Choose which column of a table says what, as named or guessed by its name, and read a row's cells by them."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from medray.data.listing.folder_names import tidy
-from medray.data.listing.table_text import Table
+from medray.data.listing.folder_names import SPLIT_NAMES, split_named, tidy
+from medray.data.listing.table_text import Row, Table
 from medray.data.source import FOLD, GUESSED_COLUMNS, IMAGE, LABEL, NONE, PATIENT, SPLIT, SUBGROUPS
-from medray.errors import DataError, nearest, printable
+from medray.errors import DataError, nearest, printable, unknown_choice_line
 
-# Names in lower case; those after a bar are taken only where there is none before it.
+NUMBER = re.compile(r"[0-9]{1,18}")
+# Names in lower case; those after a bar are taken only if there is none of those before it.
 _NAMES = {
     IMAGE: "image images img file filename file_name filepath file_path path image_path img_path image_name "
     "img_name image_file image_filename image_index | image_id imageid img_id id",
@@ -21,12 +22,12 @@ _NAMES = {
     "participant_id",
 }
 _INDEX = re.compile(r"column \d+|unnamed:.*|index", re.IGNORECASE)  # row numbers, as pandas writes them
-_NUMBERS = {"0": False, "0.0": False, "1": True, "1.0": True}
+_ONE_HOT = {"0": False, "0.0": False, "1": True, "1.0": True}
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The column of each kind, None where there is none; `one_hot`: those of classes, if none is the label's.
+    """The column of each kind, None if there is none; `one_hot` are those of the classes if `label` is None.
 
     `none` is the label of rows with a 1 in none of those, if they have one.
     """
@@ -41,88 +42,126 @@ class Columns:
     none: str | None
     notes: tuple[str, ...]
 
+    def read_labels(self, row: Row) -> tuple[str, ...]:
+        """Return the labels of a row, separated by comma, semicolon or bar, or by a column for each class."""
+        if not self.label:
+            ones = tuple(tidy(name) for name in self.one_hot if _ONE_HOT[row.cells[name]])
+            return ones or ((self.none,) if self.none else ())
+        labels = re.split("[;|,]", row.cells[self.label])
+        return tuple(printable(tidy(label)) for label in labels if label.strip())
 
-def choose_columns(table: Table, named: Mapping[str, str]) -> Columns:
-    """Find the columns, by `named` (kind to column) or by their own names; a blank name means no such column.
+    def read_split(self, row: Row) -> str | None:
+        """Return train, val or test, None if the row names no split.
+
+        Raises:
+            DataError: the cell is another word.
+        """
+        cell = row.cells[self.split] if self.split else ""
+        if cell and not split_named(cell):
+            problem = unknown_choice_line("split", printable(cell), SPLIT_NAMES)
+            raise DataError(f"line {row.line}: column '{self.split}': {problem}")
+        return split_named(cell)
+
+    def read_fold(self, row: Row) -> int | None:
+        """Return the number of the fold that holds a row out, None if the row names none.
+
+        Raises:
+            DataError: the cell is no whole number.
+        """
+        cell = row.cells[self.fold].removesuffix(".0") if self.fold else ""
+        if cell and not NUMBER.fullmatch(cell):
+            problem = f"'{printable(cell)}' is no fold; valid: whole numbers of 0 or more"
+            raise DataError(f"line {row.line}: column '{self.fold}': {problem}")
+        return int(cell) if cell else None
+
+
+def choose_columns(table: Table, options: Mapping[str, str]) -> Columns:
+    """Choose the columns by a source's options, kind to column, or by their own names.
+
+    An empty option means that there is no such column.
 
     Raises:
-        DataError: a kind or a column does not exist, two columns may be meant, or those of the image or the label
-            are not to be found.
+        DataError: a column does not exist, several may be meant, or there is none for the image or the label.
     """
-    chosen = {kind: _named(table, named[kind]) for kind in GUESSED_COLUMNS if named.get(kind)}
-    subgroups = tuple(_named(table, name.strip()) for name in named.get(SUBGROUPS, "").split(",") if name.strip())
+    chosen = {kind: find_column(table, options[kind]) for kind in GUESSED_COLUMNS if options.get(kind)}
+    named = (name.strip() for name in options.get(SUBGROUPS, "").split(","))
+    subgroups = tuple(find_column(table, name) for name in named if name)
     notes = []
     for kind in GUESSED_COLUMNS:
-        guess = None if kind in named else _guess(table, kind, {*chosen.values(), *subgroups})
+        guess = None if kind in options else guess_column(table, kind, {*chosen.values(), *subgroups})
         if guess:
             chosen[kind] = guess
             notes.append(f"{kind}: column '{guess}', by its name")
-    if IMAGE not in chosen:
-        raise _lacking(table, IMAGE)
-    none = printable(tidy(named[NONE])) if NONE in named else None
-    one_hot = () if LABEL in chosen else _one_hot(table, {*chosen.values(), *subgroups}, least=1 if none else 2)
-    if LABEL not in chosen and not one_hot:
-        raise _lacking(table, LABEL)
+    none = printable(tidy(options[NONE])) if NONE in options else None
+    one_hot: tuple[str, ...] = ()
+    if LABEL not in chosen:
+        used = {*chosen.values(), *subgroups}
+        one_hot = tuple(c for c in table.columns if c not in used and not _INDEX.fullmatch(c))
+        binary = all(row.cells[column] in _ONE_HOT for row in table.rows for column in one_hot)
+        one_hot = one_hot if binary and len(one_hot) >= (1 if none else 2) else ()
+    for kind, missing in ((IMAGE, IMAGE not in chosen), (LABEL, LABEL not in chosen and not one_hot)):
+        if missing:
+            columns = ", ".join(table.columns)
+            problem = f"no column for the {kind}; name it as '{kind}'; its columns: {columns}"
+            raise DataError(problem, file=table.path)
     if one_hot:
         notes.append(f"label: the column with a 1, of {', '.join(one_hot)}")
     if none is not None:
-        notes.append(_note_of_none(table, none, chosen.get(LABEL), one_hot))
+        notes.append(note_on_none(table, none, chosen.get(LABEL), one_hot))
     label, split, fold, patient = (chosen.get(kind) for kind in (LABEL, SPLIT, FOLD, PATIENT))
     return Columns(chosen[IMAGE], label, split, fold, patient, subgroups, one_hot, none, tuple(notes))
 
 
-def is_one(cell: str) -> bool:
-    """Whether a cell of a class's column says that the image is of it."""
-    return _NUMBERS[cell]
+def find_column(table: Table, name: str) -> str:
+    """Return the column of a name, or else the only one that differs from it just in case.
 
-
-def _named(table: Table, name: str) -> str:
+    Raises:
+        DataError: there is none, or several.
+    """
     if name in table.columns:
         return name
     alike = [column for column in table.columns if column.casefold() == name.strip().casefold()]
     if len(alike) != 1:
-        hint = nearest(name, table.columns)
-        raise DataError(f"{table.path}: no column '{name}'{hint}; its columns: {', '.join(table.columns)}")
+        columns = ", ".join(table.columns)
+        raise DataError(
+            f"no column '{name}'{nearest(name, table.columns)}; its columns: {columns}", file=table.path
+        )
     return alike[0]
 
 
-def _guess(table: Table, kind: str, used: set[str]) -> str | None:
-    for names in _NAMES[kind].split(" | "):
-        fit = [c for c in table.columns if c not in used and _plain(c) in names.split()]
-        if len(fit) > 1:
-            listed = "' and '".join(fit)
-            raise DataError(f"{table.path}: columns '{listed}' may all be the {kind}; name one as '{kind}'")
-        if fit:
-            return fit[0]
+def guess_column(table: Table, kind: str, used: set[str]) -> str | None:
+    """Return the column that is named as those of a kind usually are and is not `used`; None if there is none.
+
+    Raises:
+        DataError: there are several.
+    """
+    names = {column: re.sub(r"[\s.-]+", "_", column).lower() for column in table.columns if column not in used}
+    for usual in _NAMES[kind].split(" | "):
+        matches = [column for column, name in names.items() if name in usual.split()]
+        if len(matches) > 1:
+            listed = "' and '".join(matches)
+            problem = f"columns '{listed}' may all be the {kind}; name one as '{kind}'"
+            raise DataError(problem, file=table.path)
+        if matches:
+            return matches[0]
     return None
 
 
-def _plain(column: str) -> str:
-    return re.sub(r"[\s.-]+", "_", column).lower()
+def note_on_none(table: Table, none: str, label: str | None, one_hot: tuple[str, ...]) -> str:
+    """Return how many rows have the label `none`, as no class's column holds a 1.
 
-
-def _note_of_none(table: Table, none: str, label: str | None, one_hot: tuple[str, ...]) -> str:
-    """How many rows are of no class's column; their label must not be one of these."""
+    Raises:
+        DataError: there is a `label` column, or `none` is empty or the name of a class.
+    """
+    problem = None
     if label:
-        raise DataError(f"{table.path}: option '{NONE}' is for tables with a column for each class, not '{label}'")
-    if not none:
-        raise DataError(f"{table.path}: option '{NONE}' needs the label of rows without a class")
-    if none.casefold() in (tidy(name).casefold() for name in one_hot):
-        raise DataError(
-            f"{table.path}: option '{NONE}': '{none}' has a column of its own; name another label than these: "
-            f"{', '.join(one_hot)}"
-        )
-    rows = sum(not any(is_one(row.cells[name]) for name in one_hot) for row in table.rows)
+        problem = f"option '{NONE}' is for tables with a column for each class, not '{label}'"
+    elif not none:
+        problem = f"option '{NONE}' needs the label of rows without a class"
+    elif none.casefold() in (tidy(name).casefold() for name in one_hot):
+        classes = ", ".join(one_hot)
+        problem = f"option '{NONE}': '{none}' has a column of its own; name another label than these: {classes}"
+    if problem:
+        raise DataError(problem, file=table.path)
+    rows = sum(not any(_ONE_HOT[row.cells[name]] for name in one_hot) for row in table.rows)
     return f"label of rows with a 1 in none of these: {none} (rows: {rows})"
-
-
-def _one_hot(table: Table, used: set[str], least: int) -> tuple[str, ...]:
-    """The columns that are left, if there are enough and all of them hold 0 and 1 only."""
-    left = tuple(c for c in table.columns if c not in used and not _INDEX.fullmatch(c))
-    whole = all(row.cells[column] in _NUMBERS for row in table.rows for column in left)
-    return left if whole and len(left) >= least else ()
-
-
-def _lacking(table: Table, kind: str) -> DataError:
-    columns = ", ".join(table.columns)
-    return DataError(f"{table.path}: no column for the {kind}; name it as '{kind}'; its columns: {columns}")

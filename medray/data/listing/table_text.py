@@ -1,4 +1,4 @@
-"""A table of text: its columns and its rows, with the line on which each begins."""
+"""Read a table of text: its columns and its rows, with the line on which each begins."""
 
 import csv
 import io
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from medray.data.listing.scan import is_there
 from medray.errors import DataError, not_found_line, printable
+from medray.files import path_exists
 
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
-_SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+DELIMITERS = ",;\t"
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
 @dataclass(frozen=True)
@@ -32,32 +32,40 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a table in UTF-8, with or without a byte order mark, divided by commas, semicolons or tabs.
+    """Read a table in UTF-8, with or without a byte order mark, separated by commas, semicolons or tabs.
 
-    Blank lines are passed over. A column without a name is called by its number.
+    Blank lines are skipped. A column without a name is called by its number.
 
     Raises:
         DataError: there is no such file, it is a spreadsheet, not UTF-8, empty, or a row does not fit the columns.
     """
-    text = _text(path)
+    text = _read_text(path)
     first = next(iter(text.lstrip().splitlines()), "")
-    delimiter = max(DELIMITERS, key=lambda d: _width(first, d))
-    lines = list(_lines(path, text, delimiter))
+    lines = list(_split_lines(path, text, max(DELIMITERS, key=lambda delimiter: count_cells(first, delimiter))))
     if not lines:
         raise DataError(f"{path} is empty")
-    columns = _columns(path, lines[0][1])
-    rows = tuple(_row(path, line, cells, columns) for line, cells in lines[1:])
+    columns = tuple(printable(name) or f"column {number}" for number, name in enumerate(lines[0][1], 1))
+    name, count = Counter(columns).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{path}: {count} columns are called '{name}'; each needs a name of its own")
+    rows = []
+    for line, cells in lines[1:]:
+        while len(cells) > len(columns) and not cells[-1]:
+            cells.pop()
+        if len(cells) != len(columns):
+            raise DataError(f"{path}: line {line} has {len(cells)} cells for {len(columns)} columns")
+        rows.append(Row(line, dict(zip(columns, cells, strict=True))))
     if not rows:
         raise DataError(f"{path} has no rows, only the columns: {', '.join(columns)}")
-    return Table(path, columns, rows)
+    return Table(path, columns, tuple(rows))
 
 
-def _text(path: Path) -> str:
-    if not is_there(path):
+def _read_text(path: Path) -> str:
+    if not path_exists(path):
         raise DataError(not_found_line("file", path))
     if path.is_dir():
         raise DataError(f"{path} is a folder, not a table; valid: a .csv or .tsv file")
-    if path.suffix.lower() in _SHEETS:
+    if path.suffix.lower() in SPREADSHEETS:
         raise DataError(f"{path}: a spreadsheet is not read; save it as CSV in UTF-8")
     try:
         content = path.read_bytes()
@@ -73,15 +81,16 @@ def _text(path: Path) -> str:
     return text
 
 
-def _width(line: str, delimiter: str) -> int:
+def count_cells(line: str, delimiter: str) -> int:
+    """Return how many cells a delimiter makes of a line, 0 if it can't be read so."""
     try:
         return len(next(csv.reader([line], delimiter=delimiter), []))
     except csv.Error:
         return 0
 
 
-def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines that are not blank; a row may run over several lines, within quotes."""
+def _split_lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the first line and the cells of each row that is not blank; a quoted cell may run over several lines."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -91,19 +100,3 @@ def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[st
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{path}: line {line} can't be read as a row: {error}") from None
-
-
-def _columns(path: Path, names: list[str]) -> tuple[str, ...]:
-    columns = tuple(printable(name) or f"column {number}" for number, name in enumerate(names, 1))
-    name, count = Counter(columns).most_common(1)[0]
-    if count > 1:
-        raise DataError(f"{path}: {count} columns are called '{name}'; each needs a name of its own")
-    return columns
-
-
-def _row(path: Path, line: int, cells: list[str], columns: tuple[str, ...]) -> Row:
-    while len(cells) > len(columns) and not cells[-1]:
-        cells = cells[:-1]
-    if len(cells) != len(columns):
-        raise DataError(f"{path}: line {line} has {len(cells)} cells for {len(columns)} columns")
-    return Row(line, dict(zip(columns, cells, strict=True)))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medray.data.listing.exclude import exclude
-from medray.data.listing.scan import FoundFiles
+from medray.data.listing.exclude import exclude_folders
+from medray.data.listing.file_tree import FileTree
 from tests.data.decoding.file_samples import dicom
 from tests.data.listing.folder_trees import by_where, check, grow, labels, list_text, listed, refusal
 
@@ -67,8 +67,8 @@ def test_kaggles_third_folder_of_blood_cells_is_left_out(tmp_path: Path) -> None
 @given(st.sets(st.sampled_from(["a/1", "a/M/2", "a/m /3", "b/4", "b/x/M/y/5", "b/n/6", "c/N/m/7"]), min_size=1))
 def test_every_file_is_left_or_counted(files: set[str]) -> None:
     folders = {"/".join(file.split("/")[:end]) for file in files for end in range(1, file.count("/") + 1)}
-    found = FoundFiles(Path("root"), tuple(sorted({*files, "z/9"})), (), tuple(sorted({*folders, "z", "z/m"})))
-    left, notes = exclude(found, " M")
+    found = FileTree(Path("root"), tuple(sorted({*files, "z/9"})), (), tuple(sorted({*folders, "z", "z/m"})))
+    left, notes = exclude_folders(found, " M")
     assert all("m" not in {part.strip().lower() for part in file.split("/")} for file in left.images)
     assert set(left.images) | {file for file in found.images if "/m" in file.lower()} == set(found.images)
     assert f"images: {len(found.images) - len(left.images)}," in notes[0]

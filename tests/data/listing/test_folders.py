@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, one_spelling, split_named
-from medray.data.listing.scan import _LEFT_BEHIND, _REFUSED, IMAGE_SUFFIXES, find_files
+from medray.data.listing.file_tree import IMAGE_SUFFIXES, SYSTEM_NAMES, UNREAD_SUFFIXES, find_files
+from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, split_named, unify_spelling
 from medray.errors import printable
 from tests.data.listing.folder_trees import by_where, check, grow, labels, list_text, listed, refusal
 
@@ -25,7 +25,7 @@ names = (
     st.text(letters, min_size=1, max_size=12)
     .filter(lambda n: n.strip() and not n.startswith(".") and len(n.encode()) < 100)
     .filter(lambda n: split_named(n) is None and fold_number(n) is None)
-    .filter(lambda n: n.strip().lower() not in _LEFT_BEHIND)
+    .filter(lambda n: n.strip().lower() not in SYSTEM_NAMES)
 )
 spellings = st.sampled_from(sorted(SPLIT_NAMES)).flatmap(
     lambda name: st.sampled_from([name, name.upper(), name.title(), name.swapcase().title(), f"{name} "])
@@ -70,7 +70,7 @@ def test_a_name_that_is_shown_is_one_line_and_can_be_written(text: str) -> None:
 
 @given(st.lists(st.text(min_size=1, max_size=5), max_size=8))
 def test_one_spelling_is_the_first_of_those_that_differ_in_case(words: list[str]) -> None:
-    found, notes = one_spelling(words)
+    found, notes = unify_spelling(words)
     for name, chosen in found.items():
         assert found[chosen] == chosen
         assert unicodedata.normalize("NFC", chosen.casefold()) == unicodedata.normalize("NFC", name.casefold())
@@ -113,7 +113,7 @@ def test_awkward_trees(tmp_path: Path) -> None:
     assert listing.ignored == ("NORMAL/notes.txt", "README.md")
 
 
-@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES | _REFUSED))
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES | UNREAD_SUFFIXES))
 def test_an_image_suffix_is_enough_in_any_case(tmp_path: Path, suffix: str) -> None:
     grow(tmp_path, {f"a/1{suffix}": b"", f"b/1{suffix.upper()}": b"no image at all"})
     assert len(listed(tmp_path)) == 2
