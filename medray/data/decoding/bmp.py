@@ -13,7 +13,7 @@ _PLAIN, _BIT_FIELDS = 0, 3
 
 
 def looks_like_bmp(content: bytes) -> bool:
-    """Whether it opens as a BMP does: two letters, and a header of a size that exists."""
+    """Return whether content opens as a BMP does: with two letters, and a header of a size that exists."""
     return (
         content[:2] == b"BM" and len(content) >= 26 and content[14] in HEADER_SIZES and content[15:18] == b"\0\0\0"
     )

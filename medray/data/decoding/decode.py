@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from medray._types import Array
-from medray.data.decoding import bmp, jpeg, png, tiff
+from medray.data.decoding import bmp, dicom, jpeg, png, tiff
 from medray.data.decoding.fit import NOTES, fit, lies_on_its_side
 from medray.data.decoding.image_error import ImageError, damaged
 from medray.data.decoding.picture import Picture
@@ -19,8 +19,8 @@ FORMATS = ("png", "jpeg", "tiff", "bmp", "dicom")
 MAX_PIXELS = 40_000_000
 FEW_LEVELS = 64  # of 255: a quarter of the range, which is what 14 bits in a file of 16 come to
 _TITLES = {"png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "bmp": "BMP", "dicom": "DICOM file"}
-_SIMPLE: dict[str, Callable[[bytes, int], Picture]] = {
-    "png": png.read_png, "tiff": tiff.read_tiff, "bmp": bmp.read_bmp,
+_READERS: dict[str, Callable[[bytes, int], Picture]] = {
+    "png": png.read_png, "tiff": tiff.read_tiff, "bmp": bmp.read_bmp, "dicom": dicom.read_dicom,
 }  # fmt: skip
 
 
@@ -87,10 +87,17 @@ def decode(
     if name is None:
         raise _unknown_format(content)
     try:
-        picture = _read(name, content, shape, aspect, min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels))
+        limit = min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
+        if name == "jpeg":
+            enlarged = 4 if aspect == LESION else 1  # the part that is cut out should have enough pixels
+            picture = jpeg.read_jpeg(content, limit, (enlarged * shape[0], enlarged * shape[1]))
+        else:
+            picture = _READERS[name](content, limit)
         pixels, notes = fit(picture, shape, aspect)
-        if "rescaled_to_8_bit" in notes and 0 < _brightest(picture.image) <= FEW_LEVELS:
-            notes |= {"few_grey_levels"}
+        if "rescaled_to_8_bit" in notes:
+            opaque = picture.image.convert(picture.image.mode.removesuffix("A"))
+            if 0 < np.asarray(opaque).max() <= FEW_LEVELS:
+                notes |= {"few_grey_levels"}
     except ImageError:
         raise
     except MemoryError:
@@ -101,11 +108,6 @@ def decode(
     width, height = picture.size
     upright = (width, height) if lies_on_its_side(picture.orientation) else (height, width)
     return Decoded(pixels, name, height, width, tuple(note for note in NOTES if note in notes), upright)
-
-
-def _brightest(image: Image.Image) -> int:
-    """Return the greatest value of an 8-bit image, transparency aside."""
-    return max(int(np.asarray(image.getchannel(band)).max()) for band in image.getbands() if band != "A")
 
 
 def _unknown_format(content: bytes) -> ImageError:
@@ -126,15 +128,3 @@ def decode_file(path: Path, shape: tuple[int, int, int], aspect: str = STRETCHED
         return str(error)
     except OSError as error:
         return error.strerror or str(error)
-
-
-def _read(name: str, content: bytes, shape: tuple[int, int, int], aspect: str, limit: int) -> Picture:
-    if name == "jpeg":
-        if aspect == LESION:  # the part that is cut out should have as many pixels as the model takes
-            shape = 4 * shape[0], 4 * shape[1], shape[2]
-        return jpeg.read_jpeg(content, limit, shape)
-    if name == "dicom":
-        from medray.data.decoding.dicom import read_dicom
-
-        return read_dicom(content, limit)
-    return _SIMPLE[name](content, limit)

@@ -51,9 +51,9 @@ class _Open:
 
 
 def read_elements(
-    data: bytes, start: int, coding: Coding, wanted: frozenset[int], sequences: frozenset[int]
+    data: bytes, start: int, coding: Coding, tags: frozenset[int], sequences: frozenset[int]
 ) -> dict[Path, Element]:
-    """Return the wanted elements from `start` up to and with the pixels, by their paths.
+    """Return the elements of these tags from `start` up to and with the pixels, by their paths.
 
     Of the `sequences` the first item is read, of others none.
 
@@ -92,7 +92,7 @@ def read_elements(
                 raise ImageError("unreadable", f"the DICOM file's sequences are nested deeper than {MAX_DEPTH}")
             stack.append(opened)
             continue
-        if top.followed and tag in wanted:
+        if top.followed and tag in tags:
             if end > len(data):
                 raise damaged("DICOM file")
             elements[opened.path] = Element(vr, view[position : position + length])

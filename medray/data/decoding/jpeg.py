@@ -40,8 +40,8 @@ class JpegHeader(NamedTuple):
     exif: bytes
 
 
-def read_jpeg(content: bytes, limit: int, shape: tuple[int, int, int]) -> Picture:
-    """Read a JPEG of at most `limit` pixels for a model of `shape`.
+def read_jpeg(content: bytes, limit: int, least: tuple[int, int]) -> Picture:
+    """Read a JPEG of at most `limit` pixels for a model that takes the height and width `least`.
 
     Of a picture that is much larger than the model's images, the decoder works out half, a quarter or an eighth
     of the pixels of each side, as means over blocks, and at least 4 times as many as the model takes. Where a
@@ -55,8 +55,8 @@ def read_jpeg(content: bytes, limit: int, shape: tuple[int, int, int]) -> Pictur
     width, height = header.size
     check_size("JPEG", width, height, limit)
     turn = exif_orientation(header.exif)
-    least = (shape[0], shape[1]) if lies_on_its_side(turn) else (shape[1], shape[0])
-    ratio = min(width // (ENOUGH * least[0]), height // (ENOUGH * least[1]))
+    across, down = least if lies_on_its_side(turn) else reversed(least)
+    ratio = min(width // (ENOUGH * across), height // (ENOUGH * down))
     scale = next((scale for scale in (8, 4, 2) if scale <= ratio), 1)
     image, notes = simplify_mode(decode_jpeg(header, header.jfif + header.adobe, scale), "JPEG")
     box = (0.0, 0.0, width / scale, height / scale) if scale > 1 else None

@@ -1,7 +1,8 @@
 """JPEG 2000, as DICOM holds it: the code stream is checked here and decoded by Pillow.
 
-A few bytes of a header can ask of a decoder a structure for every pixel, or thousands for every tile. Such
-a stream is refused; what encoders write is far from these limits.
+A few bytes of a header can ask of a decoder a structure for every pixel, or thousands for every tile: precincts of
+2 x 2 pixels, in a file of 3 kB and 900 x 1000 pixels, took Pillow 420 MB. Such a stream is refused; what encoders
+write is far from these limits.
 """
 
 import io
@@ -41,7 +42,7 @@ def decode_jpeg2000(data: bytes, width: int, height: int, samples: int) -> Decod
     if data[4:8] == b"jP  ":
         # DICOM wants the bare code stream; the boxes around it could name other colours.
         raise ImageError("unsupported", "the DICOM file's JPEG 2000 image is a whole JP2 file; that is not read")
-    bits, signed = _check_size(data, width, height, samples)
+    bits, signed = _read_size(data, width, height, samples)
     _check_styles(data, (width, height))
     opened = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
     if opened.size != (width, height):
@@ -55,7 +56,7 @@ def decode_jpeg2000(data: bytes, width: int, height: int, samples: int) -> Decod
     return Decoded2000(values, bits)
 
 
-def _check_size(stream: bytes, width: int, height: int, samples: int) -> tuple[int, bool]:
+def _read_size(stream: bytes, width: int, height: int, samples: int) -> tuple[int, bool]:
     """Check the first segment; return the bits of a sample, and whether it has a sign."""
     if len(stream) < 44 or stream[:4] != _OPENING:
         raise damaged("JPEG 2000 image")
@@ -73,15 +74,15 @@ def _check_size(stream: bytes, width: int, height: int, samples: int) -> tuple[i
             "too_large", f"the JPEG 2000 image is cut into {tiles} tiles; at most {MAX_TILES} are read"
         )
     bits, signed = (parts[0] & 0x7F) + 1, bool(parts[0] & 0x80)
-    same = parts == (parts[:1] + b"\1\1") * count  # of the same bits, and none of fewer pixels than others
-    if not same or bits > (16 if count == 1 else 8) or (signed and count > 1):
+    alike = parts == (parts[:1] + b"\1\1") * count  # of the same bits, and none of fewer pixels than others
+    if not alike or bits > (16 if count == 1 else 8) or (signed and count > 1):
         raise ImageError("unsupported", "the JPEG 2000 image holds samples of a kind that is not read")
     return bits, signed
 
 
 def _check_styles(stream: bytes, size: tuple[int, int]) -> None:
     """Walk through the headers of the stream and of its parts, and check each coding style."""
-    position, part_end, wide = 2, 0, int.from_bytes(stream[40:42]) > 256
+    position, part_end, index_size = 2, 0, 2 if int.from_bytes(stream[40:42]) > 256 else 1
     for _ in range(MAX_SEGMENTS):
         if position + 4 > len(stream):
             return
@@ -101,13 +102,12 @@ def _check_styles(stream: bytes, size: tuple[int, int]) -> None:
         if marker == _TILE_PART:
             if len(body) != 8:
                 raise damaged("JPEG 2000 image")
-            length_of_part = int.from_bytes(body[2:6])
-            part_end = position + length_of_part if length_of_part else 0
+            part_size = int.from_bytes(body[2:6])
+            part_end = position + part_size if part_size else 0
         elif marker == _STYLE:
             _check_style(body[0] & 1, int.from_bytes(body[2:4]), body[5:], size)
         elif marker == _STYLE_OF_ONE:
-            skipped = 2 if wide else 1
-            _check_style(body[skipped] & 1, 1, body[skipped + 1 :], size)
+            _check_style(body[index_size] & 1, 1, body[index_size + 1 :], size)
         position += 2 + length
     raise ImageError("too_large", f"the JPEG 2000 image has more than {MAX_SEGMENTS} segments")
 

@@ -57,8 +57,11 @@ def read_tiff(content: bytes, limit: int) -> Picture:
         raise ImageError("multi_frame", "the TIFF has several pages; only single images are read")
     samples = _samples(read_rows(content, parts), layout, directory.order)
     if layout.meaning == _PALETTE:
-        colours = _palette(directory.values(_COLOURS), layout.bits)
-        image, notes = Image.fromarray(colours[samples[..., 0]]), frozenset({"palette"})
+        colours = np.array(directory.values(_COLOURS), dtype=np.uint16)
+        if len(colours) != 3 * 2**layout.bits:
+            raise damaged("TIFF")
+        table = (colours.reshape(3, -1).T >> 8).astype(np.uint8)  # three rows of 16 bits; the upper 8 count
+        image, notes = Image.fromarray(table[samples[..., 0]]), frozenset({"palette"})
     else:
         image, notes = _image(samples, layout)
     return Picture(image, (layout.width, layout.height), notes, directory.orientation())
@@ -129,13 +132,6 @@ def _samples(rows: Array, layout: Layout, order: str) -> Array:
     kind = np.dtype(np.uint8 if bits == 8 else f"{order}u2")
     values = np.ascontiguousarray(rows[:, : layout.height, : layout.width * step * kind.itemsize]).view(kind)
     return values.transpose(1, 2, 0) if planes > 1 else values.reshape(layout.height, layout.width, step)
-
-
-def _palette(colours: tuple[int, ...], bits: int) -> Array:
-    """Return the palette uint8 (2**bits, 3); its tag holds three rows of 16 bits, of which the upper 8 count."""
-    if len(colours) != 3 * 2**bits:
-        raise damaged("TIFF")
-    return (np.array(colours, dtype=np.uint16).reshape(3, -1).T >> 8).astype(np.uint8)
 
 
 def _image(samples: Array, layout: Layout) -> tuple[Image.Image, frozenset[str]]:
