@@ -1,4 +1,4 @@
-"""MedMNIST's files: where they are on this machine, and how they come here.
+"""Find MedMNIST's files on this machine, or download them.
 
 A copy in `$MEDRAY_DATA` or in medmnist's own folder is used without a network. Every copy's MD5 is compared
 with the one that the medmnist package states.
@@ -27,7 +27,7 @@ MULTI_LABEL = ("chestmnist",)
 
 @cache
 def _table() -> Mapping[str, Mapping[str, Any]]:
-    """The package's own table, from its one file: `import medmnist` would load torchvision and more (10 s)."""
+    """Return the package's table of sets, from its file: `import medmnist` loads torchvision and more (10 s)."""
     package = importlib.util.find_spec("medmnist")
     if package is None or not package.submodule_search_locations:
         raise DataError("the package medmnist is not installed: `uv pip install medmnist`")
@@ -42,15 +42,15 @@ def _table() -> Mapping[str, Mapping[str, Any]]:
 
 
 def class_names(name: str) -> tuple[str, ...]:
-    """The class names of a set, in the order of its labels."""
+    """Return the class names of a set, in the order of its labels."""
     labels = _table()[name]["label"]
     return tuple(labels[key] for key in sorted(labels, key=int))
 
 
 def folders() -> list[Path]:
-    """Where copies are looked for; a download goes to the first."""
-    own = os.environ.get("MEDRAY_DATA")
-    return [*([expanded(own)] if own else []), Path.home() / ".medmnist"]
+    """Return the folders in which copies are looked for; a download goes to the first."""
+    data = os.environ.get("MEDRAY_DATA")
+    return [*([expanded(data)] if data else []), Path.home() / ".medmnist"]
 
 
 def locate(name: str, size: str = "28") -> Path:
@@ -70,22 +70,22 @@ def locate(name: str, size: str = "28") -> Path:
         path = folder / f"{name}{suffix}.npz"
         if path.is_file():
             return _verified(path, str(_table()[name][f"MD5{suffix}"]))
-    return _download(name, int(size), suffix)
+    return download(name, int(size), suffix)
 
 
 def _verified(path: Path, md5: str) -> Path:
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != md5:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if digest != md5:
         raise DataError(
-            f"{path}: its MD5 is {found}, MedMNIST's file has {md5}: delete it, or give the path as --data to "
+            f"{path}: its MD5 is {digest}, MedMNIST's file has {md5}: delete it, or give the path as --data to "
             "use it as it is"
         )
     return path
 
 
-def _download(name: str, size: int, suffix: str) -> Path:
-    """Let the medmnist package fetch the file."""
+def download(name: str, size: int, suffix: str) -> Path:
+    """Let the medmnist package download the file of a set, whose name ends in `suffix`; DataError if it can't."""
     folder = folders()[0]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,10 +95,10 @@ def _download(name: str, size: int, suffix: str) -> Path:
             dataset = getattr(medmnist, medmnist.INFO[name]["python_class"])
             dataset(split="val", download=True, size=size, root=str(folder))
     except (OSError, RuntimeError) as error:
-        places = " or ".join(str(f) for f in folders())
+        targets = " or ".join(map(str, folders()))
         reason = f" ({error})" if isinstance(error, OSError) else ""
         raise DataError(
             f"medmnist:{name} is not on this machine and can't be downloaded{reason}: put {name}{suffix}.npz "
-            f"into {places}, or use --data phantom"
+            f"into {targets}, or use --data phantom"
         ) from None
     return _verified(folder / f"{name}{suffix}.npz", str(_table()[name][f"MD5{suffix}"]))

@@ -42,8 +42,8 @@ class SourceFacts:
 
     `folds` are ready-made ones. `missing` names the rows of a table whose file does not exist, `ignored` the files
     that are no images. `notes` say what was guessed. `rows` counts a table's rows by label, BLANK and SEVERAL,
-    those of `missing` included. `class_columns` says that a table has a column for each class, so that a row may be
-    of none of them; `read_as_blank` are the words in the label's column that were read as blank.
+    those of `missing` included. `class_columns` says that a table has a column for each class, so that a row may
+    be of none of them; `read_as_blank` are the words in the label's column that were read as blank.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""Find the files that the cells of a table name: by path, by name, without its suffix, or by number and pattern."""
+"""Find the files that the cells of a table name: by path, by name, with or without suffix, or by pattern."""
 
 import os
 import re

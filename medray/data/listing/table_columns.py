@@ -83,23 +83,23 @@ def choose_columns(table: Table, options: Mapping[str, str]) -> Columns:
     Raises:
         DataError: a column does not exist, several may be meant, or there is none for the image or the label.
     """
-    chosen = {kind: find_column(table, options[kind]) for kind in GUESSED_COLUMNS if options.get(kind)}
+    by_kind = {kind: find_column(table, options[kind]) for kind in GUESSED_COLUMNS if options.get(kind)}
     named = (name.strip() for name in options.get(SUBGROUPS, "").split(","))
     subgroups = tuple(find_column(table, name) for name in named if name)
     notes = []
     for kind in GUESSED_COLUMNS:
-        guess = None if kind in options else guess_column(table, kind, {*chosen.values(), *subgroups})
+        guess = None if kind in options else guess_column(table, kind, {*by_kind.values(), *subgroups})
         if guess:
-            chosen[kind] = guess
+            by_kind[kind] = guess
             notes.append(f"{kind}: column '{guess}', by its name")
     none = printable(tidy(options[NONE])) if NONE in options else None
     one_hot: tuple[str, ...] = ()
-    if LABEL not in chosen:
-        used = {*chosen.values(), *subgroups}
+    if LABEL not in by_kind:
+        used = {*by_kind.values(), *subgroups}
         one_hot = tuple(c for c in table.columns if c not in used and not _INDEX.fullmatch(c))
         binary = all(row.cells[column] in _ONE_HOT for row in table.rows for column in one_hot)
         one_hot = one_hot if binary and len(one_hot) >= (1 if none else 2) else ()
-    for kind, missing in ((IMAGE, IMAGE not in chosen), (LABEL, LABEL not in chosen and not one_hot)):
+    for kind, missing in ((IMAGE, IMAGE not in by_kind), (LABEL, LABEL not in by_kind and not one_hot)):
         if missing:
             columns = ", ".join(table.columns)
             problem = f"no column for the {kind}; name it as '{kind}'; its columns: {columns}"
@@ -107,9 +107,9 @@ def choose_columns(table: Table, options: Mapping[str, str]) -> Columns:
     if one_hot:
         notes.append(f"label: the column with a 1, of {', '.join(one_hot)}")
     if none is not None:
-        notes.append(note_on_none(table, none, chosen.get(LABEL), one_hot))
-    label, split, fold, patient = (chosen.get(kind) for kind in (LABEL, SPLIT, FOLD, PATIENT))
-    return Columns(chosen[IMAGE], label, split, fold, patient, subgroups, one_hot, none, tuple(notes))
+        notes.append(note_on_none(table, none, by_kind.get(LABEL), one_hot))
+    label, split, fold, patient = (by_kind.get(kind) for kind in (LABEL, SPLIT, FOLD, PATIENT))
+    return Columns(by_kind[IMAGE], label, split, fold, patient, subgroups, one_hot, none, tuple(notes))
 
 
 def find_column(table: Table, name: str) -> str:

@@ -90,7 +90,7 @@ def count_cells(line: str, delimiter: str) -> int:
 
 
 def _split_lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the first line and the cells of each row that is not blank; a quoted cell may run over several lines."""
+    """Yield the first line and the cells of each row that is not blank; a quoted cell may span lines."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
