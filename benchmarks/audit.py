@@ -22,14 +22,14 @@ import numpy as np
 from PIL import Image
 
 from medray._types import Array
-from medray.audit.audit import audit, find_leaks
-from medray.audit.survey_images import survey, survey_dataset
+from medray.audit.audit import audit_survey, find_leaks
+from medray.audit.survey_images import survey_dataset, survey_files
 from medray.data.dataset import ImageDataset
 from medray.data.listing.listing import ListedImage, Listing
-from medray.data.phantoms import PHANTOMS, load_phantom
-from medray.data.similarity.duplicates import find_copies
-from medray.data.similarity.measures import Measures
 from medray.data.load_data import load_data
+from medray.data.phantoms import PHANTOMS, load_phantom
+from medray.data.similarity.duplicates import find_duplicates
+from medray.data.similarity.measures import Measures
 
 SIDE = 224
 PLANTED = 200
@@ -81,12 +81,12 @@ def as_dataset(images: Array) -> ImageDataset:
 def measure_speed(files: int, images: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         listing = write_files(Path(folder), files)
-        found = timed(f"survey of JPEG files {SIDE} x {SIDE}", files, lambda: survey(listing))
-    timed("audit of that survey", files, lambda: audit(found))
+        found = timed(f"survey of JPEG files {SIDE} x {SIDE}", files, lambda: survey_files(listing))
+    timed("audit of that survey", files, lambda: audit_survey(found))
     dataset = as_dataset(drawings(6000, 28))
     timed("find_leaks, 28 x 28, in memory", 6000, lambda: find_leaks(dataset))
     many = survey_dataset(as_dataset(drawings(images, 28)))
-    timed("audit, 28 x 28, in memory", images, lambda: audit(many))
+    timed("audit, 28 x 28, in memory", images, lambda: audit_survey(many))
 
 
 def copied(image: Array) -> dict[str, Array]:
@@ -109,7 +109,7 @@ def measures_of(images: Array) -> Measures:
 
 def measure_copies(name: str, images: Array) -> None:
     measures = measures_of(images)
-    found = find_copies(measures)
+    found = find_duplicates(measures)
     pairs = len(images) * (len(images) - 1) / 2
     identical = len(images) - len(np.unique(found.content))
     print(f"{name:<34} {len(images):>6} images, {identical} identical, {len(found)} near pairs: "
@@ -118,7 +118,7 @@ def measure_copies(name: str, images: Array) -> None:
     originals = images[::step][:PLANTED]
     for way in copied(originals[0]):
         made = measures_of(np.stack([copied(image)[way] for image in originals]))
-        both = find_copies(Measures.joined([measures_of(originals), made]))
+        both = find_duplicates(Measures.concatenate([measures_of(originals), made]))
         again = (both.second - both.first == len(originals)).sum()
         again += (both.content[: len(originals)] == both.content[len(originals) :]).sum()
         print(f"    {way:<12} {again} of {len(originals)} found")

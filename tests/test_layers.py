@@ -14,7 +14,7 @@ PACKAGE = ROOT / "medray"
 
 #: From the ground up. A folder with no line of its own belongs to its parent's.
 LINES = (
-    "_types errors text files signals console console_tables config cli",
+    "_types errors json_document text files signals console console_tables config cli",
     "space stats pictures",
     "data",
     "training decisions audit runs",

@@ -1,5 +1,5 @@
-"""A first look at images before any training: what they are (survey, profile), and what is wrong (audit).
+"""Look at images before any training: what they are (survey, profile), and what is wrong with them (audit).
 
-`survey` reads every image once; `audit` and `profile` only look at what it kept. `find_leaks` does both for a data
-set that is in memory.
+A survey reads every image once; audits and profiles are pure functions of it. `find_leaks` looks for leaks only,
+in a data set that is in memory.
 """

@@ -1,16 +1,14 @@
-"""Balance: is a split, or what a fold holds out, like the rest?
+"""Balance: compare a split, or what a fold holds out, with the rest.
 
-Two things must hold before a part is called different: the difference must matter, and chance must be an unlikely
-reason for it.
+A part is reported as different where the difference matters and is unlikely to be chance. It matters where
+Cramér's V of the classes is 0.1 or more, or the means differ by 0.2 standard deviations or more; both are what
+Cohen (1988, "Statistical Power Analysis for the Behavioral Sciences", chapters 2 and 7) calls a small effect.
+Chance is unlikely where the p-value, of Pearson's chi-square test or of Welch's test, is below 0.01 divided by the
+number of comparisons (Bonferroni).
 
-It matters where Cramér's V of the classes is 0.1 or more, or the standardised difference of the means is more than
-0.2 of a standard deviation; both are what Cohen (1988, "Statistical Power Analysis for the Behavioral Sciences",
-chapters 2 and 7) calls a small effect. Chance is unlikely where the p-value, of Pearson's chi-square test or of
-Welch's test, is below 0.01 divided by the number of comparisons (Bonferroni).
-
-Images of one patient are alike, so they are no independent draws. Where patients are known, the tests count
-patients and not images: the most that the design effect can be (Kish 1965, "Survey Sampling", section 5.4, with
-an intraclass correlation of 1).
+Images of one patient resemble one another and are not independent draws. Where patients are known, the tests count
+patients instead of images, which is the largest possible design effect (Kish 1965, "Survey Sampling", section 5.4,
+with an intraclass correlation of 1).
 """
 
 from dataclasses import dataclass
@@ -25,21 +23,21 @@ SIGNIFICANT = 0.01
 
 @dataclass(frozen=True)
 class Difference:
-    """How much a part differs from the rest: `effect` is Cramér's V or a standardised difference."""
+    """How much a part differs from the rest; `effect` is Cramér's V or a standardised difference."""
 
     effect: float
     p_value: float
 
     def stands_out(self, least: float, comparisons: int) -> bool:
-        """Whether it matters and is unlikely to be chance."""
+        """Return whether the effect is at least `least`, and unlikely to be chance in so many `comparisons`."""
         return abs(self.effect) >= least and self.p_value < SIGNIFICANT / comparisons
 
 
 def compare_classes(labels: Array, part: Array, independent: float = 1.0) -> Difference | None:
-    """Compare the class counts of a part with the rest's: Cramér's V and Pearson's chi-square test.
+    """Compare the class counts of a part with those of the rest: Cramér's V and Pearson's chi-square test.
 
-    Takes classes int64 (n,), which images are of the part, bool (n,), and the share of images that count as
-    independent. None where either has no image, or all are of one class.
+    Takes classes int64 (n,), whether each image belongs to the part, bool (n,), and the share of images that count
+    as independent. Returns None where either side has no image, or all images are of one class.
     """
     from scipy.stats import chi2
 
@@ -55,10 +53,10 @@ def compare_classes(labels: Array, part: Array, independent: float = 1.0) -> Dif
 
 
 def compare_means(values: Array, part: Array, independent: float = 1.0) -> Difference | None:
-    """Compare the mean of `values` (n,) in a part with the rest's: the difference in standard deviations.
+    """Compare the mean of `values` (n,) in a part and in the rest: standardised difference and Welch's test.
 
-    The standard deviation is that within the two, pooled by equal weights (Cohen's d as in Austin 2009, Statistics
-    in Medicine 28, equation 1). None where either has fewer than two images, or no value differs.
+    The standard deviations within the two are pooled with equal weights (Cohen's d as in Austin 2009, Statistics
+    in Medicine 28, equation 1). Returns None where either side has fewer than two images, or no value differs.
     """
     from scipy.stats import norm
 

@@ -43,20 +43,20 @@ def find_small_classes(records: ImageRecords) -> Iterator[Finding]:
     """Yield a finding for classes with too few images, or patients, for splits and folds, and for missing ones."""
     splits, classes = split_parts(records), records.classes()
     small, missing = [], []
-    for split, counts in zip(splits.names, count_classes(records, splits).tolist(), strict=True):
-        for name, count in zip(records.class_names, counts, strict=True):
+    counts = count_classes(records, splits)
+    for index, name in enumerate(records.class_names):
+        for split, count in zip(splits.names, counts[index].tolist(), strict=True):
             if count == 0:
                 missing.append(f"{name} in {split}")
             elif count < LEAST_IN_SPLIT:
                 small.append(f"{name} ({plural(count, 'image')} in {split})")
-    for index, name in enumerate(records.class_names):
         images = np.flatnonzero(classes == index)
         if not len(splits) and len(images) < LEAST_IN_SPLIT * USUAL_SPLITS:
             small.append(f"{name} ({plural(len(images), 'image')} for {USUAL_SPLITS} splits)")
         else:
             small += _too_few_for_folds(records, name, images)
     for fold in fold_parts(records):
-        for side, index in np.argwhere(count_classes(records, fold) == 0).tolist():
+        for index, side in np.argwhere(count_classes(records, fold) == 0).tolist():
             missing.append(f"{records.class_names[index]} in {fold.prefix}, {fold.names[side]}")
     few_images = "too few images of a class"
     yield from _warn("small_class", small, f"place with {few_images}", f"places with {few_images}")
@@ -64,11 +64,11 @@ def find_small_classes(records: ImageRecords) -> Iterator[Finding]:
 
 
 def count_classes(records: ImageRecords, parts: Parts) -> Array:
-    """Count the images of each class in each part, int64 (parts, classes)."""
+    """Count the images of each class in each part, int64 (classes, parts)."""
     classes = records.classes()
     known = (classes >= 0) & (parts.side >= 0)
-    counts = np.zeros((len(parts), len(records.class_names)), np.int64)
-    np.add.at(counts, (parts.side[known], classes[known]), 1)
+    counts = np.zeros((len(records.class_names), len(parts)), np.int64)
+    np.add.at(counts, (classes[known], parts.side[known]), 1)
     return counts
 
 

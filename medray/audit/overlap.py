@@ -1,21 +1,25 @@
-"""Overlap: copies and patients that several parts share, and copies where there should be one image."""
+"""Overlap: duplicates and patients that several parts share, and duplicates within one part."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from medray._types import Array
-from medray.audit.findings import LEAK, WARNING, CopyRow, Finding, counted, few
+from medray.audit.findings import LEAK, WARNING, DuplicatePair, Finding, Severity
 from medray.audit.sides import Parts, fold_parts, split_parts
-from medray.audit.survey import Survey
-from medray.data.similarity.duplicates import Copies
-from medray.data.similarity.perceptual_hash import NAMES
+from medray.audit.survey import ImageRecords
+from medray.data.similarity.duplicates import Duplicates
+from medray.data.similarity.perceptual_hash import ORIENTATION_NAMES
+from medray.text import first_names, plural
+
+EXAMPLES = 3
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Images int64 (m,) that have a copy in another part, and for the first few of them such a copy."""
+    """Images int64 (m,) that have a duplicate in a certain part, and examples: pairs of the two."""
 
     images: Array
     examples: tuple[tuple[int, int], ...]
@@ -24,149 +28,158 @@ class Shared:
         return len(self.images)
 
 
-def find_leaks_between_parts(survey: Survey, copies: Copies) -> Iterator[Finding]:
-    """Copies, images and patients that are shared between splits, or between the sides of a fold."""
-    splits, folds = split_parts(survey), fold_parts(survey)
-    shared = shared_copies(copies, splits.side, len(splits))
+def find_leaks_between_parts(records: ImageRecords, duplicates: Duplicates) -> Iterator[Finding]:
+    """Yield a finding for the duplicates, images and patients that splits, or the sides of a fold, share."""
+    splits, folds = split_parts(records), fold_parts(records)
+    shared = duplicates_in_other_parts(duplicates, splits)
     if len(shared):
-        text = f"{_have(shared)} in another split ({_by_part(splits, shared)}): {_told(survey, shared)}"
-        yield Finding("copies_across_splits", LEAK, text, len(shared), _named(survey, shared.images))
-    yield from _across_folds(survey, copies, folds)
-    yield from _patients(survey, "patients_across_splits", [splits])
-    yield from _patients(survey, "patients_across_folds", folds)
+        counts = np.bincount(splits.side[shared.images], minlength=len(splits)).tolist()
+        by_split = ", ".join(f"{name} {count}" for name, count in zip(splits.names, counts, strict=True) if count)
+        place = f"in another split ({by_split})"
+        yield _duplicates_finding(records, "duplicates_across_splits", LEAK, shared, place)
+    yield from _images_across_folds(records)
+    yield from _duplicates_across_folds(records, duplicates, folds)
+    yield from _patients_across(records, "patients_across_splits", [splits], "in several splits")
+    yield from _patients_across(records, "patients_across_folds", folds, "on both sides of a fold")
 
 
-def find_other_copies(survey: Survey, copies: Copies) -> Iterator[Finding]:
-    """Copies with different labels, and copies within one split."""
-    classes = survey.classes()
-    shared = shared_copies(copies, classes, len(survey.class_names))
+def find_other_duplicates(records: ImageRecords, duplicates: Duplicates) -> Iterator[Finding]:
+    """Yield findings for duplicates with different labels, and for duplicates within one split."""
+    shared = duplicates_in_other_parts(duplicates, Parts(records.class_names, records.classes()))
     if len(shared):
-        text = f"{_have(shared)} with another label: {_told(survey, shared, labels=True)}"
-        yield Finding("copies_across_classes", WARNING, text, len(shared), _named(survey, shared.images))
-    splits = split_parts(survey)
-    side = splits.side if len(splits) else np.zeros(len(survey), np.int64)
-    doubled = _doubled(copies, side, max(1, len(splits)))
-    if len(doubled):
-        within = "the same split" if len(splits) else "the source"
-        text = f"{_have(doubled)} in {within}: {_told(survey, doubled)}"
-        yield Finding("copies_within_split", WARNING, text, len(doubled), _named(survey, doubled.images))
+        names = [
+            f"{name} ({', '.join(labels)})" for name, labels in zip(records.names, records.labels, strict=True)
+        ]
+        place = "with another label"
+        yield _duplicates_finding(records, "duplicates_across_classes", WARNING, shared, place, names)
+    splits = split_parts(records)
+    if not len(splits):
+        splits = Parts((records.source,), np.zeros(len(records), np.int64))
+    shared = duplicates_in_same_part(duplicates, splits)
+    if len(shared):
+        place = "in the same split" if records.split_names else "in the source"
+        yield _duplicates_finding(records, "duplicates_within_split", WARNING, shared, place)
 
 
-def copy_rows(survey: Survey, copies: Copies) -> Iterator[CopyRow]:
-    """Each image with the first one of the same bytes, then the first images of nearly the same contents."""
+def list_pairs(records: ImageRecords, duplicates: Duplicates) -> Iterator[DuplicatePair]:
+    """Yield each image with the first one of the same bytes, then the near-duplicates."""
+
+    def pair(
+        first: int, second: int, how: Literal["identical", "near"], orientation: int, correlation: float
+    ) -> DuplicatePair:
+        names, labels = records.names, [", ".join(records.labels[image]) for image in (first, second)]
+        return DuplicatePair(
+            names[first], names[second], how, ORIENTATION_NAMES[orientation], round(correlation, 4),
+            records.splits[first] or "", records.splits[second] or "", *labels,
+        )  # fmt: skip
+
     first_of: dict[int, int] = {}
-    for image, content in enumerate(copies.content.tolist()):
+    for image, content in enumerate(duplicates.content.tolist()):
         if content >= 0 and first_of.setdefault(content, image) != image:
-            yield _row(survey, first_of[content], image, "identical", NAMES[0], 1.0)
-    columns = (copies.first, copies.second, copies.orientation, copies.correlation)
-    for first, second, orientation, correlation in zip(*(own.tolist() for own in columns), strict=True):
-        yield _row(survey, first, second, "near", NAMES[orientation], round(correlation, 4))
+            yield pair(first_of[content], image, "identical", 0, 1.0)
+    columns = (duplicates.first, duplicates.second, duplicates.orientation, duplicates.correlation)
+    for first, second, orientation, correlation in zip(*(column.tolist() for column in columns), strict=True):
+        yield pair(first, second, "near", orientation, correlation)
 
 
-def shared_copies(copies: Copies, side: Array, parts: int) -> Shared:
-    """Find the images that have a copy in another part, from the part of each image int64 (n,), -1 for none."""
-    reached = _reached(copies, side, parts)
-    own = np.flatnonzero((side >= 0) & (copies.content >= 0))
-    others = reached[copies.content[own]] > 0
-    others[np.arange(len(own)), side[own]] = False
-    return _with_examples(copies, own[others.any(axis=1)], lambda image: (side >= 0) & (side != side[image]))
+def duplicates_in_other_parts(duplicates: Duplicates, parts: Parts) -> Shared:
+    """Find the images of a part that have a duplicate in another part."""
+    images, counts = _count_duplicates(duplicates, parts)
+    elsewhere = counts > 0
+    elsewhere[np.arange(len(images)), parts.side[images]] = False
+    side = parts.side
+    return _with_examples(duplicates, images[elsewhere.any(axis=1)], lambda i: (side >= 0) & (side != side[i]))
 
 
-def _doubled(copies: Copies, side: Array, parts: int) -> Shared:
-    reached = _reached(copies, side, parts)
-    own = np.flatnonzero((side >= 0) & (copies.content >= 0))
-    found = own[reached[copies.content[own], side[own]] > 1]
-    return _with_examples(copies, found, lambda image: (side == side[image]) & (np.arange(len(side)) != image))
+def duplicates_in_same_part(duplicates: Duplicates, parts: Parts) -> Shared:
+    """Find the images of a part that have a duplicate in the same part."""
+    images, counts = _count_duplicates(duplicates, parts)
+    side, every = parts.side, np.arange(len(parts.side))
+    doubled = counts[np.arange(len(images)), side[images]] > 1
+    return _with_examples(duplicates, images[doubled], lambda i: (side == side[i]) & (every != i))
 
 
-def _reached(copies: Copies, side: Array, parts: int) -> Array:
-    """How many images of each part have each content, or nearly it: int64 (contents, parts)."""
-    known = (side >= 0) & (copies.content >= 0)
-    counts = np.zeros((copies.content.max(initial=-1) + 1, parts), np.int64)
-    np.add.at(counts, (copies.content[known], side[known]), 1)
-    a, b = copies.content[copies.first], copies.content[copies.second]
-    reached = counts.copy()
-    np.add.at(reached, a, counts[b])
-    np.add.at(reached, b, counts[a])
-    return reached
+def _count_duplicates(duplicates: Duplicates, parts: Parts) -> tuple[Array, Array]:
+    """Return the readable images (m,) that are in a part, and how often each appears in each part.
+
+    The counts are int64 (m, parts): duplicates, near-duplicates and the image itself.
+    """
+    content, side = duplicates.content, parts.side
+    images = np.flatnonzero((side >= 0) & (content >= 0))
+    identical = np.zeros((content.max(initial=-1) + 1, len(parts)), np.int64)
+    np.add.at(identical, (content[images], side[images]), 1)
+    first, second = content[duplicates.first], content[duplicates.second]
+    counts = identical.copy()
+    np.add.at(counts, first, identical[second])
+    np.add.at(counts, second, identical[first])
+    return images, counts[content[images]]
 
 
-def _with_examples(copies: Copies, images: Array, allowed: Callable[[int], Array]) -> Shared:
-    """Name a copy of each of the first few images, those apart that are the copy of an earlier one."""
+def _with_examples(duplicates: Duplicates, images: Array, allowed: Callable[[int], Array]) -> Shared:
+    """Add a duplicate among those `allowed` to each of the first few images, unless they are one themselves."""
     examples: list[tuple[int, int]] = []
-    a, b = copies.content[copies.first], copies.content[copies.second]
+    first, second = duplicates.content[duplicates.first], duplicates.content[duplicates.second]
     for image in images.tolist():
-        if len(examples) == 3:
+        if len(examples) == EXAMPLES:
             break
         if any(image in pair for pair in examples):
             continue
-        own = copies.content[image]
-        after, before = copies.second[a == own], copies.first[b == own]
-        alike = np.isin(copies.content, np.concatenate([[own], copies.content[after], copies.content[before]]))
-        examples.append((image, int(np.flatnonzero(alike & allowed(image))[0])))
+        content = duplicates.content[image]
+        contents = np.concatenate([[content], second[first == content], first[second == content]])
+        matches = np.isin(duplicates.content, contents) & allowed(image)
+        examples.append((image, int(np.flatnonzero(matches)[0])))
     return Shared(images, tuple(examples))
 
 
-def _across_folds(survey: Survey, copies: Copies, folds: Sequence[Parts]) -> Iterator[Finding]:
-    both = [np.intersect1d(train, val) for train, val in survey.folds or ()]
-    if sum(map(len, both)):
-        names = [f"fold {n}: {survey.names[image]}" for n, part in enumerate(both) for image in part.tolist()]
-        text = f"{counted(len(names), 'image')} on both sides of a fold: {few(names)}"
-        yield Finding("images_across_folds", LEAK, text, len(names), tuple(names))
-    shared = [(fold, shared_copies(copies, fold.side, len(fold))) for fold in folds]
-    names = [f"{fold.prefix}: {survey.names[image]}" for fold, part in shared for image in part.images.tolist()]
+def _duplicates_finding(
+    records: ImageRecords, kind: str, severity: Severity, shared: Shared, place: str,
+    names: Sequence[str] | None = None,
+) -> Finding:  # fmt: skip
+    """Describe images with duplicates; `names` are what the examples are called, where not by their own names."""
+    count = "1 image with a duplicate" if len(shared) == 1 else f"{len(shared):,} images with duplicates"
+    text = f"{count} {place}: {_list_examples(shared, names or records.names)}"
+    return Finding(kind, severity, text, len(shared), tuple(records.names[image] for image in shared.images))
+
+
+def _list_examples(shared: Shared, names: Sequence[str]) -> str:
+    return ", ".join(f"{names[first]} = {names[second]}" for first, second in shared.examples)
+
+
+def _images_across_folds(records: ImageRecords) -> Iterator[Finding]:
+    names = [
+        f"fold {number}: {records.names[image]}"
+        for number, (train, val) in enumerate(records.folds or ())
+        for image in np.intersect1d(train, val).tolist()
+    ]
     if names:
-        where = [f"{fold.prefix}: {len(part)}" for fold, part in shared if len(part)]
-        example = next(part for _, part in shared if len(part))
-        text = f"images with a copy on the other side of a fold ({few(where)}): {_told(survey, example)}"
-        yield Finding("copies_across_folds", LEAK, text, len(names), tuple(names))
+        text = f"{plural(len(names), 'image')} on both sides of a fold: {first_names(names)}"
+        yield Finding("images_across_folds", LEAK, text, len(names), tuple(names))
 
 
-def _patients(survey: Survey, kind: str, several: Sequence[Parts]) -> Iterator[Finding]:
+def _duplicates_across_folds(
+    records: ImageRecords, duplicates: Duplicates, folds: Sequence[Parts]
+) -> Iterator[Finding]:
+    shared = [(fold.prefix, duplicates_in_other_parts(duplicates, fold)) for fold in folds]
+    shared = [(fold, images) for fold, images in shared if len(images)]
+    if shared:
+        names = [f"{fold}: {records.names[image]}" for fold, part in shared for image in part.images.tolist()]
+        counts = first_names([f"{fold}: {len(part)}" for fold, part in shared])
+        examples = _list_examples(shared[0][1], records.names)
+        text = f"images with a duplicate on the other side of a fold ({counts}): {examples}"
+        yield Finding("duplicates_across_folds", LEAK, text, len(names), tuple(names))
+
+
+def _patients_across(records: ImageRecords, kind: str, several: Sequence[Parts], place: str) -> Iterator[Finding]:
     names = []
     for parts in several:
         sides: dict[str, set[int]] = {}
-        for patient, side in zip(survey.patients, parts.side.tolist(), strict=True):
+        for patient, side in zip(records.patients, parts.side.tolist(), strict=True):
             if patient is not None and side >= 0:
                 sides.setdefault(patient, set()).add(side)
-        start = f"{parts.prefix}: " if parts.prefix else ""
-        for patient, found in sides.items():
-            if len(found) > 1:
-                names.append(f"{start}{patient} ({', '.join(parts.names[side] for side in sorted(found))})")
+        prefix = f"{parts.prefix}: " if parts.prefix else ""
+        for patient, shared in sides.items():
+            if len(shared) > 1:
+                names.append(f"{prefix}{patient} ({', '.join(parts.names[side] for side in sorted(shared))})")
     if names:
-        where = "on both sides of a fold" if several[0].prefix else "in several splits"
-        text = f"{counted(len(names), 'patient')} with images {where}: {few(names)}"
+        text = f"{plural(len(names), 'patient')} with images {place}: {first_names(names)}"
         yield Finding(kind, LEAK, text, len(names), tuple(names))
-
-
-def _have(shared: Shared) -> str:
-    return "1 image with a copy" if len(shared) == 1 else f"{len(shared)} images with copies"
-
-
-def _by_part(parts: Parts, shared: Shared) -> str:
-    counts = np.bincount(parts.side[shared.images], minlength=len(parts))
-    return ", ".join(f"{name} {count}" for name, count in zip(parts.names, counts.tolist(), strict=True) if count)
-
-
-def _told(survey: Survey, shared: Shared, *, labels: bool = False) -> str:
-    """The examples, as `a = b`; with their labels where asked for."""
-
-    def name(image: int) -> str:
-        return f"{survey.names[image]} ({_label(survey, image)})" if labels else survey.names[image]
-
-    return ", ".join(f"{name(first)} = {name(second)}" for first, second in shared.examples)
-
-
-def _named(survey: Survey, images: Array) -> tuple[str, ...]:
-    return tuple(survey.names[image] for image in images.tolist())
-
-
-def _label(survey: Survey, image: int) -> str:
-    return ", ".join(survey.labels[image])
-
-
-def _row(survey: Survey, first: int, second: int, how: str, orientation: str, correlation: float) -> CopyRow:
-    return CopyRow(
-        survey.names[first], survey.names[second], how, orientation, correlation, survey.splits[first] or "",
-        survey.splits[second] or "", _label(survey, first), _label(survey, second),
-    )  # fmt: skip

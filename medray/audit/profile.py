@@ -1,23 +1,24 @@
-"""Profile: what a source holds, in numbers: classes by split, sizes, channels, formats, looks."""
+"""Profile: counts of what a source holds: classes by split, sizes, channels, formats, brightness."""
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from medray._types import Array
 from medray.audit.survey import Survey
 from medray.data.listing.listing import BLANK, SEVERAL, counted_as
-from medray.data.similarity.measures import LOOKS
+from medray.data.similarity.measures import LOOKS, Measures
+from medray.json_document import JsonDocument
 
 NO_SPLIT = "(no split)"
+GREY, RGB, GREY_AS_RGB = "grey", "RGB", "grey stored as RGB"
 
 
 @dataclass(frozen=True)
-class Spread:
-    """The least, the median and the greatest of some numbers."""
+class Spread(JsonDocument):
+    """The minimum, median and maximum of some numbers."""
 
     min: float
     median: float
@@ -25,12 +26,12 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Profile:
+class Profile(JsonDocument):
     """What a source holds.
 
-    `counts` are images by class, or BLANK or SEVERAL, and by split, in the order of `splits`. `rows` are a table's
-    rows by label, those without a file too, the most frequent first. `sizes` are images by `height x width`, the
-    most frequent first. `channels`, `formats` and `bits` count images by those; numbers are of readable images.
+    `counts` are images by class, BLANK or SEVERAL, in each of `splits`. `rows` are a table's rows by label, also
+    those without a file. `sizes` are images by `height x width`, the most frequent first; `channels`, `formats`
+    and `bits` count images by those. `height`, `width` and `looks` are of readable images.
     """
 
     source: str
@@ -38,7 +39,7 @@ class Profile:
     patients: int | None
     folds: int | None
     splits: tuple[str, ...]
-    counts: dict[str, list[int]]
+    counts: dict[str, tuple[int, ...]]
     rows: dict[str, int]
     height: Spread | None
     width: Spread | None
@@ -54,33 +55,27 @@ class Profile:
     ignored: int
     notes: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values, for a JSON file."""
-        return asdict(self) | {"splits": list(self.splits), "notes": list(self.notes)}
 
-
-def profile(survey: Survey) -> Profile:
-    """Count what a survey has seen."""
+def profile_survey(survey: Survey) -> Profile:
+    """Return the profile of a survey."""
     measures, readable = survey.measures, survey.measures.readable
-    sizes = [f"{h} x {w}" for h, w in zip(measures.height[readable], measures.width[readable], strict=True)]
-    known = {own for own in survey.patients if own is not None}
     splits = (*survey.split_names, *([NO_SPLIT] if None in survey.splits else []))
-    counts = _counts(survey, splits)
+    counts = _count_labels(survey, splits)
     return Profile(
         source=survey.source,
         images=len(survey),
-        patients=len(known) or None,
+        patients=len({*survey.patients} - {None}) or None,
         folds=None if survey.folds is None else len(survey.folds),
         splits=splits,
         counts=counts,
-        rows=_rows(survey),
+        rows=dict(sorted(survey.rows.items(), key=lambda row: (-row[1], row[0]))),
         height=_spread(measures.height[readable]),
         width=_spread(measures.width[readable]),
-        sizes=_frequent(sizes),
-        channels=_channels(survey),
-        formats=_frequent(own or "unknown" for own in measures.format.tolist()) if survey.files else {},
-        bits=_frequent(str(own) if own else "unknown" for own in measures.bits[readable].tolist()),
-        looks={name: found for name in LOOKS if (found := _spread(getattr(measures, name)[readable]))},
+        sizes={f"{height} x {width}": count for (height, width), count in count_sizes(measures).most_common()},
+        channels=count_channels(survey.measures),
+        formats=_frequent(name or "unknown" for name in measures.format.tolist()) if survey.from_files else {},
+        bits=_frequent(str(bits) if bits else "unknown" for bits in measures.bits[readable].tolist()),
+        looks={name: spread for name in LOOKS if (spread := _spread(getattr(measures, name)[readable]))},
         blank=sum(counts.get(BLANK, [])),
         multiple=sum(counts.get(SEVERAL, [])),
         missing=len(survey.missing),
@@ -91,29 +86,35 @@ def profile(survey: Survey) -> Profile:
 
 
 def _frequent(words: Iterable[str]) -> dict[str, int]:
-    """Count words, the most frequent first."""
+    """Count equal words, the most frequent first."""
     return dict(Counter(words).most_common())
 
 
-def _counts(survey: Survey, splits: tuple[str, ...]) -> dict[str, list[int]]:
-    found = Counter(
-        (counted_as(own), split or NO_SPLIT) for own, split in zip(survey.labels, survey.splits, strict=True)
+def _count_labels(survey: Survey, splits: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """Count the images of each class in each split, and where there are any, those of no or several labels."""
+    counts = Counter(
+        (counted_as(labels), split or NO_SPLIT) for labels, split in zip(survey.labels, survey.splits, strict=True)
     )
-    words = [*survey.class_names, BLANK, SEVERAL]
-    counts = {word: [found[word, split] for split in splits] for word in words}
-    return {word: own for word, own in counts.items() if sum(own) or word in survey.class_names}
+    by_split = {
+        name: tuple(counts[name, split] for split in splits) for name in (*survey.class_names, BLANK, SEVERAL)
+    }
+    return {name: row for name, row in by_split.items() if sum(row) or name in survey.class_names}
 
 
-def _rows(survey: Survey) -> dict[str, int]:
-    return dict(sorted(survey.rows.items(), key=lambda row: (-row[1], row[0])))
+def count_sizes(measures: Measures) -> Counter[tuple[int, int]]:
+    """Count the readable images by height and width."""
+    sizes = (measures.height, measures.width)
+    return Counter(zip(*(side[measures.readable].tolist() for side in sizes), strict=True))
 
 
-def _channels(survey: Survey) -> dict[str, int]:
-    measures = survey.measures
-    grey = measures.readable & (measures.channels == 1)
-    colours = measures.readable & (measures.channels == 3) & ~measures.grey_as_rgb
-    named = {"grey": grey, "RGB": colours, "grey stored as RGB": measures.grey_as_rgb}
-    return {name: int(own.sum()) for name, own in named.items() if own.any()}
+def count_channels(measures: Measures) -> dict[str, int]:
+    """Count the readable images that are GREY, RGB and GREY_AS_RGB; those without an image are left out."""
+    images = {
+        GREY: measures.readable & (measures.channels == 1),
+        RGB: measures.readable & (measures.channels == 3) & ~measures.grey_as_rgb,
+        GREY_AS_RGB: measures.grey_as_rgb,
+    }
+    return {name: int(column.sum()) for name, column in images.items() if column.any()}
 
 
 def _spread(values: Array) -> Spread | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medray._types import Array
-from medray.audit.balance import SMALL_DIFFERENCE, SMALL_V, Difference, compare_classes, compare_means
+from medray.audit.balance import SMALL_DIFFERENCE, SMALL_V, compare_classes, compare_means
 from medray.audit.findings import WARNING, Finding
 from medray.audit.sides import HELD_OUT, Parts, fold_parts, split_parts
 from medray.audit.survey import Survey
@@ -17,66 +17,65 @@ LOOKS = {
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One part and the rest, among the images that can be compared."""
+class Comparison:
+    """One part against the rest.
+
+    `images` int64 (m,) are the readable ones of both, `inside` bool (m,) says which of them the part holds, and
+    `independent` is the share of them that counts as independent: patients per image.
+    """
 
     name: str
-    part: Array
+    images: Array
+    inside: Array
     independent: float
 
 
 def find_shifts(survey: Survey) -> Iterator[Finding]:
     """Compare each split with the others, and what each ready-made fold holds out with what it trains on."""
-    compared = list(_compared(survey))
+    comparisons = list(_list_comparisons(survey))
     looks = [name for name in LOOKS if name != "tone" or (survey.measures.channels == 3).any()]
-    comparisons = len(compared) * (1 + len(looks))
-    classes = survey.classes()
-    found = [_class_difference(classes, one) for one in compared]
-    told = [
-        f"{one.name} (Cramér's V {own.effect:.2f})"
-        for one, own in zip(compared, found, strict=True)
-        if own and own.stands_out(SMALL_V, comparisons)
-    ]
-    if told:
-        text = f"other shares of classes: {', '.join(told)}"
-        yield Finding("class_balance", WARNING, text, len(told), tuple(told))
+    tests = len(comparisons) * (1 + len(looks))
+    different = tuple(_different_classes(survey, comparisons, tests))
+    if different:
+        text = f"different shares of classes: {', '.join(different)}"
+        yield Finding("class_balance", WARNING, text, len(different), different)
     for name in looks:
-        yield from _look(survey, name, compared, comparisons)
+        different = tuple(_different_looks(survey, name, comparisons, tests))
+        if different:
+            yield Finding(name, WARNING, ", ".join(different), len(different), different)
 
 
-def _compared(survey: Survey) -> Iterator[Compared]:
+def _list_comparisons(survey: Survey) -> Iterator[Comparison]:
     splits = split_parts(survey)
     if len(splits) > 1:
-        for number, name in enumerate(splits.names[: 1 if len(splits) == 2 else None]):
-            yield _one(survey, name, splits, number)
+        for index, name in enumerate(splits.names[: 1 if len(splits) == 2 else None]):
+            yield _compare_part(survey, name, splits, index)
     for fold in fold_parts(survey):
-        yield _one(survey, f"{fold.prefix}, {HELD_OUT}", fold, 1)
+        yield _compare_part(survey, f"{fold.prefix}, {HELD_OUT}", fold, fold.names.index(HELD_OUT))
 
 
-def _one(survey: Survey, name: str, parts: Parts, number: int) -> Compared:
-    """`part` is 1 for the part, 0 for the rest and -1 for images in neither, or that can't be read."""
-    part = np.where(parts.side < 0, -1, parts.side == number)
-    part[~survey.measures.readable] = -1
-    images = int((part >= 0).sum())
-    known = [survey.patients[image] for image in np.flatnonzero(part >= 0)]
-    patients = len(set(known)) if known and None not in known else images
-    return Compared(name, part, patients / max(images, 1))
+def _compare_part(survey: Survey, name: str, parts: Parts, index: int) -> Comparison:
+    images = np.flatnonzero((parts.side >= 0) & survey.measures.readable)
+    patients = {survey.patients[image] for image in images.tolist()}
+    independent = len(images) if None in patients else len(patients)
+    return Comparison(name, images, parts.side[images] == index, independent / max(len(images), 1))
 
 
-def _class_difference(classes: Array, one: Compared) -> Difference | None:
-    known = (one.part >= 0) & (classes >= 0)
-    return compare_classes(classes[known], one.part[known] == 1, one.independent)
+def _different_classes(survey: Survey, comparisons: list[Comparison], tests: int) -> Iterator[str]:
+    classes = survey.classes()
+    for part in comparisons:
+        known = classes[part.images] >= 0
+        difference = compare_classes(classes[part.images[known]], part.inside[known], part.independent)
+        if difference and difference.stands_out(SMALL_V, tests):
+            yield f"{part.name} (Cramér's V {difference.effect:.2f})"
 
 
-def _look(survey: Survey, name: str, compared: list[Compared], comparisons: int) -> Iterator[Finding]:
-    values = getattr(survey.measures, name).astype(np.float64)
-    if name == "sharpness":
+def _different_looks(survey: Survey, look: str, comparisons: list[Comparison], tests: int) -> Iterator[str]:
+    values = getattr(survey.measures, look).astype(np.float64)
+    if look == "sharpness":
         values = np.log1p(values)  # it differs by factors: a few very sharp images would decide its mean
-    told = []
-    for one in compared:
-        known = one.part >= 0
-        found = compare_means(values[known], one.part[known] == 1, one.independent)
-        if found and found.stands_out(SMALL_DIFFERENCE, comparisons):
-            told.append(f"{one.name} is {LOOKS[name][found.effect < 0]} by {abs(found.effect):.2f} SD")
-    if told:
-        yield Finding(name, WARNING, ", ".join(told), len(told), tuple(told))
+    for part in comparisons:
+        difference = compare_means(values[part.images], part.inside, part.independent)
+        if difference and difference.stands_out(SMALL_DIFFERENCE, tests):
+            word = LOOKS[look][difference.effect < 0]
+            yield f"{part.name} is {word} by {abs(difference.effect):.2f} SD"

@@ -1,21 +1,21 @@
-"""Parts: which images are on which side, of the splits or of one ready-made fold; the checks go over these."""
+"""Parts: which split, or which side of a ready-made fold, each image belongs to."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from medray._types import Array
-from medray.audit.survey import Survey
+from medray.audit.survey import ImageRecords
 
 TRAINED, HELD_OUT = "training", "held out"
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Two or more parts that must not share anything.
+    """Two or more parts that must not share an image, a duplicate or a patient.
 
-    `side` int64 (n,) is each image's part by its number in `names`, -1 where it is in none. `prefix` says in a
-    message which fold it is.
+    `side` int64 (n,) is the part of each image as an index into `names`, -1 where it is in none. `prefix` names
+    the fold in a message.
     """
 
     names: tuple[str, ...]
@@ -26,19 +26,19 @@ class Parts:
         return len(self.names)
 
 
-def split_parts(survey: Survey) -> Parts:
-    """The splits as parts; none where the source names no split."""
-    number = {name: place for place, name in enumerate(survey.split_names)}
-    side = np.array([-1 if name is None else number[name] for name in survey.splits], dtype=np.int64)
-    return Parts(survey.split_names, side)
+def split_parts(records: ImageRecords) -> Parts:
+    """Return the splits as parts; no parts where the source names no split."""
+    index = {name: position for position, name in enumerate(records.split_names)}
+    side = np.array([-1 if name is None else index[name] for name in records.splits], dtype=np.int64)
+    return Parts(records.split_names, side)
 
 
-def fold_parts(survey: Survey) -> list[Parts]:
-    """Each ready-made fold as two parts; an image on both sides counts as held out."""
-    found = []
-    for number, (train, val) in enumerate(survey.folds or ()):
-        side = np.full(len(survey), -1, dtype=np.int64)
+def fold_parts(records: ImageRecords) -> list[Parts]:
+    """Return each ready-made fold as two parts; an image on both sides counts as held out."""
+    parts = []
+    for number, (train, val) in enumerate(records.folds or ()):
+        side = np.full(len(records), -1, dtype=np.int64)
         side[train] = 0
         side[val] = 1
-        found.append(Parts((TRAINED, HELD_OUT), side, f"fold {number}"))
-    return found
+        parts.append(Parts((TRAINED, HELD_OUT), side, f"fold {number}"))
+    return parts

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medray.audit.audit import audit, find_leaks
-from medray.audit.findings import KINDS, Audit, CopyRow
-from medray.audit.survey_images import survey, survey_dataset
-from medray.data.dataset import ImageDataset
+from medray.audit.audit import audit_survey, find_leaks
+from medray.audit.findings import KINDS, Audit
+from medray.audit.survey_images import survey_dataset, survey_files
+from medray.data.dataset import Fold, ImageDataset
 from medray.data.listing.listing import Listing
 from medray.errors import DataError
 from tests.audit.audit_samples import WAYS, Folder, blobs, clean_folder, encoded
@@ -21,13 +21,13 @@ def kinds_of(found: Audit) -> dict[str, int]:
 
 
 def look(listing: Listing) -> Audit:
-    return audit(survey(listing))
+    return audit_survey(survey_files(listing))
 
 
-def halves(count: int, *, held_out: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """A fold that holds out every so-manieth image."""
-    chosen = np.arange(count) % held_out == 0
-    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+def halves(count: int, *, held_out: int = 2) -> Fold:
+    """A fold that holds out every second image, or every `held_out`-th."""
+    val = np.arange(count) % held_out == 0
+    return Fold(np.flatnonzero(~val), np.flatnonzero(val))
 
 
 @pytest.fixture
@@ -37,9 +37,11 @@ def folder(tmp_path: Path) -> Folder:
 
 def test_clean_images_have_no_findings(tmp_path: Path) -> None:
     listing = clean_folder(tmp_path, patients=True).listing()
-    found = look(replace(listing, folds=((np.arange(40), np.arange(40, 80)), (np.arange(40, 80), np.arange(40)))))
+    found = look(
+        replace(listing, folds=(Fold(np.arange(40), np.arange(40, 80)), Fold(np.arange(40, 80), np.arange(40))))
+    )
     assert found.findings == ()
-    assert found.copies == ()
+    assert found.duplicates == ()
     assert found.images == 120
 
 
@@ -47,10 +49,10 @@ def test_clean_images_have_no_findings(tmp_path: Path) -> None:
 def test_a_copy_in_another_split_is_a_leak(folder: Folder, way: str) -> None:
     copy = folder.add(WAYS[way](blobs(120, seed=1)[0]), "a", "test")
     found = look(folder.listing())
-    assert kinds_of(found) == {"copies_across_splits": 2}
+    assert kinds_of(found) == {"duplicates_across_splits": 2}
     assert found.leaks[0].names == ("0000", folder.images[copy].where)
     assert "(train 1, test 1): 0000 = 0120" in found.leaks[0].text
-    (row,) = found.copies
+    (row,) = found.duplicates
     assert (row.first, row.second, row.first_split, row.second_split) == ("0000", "0120", "train", "test")
     assert row.how == ("identical" if way == "same" else "near")
 
@@ -60,8 +62,8 @@ def test_a_leak_between_the_later_copies_of_an_image_is_found(folder: Folder) ->
     for split, pixels in (("train", image), ("train", image), ("train", image[:, ::-1]), ("val", image[:, ::-1])):
         folder.add(encoded(pixels), "a", split)
     found = look(folder.listing())
-    assert kinds_of(found) == {"copies_across_splits": 4, "copies_within_split": 3}
-    assert len(found.copies) == 3
+    assert kinds_of(found) == {"duplicates_across_splits": 4, "duplicates_within_split": 3}
+    assert len(found.duplicates) == 3
 
 
 def test_copies_with_other_labels_and_within_a_split_are_warnings(folder: Folder) -> None:
@@ -69,7 +71,7 @@ def test_copies_with_other_labels_and_within_a_split_are_warnings(folder: Folder
     folder.add(encoded(images[0]), "b", "train")
     folder.add(encoded(images[1][::-1]), "b", "train")
     found = look(folder.listing())
-    assert kinds_of(found) == {"copies_across_classes": 2, "copies_within_split": 4}
+    assert kinds_of(found) == {"duplicates_across_classes": 2, "duplicates_within_split": 4}
     assert not found.leaks
     assert "0000 (a) = 0120 (b)" in found.findings[0].text
 
@@ -89,18 +91,21 @@ def test_images_and_copies_on_both_sides_of_a_fold_are_leaks(folder: Folder) -> 
     train, val = halves(121)
     train = np.setdiff1d(np.append(train, 120), [])
     val = np.setdiff1d(np.append(val, 5), [120])
-    found = look(folder.listing(folds=((np.arange(60), np.arange(60, 120)), (train, val))))
+    found = look(folder.listing(folds=(Fold(np.arange(60), np.arange(60, 120)), Fold(train, val))))
     leaks = {one.kind: one for one in found.leaks}
     assert leaks["images_across_folds"].names == ("fold 1: 0005",)
-    assert leaks["copies_across_folds"].names == ("fold 1: 0000", "fold 1: 0120")
-    assert "fold 1: 2): 0000 = 0120" in leaks["copies_across_folds"].text
+    assert leaks["duplicates_across_folds"].names == ("fold 1: 0000", "fold 1: 0120")
+    assert "fold 1: 2): 0000 = 0120" in leaks["duplicates_across_folds"].text
 
 
 def test_images_that_lie_in_files_of_their_own_for_each_fold_are_no_leak(folder: Folder) -> None:
     """The same bytes trained on in one fold and held out in another."""
     image = encoded(blobs(1, seed=9)[0])
     first, second = folder.add(image, "a", "train"), folder.add(image, "a", "train")
-    folds = ((np.append(np.arange(60), first), np.arange(60, 120)), (np.arange(60, 120), np.array([second])))
+    folds = (
+        Fold(np.append(np.arange(60), first), np.arange(60, 120)),
+        Fold(np.arange(60, 120), np.array([second])),
+    )
     assert not look(folder.listing(folds=folds)).leaks
 
 
@@ -172,7 +177,7 @@ def test_an_audit_of_nothing_but_broken_files_still_tells_them(tmp_path: Path) -
 
 def test_no_images_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="folder:test: no images"):
-        survey(Folder(tmp_path).listing())
+        survey_files(Folder(tmp_path).listing())
 
 
 def test_an_audit_is_plain_values(folder: Folder) -> None:
@@ -180,8 +185,7 @@ def test_an_audit_is_plain_values(folder: Folder) -> None:
     found = look(folder.listing())
     written = json.loads(json.dumps(found.to_dict()))
     assert written["images"] == found.images == len(folder.images)
-    assert [tuple(one["names"]) for one in written["findings"]] == [one.names for one in found.findings]
-    assert [CopyRow(**one) for one in written["copies"]] == list(found.copies)
+    assert Audit.from_dict(written) == found
     assert {one.kind for one in found.findings} <= set(KINDS)
 
 
@@ -199,9 +203,9 @@ def test_leaks_of_a_data_set_in_memory_are_found() -> None:
     assert find_leaks(leaky(images)).findings == ()
     images[55] = images[3][:, ::-1]
     found = find_leaks(leaky(images, groups=np.arange(60) // 4))
-    assert kinds_of(found) == {"copies_across_splits": 2, "patients_across_splits": 1}
+    assert kinds_of(found) == {"duplicates_across_splits": 2, "patients_across_splits": 1}
     assert found.leaks[0].names == ("train[3]", "test[5]")
-    assert [row.orientation for row in found.copies] == ["mirrored left-right"]
+    assert [row.orientation for row in found.duplicates] == ["mirrored left-right"]
 
 
 def test_patients_that_are_not_named_are_not_one_patient() -> None:
@@ -213,11 +217,11 @@ def test_ready_made_folds_of_a_data_set_are_looked_at() -> None:
     images = blobs(60)
     images[1] = images[0]
     found = find_leaks(leaky(images, folds=(halves(50),)))
-    assert kinds_of(found) == {"copies_across_folds": 2}
+    assert kinds_of(found) == {"duplicates_across_folds": 2}
 
 
 def test_survey_and_leaks_agree_on_what_is_a_leak() -> None:
     images = blobs(60)
     images[59] = images[0]
     dataset = leaky(images)
-    assert audit(survey_dataset(dataset)).leaks == find_leaks(dataset).leaks
+    assert audit_survey(survey_dataset(dataset)).leaks == find_leaks(dataset).leaks

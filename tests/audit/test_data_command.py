@@ -61,7 +61,7 @@ def test_a_leak_gives_status_1_and_is_written(scans: Path, tmp_path: Path) -> No
     (scans / "test" / "benign" / "copy.jpg").write_bytes(encoded(np.rot90(image), "jpeg", quality=60))
     result = run("audit", f"folder:{scans}", "--out", tmp_path / "new" / "audit")
     assert result.exit_code == 1, result.output
-    assert "copies_across_splits" in result.output
+    assert "duplicates_across_splits" in result.output
     with (tmp_path / "new" / "audit" / "duplicates.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert {row["first_split"], row["second_split"]} == {"train", "test"}

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from medray.audit.audit import audit
+from medray.audit.audit import audit_survey
 from medray.audit.print_audit import print_audit, print_profile
-from medray.audit.profile import Profile, profile
-from medray.audit.survey_images import survey, survey_dataset
+from medray.audit.profile import Profile, profile_survey
+from medray.audit.survey_images import survey_dataset, survey_files
 from tests.audit.audit_samples import Folder, blobs, encoded, phantom
 
 
@@ -26,9 +26,11 @@ def test_images_are_counted_by_class_and_split(tmp_path: Path) -> None:
     for image, own, split in zip(blobs(6), labels, ("train", "train", "train", "test", "test", None), strict=True):
         folder.add(encoded(image[: 40 if split else 64]), own, split, "p")
     folder.add(b"broken", "b", "test")
-    made = profile(survey(folder.listing(missing=("x", "y"), ignored=("z",), rows={"b": 2, "(blank)": 3, "a": 3})))
+    made = profile_survey(
+        survey_files(folder.listing(missing=("x", "y"), ignored=("z",), rows={"b": 2, "(blank)": 3, "a": 3}))
+    )
     assert made.splits == ("train", "test", "(no split)")
-    assert made.counts == {"a": [2, 0, 0], "b": [1, 1, 1], "(blank)": [0, 1, 0], "(several)": [0, 1, 0]}
+    assert made.counts == {"a": (2, 0, 0), "b": (1, 1, 1), "(blank)": (0, 1, 0), "(several)": (0, 1, 0)}
     assert list(made.rows.items()) == [("(blank)", 3), ("a", 3), ("b", 2)]
     assert made.sizes == {"40 x 64": 5, "64 x 64": 1}
     assert made.height is not None
@@ -44,7 +46,7 @@ def test_images_are_counted_by_class_and_split(tmp_path: Path) -> None:
 
 
 def test_tables_fit_a_terminal() -> None:
-    made = profile(survey_dataset(phantom()))
+    made = profile_survey(survey_dataset(phantom()))
     assert max(map(len, shown(made).splitlines()[1:-1])) <= 80
     assert "liver" in shown(made)
 
@@ -53,13 +55,13 @@ def test_long_names_of_classes_are_folded_and_none_is_read_as_markup(tmp_path: P
     folder = Folder(tmp_path)
     for image, own in zip(blobs(4), ("[red]x", "y" * 90, "[/]", "z"), strict=True):
         folder.add(encoded(image), (own,), "train")
-    made = survey(folder.listing())
-    text = shown(profile(made))
+    made = survey_files(folder.listing())
+    text = shown(profile_survey(made))
     assert "[red]x" in text
     assert "[/]" in text
     assert max(map(len, text.splitlines())) <= 80
     stream = io.StringIO()
-    print_audit(audit(made), Console(file=stream, width=80))
+    print_audit(audit_survey(made), Console(file=stream, width=80))
     assert "[red]x (1 image in train)" in stream.getvalue()
     assert max(map(len, stream.getvalue().splitlines())) <= 80
 
@@ -67,7 +69,7 @@ def test_long_names_of_classes_are_folded_and_none_is_read_as_markup(tmp_path: P
 def test_nothing_that_can_be_read_is_profiled_too(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.add(b"broken")
-    made = profile(survey(folder.listing()))
+    made = profile_survey(survey_files(folder.listing()))
     assert made.unreadable == 1
     assert made.looks == {}
     assert made.height is None
@@ -77,4 +79,4 @@ def test_nothing_that_can_be_read_is_profiled_too(tmp_path: Path) -> None:
 def test_grey_that_is_stored_as_colour_is_told(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.add(encoded(np.repeat(blobs(1)[0], 3, axis=2)))
-    assert profile(survey(folder.listing())).channels == {"grey stored as RGB": 1}
+    assert profile_survey(survey_files(folder.listing())).channels == {"grey stored as RGB": 1}

@@ -7,7 +7,7 @@ import pytest
 
 from medray._types import Array
 from medray.audit import survey_images
-from medray.audit.survey_images import pictures, survey, survey_dataset
+from medray.audit.survey_images import load_images, survey_dataset, survey_files
 from medray.data.similarity.measures import measure, shrink
 from medray.errors import DataError
 from tests.audit.audit_samples import Folder, blobs, encoded, phantom
@@ -21,7 +21,7 @@ def test_each_image_is_told_as_it_is(tmp_path: Path) -> None:
     folder.add(encoded(np.repeat(grey, 3, axis=2), "jpeg"))
     folder.add(encoded(colours, "bmp"))
     folder.add(b"\x89PNG\r\n\x1a\nbroken")
-    found = survey(folder.listing()).measures
+    found = survey_files(folder.listing()).measures
     assert found.format.tolist() == ["png", "jpeg", "jpeg", "bmp", "png"]
     assert found.height.tolist() == [30, 40, 40, 40, 0]
     assert found.width.tolist() == [40, 40, 40, 40, 0]
@@ -37,7 +37,7 @@ def test_each_image_is_told_as_it_is(tmp_path: Path) -> None:
 def test_bits_of_a_dicom_file_are_those_that_are_stored(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.add(dicom(np.arange(64, dtype=np.uint16).reshape(8, 8), BitsStored=12, HighBit=11))
-    found = survey(folder.listing()).measures
+    found = survey_files(folder.listing()).measures
     assert (found.format[0], found.bits[0], found.problem[0]) == ("dicom", 12, "")
 
 
@@ -46,7 +46,7 @@ def test_without_stored_bits_they_are_those_that_are_allocated(tmp_path: Path, p
     made, folder = dataset(pixels), Folder(tmp_path)
     del made.BitsStored, made.HighBit
     folder.add(written(made))
-    found = survey(folder.listing()).measures
+    found = survey_files(folder.listing()).measures
     assert (found.bits[0], found.problem[0]) == (8 * pixels.itemsize, "")
 
 
@@ -56,7 +56,7 @@ def test_a_file_that_was_overwritten_since_is_named(tmp_path: Path) -> None:
     listing = folder.listing()
     listing.images[0].path.write_bytes(b"half")
     with pytest.raises(DataError, match=f"^{listing.images[0].where}: the content is not an image"):
-        pictures(listing, [0], 32)
+        load_images(listing, [0], 32)
 
 
 def test_measures_are_those_of_known_images() -> None:
@@ -86,7 +86,7 @@ def test_a_data_set_in_memory_is_told_like_files(tmp_path: Path) -> None:
     dataset, folder = phantom(), Folder(tmp_path)
     for image in dataset.images[:20]:
         folder.add(encoded(image))
-    files, memory = survey(folder.listing()).measures, survey_dataset(dataset)
+    files, memory = survey_files(folder.listing()).measures, survey_dataset(dataset)
     for name in ("brightness", "contrast", "tone"):
         np.testing.assert_allclose(getattr(files, name), getattr(memory.measures, name)[:20], rtol=1e-4)
     assert memory.names[dataset.splits["val"][3]] == "val[3]"
@@ -102,7 +102,7 @@ def test_a_survey_tells_how_far_it_has_come(tmp_path: Path, monkeypatch: pytest.
         folder.add(encoded(image))
     monkeypatch.setattr(survey_images, "CHUNK", 1)
     told: list[tuple[str, int, int]] = []
-    survey(folder.listing(), lambda *said: told.append(said))
+    survey_files(folder.listing(), lambda *said: told.append(said))
     assert told == [("Images", done, 3) for done in (1, 2, 3)]
     told.clear()
     survey_dataset(dataset, lambda *said: told.append(said))

@@ -80,14 +80,16 @@ def test_a_leak_stops_the_search_and_is_told_where_it_is_allowed(study: Path) ->
     films = study / "films"
     Image.open(films / "Train" / "light" / "1.png").save(films / "Test" / "light" / "copy.tiff")
     with pytest.raises(
-        DataError, match=r"leak: 2 images with copies in another split .*; --allow-leaks starts all"
+        DataError, match=r"leak: 2 images with duplicates in another split .*; --allow-leaks starts all"
     ):
         search(study)
     assert not (study / "run" / "run.json").exists()
-    assert "leak, allowed: 2 images with copies in another split" in search(study, allow_leaks=True)
+    assert "leak, allowed: 2 images with duplicates in another split" in search(study, allow_leaks=True)
     console = Console(file=io.StringIO(), width=200)
     print_result(run_evaluate(EvaluateOptions(run=str(study / "run")), console), console)
-    assert "LEAK in the data, so these figures may be too good: 2 images with copies" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert (
+        "LEAK in the data, so these figures may be too good: 2 images with duplicates" in console.file.getvalue()
+    )  # type: ignore[attr-defined]
 
 
 def test_slips_are_one_line(study: Path) -> None:

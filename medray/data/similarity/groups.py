@@ -1,4 +1,4 @@
-"""Families: images that belong on one side of any division: copies of one another, and those of one patient."""
+"""Groups of images that belong on one side of any split: duplicates of one another, and images of one patient."""
 
 from collections.abc import Sequence
 
@@ -6,51 +6,49 @@ import numpy as np
 
 from medray._types import Array, Progress, silent
 from medray.data.dataset import ImageDataset
-from medray.data.similarity.duplicates import find_copies
-from medray.data.similarity.measures import Measures, measure_images
+from medray.data.similarity.dataset_duplicates import dataset_duplicates
+from medray.data.similarity.duplicates import Duplicates
 
 
-def families(dataset: ImageDataset, progress: Progress = silent) -> Array:
-    """The family of each image, int64 (n,): the number of its first image, in the order of the data set.
+def related_groups(dataset: ImageDataset, progress: Progress = silent) -> Array:
+    """Return the group of each image, int64 (n,), numbered by the position of its first image.
+
+    A group holds the images that duplicates or patients connect, over any number of steps.
 
     Raises:
         DataError: millions of images look the same.
     """
-    images = (dataset.original or dataset).images
-    return with_patients(copy_families(images, progress), dataset.groups)
+    return merge_patients(duplicate_groups(dataset_duplicates(dataset, progress)), dataset.groups)
 
 
-def copy_families(images: Array, progress: Progress = silent) -> Array:
-    """The same by copies alone, of images uint8 (n, H, W, C)."""
-    return measured_families(measure_images(images, progress))
+def duplicate_groups(duplicates: Duplicates) -> Array:
+    """Return the group of each image by duplicates alone, int64 (n,), numbered by its first image."""
+    readable = np.flatnonzero(duplicates.content >= 0)
+    identical = readable[_first_of_equal(duplicates.content[readable])], readable
+    return _connect(len(duplicates.content), [identical, (duplicates.first, duplicates.second)])
 
 
-def measured_families(measures: Measures) -> Array:
-    """The same by copies alone, of what was measured."""
-    copies = find_copies(measures)
-    return _joined(len(measures), [_same(copies.content, copies.content >= 0), (copies.first, copies.second)])
+def merge_patients(groups: Array, patients: Array | None) -> Array:
+    """Merge the groups (n,) of duplicates that share one of the `patients` (n,)."""
+    if patients is None:
+        return groups
+    images = np.arange(len(groups))
+    return _connect(len(groups), [(_first_of_equal(column), images) for column in (groups, patients)])
 
 
-def with_patients(copies: Array, patients: Array | None) -> Array:
-    """Families by copies (n,), joined where they share one of the `patients` (n,)."""
-    return copies if patients is None else _joined(len(copies), [_same(copies), _same(patients)])
+def _first_of_equal(values: Array) -> Array:
+    """Return for each value (n,) the index of the first one that is equal to it, int64 (n,)."""
+    comparable = values.astype(str) if values.dtype == object else values
+    _, first, inverse = np.unique(comparable, return_index=True, return_inverse=True)
+    index: Array = first[inverse]
+    return index
 
 
-def _same(values: Array, known: Array | None = None) -> tuple[Array, Array]:
-    """Each image beside the first one of its value."""
-    own = np.arange(len(values)) if known is None else np.flatnonzero(known)
-    _, first, inverse = np.unique(values[own].astype(str), return_index=True, return_inverse=True)
-    return own[first][inverse], own
-
-
-def _joined(count: int, links: Sequence[tuple[Array, Array]]) -> Array:
+def _connect(count: int, links: Sequence[tuple[Array, Array]]) -> Array:
+    """Return for each of `count` images the first one that links connect it with, int64 (count,)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    first = np.concatenate([np.empty(0, np.int64), *(one for one, _ in links)])
-    second = np.concatenate([np.empty(0, np.int64), *(other for _, other in links)])
+    first, second = (np.concatenate(ends) for ends in zip(*links, strict=True))
     graph = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
-    _, component = connected_components(graph, directed=False)
-    _, place = np.unique(component, return_index=True)
-    found: Array = place[component]
-    return found
+    return _first_of_equal(connected_components(graph, directed=False)[1])

@@ -1,14 +1,14 @@
-"""What is measured of an image's pixels: a thumbnail and a few numbers, so that memory stays bounded.
+"""Measure images: a thumbnail and a few numbers of each, so that memory stays bounded.
 
-All of it is taken at one small size, 64 x 64: numbers of images of different sizes can then be compared.
+All are taken at 64 x 64, so that images of different sizes can be compared.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -17,25 +17,31 @@ from medray._types import Array, Progress, silent
 
 SIDE = 64  # pixels: what images are shrunk to before anything is measured
 THUMBNAIL = 32
-GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 LOOKS = ("brightness", "contrast", "sharpness", "tone")
+CHUNK = 64  # images that one thread reads and measures together
+CHUNK_BYTES = 8_000_000  # of images in memory: while they are measured they take five times as much
+
+Chunk = TypeVar("Chunk")
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What is known of n images, each column (n,).
+    """The measures of n images, one column (n,) each; those of an unreadable image are 0 or NaN.
 
-    `problem` says why an image could not be read, or is empty; then its numbers are 0 or NaN. `sha256` is that of
-    the file's bytes, or of the pixels where there are no files. `height` and `width` are the original's,
-    `channels` are 1 or 3, and `bits` is the depth of each, or 0 where that is not known. `grey_as_rgb` marks those
-    of three equal channels.
-
-    brightness   mean of the grey levels, 0 to 255
-    contrast     their standard deviation
-    sharpness    variance of their Laplacian (Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield
-                 microscopy", ICPR), at 64 x 64
-    tone         mean of red less blue, -255 to 255: above 0 warm, below 0 cold; 0 for grey images
-    thumbnail    grey, uint8 (n, 32, 32)
+    sha256         of the file's bytes, or of the pixels where there are no files
+    format         of the file, or empty
+    problem        why the image could not be read, or empty
+    height, width  of the original image
+    channels       1 or 3
+    bits           of each channel, or 0 where that is not known
+    grey_as_rgb    whether the image has three equal channels
+    brightness     mean of the grey levels, 0 to 255
+    contrast       their standard deviation
+    sharpness      variance of their Laplacian (Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield
+                   microscopy", ICPR), at 64 x 64
+    tone           mean of red minus blue, -255 to 255: above 0 warm, below 0 cold; 0 for grey images
+    thumbnail      grey, uint8 (n, 32, 32)
     """
 
     sha256: Array
@@ -57,23 +63,26 @@ class Measures:
 
     @property
     def readable(self) -> Array:
-        """Which images could be read, bool (n,)."""
-        found: Array = self.problem == ""
-        return found
+        """Whether each image could be read, bool (n,)."""
+        readable: Array = self.problem == ""
+        return readable
+
+    def at(self, positions: Array) -> "Measures":
+        """Return the measures of the images at `positions` (m,)."""
+        return Measures(**{field.name: getattr(self, field.name)[positions] for field in fields(self)})
 
     @classmethod
-    def joined(cls, parts: "list[Measures]") -> "Measures":
-        """One after the other; at least one part."""
-        columns: dict[str, Any] = {
-            own.name: np.concatenate([getattr(part, own.name) for part in parts]) for own in fields(cls)
-        }
-        return cls(**columns)
+    def concatenate(cls, parts: "list[Measures]") -> "Measures":
+        """Return the measures of all parts, at least one, in order."""
+        return cls(
+            **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)}
+        )
 
 
 def measure(pixels: Array) -> dict[str, Array]:
-    """Measure images (n, 64, 64, C) of grey levels 0 to 255: the LOOKS (n,), and `thumbnail` uint8 (n, 32, 32)."""
+    """Measure images (n, 64, 64, C), 0 to 255: return the LOOKS (n,), and `thumbnail` uint8 (n, 32, 32)."""
     pixels = pixels.astype(np.float32, copy=False)
-    grey = pixels @ GREY if pixels.shape[3] == 3 else pixels[..., 0]
+    grey = pixels @ LUMA if pixels.shape[3] == 3 else pixels[..., 0]
     tone = (pixels[..., 0] - pixels[..., 2]).mean(axis=(1, 2)) if pixels.shape[3] == 3 else np.zeros(len(pixels))
     inner = grey[:, 1:-1, 1:-1]
     laplacian = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] - 4 * inner
@@ -88,67 +97,55 @@ def measure(pixels: Array) -> dict[str, Array]:
 
 
 def shrink(images: Array) -> Array:
-    """Bring images uint8 (n, H, W, C) to float32 (n, 64, 64, C), antialiased, whatever their aspect."""
-    height, width = images.shape[1:3]
-    rows, columns = _weights(height), _weights(width)
+    """Resize images uint8 (n, H, W, C) to float32 (n, 64, 64, C), antialiased, without keeping their aspect."""
+    rows, columns = (_triangle_filter(length) for length in images.shape[1:3])
     channels = [rows @ images[..., c].astype(np.float32) @ columns.T for c in range(images.shape[3])]
     return np.stack(channels, axis=-1)
 
 
-def _weights(length: int) -> Array:
-    """The share (64, length) of each old pixel in each new one: a triangle filter, wider where it shrinks."""
+def _triangle_filter(length: int) -> Array:
+    """Return the weight (64, length) of each old pixel in each new one; the triangle widens where it shrinks."""
     scale = length / SIDE
     centres = (np.arange(SIDE) + 0.5) * scale - 0.5
-    away = np.abs(np.arange(length) - centres[:, None]) / max(scale, 1.0)
-    shares = np.clip(1 - away, 0, None)
-    weights: Array = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
-    return weights
+    distance = np.abs(np.arange(length) - centres[:, None]) / max(scale, 1.0)
+    weights = np.clip(1 - distance, 0, None)
+    normalised: Array = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return normalised
 
 
-CHUNK = 64  # images that one thread reads and measures together
-
-
-CHUNK_BYTES = 8_000_000  # of images in memory: while they are measured they take five times as much
-
-
-def measure_images(images: Array, progress: Progress = silent) -> Measures:
-    """Measure images uint8 (n, H, W, C), at least one."""
+def measure_all(images: Array, progress: Progress = silent) -> Measures:
+    """Measure images uint8 (n, H, W, C), at least one, on all cores."""
     size = max(1, min(8 * CHUNK, CHUNK_BYTES // images[0].nbytes))
     chunks = [images[start : start + size] for start in range(0, len(images), size)]
-    return Measures.joined(list(report_parts(measure_chunks(_measure_chunk, chunks), len(images), progress)))
+    return measure_chunks(_measure_chunk, chunks, len(images), progress)
 
 
-def measure_chunks(do: Callable[[Any], Measures], chunks: Sequence[Any]) -> Iterator[Measures]:
-    """Do it with each chunk on all cores; nothing new is begun once the caller stops asking.
+def measure_chunks(
+    measure_chunk: Callable[[Chunk], Measures], chunks: Sequence[Chunk], total: int, progress: Progress
+) -> Measures:
+    """Call `measure_chunk` with each chunk, on all cores, and report how many of `total` images are done.
 
-    Each has one thread for its matrix products: threads of threads would wait for one another.
+    Each call has one thread for its matrix products: more threads than cores would wait for one another.
     """
+    parts, done = [], 0
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            yield from pool.map(do, chunks)
+            for part in pool.map(measure_chunk, chunks):
+                parts.append(part)
+                done += len(part)
+                progress("Images", done, total)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def report_parts(parts: Iterator[Measures], total: int, progress: Progress) -> Iterator[Measures]:
-    """Pass the parts on, and tell of each."""
-    done = 0
-    for part in parts:
-        done += len(part)
-        progress("Images", done, total)
-        yield part
+            pool.shutdown(wait=False, cancel_futures=True)  # of an interrupt
+    return Measures.concatenate(parts)
 
 
 def _measure_chunk(images: Array) -> Measures:
-    """Measure images uint8 (n, H, W, C) of a data set."""
+    """Measure images uint8 (n, H, W, C) on this thread."""
     count, height, width, channels = images.shape
-    equal = (images == images[..., :1]).all(axis=(1, 2, 3)) & (channels == 3)
-    of_all = {"height": height, "width": width, "channels": channels, "bits": 8}
+    constants = {"format": "", "problem": "", "height": height, "width": width, "channels": channels, "bits": 8}
     return Measures(
         sha256=np.array([hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]),
-        format=np.full(count, ""),
-        problem=np.full(count, ""),
-        grey_as_rgb=equal,
-        **{name: np.full(count, value) for name, value in of_all.items()},
+        grey_as_rgb=(images == images[..., :1]).all(axis=(1, 2, 3)) & (channels == 3),
+        **{name: np.full(count, value) for name, value in constants.items()},
         **measure(shrink(images)),
     )

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medray._types import Array
-from medray.audit.survey_images import survey, survey_dataset
+from medray.audit.survey_images import survey_dataset, survey_files
 from medray.data.dataset import ImageDataset
-from medray.data.similarity.duplicates import BITS, correlations, find_copies, near_pairs
+from medray.data.similarity.duplicates import BITS, correlations, find_duplicates, near_pairs
 from medray.data.similarity.measures import measure, shrink
-from medray.data.similarity.perceptual_hash import NAMES, details, hashes, spectra, turned
+from medray.data.similarity.perceptual_hash import ORIENTATION_NAMES, details, hashes, reorient, spectra
 from medray.errors import DataError
 from tests.audit.audit_samples import WAYS, Folder, blobs, encoded, phantom
 
@@ -37,7 +37,7 @@ def test_every_planted_copy_is_found_and_nothing_else(tmp_path: Path, kind: str)
     for number, make in enumerate(WAYS.values()):
         for original in range(number * 5, number * 5 + 5):
             planted.add((original, folder.add(make(images[original]))))
-    copies = find_copies(survey(folder.listing()).measures)
+    copies = find_duplicates(survey_files(folder.listing()).measures)
     near = set(zip(copies.first.tolist(), copies.second.tolist(), strict=True))
     same = {pair for pair in planted if copies.content[pair[0]] == copies.content[pair[1]]}
     assert len(same) == 5
@@ -48,7 +48,7 @@ def test_hashes_alone_call_many_images_alike_that_are_none() -> None:
     measures = survey_dataset(phantom()).measures
     candidates = near_pairs(hashes(spectra(measures.thumbnail)), BITS)[0]
     assert len(candidates) >= 10
-    assert not len(find_copies(measures))  # of 180,000 pairs
+    assert not len(find_duplicates(measures))  # of 180,000 pairs
 
 
 def test_photographs_of_the_retina_are_not_alike_for_their_round_border() -> None:
@@ -56,7 +56,7 @@ def test_photographs_of_the_retina_are_not_alike_for_their_round_border() -> Non
     inside = (np.hypot(x, y) < 30)[None, ..., None]
     images = np.where(inside, 120 + blobs(300, seed=4) // 10, 0).astype(np.uint8)
     images[299] = images[0, ::-1]
-    found = find_copies(survey_dataset(dataset_of(images)).measures)
+    found = find_duplicates(survey_dataset(dataset_of(images)).measures)
     assert list(zip(found.first.tolist(), found.second.tolist(), strict=True)) == [(0, 299)]
 
 
@@ -65,8 +65,8 @@ def test_orientation_is_what_turns_the_first_into_the_second() -> None:
     turns = {"turned by 90 clockwise": np.rot90(image, -1), "mirrored left-right": image[:, ::-1],
              "turned by 90 anticlockwise": np.rot90(image), "transposed": image.transpose(1, 0, 2)}  # fmt: skip
     for name, other in turns.items():
-        copies = find_copies(survey_dataset(dataset_of(np.stack([image, other]))).measures)
-        assert [NAMES[number] for number in copies.orientation] == [name]
+        copies = find_duplicates(survey_dataset(dataset_of(np.stack([image, other]))).measures)
+        assert [ORIENTATION_NAMES[number] for number in copies.orientation] == [name]
         assert copies.correlation[0] > 0.999
 
 
@@ -79,7 +79,7 @@ def test_coefficients_are_turned_as_images_are() -> None:
     orientations[5], orientations[6] = np.rot90(images, -1, (1, 2)), np.rot90(images, 1, (1, 2))
     for number, own in enumerate(orientations):
         found = spectra(measure(shrink(own))["thumbnail"])
-        np.testing.assert_allclose(turned(spectrum, number), found, atol=1.0)
+        np.testing.assert_allclose(reorient(spectrum, number), found, atol=1.0)
 
 
 @given(st.integers(0, 2**32), st.integers(2, 150), st.integers(0, 25))
@@ -125,7 +125,7 @@ def test_correlation_is_that_of_the_images_details() -> None:
 def test_images_of_one_tone_are_no_copies_of_each_other_unless_their_bytes_are() -> None:
     images = np.full((4, 32, 32, 1), 10, np.uint8)
     images[2:] = 200
-    copies = find_copies(survey_dataset(dataset_of(images)).measures)
+    copies = find_duplicates(survey_dataset(dataset_of(images)).measures)
     assert copies.content.tolist() == [0, 0, 1, 1]
     assert not len(copies)
 
