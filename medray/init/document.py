@@ -1,4 +1,4 @@
-"""A search space as sections of lines, each with its reason; as YAML in the style of those that ship."""
+"""A search space as sections of lines with reasons, and as YAML in the style of the shipped ones."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -14,101 +14,105 @@ WIDTH = 118
 
 @dataclass(frozen=True)
 class Line:
-    """A key, its plain value, why it has that value, and lines that a person may take instead."""
+    """A key, its plain value, the reason for it, and commented-out lines that could take its place."""
 
     key: str
     value: object
-    why: str = ""
-    instead: tuple[str, ...] = ()
+    reason: str = ""
+    alternative: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of lines; one without a name has its lines at the left edge. `why` stands above it."""
+    """Lines under a name, or at the top level without one, with a comment above them."""
 
     name: str
     lines: Sequence[Line]
-    why: str = ""
+    comment: str = ""
 
 
 def render(sections: Sequence[Section]) -> str:
-    """Write sections, a blank line between two; sections without lines are left out."""
-    return "\n\n".join("\n".join(_section(own)) for own in sections if own.lines) + "\n"
+    """Return the sections as YAML, a blank line between two; sections without lines are left out."""
+    return "\n\n".join("\n".join(_render_section(section)) for section in sections if section.lines) + "\n"
 
 
-def _section(section: Section) -> Iterator[str]:
-    yield from comment(section.why)
-    pad = "  " if section.name else ""
+def _render_section(section: Section) -> Iterator[str]:
+    yield from comment_lines(section.comment)
     if section.name:
         yield f"{section.name}:"
     for line in section.lines:
-        yield from _line(line, pad)
+        yield from _render_line(line, "  " if section.name else "")
 
 
-def _line(line: Line, pad: str) -> Iterator[str]:
-    first, *rest = _value(line, pad)
-    beside = f"{first} # {printable(line.why)}"
-    if line.why and len(beside) > WIDTH:
-        yield from comment(line.why, pad)
-    yield beside if line.why and len(beside) <= WIDTH else first
+def _render_line(line: Line, indent: str) -> Iterator[str]:
+    """Yield the key and value with the reason behind it, or above it where they don't fit in one line."""
+    first, *rest = _render_value(line, indent)
+    if line.reason:
+        with_reason = f"{first} # {printable(line.reason)}"
+        if len(with_reason) > WIDTH:
+            yield from comment_lines(line.reason, indent)
+        else:
+            first = with_reason
+    yield first
     yield from rest
-    for own in line.instead:
-        yield f"{pad}# {own}"
+    for alternative in line.alternative:
+        yield f"{indent}# {alternative}"
 
 
-def comment(text: str, pad: str = "") -> list[str]:
-    """A comment of as many lines as it needs."""
+def comment_lines(text: str, indent: str = "") -> list[str]:
+    """Return a comment, wrapped into as many lines as it needs."""
+    start = f"{indent}# "
     return textwrap.wrap(
-        printable(text), WIDTH, initial_indent=f"{pad}# ", subsequent_indent=f"{pad}# ", break_on_hyphens=False
+        printable(text), WIDTH, initial_indent=start, subsequent_indent=start, break_on_hyphens=False
     )
 
 
-def _value(line: Line, pad: str) -> list[str]:
-    """In one line where it fits; a list of tables, and a table that does not fit, in several."""
-    value, head = line.value, f"{pad}{_scalar(line.key)}:"
-    if isinstance(value, list) and value and all(isinstance(own, dict) for own in value):
-        return [head, *(f"{pad}  - {_step(own)}" for own in value)]
-    if isinstance(value, dict) and len(f"{head} {flow(value)}") > WIDTH:
-        return [head, *(f"{pad}  {_scalar(key)}: {flow(own)}" for key, own in value.items())]
+def _render_value(line: Line, indent: str) -> list[str]:
+    """Return the key and value: in one line, but for lists of tables and tables that don't fit."""
+    value, key = line.value, f"{indent}{_scalar(line.key)}:"
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return [key, *(f"{indent}  - {_list_item(item)}" for item in value)]
+    if isinstance(value, dict) and len(f"{key} {flow(value)}") > WIDTH:
+        return [key, *(f"{indent}  {_scalar(name)}: {flow(item)}" for name, item in value.items())]
     if isinstance(value, str):
-        return [f"{head} {_scalar(value, '{}')}"]
-    return [f"{head} {flow(value)}"]
+        return [f"{key} {_scalar(value, '{}')}"]
+    return [f"{key} {flow(value)}"]
 
 
-def _step(item: dict[str, object]) -> str:
-    """A list's table; one of a single table within, as a transform is, without braces of its own."""
+def _list_item(item: dict[str, object]) -> str:
+    """Return a table in a list, without braces where it has a single table within, as a transform does."""
     if len(item) == 1:
-        ((key, own),) = item.items()
-        if isinstance(own, dict):
-            return f"{_scalar(key)}: {flow(own)}"
+        ((name, value),) = item.items()
+        if isinstance(value, dict):
+            return f"{_scalar(name)}: {flow(value)}"
     return flow(item)
 
 
 def flow(value: object) -> str:
-    """A plain value in one line."""
+    """Return a plain value in YAML's flow style, which is one line."""
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{_scalar(key)}: {flow(own)}' for key, own in value.items())} }}"
+        return f"{{ {', '.join(f'{_scalar(key)}: {flow(item)}' for key, item in value.items())} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(flow, value))}]"
     return _scalar(value)
 
 
-def _scalar(value: object, among: str = "[{}, 0]") -> str:
-    """A value as it stands `among` other text; words in quotes where YAML would read something else."""
+def _scalar(value: object, context: str = "[{}, 0]") -> str:
+    """Return a scalar; text is quoted where YAML would read something else in that context."""
     if isinstance(value, str):
-        if _reads(value, among):
+        if _is_plain(value, context):
             return value
         return yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10**9).strip()
     return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
 
 
 @lru_cache(maxsize=1024)
-def _reads(word: str, among: str) -> bool:
-    """Whether YAML reads a word among other text, and with a comment behind it, as that word."""
+def _is_plain(word: str, context: str) -> bool:
+    """Return whether YAML reads an unquoted word in that context, and with a comment behind it, as that word."""
     if not word.isprintable():
         return False
     try:
-        found = yaml.safe_load(f"- {among.format(word)} # {word}")
+        items = yaml.safe_load(f"- {context.format(word)} # {word}")
     except (yaml.YAMLError, ValueError):
         return False
-    return bool(found in ([word], [[word, 0]]))
+    return bool(items in ([word], [[word, 0]]))

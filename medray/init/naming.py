@@ -1,4 +1,4 @@
-"""The study's name, the file's place, and the source as the file writes it."""
+"""Check the study's name and the path of its file, and complete the source for it."""
 
 import re
 from collections.abc import Mapping
@@ -14,23 +14,23 @@ from medray.space.shipped import shipped_spaces
 
 SUFFIXES = (".yaml", ".yml")
 LONGEST = 100
-_SOUND = re.compile(r"\w[\w.-]*")
+_VALID = re.compile(r"\w[\w.-]*")
 
 
 def check_name(name: str) -> str:
-    """Return a study's name, which names its file and its run's folder.
+    """Return a study's name, which its file and the folder of its run get.
 
     Raises:
-        ConfigError: it is no sound file name, is a file's, or is that of a space that ships with medray.
+        ConfigError: it can't name a file, has a file's suffix, or is the name of a search space of medray's own.
     """
     stem = name.removesuffix(Path(name).suffix) if Path(name).suffix in SUFFIXES else name
     better = re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:LONGEST]
     hint = f" (did you mean '{better}'?)" if better else ""
     if stem != name:
-        raise ConfigError(f"'{printable(name)}' is a file, not a name{hint}; --out says where the file lies")
-    if len(name) > LONGEST or not _SOUND.fullmatch(name):
+        raise ConfigError(f"'{printable(name)}' is a file, not a name{hint}; --out sets the file")
+    if len(name) > LONGEST or not _VALID.fullmatch(name):
         allowed = f"valid: at most {LONGEST} letters, digits and any of - _ . and no - or . at the start"
-        raise ConfigError(f"'{printable(name)}' is no sound name{hint}; {allowed}")
+        raise ConfigError(f"'{printable(name)}' is not a valid name{hint}; {allowed}")
     if name in shipped_spaces():
         raise ConfigError(
             f"'{name}' is a search space that ships with medray: choose another name, or "
@@ -40,26 +40,26 @@ def check_name(name: str) -> str:
 
 
 def space_path(name: str, out: str | None) -> Path:
-    """Return the file to be written, NAME.yaml or `out`.
+    """Return the file to write, NAME.yaml or `out`.
 
     Raises:
-        ConfigError: it is there already, or its name does not end as a search space's does.
+        ConfigError: it exists already, or its suffix is not .yaml or .yml.
     """
     path = expanded(out) if out else Path(f"{name}.yaml")
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"--out {printable(str(path))}: must end in .yaml (did you mean '{path.stem}.yaml'?)")
     if path.exists() or path.is_symlink():
-        raise ConfigError(f"{printable(str(path))} is there already; choose another by --out, or delete it")
+        raise ConfigError(f"{printable(str(path))} exists already; choose another by --out, or delete it")
     return path
 
 
-def spelled(source: Source) -> tuple[Source, Mapping[str, str]]:
-    """Return a source that can be opened with its path absolute, and the table's columns that were guessed.
+def complete_source(source: Source) -> tuple[Source, Mapping[str, str]]:
+    """Return the source with an absolute path and the columns that a table's header suggests, and these columns.
 
-    What was guessed is named, so that the file says what is used; a link in the path stays one.
+    The file then names all that is used; a symbolic link in the path is kept.
     """
     if source.kind == PHANTOM and not source.name:
-        return replace(source, name="organs"), {}  # `phantom` alone means the one of the search space's name
+        return replace(source, name="organs"), {}  # alone it means the one of the search space's name
     if source.kind != CSV:
         return source.absolute(), {}
     columns = choose_columns(read_table(source.path), source.options)

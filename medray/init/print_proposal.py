@@ -39,11 +39,8 @@ def describe_images(proposal: StudyProposal) -> Iterator[str]:
     height, width, channels = proposal.shape
     yield f"data: {proposal.source}"
     shape = f"{height}×{width}×{channels}"
-    yield (
-        f"images: {describe_size(survey)}, resized to {shape}"
-        if survey.from_files
-        else f"images: {shape}, as they are"
-    )
+    size = f"{describe_size(survey)}, resized to {shape}" if survey.from_files else f"{shape}, as they are"
+    yield f"images: {size}"
     if len(kept) < len(survey):
         yield f"left out: {len(survey) - len(kept):,} of {len(survey):,} images"
     for line in (*proposal.images, *proposal.labels):

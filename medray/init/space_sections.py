@@ -1,13 +1,13 @@
-"""What is searched, what is held still, and the baseline: the sections space, fixed and baselines."""
+"""The sections space, fixed and baselines: what is searched, what is fixed, and where to start."""
 
 from typing import Any
 
-from medray.init.budget_sections import LARGE_IMAGE, UNEVEN, imbalance
+from medray.init.budget_sections import LARGE_IMAGE, UNEVEN, class_ratio
 from medray.init.document import Line
 from medray.init.pipelines import pipeline_lines
-from medray.init.proposal import Study
+from medray.init.proposal import StudyProposal
 
-MANY = 2_000  # training images from which larger networks pay without published weights
+MANY = 2_000  # training images from which larger networks are worth it without published weights
 STEPS = 6  # batches of an epoch, at least
 BATCHES = (4, 8, 16, 32, 64, 128)
 CPU_PIXELS = 128  # of a side; larger images come in smaller batches
@@ -16,14 +16,14 @@ PUBLISHED = ["resnet18", "efficientnet_b0"]
 
 
 def batch_sizes(train: int, side: int) -> list[int]:
-    """Up to three sizes of batches, none above the training split, for images of a longest side."""
+    """Return up to three batch sizes for `train` training images whose longest side has `side` pixels."""
     most = 64 if side > CPU_PIXELS else BATCHES[-1]
-    fit = [size for size in BATCHES if size <= most and size * STEPS <= train]
-    return fit[-3:] or [min(BATCHES[0], train)]
+    sizes = [size for size in BATCHES if size <= most and size * STEPS <= train]
+    return sizes[-3:] or [min(BATCHES[0], train)]
 
 
 def small_backbones(height: int, width: int) -> list[str]:
-    """Our own networks that take images of that size and suit it."""
+    """Return medray's own networks that suit images of that size."""
     side = min(height, width)
     if side > LARGE_IMAGE:
         return ["cnn4_128", "cnn10_bn", PLAIN, "resnet20_small"]
@@ -33,24 +33,24 @@ def small_backbones(height: int, width: int) -> list[str]:
 
 
 def large_backbones(height: int, width: int, train: int) -> list[str]:
-    """Published networks that learn from fresh weights where there are many images."""
+    """Return the published networks that are worth training from random weights on so many images."""
     side = min(height, width)
     if train < MANY or side < 32:
         return []
     return PUBLISHED if side > LARGE_IMAGE else PUBLISHED[:1]
 
 
-def space_lines(study: Study) -> list[Line]:
-    """What is searched."""
-    height, width, _ = study.shape
-    train = study.train
+def space_lines(proposal: StudyProposal) -> list[Line]:
+    """Return the parameters to search."""
+    height, width, _ = proposal.shape
+    train = proposal.train_count
     large = max(height, width) > LARGE_IMAGE
     rates = [
         {"log": [0.0001, 0.005] if large else [0.0003, 0.01], "when": {"optimizer": ["adam", "adamw"]}},
         {"log": [0.001, 0.05] if large else [0.003, 0.1], "when": {"optimizer": "sgd"}},
     ]
     lines = [
-        _backbone(height, width, train),
+        _backbone_line(height, width, train),
         Line("learning_rate", rates),
         Line("batch_size", _choice(batch_sizes(train, max(height, width))), f"of {train:,} training images"),
         Line("dropout", {"uniform": [0.0, 0.5]}),
@@ -60,40 +60,41 @@ def space_lines(study: Study) -> list[Line]:
         Line("label_smoothing", {"uniform": [0.0, 0.1]}, "labels may be wrong here and there"),
         Line("mixup", _choice([0.0, 0.2])),
     ]
-    if imbalance(study) >= UNEVEN:
-        told = f"the largest class is {imbalance(study):.1f} times as large as the smallest"
-        lines.append(Line("class_balance", _choice(["none", "loss", "sampler"]), told))
-    names = [line.key for line in pipeline_lines(study)]
+    if class_ratio(proposal) >= UNEVEN:
+        reason = f"the largest class is {class_ratio(proposal):.1f} times as large as the smallest"
+        lines.append(Line("class_balance", _choice(["none", "loss", "sampler"]), reason))
+    names = [line.key for line in pipeline_lines(proposal)]
     return [*lines, Line("transforms", _choice(["none", *names]), "the pipelines below")]
 
 
-def _backbone(height: int, width: int, train: int) -> Line:
-    own, large = small_backbones(height, width), large_backbones(height, width, train)
-    told = f"for {height}×{width}; "
-    told += "larger ones too, as there are many" if large else f"larger ones learn little from {train:,} images"
+def _backbone_line(height: int, width: int, train: int) -> Line:
+    small, large = small_backbones(height, width), large_backbones(height, width, train)
     if min(height, width) < 32:
-        return Line("backbone", _choice([*own, *large]), f"small networks for {height}×{width}")
-    instead = (
-        "Published weights (timm's hub, $MEDRAY_WEIGHTS) help most with few images. To search with them, put",
-        "these lines in the place of the one above:",
+        return Line("backbone", _choice([*small, *large]), f"small networks for {height}×{width}")
+    reason = (
+        "large ones too, as there are many images" if large else f"large ones learn little from {train:,} images"
+    )
+    alternative = (
+        "Published weights (timm's hub, $MEDRAY_WEIGHTS) help most with few images. To search with them, replace",
+        "the line above by these:",
         f"backbone: {{ choice: [{', '.join([PLAIN, 'resnet20_small', *PUBLISHED])}] }}",
         "pretrained:",
         f"  - {{ choice: [true], when: {{ backbone: [{', '.join(PUBLISHED)}] }} }}",
     )
-    return Line("backbone", _choice([*own, *large]), told, instead)
+    return Line("backbone", _choice([*small, *large]), f"for {height}×{width}; {reason}", alternative)
 
 
-def fixed_lines(study: Study) -> list[Line]:
-    """What is held still."""
+def fixed_lines(proposal: StudyProposal) -> list[Line]:
+    """Return the parameters that are fixed."""
     lines = [Line("momentum", 0.9, "of sgd"), Line("gradient_clip", 5.0)]
-    if imbalance(study) < UNEVEN:
+    if class_ratio(proposal) < UNEVEN:
         lines.insert(0, Line("class_balance", "none", "the classes are about equally large; or loss, or sampler"))
     return lines
 
 
-def baseline_lines(study: Study) -> list[Line]:
-    """One plain setting, within the space."""
-    searched = {line.key: line.value for line in space_lines(study)}
+def baseline_lines(proposal: StudyProposal) -> list[Line]:
+    """Return one plain setting within the space."""
+    searched = {line.key: line.value for line in space_lines(proposal)}
     sizes = searched["batch_size"]
     assert isinstance(sizes, dict)
     settings: dict[str, Any] = {

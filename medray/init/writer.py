@@ -1,76 +1,69 @@
-"""A study -> the text of its search space."""
+"""A StudyProposal -> the text of its search space."""
 
 from medray.data.listing.listing import SPLITS
 from medray.init.budget_sections import budget_lines, objective_lines, resource_lines
-from medray.init.data_sections import patient_count, told_size
-from medray.init.document import Line, Section, comment, render
-from medray.init.pipelines import pipeline_lines, why_pipelines
-from medray.init.proposal import Study, class_counts
+from medray.init.data_sections import describe_size, patient_count
+from medray.init.document import Line, Section, comment_lines, render
+from medray.init.pipelines import pipeline_lines, pipelines_comment
+from medray.init.proposal import StudyProposal, count_classes
 from medray.init.space_sections import baseline_lines, fixed_lines, space_lines
+from medray.text import first_names
 
 MOST_CLASSES = 8
 HEAD = (
-    "Written by `medray init` after a look at the data: each comment says why. Change what you know better; "
-    "docs/search.md says what else may stand here."
+    "Written by `medray init` after a look at the data: each comment gives a reason. Change what you know better; "
+    "docs/search.md lists what else is possible."
 )
 
 
-def write(study: Study) -> str:
-    """Write a study's search space; the text is one that `SearchSpace.load` reads.
+def write(proposal: StudyProposal) -> str:
+    """Return the text of the search space, which `SearchSpace.load` reads.
 
     Raises:
-        ConfigError: it would not be, which no study should lead to.
+        ConfigError: it would not be read, which no proposal should lead to.
     """
     from medray.space.loading import parse
 
-    text = "\n".join([*comment(title(study)), "#", *comment(HEAD)]) + "\n" + render(_sections(study))
-    parse(text, f"{study.name}.yaml")
+    sections = [
+        Section("", [Line("name", proposal.name), Line("description", _description(proposal))]),
+        Section("", [Line("data", proposal.source, "--data SOURCE replaces it")], _data_comment(proposal)),
+        Section("images", proposal.images),
+        Section("labels", proposal.labels, "Such images are left out."),
+        Section("splits", proposal.splits, "The source does not name them; the same images are taken each time."),
+        Section("objective", objective_lines(proposal), "Measured on validation."),
+        Section("budget", budget_lines(proposal)),
+        Section("resources", resource_lines(proposal), "Of one trial."),
+        Section("space", space_lines(proposal)),
+        Section("fixed", fixed_lines(proposal)),
+        Section("transforms", pipeline_lines(proposal), pipelines_comment(proposal)),
+        Section("baselines", baseline_lines(proposal), "A usual setting: it runs first."),
+    ]
+    text = "\n".join([*comment_lines(title(proposal)), "#", *comment_lines(HEAD)]) + "\n" + render(sections)
+    parse(text, f"{proposal.name}.yaml")
     return text
 
 
-def title(study: Study) -> str:
-    """The study in a line."""
-    kept, names = study.kept, study.kept.class_names
-    patients = patient_count(kept)
-    of = f" of {patients:,} patients" if patients else ""
-    splits = ", ".join(f"{kept.in_split(own).sum():,} {own}" for own in SPLITS)
-    return f"{study.name}: {len(kept):,} images{of} in {len(names)} classes ({splits})."
+def title(proposal: StudyProposal) -> str:
+    """Return the study's name, images, patients, classes and splits as one sentence."""
+    kept, patients = proposal.kept, patient_count(proposal.kept)
+    of_patients = f" of {patients:,} patients" if patients else ""
+    splits = ", ".join(f"{kept.in_split(split).sum():,} {split}" for split in SPLITS)
+    return f"{proposal.name}: {len(kept):,} images{of_patients} in {len(kept.class_names)} classes ({splits})."
 
 
-def _sections(study: Study) -> list[Section]:
-    return [
-        Section("", [Line("name", study.name), Line("description", _description(study))]),
-        Section("", [Line("data", study.source, "--data SOURCE takes its place")], _why_data(study)),
-        Section("images", study.images),
-        Section("labels", study.labels, "Such images are left out."),
-        Section("splits", study.splits, "The source does not name them; the same images are taken each time."),
-        Section("objective", objective_lines(study), "Measured on validation."),
-        Section("budget", budget_lines(study)),
-        Section("resources", resource_lines(study), "Of one trial."),
-        Section("space", space_lines(study)),
-        Section("fixed", fixed_lines(study)),
-        Section("transforms", pipeline_lines(study), why_pipelines(study)),
-        Section("baselines", baseline_lines(study), "What a person would start from: it runs first."),
-    ]
+def _description(proposal: StudyProposal) -> str:
+    kind = "grey" if proposal.shape[2] == 1 else "colour"
+    return f"{len(proposal.kept.class_names)} classes of {kind} images, {describe_size(proposal.survey)}"
 
 
-def _description(study: Study) -> str:
-    kind = "grey" if study.shape[2] == 1 else "colour"
-    return f"{len(study.kept.class_names)} classes of {kind} images, {told_size(study.survey)}"
-
-
-def _why_data(study: Study) -> str:
-    """The classes by size, what the columns were guessed to be, and what holds of arrays."""
-    counts = sorted(class_counts(study.kept).items(), key=lambda own: -own[1])
-    told = [f"{name} ({count:,})" for name, count in counts[:MOST_CLASSES]]
-    more = len(counts) - MOST_CLASSES
-    text = f"{', '.join(told)}{f' and {more} more' if more > 0 else ''}."
-    if study.guessed:
-        columns = ", ".join(f"{own} is '{column}'" for own, column in study.guessed)
+def _data_comment(proposal: StudyProposal) -> str:
+    """Return the classes by size, the guessed columns, and what holds for arrays."""
+    counts = sorted(count_classes(proposal.kept).items(), key=lambda item: -item[1])
+    text = f"{first_names([f'{name} ({count:,})' for name, count in counts], MOST_CLASSES)}."
+    if proposal.guessed:
+        columns = ", ".join(f"{role} is '{column}'" for role, column in proposal.guessed)
         text += f" Columns by their names: {columns}."
-    if not study.survey.files:
-        height, width, _ = study.shape
-        text += (
-            f" These are arrays of {height}×{width}, which stay as they are unless `images` has an `image_size`."
-        )
+    if not proposal.survey.from_files:
+        height, width, _ = proposal.shape
+        text += f" These are arrays of {height}×{width}, which they remain unless `images` has an `image_size`."
     return text

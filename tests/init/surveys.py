@@ -49,7 +49,7 @@ def survey(
     total = len(labels) + len(more)
     return Survey(
         source="folder:scans",
-        files=files,
+        from_files=files,
         names=tuple(f"{own}.png" for own in range(total)),
         labels=(*labels, *more),
         splits=tuple(placed),

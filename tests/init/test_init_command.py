@@ -11,7 +11,7 @@ from PIL import Image
 from medray.data.listing.list_source import list_source
 from medray.data.source import parse_source
 from medray.init.init_command import init
-from medray.init.naming import spelled
+from medray.init.naming import complete_source
 from medray.space.loading import load_space
 from medray.space.search_space import SearchSpace
 from tests.audit.audit_samples import blobs, encoded
@@ -93,10 +93,10 @@ def test_a_table_names_its_columns_and_the_same_images(here: Path) -> None:
 
 def test_options_that_were_given_stay_and_odd_columns_are_escaped(here: Path) -> None:
     grow(here, {"a.png": images(1)[0], "t.csv": "100%&?,label,split\na.png,x,\na.png,x,\nb.png,y,"})
-    source, guessed = spelled(parse_source("csv:t.csv?image=100%25%26%3F&split="))
+    source, guessed = complete_source(parse_source("csv:t.csv?image=100%25%26%3F&split="))
     assert str(source) == f"csv:{here}/t.csv?image=100%25%26%3F&split=&label=label"
     assert guessed == {"label": "label"}
-    assert spelled(source) == (source, {})
+    assert complete_source(source) == (source, {})
     assert len(list_source(source)) == 1
 
 
@@ -167,7 +167,7 @@ def test_twelve_images_and_forty_classes(here: Path) -> None:
 
 def test_no_file_is_written_over(here: Path, npz: Path) -> None:
     (here / "corners.yaml").write_text("mine")
-    refused(run("corners", npz), "corners.yaml is there already", "--out")
+    refused(run("corners", npz), "corners.yaml exists already", "--out")
     assert (here / "corners.yaml").read_text() == "mine"
     assert run("corners", npz, "--out", "new/one.yml").exit_code == 0
     assert load_space("new/one.yml").name == "corners"
@@ -176,11 +176,11 @@ def test_no_file_is_written_over(here: Path, npz: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("my study", "'my study' is no sound name (did you mean 'my-study'?); valid: "),
+        ("my study", "'my study' is not a valid name (did you mean 'my-study'?); valid: "),
         ("../x", "(did you mean 'x'?)"),
         ("x.yaml", "'x.yaml' is a file, not a name (did you mean 'x'?)"),
         ("organs", "'organs' is a search space that ships with medray"),
-        ("a\nb", "'a\\nb' is no sound name"),
+        ("a\nb", "'a\\nb' is not a valid name"),
         ("x" * 101, "at most 100 letters"),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from medray.config import TrainConfig
 from medray.errors import MedrayError
-from medray.init.proposal import Study, make_study
+from medray.init.proposal import StudyProposal, propose_study
 from medray.init.writer import write
 from medray.space.combinations import check_combinations
 from medray.space.loading import parse
@@ -58,37 +58,37 @@ surveys = st.fixed_dictionaries(
 def test_what_is_written_is_valid_and_fits_the_data(facts: dict[str, Any], name: str, data: st.DataObject) -> None:
     seen = survey(**facts)
     try:
-        study = make_study(name, "folder:/scans of #1: all", seen)
+        proposal = propose_study(name, "folder:/scans of #1: all", seen)
     except MedrayError:
         return
-    space = parse(write(study), "x.yaml")
+    space = parse(write(proposal), "x.yaml")
     assert (space.name, space.data) == (name, "folder:/scans of #1: all")
-    assert_fits(space, study)
+    assert_fits(space, proposal)
     config = space.config(space.draw(Draws(data)), seed=0, max_epochs=space.budget.max_epochs)
     assert isinstance(config, TrainConfig)
     for baseline in space.baselines:
         space.config({}, seed=0, max_epochs=2, baseline=baseline)
 
 
-def assert_fits(space: SearchSpace, study: Study) -> None:
-    kept, (height, width, channels) = study.kept, study.shape
+def assert_fits(space: SearchSpace, proposal: StudyProposal) -> None:
+    kept, (height, width, channels) = proposal.kept, proposal.shape
     assert len(kept.class_names) >= 2
     assert all(kept.in_split(split).any() for split in ("train", "val", "test"))
     assert None not in kept.splits
     assert kept.measures.readable.all()
-    assert max(height, width) <= 224 or not study.survey.files
+    assert max(height, width) <= 224 or not proposal.survey.from_files
     assert channels == space.preparation.images.channels
-    assert all(size <= study.train for _, size in space.values_of("batch_size"))
+    assert all(size <= proposal.train_count for _, size in space.values_of("batch_size"))
     if space.metric == "auc":
         assert len(kept.class_names) == 2
-        assert not study.absent("train", "val")
+        assert not proposal.absent_classes("train", "val")
     with torch.device("meta"):
         for _, backbone in space.values_of("backbone"):
             if backbone in MODELS:
                 MODELS[backbone]((height, width, channels), len(kept.class_names), 0.1)
     check_combinations(space, 2)
     patients = {own: split for own, split in zip(kept.patients, kept.splits, strict=True) if own is not None}
-    if not study.survey.split_names:
+    if not proposal.survey.split_names:
         assert all(
             patients.get(own, split) == split for own, split in zip(kept.patients, kept.splits, strict=True)
         )
@@ -96,21 +96,21 @@ def assert_fits(space: SearchSpace, study: Study) -> None:
 
 @pytest.mark.parametrize("name", ["123", "true", "null", "1e5", "0x1F", "2020-01-01", "_", "Größe", "a.b-c"])
 def test_any_name_stays_text(name: str) -> None:
-    text = write(make_study(name, "folder:/x", survey({"a": 9, "b": 9})))
+    text = write(propose_study(name, "folder:/x", survey({"a": 9, "b": 9})))
     assert parse(text, "x.yaml").name == name
 
 
 @pytest.mark.parametrize(("size", "colours"), [((1, 1), 1), ((20, 30), 3), ((480, 640), 1), ((900, 900), 3)])
 def test_pipelines_take_such_images(size: tuple[int, int], colours: int) -> None:
-    study = make_study("x", "folder:/x", survey({"a": 9, "b": 9}, sizes=[size], colours=[colours]))
-    space = parse(write(study), "x.yaml")
+    proposal = propose_study("x", "folder:/x", survey({"a": 9, "b": 9}, sizes=[size], colours=[colours]))
+    space = parse(write(proposal), "x.yaml")
     assert len(space.transforms) == (5 if colours == 3 else 4)
     for pipeline in space.transforms.values():
-        check_pipeline(pipeline, study.shape)
+        check_pipeline(pipeline, proposal.shape)
 
 
 def test_the_lines_for_published_weights_can_take_the_place_of_the_one_above() -> None:
-    text = write(make_study("x", "folder:/x", survey({"a": 90, "b": 90}, sizes=[(300, 300)])))
+    text = write(propose_study("x", "folder:/x", survey({"a": 90, "b": 90}, sizes=[(300, 300)])))
     lines = text.splitlines()
     start = next(place for place, line in enumerate(lines) if line.startswith("  backbone:"))
     hidden = [
@@ -132,7 +132,7 @@ def lines_of(text: str, key: str) -> str:
 
 
 def written(**facts: Any) -> tuple[dict[str, Any], str]:
-    text = write(make_study("x", "folder:/x", survey(**facts)))
+    text = write(propose_study("x", "folder:/x", survey(**facts)))
     return yaml.safe_load(text), text
 
 
@@ -157,7 +157,7 @@ def test_two_classes_of_which_val_lacks_one_are_not_ranked_by_auc() -> None:
         "train" if own == ("b",) and split == "val" else split
         for own, split in zip(seen.labels, seen.splits, strict=True)
     )
-    text = write(make_study("x", "folder:/x", replace(seen, splits=splits)))
+    text = write(propose_study("x", "folder:/x", replace(seen, splits=splits)))
     assert yaml.safe_load(text)["objective"] == {"metric": "f1_macro"}
     assert "auc can't be measured, as val has no b" in text
 
@@ -200,9 +200,9 @@ def test_a_class_whose_files_can_not_be_read_is_left_out_by_its_count_before() -
 
 
 def test_few_patients_are_divided_all_the_same() -> None:
-    study = make_study("x", "folder:/x", survey({"a": 12, "b": 12}, per_patient=6))
-    assert all(study.kept.in_split(split).sum() for split in ("train", "val", "test"))
-    assert yaml.safe_load(write(study))["splits"] == {"val": 0.25, "test": 0.25}
+    proposal = propose_study("x", "folder:/x", survey({"a": 12, "b": 12}, per_patient=6))
+    assert all(proposal.kept.in_split(split).sum() for split in ("train", "val", "test"))
+    assert yaml.safe_load(write(proposal))["splits"] == {"val": 0.25, "test": 0.25}
 
 
 def test_splits_are_taken_where_the_source_has_none_and_by_patient() -> None:
@@ -242,6 +242,6 @@ def test_more_images_search_larger_networks() -> None:
 )
 def test_what_can_not_be_a_study_is_one_line(facts: dict[str, Any], why: str) -> None:
     with pytest.raises(MedrayError) as caught:
-        make_study("x", "folder:/x", survey(**facts))
+        propose_study("x", "folder:/x", survey(**facts))
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
