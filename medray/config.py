@@ -173,21 +173,22 @@ class TrainConfig:
             try:
                 object.__setattr__(self, name, setting.check(getattr(self, name)))
             except ConfigError as error:
-                raise ConfigError(f"{name}: {error}") from None
+                raise error.within(key=name) from None
         if self.pretrained and self.weights is not None:
-            raise ConfigError("weights: give either `pretrained: true` or a file in `weights`, not both")
+            raise ConfigError("give either `pretrained: true` or a file in `weights`, not both", key="weights")
         self._check_stages()
         object.__setattr__(self, "pipeline", _checked_pipeline(self.pipeline))
 
     def _check_stages(self) -> None:
         if self.freeze_epochs >= self.epochs:
             raise ConfigError(
-                f"freeze_epochs: {self.freeze_epochs} of {self.epochs} epochs leave none after them; a backbone "
-                "that stays frozen is `trainable_blocks: 0`"
+                f"{self.freeze_epochs} of {self.epochs} epochs leave none after them; a backbone that stays "
+                "frozen is `trainable_blocks: 0`",
+                key="freeze_epochs",
             )
         if self.fine_tune_rate is not None and not self.freeze_epochs:
             raise ConfigError(
-                "fine_tune_rate: is the rate after `freeze_epochs`, which is 0; give `learning_rate`"
+                "is the rate after `freeze_epochs`, which is 0; give `learning_rate`", key="fine_tune_rate"
             )
 
     @property
@@ -219,14 +220,14 @@ def _checked_pipeline(steps: object) -> tuple[dict[str, dict[str, Any]], ...]:
     """Return a copy of a pipeline whose steps are each `{transform: {argument: value}}`."""
     form = "a list of transforms, each as {Name: {argument: value}}"
     if not isinstance(steps, list | tuple):
-        raise ConfigError(f"pipeline: {steps!r} is not {form}")
+        raise ConfigError(f"{steps!r} is not {form}", key="pipeline")
     for step in steps:
         if (
             not isinstance(step, Mapping)
             or len(step) != 1
             or not all(isinstance(v, Mapping) for v in step.values())
         ):
-            raise ConfigError(f"pipeline: {step!r} is not one of {form}")
+            raise ConfigError(f"{step!r} is not one of {form}", key="pipeline")
     return tuple({name: copy.deepcopy(dict(given)) for name, given in step.items()} for step in steps)
 
 

@@ -64,7 +64,7 @@ def resolve_options(options: SearchOptions, space: SearchSpace) -> ResolvedOptio
         try:
             check_combinations(space, options.max_epochs)
         except ConfigError as error:
-            raise ConfigError(f"--max-epochs {options.max_epochs}: {error}") from None
+            raise error.within(file=space.path).within(key=f"--max-epochs {options.max_epochs}") from None
     trials = options.trials or space.budget.trials
     if options.baselines_only:
         if not space.baselines:

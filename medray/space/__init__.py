@@ -1,1 +1,1 @@
-"""The search space: its model, and reading it from YAML."""
+"""The search space: its types, and reading it from YAML."""

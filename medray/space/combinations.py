@@ -1,4 +1,4 @@
-"""Which settings may come together in a training, and whether any of them contradict each other."""
+"""Which settings a training can have together, and whether any of them contradict one another."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,30 +7,24 @@ from medray.config import TrainConfig
 from medray.errors import ConfigError
 from medray.space.search_space import Parameter, SearchSpace, shortened
 
-#: Settings that can contradict one another; `TrainConfig` knows how.
-TOGETHER = ("pretrained", "weights", "epochs", "freeze_epochs", "fine_tune_rate")
+#: Settings that can contradict one another; `TrainConfig` checks them.
+DEPENDENT = ("pretrained", "weights", "epochs", "freeze_epochs", "fine_tune_rate")
 
 
 def combinations(space: SearchSpace, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every combination of the settings `names` that a trial can have, at the ends of their ranges.
+    """Yield every combination of the settings `names` that a trial can have, at the ends of their ranges.
 
-    Each comes with the section it is of, `space` or `baselines.NAME`, and among all fixed settings and those that
-    it hangs on.
+    Each comes with its section, `space` or `baselines.NAME`. It also holds all fixed settings and the parents of
+    `names`.
     """
-    searched = _with_parents(space.parameters, names)
-    for drawn in _draws(searched, {}):
+    selected = set(names)
+    for parameter in reversed(space.parameters):  # children come after their parents
+        if parameter.name in selected:
+            selected |= set(parameter.when)
+    for drawn in _draws([p for p in space.parameters if p.name in selected], {}):
         yield "space", {**space.fixed, **drawn}
     for name, baseline in space.baselines.items():
         yield f"baselines.{name}", {**space.fixed, **baseline.settings}
-
-
-def _with_parents(parameters: Sequence[Parameter], names: Sequence[str]) -> list[Parameter]:
-    """The parameters of `names` and those whose values say whether they exist, in order."""
-    wanted = set(names)
-    for parameter in reversed(parameters):  # children come after their parents
-        if parameter.name in wanted:
-            wanted |= set(parameter.when)
-    return [parameter for parameter in parameters if parameter.name in wanted]
 
 
 def _draws(parameters: Sequence[Parameter], drawn: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -48,25 +42,26 @@ def _draws(parameters: Sequence[Parameter], drawn: Mapping[str, Any]) -> Iterato
 def check_combinations(space: SearchSpace, max_epochs: int | None = None) -> None:
     """Check that no trial would have settings that contradict each other.
 
-    With `max_epochs` those are checked that are left of them when they are `shortened`.
+    With `max_epochs` the settings are checked as `shortened` leaves them.
 
     Raises:
-        ConfigError: one would; the first is named with its file and section.
+        ConfigError: one would; the first is named with its section.
     """
     searched = {parameter.name for parameter in space.parameters}
-    for section, settings in combinations(space, TOGETHER):
-        chosen = {name: settings[name] for name in TOGETHER if name in settings}
-        chosen["epochs"] = min(settings.get("epochs", space.budget.max_epochs), space.budget.max_epochs)
-        chosen |= {} if max_epochs is None else shortened(chosen, max_epochs)
+    for section, combination in combinations(space, DEPENDENT):
+        settings = {name: combination[name] for name in DEPENDENT if name in combination}
+        settings["epochs"] = min(settings.get("epochs", space.budget.max_epochs), space.budget.max_epochs)
+        settings |= {} if max_epochs is None else shortened(settings, max_epochs)
         try:
-            TrainConfig.from_dict(chosen)
+            TrainConfig.from_dict(settings)
         except ConfigError as error:
-            name = str(error).partition(":")[0]
-            where = "fixed" if section == "space" and name not in searched else section
-            raise ConfigError(f"{space.path}: {where}.{error}") from None
+            is_fixed = section == "space" and error.key not in searched
+            raise error.within(key="fixed" if is_fixed else section) from None
 
 
 def freezes_less(space: SearchSpace, max_epochs: int) -> bool:
-    """Whether some trial is frozen for fewer epochs than it says, since it is `shortened`."""
-    found = (settings for _, settings in combinations(space, ("epochs", "freeze_epochs")))
-    return any(shortened(one, max_epochs)["freeze_epochs"] < one.get("freeze_epochs", 0) for one in found)
+    """Return whether some trial is frozen for fewer epochs than its settings say, since it is `shortened`."""
+    return any(
+        shortened(settings, max_epochs)["freeze_epochs"] < settings.get("freeze_epochs", 0)
+        for _, settings in combinations(space, ("epochs", "freeze_epochs"))
+    )

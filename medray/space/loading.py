@@ -1,4 +1,4 @@
-"""Reads a search space from YAML and checks it.
+"""Read a search space from YAML and check it.
 
     name: organs
     data: medmnist:organsmnist
@@ -20,13 +20,13 @@
       figures:
         plain: {test: {accuracy: 0.71}}
 
-Whether a backbone or a transform exists is asked of the training core (`medray.training.check`). Every error
+Whether a backbone or a transform exists is checked by the training core (`medray.training.check`). Every error
 names the file, the key, what is allowed and the nearest spelling.
 """
 
 from medray.errors import ConfigError
 from medray.space.combinations import check_combinations
-from medray.space.reader import SpaceReader
+from medray.space.reader import read_space
 from medray.space.search_space import SearchSpace
 from medray.space.shipped import find_space
 
@@ -41,16 +41,19 @@ def load_space(name_or_path: str) -> SearchSpace:
     try:
         text = path.read_text(encoding="utf-8")
     except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path}: can't be read as UTF-8 text: {error}") from None
+        raise ConfigError(f"can't be read as UTF-8 text: {error}", file=path) from None
     return parse(text, str(path))
 
 
 def parse(text: str, path: str) -> SearchSpace:
-    """Check the text of a search space; `path` is what errors call it.
+    """Read the text of a search space; `path` is the file's name in errors.
 
     Raises:
-        ConfigError: something in it is wrong.
+        ConfigError: something in it is wrong; file and key are named.
     """
-    space = SpaceReader(path, text).space()
-    check_combinations(space)
+    try:
+        space = read_space(text, path)
+        check_combinations(space)
+    except ConfigError as error:
+        raise error.within(file=path) from None
     return space

@@ -1,4 +1,4 @@
-"""Preparation: how images become a data set; `images`, `labels` and `splits` of a search space."""
+"""Preparation: how images become a data set, from `images`, `labels` and `splits` of a search space."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -8,17 +8,17 @@ from medray.errors import ConfigError, unknown_choice_line
 
 ASPECTS = STRETCHED, PADDED, LESION = ("stretch", "pad", "lesion")
 FAIL, DROP, FIRST = "fail", "drop", "first"
-LARGEST = 4096  # pixels of a side
+MAX_SIDE = 4096  # pixels
 
 
 @dataclass(frozen=True)
 class Images:
-    """What is done to the images; `unreadable` and `missing` are of files.
+    """What is done to the images; `unreadable` and `missing` are about files.
 
     `image_size` is (height, width); without it all images must have one size. `aspect` is stretch, pad,
-    or lesion: cut to the dark spot of a photograph of skin, then padded. `channels` are 1 or 3; without it grey
-    images stay grey, and one image of colours makes all of them coloured.
-    `unreadable` files and `missing` ones, which a table names, are fail or drop.
+    or lesion: cropped to the dark spot of a photograph of skin, then padded. `channels` are 1 or 3; without it
+    grey images stay grey, and one coloured image makes all of them coloured.
+    `unreadable` files, and `missing` ones that a table names, are fail (an error) or drop (left out).
     """
 
     image_size: tuple[int, int] | None = None
@@ -30,10 +30,10 @@ class Images:
 
 @dataclass(frozen=True)
 class Labels:
-    """What becomes of `blank` labels (fail or drop), of `multiple` ones (fail, drop or first) and of rare classes.
+    """What is done to images with a `blank` label (fail or drop), with `multiple` ones (fail, drop or first).
 
     A class of fewer than `min_count` images is left out. Before all that, the classes in each list of `merge`
-    become one, of the name that the list has.
+    become one class with the list's name.
     """
 
     blank: str = FAIL
@@ -44,10 +44,21 @@ class Labels:
 
 @dataclass(frozen=True)
 class Shares:
-    """The shares of the images that become val and test where the source does not say which do."""
+    """The shares of the images that become val and test where the source names no splits."""
 
     val: float = 0.15
     test: float = 0.15
+
+
+#: key -> the values it may have, of keys with a few choices.
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "images.aspect": ASPECTS,
+    "images.channels": (None, 1, 3),
+    "images.unreadable": (FAIL, DROP),
+    "images.missing": (FAIL, DROP),
+    "labels.blank": (FAIL, DROP),
+    "labels.multiple": (FAIL, DROP, FIRST),
+}
 
 
 @dataclass(frozen=True)
@@ -60,95 +71,92 @@ class Preparation:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
-        """Build from the sections of a search space, of which each may be missing.
+        """Build from the sections of a search space, each of which may be missing.
 
         Raises:
-            ConfigError: a key or value is not allowed; the line begins with the key.
+            ConfigError: a key or value is not allowed; the key is named.
         """
-        images, labels, splits = (
-            _known(name, values.get(name, {}), kind)
+        sections = {
+            name: _with_known_keys(name, values.get(name, {}), kind)
             for name, kind in (("images", Images), ("labels", Labels), ("splits", Shares))
-        )
+        }
+        images, labels, splits = sections.values()
+        for key, allowed in CHOICES.items():
+            section, _, name = key.partition(".")
+            value = sections[section].get(name, allowed[0])
+            if value not in allowed or isinstance(value, bool):
+                words = ["null" if choice is None else str(choice) for choice in allowed]
+                raise ConfigError(unknown_choice_line("value", str(value), words), key=key)
         if "image_size" in images:
             images["image_size"] = _size(images["image_size"])
-        _among("images.aspect", images, ASPECTS)
-        if images.get("aspect") == LESION and "image_size" not in images:
+        elif images.get("aspect") == LESION:
             raise ConfigError(
-                "images.aspect: lesion leaves images of all sizes: say by image_size which one they get"
+                "lesion leaves images of all sizes: say by image_size which one they get", key="images.aspect"
             )
-        _among("images.channels", images, (None, 1, 3))
-        for key in ("images.unreadable", "images.missing"):
-            _among(key, images, (FAIL, DROP))
-        _among("labels.blank", labels, (FAIL, DROP))
-        _among("labels.multiple", labels, (FAIL, DROP, FIRST))
-        least = labels.get("min_count", 1)
-        if type(least) is not int or least < 1:
-            raise ConfigError(f"labels.min_count: {least!r} is not a whole number of 1 or more")
+        min_count = labels.get("min_count", 1)
+        if type(min_count) is not int or min_count < 1:
+            raise ConfigError(f"{min_count!r} is not a whole number of 1 or more", key="labels.min_count")
         if "merge" in labels:
             labels["merge"] = _merge(labels["merge"])
-        for key, share in splits.items():
+        for name, share in splits.items():
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-                raise ConfigError(f"splits.{key}: {share!r} is not a share above 0 and below 1")
+                raise ConfigError(f"{share!r} is not a share above 0 and below 1", key=f"splits.{name}")
         if sum(asdict(Shares(**splits)).values()) >= 1:
-            raise ConfigError("splits: val and test together leave nothing to train on")
+            raise ConfigError("val and test together leave nothing to train on", key="splits")
         return cls(Images(**images), Labels(**labels), Shares(**splits))
 
 
-def _known(name: str, section: object, kind: type) -> dict[str, Any]:
+def _with_known_keys(name: str, section: object, kind: type) -> dict[str, Any]:
     if not isinstance(section, Mapping):
-        raise ConfigError(f"{name}: {section!r} is not a section of keys and values")
-    names = [own.name for own in fields(kind)]
+        raise ConfigError(f"{section!r} is not a section of keys and values", key=name)
+    names = [valid.name for valid in fields(kind)]
     for key in section:
         if key not in names:
-            raise ConfigError(f"{name}.{key}: {unknown_choice_line('key', str(key), names)}")
+            raise ConfigError(unknown_choice_line("key", str(key), names), key=f"{name}.{key}")
     return dict(section)
 
 
 def _merge(section: object) -> dict[str, tuple[str, ...]]:
-    """A name for each list of classes; none of these in two lists."""
+    """Return a name for each list of classes; no class is in two lists."""
     if not isinstance(section, Mapping):
-        raise ConfigError(f"labels.merge: {section!r} is not a section of names, each with a list of classes")
-    taken: dict[str, str] = {}
+        problem = f"{section!r} is not a section of names, each with a list of classes"
+        raise ConfigError(problem, key="labels.merge")
+    merged_into: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}
-    for key, parts in section.items():
-        name = _class(f"labels.merge.{key}", key)
+    for given_name, parts in section.items():
+        name = _class_name(f"labels.merge.{given_name}", given_name)
+        key = f"labels.merge.{name}"
         if name in lists:
-            raise ConfigError(f"labels.merge.{name}: the name is there twice")
+            raise ConfigError("the name is there twice", key=key)
         if not isinstance(parts, list | tuple) or not parts:
-            raise ConfigError(f"labels.merge.{name}: {parts!r} is not a list of classes, such as [a, b]")
-        lists[name] = tuple(_class(f"labels.merge.{name}", part) for part in parts)
+            raise ConfigError(f"{parts!r} is not a list of classes, such as [a, b]", key=key)
+        lists[name] = tuple(_class_name(key, part) for part in parts)
         for part in lists[name]:
-            if part in taken:
-                twice = f"merged into '{taken[part]}' too" if taken[part] != name else "there twice"
-                raise ConfigError(f"labels.merge.{name}: class '{part}' is {twice}")
-            taken[part] = name
+            if part in merged_into:
+                other = merged_into[part]
+                problem = "there twice" if other == name else f"merged into '{other}' too"
+                raise ConfigError(f"class '{part}' is {problem}", key=key)
+            merged_into[part] = name
     return lists
 
 
-def _class(key: str, value: object) -> str:
-    """The name of a class: words, or a whole number."""
+def _class_name(key: str, value: object) -> str:
+    """Return the name of a class: text, or a whole number."""
     if isinstance(value, str) and value.strip():
         return value.strip()
     if type(value) is int:
         return str(value)
-    raise ConfigError(f"{key}: YAML reads {value!r}, which is no name of a class; write it in quotes")
+    raise ConfigError(f"YAML reads {value!r}, which is no name of a class; write it in quotes", key=key)
 
 
 def _size(value: object) -> tuple[int, int] | None:
-    """One number for both sides, or [height, width]."""
+    """Return (height, width) of one number for both sides, or of [height, width]."""
     if value is None:
         return None
     sides = [value, value] if type(value) is int else value
     if not isinstance(sides, list | tuple) or len(sides) != 2:
-        raise ConfigError(f"images.image_size: {value!r} is neither a number of pixels nor [height, width]")
-    if not all(type(side) is int and 1 <= side <= LARGEST for side in sides):
-        raise ConfigError(f"images.image_size: {value!r}; a side has 1 to {LARGEST} pixels")
+        raise ConfigError(f"{value!r} is neither a number of pixels nor [height, width]", key="images.image_size")
+    if not all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides):
+        raise ConfigError(f"{value!r}; a side has 1 to {MAX_SIDE} pixels", key="images.image_size")
     height, width = sides
     return height, width
-
-
-def _among(key: str, section: Mapping[str, Any], allowed: tuple[Any, ...]) -> None:
-    name = key.partition(".")[2]
-    if name in section and (section[name] not in allowed or isinstance(section[name], bool)):
-        words = ["null" if value is None else str(value) for value in allowed]
-        raise ConfigError(f"{key}: {unknown_choice_line('value', str(section[name]), words)}")

@@ -1,6 +1,6 @@
-"""What a report has published of a search space's baselines: figures to lay beside one's own.
+"""What a report has published of a search space's baselines: figures to compare one's own with.
 
-Nothing that is trained depends on it.
+No training depends on it.
 """
 
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from medray.config import METRICS, Setting
 
-#: Where a figure was read: on what was trained on, on validation, on test, or as the mean over folds.
+#: What a figure was measured on: training, validation or test images, or the mean over folds.
 TRAIN, VAL, TEST, FOLDS = SPLITS = ("train", "val", "test", "folds")
 
-#: Figures of one class against the rest, by the name that they have among the scores of a class.
+#: Figures of one class against the rest -> their name among the scores of a class.
 OF_POSITIVE = {"f1_positive": "f1", "precision_positive": "precision", "recall_positive": "recall"}
 
-#: Every figure that an evaluation measures, and what it may be.
+#: Every figure that an evaluation measures -> what it may be.
 FIGURES: dict[str, Setting] = {
     **{name: Setting(float, low=0.0, high=1.0) for name in (*METRICS, *OF_POSITIVE)},
     "log_loss": Setting(float, low=0.0),
@@ -24,7 +24,7 @@ FIGURES: dict[str, Setting] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure; over folds it is their mean, perhaps with its standard deviation."""
+    """A figure; over folds it is their mean, with their standard deviation where it is known."""
 
     mean: float
     sd: float | None = None
@@ -43,17 +43,17 @@ class PublishedModel:
 
     @property
     def baselines(self) -> tuple[str, ...]:
-        """The baselines that it is made of."""
+        """The names of the baselines that it is made of."""
         return self.average_of or (self.name,)
 
 
 @dataclass(frozen=True)
 class Published:
-    """A report: who has written it, of which data, and its figures.
+    """A report: its authors, its data, and its figures.
 
-    `data` names the images in words and `source` as `--data` does, None where no source is those images; `images`
-    counts them by split as far as known. `positive` is the class that the figures of `OF_POSITIVE` are of, and
-    `note` what a reader of the figures should know.
+    `data` describes the images in words and `source` as `--data` does, None where no source is those images;
+    `images` counts them by split, as far as known. `positive` is the class that the figures in `OF_POSITIVE` are
+    of, and `note` what a reader of the figures should know.
     """
 
     report: str

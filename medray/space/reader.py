@@ -1,167 +1,185 @@
 """The whole file: its small sections, what is fixed, the baselines, and that all of it fits together."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from medray.config import METRICS, Setting
 from medray.errors import ConfigError, unknown_choice_line
-from medray.space.parameters_section import ParametersReader
+from medray.space.parameters_section import read_parameters
 from medray.space.preparation import Preparation
-from medray.space.published_section import PublishedReader
-from medray.space.search_space import Baseline, Budget, Parameter, Resources, SearchSpace
+from medray.space.published_section import read_published
+from medray.space.search_space import Baseline, Budget, Parameter, Pipeline, Resources, SearchSpace
+from medray.space.yaml_fields import (
+    at,
+    check_field,
+    check_fields,
+    check_keys,
+    check_setting_name,
+    check_value,
+    load_yaml,
+    mapping,
+    subsection,
+)
 
 PREPARATION = ("images", "labels", "splits")
+NEEDED = ("name", "data", "objective", "budget", "space")
+SECTIONS = (
+    *NEEDED, *PREPARATION, "description", "resources", "fixed", "transforms", "baselines", "published",
+)  # fmt: skip
+BUDGET = {
+    "trials": Setting(int, low=1),
+    "max_epochs": Setting(int, low=1),
+    "grace_epochs": Setting(int, low=1),
+    "reduction_factor": Setting(int, low=2),
+    "patience": Setting(int, low=1, optional=True),
+}
+RESOURCES = {"cpu": Setting(float, above=0.0), "gpu": Setting(float, low=0.0)}
 
 
-class SpaceReader(ParametersReader, PublishedReader):
-    """Turns the text of one file into a SearchSpace, and names file and key in every error."""
+def read_space(text: str, path: str) -> SearchSpace:
+    """Return the search space that a YAML text holds; `path` is only kept in it.
 
-    SECTIONS = (
-        "name", "description", "data", *PREPARATION, "objective", "budget", "resources", "space", "fixed",
-        "transforms", "baselines", "published",
-    )  # fmt: skip
-    NEEDED = ("name", "data", "objective", "budget", "space")
-    BUDGET: ClassVar = {
-        "trials": Setting(int, low=1),
-        "max_epochs": Setting(int, low=1),
-        "grace_epochs": Setting(int, low=1),
-        "reduction_factor": Setting(int, low=2),
-        "patience": Setting(int, low=1, optional=True),
-    }
-    RESOURCES: ClassVar = {"cpu": Setting(float, above=0.0), "gpu": Setting(float, low=0.0)}
-
-    def __init__(self, path: str, text: str) -> None:
-        super().__init__(path, text)
-        self._known_keys("", self.root, self.SECTIONS, needed=self.NEEDED)
-
-    def space(self) -> SearchSpace:
-        """Read all of it."""
-        metric, mode = self._objective()
-        budget = self._budget()
-        transforms = self._transforms()
-        parameters = self._parameters(transforms)
-        names = {parameter.name for parameter in parameters}
-        fixed = self._settings("fixed", self._section("fixed"), transforms)
+    Raises:
+        ConfigError: something in it is missing, unknown or not allowed; the key is named.
+    """
+    root = load_yaml(text)
+    check_keys(root, SECTIONS, needed=NEEDED)
+    with subsection(root, "objective", needed=True) as section:
+        metric = read_metric(section)
+    with subsection(root, "budget", needed=True) as section:
+        budget = Budget(**check_fields(section, BUDGET, needed=tuple(BUDGET)))
+    with subsection(root, "transforms") as section:
+        transforms = read_transforms(section)
+    with subsection(root, "space", needed=True) as section:
+        parameters = read_parameters(section, transforms)
+    with subsection(root, "fixed") as section:
+        fixed = read_settings(section, transforms)
         for name in fixed:
-            if name in names:
-                raise self.fail(f"fixed.{name}", f"'{name}' is searched under space.{name} too; keep one")
-        baselines = self._baselines(parameters, transforms)
-        return SearchSpace(
-            name=self._text("name"),
-            path=self.path,
-            text=self.text,
-            description=self._text("description", ""),
-            data=self._text("data"),
-            preparation=self._preparation(),
-            metric=metric,
-            mode=mode,
-            budget=budget,
-            resources=self._resources(),
-            parameters=parameters,
-            fixed=fixed,
-            transforms=transforms,
-            baselines=baselines,
-            published=self._published(baselines),
-        )
+            if any(parameter.name == name for parameter in parameters):
+                raise ConfigError(f"'{name}' is searched under space.{name} too; keep one", key=name)
+    with subsection(root, "baselines") as section:
+        baselines = read_baselines(section, parameters, transforms)
+    with subsection(root, "resources") as section:
+        resources = read_resources(section)
+    published = None
+    if root.get("published") is not None:
+        with subsection(root, "published") as section:
+            published = read_published(section, baselines)
+    return SearchSpace(
+        name=read_text(root, "name"),
+        path=path,
+        text=text,
+        description=read_text(root, "description", ""),
+        data=read_text(root, "data"),
+        preparation=Preparation.from_dict({key: root[key] for key in PREPARATION if root.get(key) is not None}),
+        metric=metric,
+        mode=METRICS[metric],
+        budget=budget,
+        resources=resources,
+        parameters=parameters,
+        fixed=fixed,
+        transforms=transforms,
+        baselines=baselines,
+        published=published,
+    )
 
-    # -- the small sections
-    def _text(self, key: str, default: str | None = None) -> str:
-        value = self.root.get(key, default)
-        if not isinstance(value, str) or (default is None and not value):
-            raise self.fail(key, f"{value!r} is not text")
-        return value
 
-    def _preparation(self) -> Preparation:
-        try:
-            return Preparation.from_dict({key: self._section(key) for key in PREPARATION})
-        except ConfigError as error:
-            key, _, what = str(error).partition(": ")
-            raise self.fail(key, what) from None
+def read_text(root: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    """Return the text at `key`; without a `default` it may be neither missing nor empty."""
+    value = root.get(key, default)
+    if not isinstance(value, str) or (default is None and not value):
+        raise ConfigError(f"{value!r} is not text", key=key)
+    return value
 
-    def _objective(self) -> tuple[str, str]:
-        section = self._mapping("objective", self.root["objective"])
-        self._known_keys("objective", section, ("metric", "mode"), needed=("metric",))
-        metric, mode = section["metric"], section.get("mode")
-        if not isinstance(metric, str) or metric not in METRICS:
-            raise self.fail("objective.metric", unknown_choice_line("metric", metric, METRICS))
-        if mode is not None and mode not in ("min", "max"):
-            raise self.fail("objective.mode", f"{mode!r} is not one of min, max")
-        if mode is not None and mode != METRICS[metric]:
-            better = {"max": "higher", "min": "lower"}[METRICS[metric]]
-            raise self.fail("objective.mode", f"{metric} is better when {better}: write {METRICS[metric]}")
-        return metric, METRICS[metric]
 
-    def _budget(self) -> Budget:
-        section = self._mapping("budget", self.root["budget"])
-        self._known_keys("budget", section, self.BUDGET, needed=tuple(self.BUDGET))
-        checked: Any = {key: self._check(f"budget.{key}", self.BUDGET[key], v) for key, v in section.items()}
-        return Budget(**checked)
+def read_metric(section: Mapping[str, Any]) -> str:
+    """Return the metric of the section `objective`, whose `mode` only says again which way it is better."""
+    check_keys(section, ("metric", "mode"), needed=("metric",))
+    metric, mode = section["metric"], section.get("mode")
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise ConfigError(unknown_choice_line("metric", metric, METRICS), key="metric")
+    if mode is not None and mode not in ("min", "max"):
+        raise ConfigError(f"{mode!r} is not one of min, max", key="mode")
+    if mode is not None and mode != METRICS[metric]:
+        better = {"max": "higher", "min": "lower"}[METRICS[metric]]
+        raise ConfigError(f"{metric} is better when {better}: write {METRICS[metric]}", key="mode")
+    return metric
 
-    def _resources(self) -> Resources:
-        section = self._section("resources")
-        self._known_keys("resources", section, self.RESOURCES)
-        given: Any = {key: self._check(f"resources.{key}", self.RESOURCES[key], v) for key, v in section.items()}
-        resources = Resources(**{"cpu": 1.0, "gpu": 0.0, **given})
-        if resources.gpu > 1 and resources.gpu % 1:
-            raise self.fail("resources.gpu", f"{resources.gpu:g} GPUs: above one only whole GPUs can be given")
-        return resources
 
-    def _transforms(self) -> dict[str, tuple[Mapping[str, Mapping[str, Any]], ...]]:
-        section = self._section("transforms")
-        pipelines: dict[str, tuple[Mapping[str, Mapping[str, Any]], ...]] = {"none": ()}
-        for name, steps in section.items():
-            key = f"transforms.{name}"
+def read_resources(section: Mapping[str, Any]) -> Resources:
+    """Return what a trial takes; one core and no GPU where nothing is said."""
+    resources = Resources(**{"cpu": 1.0, "gpu": 0.0, **check_fields(section, RESOURCES)})
+    if resources.gpu > 1 and resources.gpu % 1:
+        raise ConfigError(f"{resources.gpu:g} GPUs: above one only whole GPUs can be given", key="gpu")
+    return resources
+
+
+def read_transforms(section: Mapping[str, Any]) -> dict[str, Pipeline]:
+    """Return the pipelines by name, with the empty one, `none`."""
+    pipelines: dict[str, Pipeline] = {"none": ()}
+    for name, steps in section.items():
+        with at(name):
             if not isinstance(steps, list):
-                raise self.fail(key, "must be a list of transforms, each as {Name: {argument: value}}")
+                raise ConfigError("must be a list of transforms, each as {Name: {argument: value}}")
             if name == "none" and steps:
-                raise self.fail(key, "'none' is the empty pipeline; give this one another name")
-            pipelines[str(name)] = tuple(self._step(f"{key}[{i}]", step) for i, step in enumerate(steps))
-        return pipelines
+                raise ConfigError("'none' is the empty pipeline; give this one another name")
+            pipelines[str(name)] = tuple(read_step(i, step) for i, step in enumerate(steps))
+    return pipelines
 
-    def _step(self, key: str, step: object) -> Mapping[str, Mapping[str, Any]]:
-        if isinstance(step, str):
-            return {step: {}}
-        if not isinstance(step, dict) or len(step) != 1:
-            raise self.fail(key, f"{step!r} must be one transform, as {{Name: {{argument: value}}}}")
-        ((name, arguments),) = step.items()
-        return {str(name): self._mapping(f"{key}.{name}", {} if arguments is None else arguments)}
 
-    # -- fixed, baselines
+def read_step(index: int, step: object) -> dict[str, dict[str, Any]]:
+    """Return step number `index` of a pipeline as `{transform: {argument: value}}`."""
+    if isinstance(step, str):
+        return {step: {}}
+    if not isinstance(step, dict) or len(step) != 1:
+        problem = f"{step!r} must be one transform, as {{Name: {{argument: value}}}}"
+        raise ConfigError(problem, key=f"[{index}]")
+    ((name, arguments),) = step.items()
+    with at(f"[{index}].{name}"):
+        return {str(name): mapping({} if arguments is None else arguments)}
 
-    def _settings(self, key: str, section: object, transforms: Mapping[str, Any]) -> dict[str, Any]:
-        checked = {}
-        for name, value in self._mapping(key, section).items():
-            self._known_setting(f"{key}.{name}", name)
+
+def read_settings(section: Mapping[str, Any], transforms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with a value each, as `fixed` and the baselines have them."""
+    settings = {}
+    for name, value in section.items():
+        with at(name):
+            check_setting_name(name)
             if name == "seed":
-                raise self.fail(f"{key}.seed", "the seed comes from --seed")
-            checked[name] = self._value(f"{key}.{name}", name, value, transforms)
-        return checked
+                raise ConfigError("the seed comes from --seed")
+            settings[name] = check_value(name, value, transforms)
+    return settings
 
-    def _baselines(self, parameters: tuple[Parameter, ...], transforms: Mapping[str, Any]) -> dict[str, Baseline]:
-        baselines = {}
-        for name, section in self._section("baselines").items():
-            key = f"baselines.{name}"
-            given = dict(self._mapping(key, section))
-            compare_only = self._check(f"{key}.compare_only", Setting(bool), given.pop("compare_only", False))
-            settings = self._settings(key, given, transforms)
+
+def read_baselines(
+    section: Mapping[str, Any], parameters: tuple[Parameter, ...], transforms: Mapping[str, Any]
+) -> dict[str, Baseline]:
+    """Return the baselines by name; those that are not `compare_only` lie in the space."""
+    baselines = {}
+    for name, content in section.items():
+        with at(name):
+            values = dict(mapping(content))
+            compare_only = check_field("compare_only", Setting(bool), values.pop("compare_only", False))
+            settings = read_settings(values, transforms)
             for searched in () if compare_only else dict.fromkeys(p.name for p in parameters):
-                self._check_in_space(key, settings, [p for p in parameters if p.name == searched])
+                check_in_space(settings, [p for p in parameters if p.name == searched])
             baselines[str(name)] = Baseline(settings, compare_only)
-        return baselines
+    return baselines
 
-    def _check_in_space(self, key: str, settings: Mapping[str, Any], ranges: Sequence[Parameter]) -> None:
-        """Check a baseline against the ranges of one searched setting, of which one at most holds."""
-        name = ranges[0].name
-        holding = next((p for p in ranges if p.active(settings)), None)
-        if holding is None:
-            if name in settings:
-                conditions = " or when ".join(
-                    " and ".join(f"{parent} is {' or '.join(map(str, v))}" for parent, v in p.when.items())
-                    for p in ranges
-                )
-                raise self.fail(f"{key}.{name}", f"is outside the space: it exists only when {conditions}")
-        elif name not in settings:
-            raise self.fail(key, f"lacks '{name}', which is searched: a baseline gives a value to each")
-        elif not holding.holds(settings[name]):
-            what = f"{settings[name]!r} is outside the space: space.{holding.label} is {holding.allowed()}"
-            raise self.fail(f"{key}.{name}", what)
+
+def check_in_space(settings: Mapping[str, Any], ranges: Sequence[Parameter]) -> None:
+    """Check a baseline against the ranges of one searched setting, of which at most one is active."""
+    name = ranges[0].name
+    active = next((p for p in ranges if p.active(settings)), None)
+    if active is None:
+        if name in settings:
+            conditions = " or when ".join(
+                " and ".join(f"{parent} is {' or '.join(map(str, v))}" for parent, v in p.when.items())
+                for p in ranges
+            )
+            raise ConfigError(f"is outside the space: it exists only when {conditions}", key=name)
+    elif name not in settings:
+        raise ConfigError(f"lacks '{name}', which is searched: a baseline gives a value to each")
+    elif not active.holds(settings[name]):
+        problem = f"{settings[name]!r} is outside the space: space.{active.label} is {active.allowed()}"
+        raise ConfigError(problem, key=name)

@@ -1,7 +1,7 @@
-"""SearchSpace: what a search may vary; draws TrainConfigs.
+"""SearchSpace: what a search may vary; it draws TrainConfigs.
 
-`medray.space.loading.load_space` reads one from YAML. `draw` asks an Optuna trial, or anything that
-speaks its three suggest methods, for the values.
+`medray.space.loading.load_space` reads one from YAML. `draw` asks an Optuna trial, or anything with its three
+suggest methods, for the values.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +13,11 @@ from medray.space.preparation import Preparation
 from medray.space.published import Published
 
 Scalar = str | int | float | bool | None
+Pipeline = tuple[Mapping[str, Mapping[str, Any]], ...]  # of {albumentations class: arguments}
 
 
 class Chooser(Protocol):
-    """What `draw` asks for values: an `optuna.Trial`, or a test's own."""
+    """What `draw` asks for values: an `optuna.Trial`, or a stand-in for one."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Any: ...  # noqa: D102
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...  # noqa: D102
@@ -25,10 +26,10 @@ class Chooser(Protocol):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One searched setting: `verb` is choice, uniform, log or int; `when` the parents' values it needs.
+    """One searched setting: `verb` is choice, uniform, log or int; `when` the values of its parents that it needs.
 
-    `label` is what Optuna knows it by: the setting's name, or `learning_rate[1]` for the second of several
-    ranges that hold under different parents.
+    `label` is its name in Optuna: the setting's name, or `learning_rate[1]` for the second of several ranges that
+    are active under different parents.
     """
 
     name: str
@@ -38,11 +39,11 @@ class Parameter:
     when: Mapping[str, tuple[Scalar, ...]]
 
     def active(self, drawn: Mapping[str, Any]) -> bool:
-        """Whether this parameter exists beside the parents' values in `drawn`."""
+        """Return whether this parameter is active with the parents' values in `drawn`."""
         return all(parent in drawn and drawn[parent] in values for parent, values in self.when.items())
 
     def draw(self, chooser: Chooser) -> Any:
-        """Ask `chooser` for a value."""
+        """Return a value that `chooser` suggests."""
         if self.verb == "choice":
             return chooser.suggest_categorical(self.label, self.values)
         low, high = self.values
@@ -51,14 +52,14 @@ class Parameter:
         return chooser.suggest_float(self.label, low, high, log=self.verb == "log")
 
     def holds(self, value: object) -> bool:
-        """Whether `value` lies in this parameter's range."""
+        """Return whether `value` lies in this parameter's range."""
         if self.verb == "choice":
             return value in self.values
         low, high = self.values
         return isinstance(value, int | float) and low <= value <= high
 
     def allowed(self) -> str:
-        """Say the range, for an error's line."""
+        """Return the range in words, for an error's line."""
         if self.verb == "choice":
             return "one of " + ", ".join("null" if v is None else str(v) for v in self.values)
         return f"from {self.values[0]} to {self.values[1]}"
@@ -66,7 +67,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a search may spend: `grace_epochs` is ASHA's first rung."""
+    """How much a search may spend; `grace_epochs` is ASHA's first rung."""
 
     trials: int
     max_epochs: int
@@ -77,7 +78,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a trial takes: cores, and a part of a GPU (0 for none)."""
+    """What a trial takes: CPU cores, and GPUs or a fraction of one (0 for none)."""
 
     cpu: float
     gpu: float
@@ -87,8 +88,8 @@ class Resources:
 class Baseline:
     """Settings that a person would start from.
 
-    One that is `compare_only` may lie outside the space: it is run and compared, but Optuna learns nothing
-    from it.
+    A `compare_only` baseline may lie outside the space: it is trained and compared, but Optuna does not learn from
+    it.
     """
 
     settings: Mapping[str, Any]
@@ -96,26 +97,26 @@ class Baseline:
 
 
 def shortened(settings: Mapping[str, Any], max_epochs: int) -> dict[str, int]:
-    """The `epochs` and `freeze_epochs` of a training that may have at most `max_epochs`.
+    """Return `epochs` and `freeze_epochs` of a training that may have at most `max_epochs`.
 
-    Frozen epochs that would leave none after them become half of all: a short look goes through both stages. Of a
-    single epoch there is no half, so they stay, and TrainConfig refuses them.
+    Frozen epochs that would leave none after them become half of all, so that a short training has both stages
+    too. A single epoch has no half: there they stay, and TrainConfig refuses them.
     """
     epochs, frozen = min(settings.get("epochs", max_epochs), max_epochs), settings.get("freeze_epochs", 0)
     return {"epochs": epochs, "freeze_epochs": epochs // 2 if frozen >= epochs > 1 else frozen}
 
 
 def longer_baselines(space: "SearchSpace", max_epochs: int) -> dict[str, int]:
-    """The epochs that baselines ask for and don't get, by their names."""
-    asked = {name: baseline.settings.get("epochs", 0) for name, baseline in space.baselines.items()}
-    return {name: epochs for name, epochs in asked.items() if epochs > max_epochs}
+    """Return the epochs of each baseline that asks for more than `max_epochs`, by name."""
+    requested = {name: baseline.settings.get("epochs", 0) for name, baseline in space.baselines.items()}
+    return {name: epochs for name, epochs in requested.items() if epochs > max_epochs}
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A checked search space; `text` is the file's own text, `path` the file it came from.
+    """A checked search space; `text` is the content of its file, `path` that file's name.
 
-    `preparation` says how images become a data set, `published` what a report says of the baselines.
+    `preparation` says how images become a data set, `published` what a report has published of the baselines.
     """
 
     name: str
@@ -130,16 +131,16 @@ class SearchSpace:
     resources: Resources
     parameters: tuple[Parameter, ...]
     fixed: Mapping[str, Any]
-    transforms: Mapping[str, tuple[Mapping[str, Mapping[str, Any]], ...]]
+    transforms: Mapping[str, Pipeline]
     baselines: Mapping[str, Baseline]
     published: Published | None = None
 
     def trained(self) -> "SearchSpace":
-        """Only what a training depends on: two spaces whose `trained` are equal draw and train the same."""
+        """Return what a training depends on: two spaces for which it is equal draw and train the same."""
         return replace(self, path="", text="", description="", published=None)
 
     def draw(self, chooser: Chooser) -> dict[str, Any]:
-        """Draw a value for every searched setting that is active; parents come before their children."""
+        """Draw a value for every active searched setting, parents before children."""
         drawn: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.active(drawn):
@@ -147,7 +148,7 @@ class SearchSpace:
         return drawn
 
     def baseline_draw(self, name: str) -> dict[str, Any]:
-        """What `draw` would have to draw to arrive at a baseline; nothing for one outside the space."""
+        """Return what `draw` has to draw for a baseline, by label; {} for one outside the space."""
         baseline = self.baselines[name]
         if baseline.compare_only:
             return {}
@@ -156,7 +157,7 @@ class SearchSpace:
     def config(
         self, drawn: Mapping[str, Any], *, seed: int, max_epochs: int, baseline: str | None = None
     ) -> TrainConfig:
-        """Make the TrainConfig of drawn values, or of a baseline with them."""
+        """Return the TrainConfig of drawn values, or of a baseline with them."""
         settings: dict[str, Any] = {
             "monitor": self.metric,
             "epochs": max_epochs,
@@ -170,7 +171,7 @@ class SearchSpace:
         return TrainConfig.from_dict({**settings, "seed": seed, "pipeline": pipeline})
 
     def values_of(self, name: str) -> Iterator[tuple[str, Any]]:
-        """Every value that the setting `name` can take, each with the key it stands under."""
+        """Yield every value that the setting `name` can take, each with its key in the file."""
         for parameter in self.parameters:
             if parameter.name == name and parameter.verb == "choice":
                 for value in parameter.values:

@@ -1,4 +1,4 @@
-"""Where search spaces lie: inside the wheel, or beside the package in a checkout."""
+"""The search spaces that ship with medray: inside the wheel, or beside the package in a checkout."""
 
 from pathlib import Path
 
@@ -6,19 +6,23 @@ from medray.errors import ConfigError, not_found_line, unknown_choice_line
 
 
 def shipped_folder() -> Path:
-    """Where the search spaces are: inside the wheel, or beside the package in a checkout."""
+    """Return the folder of the shipped search spaces."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "search_spaces"
     return inside if inside.is_dir() else package.parent / "search_spaces"
 
 
 def shipped_spaces() -> list[str]:
-    """Names of the search spaces that ship with medray."""
+    """Return the names of the search spaces that ship with medray."""
     return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
 
 
 def find_space(name_or_path: str) -> Path:
-    """Return the file of a search space, by name or path."""
+    """Return the file of a search space, by name or path.
+
+    Raises:
+        ConfigError: there is none.
+    """
     if name_or_path in shipped_spaces():
         return shipped_folder() / f"{name_or_path}.yaml"
     path = Path(name_or_path)

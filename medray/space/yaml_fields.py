@@ -1,6 +1,10 @@
-"""Checks that name the file and the key: what every reader of a part of the file stands on."""
+"""YAML read with each key once, and checks that all sections of a search space share.
 
-from collections.abc import Mapping, Sequence
+An error names the key that the check knows; `at` puts the keys of the sections around it in front.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -9,14 +13,12 @@ from medray.config import SETTINGS, Setting
 from medray.errors import ConfigError, unknown_choice_line
 from medray.files import expanded
 
-NOT_SEARCHED = ("seed", "epochs", "monitor")  # of the command, the budget and the objective
-
 
 class UniqueKeys(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice, which YAML would silently let the last one win."""
+    """SafeLoader that refuses a key written twice; YAML itself would silently take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping whose keys are words, each once."""
+        """Build a mapping whose keys are scalars, each written once."""
         seen = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -32,62 +34,80 @@ class UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-class Checks:
-    """The text of one file as a tree of plain values, and checks of it."""
+@contextlib.contextmanager
+def at(key: object) -> Iterator[None]:
+    """Put `key` in front of the key of a ConfigError that is raised inside; `[2]` for an item of a list."""
+    try:
+        yield
+    except ConfigError as error:
+        raise error.within(key=str(key)) from None
 
-    def __init__(self, path: str, text: str) -> None:
-        self.path, self.text = path, text
-        self.root = self._mapping("", self._yaml(text))
 
-    def fail(self, key: str, what: str) -> ConfigError:
-        """Make the error that names the file, the key and what is wrong with it."""
-        return ConfigError(f"{self.path}: {key}: {what}" if key else f"{self.path}: {what}")
+def load_yaml(text: str) -> dict[str, Any]:
+    """Return the mapping that a YAML text holds.
 
-    def _yaml(self, text: str) -> object:
-        try:
-            return yaml.load(text, Loader=UniqueKeys)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-            raise self.fail("", f"{where}{error.problem or error.context}") from None
-        except (yaml.YAMLError, ValueError) as error:  # a ValueError of a date or a number that is none
-            raise self.fail("", "not YAML: " + " ".join(str(error).split())) from None
+    Raises:
+        ConfigError: it is no YAML, or no mapping.
+    """
+    try:
+        return mapping(yaml.load(text, Loader=UniqueKeys))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        position = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError(f"{position}{error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date or number
+        raise ConfigError("not YAML: " + " ".join(str(error).split())) from None
 
-    def _value(self, key: str, name: str, value: object, transforms: Mapping[str, Any]) -> Any:
-        value = self._check(key, SETTINGS[name], value)
-        if name == "transforms" and value not in transforms:
-            raise self.fail(key, unknown_choice_line("pipeline", value, transforms))
-        if name == "weights" and value is not None:
-            return str(expanded(str(value)).absolute())  # workers have a folder of their own
-        return value
 
-    def _check(self, key: str, setting: Setting, value: object) -> Any:
-        try:
-            return setting.check(value)
-        except ConfigError as error:
-            raise self.fail(key, str(error)) from None
+def mapping(value: object) -> dict[str, Any]:
+    """Return `value` if it is a mapping."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"must be a table of `key: value`, not {value!r}")
+    return value
 
-    def _known_setting(self, key: str, name: object) -> None:
-        if name not in SETTINGS:
-            raise self.fail(key, unknown_choice_line("setting", name, SETTINGS))
 
-    def _known_keys(
-        self, key: str, section: Mapping[Any, Any], valid: Sequence[str] | Mapping[str, Any],
-        needed: Sequence[str] = (),
-    ) -> None:  # fmt: skip
-        for word in section:
-            if word not in valid:
-                raise self.fail(f"{key}.{word}" if key else str(word), unknown_choice_line("key", word, valid))
-        for word in needed:
-            if word not in section:
-                raise self.fail(key, f"lacks '{word}'")
+@contextlib.contextmanager
+def subsection(section: Mapping[str, Any], key: str, *, needed: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the mapping at `key`, in front of whose keys errors inside name `key`; {} for none if not `needed`."""
+    with at(key):
+        yield {} if section.get(key) is None and not needed else mapping(section[key])
 
-    def _section(self, key: str) -> dict[str, Any]:
-        """A section that may be left out, or left empty."""
-        value = self.root.get(key)
-        return {} if value is None else self._mapping(key, value)
 
-    def _mapping(self, key: str, value: object) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise self.fail(key, f"must be a table of `key: value`, not {value!r}")
-        return value
+def check_keys(
+    section: Mapping[Any, Any], valid: Sequence[str] | Mapping[str, Any], needed: Sequence[str] = ()
+) -> None:
+    """Check that a section has only `valid` keys, and all that are `needed`."""
+    for key in section:
+        if key not in valid:
+            raise ConfigError(unknown_choice_line("key", key, valid), key=str(key))
+    for key in needed:
+        if key not in section:
+            raise ConfigError(f"lacks '{key}'")
+
+
+def check_fields(section: Mapping[str, Any], fields: Mapping[str, Setting], needed: Sequence[str] = ()) -> Any:
+    """Return a section whose keys are `fields`, each value checked."""
+    check_keys(section, fields, needed)
+    return {key: check_field(key, fields[key], value) for key, value in section.items()}
+
+
+def check_field(key: str, setting: Setting, value: object) -> Any:
+    """Return `value` as the setting's type."""
+    with at(key):
+        return setting.check(value)
+
+
+def check_setting_name(name: object) -> None:
+    """Check that `name` is a setting of TrainConfig."""
+    if name not in SETTINGS:
+        raise ConfigError(unknown_choice_line("setting", name, SETTINGS))
+
+
+def check_value(name: str, value: object, transforms: Mapping[str, Any]) -> Any:
+    """Return a value of the setting `name`; `transforms` are the pipelines by name."""
+    value = SETTINGS[name].check(value)
+    if name == "transforms" and value not in transforms:
+        raise ConfigError(unknown_choice_line("pipeline", value, transforms))
+    if name == "weights" and value is not None:
+        return str(expanded(str(value)).absolute())  # workers have a working directory of their own
+    return value

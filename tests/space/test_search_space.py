@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from medray.config import METRICS, SETTINGS, TrainConfig
 from medray.errors import ConfigError
-from medray.search.search_options import SearchOptions, settle
+from medray.search.search_options import SearchOptions, resolve_options
 from medray.space.combinations import combinations, freezes_less
 from medray.space.loading import load_space, parse
-from medray.space.parameters_section import VERBS
+from medray.space.parameters_section import NOT_SEARCHED, VERBS
 from medray.space.search_space import SearchSpace, longer_baselines
 from medray.space.shipped import shipped_spaces
-from medray.space.yaml_fields import NOT_SEARCHED
 
 BASE = """\
 name: mine
@@ -439,7 +438,7 @@ def test_a_short_look_goes_through_both_stages(max_epochs: int, epochs: int, fro
         "max_epochs: 6", "max_epochs: 20"
     )
     space = parse(text, "mine.yaml")
-    assert settle(SearchOptions("mine", max_epochs=max_epochs), space).max_epochs == max_epochs
+    assert resolve_options(SearchOptions("mine", max_epochs=max_epochs), space).max_epochs == max_epochs
     config = space.config({"batch_size": 8}, seed=0, max_epochs=max_epochs)
     assert (config.epochs, config.freeze_epochs) == (epochs, frozen)
     assert freezes_less(space, max_epochs) == (frozen < 5)
@@ -448,7 +447,7 @@ def test_a_short_look_goes_through_both_stages(max_epochs: int, epochs: int, fro
 def test_one_epoch_can_not_be_both_stages() -> None:
     space = parse(staged(FREEZE + TUNE), "mine.yaml")
     with pytest.raises(ConfigError, match=r"^--max-epochs 1: mine\.yaml: space\.freeze_epochs: 2 of 1"):
-        settle(SearchOptions("mine", max_epochs=1), space)
+        resolve_options(SearchOptions("mine", max_epochs=1), space)
 
 
 def staged(section: str) -> str:
