@@ -21,7 +21,7 @@ from medray.runs.folder import locate
 from medray.search.open_run import resume_command, run_dir
 from medray.search.search_command import search
 from medray.search.search_options import SearchOptions
-from medray.serving.deploy.serve_options import ServeOptions
+from medray.serving.deploy.serve_options import home_folder
 from medray.serving.serve_command import serve
 
 
@@ -146,10 +146,10 @@ def test_predict_asks_its_ensemble(uri: str, part: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of ray.serve's own schema
 def test_serve_finds_its_ensemble_and_keeps_its_audit_beside_it(uri: str, tmp_path: Path) -> None:
-    answer(serve, uri, "--write-config", tmp_path / "serve.yaml")
+    answer(serve, "config", uri, "--out", tmp_path / "serve.yaml")
     args = yaml.safe_load((tmp_path / "serve.yaml").read_text())["applications"][0]["args"]
     assert args["location"] == str(folder_of(uri) / "ensemble")
-    assert ServeOptions(uri).home_folder() == folder_of(uri) / "service"
+    assert home_folder(uri, None) == folder_of(uri) / "service"
 
 
 @pytest.mark.parametrize("command", [crossval, ensemble, evaluate, predict, serve])

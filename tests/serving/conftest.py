@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -18,14 +18,15 @@ from PIL import Image
 
 from medray._types import Array
 from medray.config import TrainConfig
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
-from medray.ensemble.manifest import write_ensemble
-from medray.ensemble.ood_file import learn_novelty
-from medray.ensemble.selection import TOP_K, make_way
-from medray.runs.rundir import FINISHED, RunDir, TrialRecord
+from medray.ensemble.ood_file import fit_run_ood
+from medray.ensemble.selection import make_selection
+from medray.ensemble.write_ensemble import write_ensemble
+from medray.runs.documents import FINISHED, TOP_K, DataFacts, TrialRecord
+from medray.runs.rundir import RunDir
 from medray.serving.engine.served_model import ServedModel
 from medray.serving.engine.service import Service
 from medray.serving.engine.service_settings import ServiceSettings
@@ -47,7 +48,7 @@ def pictures(count: int, seed: int = 0, size: int = 12) -> Array:
 
 
 def write_run(folder: Path, npz: Path, *, seed: int = 0, classes: list[str] | None = None) -> Path:
-    """A run's folder with an ensemble of untrained networks, an operating point, sets and a novelty score."""
+    """A run's folder with an ensemble of untrained networks, an operating point, sets and a detector."""
     import torch
 
     from medray.training.models import build_network
@@ -69,12 +70,12 @@ def write_run(folder: Path, npz: Path, *, seed: int = 0, classes: list[str] | No
         said = rng.dirichlet(np.ones(len(names)), 60).astype(np.float32)
         candidates.append(Candidate(number, (Member(record, trial),), said, 0.5))
     labels = np.arange(60) % len(names)
-    way = make_way(TOP_K, Pool(TRIALS, candidates, labels), [(one, 1.0) for one in candidates])
-    point = set_point(Rule("sensitivity", 0.9), way.calibrated, labels, names, names[0], "val")
-    learn_novelty(run, dataset)
+    selection = make_selection(TOP_K, Pool(TRIALS, candidates, labels), [(one, 1.0) for one in candidates])
+    point = set_point(Rule("sensitivity", 0.9), selection.calibrated, labels, names, names[0], "val")
+    fit_run_ood(run, dataset)
     write_ensemble(
-        run, way, data=dataset.facts() | {"class_names": names}, metric="accuracy", points=[point],
-        conformal=[calibrate(way.calibrated, labels, 0.8)],
+        run, selection, data=replace(DataFacts.of(dataset), class_names=tuple(names)), metric="accuracy", points=[point],
+        conformal=[calibrate(selection.calibrated, labels, 0.8)],
     )  # fmt: skip
     return folder
 

@@ -9,39 +9,37 @@ from rich.console import Console
 from medray.console import say
 from medray.ensemble.manifest import ensemble_folder
 from medray.files import write_file
-from medray.serving.deploy.serve_options import ServeOptions
+from medray.serving.deploy.serve_options import ServeOptions, home_folder
 from medray.serving.engine.served_model import ServedModel, default_name, version_of
 
 HEAD = """\
 # A service of medray for `serve deploy` on a Ray cluster where medray is installed on every node.
 # Every node must reach `location`, `home`, `audit_folder` and `token_file`: shared storage, or s3:// for the
 # first.
-# Serve's fast front is switched on by the cluster's own environment, on every node, before `ray start`:
+# HAProxy is switched on by the cluster's own environment, on every node, before `ray start`:
 #   export RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_THROUGHPUT_OPTIMIZED=1
 #   export RAY_SERVE_COLLECT_AUTOSCALING_METRICS_ON_HANDLE=0
 # Replicas then listen on all interfaces of their nodes: let no port but the service's through the firewall.
 """
 
 
-def content(options: ServeOptions) -> dict[str, Any]:
-    """The YAML's content, in Ray Serve's own schema.
+def config(options: ServeOptions) -> dict[str, Any]:
+    """Return the YAML's content, in Ray Serve's own schema.
 
     Raises:
-        MedrayError: the ensemble can't be served, or an option can't be.
+        MedrayError: the ensemble can't be served, or an option is wrong.
     """
     options.check()
-    from medray.serving.deploy.deployment import DEPLOYMENT, make_spec
+    from medray.serving.deploy.deployment import DEPLOYMENT, ReplicaSpec
 
     folder = ensemble_folder(options.location)
     location = folder.location if folder.local is None else str(folder.local.absolute())
     version = version_of(folder)
     name = options.name or default_name(options.location)
     ServedModel.load(location, name, version=version, threads=options.threads)
-    least, _ = options.replica_range()
-    spec = make_spec(
-        location=location, version=version, name=name, settings=options.settings(), least_replicas=least,
-        home=str(options.home_folder()),
-    )  # fmt: skip
+    min_replicas, _ = options.replica_range()
+    home = str(home_folder(options.location, options.home))
+    spec = ReplicaSpec(location, version, name, options.settings().to_dict(), min_replicas, home)
     return {
         "proxy_location": "EveryNode",
         "http_options": {"host": options.host, "port": options.port},
@@ -51,20 +49,19 @@ def content(options: ServeOptions) -> dict[str, Any]:
                 "name": "medray",
                 "route_prefix": "/",
                 "import_path": "medray.serving.deploy.deployment:build",
-                "args": spec,
+                "args": spec.to_dict(),
                 "deployments": [{"name": DEPLOYMENT, **options.serve_options()}],
             }
         ],
     }
 
 
-def write_config(options: ServeOptions, console: Console) -> None:
-    """Write the YAML to `options.write_config`.
+def write_config(options: ServeOptions, file: str, console: Console) -> None:
+    """Write the YAML to `file`.
 
     Raises:
-        MedrayError: the ensemble can't be served, an option can't be, or the file can't be written.
+        MedrayError: the ensemble can't be served, an option is wrong, or the file can't be written.
     """
-    assert options.write_config is not None
-    text = HEAD + yaml.safe_dump(content(options), sort_keys=False)
-    write_file(Path(options.write_config), text.encode())
-    say(console, f"Wrote {options.write_config}; on the cluster: serve deploy {options.write_config}")
+    text = HEAD + yaml.safe_dump(config(options), sort_keys=False)
+    write_file(Path(file), text.encode())
+    say(console, f"Wrote {file}; on the cluster: serve deploy {file}")

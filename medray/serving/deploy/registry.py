@@ -1,93 +1,113 @@
-"""ServiceBoard: what the replicas of one service know of one another. A Ray actor holds it; it knows no Ray."""
+"""ServiceRegistry: a service's replicas and their ensemble. A Ray actor holds it; it knows no Ray."""
 
+import copy
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
 from medray.serving.telemetry.replica_metrics import Snapshot
 from medray.serving.telemetry.totals import Totals
 
-GONE_AFTER = 60.0  # seconds without a word; replicas report once a second
+GONE_AFTER = 60.0  # seconds without a report; replicas report once a second
+
+
+@dataclass(frozen=True)
+class Target:
+    """An ensemble to serve: its folder, and the version that it must still be."""
+
+    location: str
+    version: str
 
 
 @dataclass
-class _Replica:
+class ReplicaState:
+    """A replica as it reported last; `failures` says why it could not load a version."""
+
     version: str
     in_flight: int = 0
-    failed: dict[str, str] = field(default_factory=dict)  # version -> why it could not be loaded
-    seen: float = field(default_factory=time.monotonic)
+    failures: dict[str, str] = field(default_factory=dict)
+    reported: float = field(default_factory=time.monotonic)
 
 
-class ServiceBoard:
-    """The ensemble that all should serve, the one before it, who serves what, and everybody's metrics."""
+@dataclass(frozen=True)
+class ServiceState:
+    """The ensemble that all should serve, the one before it, and the replicas by their names."""
+
+    target: Target | None
+    previous: Target | None
+    replicas: dict[str, ReplicaState]
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """The ensemble that a replica should serve, and whether the service ends."""
+
+    target: Target | None
+    draining: bool
+
+
+class ServiceRegistry:
+    """Knows the ensemble that all should serve, the one before it, which replica serves which, and all metrics."""
 
     def __init__(self) -> None:
-        self._given: dict[str, str] | None = None
-        self._target: dict[str, str] | None = None
-        self._previous: dict[str, str] | None = None
+        self._deployed: Target | None = None
+        self._target: Target | None = None
+        self._previous: Target | None = None
         self._draining = False
-        self._replicas: dict[str, _Replica] = {}
+        self._replicas: dict[str, ReplicaState] = {}
         self._totals = Totals()
 
-    def join(self, given: dict[str, str]) -> dict[str, str]:
-        """Tell a new replica what to serve; `given` is what it was deployed with.
+    def join(self, deployed: Target) -> Target:
+        """Return the ensemble that a new replica should serve; `deployed` is the one it was deployed with.
 
-        That holds until another ensemble is offered. Who was deployed with something new brings it to all.
+        That one holds until another ensemble is offered. A replica deployed with a new one brings it to all.
         """
-        if self._target is None or given != self._given:
-            self._given, self._target = given, given
+        if self._target is None or deployed != self._deployed:
+            self._deployed, self._target = deployed, deployed
         return self._target
 
-    def report(self, name: str, version: str, in_flight: int, snapshot: Snapshot) -> dict[str, Any]:
-        """Take a replica's word, and tell it what to serve and whether the service ends."""
-        replica = self._replicas.setdefault(name, _Replica(version))
-        replica.version, replica.in_flight, replica.seen = version, in_flight, time.monotonic()
+    def report(self, name: str, version: str, in_flight: int, snapshot: Snapshot) -> Instructions:
+        """Note a replica's state and metrics, and return its instructions."""
+        replica = self._replicas.setdefault(name, ReplicaState(version))
+        replica.version, replica.in_flight, replica.reported = version, in_flight, time.monotonic()
         self._totals.put(name, snapshot)
-        self._forget_the_gone()
-        return {"target": self._target, "draining": self._draining}
+        self._remove_silent()
+        return Instructions(self._target, self._draining)
 
     def leave(self, name: str) -> None:
-        """Forget a replica that ends; what it counted stays counted."""
+        """Remove a replica that ends; its counts stay."""
         if self._replicas.pop(name, None) is not None:
             self._totals.retire(name)
 
     def failed(self, name: str, version: str, reason: str) -> None:
         """Note that a replica could not load a version."""
         if name in self._replicas:
-            self._replicas[name].failed[version] = reason
+            self._replicas[name].failures[version] = reason
 
-    def offer(self, target: dict[str, str]) -> None:
-        """Have all replicas serve another ensemble: its `location` and `version`."""
+    def offer(self, target: Target) -> None:
+        """Have all replicas serve another ensemble."""
         if self._target is not None and target != self._target:
             self._previous = self._target
         self._target = target
         for replica in self._replicas.values():
-            replica.failed.pop(target["version"], None)
+            replica.failures.pop(target.version, None)
 
     def drain(self) -> None:
         """Tell all replicas that the service ends."""
         self._draining = True
 
-    def state(self) -> dict[str, Any]:
-        """Who serves what: `target`, `previous`, and of each replica version, in_flight and failed."""
-        self._forget_the_gone()
-        return {
-            "target": self._target,
-            "previous": self._previous,
-            "replicas": {
-                name: {"version": one.version, "in_flight": one.in_flight, "failed": dict(one.failed)}
-                for name, one in self._replicas.items()
-            },
-        }
+    def state(self) -> ServiceState:
+        """Return the state of the service; later reports don't change it."""
+        self._remove_silent()
+        return copy.deepcopy(ServiceState(self._target, self._previous, self._replicas))
 
     def all_metrics(self, name: str, snapshot: Snapshot) -> list[Metric]:
         """Return the metrics summed over all replicas; `snapshot` is the latest of one of them."""
         self._totals.put(name, snapshot)
         return self._totals.metrics()
 
-    def _forget_the_gone(self) -> None:
+    def _remove_silent(self) -> None:
         now = time.monotonic()
-        for name in [name for name, one in self._replicas.items() if now - one.seen > GONE_AFTER]:
+        for name in [name for name, replica in self._replicas.items() if now - replica.reported > GONE_AFTER]:
             self.leave(name)

@@ -1,7 +1,6 @@
-"""`medray serve RUN --replace`: another ensemble for the service that runs, without a failed request."""
+"""`medray serve replace RUN`: another ensemble for a running service, without a failed request."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,44 +9,37 @@ from rich.console import Console
 from medray.cluster.connect import connected
 from medray.console import say, step
 from medray.errors import RunError
-from medray.serving.deploy.rollout import Rollout
-from medray.serving.deploy.run_service import APP, RUNNING
-from medray.serving.deploy.serve_options import ServeOptions
+from medray.runs.folder import Folder
+from medray.serving.deploy.registry import ServiceState, Target
+from medray.serving.deploy.rollout import Exchange, Rollout
+from medray.serving.deploy.run_service import APP, RUNNING, RunningService
 from medray.serving.engine.served_model import ServedModel
 
 
-def replace(options: ServeOptions, console: Console) -> None:
-    """Exchange the ensemble of the service whose home is `options.home_folder()`.
+def replace_ensemble(
+    location: str, home: Path, console: Console, *, threads: int = 1, verbose: bool = False
+) -> None:
+    """Have the service that runs with `home` serve the ensemble at `location`.
 
     Raises:
         MedrayError: no service runs there, or the ensemble can't be served; the old one is then.
     """
-    home = options.home_folder()
-    running = _running(home)
-    with connected(running["ray_address"], verbose=options.verbose):
-        from medray.serving.deploy.deployment import board_of
+    if not (home / RUNNING).is_file():
+        raise RunError(f"no service runs with --home {home}: {RUNNING} is not there")
+    running = Folder(str(home)).read_document(RUNNING, RunningService)
 
-        with step(console, f"Exchanging the ensemble of {running['url']}"):
-            done = asyncio.run(_exchange(board_of(APP), options, running, home))
-    say(console, f"{running['url']} serves version {done['version']}; before: {done['previous']}")
+    def load(target: Target) -> ServedModel:
+        return ServedModel.load(target.location, running.name, version=target.version, threads=threads)
 
+    async def exchange(registry: Any) -> Exchange:
+        state: ServiceState = await registry.state.remote()
+        assert state.target is not None  # each replica joined with one
+        current = await asyncio.to_thread(load, state.target)
+        return await Rollout(registry, load, str(home)).to(location, current)
 
-async def _exchange(board: Any, options: ServeOptions, running: dict[str, Any], home: Path) -> dict[str, Any]:
-    target = (await board.state.remote())["target"]
+    with connected(running.ray_address, verbose=verbose):
+        from medray.serving.deploy.deployment import registry_of
 
-    def load(what: dict[str, str]) -> ServedModel:
-        where, version = what["location"], what["version"]
-        return ServedModel.load(where, running["name"], version=version, threads=options.threads)
-
-    rollout = Rollout(board, load, str(home))
-    return await rollout.to(options.location, await asyncio.to_thread(load, target))
-
-
-def _running(home: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((home / RUNNING).read_text())
-    except FileNotFoundError:
-        raise RunError(f"no service runs with --home {home}: {RUNNING} is not there") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{home / RUNNING} can't be read: {error}") from None
-    return dict(found)
+        with step(console, f"Exchanging the ensemble of {running.url}"):
+            done = asyncio.run(exchange(registry_of(APP)))
+    say(console, f"{running.url} serves version {done.version}; before: {done.previous}")

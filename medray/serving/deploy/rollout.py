@@ -1,19 +1,21 @@
-"""Exchanging the ensemble of a running service, and back: nobody's request fails, nothing broken gets in."""
+"""Exchanging the ensemble of a running service: no request fails, and no damaged ensemble is served."""
 
 import asyncio
 import shutil
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medray.ensemble.manifest import check_files, ensemble_folder
 from medray.errors import MedrayError, RunError
 from medray.runs.folder import Folder
+from medray.serving.deploy.registry import ServiceState, Target
 from medray.serving.engine.served_model import ServedModel, version_of
 
-WAIT = 120.0  # seconds that the replicas have to load it
+LOAD_WITHIN = 120.0  # seconds that the replicas have to load it
 POLL = 0.2
 
 
@@ -21,31 +23,40 @@ class RolloutError(MedrayError):
     """The ensemble was not exchanged; the old one is served."""
 
 
-def same_task(old: ServedModel, new: ServedModel) -> None:
-    """Check that whoever asks gets answers of the same classes.
+@dataclass(frozen=True)
+class Exchange:
+    """An exchange that is done: the version that is served now, the one before, and by how many replicas."""
+
+    version: str
+    previous: str
+    replicas: int
+
+
+def check_same_task(old: ServedModel, new: ServedModel) -> None:
+    """Check that both models know the same classes, so that clients need not change.
 
     Raises:
-        RolloutError: they are other classes.
+        RolloutError: they know other classes.
     """
     if old.ensemble.class_names != new.ensemble.class_names:
         before, after = (", ".join(model.ensemble.class_names)[:100] for model in (old, new))
         raise RolloutError(f"it knows other classes ({after}) than this service ({before}): start another")
 
 
-def keep_copy(folder: Folder, home: Path) -> tuple[str, str]:
-    """Keep an ensemble as it is now, so that a replica can load it later too; return its place and version.
+def keep_copy(folder: Folder, home: Path) -> Target:
+    """Copy an ensemble as it is now, so that a replica can load it later too; one in a bucket stays there.
 
     Raises:
-        RunError: it is damaged, or can't be kept.
+        RunError: it is damaged, or can't be copied.
         WeightsError: one of its files is missing, or not the one that its manifest describes.
     """
     version = version_of(folder)
     if folder.local is None:
-        return folder.location, version
+        return Target(folder.location, version)
     kept = home / "ensembles" / version
     if kept.exists():
         check_files(Folder(str(kept)))
-        return str(kept), version
+        return Target(str(kept), version)
     partial = home / "ensembles" / f".{version}-{uuid.uuid4().hex}"
     try:
         shutil.copytree(folder.local, partial)
@@ -56,16 +67,16 @@ def keep_copy(folder: Folder, home: Path) -> tuple[str, str]:
             raise RunError(f"{home} can't be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return str(kept), version
+    return Target(str(kept), version)
 
 
 class Rollout:
-    """Offers another ensemble to all replicas through their board, and waits until they serve it."""
+    """Offers another ensemble to all replicas by their registry, and waits until they serve it."""
 
-    def __init__(self, board: Any, load: Callable[[dict[str, str]], ServedModel], home: str | None) -> None:
-        self._board, self._load, self._home = board, load, home
+    def __init__(self, registry: Any, load: Callable[[Target], ServedModel], home: str | None) -> None:
+        self._registry, self._load, self._home = registry, load, home
 
-    async def to(self, location: str, current: ServedModel) -> dict[str, Any]:
+    async def to(self, location: str, current: ServedModel) -> Exchange:
         """Serve the ensemble at `location`.
 
         Raises:
@@ -73,37 +84,40 @@ class Rollout:
         """
         folder = ensemble_folder(location)
         if self._home is None:
-            target = {"location": folder.location, "version": version_of(folder)}
+            target = Target(folder.location, version_of(folder))
         else:
-            kept, version = await asyncio.to_thread(keep_copy, folder, Path(self._home))
-            target = {"location": kept, "version": version}
-        same_task(current, await asyncio.to_thread(self._load, target))
+            target = await asyncio.to_thread(keep_copy, folder, Path(self._home))
+        check_same_task(current, await asyncio.to_thread(self._load, target))
         return await self._offer(target)
 
-    async def back(self) -> dict[str, Any]:
+    async def back(self) -> Exchange:
         """Serve the ensemble that was served before.
 
         Raises:
             RolloutError: there is none.
         """
-        previous = (await self._board.state.remote())["previous"]
-        if previous is None:
+        state: ServiceState = await self._registry.state.remote()
+        if state.previous is None:
             raise RolloutError("no other ensemble was served before this one")
-        return await self._offer(previous)
+        return await self._offer(state.previous)
 
-    async def _offer(self, target: dict[str, str]) -> dict[str, Any]:
-        before = (await self._board.state.remote())["target"]
-        await self._board.offer.remote(target)
-        deadline = time.monotonic() + WAIT
+    async def _offer(self, target: Target) -> Exchange:
+        state: ServiceState = await self._registry.state.remote()
+        before = state.target
+        assert before is not None  # each replica joins with one
+        await self._registry.offer.remote(target)
+        deadline = time.monotonic() + LOAD_WITHIN
         while time.monotonic() < deadline:
-            state = await self._board.state.remote()
-            replicas = state["replicas"].values()
-            reasons = [one["failed"][target["version"]] for one in replicas if target["version"] in one["failed"]]
+            state = await self._registry.state.remote()
+            replicas = state.replicas.values()
+            reasons = [
+                replica.failures[target.version] for replica in replicas if target.version in replica.failures
+            ]
             if reasons:
-                await self._board.offer.remote(before)
+                await self._registry.offer.remote(before)
                 raise RolloutError(f"a replica could not load it: {reasons[0]}")
-            if replicas and all(one["version"] == target["version"] for one in replicas):
-                return {"version": target["version"], "previous": before["version"], "replicas": len(replicas)}
+            if replicas and all(replica.version == target.version for replica in replicas):
+                return Exchange(target.version, before.version, len(replicas))
             await asyncio.sleep(POLL)
-        await self._board.offer.remote(before)
-        raise RolloutError(f"not all replicas had loaded it after {WAIT:g} s")
+        await self._registry.offer.remote(before)
+        raise RolloutError(f"not all replicas had loaded it after {LOAD_WITHIN:g} s")

@@ -1,4 +1,4 @@
-"""What `medray serve` was asked, and what follows from it."""
+"""ServeOptions: the options of `medray serve`, and the settings of service and Ray Serve that follow from them."""
 
 import ipaddress
 import socket
@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """The command line; sizes in MiB, times in seconds."""
+    """The options of the command line; sizes in MiB, times in seconds."""
 
     location: str
     host: str = LOOPBACK
@@ -36,15 +36,13 @@ class ServeOptions:
     max_waiting: int = 256
     timeout: float = 30.0
     address: str | None = None
-    replace: bool = False
-    write_config: str | None = None
     verbose: bool = False
 
     def check(self) -> None:
-        """Check what can be checked before anything is started.
+        """Check the options before anything is started.
 
         Raises:
-            ConfigError: a host other than this machine's own has no token file, or an option can't be.
+            ConfigError: a host other than this machine's own has no token file, or --replicas is no range.
         """
         if not is_loopback(self.host) and self.token_file is None and not self.no_auth:
             raise ConfigError(
@@ -53,33 +51,27 @@ class ServeOptions:
         self.replica_range()
 
     def replica_range(self) -> tuple[int, int]:
-        """The fewest and the most replicas.
+        """Return the smallest and the largest number of replicas.
 
         Raises:
             ConfigError: --replicas is neither a number nor a range.
         """
-        low, is_range, high = self.replicas.partition(":")
+        first, is_range, second = self.replicas.partition(":")
         try:
-            least, most = int(low), int(high if is_range else low)
+            low, high = int(first), int(second if is_range else first)
         except ValueError:
-            least, most = 0, 0
-        if not 1 <= least <= most:
+            low, high = 0, 0
+        if not 1 <= low <= high:
             raise ConfigError(f"--replicas is '{self.replicas}'; it must be a number, as 2, or a range, as 1:8")
-        return least, most
-
-    def home_folder(self) -> Path:
-        """Where the audit log and the served ensembles are kept."""
-        if self.home is not None:
-            return Path(self.home).absolute()
-        return (Folder(self.location).local or Path()).absolute() / "service"
+        return low, high
 
     def settings(self) -> ServiceSettings:
-        """What every replica is told.
+        """Return the settings of every replica.
 
         Raises:
-            ConfigError: a limit can't be.
+            ConfigError: a limit is out of range.
         """
-        audit = None if self.no_audit else str(self.home_folder() / "audit")
+        audit = None if self.no_audit else str(home_folder(self.location, self.home) / "audit")
         return ServiceSettings(
             max_body=self.max_body * MIB,
             max_pixels=self.max_pixels,
@@ -95,26 +87,33 @@ class ServeOptions:
         )
 
     def serve_options(self) -> dict[str, object]:
-        """What Ray Serve is told of the replicas."""
-        least, most = self.replica_range()
-        found: dict[str, object] = {
-            # Ours says no first, with a problem document; Serve's own limit is only a wall behind it.
+        """Return Ray Serve's options of the deployment."""
+        low, high = self.replica_range()
+        options: dict[str, object] = {
+            # Our own limit refuses first, with a problem document; Serve's is only a second one behind it.
             "max_ongoing_requests": 4 * self.max_waiting,
             "graceful_shutdown_timeout_s": self.timeout + 5,
             "health_check_period_s": 5,
             "ray_actor_options": {"num_cpus": self.cpus, "num_gpus": self.gpus},
         }
-        if least == most:
-            return found | {"num_replicas": least}
+        if low == high:
+            return options | {"num_replicas": low}
         scaling = {
-            "min_replicas": least, "max_replicas": most, "target_ongoing_requests": self.max_batch,
+            "min_replicas": low, "max_replicas": high, "target_ongoing_requests": self.max_batch,
             "upscale_delay_s": 5, "downscale_delay_s": 120,
         }  # fmt: skip
-        return found | {"autoscaling_config": scaling}
+        return options | {"autoscaling_config": scaling}
+
+
+def home_folder(location: str, home: str | None) -> Path:
+    """Return the folder of the audit log and the served ensembles: `home`, or `service` in the run's folder."""
+    if home is not None:
+        return Path(home).absolute()
+    return (Folder(location).local or Path()).absolute() / "service"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host's address."""
+    """Return whether only this machine can reach a host's address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -122,10 +121,10 @@ def is_loopback(host: str) -> bool:
 
 
 def check_port(host: str, port: int) -> None:
-    """Check that the service could listen there.
+    """Check that the service can listen there.
 
     Raises:
-        ConfigError: it can't: another program does, or it is no address of this machine.
+        ConfigError: another program does, or it is no address of this machine.
     """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

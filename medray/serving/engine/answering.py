@@ -1,4 +1,4 @@
-"""What happens to a batch, off the event loop: decode, classify, write the audit log, answer."""
+"""Answering a batch, off the event loop: decode, classify, write the audit log, answer."""
 
 import hashlib
 import time
@@ -11,84 +11,90 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.decoding import Decoded, ImageError, decode
+from medray.serving.engine.answers import ImageFacts, ImagePrediction, to_plain
 from medray.serving.engine.audit_log import AuditLog
 from medray.serving.engine.served_model import ServedModel
 
+LOGGED = ("label", "probabilities", "decisions", "sets", "flags", "sha256")
+
 
 @dataclass(frozen=True)
-class Asked:
+class PredictRequest:
     """An image that waits for its answer: its bytes as they came, and what was decoded of them beforehand.
 
-    `aspect` is how that came to its shape, None for pixels that were sent as they are.
-    One that the service asks itself has `own` set: it is neither logged nor counted.
+    `aspect` is how it was fitted to the networks' shape, None for pixels that were sent in that shape.
+    `is_selftest` marks the service's own image, which is neither logged nor counted.
     """
 
     content: bytes
     request_id: str
     token: str | None = None
-    name: str | None = None
+    file: str | None = None
     decoded: Decoded | None = None
     aspect: str | None = None
-    own: bool = False
+    is_selftest: bool = False
 
 
 @dataclass(frozen=True)
-class Told:
-    """An answer in plain values, the model that gave it, and the pixels that it saw, uint8 (H, W, C)."""
+class PredictAnswer:
+    """A prediction, the model that made it, and the pixels that it is made of, uint8 (H, W, C)."""
 
-    answer: dict[str, Any]
+    prediction: ImagePrediction
     model: ServedModel
     pixels: Array
 
 
 def answer_batch(
-    model: ServedModel, asked: Sequence[Asked], max_pixels: int, audit: AuditLog | None
-) -> list[Told | Exception]:
-    """Answer a batch; an image that can't be read is an ImageError in its place, and the others are answered.
+    model: ServedModel, requests: Sequence[PredictRequest], max_pixels: int, audit: AuditLog | None
+) -> list[PredictAnswer | Exception]:
+    """Answer a batch in its order; for an image that can't be read the answer is an ImageError.
 
     Raises:
         AuditError: the log can't be written; then nobody may have an answer.
     """
-    found = [_decoded(one, model, max_pixels) for one in asked]
-    readable = [place for place, one in enumerate(found) if isinstance(one, Decoded)]
-    told: dict[int, Told] = {}
-    if readable:
-        images = [one for one in found if isinstance(one, Decoded)]
-        answers = model.answers(np.stack([image.pixels for image in images]))
-        for place, image, answer in zip(readable, images, answers, strict=True):
-            told[place] = Told(_told(asked[place], image, answer), model, image.pixels)
-        if audit is not None:
-            audit.write([_record(asked[place], one, model) for place, one in told.items() if not asked[place].own])
-    return [one if isinstance(one, ImageError) else told[place] for place, one in enumerate(found)]
+    images = [_decoded(request, model, max_pixels) for request in requests]
+    readable = [image for image in images if isinstance(image, Decoded)]
+    if not readable:
+        return [image for image in images if isinstance(image, ImageError)]
+    classifications = iter(model.classify(np.stack([image.pixels for image in readable])))
+    answers: list[PredictAnswer | Exception] = []
+    records = []
+    for request, image in zip(requests, images, strict=True):
+        if isinstance(image, ImageError):
+            answers.append(image)
+            continue
+        classification = next(classifications)
+        prediction = ImagePrediction(
+            **vars(classification) | {"flags": [*classification.flags, *image.notes]},
+            file=request.file,
+            image=ImageFacts(image.format, image.height, image.width),
+            sha256=hashlib.sha256(request.content).hexdigest(),
+        )
+        answers.append(PredictAnswer(prediction, model, image.pixels))
+        if not request.is_selftest:
+            records.append(_audit_record(request, prediction, model))
+    if audit is not None:
+        audit.write(records)
+    return answers
 
 
-def _decoded(one: Asked, model: ServedModel, max_pixels: int) -> Decoded | ImageError:
-    fits = one.decoded is not None and one.decoded.pixels.shape == model.shape
-    if one.decoded is not None and fits and one.aspect in (None, model.aspect):  # else the model was exchanged
-        return one.decoded
+def _decoded(request: PredictRequest, model: ServedModel, max_pixels: int) -> Decoded | ImageError:
+    """Decode an image for the model, again where it was decoded for another one that was served then."""
+    decoded = request.decoded
+    if decoded is not None and decoded.pixels.shape == model.shape and request.aspect in (None, model.aspect):
+        return decoded
     try:
-        return decode(one.content, model.shape, max_pixels=max_pixels, aspect=model.aspect)
+        return decode(request.content, model.shape, max_pixels=max_pixels, aspect=model.aspect)
     except ImageError as error:
         return error
 
 
-def _told(one: Asked, image: Decoded, answer: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "file": one.name,
-        **answer,
-        "flags": [*answer["flags"], *image.notes],
-        "image": {"format": image.format, "height": image.height, "width": image.width},
-        "sha256": hashlib.sha256(one.content).hexdigest(),
-    }
-
-
-def _record(one: Asked, told: Told, model: ServedModel) -> dict[str, Any]:
-    answer = told.answer
-    kept = ("label", "probabilities", "decisions", "sets", "flags", "sha256")
+def _audit_record(request: PredictRequest, prediction: ImagePrediction, model: ServedModel) -> dict[str, Any]:
+    plain = to_plain(prediction)
     return {
         "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds"),
-        "request_id": one.request_id,
-        "token": one.token,
-        "model": model.identity,
-        **{key: answer[key] for key in kept},
+        "request_id": request.request_id,
+        "token": request.token,
+        "model": to_plain(model.identity),
+        **{name: plain[name] for name in LOGGED},
     }

@@ -1,10 +1,9 @@
-"""AuditLog: what the service answered, as JSON lines that a crash or a full disk can't spoil.
+"""AuditLog: the service's answers as JSON lines, which a crash or a full disk can't damage.
 
-Each writer appends to files of its own, `audit-<writer>-NNNN.jsonl`, which it alone has made; so no line is
-ever mixed with another's, and a new process never goes on after the torn line of one that died. A batch is
-one `os.write`. Of a batch that did not fit, what was written is cut off again: a record is in the log or
-the caller got an AuditError. Where even that fails the file is left behind, and the next batch begins a new
-one. Nothing waits for the disk: a process may die at any time, but a power cut can take the last seconds.
+Each writer appends to files of its own, `audit-<writer>-NNNN.jsonl`, so lines of two writers never mix, and a new
+process never appends to the torn line of one that died. A batch is one `os.write`; one that did not fit is cut off
+again: a record is in the log, or the caller got an AuditError. Where cutting off fails too, the next batch
+begins a new file. Nothing waits for the disk: a killed process loses nothing, a power cut may take seconds.
 """
 
 import json
@@ -34,11 +33,11 @@ class AuditError(MedrayError):
 
 
 class AuditLog:
-    """The audit log of one writer; safe to be used by several threads.
+    """The audit log of one writer; thread-safe.
 
-    `folder` is made (mode 0700) where it is missing, files have mode 0600. A file that `max_bytes` would be
-    exceeded in is closed and the next number begun; a batch is never split over two, so only one that is
-    larger by itself makes a larger file. `keep` is how many files of this writer stay, None for all.
+    `folder` is made (mode 0700) where it is missing, files have mode 0600. Where a batch would exceed `max_bytes`
+    the file of the next number is begun; a batch is never split, so only one that is larger by itself makes a
+    larger file. `keep` is the number of this writer's files that stay, None for all.
 
     Raises:
         ConfigError: the writer's name, `max_bytes` or `keep` is not allowed.
@@ -60,11 +59,11 @@ class AuditLog:
         self._open_next()
 
     def write(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Append records as one JSON line each, all by one write, or none of them.
+        """Append records as one JSON line each: all of them by one write, or none.
 
         Raises:
             ValueError: a record is not JSON, or holds NaN or infinity; nothing is written.
-            AuditError: they could not be written; the next call tries anew.
+            AuditError: they could not be written; the next call tries again.
         """
         content = b"".join(map(_line, records))
         if not content:
@@ -91,10 +90,10 @@ class AuditLog:
         self.close()
 
     def _is_done(self, fd: int, more: int) -> bool:
-        """Whether the file must not be used further: torn, full, or deleted by somebody."""
+        """Return whether the file takes no more: it is torn, full for `more` bytes, or deleted."""
         try:
             deleted = os.fstat(fd).st_nlink == 0
-        except OSError:  # a network file system says so of a file that another machine deleted
+        except OSError:  # of a network file system, for a file that another machine deleted
             deleted = True
         return deleted or self._torn or 0 < self._size > self.max_bytes - more
 
@@ -110,7 +109,7 @@ class AuditLog:
         self._size += written
 
     def _undo(self, fd: int) -> None:
-        """Cut off what a failed write left; nobody else writes to this file."""
+        """Cut off the rest of a failed write; nobody else writes to this file."""
         try:
             if os.fstat(fd).st_size > self._size:
                 os.ftruncate(fd, self._size)
@@ -119,7 +118,7 @@ class AuditLog:
             log.error("%s keeps a damaged end: %s", self.path, error.strerror)
 
     def _open_next(self) -> None:
-        """Begin the file of the next free number; the one before stays open where that fails."""
+        """Begin the file of the next free number; where that fails the current one stays open."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             number = max(self._files(), default=0) + 1
@@ -140,11 +139,11 @@ class AuditLog:
         try:
             if fd is not None:
                 os.close(fd)
-        except OSError as error:  # a network file system tells here that it lost what it had taken
+        except OSError as error:  # a network file system reports here that it lost written data
             log.error("%s may lack its last records: %s", self.path, error.strerror)
 
     def _files(self) -> dict[int, Path]:
-        """The files of this writer by their numbers."""
+        """Return the files of this writer by their numbers."""
         return {number: path for writer, number, path in _listed(self.folder) if writer == self.writer}
 
     def _delete_oldest(self) -> None:
@@ -153,12 +152,12 @@ class AuditLog:
         try:
             for _, path in sorted(self._files().items())[: -self.keep]:
                 path.unlink(missing_ok=True)
-        except OSError as error:  # too many files are no reason to refuse a request
+        except OSError as error:  # no reason to refuse a request
             log.warning("old audit files in %s can't be deleted: %s", self.folder, error.strerror)
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
-    """One record as ASCII; JSON writes a line break in a text as an escape, so a record is one line."""
+    """Return a record as one line of ASCII; JSON escapes line breaks."""
     try:
         return json.dumps(dict(record), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
     except (TypeError, ValueError, RecursionError) as error:
@@ -166,13 +165,13 @@ def _line(record: Mapping[str, Any]) -> bytes:
 
 
 def _listed(folder: Path) -> list[tuple[str, int, Path]]:
-    """The audit files in a folder as (writer, number, path), in that order."""
+    """Return the audit files in a folder as sorted (writer, number, path)."""
     matches = [(FILE.fullmatch(path.name), path) for path in folder.iterdir()]
     return sorted((match["writer"], int(match["number"]), path) for match, path in matches if match)
 
 
-class Place(NamedTuple):
-    """Where a record is: its time in seconds, then its file in the order of names, then its bytes there."""
+class RecordPosition(NamedTuple):
+    """The time of a record in seconds, the index of its file, and its bytes there; sorts by time, then by file."""
 
     seconds: float
     file: int
@@ -183,24 +182,24 @@ class Place(NamedTuple):
 def read_audit(folder: str | Path) -> Iterator[dict[str, Any]]:
     """Return all writers' records in the order of their `time`, seconds since 1970 or ISO 8601.
 
-    A time without a zone is UTC; a record without a time follows the one before it in its file. Records of
-    one time come in the order of writers, then as they were written. A line that is damaged, or that has no
-    end because its writer died or is just writing, is left out, and how many were is logged for each file.
-    Memory holds a few numbers for each record, not the records.
+    A time without a zone is UTC; a record without a time follows the one before it in its file. Records of the
+    same time come in the order of writers, then as they were written. Lines that are damaged or unfinished (their
+    writer died, or is writing) are left out, and their number is logged for each file. Memory holds a few numbers
+    for each record, not the records.
 
     Raises:
-        AuditError: the folder or a file can't be read, at once or when a file was deleted meanwhile.
+        AuditError: the folder or a file can't be read, or a file was deleted meanwhile.
     """
     folder = Path(folder)
     try:
         paths = [path for _, _, path in _listed(folder)]
-        places = sorted(place for file, path in enumerate(paths) for place in _index(path, file))
+        positions = sorted(position for file, path in enumerate(paths) for position in _index(path, file))
     except OSError as error:
         raise AuditError(f"audit log {error.filename or folder} can't be read: {error.strerror}") from None
-    return _records(paths, places)
+    return _records(paths, positions)
 
 
-def _index(path: Path, file: int) -> Iterator[Place]:
+def _index(path: Path, file: int) -> Iterator[RecordPosition]:
     damaged, offset, seconds = 0, 0, -math.inf
     with path.open("rb") as lines:
         for line in lines:
@@ -209,33 +208,33 @@ def _index(path: Path, file: int) -> Iterator[Place]:
                 damaged += 1
             else:
                 seconds = _seconds(record.get("time"), seconds)
-                yield Place(seconds, file, offset, len(line))
+                yield RecordPosition(seconds, file, offset, len(line))
             offset += len(line)
     if damaged:
         log.warning("%s: %d damaged lines were left out", path, damaged)
 
 
-def _records(paths: list[Path], places: list[Place]) -> Iterator[dict[str, Any]]:
-    opened: dict[int, BinaryIO] = {}  # the one used last stands last
+def _records(paths: list[Path], positions: list[RecordPosition]) -> Iterator[dict[str, Any]]:
+    opened: dict[int, BinaryIO] = {}  # in the order of their last use
     with ExitStack() as stack:
         stack.callback(lambda: [file.close() for file in opened.values()])
-        for place in places:
+        for position in positions:
             try:
-                file = opened.pop(place.file, None) or paths[place.file].open("rb")
-                opened[place.file] = file
+                file = opened.pop(position.file, None) or paths[position.file].open("rb")
+                opened[position.file] = file
                 if len(opened) > OPEN_FILES:
                     opened.pop(next(iter(opened))).close()
-                file.seek(place.offset)
-                record = _parse(file.read(place.length))
+                file.seek(position.offset)
+                record = _parse(file.read(position.length))
             except OSError as error:
-                raise AuditError(f"audit log {paths[place.file]} can't be read: {error.strerror}") from None
+                raise AuditError(f"audit log {paths[position.file]} can't be read: {error.strerror}") from None
             if record is None:
-                raise AuditError(f"audit log {paths[place.file]} was changed while it was read")
+                raise AuditError(f"audit log {paths[position.file]} was changed while it was read")
             yield record
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """Read one line, None where it is damaged; only a line break makes it whole."""
+    """Return the record of a line, None where the line is damaged or has no end."""
     if not line.endswith(b"\n"):
         return None
     try:
@@ -246,7 +245,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _seconds(time: object, otherwise: float) -> float:
-    """Seconds since 1970 of a record's time, or `otherwise` where it says none."""
+    """Return a record's time in seconds since 1970, `otherwise` where it has none."""
     try:
         if isinstance(time, str):
             moment = datetime.fromisoformat(time)

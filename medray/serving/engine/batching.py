@@ -1,7 +1,7 @@
-"""Batcher: gathers what came in while a batch was being computed. Nothing waits for company.
+"""Batcher: computes at once all that came in while the batch before was computed, without waiting for more.
 
-One thread computes, so a batch is taken as soon as the one before it is done: one alone where nobody else asks,
-and large ones under load.
+One thread computes, and takes a batch as soon as the one before it is done: a single item where there is no other,
+and large batches under load.
 """
 
 import asyncio
@@ -17,32 +17,35 @@ Answer = TypeVar("Answer")
 
 
 class QueueFullError(MedrayError):
-    """More would wait than may."""
+    """Too many items wait."""
 
 
 class Batcher(Generic[Item, Answer]):
-    """Runs `work` on batches of at most `most` items in a thread of its own.
+    """Runs `compute` on batches of at most `max_batch` items in a thread of its own.
 
-    `work` gives one answer for each item, in order; one that is an exception is raised to whoever asked. If
-    `work` itself raises, all who are in that batch get it. At most `most_waiting` items wait.
+    `compute` returns one answer for each item, in order; an exception among them is raised to the caller that sent
+    the item, an exception of `compute` itself to all callers of that batch. At most `max_waiting` items wait.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Item]], Sequence[Answer | Exception]], most: int, most_waiting: int
+        self,
+        compute: Callable[[Sequence[Item]], Sequence[Answer | Exception]],
+        max_batch: int,
+        max_waiting: int,
     ) -> None:
-        self._work, self._most, self._most_waiting = work, most, most_waiting
+        self._compute, self._max_batch, self._max_waiting = compute, max_batch, max_waiting
         self._queue: queue.SimpleQueue[tuple[Item, asyncio.Future[Answer]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.waiting = 0
 
     async def __call__(self, items: Sequence[Item]) -> list[Answer]:
-        """Answer `items`, in their order.
+        """Return the answers to `items`, in their order.
 
         Raises:
             QueueFullError: too many wait; none of `items` was taken.
         """
-        if self.waiting + len(items) > self._most_waiting:
+        if self.waiting + len(items) > self._max_waiting:
             raise QueueFullError(f"{self.waiting} images wait already")
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
@@ -58,7 +61,7 @@ class Batcher(Generic[Item, Answer]):
                 if not future.done():
                     future.cancel()
                 elif not future.cancelled():
-                    future.exception()  # seen, so that asyncio does not complain of the others of a request
+                    future.exception()  # retrieved, else asyncio logs those of the other items of a request
 
     def close(self) -> None:
         """End the thread after what waits already."""
@@ -66,36 +69,35 @@ class Batcher(Generic[Item, Answer]):
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
-            batch = [first]
-            last = False
-            while len(batch) < self._most:
+            batch, is_last = [first], False
+            while len(batch) < self._max_batch and not is_last:
                 try:
-                    more = self._queue.get_nowait()
+                    entry = self._queue.get_nowait()
                 except queue.Empty:
                     break
-                if more is None:
-                    last = True
-                    break
-                batch.append(more)
-            self._compute(batch)
-            if last:
+                if entry is None:
+                    is_last = True
+                else:
+                    batch.append(entry)
+            self._compute_batch(batch)
+            if is_last:
                 return
 
-    def _compute(self, batch: Sequence[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
-        wanted = [(item, future) for item, future in batch if not future.cancelled()]
+    def _compute_batch(self, batch: Sequence[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+        pending = [(item, future) for item, future in batch if not future.cancelled()]
         answers: Sequence[Answer | Exception] = []
-        if wanted:
+        if pending:
             try:
-                answers = self._work([item for item, _ in wanted])
+                answers = self._compute([item for item, _ in pending])
             except Exception as error:
-                answers = [error] * len(wanted)
+                answers = [error] * len(pending)
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._deliver, len(batch), [future for _, future in wanted], answers)
+        self._loop.call_soon_threadsafe(self._deliver, len(batch), [future for _, future in pending], answers)
 
     def _deliver(
-        self, taken: int, futures: Sequence["asyncio.Future[Answer]"], answers: Sequence[Answer | Exception]
+        self, count: int, futures: Sequence["asyncio.Future[Answer]"], answers: Sequence[Answer | Exception]
     ) -> None:
-        self.waiting -= taken
+        self.waiting -= count
         for future, answer in zip(futures, answers, strict=True):
             if future.done():
                 continue

@@ -1,17 +1,17 @@
-"""Where in an image an ensemble sees a class: Grad-CAM (Selvaraju et al. 2017) of each member, averaged.
+"""Class activation maps of an ensemble: Grad-CAM (Selvaraju et al. 2017) or HiResCAM of each member, averaged.
 
-A map tells which places speak for a class in the networks' last feature maps, as coarse as those are (7×7
-cells of a resnet18 at 224×224). It does not say that the answer is right.
+A map shows where the networks' last feature maps speak for a class, with the resolution of those (7×7 cells of a
+resnet18 at 224×224). It does not show that the answer is right.
 
-Grad-CAM weighs a feature alike at all places. That is exact where a global average pooling follows, as in
-resnets; a head that knows places, such as the dense one of the lenets, may take a feature for a class here and
-against it there, and then the map can point away from what told the class. HiResCAM (Draelos & Carin 2020) weighs
-it at each place on its own, which is the same in the first case and points to the right places in the second.
+Grad-CAM gives a feature the same weight at every position. That is exact where a global average pooling follows,
+as in resnets. A head that knows positions, such as the dense one of the lenets, may count a feature for a class
+here and against it there; the map may then point to the wrong position. HiResCAM (Draelos & Carin 2020) weighs a
+feature at each position on its own: the same map in the first case, the right positions in the second.
 
-Each call runs private copies of the networks' modules, which share the memory of their weights: what other
-threads run, also under `torch.inference_mode`, is not touched by hooks, gradients or modes, and nothing is
-left behind. While a call runs, other threads may run or explain the same networks; they must not train them,
-load weights into them, move them or change their modules.
+Each call runs private copies of the networks' modules, which share the memory of the weights: hooks, gradients and
+modes do not touch other threads, also under `torch.inference_mode`, and nothing is left behind. Meanwhile other
+threads may run or explain the same networks; they must not train them, load weights into them, move them or change
+their modules.
 """
 
 import copy
@@ -33,7 +33,7 @@ GRAD_CAM, HIRES_CAM = METHODS = ("grad-cam", "hirescam")
 POOLINGS = (
     nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
 )  # fmt: skip
-ROUNDING = 1e-6  # a map that is this small beside the terms of its sum is what float32 left of a zero
+ROUNDING = 1e-6  # a map this small beside the terms of its sum is a zero in float32
 
 
 def class_activation(
@@ -45,14 +45,14 @@ def class_activation(
     *,
     method: str = GRAD_CAM,
 ) -> Array:
-    """Show where the networks see a class, float32 (N, H, W) in 0..1, by Grad-CAM (Selvaraju et al. 2017).
+    """Return the networks' maps of a class, averaged, float32 (N, H, W) in 0..1.
 
-    `images` are uint8 (N, H, W, C) and `classes` int64 (N,) the class that is explained for each. A network's
-    map is relu(sum over channels k of a_k A_k): A is its last convolutional feature map before pooling that
-    all of the answer comes of, a_k the mean over all places of the gradient of the class's logit by A_k; by
-    the method "hirescam" (Draelos & Carin 2020) it is that gradient itself, of each place its own. The map is
-    scaled up to H×W bilinearly and divided by its peak; where nothing speaks for the class it is 0 everywhere.
-    Maps are averaged by `weights` and not stretched again: a peak below 1 tells that the networks differ.
+    `images` are uint8 (N, H, W, C), `classes` int64 (N,) are the classes to explain. A network's map is
+    relu(sum over channels k of a_k A_k): A is the last convolutional feature map before pooling on which the whole
+    answer depends, a_k the mean over all positions of the gradient of the class's logit with respect to A_k. With
+    the method "hirescam" (Draelos & Carin 2020) a_k is that gradient itself at each position. The map is scaled to
+    H×W bilinearly and divided by its peak; where nothing speaks for the class it is 0 everywhere. Maps are
+    averaged by `weights` and not rescaled: a peak below 1 means that the networks differ.
 
     Raises:
         ConfigError: a network has no convolutional feature map or no usable weight, or the method is unknown.
@@ -66,8 +66,8 @@ def class_activation(
     heat = np.zeros(images.shape[:3])
     # A caller may be in inference mode, in which no gradient can be had.
     with torch.inference_mode(False), torch.enable_grad():
-        for number, (network, share) in enumerate(zip(networks, _shares(weights, len(networks)), strict=True)):
-            heat += share * _Member(network, number, device, method).activation(images, classes)
+        for index, (network, share) in enumerate(zip(networks, _shares(weights, len(networks)), strict=True)):
+            heat += share * _Member(network, index, device, method).activation(images, classes)
     return heat.clip(0.0, 1.0).astype(np.float32)
 
 
@@ -81,55 +81,55 @@ def _check(images: Array, classes: Array) -> None:
 
 
 def _shares(weights: Sequence[float], networks: int) -> Array:
-    """Weights as shares of 1."""
-    given = np.asarray(weights, dtype=np.float64)
-    if not networks or given.shape != (networks,):
+    """Return weights as shares of 1."""
+    values = np.asarray(weights, dtype=np.float64)
+    if not networks or values.shape != (networks,):
         raise ConfigError(f"{networks} networks have {len(weights)} weights; each of one or more needs its own")
-    if not np.isfinite(given).all() or (given < 0).any() or not given.any():
-        raise ConfigError(f"weights are {', '.join(f'{w:g}' for w in given)}, not 0 or more with one above 0")
-    shares: Array = given / given.sum()
+    if not np.isfinite(values).all() or (values < 0).any() or not values.any():
+        raise ConfigError(f"weights are {', '.join(f'{w:g}' for w in values)}, not 0 or more with one above 0")
+    shares: Array = values / values.sum()
     return shares
 
 
 class _Member:
-    """A private copy of one network, which watches its own feature maps."""
+    """A private copy of one network, with hooks on its feature maps."""
 
-    def __init__(self, network: Network, number: int, device: str, method: str) -> None:
+    def __init__(self, network: Network, index: int, device: str, method: str) -> None:
         self.method, self.device = method, torch.device(device)
         self.network = _private_copy(network, self.device).eval()
         backbone = self.network.get_submodule("backbone")
         self.watcher = _Watcher(backbone)
-        self.name = f"network {number} ({type(backbone).__name__})"
+        self.name = f"network {index} ({type(backbone).__name__})"
 
     def activation(self, images: Array, classes: Array) -> Array:
-        """The network's map, float32 (N, H, W) in 0..1; few images at once, of large ones fewer."""
+        """Return the network's maps, float32 (N, H, W) in 0..1; fewer images at once where they are large."""
         size = max(16, EVALUATION_PIXELS // (images.shape[1] * images.shape[2]))
         parts = []
         for start in range(0, len(images), size):
-            chosen = slice(start, start + size)
+            batch = slice(start, start + size)
             # Copies, as torch takes no read-only arrays.
-            parts.append(self._batch(images[chosen].copy(), classes[chosen].copy()))
+            parts.append(self._activation_of_batch(images[batch].copy(), classes[batch].copy()))
         return np.concatenate(parts)
 
-    def _batch(self, images: Array, classes: Array) -> Array:
+    def _activation_of_batch(self, images: Array, classes: Array) -> Array:
         logits = self._logits(images)
         while self.watcher.is_bypassed(logits):
             logits = self._logits(images)
         wrong = (classes < 0) | (classes >= logits.shape[1])
         if wrong.any():
             raise DataError(f"class {classes[wrong][0]} is none of {self.name}: 0 to {logits.shape[1] - 1} are")
-        chosen = logits.gather(1, torch.from_numpy(classes).to(self.device)[:, None])
-        found = self.watcher.found
-        if found is None or not chosen.requires_grad:
+        class_logits = logits.gather(1, torch.from_numpy(classes).to(self.device)[:, None])
+        feature_maps = self.watcher.feature_maps
+        if feature_maps is None or not class_logits.requires_grad:
             raise ConfigError(
                 f"{self.name} has no convolutional feature map before its head, which Grad-CAM needs; what works: "
                 f"{', '.join(MODELS)}, and timm's networks of convolutions, such as resnet18, efficientnet_b0, "
                 "convnext_tiny, densenet121"
             )
-        # Images do not mix in evaluation mode, so that the sum's gradient is each image's own.
-        (slope,) = torch.autograd.grad(chosen.sum(), found)
+        # Images do not mix in evaluation mode, so the gradient of the sum holds that of each image.
+        (gradient,) = torch.autograd.grad(class_logits.sum(), feature_maps)
         with torch.no_grad():
-            return self._heat(found, slope, images.shape[1:3])
+            return self._heat(feature_maps, gradient, images.shape[1:3])
 
     def _logits(self, images: Array) -> Tensor:
         channels = self.network.get_buffer("normalise.mean").numel()
@@ -144,9 +144,9 @@ class _Member:
             raise DataError(f"images {images.shape} do not fit {self.name}: {one_line(error)}") from error
         return logits
 
-    def _heat(self, found: Tensor, slope: Tensor, size: tuple[int, ...]) -> Array:
-        """The map from feature maps and the logit's gradient by them, both (n, channels, h, w)."""
-        terms = found * (slope if self.method == HIRES_CAM else slope.mean(dim=(2, 3), keepdim=True))
+    def _heat(self, feature_maps: Tensor, gradient: Tensor, size: tuple[int, ...]) -> Array:
+        """Return maps from feature maps and the logits' gradient, both (n, channels, h, w)."""
+        terms = feature_maps * (gradient if self.method == HIRES_CAM else gradient.mean(dim=(2, 3), keepdim=True))
         heat = terms.sum(dim=1, keepdim=True).relu()
         if not torch.isfinite(heat).all():
             raise WeightsError(f"{self.name} gives NaN or infinity: its weights are damaged")
@@ -158,61 +158,62 @@ class _Member:
 
 
 def _private_copy(network: Network, device: torch.device) -> Network:
-    """Copy a network's modules; its weights are not copied, but shared without their gradients."""
+    """Copy a network's modules; its weights are shared, without gradients."""
     memo: dict[int, Any] = {}
     for tensor in [*network.parameters(), *network.buffers()]:
-        # What was made in inference mode can't take part in a graph, its copy can.
-        plain = (tensor.clone() if tensor.is_inference() else tensor.detach()).to(device)
+        # A tensor made in inference mode can't take part in a graph, its copy can.
+        shared = (tensor.clone() if tensor.is_inference() else tensor.detach()).to(device)
         is_parameter = isinstance(tensor, nn.Parameter)
-        memo[id(tensor)] = nn.Parameter(plain, requires_grad=False) if is_parameter else plain
+        memo[id(tensor)] = nn.Parameter(shared, requires_grad=False) if is_parameter else shared
     return copy.deepcopy(network, memo)
 
 
 class _Watcher:
     """Hooks that find a backbone's last convolutional feature map while it runs, and make it the graph's start.
 
-    Every map (n, channels, h, w) that a module gives is cut off from what was before it, so that in the end the
-    graph runs from the last one to the logits, and no weight needs a gradient. There is none where places live
-    on in another form, as the tokens of a transformer do.
+    Every map (n, channels, h, w) that a module returns is detached from the graph before it, so that in the end
+    the graph runs from the last one to the logits, and no weight needs a gradient. There is no map where positions
+    live on in another form, as in the tokens of a transformer.
     """
 
     def __init__(self, backbone: nn.Module) -> None:
-        self.limit = math.inf  # how many maps, in their order, are cut off
+        self.limit = math.inf  # the number of maps, in their order, that are detached
         for module in backbone.modules():
-            module.register_forward_hook(self._see)
+            module.register_forward_hook(self._on_output)
 
     def start(self, images: int, height: int, width: int) -> None:
-        """Get ready for so many images of that size."""
+        """Prepare for a run on this number of images of this size."""
         self.images, self.height, self.width = images, height, width
         self.maps, self.convolved, self.tokens = 0, False, False
         self.last: Tensor | None = None
-        self.done: tuple[Tensor, int] | None = None  # the tensor that was last dealt with, as it then was
+        self.done: tuple[Tensor, int] | None = None  # the tensor handled last, and its version then
 
     @property
-    def found(self) -> Tensor | None:
-        """The last feature map; None when there is none."""
+    def feature_maps(self) -> Tensor | None:
+        """The last feature maps, None where there are none."""
         return None if self.tokens else self.last
 
     def is_bypassed(self, logits: Tensor) -> bool:
-        """Whether a shortcut leads to the logits past the last map; if so, the next run ends before that."""
-        if self.found is None or {id(start) for start in _graph_starts(logits)} <= {id(self.found)}:
+        """Return whether a shortcut leads past the last map to the logits; the next run then ends before it."""
+        starts = {id(start) for start in _graph_starts(logits)}
+        if self.feature_maps is None or starts <= {id(self.feature_maps)}:
             return False
         self.limit = min(self.limit, self.maps) - 1
         return True
 
-    def _see(self, module: nn.Module, _: Any, output: object) -> Tensor | None:
+    def _on_output(self, module: nn.Module, _: Any, output: object) -> Tensor | None:
         self.convolved |= isinstance(module, nn.Conv2d)
         if not isinstance(output, Tensor) or self._is_done(output):
             return None
         if not isinstance(module, POOLINGS):
             if self.convolved and self._is_map(output.shape):
-                output = self._cut(output)
+                output = self._detach(output)
             elif sum(side > 1 for side in output.shape[1:]) > 1:
                 self.tokens = True
         self.done = output, output._version
         return output
 
-    def _cut(self, output: Tensor) -> Tensor:
+    def _detach(self, output: Tensor) -> Tensor:
         self.maps, self.tokens = self.maps + 1, False
         if self.maps > self.limit:
             return output
@@ -220,11 +221,11 @@ class _Watcher:
         return self.last.clone()  # the next layer may work in place
 
     def _is_done(self, output: Tensor) -> bool:
-        """Whether a container gives what its last module gave; a tensor changed in place is another."""
+        """Return whether a container returns its last module's output, not changed in place since."""
         return self.done is not None and output is self.done[0] and output._version == self.done[1]
 
     def _is_map(self, shape: torch.Size) -> bool:
-        """Whether it is (n, channels, h, w) of more than one place; (n, h, w, channels) has not one stride."""
+        """Return whether it is (n, channels, h, w) with h·w > 1; (n, h, w, channels) has no common stride."""
         if len(shape) != 4 or shape[0] != self.images or shape[2] * shape[3] == 1:
             return False
         (low, high), (left, right) = _strides(self.height, shape[2]), _strides(self.width, shape[3])
@@ -232,7 +233,7 @@ class _Watcher:
 
 
 def _graph_starts(end: Tensor) -> list[Tensor]:
-    """The tensors that the graph of `end` starts from."""
+    """Return the tensors that the graph of `end` starts from."""
     starts, seen, todo = [], set(), [end.grad_fn]
     while todo:
         node = todo.pop()
@@ -245,5 +246,5 @@ def _graph_starts(end: Tensor) -> list[Tensor]:
 
 
 def _strides(before: int, after: int) -> tuple[float, float]:
-    """The strides between which a side of `before` becomes one of `after`, rounded up or down."""
+    """Return the strides by which a side of `before` becomes one of `after`, rounded up or down."""
     return before / (after + 1), before / (after - 1) if after > 1 else math.inf

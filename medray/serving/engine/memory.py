@@ -1,21 +1,21 @@
-"""Memory for request bodies: how many bytes all requests may hold at once."""
+"""Memory: a limit for the bytes of all request bodies held at once."""
 
 import contextlib
 from collections.abc import Iterator
 
-from medray.serving.engine.problems import Problem
+from medray.serving.engine.problems import Kind, Problem
 
 
 class Memory:
-    """Counts the bytes of all bodies that are held at once."""
+    """Counts the bytes of all bodies that are held at once, up to `limit`."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self.held = 0
 
     @contextlib.contextmanager
     def claim(self) -> Iterator["Claim"]:
-        """Give a claim that is given back at the end."""
+        """Yield a claim that grows, and is released at the end."""
         claim = Claim(self)
         try:
             yield claim
@@ -23,13 +23,13 @@ class Memory:
             self.held -= claim.held
 
     def take(self, more: int) -> None:
-        """Count `more` bytes.
+        """Claim `more` bytes.
 
         Raises:
-            Problem: there is no room for them now.
+            Problem: they would exceed the limit now.
         """
-        if self.held + more > self._most:
-            raise Problem("overloaded", "too much is being sent at once; try again in a moment")
+        if self.held + more > self._limit:
+            raise Problem(Kind.OVERLOADED, "too much is being sent at once; try again in a moment")
         self.held += more
 
 

@@ -1,6 +1,6 @@
-"""FastEnsemble: the same answers as Ensemble in less time, for serving on a CPU.
+"""FastEnsemble: the answers of Ensemble in less time on a CPU, by ONNX Runtime.
 
-ONNX Runtime runs the networks, see `onnx_files`. `benchmarks/inference.py` measures it.
+`benchmarks/inference.py` measures it.
 """
 
 from collections.abc import Callable
@@ -18,33 +18,32 @@ from medray.serving.engine.onnx_export import log, make_files
 from medray.training.loop import EVALUATION_PIXELS, to_input
 
 TOLERANCE = 1e-5  # in probabilities
-AT_ONCE = 64 * 28 * 28  # pixels of images that a network is given: its layers' answers then stay in the cache
+BATCH_PIXELS = 64 * 28 * 28  # of a network's batch: its activations then stay in the CPU's cache
 
 #: From uint8 images (n, H, W, C), contiguous, to float32 (n, classes).
-Answering = Callable[[Array], Array]
+Predictor = Callable[[Array], Array]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FastEnsemble(Ensemble):
-    """An ensemble that answers by `answering` instead of its `networks`, which stay free for gradients and hooks.
+    """An ensemble that answers by `predictors` instead of its `networks`, which stay free for gradients and hooks.
 
-    It may be asked by several threads at once. `unconverted` are the members that torch still runs.
+    Thread-safe. `unconverted` are the indices of the members that torch still runs.
     """
 
     ensemble: Ensemble
-    answering: tuple[Answering, ...]
+    predictors: tuple[Predictor, ...]
     unconverted: tuple[int, ...]
 
     @classmethod
     def prepare(
         cls, ensemble: Ensemble, *, threads: int | None = None, folder: str | None = None
     ) -> "FastEnsemble":
-        """Build one, and check its answers against those of `ensemble`, which stays as it is.
+        """Return a fast ensemble whose answers are checked against those of `ensemble`, which is not changed.
 
-        `threads` of the CPU, by default as many as torch uses, work on an answer. The first time that a network
-        is seen it takes seconds; where `folder` says from where the ensemble was loaded, in another process.
-        A network that can't be converted runs as it is, which a warning in the log tells; so do all of them
-        elsewhere than on a CPU.
+        `threads` of the CPU, by default as many as torch uses, compute an answer. Converting a new network takes
+        seconds, in another process if `folder` is given, from which the ensemble was loaded. A network that can't
+        be converted is run by torch, with a warning in the log; on a GPU all of them are.
 
         Raises:
             ConfigError: `threads` is below 1.
@@ -55,19 +54,19 @@ class FastEnsemble(Ensemble):
         if threads < 1:
             raise ConfigError(f"threads is {threads}; it must be 1 or more")
         shape, sample = ensemble.image_shape, _sample(ensemble.image_shape)
-        wanted = ensemble.member_probabilities(sample)
+        expected = ensemble.member_probabilities(sample)
         files: list[Path | None] = [None] * len(ensemble.networks)
         if torch.device(ensemble.device).type == "cpu":  # elsewhere torch has the faster kernels
             files = make_files(ensemble.networks, shape, folder)
-        answering: list[Answering] = []
+        predictors: list[Predictor] = []
         unconverted: list[int] = []
         for member, (path, network) in enumerate(zip(files, ensemble.networks, strict=True)):
-            converted = None if path is None else _session(path, threads, sample, wanted[member], member)
+            converted = None if path is None else _onnx_predictor(path, threads, sample, expected[member], member)
             if converted is None:
                 unconverted.append(member)
-            answering.append(converted or _as_it_is(network, ensemble.device))
-        whole = {field.name: getattr(ensemble, field.name) for field in fields(Ensemble)}
-        fast = cls(**whole, ensemble=ensemble, answering=tuple(answering), unconverted=tuple(unconverted))
+            predictors.append(converted or _torch_predictor(network, ensemble.device))
+        values = {field.name: getattr(ensemble, field.name) for field in fields(Ensemble)}
+        fast = cls(**values, ensemble=ensemble, predictors=tuple(predictors), unconverted=tuple(unconverted))
         difference = np.abs(ensemble.predict(sample).probabilities - fast.predict(sample).probabilities).max()
         if not difference <= TOLERANCE:
             raise RunError(
@@ -77,23 +76,26 @@ class FastEnsemble(Ensemble):
         return fast
 
     def member_probabilities(self, images: Array) -> list[Array]:
-        """What each member says of uint8 images (N, H, W, C), float32 (N, classes), before any averaging."""
+        """Return each member's probabilities for uint8 images (N, H, W, C), float32 (N, classes)."""
         height, width, _ = self.image_shape
-        at_once = max(8, AT_ONCE // (height * width))
-        parts = np.array_split(np.ascontiguousarray(images), max(1, -(-len(images) // at_once)))
-        return [np.concatenate([answer(part) for part in parts]) for answer in self.answering]
+        batch = max(8, BATCH_PIXELS // (height * width))
+        parts = np.array_split(np.ascontiguousarray(images), max(1, -(-len(images) // batch)))
+        return [np.concatenate([predict(part) for part in parts]) for predict in self.predictors]
 
 
 def _sample(shape: Shape) -> Array:
-    """Images to check with, uint8 (4, H, W, C): black, a gradient, and noise."""
+    """Return images to check with, uint8 (4, H, W, C): black, a gradient, and noise."""
     images = np.random.default_rng(0).integers(0, 256, size=(4, *shape), dtype=np.uint8)
     images[0] = 0
     images[1] = np.linspace(0, 255, shape[1], dtype=np.uint8)[None, :, None]
     return images
 
 
-def _session(path: Path, threads: int, sample: Array, wanted: Array, member: int) -> Answering | None:
-    """The network in a file, if it gives `wanted` for `sample`; else the file is deleted."""
+def _onnx_predictor(path: Path, threads: int, sample: Array, expected: Array, member: int) -> Predictor | None:
+    """Return a predictor of the network in a file, None where it does not give `expected` for `sample`.
+
+    The file is then deleted.
+    """
     import onnxruntime  # half a second, which only serving needs
 
     options = onnxruntime.SessionOptions()
@@ -104,32 +106,32 @@ def _session(path: Path, threads: int, sample: Array, wanted: Array, member: int
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-        def answer(images: Array) -> Array:
-            found: Array = session.run(None, {"images": images})[0]
-            return found
+        def predict(images: Array) -> Array:
+            probabilities: Array = session.run(None, {"images": images})[0]
+            return probabilities
 
-        difference = np.abs(answer(sample) - wanted).max()
+        difference = np.abs(predict(sample) - expected).max()
     except Exception as error:  # of ONNX Runtime, about a file that is damaged or has unknown operators
         why = one_line(error)[:300]
     else:
         if difference <= TOLERANCE:
-            return answer
+            return predict
         why = f"converted, its probabilities differ by {difference:.1e}"
-    log.warning("member %d of the ensemble runs as it is, so slower: %s", member, why)
+    log.warning("member %d of the ensemble is run by torch, which is slower: %s", member, why)
     path.unlink(missing_ok=True)
     return None
 
 
-def _as_it_is(network: nn.Module, device: str) -> Answering:
-    place = torch.device(device)
+def _torch_predictor(network: nn.Module, device: str) -> Predictor:
+    torch_device = torch.device(device)
 
     @torch.inference_mode()
-    def answer(images: Array) -> Array:
+    def predict(images: Array) -> Array:
         height, width = images.shape[1:3]
-        at_once = max(16, EVALUATION_PIXELS // (height * width))
-        batches = np.array_split(np.require(images, requirements="W"), max(1, -(-len(images) // at_once)))
-        parts = [network(to_input(batch, place)).softmax(dim=1).float().cpu().numpy() for batch in batches]
-        found: Array = np.concatenate(parts)
-        return found
+        batch_size = max(16, EVALUATION_PIXELS // (height * width))
+        batches = np.array_split(np.require(images, requirements="W"), max(1, -(-len(images) // batch_size)))
+        parts = [network(to_input(batch, torch_device)).softmax(dim=1).float().cpu().numpy() for batch in batches]
+        probabilities: Array = np.concatenate(parts)
+        return probabilities
 
-    return answer
+    return predict

@@ -1,10 +1,10 @@
-"""Networks as ONNX files, which ONNX Runtime answers in a fraction of the time; made once, kept by content.
+"""Networks as ONNX files in medray's cache, under the hash of their content.
 
-Writing one takes seconds and much memory, so a process of its own does it, and the file stays in medray's cache
-under the hash of what is in it.
+Writing one takes seconds and much memory, so a process of its own does it.
 """
 
 import hashlib
+import json
 import logging
 import subprocess
 import sys
@@ -20,12 +20,12 @@ from medray.errors import one_line
 from medray.files import cache_folder, write_file_by
 from medray.training.models import Network
 
-FORM = 1  # of what is exported; another one means other files
+EXPORT_VERSION = 1  # a change of the export below needs another one
 log = logging.getLogger(__name__)
 
 
-class _Answering(nn.Module):
-    """From images as they are stored, uint8 (n, H, W, C), to class probabilities (n, classes)."""
+class _FromPixels(nn.Module):
+    """Maps images as they are stored, uint8 (n, H, W, C), to class probabilities (n, classes)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -37,8 +37,8 @@ class _Answering(nn.Module):
 
 
 def onnx_file(network: Network, shape: Shape) -> Path:
-    """Where the network's file is or will be, for images of `shape`: by the hash of all that it holds."""
-    content = hashlib.sha256(f"{FORM} {torch.__version__} {shape} {network}".encode())
+    """Return the path of the network's file for images of `shape`, which holds the hash of its content."""
+    content = hashlib.sha256(f"{EXPORT_VERSION} {torch.__version__} {shape} {network}".encode())
     for name, tensor in sorted(network.state_dict().items()):
         content.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         content.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -46,40 +46,41 @@ def onnx_file(network: Network, shape: Shape) -> Path:
 
 
 def make_files(networks: Sequence[Network], shape: Shape, folder: str | None = None) -> list[Path | None]:
-    """The files of all networks; those that are missing are made, None where one can't be, which the log tells.
+    """Return the files of all networks, after making the missing ones; None, with a warning, for a failure.
 
-    A process of its own makes them where `folder`, the ensemble's, is given; it loads them from there.
+    With `folder`, from which the ensemble was loaded, a process of its own makes them.
     """
     paths = [onnx_file(network, shape) for network in networks]
-    missing = [place for place, path in enumerate(paths) if not path.exists()]
+    missing = [member for member, path in enumerate(paths) if not path.exists()]
     if missing and folder is not None:
         _in_another_process(folder)
     elif missing:
-        for place in missing:
-            _try_to_write(networks[place], shape, paths[place], place)
+        for member in missing:
+            _try_to_write(networks[member], shape, paths[member], member)
     return [path if path.exists() else None for path in paths]
 
 
 def _in_another_process(folder: str) -> None:
     command = [sys.executable, "-m", __name__, folder]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    for line in done.stdout.splitlines():
-        if line.startswith("member "):
-            log.warning("%s", line)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        log.warning("the ensemble's networks run as they are, so slower: %s", last[:300])
+        log.warning("the ensemble's networks are run by torch, which is slower: %s", last[:300])
+        return
+    for failure in json.loads(done.stdout.splitlines()[-1]):
+        log.warning("%s", failure)
 
 
 def _try_to_write(network: Network, shape: Shape, path: Path, member: int) -> str | None:
-    """Write a network's file; what stood in the way, if anything, is returned and logged."""
+    """Write a network's file; return and log the line of a failure."""
     try:
         _write(network, shape, path)
-    except Exception as error:  # the exporter may say anything of a network, and a disk too
-        why = error.__cause__ or error  # the exporter wraps what happened in a page of advice
-        told = f"member {member} of the ensemble runs as it is, so slower: {type(why).__name__}: {one_line(why)}"
-        log.warning("%s", told)
-        return told
+    except Exception as error:  # the exporter may raise anything, and the disk may be full
+        why = error.__cause__ or error  # the exporter wraps the cause in a page of advice
+        reason = f"{type(why).__name__}: {one_line(why)}"
+        failure = f"member {member} of the ensemble is run by torch, which is slower: {reason}"
+        log.warning("%s", failure)
+        return failure
     return None
 
 
@@ -89,7 +90,7 @@ def _write(network: Network, shape: Shape, path: Path) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of torch about its own
         program = torch.onnx.export(
-            _Answering(network).eval(), (example,), dynamo=True, verbose=False,
+            _FromPixels(network).eval(), (example,), dynamo=True, verbose=False,
             input_names=["images"], output_names=["probabilities"],
             dynamic_shapes=({0: torch.export.Dim("n")},),
         )  # fmt: skip
@@ -98,16 +99,17 @@ def _write(network: Network, shape: Shape, path: Path) -> None:
 
 
 def main() -> None:
-    """Make the missing files of an ensemble's folder; what can't be is told line by line."""
+    """Make the missing files of an ensemble's folder; the last line on stdout lists the failures as JSON."""
     from medray.ensemble.ensemble import Ensemble
 
     ensemble = Ensemble.load(sys.argv[1])
-    for place, network in enumerate(ensemble.networks):
-        path = onnx_file(network, ensemble.image_shape)
-        if not path.exists():
-            told = _try_to_write(network, ensemble.image_shape, path, place)
-            if told:
-                print(told)
+    paths = [onnx_file(network, ensemble.image_shape) for network in ensemble.networks]
+    failures = [
+        _try_to_write(network, ensemble.image_shape, path, member)
+        for member, (network, path) in enumerate(zip(ensemble.networks, paths, strict=True))
+        if not path.exists()
+    ]
+    print(json.dumps([failure for failure in failures if failure]))
 
 
 if __name__ == "__main__":

@@ -1,78 +1,90 @@
-"""What the service says when it can't answer: problem documents (RFC 9457), one kind for each cause.
+"""Problem documents (RFC 9457): what the service answers when it can't do what was asked.
 
 No document holds a stack trace, a path of this machine, or anything of an image.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass
+from enum import Enum
 
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
 
 
+class Kind(Enum):
+    """A kind of problem: HTTP status, title, seconds until a retry may help, and whether the connection ends."""
+
+    BAD_REQUEST = (400, "The request can't be understood")
+    UNAUTHORIZED = (401, "A token is needed")
+    FORBIDDEN = (403, "This token may not do that")
+    NOT_FOUND = (404, "There is nothing here")
+    METHOD_NOT_ALLOWED = (405, "This can't be asked that way")
+    SLOW_BODY = (408, "The body came too slowly", None, True)
+    CONFLICT = (409, "Not now")
+    BODY_TOO_LARGE = (413, "The body is too large", None, True)
+    TOO_MANY_FILES = (413, "Too many images at once")
+    TOO_MANY_PIXELS = (413, "The image has too many pixels")
+    UNSUPPORTED_FORMAT = (415, "Not a format that can be read")
+    UNREADABLE_IMAGE = (422, "The image can't be read")
+    SEVERAL_FRAMES = (422, "The file holds several images")
+    NOT_EXPLAINABLE = (422, "These networks can't be explained")
+    REFUSED_ENSEMBLE = (422, "The ensemble can't be served")
+    INTERNAL = (500, "Something went wrong here")
+    OVERLOADED = (503, "Too many requests wait", 1)
+    AUDIT_FAILED = (503, "The audit log can't be written", 30)
+    NOT_READY = (503, "Not ready yet", 5)
+    TIMEOUT = (504, "The answer took too long")
+
+    def __init__(
+        self, status: int, title: str, retry_after: int | None = None, closes_connection: bool = False
+    ) -> None:
+        self.status, self.title = status, title
+        self.retry_after, self.closes_connection = retry_after, closes_connection
+
+    @property
+    def slug(self) -> str:
+        """The kind in URNs and metrics, such as bad-request."""
+        return self.name.lower().replace("_", "-")
+
+
 @dataclass(frozen=True)
-class Kind:
-    """A kind of problem: its HTTP status and what it is called."""
+class ProblemDocument:
+    """The JSON of a problem; `error` is what clients of the Open Inference Protocol look for."""
 
-    status: int
+    type: str
     title: str
-
-
-KINDS: Mapping[str, Kind] = {
-    "bad-request": Kind(400, "The request can't be understood"),
-    "unauthorized": Kind(401, "A token is needed"),
-    "forbidden": Kind(403, "This token may not do that"),
-    "not-found": Kind(404, "There is nothing here"),
-    "method-not-allowed": Kind(405, "This can't be asked that way"),
-    "slow-body": Kind(408, "The body came too slowly"),
-    "conflict": Kind(409, "Not now"),
-    "body-too-large": Kind(413, "The body is too large"),
-    "too-many-files": Kind(413, "Too many images at once"),
-    "too-many-pixels": Kind(413, "The image has too many pixels"),
-    "unsupported-format": Kind(415, "Not a format that can be read"),
-    "unreadable-image": Kind(422, "The image can't be read"),
-    "several-frames": Kind(422, "The file holds several images"),
-    "not-explainable": Kind(422, "These networks can't be explained"),
-    "refused-ensemble": Kind(422, "The ensemble can't be served"),
-    "internal": Kind(500, "Something went wrong here"),
-    "overloaded": Kind(503, "Too many requests wait"),
-    "audit-failed": Kind(503, "The audit log can't be written"),
-    "not-ready": Kind(503, "Not ready yet"),
-    "timeout": Kind(504, "The answer took too long"),
-}
-RETRY_AFTER = {"overloaded": "1", "audit-failed": "30", "not-ready": "5"}
+    status: int
+    detail: str
+    request_id: str
+    error: str | None = None
 
 
 @dataclass
 class Problem(Exception):  # noqa: N818  it is an answer, not an error
-    """A request that gets no prediction; `detail` is for the person who asked."""
+    """A request that gets no prediction.
 
-    kind: str
+    `detail` is for the person who sent it, `allow` names the methods of the path for METHOD_NOT_ALLOWED.
+    """
+
+    kind: Kind
     detail: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return KINDS[self.kind].status
+    allow: str | None = None
 
     def response(self, request_id: str, path: str = "") -> Response:
-        """Say it as a problem document; clients of the Open Inference Protocol look for `error`."""
-        content: dict[str, Any] = {
-            "type": f"urn:medray:problem:{self.kind}",
-            "title": KINDS[self.kind].title,
-            "status": self.status,
-            "detail": self.detail,
-            "request_id": request_id,
+        """Return the problem document as a response to a request for `path`."""
+        kind = self.kind
+        document = ProblemDocument(
+            f"urn:medray:problem:{kind.slug}", kind.title, kind.status, self.detail, request_id,
+            self.detail if path.startswith("/v2") else None,
+        )  # fmt: skip
+        headers = {
+            "Allow": self.allow,
+            "Connection": "close" if kind.closes_connection else None,
+            "Retry-After": None if kind.retry_after is None else str(kind.retry_after),
+            "WWW-Authenticate": 'Bearer realm="medray"' if kind is Kind.UNAUTHORIZED else None,
         }
-        if path.startswith("/v2"):
-            content["error"] = self.detail
-        headers = dict(self.headers)
-        if self.kind in RETRY_AFTER:
-            headers.setdefault("Retry-After", RETRY_AFTER[self.kind])
-        if self.kind == "unauthorized":
-            headers.setdefault("WWW-Authenticate", 'Bearer realm="medray"')
-        return Response(json.dumps(content), self.status, headers, MEDIA_TYPE)
+        return Response(
+            json.dumps({key: value for key, value in asdict(document).items() if value is not None}), kind.status,
+            {name: value for name, value in headers.items() if value is not None}, MEDIA_TYPE,
+        )  # fmt: skip

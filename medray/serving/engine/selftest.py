@@ -1,4 +1,4 @@
-"""A replica's first prediction: the whole way of an image, before anybody is told that it is ready."""
+"""A replica's first prediction, from the file to the answer, before it is called ready."""
 
 from io import BytesIO
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 from medray._types import Array
 from medray.errors import RunError
-from medray.serving.engine.answering import Asked
+from medray.serving.engine.answering import PredictRequest
 from medray.serving.engine.problems import Problem
 from medray.serving.engine.service import Service
 
@@ -21,8 +21,8 @@ def png_of(image: Array) -> bytes:
     return file.getvalue()
 
 
-async def answers_itself(service: Service) -> None:
-    """Ask the service for one image, and compare with what the ensemble says of it.
+async def check_answers(service: Service) -> None:
+    """Ask the service for one image, and compare the answer with the ensemble's own.
 
     Raises:
         RunError: there is no answer, or another one.
@@ -30,10 +30,11 @@ async def answers_itself(service: Service) -> None:
     model = service.model
     image = np.random.default_rng(0).integers(0, 256, model.shape, dtype=np.uint8)
     try:
-        told = (await service.predict([Asked(png_of(image), "selftest", own=True)]))[0]
+        request = PredictRequest(png_of(image), "selftest", is_selftest=True)
+        (answer,) = await service.predict([request])
     except Problem as problem:
         raise RunError(f"the service can't answer a first image: {problem.detail}") from None
-    wanted = model.ensemble.predict(image[None]).probabilities[0]
-    found = np.array(list(told.answer["probabilities"].values()))
-    if not np.allclose(found, wanted, rtol=0, atol=TOLERANCE):
-        raise RunError("the service answers a first image otherwise than the ensemble does")
+    probabilities = np.array(list(answer.prediction.probabilities.values()))
+    expected = model.ensemble.predict(image[None]).probabilities[0]
+    if not np.allclose(probabilities, expected, rtol=0, atol=TOLERANCE):
+        raise RunError("the service's answer to a first image differs from the ensemble's")

@@ -1,19 +1,29 @@
-"""ServedModel: an ensemble as the service answers with it, and the plain words of its answers."""
+"""ServedModel: one version of an ensemble, with the service's own types for its answers."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from medray._types import Array
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
-from medray.ensemble.ensemble import Ensemble, Prediction
-from medray.ensemble.manifest import MANIFEST, ensemble_folder
+from medray.ensemble.ensemble import Ensemble
+from medray.ensemble.manifest import ensemble_folder
 from medray.errors import RunError
 from medray.runs.folder import Folder
+from medray.runs.rundir import MANIFEST
+from medray.serving.engine.answers import (
+    Classification,
+    ConformalSet,
+    Decision,
+    Metadata,
+    ModelData,
+    ModelIdentity,
+    ModelImage,
+    ModelMember,
+    OodScore,
+)
 from medray.serving.engine.onnx_ensemble import FastEnsemble
 
 VERSION_DIGITS = 12
@@ -36,18 +46,18 @@ class ServedModel:
     def load(
         cls, location: str, name: str, *, version: str | None = None, device: str = "cpu", threads: int = 1
     ) -> "ServedModel":
-        """Load an ensemble, and see that it answers.
+        """Load an ensemble, and check that it answers.
 
         Raises:
             RunError: there is none, it is damaged, or it is another than `version`.
             WeightsError: a member is missing, damaged, or not the file that the manifest describes.
         """
         folder = ensemble_folder(location)
-        found = version_of(folder)
-        if version is not None and found != version:
-            raise RunError(f"{folder.location} is version {found} now; the service was given {version}")
+        current = version_of(folder)
+        if version is not None and version != current:
+            raise RunError(f"{folder.location} is version {current} now; the service was given {version}")
         ensemble = Ensemble.load(folder.location, device)
-        return cls(name, found, FastEnsemble.prepare(ensemble, threads=threads, folder=folder.location))
+        return cls(name, current, FastEnsemble.prepare(ensemble, threads=threads, folder=folder.location))
 
     @property
     def ensemble(self) -> Ensemble:
@@ -61,83 +71,75 @@ class ServedModel:
 
     @property
     def aspect(self) -> str:
-        """How an image of another size comes to that shape: stretch or pad."""
-        return str(self.ensemble.manifest["image_aspect"])
+        """How an image of another size is brought to that shape: stretch, pad or lesion."""
+        return self.ensemble.manifest.image_aspect
 
     @property
-    def identity(self) -> dict[str, str]:
-        """What every answer says of the model."""
-        return {"name": self.name, "version": self.version}
+    def identity(self) -> ModelIdentity:
+        """The part of every answer that says which model gave it."""
+        return ModelIdentity(self.name, self.version)
 
-    def answers(self, images: Array) -> list[dict[str, Any]]:
-        """Classify uint8 images (N, H, W, C) of the networks' shape; one answer of plain values for each."""
+    def classify(self, images: Array) -> list[Classification]:
+        """Classify uint8 images (N, H, W, C) of the networks' shape."""
         prediction = self.fast.predict(images)
-        novelty = self.ensemble.novelty
-        scores = None if novelty is None else novelty.scores(images)
-        decided = [point.decide(prediction.probabilities) for point in prediction.operating_points]
-        sets = [own.sets(prediction.probabilities) for own in prediction.conformal]
-        return [self._answer(prediction, row, decided, sets, scores) for row in range(len(images))]
+        names, probabilities = prediction.class_names, prediction.probabilities
+        detector = self.ensemble.ood
+        scores = None if detector is None else detector.scores(images)
+        decided = [(point, point.decide(probabilities)) for point in prediction.operating_points]
+        sets = [(conformal.coverage, conformal.sets(probabilities)) for conformal in prediction.conformal]
+        classifications = []
+        for row in range(len(images)):
+            is_ood, ood = False, None
+            if detector is not None and scores is not None:
+                is_ood = bool(scores[row] > detector.facts.threshold)
+                ood = OodScore(round(float(scores[row]), 6), round(detector.facts.threshold, 6))
+            classifications.append(
+                Classification(
+                    label=names[int(probabilities[row].argmax())],
+                    probabilities={
+                        name: round(float(p), 7) for name, p in zip(names, probabilities[row], strict=True)
+                    },
+                    decisions=[
+                        Decision(point.name, point.positive, point.threshold, bool(positive[row]))
+                        for point, positive in decided
+                    ],
+                    sets=[
+                        ConformalSet(coverage, [names[index] for index in np.flatnonzero(inside[row])])
+                        for coverage, inside in sets
+                    ],
+                    flags=[OUT_OF_DISTRIBUTION] if is_ood else [],
+                    ood=ood,
+                )
+            )
+        return classifications
 
-    def _answer(
-        self, found: Prediction, row: int, decided: Sequence[Array], sets: Sequence[Array], scores: Array | None
-    ) -> dict[str, Any]:
-        names, probabilities = found.class_names, found.probabilities[row]
-        novelty = self.ensemble.novelty
-        is_novel = novelty is not None and scores is not None and bool(scores[row] > novelty.threshold)
-        return {
-            "label": names[int(probabilities.argmax())],
-            "probabilities": {name: round(float(p), 7) for name, p in zip(names, probabilities, strict=True)},
-            "decisions": [
-                {
-                    "operating_point": point.name,
-                    "class": point.positive,
-                    "threshold": point.threshold,
-                    "positive": bool(yes[row]),
-                }
-                for point, yes in zip(found.operating_points, decided, strict=True)
+    def metadata(self) -> Metadata:
+        """Return the manifest's public part: what the model is, how good, and what it is not for."""
+        manifest, detector = self.ensemble.manifest, self.ensemble.ood
+        return Metadata(
+            self.name,
+            self.version,
+            classes=list(manifest.class_names),
+            image=ModelImage(*self.shape, self.aspect),
+            intended_use=manifest.intended_use,
+            strategy=manifest.strategy,
+            selected_on=manifest.selected_on,
+            temperature=manifest.temperature,
+            operating_points=list(manifest.operating_points),
+            conformal_sets=list(manifest.conformal_sets),
+            ood=None if detector is None else detector.facts,
+            data=ModelData(manifest.data.fingerprint, manifest.data.splits),
+            members=[
+                ModelMember(member.train_config.backbone, member.trial, member.fold, member.weight)
+                for member in manifest.members
             ],
-            "sets": [
-                {"coverage": own.coverage, "classes": [names[c] for c in np.flatnonzero(inside[row])]}
-                for own, inside in zip(found.conformal, sets, strict=True)
-            ],
-            "flags": [OUT_OF_DISTRIBUTION] if is_novel else [],
-            "novelty": None
-            if novelty is None or scores is None
-            else {"score": round(float(scores[row]), 6), "threshold": round(novelty.threshold, 6)},
-        }
-
-    def public(self) -> dict[str, Any]:
-        """The manifest's public part: what the model is, how good, and what it is not for."""
-        manifest = self.ensemble.manifest
-        height, width, channels = self.shape
-        return {
-            **self.identity,
-            "classes": list(self.ensemble.class_names),
-            "image": {"height": height, "width": width, "channels": channels, "aspect": self.aspect},
-            "intended_use": manifest["intended_use"],
-            "way": manifest["way"],
-            "chosen_on": manifest["chosen_on"],
-            "temperature": manifest["temperature"],
-            "operating_points": manifest["operating_points"],
-            "conformal_sets": manifest["conformal_sets"],
-            "out_of_distribution": None if self.ensemble.novelty is None else self.ensemble.novelty.to_dict(),
-            "data": {key: manifest["data"][key] for key in ("fingerprint", "splits") if key in manifest["data"]},
-            "members": [
-                {
-                    "backbone": member["config"]["backbone"],
-                    "trial": member["trial"],
-                    "fold": member["fold"],
-                    "weight": member["weight"],
-                }
-                for member in manifest["members"]
-            ],
-            "medray": manifest["medray"],
-        }
+            medray=manifest.medray,
+        )
 
 
 def default_name(location: str) -> str:
-    """A name for the model of a run or an ensemble: its folder's, in letters that a URL can hold."""
+    """Return a model's name for a run or an ensemble: the folder's, in characters that a URL can hold."""
     path = Path(location.rstrip("/"))
-    own = path.parent.name if path.name == "ensemble" else path.name
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in own)
-    return kept.strip("-.")[:64] or "medray"
+    folder = path.parent.name if path.name == "ensemble" else path.name
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in folder)
+    return safe.strip("-.")[:64] or "medray"

@@ -1,4 +1,4 @@
-"""Service: one replica's whole state, and how an image goes through it. It knows neither HTTP routes nor Ray."""
+"""Service: one replica's state, and the way of an image through it. It knows neither HTTP routes nor Ray."""
 
 import asyncio
 import base64
@@ -16,12 +16,11 @@ from medray.data.decoding import ImageError, decode
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.errors import ConfigError
 from medray.pictures.heatmap import overlay_png
-from medray.serving.deploy.rollout import Rollout
-from medray.serving.engine.answering import Asked, Told, answer_batch
+from medray.serving.engine.answering import PredictAnswer, PredictRequest, answer_batch
 from medray.serving.engine.audit_log import AuditError, AuditLog
 from medray.serving.engine.batching import Batcher, QueueFullError
 from medray.serving.engine.memory import Memory
-from medray.serving.engine.problems import Problem
+from medray.serving.engine.problems import Kind, Problem
 from medray.serving.engine.served_model import ServedModel
 from medray.serving.engine.service_settings import ServiceSettings
 from medray.serving.engine.tokens import TokenFile
@@ -30,10 +29,10 @@ from medray.serving.telemetry.replica_metrics import Snapshot, Telemetry
 SMALL = 32 * 1024  # bytes; decoding less costs no more than handing it to another thread
 EXPLANATIONS = 16  # that may wait
 PROBLEM_OF = {
-    "unsupported": "unsupported-format",
-    "too_large": "too-many-pixels",
-    "unreadable": "unreadable-image",
-    "multi_frame": "several-frames",
+    "unsupported": Kind.UNSUPPORTED_FORMAT,
+    "too_large": Kind.TOO_MANY_PIXELS,
+    "unreadable": Kind.UNREADABLE_IMAGE,
+    "multi_frame": Kind.SEVERAL_FRAMES,
 }
 Result = TypeVar("Result")
 
@@ -47,9 +46,9 @@ async def _alone(snapshot: Snapshot) -> list[Metric]:
 
 
 class Service:
-    """Answers images with the model it holds, which can be exchanged while it answers.
+    """Answers images with its model, which can be exchanged while it answers.
 
-    `ready` says whether every replica is; `add_up` takes this replica's metrics and gives the sums over all.
+    `ready` returns whether every replica is; `add_up` takes this replica's metrics and returns the sums over all.
     """
 
     def __init__(
@@ -69,9 +68,10 @@ class Service:
         self.memory = Memory(settings.max_memory)
         self.telemetry = Telemetry()
         self.telemetry.model(model.name, model.version)
-        self.rollout: Rollout | None = None
         self.draining = False
-        self._batches: Batcher[Asked, Told] = Batcher(self._work, settings.max_batch, settings.max_waiting)
+        self._batches: Batcher[PredictRequest, PredictAnswer] = Batcher(
+            self._answer, settings.max_batch, settings.max_waiting
+        )
         self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "decode")
         self._explainer = ThreadPoolExecutor(1, "explain")
         self._explaining = 0
@@ -87,11 +87,11 @@ class Service:
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._explainer.shutdown(wait=False, cancel_futures=True)
 
-    def _work(self, asked: Sequence[Asked]) -> list[Told | Exception]:
-        self.telemetry.batch(len(asked))
-        return answer_batch(self.model, asked, self.settings.max_pixels, self.audit)
+    def _answer(self, requests: Sequence[PredictRequest]) -> list[PredictAnswer | Exception]:
+        self.telemetry.batch(len(requests))
+        return answer_batch(self.model, requests, self.settings.max_pixels, self.audit)
 
-    async def predict(self, asked: Sequence[Asked]) -> list[Told]:
+    async def predict(self, requests: Sequence[PredictRequest]) -> list[PredictAnswer]:
         """Answer images, all or none.
 
         Raises:
@@ -99,56 +99,56 @@ class Service:
         """
         try:
             async with asyncio.timeout(self.settings.timeout):
-                told = await self._batches([await self._decoded_if_large(one) for one in asked])
+                answers = await self._batches([await self._decoded_if_large(request) for request in requests])
         except ImageError as error:
             raise Problem(PROBLEM_OF[error.kind], str(error)) from None
         except QueueFullError:
-            raise Problem("overloaded", "too many images wait already; try again in a moment") from None
+            raise Problem(Kind.OVERLOADED, "too many images wait already; try again in a moment") from None
         except AuditError as error:
             detail = "what is not logged is not answered, and the log can't be written"
-            raise Problem("audit-failed", detail) from error
+            raise Problem(Kind.AUDIT_FAILED, detail) from error
         except TimeoutError:
-            raise Problem("timeout", f"no answer within {self.settings.timeout:g} s") from None
-        for one, answer in zip(asked, told, strict=True):
-            if not one.own:
-                self._count(answer)
-        return told
+            raise Problem(Kind.TIMEOUT, f"no answer within {self.settings.timeout:g} s") from None
+        for request, answer in zip(requests, answers, strict=True):
+            if not request.is_selftest:
+                prediction = answer.prediction
+                self.telemetry.predicted(
+                    prediction.label, prediction.probabilities[prediction.label], prediction.flags
+                )
+                if OUT_OF_DISTRIBUTION in prediction.flags:
+                    self.telemetry.refused(OUT_OF_DISTRIBUTION)
+        return answers
 
-    async def _decoded_if_large(self, one: Asked) -> Asked:
-        if len(one.content) <= SMALL or one.decoded is not None:
-            return one
+    async def _decoded_if_large(self, request: PredictRequest) -> PredictRequest:
+        if len(request.content) <= SMALL or request.decoded is not None:
+            return request
         if self._batches.waiting >= self.settings.max_waiting:
             raise QueueFullError("images wait already")
-        model, most = self.model, self.settings.max_pixels
-        decoded = await _in(
-            self._decoders, lambda: decode(one.content, model.shape, max_pixels=most, aspect=model.aspect)
+        model, max_pixels = self.model, self.settings.max_pixels
+        decoded = await _run_in(
+            self._decoders,
+            lambda: decode(request.content, model.shape, max_pixels=max_pixels, aspect=model.aspect),
         )
-        return replace(one, decoded=decoded, aspect=model.aspect)
+        return replace(request, decoded=decoded, aspect=model.aspect)
 
-    def _count(self, told: Told) -> None:
-        answer = told.answer
-        self.telemetry.predicted(answer["label"], answer["probabilities"][answer["label"]], answer["flags"])
-        if OUT_OF_DISTRIBUTION in answer["flags"]:
-            self.telemetry.refused(OUT_OF_DISTRIBUTION)
-
-    async def explain(self, told: Sequence[Told]) -> list[str]:
-        """An overlay of what each answer rests on, as data: URLs of PNGs.
+    async def explain(self, answers: Sequence[PredictAnswer]) -> list[str]:
+        """Return for each answer an overlay of the class activation, as the data: URL of a PNG.
 
         Raises:
             Problem: the networks have no feature maps, too many wait, or it took too long.
         """
-        if self._explaining + len(told) > EXPLANATIONS:
-            raise Problem("overloaded", "too many explanations wait already; try again in a moment")
-        self._explaining += len(told)
+        if self._explaining + len(answers) > EXPLANATIONS:
+            raise Problem(Kind.OVERLOADED, "too many explanations wait already; try again in a moment")
+        self._explaining += len(answers)
         try:
             async with asyncio.timeout(self.settings.timeout):
-                return await _in(self._explainer, lambda: [_overlay(one) for one in told])
+                return await _run_in(self._explainer, lambda: [_overlay(answer) for answer in answers])
         except ConfigError as error:
-            raise Problem("not-explainable", str(error)) from None
+            raise Problem(Kind.NOT_EXPLAINABLE, str(error)) from None
         except TimeoutError:
-            raise Problem("timeout", f"no explanation within {self.settings.timeout:g} s") from None
+            raise Problem(Kind.TIMEOUT, f"no explanation within {self.settings.timeout:g} s") from None
         finally:
-            self._explaining -= len(told)
+            self._explaining -= len(answers)
 
     async def all_metrics(self) -> list[Metric]:
         """Return the metrics summed over all replicas."""
@@ -156,19 +156,19 @@ class Service:
         return await self._add_up(self.telemetry.snapshot())
 
 
-def _overlay(told: Told) -> str:
+def _overlay(answer: PredictAnswer) -> str:
     from medray.serving.engine.grad_cam import class_activation  # torch
 
-    ensemble = told.model.ensemble
-    label = ensemble.class_names.index(told.answer["label"])
-    weights = [member["weight"] for member in ensemble.manifest["members"]]
+    ensemble = answer.model.ensemble
+    label = ensemble.class_names.index(answer.prediction.label)
+    weights = [member.weight for member in ensemble.manifest.members]
     heat = class_activation(
-        ensemble.networks, weights, told.pixels[None], np.array([label], dtype=np.int64), ensemble.device,
+        ensemble.networks, weights, answer.pixels[None], np.array([label], dtype=np.int64), ensemble.device,
         method="hirescam",  # the same as Grad-CAM before a global pooling, and right before a dense head too
     )  # fmt: skip
-    png = overlay_png(told.pixels, heat[0])
+    png = overlay_png(answer.pixels, heat[0])
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
-async def _in(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
-    return await asyncio.get_running_loop().run_in_executor(pool, work)
+async def _run_in(pool: ThreadPoolExecutor, task: Callable[[], Result]) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(pool, task)

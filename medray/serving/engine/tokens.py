@@ -1,8 +1,8 @@
-"""TokenFile: who may use the service, by bearer tokens from a file that can change while it runs.
+"""TokenFile: the bearer tokens of the service, from a file that may change while it runs.
 
-One token a line, `NAME TOKEN` or `NAME TOKEN admin`; blank lines and what follows a `#` that begins a word
-are left out. Only SHA-256 digests are kept in memory. No message holds a word of the file but its path:
-where somebody wrote the token in the place of the name, the name would be the secret.
+One token a line, `NAME TOKEN` or `NAME TOKEN admin`; blank lines are left out, and so are comments from a `#` that
+begins a word. Only SHA-256 digests are kept in memory. No message quotes the file: where name and token were
+swapped, the name would be the secret.
 """
 
 import codecs
@@ -27,11 +27,11 @@ TOKEN = re.compile(r"[!-~]+")  # printable ASCII; a space would end the word
 SHORTEST = 16  # characters of a token
 LONGEST_HEADER = 4096  # characters
 CHECK_SECONDS = 1.0
-SETTLED_NS = 2 * 10**9  # a file younger than this may change again within one tick of its clock
+SETTLED_NS = 2 * 10**9  # a younger file may change again within one tick of its clock
 OTHERS = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
 
-Kind = Literal["missing", "wrong", "not_admin"]
-MESSAGES: dict[Kind, str] = {
+DenialReason = Literal["missing", "wrong", "not_admin"]
+MESSAGES: dict[DenialReason, str] = {
     "missing": "a token is needed: send the header 'Authorization: Bearer TOKEN'",
     "wrong": "the token is not valid",
     "not_admin": "the token is valid, but not an admin's",
@@ -41,16 +41,16 @@ log = logging.getLogger("medray.serving")
 
 
 class Denied(MedrayError):  # noqa: N818  it is an answer, not an error
-    """A request that may not be answered: its token is `kind`, that is missing, wrong or not an admin's."""
+    """A request that may not be answered; `reason` is that its token is missing, wrong or not an admin's."""
 
-    def __init__(self, kind: Kind) -> None:
-        super().__init__(MESSAGES[kind])
-        self.kind: Kind = kind
+    def __init__(self, reason: DenialReason) -> None:
+        super().__init__(MESSAGES[reason])
+        self.reason: DenialReason = reason
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the file: whose token it is, its SHA-256 digest, and what it may do."""
+    """One line of the file: the token's name, its SHA-256 digest, and whether it is an admin's."""
 
     name: str
     digest: bytes
@@ -58,7 +58,7 @@ class Entry:
 
 
 class Signature(NamedTuple):
-    """What changes when a file does."""
+    """The properties of a file by which a change is noticed."""
 
     modified_ns: int
     changed_ns: int
@@ -71,12 +71,12 @@ def _signature(status: os.stat_result) -> Signature:
 
 
 class TokenFile:
-    """The tokens in a file, read again when it changes; a damaged new file leaves the old ones in force.
+    """The tokens in a file, read again when it changes; a damaged new file leaves the old tokens in force.
 
-    Safe to be used by several threads. The file is looked at once a second at most, and only by `check`.
+    Thread-safe. `check` looks for a change of the file once a second at most.
 
     Raises:
-        ConfigError: the file is missing, open to others than its owner, holds no token, or a line is wrong.
+        ConfigError: the file is missing, readable by others than its owner, holds no token, or a line is wrong.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -87,13 +87,13 @@ class TokenFile:
         self._checked = monotonic()
 
     def check(self, header: str | None, *, admin: bool = False) -> str:
-        """Return the name of the token in an `Authorization` header, None where the request has none.
+        """Return the name of the token in an `Authorization` header; `header` is None where the request has none.
 
-        The scheme `Bearer` may be written in any case. All tokens are compared, in constant time each, so the
-        time taken does not tell how near a guess came.
+        The scheme `Bearer` may be written in any case. All tokens are compared, in constant time each, so that the
+        duration does not tell how near a guess came.
 
         Raises:
-            Denied: there is no token, it is wrong, or `admin` is asked for and it is not an admin's.
+            Denied: there is no token, it is wrong, or not an admin's where `admin` is required.
         """
         self._refresh()
         if header is None or not header.strip():
@@ -109,7 +109,7 @@ class TokenFile:
         return entry.name
 
     def _refresh(self) -> None:
-        """Look whether the file has changed; one thread does, the others go on with what is known."""
+        """Read the file again if it has changed; one thread does, the others go on with the tokens they have."""
         if monotonic() - self._checked < CHECK_SECONDS or not self._lock.acquire(blocking=False):
             return
         try:
@@ -136,17 +136,17 @@ class TokenFile:
             self._reported = None
 
     def _read(self) -> None:
-        """Take the file's tokens, or change none of them."""
+        """Take the file's tokens, or leave all as they are."""
         self._seen: Signature | None = None
         content, status = _content(self.path)
-        # A file of this very moment may change once more without a new time; it is then read once more.
+        # A file changed just now may change again without a new mtime, so it is read once more.
         settled = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > SETTLED_NS
         self._seen = _signature(status) if settled else None
         self._entries = parse_tokens(content, str(self.path))
 
 
 def parse_tokens(content: bytes, where: str) -> tuple[Entry, ...]:
-    """Read the lines of a token file; `where` is its name in messages.
+    """Return the entries of a token file; `where` is its name in messages.
 
     Raises:
         ConfigError: a line is wrong, a name or a token comes twice, or there is no token at all.
@@ -169,12 +169,12 @@ def parse_tokens(content: bytes, where: str) -> tuple[Entry, ...]:
 
 
 def _parse_line(line: bytes, where: str) -> Entry | None:
-    """Read one line, None where it holds nothing."""
+    """Return the entry of a line, None where it has none."""
     try:
         words = line.decode("utf-8").split()
     except UnicodeDecodeError:
         raise ConfigError(f"{where}: it is not UTF-8 text") from None
-    words = words[: next((place for place, word in enumerate(words) if word.startswith("#")), None)]
+    words = words[: next((i for i, word in enumerate(words) if word.startswith("#")), None)]
     if not words:
         return None
     if len(words) not in (2, 3):
@@ -196,16 +196,14 @@ def _digest(token: str) -> bytes:
 
 
 def _find(entries: tuple[Entry, ...], token: str) -> Entry | None:
-    """Return the entry of a token; the loop never ends early, so that its time says nothing."""
-    digest, found = _digest(token), None
-    for entry in entries:
-        if hmac.compare_digest(entry.digest, digest):
-            found = entry
-    return found
+    """Return the entry of a token; the loop never ends early, so that its duration says nothing."""
+    digest = _digest(token)
+    matches = [entry for entry in entries if hmac.compare_digest(entry.digest, digest)]
+    return matches[0] if matches else None
 
 
 def _content(path: Path) -> tuple[bytes, os.stat_result]:
-    """Read a file that only its owner can read, with the state it had before the first byte was read."""
+    """Return the content of a file that only its owner can read, and its state before the first byte was read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             raise ConfigError(f"{path} is not a file")
@@ -214,7 +212,7 @@ def _content(path: Path) -> tuple[bytes, os.stat_result]:
             if os.name == "posix" and status.st_mode & OTHERS:
                 raise ConfigError(
                     f"{path} holds tokens, but others than its owner can read or write it; "
-                    f"mend it by: chmod 600 {shlex.quote(str(path))}"
+                    f"correct it by: chmod 600 {shlex.quote(str(path))}"
                 )
             return file.read(), status
     except OSError as error:

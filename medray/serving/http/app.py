@@ -1,4 +1,4 @@
-"""The service as an ASGI application: which path is answered by what, and what holds for every answer."""
+"""The service as an ASGI application: its routes, and the headers, problems and metrics of every answer."""
 
 import logging
 import re
@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from medray.serving.engine.problems import Problem
+from medray.serving.engine.problems import Kind, Problem
 from medray.serving.engine.service import Service
 from medray.serving.http import pages, v2
 from medray.serving.http.predict_route import predict
@@ -26,15 +26,15 @@ ROUTES = [
     Route("/openapi.json", pages.openapi, methods=["GET"]),
     *v2.ROUTES,
 ]
-ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 
 class App:
-    """An ASGI application around a Service: request ids, problem documents, metrics, and no surprises."""
+    """An ASGI application around a Service, with request ids, problem documents and metrics."""
 
-    def __init__(self, service: Service, more: list[Route] | None = None) -> None:
+    def __init__(self, service: Service, extra_routes: list[Route] | None = None) -> None:
         self.service = service
-        self._router = Router([*ROUTES, *(more or [])], redirect_slashes=False)
+        self._router = Router([*ROUTES, *(extra_routes or [])], redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -43,14 +43,14 @@ class App:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1003})
         else:
-            await self._exchange(scope, receive, send)
+            await self._answer_http(scope, receive, send)
 
-    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began, telemetry = time.perf_counter(), self.service.telemetry
         request_id = _request_id(scope)
         scope["app"] = self
         scope["state"] = {"request_id": request_id}
-        extra = [*ALWAYS, (b"x-request-id", request_id.encode("ascii"))]
+        extra = [*HEADERS, (b"x-request-id", request_id.encode("ascii"))]
         if self.service.draining:
             extra.append((b"connection", b"close"))
         status = 0
@@ -64,15 +64,16 @@ class App:
 
         telemetry.entered()
         try:
-            problem = await self._answer(scope, receive, send_with_id)
+            problem = await self._route(scope, receive, send_with_id)
             if problem is not None and not status:
-                telemetry.problem(problem.kind)
+                telemetry.problem(problem.kind.slug)
                 await problem.response(request_id, scope["path"])(scope, receive, send_with_id)
         finally:
             telemetry.left()
-            telemetry.request(_route(scope), scope["method"], status or 499, time.perf_counter() - began)
+            route: str = getattr(scope.get("route"), "path", OTHER)  # its pattern, so that metrics stay few
+            telemetry.request(route, scope["method"], status or 499, time.perf_counter() - began)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Problem | None:
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> Problem | None:
         try:
             await self._router(scope, receive, send)
         except Problem as problem:
@@ -80,15 +81,15 @@ class App:
         except HTTPException as error:
             return _as_problem(error, scope)
         except Exception as error:
-            # Its text could hold what was sent; its place in our code can't.
-            place = _innermost(error)
-            logger.error("%s at %s, request %s", type(error).__name__, place, scope["state"]["request_id"])
-            return Problem("internal", "the service could not answer; its log names this request's id")
+            # Its message could hold parts of the request; where it was raised can't.
+            line, request_id = _raised_at(error), scope["state"]["request_id"]
+            logger.error("%s at %s, request %s", type(error).__name__, line, request_id)
+            return Problem(Kind.INTERNAL, "the service could not answer; its log names this request's id")
         return None
 
 
 def _request_id(scope: Scope) -> str:
-    """The sender's own id where it is a harmless one, else a new one."""
+    """Return the sender's own id where its characters are harmless, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             text: str = value.decode("latin-1")
@@ -97,24 +98,17 @@ def _request_id(scope: Scope) -> str:
     return uuid.uuid4().hex
 
 
-def _route(scope: Scope) -> str:
-    """The path as ROUTES writes it, so that metrics have as many series as there are routes."""
-    route = scope.get("route")
-    path: str = getattr(route, "path", OTHER)
-    return path
-
-
 def _as_problem(error: HTTPException, scope: Scope) -> Problem:
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        return Problem(
-            "method-not-allowed", f"{scope['path']:.80} can be asked by {allowed} only", {"Allow": allowed}
-        )
+        detail = f"{scope['path']:.80} can be asked by {allowed} only"
+        return Problem(Kind.METHOD_NOT_ALLOWED, detail, allow=allowed)
     paths = ", ".join(dict.fromkeys(route.path for route in ROUTES))
-    return Problem("not-found", f"no such path; there are: {paths}")
+    return Problem(Kind.NOT_FOUND, f"no such path; there are: {paths}")
 
 
-def _innermost(error: BaseException) -> str:
+def _raised_at(error: BaseException) -> str:
+    """Return the module and line where an error was raised."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,14 +1,13 @@
-"""What people and machines read: the page, the model's metadata, metrics, and the interface's description."""
+"""GET routes: the page, the model's metadata, metrics, and the interface's description."""
 
-from functools import cache
 from importlib.resources import files
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from medray.serving.http.openapi import describe
 from medray.serving.http.openapi_page import page
-from medray.serving.http.responses import guarded, reply, service_of
+from medray.serving.http.responses import guarded, json_response, service_of
 from medray.serving.telemetry.totals import CONTENT_TYPE, render
 
 #: The page's script and style lie in it; nothing else may be loaded, sent or framed.
@@ -19,33 +18,28 @@ POLICY = (
 HTML = {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}
 
 
-@cache
-def _index() -> bytes:
-    return (files("medray.serving.http") / "index.html").read_bytes()
-
-
 async def index(_: Request) -> Response:
-    """The page for a person with an image."""
-    return Response(_index(), 200, HTML, "text/html")
+    """Return the page on which a person tries images."""
+    return Response((files("medray.serving.http") / "index.html").read_bytes(), 200, HTML, "text/html")
 
 
 @guarded
 async def metadata(request: Request) -> Response:
-    """What the model is, how good, and what it is not for."""
-    return reply(service_of(request).model.public())
+    """Return what the model is, how good, and what it is not for."""
+    return json_response(service_of(request).model.metadata())
 
 
 @guarded
 async def metrics(request: Request) -> Response:
-    """Prometheus metrics of all replicas."""
+    """Return the Prometheus metrics of all replicas."""
     return Response(render(await service_of(request).all_metrics()), 200, media_type=CONTENT_TYPE)
 
 
 async def openapi(request: Request) -> Response:
-    """The interface's description (OpenAPI 3.1)."""
-    return reply(describe(service_of(request)))
+    """Return the interface's description (OpenAPI 3.1)."""
+    return JSONResponse(describe(service_of(request)))
 
 
 async def docs(request: Request) -> Response:
-    """The same for people."""
+    """Return the interface's description as a page."""
     return Response(page(describe(service_of(request))), 200, HTML, "text/html")

@@ -1,17 +1,24 @@
 """POST /predict: one image as the body, or several in a form."""
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from medray.serving.engine.answering import Asked
-from medray.serving.engine.problems import Problem
-from medray.serving.http.request_body import MULTIPART, files_in, read_body
-from medray.serving.http.responses import guarded, reply, request_id_of, service_of
+from medray.serving.engine.answering import PredictRequest
+from medray.serving.engine.answers import PredictResponse
+from medray.serving.engine.problems import Kind, Problem
+from medray.serving.http.request_body import MULTIPART, media_type, read_body, read_files
+from medray.serving.http.responses import guarded, json_response, request_id_of, service_of
 
-ACCEPTED = (
-    "image/png", "image/jpeg", "image/tiff", "image/bmp", "application/dicom", "application/octet-stream",
-    MULTIPART,
-)  # fmt: skip
+IMAGE_TYPES = (
+    "image/png",
+    "image/jpeg",
+    "image/tiff",
+    "image/bmp",
+    "application/dicom",
+    "application/octet-stream",
+)
 YES, NO = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -19,34 +26,36 @@ YES, NO = ("true", "1", "yes"), ("false", "0", "no")
 async def predict(request: Request) -> Response:
     """Classify the images of the body."""
     service = service_of(request)
-    content_type = _content_type(request)
+    # Only what the sender calls it: the format itself is read from the content.
+    content_type = request.headers.get("content-type", "application/octet-stream")
+    accepted = (*IMAGE_TYPES, MULTIPART)
+    if media_type(content_type) not in accepted:
+        raise Problem(
+            Kind.UNSUPPORTED_FORMAT, f"Content-Type '{content_type:.80}' is none of {', '.join(accepted)}"
+        )
     explain = _explain(request)
     with service.memory.claim() as claim:
         body = await read_body(request, service.settings, claim)
-        files = files_in(body, content_type, service.settings)
+        files = read_files(body, content_type, service.settings)
         del body
         request_id, token = request_id_of(request), request.scope["state"]["token"]
-        told = await service.predict([Asked(file.content, request_id, token, file.name) for file in files])
-        predictions = [one.answer for one in told]
+        answers = await service.predict(
+            [PredictRequest(file.content, request_id, token, file.name) for file in files]
+        )
+        predictions = [answer.prediction for answer in answers]
         if explain:
-            overlays = await service.explain(told)
-            predictions = [one | {"overlay": png} for one, png in zip(predictions, overlays, strict=True)]
-    return reply({"model": told[0].model.identity, "request_id": request_id, "predictions": predictions})
-
-
-def _content_type(request: Request) -> str:
-    """What the sender says that it is. What an image really is, is read from its content."""
-    said = request.headers.get("content-type", "application/octet-stream")
-    if said.partition(";")[0].strip().lower() not in ACCEPTED:
-        raise Problem("unsupported-format", f"Content-Type '{said:.80}' is none of {', '.join(ACCEPTED)}")
-    return said
+            overlays = await service.explain(answers)
+            predictions = [
+                replace(prediction, overlay=png) for prediction, png in zip(predictions, overlays, strict=True)
+            ]
+    return json_response(PredictResponse(answers[0].model.identity, request_id, predictions))
 
 
 def _explain(request: Request) -> bool:
     for key in request.query_params:
         if key != "explain":
-            raise Problem("bad-request", f"unknown parameter '{key:.40}'; there is: explain")
-    said = request.query_params.get("explain", "false").lower()
-    if said not in YES + NO:
-        raise Problem("bad-request", f"explain is '{said:.40}'; it must be true or false")
-    return said in YES
+            raise Problem(Kind.BAD_REQUEST, f"unknown parameter '{key:.40}'; valid: explain")
+    value = request.query_params.get("explain", "false").lower()
+    if value not in YES + NO:
+        raise Problem(Kind.BAD_REQUEST, f"explain is '{value:.40}'; it must be true or false")
+    return value in YES

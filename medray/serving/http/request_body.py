@@ -1,4 +1,4 @@
-"""Reading what was sent: never more than is allowed, never slower than is bearable, and nothing on a disk."""
+"""Reading a request's body within limits of size, time and memory; nothing is written to a disk."""
 
 import asyncio
 import logging
@@ -8,10 +8,10 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from medray.serving.engine.memory import Claim
-from medray.serving.engine.problems import Problem
+from medray.serving.engine.problems import Kind, Problem
 from medray.serving.engine.service_settings import MIB, ServiceSettings
 
-# What it has to say of a form is in our answer; strangers must not fill the log.
+# Its messages about a form are in our answer; strangers must not fill the log.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
 MULTIPART = "multipart/form-data"
 FIELD = "file"
@@ -19,7 +19,7 @@ FIELD = "file"
 
 @dataclass(frozen=True)
 class File:
-    """An image as it was sent; `name` is the sender's own for it, if it came in a form."""
+    """An image as it was sent; `name` is the form's file name, None for an image that is the body itself."""
 
     content: bytes
     name: str | None = None
@@ -31,7 +31,12 @@ async def read_body(request: Request, settings: ServiceSettings, claim: Claim) -
     Raises:
         Problem: it is too large, comes too slowly or ends too early, or there is no memory for it now.
     """
-    claim.grow(_declared(request, settings))
+    length = request.headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()):
+        raise Problem(Kind.BAD_REQUEST, "Content-Length is no number")
+    if len(length) > 18 or int(length) > settings.max_body:
+        raise _too_large(settings)
+    claim.grow(int(length))
     parts, size = [], 0
     try:
         async with asyncio.timeout(settings.body_timeout):
@@ -42,47 +47,41 @@ async def read_body(request: Request, settings: ServiceSettings, claim: Claim) -
                 claim.grow(size)
                 parts.append(part)
     except TimeoutError:
-        raise Problem(
-            "slow-body", f"the body was not there after {settings.body_timeout:g} s", {"Connection": "close"}
-        ) from None
+        raise Problem(Kind.SLOW_BODY, f"the body was not there after {settings.body_timeout:g} s") from None
     except ClientDisconnect:
-        raise Problem("bad-request", "the connection ended before the body did") from None
+        raise Problem(Kind.BAD_REQUEST, "the connection ended before the body did") from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _declared(request: Request, settings: ServiceSettings) -> int:
-    length = request.headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit()):
-        raise Problem("bad-request", "Content-Length is no number")
-    if len(length) > 18 or int(length) > settings.max_body:
-        raise _too_large(settings)
-    return int(length)
-
-
 def _too_large(settings: ServiceSettings) -> Problem:
-    most = f"{settings.max_body / MIB:g} MiB" if settings.max_body >= MIB else f"{settings.max_body:,} bytes"
-    return Problem("body-too-large", f"a body may have {most} at most", {"Connection": "close"})
+    limit = f"{settings.max_body / MIB:g} MiB" if settings.max_body >= MIB else f"{settings.max_body:,} bytes"
+    return Problem(Kind.BODY_TOO_LARGE, f"a body may have {limit} at most")
 
 
-def files_in(body: bytes, content_type: str, settings: ServiceSettings) -> list[File]:
+def media_type(content_type: str) -> str:
+    """Return a Content-Type without its parameters, in small letters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def read_files(body: bytes, content_type: str, settings: ServiceSettings) -> list[File]:
     """Return the images of a body: itself, or the files of a form (RFC 7578).
 
     Raises:
-        Problem: there is none, or the form can't be read or holds too many or something else than files.
+        Problem: there is none, or the form can't be read or holds too many or anything but files.
     """
-    if content_type.partition(";")[0].strip().lower() == MULTIPART:
+    if media_type(content_type) == MULTIPART:
         files = _form_files(body, content_type, settings.max_files)
     else:
         files = [File(body)]
     if not files:
-        raise Problem("bad-request", f"the form has no file; send each image in a field named '{FIELD}'")
+        raise Problem(Kind.BAD_REQUEST, f"the form has no file; send each image in a field named '{FIELD}'")
     for file in files:
         if not file.content:
-            raise Problem("bad-request", "an image is empty: nothing was sent of it")
+            raise Problem(Kind.BAD_REQUEST, "an image is empty")
     return files
 
 
-def _form_files(body: bytes, content_type: str, most: int) -> list[File]:
+def _form_files(body: bytes, content_type: str, limit: int) -> list[File]:
     from python_multipart import create_form_parser
     from python_multipart.exceptions import FormParserError
 
@@ -90,12 +89,12 @@ def _form_files(body: bytes, content_type: str, most: int) -> list[File]:
 
     def on_field(field: Any) -> None:
         _check_name(field.field_name)
-        raise Problem("bad-request", f"field '{FIELD}' holds no file: it has no filename")
+        raise Problem(Kind.BAD_REQUEST, f"field '{FIELD}' holds no file: it has no filename")
 
     def on_file(file: Any) -> None:
         _check_name(file.field_name)
-        if len(files) == most:
-            raise Problem("too-many-files", f"a request may hold {most} images at most")
+        if len(files) == limit:
+            raise Problem(Kind.TOO_MANY_FILES, f"a request may hold {limit} images at most")
         file.file_object.seek(0)
         files.append(File(file.file_object.read(), (file.file_name or b"").decode("utf-8", "replace")[:200]))
         file.close()
@@ -108,12 +107,12 @@ def _form_files(body: bytes, content_type: str, most: int) -> list[File]:
         parser.finalize()
     except (FormParserError, ValueError, UnicodeError) as error:
         raise Problem(
-            "bad-request", "the form can't be read: it is damaged, or its boundary is missing"
+            Kind.BAD_REQUEST, "the form can't be read: it is damaged, or its boundary is missing"
         ) from error
     return files
 
 
 def _check_name(name: bytes | None) -> None:
     if name != FIELD.encode():
-        shown = (name or b"").decode("utf-8", "replace")[:40]
-        raise Problem("bad-request", f"unknown form field '{shown}'; images go into '{FIELD}'")
+        text = (name or b"").decode("utf-8", "replace")[:40]
+        raise Problem(Kind.BAD_REQUEST, f"unknown form field '{text}'; images go into '{FIELD}'")

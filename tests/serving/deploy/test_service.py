@@ -237,7 +237,7 @@ def test_replace_does_the_same_from_the_command_line(running: Running, npz: Path
     other = write_run(tmp_path / "other", npz, seed=7)
     with Load(running.url, png(pictures(1)[0]), clients=2) as load:
         done = subprocess.run(
-            [sys.executable, "-m", "medray.serve", str(other), "--home", str(running.home), "--replace"],
+            [sys.executable, "-m", "medray.serve", "replace", str(other), "--home", str(running.home)],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ from medray.serving.engine.batching import Batcher, QueueFullError
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=5), min_size=1, max_size=20), st.integers(1, 8))
-def test_answers_come_back_to_who_asked(requests: list[list[int]], most: int) -> None:
+def test_answers_come_back_to_who_asked(requests: list[list[int]], max_batch: int) -> None:
     sizes = []
 
     def work(items: Sequence[int]) -> list[int | Exception]:
@@ -21,7 +21,7 @@ def test_answers_come_back_to_who_asked(requests: list[list[int]], most: int) ->
         return [ValueError(item) if item == 9 else item * 10 for item in items]
 
     async def run() -> None:
-        batcher = Batcher(work, most, 1000)
+        batcher = Batcher(work, max_batch, 1000)
         found = await asyncio.gather(*(batcher(request) for request in requests), return_exceptions=True)
         for request, answer in zip(requests, found, strict=True):
             if 9 in request:
@@ -35,7 +35,7 @@ def test_answers_come_back_to_who_asked(requests: list[list[int]], most: int) ->
         batcher.close()
 
     asyncio.run(run())
-    assert max(sizes) <= most
+    assert max(sizes) <= max_batch
 
 
 def test_what_waits_is_taken_together_and_no_more_than_may_wait() -> None:

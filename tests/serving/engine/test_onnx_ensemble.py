@@ -5,7 +5,6 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from medray._types import Array
 from medray.config import TrainConfig
 from medray.ensemble import Ensemble
+from medray.ensemble.manifest import FORMAT, Manifest, ManifestData, MemberFacts, SelectedOn
 from medray.errors import ConfigError, DataError, RunError
 from medray.serving.engine import onnx_ensemble
 from medray.serving.engine.onnx_ensemble import FastEnsemble
@@ -52,14 +52,11 @@ def made(backbones: Sequence[str], shape: tuple[int, int, int] = SMALL, temperat
 
 
 def of(networks: Sequence[Network], shape: tuple[int, int, int] = SMALL, temperature: float = 1.0) -> Ensemble:
-    manifest: dict[str, Any] = {
-        "class_names": ["liver", "spleen", "heart"],
-        "image_shape": list(shape),
-        "members": [{"weight": 1 + i / 2} for i in range(len(networks))],
-        "temperature": temperature,
-        "operating_points": [],
-        "conformal_sets": [],
-    }
+    manifest = Manifest(
+        FORMAT, "", ("liver", "spleen", "heart"), shape, "stretch", "", "", temperature, "top-k",
+        SelectedOn("val", 0, "auc", {}, {}), (), (), None, ManifestData("", "", {}), "",
+        tuple(MemberFacts("", "", i, None, None, 1 + i / 2, 1, {}, {}) for i in range(len(networks))),
+    )  # fmt: skip
     return Ensemble(manifest, tuple(networks))
 
 
@@ -124,7 +121,7 @@ def test_mixed_ensembles(count: int, seed: int, temperature_and_threads: tuple[f
 
 
 def test_more_images_than_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_ensemble, "AT_ONCE", 0)
+    monkeypatch.setattr(onnx_ensemble, "BATCH_PIXELS", 0)
     ensemble, quick = mixed(2.5, 2)
     for count in (7, 8, 9, 33):
         assert_same(ensemble, quick, noise(count))
@@ -236,7 +233,7 @@ def test_a_damaged_or_foreign_file_is_not_used(content: bytes | None, caplog: py
     path.write_bytes(onnx_file(other.networks[1], SMALL).read_bytes() if content is None else content)
     with caplog.at_level(logging.WARNING):
         quick = FastEnsemble.prepare(ensemble)
-    assert ours(caplog).startswith("member 0 of the ensemble runs as it is, so slower: ")
+    assert ours(caplog).startswith("member 0 of the ensemble is run by torch, which is slower: ")
     assert quick.unconverted == (0,)
     assert_same(ensemble, quick, noise(5))
     assert not path.exists()  # the next start makes it anew
@@ -279,7 +276,7 @@ def test_a_network_that_cannot_be_converted_runs_as_it_is(caplog: pytest.LogCapt
     ensemble = of([made(["lenet5"]).networks[0], branching()])
     with caplog.at_level(logging.WARNING):
         quick = FastEnsemble.prepare(ensemble, threads=1)
-    assert ours(caplog).startswith("member 1 of the ensemble runs as it is, so slower: ")
+    assert ours(caplog).startswith("member 1 of the ensemble is run by torch, which is slower: ")
     assert quick.unconverted == (1,)
     assert_same(ensemble, quick, noise(5))
     assert quick.predict(noise(0)).probabilities.shape == (0, 3)
@@ -288,7 +285,7 @@ def test_a_network_that_cannot_be_converted_runs_as_it_is(caplog: pytest.LogCapt
 def test_answers_that_are_off_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_ensemble, "make_files", lambda networks, *_: [None] * len(networks))
     monkeypatch.setattr(
-        onnx_ensemble, "_as_it_is", lambda *_: lambda images: np.eye(3, dtype=np.float32)[[0] * len(images)]
+        onnx_ensemble, "_torch_predictor", lambda *_: lambda images: np.eye(3, dtype=np.float32)[[0] * len(images)]
     )
     with pytest.raises(
         RunError, match=r"^the fast ensemble is off: probabilities .* by \d\S+; at most 1e-05 is all"

@@ -31,7 +31,7 @@ def write(path: Path, content: str | bytes) -> Path:
 def denied(file: TokenFile, header: str | None, *, admin: bool = False) -> str:
     with pytest.raises(Denied) as caught:
         file.check(header, admin=admin)
-    return caught.value.kind
+    return caught.value.reason
 
 
 class Clock:
@@ -101,7 +101,7 @@ def test_any_header_is_denied_or_named(file: TokenFile, header: str | None, admi
     try:
         answer = file.check(header, admin=admin)
     except Denied as error:
-        answer = error.kind
+        answer = error.reason
     assert answer in ("clinic", "ops", "missing", "wrong", "not_admin")
 
 
@@ -207,7 +207,7 @@ def test_a_byte_order_mark_is_no_name() -> None:
 def test_a_file_open_to_others_is_refused_with_what_mends_it(path: Path, mode: int) -> None:
     spaced = path.rename(path.with_name("my tokens.txt"))
     spaced.chmod(mode)
-    with pytest.raises(ConfigError, match=rf"mend it by: chmod 600 '{spaced}'$"):
+    with pytest.raises(ConfigError, match=rf"correct it by: chmod 600 '{spaced}'$"):
         TokenFile(spaced)
 
 
@@ -319,7 +319,7 @@ def test_threads_see_old_or_new_tokens_and_nothing_else(path: Path, monkeypatch:
                 try:
                     kinds.append(file.check(f"Bearer {token}"))
                 except Denied as error:
-                    kinds.append(error.kind)
+                    kinds.append(error.reason)
                 except BaseException as error:  # it would end only this thread
                     wrong.append(error)
             if not set(kinds) <= {"clinic", "wrong"}:

@@ -16,13 +16,15 @@ import pytest
 from PIL import Image
 
 from medray.config import TrainConfig
+from medray.data.dataset import ImageDataset
 from medray.data.decoding import NOTES
 from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
-from medray.ensemble.manifest import write_ensemble
-from medray.ensemble.selection import TOP_K, make_way
-from medray.runs.rundir import FINISHED, RunDir, TrialRecord
+from medray.ensemble.selection import make_selection
+from medray.ensemble.write_ensemble import write_ensemble
+from medray.runs.documents import FINISHED, TOP_K, DataFacts, TrialRecord
+from medray.runs.rundir import RunDir
 from medray.serving.engine.served_model import OUT_OF_DISTRIBUTION, ServedModel
 from medray.serving.engine.service import Service
 from medray.serving.engine.service_settings import ServiceSettings
@@ -75,18 +77,14 @@ def write_model(folder: Path) -> Path:
         trial.write_json(trial.CONFIG, config.to_dict())
         record = TrialRecord(number, FINISHED, objective=0.5, best_epoch=1)
         members.append(Candidate(number, (Member(record, trial),), probabilities, 0.5))
-    way = make_way(TOP_K, Pool(TRIALS, members, labels), [(member, 0.5) for member in members])
-    data = {
-        "class_names": CLASSES,
-        "shape": shape,
-        "aspect": "stretch",
-        "source": "test",
-        "fingerprint": "0",
-        "splits": {},
-    }
-    point = set_point(Rule("sensitivity", 0.95), way.calibrated, labels, CLASSES, CLASSES[0], "val")
-    sets = [calibrate(way.calibrated, labels, coverage) for coverage in (0.5, 0.99)]
-    write_ensemble(run, way, data=data, metric="accuracy", points=[point], conformal=sets)
+    selection = make_selection(TOP_K, Pool(TRIALS, members, labels), [(member, 0.5) for member in members])
+    classes = tuple(CLASSES)
+    labels = np.arange(len(classes))
+    images = np.zeros((len(labels), *shape), dtype=np.uint8)
+    data = DataFacts.of(ImageDataset(images, labels, classes, {}, "test"))
+    point = set_point(Rule("sensitivity", 0.95), selection.calibrated, labels, CLASSES, CLASSES[0], "val")
+    sets = [calibrate(selection.calibrated, labels, coverage) for coverage in (0.5, 0.99)]
+    write_ensemble(run, selection, data=data, metric="accuracy", points=[point], conformal=sets)
     return folder / "ensemble"
 
 
@@ -522,11 +520,11 @@ def test_every_note_has_words(page: Page) -> None:
 
 def test_notes_and_a_warning(page: Page, images: list[Path]) -> None:
     flags = [OUT_OF_DISTRIBUTION, "resized", "stretched", "<b>new</b>", "toString"]
-    page.told({"flags": flags, "novelty": {"score": 4.8123, "threshold": 1.42}})
+    page.told({"flags": flags, "ood": {"score": 4.8123, "threshold": 1.42}})
     page.choose(images[0])
     doubt = "This does not look like the images the model was trained on."
     assert page.text(".warning") == (
-        f"{doubt} What follows may mean nothing. Its novelty score is 4.81; up to 1.42 is usual."
+        f"{doubt} What follows may mean nothing. Its out-of-distribution score is 4.81; up to 1.42 is usual."
     )
     assert [note.text for note in page.all(".notes li")] == [
         "It was resized to what the model takes.",

@@ -14,18 +14,19 @@ import pytest
 
 from medray.data.decoding import decode
 from medray.serving.engine.audit_log import read_audit
-from medray.serving.engine.problems import KINDS
+from medray.serving.engine.problems import Kind
 from medray.serving.engine.served_model import ServedModel
 from tests.serving.conftest import NAMES, Site, listening, pictures, png
 
 
-def problem(response: httpx.Response, kind: str) -> str:
+def problem(response: httpx.Response, slug: str) -> str:
     """Check that an answer is a problem document (RFC 9457) of this kind; return what it says."""
     content = response.json()
+    (kind,) = [kind for kind in Kind if kind.slug == slug]
     assert response.headers["content-type"] == "application/problem+json"
-    assert content["type"] == f"urn:medray:problem:{kind}", content
-    assert response.status_code == content["status"] == KINDS[kind].status
-    assert content["title"] == KINDS[kind].title
+    assert content["type"] == f"urn:medray:problem:{slug}", content
+    assert response.status_code == content["status"] == kind.status
+    assert content["title"] == kind.title
     assert content["request_id"] == response.headers["x-request-id"]
     assert "Traceback" not in response.text
     assert "/" not in content["detail"].replace("/predict", "").replace("image/", "").replace(
@@ -57,7 +58,7 @@ def test_one_image_is_what_the_ensemble_says_of_it(open_site: Site, model: Serve
         }
     ]
     assert one["image"] == {"format": "png", "height": 12, "width": 12}
-    assert one["novelty"]["threshold"] == pytest.approx(model.ensemble.novelty.threshold, abs=1e-6)
+    assert one["ood"]["threshold"] == pytest.approx(model.ensemble.ood.facts.threshold, abs=1e-6)
 
 
 def test_a_form_is_answered_file_by_file(open_site: Site, model: ServedModel) -> None:
@@ -84,7 +85,7 @@ def test_what_was_done_to_an_image_is_said(open_site: Site) -> None:
 def test_an_image_of_another_kind_is_flagged(open_site: Site) -> None:
     black = open_site.predict(png(np.zeros((12, 12), dtype=np.uint8))).json()["predictions"][0]
     assert "out_of_distribution" in black["flags"]
-    assert black["novelty"]["score"] > black["novelty"]["threshold"]
+    assert black["ood"]["score"] > black["ood"]["threshold"]
 
 
 def test_explain_adds_a_picture(open_site: Site) -> None:
@@ -103,7 +104,7 @@ def test_explain_adds_a_picture(open_site: Site) -> None:
         (b"hello", {}, {}, "unsupported-format", "png, jpeg, tiff, bmp"),
         (b"{}", {"content-type": "application/json"}, {}, "unsupported-format", "Content-Type 'application/json' is none of"),
         (b"\x89PNG\r\n\x1a\n" + b"x" * 50, {"content-type": "image/png"}, {}, "unreadable-image", ""),
-        (b"x", {}, {"explian": "1"}, "bad-request", "unknown parameter 'explian'; there is: explain"),
+        (b"x", {}, {"explian": "1"}, "bad-request", "unknown parameter 'explian'; valid: explain"),
         (b"x", {}, {"explain": "maybe"}, "bad-request", "explain is 'maybe'"),
         (b"--x--", {"content-type": "multipart/form-data; boundary=x"}, {}, "bad-request", "the form has no file"),
         (b"x", {"content-type": "multipart/form-data"}, {}, "bad-request", "the form can't be read"),

@@ -11,9 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from medray.serving.engine.answers import to_plain
 from medray.serving.engine.problems import Problem
 from medray.serving.engine.served_model import ServedModel
-from medray.serving.http.v2_tensors import HEADER, read_inference, written
+from medray.serving.http.v2_tensors import (
+    LENGTH_HEADER,
+    InferRequest,
+    OutputParameters,
+    RequestedOutput,
+    read_inference,
+    write_tensors,
+)
 from tests.serving.conftest import NAMES, Site, pictures
 
 tritonclient = pytest.importorskip("tritonclient.http")
@@ -62,7 +70,7 @@ def test_tensors_go_in_and_out_as_bytes_and_as_json(client: Any, model: ServedMo
     assert [v.decode() if isinstance(v, bytes) else v for v in found.as_numpy("label")] == wanted.names
     assert found.as_numpy("positive")[:, 0].tolist() == wanted.decide().tolist()
     assert found.as_numpy("in_set")[:, 0].tolist() == wanted.sets(0.8).tolist()
-    assert found.as_numpy("out_of_distribution").tolist() == model.ensemble.novelty.flags(images).tolist()
+    assert found.as_numpy("out_of_distribution").tolist() == model.ensemble.ood.flags(images).tolist()
     assert (found.get_response()["id"], found.get_response()["model_version"]) == ("42", model.version)
 
 
@@ -93,17 +101,17 @@ def tensor(**changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"{", "the request is no JSON"),
-        (b"[" * 100_000, "the request is no JSON"),
-        ([], "the request must be an object"),
-        ({}, "inputs must be a list"),
+        (b"{", "the request is not JSON"),
+        (b"[" * 100_000, "the request is not JSON"),
+        ([], "the request: input should be an object"),
+        ({}, "inputs: field required"),
         ({"inputs": []}, "inputs are none; there must be one, 'images'"),
         (tensor(name="image"), "inputs are image; there must be one, 'images'"),
-        (tensor(datatype="FP32"), "unknown datatype 'FP32'"),
+        (tensor(datatype="FP32"), "inputs.0.datatype: input should be 'UINT8'"),
         (tensor(shape=[144]), "it must be UINT8 [N, 12, 12, 1]"),
         (tensor(shape=[2, 12, 12, 1]), "'images' holds 144 values, its shape 288"),
         (tensor(shape=[2**31] * 4), "'images' holds 144 values, its shape"),
-        (tensor(shape=[-1]), "a side of 'images' is -1"),
+        (tensor(shape=[-1]), "inputs.0.shape.0: input should be greater than or equal to 0"),
         (tensor(shape=[0, 12, 12, 1], data=[]), "it must be UINT8"),
         (tensor(data=[256] * 144), "whole numbers of 0 to 255"),
         (tensor(data=[0.5] * 144), "whole numbers of 0 to 255"),
@@ -111,7 +119,7 @@ def tensor(**changed: Any) -> dict[str, Any]:
         (tensor(data=[[1], [1, 2]]), "a ragged list"),
         (tensor(parameters={"binary_data_size": 10}), "says 10 bytes, and 0 are left"),
         (tensor() | {"outputs": [{"name": "probability"}]}, "did you mean 'probabilities'"),
-        (tensor() | {"outputs": {}, "id": 3}, "id must be text"),
+        (tensor() | {"outputs": {}, "id": 3}, "id: input should be a valid string"),
         (tensor(shape=[65, 12, 12, 1], data=[0] * 144 * 65), "64 images at most"),
     ],
 )  # fmt: skip
@@ -123,9 +131,12 @@ def test_a_wrong_request_is_a_problem(open_site: Site, content: Any, said: str) 
 
 def test_a_wrong_header_length_is_a_problem(open_site: Site) -> None:
     for length in ("-1", "99999999", "x", "1" * 50):
-        assert "the body has" in ask(open_site, tensor(), **{HEADER: length}).json()["detail"]
+        assert "the body has" in ask(open_site, tensor(), **{LENGTH_HEADER: length}).json()["detail"]
     body = json.dumps(tensor()).encode()
-    assert "5 bytes are left over" in ask(open_site, body + b"extra", **{HEADER: str(len(body))}).json()["detail"]
+    assert (
+        "5 bytes are left over"
+        in ask(open_site, body + b"extra", **{LENGTH_HEADER: str(len(body))}).json()["detail"]
+    )
 
 
 def test_another_model_and_version_are_not_found(open_site: Site) -> None:
@@ -167,8 +178,9 @@ def test_no_json_raises_anything_but_a_problem(content: Any) -> None:
 
 @given(arrays(np.uint8, st.tuples(*[st.integers(0, 4)] * 3)), st.booleans())
 def test_tensors_come_back_as_they_went(values: Any, as_bytes: bool) -> None:
-    (output,), tail = written({"x": ("UINT8", values)}, frozenset({"x"}) if as_bytes else frozenset())
-    head = json.dumps({"inputs": [output]}).encode()
-    found = read_inference(head + tail, str(len(head))).inputs["x"]
-    assert found.dtype == np.uint8
-    assert np.array_equal(found, values)
+    request = InferRequest([], outputs=[RequestedOutput("x", OutputParameters(as_bytes))])
+    (output,), tail = write_tensors({"x": ("UINT8", values)}, request)
+    head = json.dumps({"inputs": [to_plain(output)]}).encode()
+    _, inputs = read_inference(head + tail, str(len(head)))
+    assert inputs["x"].dtype == np.uint8
+    assert np.array_equal(inputs["x"], values)
