@@ -1,6 +1,6 @@
-"""Phantoms: synthetic stand-ins for data sets, drawn on the spot where the real images can't be had.
+"""Phantoms: synthetic stand-ins for data sets, drawn when needed where the real images can't be had.
 
-They are drawings, not medical images: a figure measured on a phantom says that the machinery works and how
+They are drawings, not medical images: a figure measured on a phantom shows that the code works and how
 models compare on it, and can't be compared with any figure on the data set that it stands in for.
 """
 
@@ -37,13 +37,13 @@ def load_phantom(name: str, seed: int = 0, size: int | None = None, images: int 
     """
     if name not in PHANTOMS:
         raise DataError(unknown_choice_line("phantom", name, PHANTOMS))
-    chosen = {"size": size, "images": images}
-    dataset = PHANTOMS[name](seed=seed, **{key: value for key, value in chosen.items() if value is not None})
+    options = {"size": size, "images": images}
+    dataset = PHANTOMS[name](seed=seed, **{key: value for key, value in options.items() if value is not None})
     for split in dataset.splits:
         counts = dataset.split(split).class_counts()
         if not counts.all():
-            lacking = dataset.class_names[int(counts.argmin())]
-            raise DataError(f"{dataset.source}: {split} has no image of {lacking}: ask for more images")
+            missing = dataset.class_names[int(counts.argmin())]
+            raise DataError(f"{dataset.source}: {split} has no image of {missing}: ask for more images")
     return dataset
 
 
@@ -55,12 +55,10 @@ def phantom_from_source(source: Source, default: str, seed: int = 0) -> ImageDat
     Raises:
         DataError: there is no such phantom, or an option is unknown or not allowed.
     """
-    numbers = {name: _number(source, name, value) for name, value in source.options.items()}
-    return load_phantom(source.name or default, **{"seed": seed, **numbers})
-
-
-def _number(source: Source, name: str, value: str) -> int:
-    least, most = OPTIONS[name]
-    if not (value.isascii() and value.isdigit() and len(value) < 20 and least <= int(value) <= most):
-        raise DataError(f"{source}: {name} is '{value}', not a whole number from {least} to {most}")
-    return int(value)
+    numbers = {"seed": seed}
+    for name, value in source.options.items():
+        least, most = OPTIONS[name]
+        if not (value.isascii() and value.isdigit() and len(value) < 20 and least <= int(value) <= most):
+            raise DataError(f"{source}: {name} is '{value}', not a whole number from {least} to {most}")
+        numbers[name] = int(value)
+    return load_phantom(source.name or default, **numbers)

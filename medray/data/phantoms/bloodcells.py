@@ -14,8 +14,8 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.dataset import ImageDataset
-from medray.data.phantoms.canvas import ANGLE, Canvas, Number, develop, mix, rgb, uniform, upright
-from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out, split_patients
+from medray.data.phantoms.canvas import ANGLE, Canvas, Number, develop, mix, rgb, rotated, uniform, upright
+from medray.data.phantoms.composition import describe, draw_batches, no_match, share_out, split_patients
 
 WEIGHTS = np.array([207, 88, 33, 21])
 IMAGES = 800
@@ -104,8 +104,8 @@ CELLS: dict[str, Callable[[Cell], None]] = {
 def draw_red_cells(canvas: Canvas, pitch: Number, share: float) -> None:
     """Lay a loose, turned grid of red cells, paler in the middle, about `share` of its places taken."""
     turn, shift_x, shift_y = canvas.vary_each(ANGLE, (0, 1), (0, 1))
-    across = (np.cos(turn) * canvas.x + np.sin(turn) * canvas.y) / pitch + shift_x + GRID / 2
-    down = (np.cos(turn) * canvas.y - np.sin(turn) * canvas.x) / pitch + shift_y + GRID / 2
+    x, y = rotated(canvas.x, canvas.y, turn)
+    across, down = x / pitch + shift_x + GRID / 2, y / pitch + shift_y + GRID / 2
     column, row = (np.clip(np.floor(at), 0, GRID - 1).astype(np.int64) for at in (across, down))
     places = np.arange(len(canvas.x))[:, None, None], row, column
     n, draw = len(canvas.x), canvas.rng.random

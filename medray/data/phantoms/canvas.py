@@ -1,4 +1,4 @@
-"""What the phantoms draw on: a canvas in relative coordinates, colours, blur and grain.
+"""The canvas that phantoms are drawn on, in relative coordinates; colours, blur and grain.
 
 Images are drawn in relative coordinates, so at any size: x and y from -1 at the left and upper edge to 1 at the
 right and lower one. Tones run from 0 to 1; a colour is three tones that stand before the axis of the images.
@@ -25,10 +25,16 @@ def rgb(red: float, green: float, blue: float) -> Array:
     return np.array([red, green, blue], np.float32).reshape(3, 1, 1, 1)
 
 
-def mix(one: Array, other: Array, share: Number) -> Array:
-    """Return the colour that lies at `share`, 0 to 1, of the way from one to the other."""
-    mixed: Array = one + (other - one) * share
+def mix(start: Array, end: Array, share: Number) -> Array:
+    """Return the colour that lies at `share`, 0 to 1, of the way from `start` to `end`."""
+    mixed: Array = start + (end - start) * share
     return mixed
+
+
+def rotated(x: Array, y: Array, angle: Number) -> tuple[Array, Array]:
+    """Return coordinates along an axis at `angle` radians, and across it."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return cos * x + sin * y, cos * y - sin * x
 
 
 def pixel_centres(size: int) -> tuple[Array, Array]:
@@ -38,7 +44,7 @@ def pixel_centres(size: int) -> tuple[Array, Array]:
 
 
 def upright(size: int, n: int) -> tuple[Array, Array]:
-    """Return the x and y (n, size, size) of n images that show what they show straight on."""
+    """Return the x and y (n, size, size) of n images seen straight on."""
     column, row = pixel_centres(size)
     shape = (n, size, size)
     return np.broadcast_to(column, shape), np.broadcast_to(row, shape)
@@ -46,10 +52,19 @@ def upright(size: int, n: int) -> tuple[Array, Array]:
 
 def posed(size: int, turn: Array, scale: Array, x: Number, y: Number, mirror: Number = 1.0) -> tuple[Array, Array]:
     """Return the x and y (n, size, size) of images turned by radians, scaled, moved and, by -1, mirrored."""
-    column, row = pixel_centres(size)
-    across = (np.cos(turn) * column + np.sin(turn) * row) * mirror / scale + x
-    down = (np.cos(turn) * row - np.sin(turn) * column) / scale + y
-    return across, down
+    across, down = rotated(*pixel_centres(size), turn)
+    return across * mirror / scale + x, down / scale + y
+
+
+def random_pose(
+    size: int, n: int, pose: tuple[Range, Range, Range, Range], rng: np.random.Generator, mirror: Number = 1.0
+) -> tuple[Array, Array]:
+    """Return the x and y (n, size, size) of n images, posed at random.
+
+    `pose` holds the ranges of the turn in radians, of the scale, and of the shifts along x and along y.
+    """
+    turn, scale, x, y = (uniform(rng, n, *ends) for ends in pose)
+    return posed(size, turn, scale, x, y, mirror)
 
 
 class Canvas:
@@ -67,7 +82,7 @@ class Canvas:
         self.pixels: Array = np.full(shape, background, np.float32)
 
     def part(self, rows: Array) -> "Canvas":
-        """Return a canvas of some of the images, to draw on them alone; theirs stay as they are."""
+        """Return a canvas with copies of some of the images, to draw on these alone."""
         return Canvas(self.x[rows], self.y[rows], self.rng, self.pixels[..., rows, :, :], self.edge)
 
     def vary(self, low: float, high: float) -> Array:
@@ -86,9 +101,8 @@ class Canvas:
         self, x: Number, y: Number, width: Number, height: Number, turn: Number = 0.0, bend: Number = 0.0
     ) -> Array:
         """Mask an ellipse with half axes `width` and `height`, turned by radians, then bent like a banana."""
-        dx, dy, cos, sin = self.x - x, self.y - y, np.cos(turn), np.sin(turn)
-        along = cos * dx + sin * dy
-        across = cos * dy - sin * dx - bend * along**2
+        along, across = rotated(self.x - x, self.y - y, turn)
+        across = across - bend * along**2
         reach = np.sqrt((along / width) ** 2 + (across / height) ** 2)
         mask: Array = np.clip((1 - reach) * np.minimum(width, height) / self.edge + 0.5, 0, 1)
         return mask
@@ -103,11 +117,11 @@ class Canvas:
         total = np.zeros_like(self.x)
         for _ in range(3):
             angle, cycles, phase = self.vary_each(ANGLE, (low, high), ANGLE)
-            total += np.sin(np.pi * cycles * (np.cos(angle) * self.x + np.sin(angle) * self.y) + phase)
+            total += np.sin(np.pi * cycles * rotated(self.x, self.y, angle)[0] + phase)
         return total / 3
 
     def paint(self, mask: Array, tone: Number) -> None:
-        """Lay a tone over what is there."""
+        """Lay a tone over the pixels, as far as the mask (0 to 1) says."""
         self.pixels += mask * (tone - self.pixels)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.dataset import ImageDataset
-from medray.data.phantoms.canvas import ANGLE, Canvas, Number, develop, posed, smooth, uniform
-from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out, split_patients
+from medray.data.phantoms.canvas import ANGLE, Canvas, Number, develop, random_pose, rotated, smooth
+from medray.data.phantoms.composition import describe, draw_batches, no_match, share_out, split_patients
 
 CLASS_NAMES = ("NO-COVID", "COVID")
 WEIGHTS = np.array([3, 1])
@@ -23,14 +23,9 @@ MOST_FILMS = 3  # of a patient; one to so many
 SHARE_AP = (0.35, 0.6)
 SIZE = 48
 
+#: The chest's x runs from the patient's right to left, as seen, its y from the neck down.
+POSE = (-0.08, 0.08), (0.9, 1.12), (-0.08, 0.08), (-0.1, 0.1)
 AIR, LUNG, FLESH, OPACITY, HEART, BONE = 0.04, 0.20, 0.56, 0.66, 0.72, 0.86
-
-
-def pose(size: int, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return the chest's coordinates: x from the patient's right to left, as seen, y from the neck down."""
-    ranges = ((-0.08, 0.08), (0.9, 1.12), (-0.08, 0.08), (-0.1, 0.1))
-    turn, scale, dx, dy = (uniform(rng, n, *ends) for ends in ranges)
-    return posed(size, turn, scale, dx, dy)
 
 
 def draw_body(canvas: Canvas) -> None:
@@ -84,9 +79,8 @@ def patch(canvas: Canvas, x: Number, y: Number, low: float, high: float) -> Arra
 def net(canvas: Canvas) -> Array:
     """Mask a turned net of fine lines, the crazy paving of ground glass."""
     turn, pace, across, down = canvas.vary_each(ANGLE, (12, 17), ANGLE, ANGLE)
-    cos, sin = np.cos(turn), np.sin(turn)
-    lines = np.cos(pace * (cos * canvas.x + sin * canvas.y) + across)
-    lines = lines * np.cos(pace * (cos * canvas.y - sin * canvas.x) + down)
+    x, y = rotated(canvas.x, canvas.y, turn)
+    lines = np.cos(pace * x + across) * np.cos(pace * y + down)
     mask: Array = np.clip(0.5 + 1.2 * lines, 0, 1)
     return mask
 
@@ -106,7 +100,7 @@ def draw_opacities(canvas: Canvas, lungs: Array, covid: Array) -> None:
 
 def draw_films(covid: Array, lying: Array, size: int, rng: np.random.Generator) -> Array:
     """Draw films; `covid` and `lying` (n, 1, 1) are 1 or 0."""
-    canvas = Canvas(*pose(size, len(covid), rng), rng, AIR, edge=0.07)
+    canvas = Canvas(*random_pose(size, len(covid), POSE, rng), rng, AIR, edge=0.07)
     draw_body(canvas)
     lungs = draw_lungs(canvas, lying)
     draw_opacities(canvas, lungs, covid)
@@ -119,10 +113,10 @@ def draw_films(covid: Array, lying: Array, size: int, rng: np.random.Generator) 
 def split_each_class(groups: Array, labels: Array, rng: np.random.Generator) -> dict[str, Array]:
     """Deal the patients of each class out to the splits, and with them their images."""
     rows = [np.flatnonzero(labels == label) for label in range(len(CLASS_NAMES))]
-    parts = [split_patients(groups[own], rng) for own in rows]
+    splits = [split_patients(groups[of_class], rng) for of_class in rows]
     return {
-        name: np.sort(np.concatenate([own[p[name]] for own, p in zip(rows, parts, strict=True)]))
-        for name in parts[0]
+        name: np.sort(np.concatenate([r[split[name]] for r, split in zip(rows, splits, strict=True)]))
+        for name in splits[0]
     }
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.dataset import Fold, ImageDataset
-from medray.data.phantoms.canvas import Canvas, develop, mix, pixel_centres, posed, rgb, uniform
-from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out
+from medray.data.phantoms.canvas import Canvas, develop, mix, pixel_centres, random_pose, rgb
+from medray.data.phantoms.composition import describe, draw_batches, no_match, share_out
 
 CLASS_NAMES = ("Normal", "Abnormal")
 WEIGHTS = np.array([919, 788])
@@ -23,16 +23,11 @@ FOLDS = 10
 SIZE = 48
 
 
+#: The eye's x runs from the disc towards the macula.
+POSE = (-0.3, 0.3), (0.9, 1.15), (-0.1, 0.25), (-0.12, 0.12)
 LIGHT, DARK = rgb(0.86, 0.44, 0.20), rgb(0.56, 0.24, 0.12)
 RIM, CUP, ATROPHY = rgb(0.92, 0.66, 0.38), rgb(1.0, 0.93, 0.74), rgb(0.90, 0.70, 0.48)
 VEIN, ARTERY, MACULA = rgb(0.42, 0.10, 0.08), rgb(0.60, 0.18, 0.10), rgb(0.40, 0.14, 0.07)
-
-
-def pose(side: Array, size: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return the eye's coordinates: x from the disc towards the macula, which lies on the `side` of 1 or -1."""
-    ranges = ((-0.3, 0.3), (0.9, 1.15), (-0.1, 0.25), (-0.12, 0.12))
-    turn, scale, dx, dy = (uniform(rng, len(side), *ends) for ends in ranges)
-    return posed(size, turn, scale, dx, dy, side)
 
 
 def draw_disc(canvas: Canvas, sick: Array) -> None:
@@ -47,7 +42,7 @@ def draw_disc(canvas: Canvas, sick: Array) -> None:
     canvas.paint(cup * pallor, CUP)
 
 
-def draw_vessels(canvas: Canvas) -> None:
+def draw_retinal_vessels(canvas: Canvas) -> None:
     """Draw arteries and veins that leave the disc upwards and downwards and bend about the macula."""
     for tone, width in ((VEIN, 0.034), (ARTERY, 0.024), (VEIN, 0.02)):
         x, turn, bend = canvas.vary_each((-0.1, 0.06), (-0.25, 0.25), (-0.75, -0.2))
@@ -57,14 +52,14 @@ def draw_vessels(canvas: Canvas) -> None:
         canvas.paint(canvas.blob(-0.6, y, 0.55, 0.018, turn, bend) * 0.75, tone)
 
 
-def draw_eyes(sick: Array, side: Array, patient: Array, size: int, rng: np.random.Generator) -> Array:
-    """Draw photographs; what `patient` (n, 1, 1) says, from 0 to 1, is how dark the retina is."""
-    x, y = pose(side, size, rng)
-    canvas = Canvas(x, y, rng, mix(LIGHT, DARK, patient), edge=0.05)
+def draw_eyes(sick: Array, side: Array, darkness: Array, size: int, rng: np.random.Generator) -> Array:
+    """Draw photographs; the macula lies on the `side` 1 or -1, and `darkness` (0 to 1) is the retina's."""
+    x, y = random_pose(size, len(side), POSE, rng, mirror=side)
+    canvas = Canvas(x, y, rng, mix(LIGHT, DARK, darkness), edge=0.05)
     canvas.paint(0.1 * canvas.waves(1, 4), ATROPHY)
     canvas.paint(canvas.blob(1.0, 0.1, 0.35, 0.3) * canvas.vary(0.2, 0.6), MACULA)
     draw_disc(canvas, sick)
-    draw_vessels(canvas)
+    draw_retinal_vessels(canvas)
     column, row = pixel_centres(size)
     lamp_x, lamp_y, gain, fall = canvas.vary_each((-0.5, 0.5), (-0.5, 0.5), (0.75, 1.1), (0.1, 0.45))
     light = gain * (1 - fall * ((column - lamp_x) ** 2 + (row - lamp_y) ** 2))
@@ -84,10 +79,10 @@ def deal_patients(sick: Array, rng: np.random.Generator) -> Array:
 
 
 def make_folds(part: Array) -> tuple[Fold, ...]:
-    """Return the folds of images in these parts: each holds out its own and leaves another for its own test.
+    """Return the (train, val) rows of each fold: it holds out the part of its number, and tests on another.
 
-    Only the first one's test is the test split: the others train on it, as fold folders do, which
-    a cross-validation must keep them from.
+    Only the first fold tests on the test split. The others train on it, as ready-made fold folders do, which a
+    cross-validation must prevent.
     """
     tests = [-1, *range(FOLDS - 1)]
     return tuple(

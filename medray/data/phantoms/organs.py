@@ -13,7 +13,7 @@ import numpy as np
 from medray._types import Array
 from medray.data.dataset import ImageDataset
 from medray.data.phantoms.canvas import ANGLE, EDGE, Canvas, Range, develop, posed, smooth, uniform
-from medray.data.phantoms.composing import describe, no_match, split_patients
+from medray.data.phantoms.composition import describe, no_match, split_patients
 
 Looks = dict[str, Array]  # what sets the images of a patient apart from another's: (n, 1, 1) each
 
@@ -36,7 +36,7 @@ ORGAN, MARROW, BLOOD, BONE = 0.56, 0.62, 0.68, 0.92
 
 
 def draw_bowel(canvas: Canvas, loops: int) -> None:
-    """Scatter loops of bowel, filled with gas or contrast: what a slice holds by chance."""
+    """Scatter loops of bowel, filled with gas or contrast, as a slice may hold by chance."""
     for _ in range(loops):
         x, y, size, turn = canvas.vary_each((-1.1, 1.1), (-1.1, 1.1), (0.14, 0.34), (0, np.pi))
         there = canvas.some(0.6)
@@ -207,7 +207,7 @@ def open_canvas(looks: Looks, side: int, size: int, rng: np.random.Generator) ->
 
 
 def scan(canvas: Canvas, looks: Looks) -> Array:
-    """Return what the scanner makes of these patients' slices: blurred, noisy, at its own gain."""
+    """Return these patients' slices as the scanner shows them: blurred, noisy, at its gain and offset."""
     seen = smooth(canvas.pixels, looks["blur"]) * looks["gain"] + looks["offset"]
     return develop(seen, looks["noise"], canvas.rng)
 
@@ -215,8 +215,8 @@ def scan(canvas: Canvas, looks: Looks) -> Array:
 def draw_labels(images: int, rng: np.random.Generator) -> Array:
     """Return the class of each image, in OrganSMNIST's proportions, shuffled."""
     counts = np.array([organ.images for organ in ORGANS])
-    wanted = np.round(counts / counts.sum() * images).astype(np.int64)
-    return rng.permutation(np.repeat(np.arange(len(ORGANS), dtype=np.int64), wanted))
+    counts = np.round(counts / counts.sum() * images).astype(np.int64)
+    return rng.permutation(np.repeat(np.arange(len(ORGANS), dtype=np.int64), counts))
 
 
 def draw_organs(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> ImageDataset:

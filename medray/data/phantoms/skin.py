@@ -15,8 +15,19 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.dataset import ImageDataset
-from medray.data.phantoms.canvas import ANGLE, Canvas, Number, develop, mix, pixel_centres, rgb, uniform, upright
-from medray.data.phantoms.composing import describe, draw_batches, no_match, share_out
+from medray.data.phantoms.canvas import (
+    ANGLE,
+    Canvas,
+    Number,
+    develop,
+    mix,
+    pixel_centres,
+    rgb,
+    rotated,
+    uniform,
+    upright,
+)
+from medray.data.phantoms.composition import describe, draw_batches, no_match, share_out
 
 CLASS_NAMES = ("nevus", "melanoma", "seborrheic_keratosis")
 TRAIN, VAL = np.array([1372, 374, 254]), np.array([78, 30, 42])
@@ -45,10 +56,10 @@ def degree(label: Array, ranges: tuple[tuple[float, float], ...], rng: np.random
 
 
 def outline(canvas: Canvas, uneven: Array, soft: Number) -> tuple[Array, Array]:
-    """Mask a lesion whose border waves the more, the more uneven it is; return how far in a point lies as well."""
+    """Return a lesion's mask, its border the wavier the more uneven it is, and how deep in it each point lies."""
     x, y, size, turn, ratio = canvas.vary_each((-0.15, 0.15), (-0.15, 0.15), (0.4, 0.66), ANGLE, (0.8, 1.0))
-    dx, dy = canvas.x - x, canvas.y - y
-    along, across = np.cos(turn) * dx + np.sin(turn) * dy, (np.cos(turn) * dy - np.sin(turn) * dx) / ratio
+    along, across = rotated(canvas.x - x, canvas.y - y, turn)
+    across = across / ratio
     angle = np.arctan2(across, along)
     wave: Array = np.zeros_like(angle)
     for cycles in (1, 2, 3, 5, 8):

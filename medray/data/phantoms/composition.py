@@ -1,4 +1,4 @@
-"""What a phantom is composed of: classes, patients, splits, batches of drawings, and what it says of itself."""
+"""The composition of a phantom: classes, patients, splits, batches of drawings, its source and its notes."""
 
 from collections.abc import Callable
 
@@ -17,17 +17,17 @@ def share_out(weights: Array, count: int, rng: np.random.Generator) -> Array:
 
 
 def draw_batches(draw: Callable[..., Array], size: int, rng: np.random.Generator, *columns: Array) -> Array:
-    """Return the images that `draw(*columns, size, rng)` makes, some at a time, so that they stay in the cache.
+    """Return the images that `draw(*columns, size, rng)` makes, in batches that fit into the processor's cache.
 
-    The columns (n,) say what sets an image apart; each gets to `draw` as float32 (n, 1, 1). Every batch has
-    random numbers of its own: the same at any size for what is drawn before the grain.
+    The columns (n,) hold what differs between images; `draw` gets each as float32 (n, 1, 1). Every batch has a
+    random generator, so what is drawn before the grain is the same at any size.
     """
     count = -(-len(columns[0]) // BATCH)
     batches = zip(rng.spawn(count), *(np.array_split(column, count) for column in columns), strict=True)
     return np.concatenate(
         [
-            draw(*(part.astype(np.float32).reshape(-1, 1, 1) for part in parts), size, own)
-            for own, *parts in batches
+            draw(*(part.astype(np.float32).reshape(-1, 1, 1) for part in parts), size, batch_rng)
+            for batch_rng, *parts in batches
         ]
     )
 
@@ -41,8 +41,8 @@ def split_patients(groups: Array, rng: np.random.Generator) -> dict[str, Array]:
 
 
 def describe(name: str, **settings: tuple[int, int]) -> str:
-    """Return the source that gives a phantom: its settings, each with its usual value, as far as they differ."""
-    changed = "&".join(f"{what}={value}" for what, (value, usual) in settings.items() if value != usual)
+    """Return the source string of a phantom; `settings` are (value, default) pairs, named where they differ."""
+    changed = "&".join(f"{key}={value}" for key, (value, default) in settings.items() if value != default)
     return f"phantom:{name}" + (f"?{changed}" if changed else "")
 
 
