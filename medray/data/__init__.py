@@ -1,1 +1,1 @@
-"""Images: where they come from, and how the splits are kept."""
+"""Data sets of labelled images: their sources, splits and folds."""

@@ -17,7 +17,7 @@ from medray.audit.audit import find_leaks
 from medray.audit.data_command import data
 from medray.data import build as building
 from medray.data.build import build_dataset
-from medray.data.cache import arrays
+from medray.data.cache import array_cache
 from medray.data.dataset import Fold, ImageDataset
 from medray.data.decoding import decode
 from medray.data.labels import choose_labels, merge_classes
@@ -47,7 +47,7 @@ def picture(seed: int, size: tuple[int, int] = (12, 10), mode: str = "L") -> byt
     return file.getvalue()
 
 
-def listing(folder: Path, count: int = 40, **more: Any) -> Listing:
+def make_listing(folder: Path, count: int = 40, **more: Any) -> Listing:
     """Images of two classes in turn."""
     folder.mkdir(exist_ok=True)
     images = []
@@ -58,10 +58,10 @@ def listing(folder: Path, count: int = 40, **more: Any) -> Listing:
     return Listing("folder:here", folder, tuple(images), **more)
 
 
-def changed(whole: Listing, place: int, **values: Any) -> Listing:
-    images = list(whole.images)
-    images[place] = ListedImage(**{**images[place].__dict__, **values})
-    return Listing(**{**whole.__dict__, "images": tuple(images)})
+def changed(listing: Listing, index: int, **values: Any) -> Listing:
+    images = list(listing.images)
+    images[index] = ListedImage(**{**images[index].__dict__, **values})
+    return Listing(**{**listing.__dict__, "images": tuple(images)})
 
 
 def prepared(**sections: Any) -> Preparation:
@@ -72,54 +72,54 @@ def prepared(**sections: Any) -> Preparation:
 
 
 def test_the_pixels_are_those_of_the_files(cache: Path, tmp_path: Path) -> None:
-    whole = listing(tmp_path / "images")
-    dataset = build_dataset(whole, Preparation())
+    listing = make_listing(tmp_path / "images")
+    dataset = build_dataset(listing, Preparation())
     assert dataset.shape == (10, 12, 1)
     assert dataset.class_names == ("sick", "well")
-    for image, listed, label in zip(dataset.images, whole.images, dataset.labels, strict=True):
+    for image, listed, label in zip(dataset.images, listing.images, dataset.labels, strict=True):
         assert (image == decode(listed.path.read_bytes(), (10, 12, 1)).pixels).all()
         assert dataset.class_names[label] == listed.labels[0]
 
 
 def test_a_second_time_nothing_is_decoded(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = listing(tmp_path / "images")
-    first = build_dataset(whole, prepared(images={"image_size": 8, "channels": 1}))
+    listing = make_listing(tmp_path / "images")
+    first = build_dataset(listing, prepared(images={"image_size": 8, "channels": 1}))
     monkeypatch.setattr(building, "decode_file", None)
-    again = build_dataset(whole, prepared(images={"image_size": 8, "channels": 1}))
+    again = build_dataset(listing, prepared(images={"image_size": 8, "channels": 1}))
     assert again.fingerprint == first.fingerprint
     moved = tmp_path / "moved"
-    whole.root.rename(moved)
-    images = tuple(ListedImage(moved / one.where, one.where, one.labels) for one in whole.images)
+    listing.root.rename(moved)
+    images = tuple(ListedImage(moved / image.where, image.where, image.labels) for image in listing.images)
     assert build_dataset(Listing("folder:there", moved, images), prepared(images={"image_size": 8, "channels": 1}))
     with pytest.raises(TypeError):
-        build_dataset(listing(tmp_path / "images"), prepared(images={"image_size": 9, "channels": 1}))
+        build_dataset(make_listing(tmp_path / "images"), prepared(images={"image_size": 9, "channels": 1}))
 
 
 def test_another_content_under_the_same_name_is_seen(cache: Path, tmp_path: Path) -> None:
-    whole = listing(tmp_path / "images")
-    before = build_dataset(whole, Preparation())
-    whole.images[3].path.write_bytes(picture(1003))
-    after = build_dataset(whole, Preparation())
+    listing = make_listing(tmp_path / "images")
+    before = build_dataset(listing, Preparation())
+    listing.images[3].path.write_bytes(picture(1003))
+    after = build_dataset(listing, Preparation())
     assert (after.images[3] != before.images[3]).any()
     assert (after.images[4] == before.images[4]).all()
 
 
 def test_colour_is_kept_where_any_image_has_it(cache: Path, tmp_path: Path) -> None:
-    whole = listing(tmp_path / "images")
-    whole.images[30].path.write_bytes(picture(30, mode="RGB"))
-    assert build_dataset(whole, Preparation()).shape == (10, 12, 3)
-    assert build_dataset(whole, prepared(images={"channels": 1})).shape == (10, 12, 1)
+    listing = make_listing(tmp_path / "images")
+    listing.images[30].path.write_bytes(picture(30, mode="RGB"))
+    assert build_dataset(listing, Preparation()).shape == (10, 12, 3)
+    assert build_dataset(listing, prepared(images={"channels": 1})).shape == (10, 12, 1)
 
 
 def test_sizes_that_differ_need_a_size(cache: Path, tmp_path: Path) -> None:
-    whole = listing(tmp_path / "images")
-    whole.images[7].path.write_bytes(picture(7, size=(20, 10)))
+    listing = make_listing(tmp_path / "images")
+    listing.images[7].path.write_bytes(picture(7, size=(20, 10)))
     with pytest.raises(
         DataError, match=r"1 of 40 images are not 10×12 as the first is; say .*image_size: \[10, 12\]"
     ):
-        build_dataset(whole, Preparation())
-    stretched = build_dataset(whole, prepared(images={"image_size": [10, 12]}))
-    padded = build_dataset(whole, prepared(images={"image_size": [10, 12], "aspect": "pad"}))
+        build_dataset(listing, Preparation())
+    stretched = build_dataset(listing, prepared(images={"image_size": [10, 12]}))
+    padded = build_dataset(listing, prepared(images={"image_size": [10, 12], "aspect": "pad"}))
     assert "1 images stretched" in stretched.notes
     assert "1 images padded" in padded.notes
     assert padded.aspect == "pad"
@@ -131,14 +131,14 @@ def test_sizes_that_differ_need_a_size(cache: Path, tmp_path: Path) -> None:
 def test_photographs_that_are_stored_turned_have_the_size_in_which_they_are_seen(
     cache: Path, tmp_path: Path
 ) -> None:
-    whole, turn = listing(tmp_path), Image.Exif()
+    listing, turn = make_listing(tmp_path), Image.Exif()
     turn[274] = 6
-    for place in range(0, len(whole), 2):
-        upright = Image.open(whole.images[place].path)
-        upright.transpose(Image.Transpose.ROTATE_90).save(whole.images[place].path, exif=turn)
-    dataset = build_dataset(whole, Preparation())
+    for index in range(0, len(listing), 2):
+        upright = Image.open(listing.images[index].path)
+        upright.transpose(Image.Transpose.ROTATE_90).save(listing.images[index].path, exif=turn)
+    dataset = build_dataset(listing, Preparation())
     assert dataset.shape == (10, 12, 1)
-    assert f"{len(whole) // 2} images turned" in dataset.notes
+    assert f"{len(listing) // 2} images turned" in dataset.notes
 
 
 @settings(max_examples=40, deadline=None)
@@ -160,37 +160,37 @@ def test_padding_keeps_the_ratio(width: int, height: int, rows: int, columns: in
 
 
 def test_unreadable_files_are_named_or_dropped_with_a_line(cache: Path, tmp_path: Path) -> None:
-    whole = listing(tmp_path / "images")
-    whole.images[5].path.write_bytes(b"no image")
-    whole.images[9].path.unlink()
+    listing = make_listing(tmp_path / "images")
+    listing.images[5].path.write_bytes(b"no image")
+    listing.images[9].path.unlink()
     with pytest.raises(DataError, match=r"2 files can't be read \(first: 005.png: .*unreadable: drop"):
-        build_dataset(whole, Preparation())
+        build_dataset(listing, Preparation())
     for _ in range(2):
-        dataset = build_dataset(whole, prepared(images={"unreadable": "drop"}))
+        dataset = build_dataset(listing, prepared(images={"unreadable": "drop"}))
         assert len(dataset) == 38
         assert any(
             note.startswith("left out: 2 files that can't be read (first: 005.png") for note in dataset.notes
         )
-        kept = [one for place, one in enumerate(whole.images) if place not in (5, 9)]
+        kept = [image for index, image in enumerate(listing.images) if index not in (5, 9)]
         assert (dataset.images[5] == decode(kept[5].path.read_bytes(), (10, 12, 1)).pixels).all()
         assert dataset.class_names[dataset.labels[5]] == kept[5].labels[0]
 
 
 def test_nothing_can_be_read(cache: Path, tmp_path: Path) -> None:
-    whole = listing(tmp_path / "images", 4)
-    for one in whole.images:
-        one.path.write_bytes(b"")
+    listing = make_listing(tmp_path / "images", 4)
+    for image in listing.images:
+        image.path.write_bytes(b"")
     with pytest.raises(DataError, match="none of its 4 images can be read"):
-        build_dataset(whole, Preparation())
+        build_dataset(listing, Preparation())
 
 
 def test_rows_without_a_file(cache: Path, tmp_path: Path) -> None:
-    whole = listing(tmp_path / "images", missing=("line 3: x.png", "line 9: y.png"))
+    listing = make_listing(tmp_path / "images", missing=("line 3: x.png", "line 9: y.png"))
     with pytest.raises(DataError, match=r"2 rows without a file \(first: line 3: x.png\); .*missing: drop"):
-        build_dataset(whole, Preparation())
+        build_dataset(listing, Preparation())
     assert any(
         "2 rows without a file" in note
-        for note in build_dataset(whole, prepared(images={"missing": "drop"})).notes
+        for note in build_dataset(listing, prepared(images={"missing": "drop"})).notes
     )
 
 
@@ -201,34 +201,34 @@ def test_rows_without_a_file(cache: Path, tmp_path: Path) -> None:
     st.integers(1, 3),
 )
 def test_every_image_is_kept_or_counted(labels: list[tuple[str, ...]], multiple: str, least: int) -> None:
-    images = tuple(ListedImage(Path(str(i)), str(i), own) for i, own in enumerate(labels))
-    whole = Listing("csv:here", Path(), images)
+    images = tuple(ListedImage(Path(str(i)), str(i), names) for i, names in enumerate(labels))
+    listing = Listing("csv:here", Path(), images)
     try:
-        found = choose_labels(whole, Labels("drop", multiple, least))
+        labelled = choose_labels(listing, Labels("drop", multiple, least))
     except DataError as error:
         assert "at least two are needed" in str(error)  # noqa: PT017
         return
-    names = [found.class_names[label] for label in found.labels]
-    assert names == [labels[place][0] for place in found.positions]
-    assert min(names.count(name) for name in found.class_names) >= least
-    left_out = {place for place in range(len(labels)) if place not in found.positions}
-    blank = sum(not own for own in labels)
-    several = sum(len(set(own)) > 1 for own in labels) if multiple == "drop" else 0
-    rare = sum(len(set(labels[place])) == 1 or multiple == "first" for place in left_out if labels[place])
+    classes = [labelled.class_names[label] for label in labelled.labels]
+    assert classes == [labels[index][0] for index in labelled.positions]
+    assert min(classes.count(name) for name in labelled.class_names) >= least
+    left_out = {index for index in range(len(labels)) if index not in labelled.positions}
+    blank = sum(not names for names in labels)
+    several = sum(len(set(names)) > 1 for names in labels) if multiple == "drop" else 0
+    rare = sum(len(set(labels[index])) == 1 or multiple == "first" for index in left_out if labels[index])
     if multiple == "drop":
-        rare = sum(len(set(labels[place])) == 1 for place in left_out)
+        rare = sum(len(set(labels[index])) == 1 for index in left_out)
     assert len(left_out) == blank + several + rare
-    told = " ".join(found.notes)
-    assert (f"{blank} blank label" in told) == (blank > 0)
+    notes = " ".join(labelled.notes)
+    assert (f"{blank} blank label" in notes) == (blank > 0)
 
 
 def test_blank_and_several_labels_need_a_rule(tmp_path: Path) -> None:
-    whole = changed(listing(tmp_path / "images"), 3, labels=())
+    listing = changed(make_listing(tmp_path / "images"), 3, labels=())
     with pytest.raises(DataError, match=r"1 blank label \(first: 003.png\); `labels: {blank: drop}`"):
-        choose_labels(whole, Labels())
-    whole = changed(listing(tmp_path / "images"), 3, labels=("a", "b"))
+        choose_labels(listing, Labels())
+    listing = changed(make_listing(tmp_path / "images"), 3, labels=("a", "b"))
     with pytest.raises(DataError, match=r"1 image \(first: 003.png\) with several labels; .*multiple: drop"):
-        choose_labels(whole, Labels())
+        choose_labels(listing, Labels())
 
 
 # -- merged classes
@@ -248,26 +248,26 @@ def radiography(folder: Path) -> Path:
 
 
 def test_four_classes_of_a_public_set_become_two(cache: Path, tmp_path: Path) -> None:
-    whole = list_text(f"folder:{radiography(tmp_path / 'covid')}?exclude=masks")
-    dataset = build_dataset(whole, prepared(labels={**NOT_COVID, "min_count": 6}))
+    listing = list_text(f"folder:{radiography(tmp_path / 'covid')}?exclude=masks")
+    dataset = build_dataset(listing, prepared(labels={**NOT_COVID, "min_count": 6}))
     assert dataset.class_names == ("COVID", "not COVID")
     assert np.bincount(dataset.labels).tolist() == [6, 21]
     assert all(len(np.unique(dataset.labels[part])) == 2 for part in dataset.splits.values())
-    told = "merged into one class, not COVID: Normal (9), Lung_Opacity (7), Viral Pneumonia (5)"
-    assert told in dataset.notes
+    note = "merged into one class, not COVID: Normal (9), Lung_Opacity (7), Viral Pneumonia (5)"
+    assert note in dataset.notes
     assert "left out by exclude: 'masks' (folders: 4, images: 27, other files: 0)" in dataset.notes
 
 
 def test_classes_of_a_table_are_merged_before_several_labels_are_judged(cache: Path, tmp_path: Path) -> None:
     labels = ["NEUTROPHIL", "EOSINOPHIL", "NEUTROPHIL, EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE, LYMPHOCYTE", "1"]
-    rows = [f"{place},{labels[place % 6]!r}".replace("'", '"') for place in range(36)]
-    for place in range(36):
-        (tmp_path / f"{place}.png").write_bytes(picture(place))
+    rows = [f"{number},{labels[number % 6]!r}".replace("'", '"') for number in range(36)]
+    for number in range(36):
+        (tmp_path / f"{number}.png").write_bytes(picture(number))
     (tmp_path / "labels.csv").write_text("\n".join(["image,label", *rows, "99,BASOPHIL"]))
-    whole = list_text(f"csv:{tmp_path}/labels.csv")
+    listing = list_text(f"csv:{tmp_path}/labels.csv")
     merge: dict[str, list[Any]] = {"granulocyte": ["NEUTROPHIL", "EOSINOPHIL", "BASOPHIL"], "one": [1]}
     dataset = build_dataset(
-        whole, prepared(images={"missing": "drop"}, labels={"multiple": "drop", "merge": merge})
+        listing, prepared(images={"missing": "drop"}, labels={"multiple": "drop", "merge": merge})
     )
     counts = dict(zip(dataset.class_names, np.bincount(dataset.labels).tolist(), strict=True))
     assert counts == {"LYMPHOCYTE": 6, "granulocyte": 18, "one": 6}
@@ -278,12 +278,14 @@ def test_classes_of_a_table_are_merged_before_several_labels_are_judged(cache: P
 @settings(max_examples=60)
 @given(st.lists(st.sampled_from(ODD), min_size=4, max_size=40))
 def test_merging_renames_and_changes_nothing_else(labels: list[tuple[str, ...]]) -> None:
-    images = tuple(ListedImage(Path(str(i)), str(i), own) for i, own in enumerate([*labels, ("a",), ("b",)]))
+    images = tuple(ListedImage(Path(str(i)), str(i), image) for i, image in enumerate([*labels, ("a",), ("b",)]))
     before, after = Listing("csv:here", Path(), images), {"a": "x", "b": "x"}
-    found, notes = merge_classes(before, {"x": ("a", "b")})
-    assert [one.labels for one in found.images] == [tuple(after.get(n, n) for n in own.labels) for own in images]
-    assert [one.path for one in found.images] == [one.path for one in before.images]
-    a, b = (sum(name in own.labels for own in images) for name in "ab")
+    merged, notes = merge_classes(before, {"x": ("a", "b")})
+    assert [image.labels for image in merged.images] == [
+        tuple(after.get(n, n) for n in image.labels) for image in images
+    ]
+    assert [image.path for image in merged.images] == [image.path for image in before.images]
+    a, b = (sum(name in image.labels for image in images) for name in "ab")
     assert notes == [f"merged into one class, x: a ({a}), b ({b})"]
     assert merge_classes(before, {}) == (before, [])
 
@@ -299,12 +301,12 @@ def test_merging_renames_and_changes_nothing_else(labels: list[tuple[str, ...]])
 def test_classes_that_can_not_be_merged(tmp_path: Path, merge: dict[str, list[str]], line: str) -> None:
     rules = Preparation.from_dict({"labels": {"merge": merge}}).labels
     with pytest.raises(DataError, match=f"^{line}"):
-        choose_labels(listing(tmp_path / "images", 4), rules)
+        choose_labels(make_listing(tmp_path / "images", 4), rules)
 
 
 def test_a_class_may_be_renamed_and_a_merged_one_keep_a_name_of_its_own(tmp_path: Path) -> None:
     rules = Preparation.from_dict({"labels": {"merge": {"healthy": ["well"], "sick": ["sick"]}}}).labels
-    assert choose_labels(listing(tmp_path / "images", 4), rules).class_names == ("healthy", "sick")
+    assert choose_labels(make_listing(tmp_path / "images", 4), rules).class_names == ("healthy", "sick")
     assert hash(rules) == hash(Labels())
 
 
@@ -319,26 +321,26 @@ def test_a_class_may_be_renamed_and_a_merged_one_keep_a_name_of_its_own(tmp_path
     st.booleans(),
     st.sampled_from(["none", "train and test", "all"]),
 )
-def test_splits_hold_every_image_once(labels: list[int], by_patient: bool, said: str) -> None:
-    own = np.array(labels)
-    groups = np.arange(len(own)) // 2 if by_patient else None
+def test_splits_hold_every_image_once(labels: list[int], by_patient: bool, named: str) -> None:
+    numbers = np.array(labels)
+    groups = np.arange(len(numbers)) // 2 if by_patient else None
     cycle = {
         "none": [None],
         "train and test": ["train", "train", "train", "test"],
         "all": ["train", "val", "test"],
     }
-    names = [cycle[said][(place // 2) % len(cycle[said])] for place in range(len(own))]
-    splits, notes = make_splits(names, own, groups, Shares(), "here")
-    assert sorted(np.concatenate(list(splits.values())).tolist()) == list(range(len(own)))
-    assert len(notes) == {"none": 2, "train and test": 1, "all": 0}[said]
-    again, _ = make_splits(names, own, groups, Shares(), "here")
+    names = [cycle[named][(index // 2) % len(cycle[named])] for index in range(len(numbers))]
+    splits, notes = make_splits(names, numbers, groups, Shares(), "here")
+    assert sorted(np.concatenate(list(splits.values())).tolist()) == list(range(len(numbers)))
+    assert len(notes) == {"none": 2, "train and test": 1, "all": 0}[named]
+    again, _ = make_splits(names, numbers, groups, Shares(), "here")
     assert all((splits[name] == again[name]).all() for name in splits)
-    for name in ("test", "val") if said != "none" else ():
-        given_so = [place for place, one in enumerate(names) if one == name]
+    for name in ("test", "val") if named != "none" else ():
+        given_so = [index for index, split in enumerate(names) if split == name]
         assert not given_so or splits[name].tolist() == given_so
-    if groups is None and said == "none":
-        assert all((np.bincount(own[part], minlength=3) > 0).all() for part in splits.values())
-    if groups is not None and said != "all":
+    if groups is None and named == "none":
+        assert all((np.bincount(numbers[part], minlength=3) > 0).all() for part in splits.values())
+    if groups is not None and named != "all":
         assert not set(groups[splits["train"]]) & set(groups[splits["val"]])
 
 
@@ -372,8 +374,8 @@ def test_splits_that_can_not_be() -> None:
 
 def test_an_image_of_a_later_fold_only_is_in_no_split() -> None:
     labels = np.array([0, 1] * 6)
-    said = ["train", "train", "val", "val", "test", "test"] + [None] * 6
-    splits, notes = make_splits(said, labels, None, Shares(), "here", in_folds=True)
+    names = ["train", "train", "val", "val", "test", "test"] + [None] * 6
+    splits, notes = make_splits(names, labels, None, Shares(), "here", in_folds=True)
     assert {name: part.tolist() for name, part in splits.items()} == {
         "train": [0, 1],
         "val": [2, 3],
@@ -385,16 +387,16 @@ def test_an_image_of_a_later_fold_only_is_in_no_split() -> None:
 def test_folds_follow_what_is_left_out_and_leave_the_test_split(cache: Path, tmp_path: Path) -> None:
     everything = np.arange(40)
     folds = tuple(Fold(everything[everything % 4 != k], everything[everything % 4 == k]) for k in range(4))
-    whole = listing(tmp_path / "images", folds=folds)
-    for place in range(40):
-        split = "test" if place >= 36 else ("val" if place % 5 == 0 else "train")
-        whole = changed(whole, place, split=split)
-    whole.images[0].path.write_bytes(b"broken")
-    dataset = build_dataset(whole, prepared(images={"unreadable": "drop"}))
+    listing = make_listing(tmp_path / "images", folds=folds)
+    for index in range(40):
+        split = "test" if index >= 36 else ("val" if index % 5 == 0 else "train")
+        listing = changed(listing, index, split=split)
+    listing.images[0].path.write_bytes(b"broken")
+    dataset = build_dataset(listing, prepared(images={"unreadable": "drop"}))
     assert dataset.folds is not None
     for k, (train, val) in enumerate(dataset.folds):
-        wanted = [place for place in range(1, 36) if place % 4 == k]
-        assert (val + 1).tolist() == wanted
+        expected = [index for index in range(1, 36) if index % 4 == k]
+        assert (val + 1).tolist() == expected
         assert sorted(np.concatenate([train, val]).tolist()) == list(range(35))
 
 
@@ -402,7 +404,7 @@ def test_folds_follow_what_is_left_out_and_leave_the_test_split(cache: Path, tmp
 
 
 def test_a_process_maps_the_file_instead_of_being_sent_it(cache: Path, tmp_path: Path) -> None:
-    dataset = build_dataset(listing(tmp_path / "images"), Preparation())
+    dataset = build_dataset(make_listing(tmp_path / "images"), Preparation())
     sent = pickle.dumps(dataset)
     assert len(sent) < dataset.images.nbytes
     back: ImageDataset = pickle.loads(sent)
@@ -418,35 +420,35 @@ def test_a_process_maps_the_file_instead_of_being_sent_it(cache: Path, tmp_path:
 
 def test_the_oldest_entries_make_room(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
-        with arrays.new_array(f"{number}", (4, 100, 100, 1), {"source": f"s{number}"}) as images:
-            images[:] = number
+        with array_cache.new_array(f"{number}", (4, 100, 100, 1), f"s{number}") as new:
+            new.array[:] = number
         os.utime(cache / "images" / f"{number}.npy", (1000 + number, 1000 + number))
-    assert arrays.find("0") is not None  # used now, so 1 is the oldest
+    assert array_cache.find("0") is not None  # used now, so 1 is the oldest
     monkeypatch.setenv("MEDRAY_CACHE_GIB", str(4 * 40_500 / 2**30))
-    with arrays.new_array("3", (8, 100, 100, 1), {"source": "s3"}):
+    with array_cache.new_array("3", (8, 100, 100, 1), "s3"):
         pass
-    assert {entry.key for entry in arrays.entries()} == {"0", "2", "3"}
-    assert arrays.find("1") is None
+    assert {entry.key for entry in array_cache.entries()} == {"0", "2", "3"}
+    assert array_cache.find("1") is None
     monkeypatch.setenv("MEDRAY_CACHE_GIB", "much")
     with pytest.raises(ConfigError, match="MEDRAY_CACHE_GIB is 'much'; it must be a number of GiB above 0"):
-        arrays.limit()
+        array_cache.size_limit()
 
 
 def test_the_cache_is_shown_and_cleared(cache: Path, tmp_path: Path) -> None:
-    build_dataset(listing(tmp_path / "images"), Preparation())
+    build_dataset(make_listing(tmp_path / "images"), Preparation())
     shown = CliRunner().invoke(data, ["cache"])
     assert shown.exit_code == 0
     assert "40×10×12×1  folder:here" in shown.stdout
     assert f"MiB of 20,480 in {cache / 'images'}" in shown.stdout
     assert "deleted: 1" in CliRunner().invoke(data, ["cache", "--clear"]).stdout
-    assert arrays.entries() == []
-    assert build_dataset(listing(tmp_path / "images"), Preparation())
+    assert array_cache.entries() == []
+    assert build_dataset(make_listing(tmp_path / "images"), Preparation())
 
 
 def test_what_was_not_finished_is_not_kept(cache: Path) -> None:
-    with pytest.raises(ZeroDivisionError), arrays.new_array("k", (1, 2, 2, 1), {}):
+    with pytest.raises(ZeroDivisionError), array_cache.new_array("k", (1, 2, 2, 1), "s"):
         raise ZeroDivisionError
-    assert arrays.find("k") is None
+    assert array_cache.find("k") is None
     assert not list((cache / "images").iterdir())
 
 
@@ -482,5 +484,5 @@ def test_slips_in_a_space_are_named(sections: dict[str, Any], line: str) -> None
 
 
 def test_one_number_is_both_sides_and_what_is_left_out_stays_as_it_comes() -> None:
-    one = prepared(images={"image_size": 150, "unreadable": "drop"}, labels={"min_count": 5})
-    assert one == Preparation(Images((150, 150), unreadable="drop"), Labels(min_count=5))
+    preparation = prepared(images={"image_size": 150, "unreadable": "drop"}, labels={"min_count": 5})
+    assert preparation == Preparation(Images((150, 150), unreadable="drop"), Labels(min_count=5))

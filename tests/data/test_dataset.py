@@ -67,11 +67,11 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "what"), REFUSALS, ids=[what[:60] for _, what in REFUSALS])
-def test_what_does_not_fit_is_refused_in_one_line(changes: dict[str, Any], what: str) -> None:
+@pytest.mark.parametrize(("changes", "problem"), REFUSALS, ids=[problem[:60] for _, problem in REFUSALS])
+def test_what_does_not_fit_is_refused_in_one_line(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(DataError) as caught:
         make(**changes)
-    assert str(caught.value).startswith(f"a-test: {what}")
+    assert str(caught.value).startswith(f"a-test: {problem}")
     assert "\n" not in str(caught.value)
 
 
@@ -146,9 +146,9 @@ def test_an_empty_split_is_refused_when_it_is_asked_for() -> None:
 GROUPS = np.array(list("aabbccddee"))
 
 
-def changed(array: Array, place: Any, value: Any) -> Array:
+def changed(array: Array, position: Any, value: Any) -> Array:
     copy = array.copy()
-    copy[place] = value
+    copy[position] = value
     return copy
 
 
@@ -181,11 +181,11 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 def test_the_fingerprint_changes_with_every_part_of_the_content() -> None:
-    found = {name: make(**changes).fingerprint for name, changes in OTHERS.items()} | {
+    fingerprints = {name: make(**changes).fingerprint for name, changes in OTHERS.items()} | {
         "as it was": make().fingerprint
     }
-    assert len(set(found.values())) == len(found), found
-    assert all(len(print_) == 64 for print_ in found.values())
+    assert len(set(fingerprints.values())) == len(fingerprints), fingerprints
+    assert all(len(print_) == 64 for print_ in fingerprints.values())
 
 
 def test_the_fingerprint_is_of_the_content_alone() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from medray.data import build as building
 from medray.data.build import build_dataset
-from medray.data.cache.parallel import AHEAD, THREADS, in_order
+from medray.data.cache.map_in_order import AHEAD, THREADS, map_in_order
 from medray.data.decoding import Decoded, decode_file
 from medray.errors import DataError
 from medray.space.preparation import Preparation
@@ -72,15 +72,15 @@ def test_few_images_wait_in_memory_while_they_are_written(tmp_path: Path, monkey
         begun.append(path)
         return decode_file(path, shape, aspect)
 
-    def told(what: str, done: int, total: int) -> None:
-        if what == "Decoding" and done in (1, 100, total):
+    def progress(message: str, done: int, total: int) -> None:
+        if message == "Decoding" and done in (1, 100, total):
             time.sleep(0.3)  # a slow disk
             most.append(len(begun) - done)
 
     root = tree(tmp_path / "set", 4 * THREADS * AHEAD)
     monkeypatch.setattr(building, "decode_file", decode)
     known = Preparation.from_dict({"images": {"image_size": [10, 12], "channels": 1}})
-    dataset = build_dataset(list_text(f"folder:{root}"), known, told)
+    dataset = build_dataset(list_text(f"folder:{root}"), known, progress)
     assert max(most) <= THREADS * AHEAD
     assert most[-1] == 0
     paths = sorted(path for path in root.rglob("*.png"))
@@ -101,11 +101,11 @@ def test_results_come_in_order_and_nothing_is_begun_once_nobody_asks() -> None:
     def numbers() -> Iterator[int]:
         yield from range(10_000)
 
-    found = in_order(do, numbers())
-    assert [next(found) for _ in range(50)] == [-number for number in range(50)]
-    found.close()
+    results = map_in_order(do, numbers())
+    assert [next(results) for _ in range(50)] == [-number for number in range(50)]
+    results.close()
     assert len(begun) <= 50 + THREADS * AHEAD
-    assert list(in_order(do, [])) == []
-    assert list(in_order(do, range(100))) == [-number for number in range(100)]
+    assert list(map_in_order(do, [])) == []
+    assert list(map_in_order(do, range(100))) == [-number for number in range(100)]
     with pytest.raises(ZeroDivisionError):
-        list(in_order(lambda number: 1 // number, [2, 1, 0]))
+        list(map_in_order(lambda number: 1 // number, [2, 1, 0]))

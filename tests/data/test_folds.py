@@ -19,7 +19,7 @@ def make(labels: Array, splits: dict[str, Array], **changes: Any) -> ImageDatase
     """Images of one pixel; only their labels, splits, groups and folds matter here."""
     images = np.zeros((len(labels), 1, 1, 1), dtype=np.uint8)
     names = tuple(f"class{i}" for i in range(max(2, int(labels.max()) + 1)))
-    parts = {name: np.asarray(own, dtype=np.int64) for name, own in splits.items()}
+    parts = {name: np.asarray(positions, dtype=np.int64) for name, positions in splits.items()}
     return ImageDataset(images, labels.astype(np.int64), names, parts, "a-test", **changes)
 
 
@@ -68,7 +68,9 @@ def check_sides(dataset: ImageDataset, folds: Folds) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(layouts(grouped=False), st.integers(2, 4), st.integers(0, 2**32 - 1), st.integers(5, 200))
-def test_a_family_is_held_out_together(dataset: ImageDataset, count: int, seed: int, most: int) -> None:
+def test_a_group_of_related_images_is_held_out_together(
+    dataset: ImageDataset, count: int, seed: int, most: int
+) -> None:
     related = np.random.default_rng(seed).integers(0, most, size=len(dataset))
     try:
         folds = make_folds(dataset, count, seed, lambda _: related)
@@ -79,7 +81,7 @@ def test_a_family_is_held_out_together(dataset: ImageDataset, count: int, seed: 
         assert not np.intersect1d(related[fold.train], related[fold.val]).size
 
 
-def test_families_of_one_change_no_fold(dataset: ImageDataset) -> None:
+def test_groups_of_one_image_change_no_fold(dataset: ImageDataset) -> None:
     plain, alone = (make_folds(dataset, 3, 1, of) for of in (None, lambda data: np.arange(len(data))))
     assert plain.to_dict() == alone.to_dict()
 
@@ -144,8 +146,8 @@ def test_another_seed_gives_other_folds(groups: Array | None) -> None:
     dataset = make(LABELS, SPLITS, groups=groups)
     # Beyond 32 bits too, where the seeds share their lower or their upper half.
     seeds = (0, 1, 2**32 - 1, 2**32, 2**32 + 1, 2**33, 2**63 - 1)
-    found = {json.dumps(make_folds(dataset, 4, seed).to_dict()["folds"]) for seed in seeds}
-    assert len(found) == len(seeds)
+    contents = {json.dumps(make_folds(dataset, 4, seed).to_dict()["folds"]) for seed in seeds}
+    assert len(contents) == len(seeds)
 
 
 def test_five_folds_are_made_unless_a_number_is_given() -> None:
@@ -153,7 +155,7 @@ def test_five_folds_are_made_unless_a_number_is_given() -> None:
 
 
 def test_the_order_of_the_splits_positions_does_not_matter() -> None:
-    turned = {name: own[::-1] for name, own in SPLITS.items()}
+    turned = {name: positions[::-1] for name, positions in SPLITS.items()}
     plain, other = (make_folds(make(LABELS, splits), 3, 1).to_dict() for splits in (SPLITS, turned))
     assert plain == other
 
@@ -174,7 +176,9 @@ def test_patients_may_be_numbers_or_texts_in_one_column() -> None:
 
 def with_folds(*held_out: Array, **changes: Any) -> ImageDataset:
     everything = np.arange(60)
-    pairs = tuple((np.setdiff1d(everything, own), np.asarray(own, dtype=np.int64)) for own in held_out)
+    pairs = tuple(
+        (np.setdiff1d(everything, positions), np.asarray(positions, dtype=np.int64)) for positions in held_out
+    )
     return make(LABELS, SPLITS, folds=pairs, **changes)
 
 
@@ -289,12 +293,12 @@ def test_own_folds_that_part_a_patient_are_refused() -> None:
 
 
 @pytest.mark.parametrize("missing", [np.nan, "", None])
-@pytest.mark.parametrize("own", [False, True])
-def test_images_without_a_patient_are_refused(missing: Any, own: bool) -> None:
+@pytest.mark.parametrize("ready_made", [False, True])
+def test_images_without_a_patient_are_refused(missing: Any, ready_made: bool) -> None:
     """Two of them may be of one patient, who would stand on both sides."""
     groups = (np.arange(60) // 4).astype({float: float, str: "U9"}.get(type(missing), object))
     groups[[3, 40, 59]] = missing
-    dataset = with_folds(*THIRDS, groups=groups) if own else make(LABELS, SPLITS, groups=groups)
+    dataset = with_folds(*THIRDS, groups=groups) if ready_made else make(LABELS, SPLITS, groups=groups)
     assert refusal(dataset).startswith("a-test: 2 of 48 images in train and val have no patient")
 
 

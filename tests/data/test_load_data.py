@@ -31,12 +31,12 @@ NOWHERE = "http://127.0.0.1:9"  # the port that discards: a connection is refuse
 def arrays(*, channels: int = 0, classes: int = 2, size: int = 5, **changes: Any) -> dict[str, Any]:
     """The arrays of a small file; a change to None takes one away."""
     rng = np.random.default_rng(0)
-    found: dict[str, Any] = {}
+    content: dict[str, Any] = {}
     for name, count in zip(SPLITS, COUNTS, strict=True):
         shape = (count, size, size, channels) if channels else (count, size, size)
-        found[f"{name}_images"] = rng.integers(0, 256, size=shape, dtype=np.uint8)
-        found[f"{name}_labels"] = (np.arange(count, dtype=np.uint8) % classes)[:, None]
-    return {name: array for name, array in (found | changes).items() if array is not None}
+        content[f"{name}_images"] = rng.integers(0, 256, size=shape, dtype=np.uint8)
+        content[f"{name}_labels"] = (np.arange(count, dtype=np.uint8) % classes)[:, None]
+    return {name: array for name, array in (content | changes).items() if array is not None}
 
 
 def write(path: Path, **changes: Any) -> Path:
@@ -192,10 +192,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_an_npz_that_does_not_fit_is_refused_in_one_line(path: Path, name: str) -> None:
-    changes, what = BAD[name]
+    changes, problem = BAD[name]
     message = refusal(write(path, **changes))
     assert str(path) in message
-    assert what in message
+    assert problem in message
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -346,13 +346,13 @@ def test_subgroups_follow_their_images(path: Path, kind: str) -> None:
     dataset = load_data(str(write(path, **columns, test_subgroup_a=np.arange(6), val_subgroup_a=np.arange(4),
                                   train_subgroup_a=np.arange(8))))  # fmt: skip
     assert list(dataset.subgroups) == ["a", "by_site"]
-    found = dataset.subgroups["by_site"]
-    assert found.dtype.kind == "U"
+    column = dataset.subgroups["by_site"]
+    assert column.dtype.kind == "U"
     for name, count in zip(SPLITS, COUNTS, strict=True):
         words = [form[kind](i % 2) for i in range(count)]
-        wanted = [word.decode() if isinstance(word, bytes) else str(word) for word in words]
-        assert found[dataset.splits[name]].tolist() == wanted
-    assert dataset.facts()["subgroups"] == ["a", "by_site"]
+        expected = [word.decode() if isinstance(word, bytes) else str(word) for word in words]
+        assert column[dataset.splits[name]].tolist() == expected
+    assert sorted(dataset.subgroups) == ["a", "by_site"]
 
 
 # -- names of sources
@@ -452,8 +452,8 @@ def test_a_copy_in_medmnists_own_folder_is_used(
     path = write(folder / "pneumoniamnist.npz")
     trust(monkeypatch, "pneumoniamnist", path)
     assert medmnist.locate("pneumoniamnist") == path
-    own = write(store / "pneumoniamnist.npz")
-    assert medmnist.locate("pneumoniamnist") == own  # $MEDRAY_DATA comes first
+    first = write(store / "pneumoniamnist.npz")
+    assert medmnist.locate("pneumoniamnist") == first  # $MEDRAY_DATA comes first
     monkeypatch.delenv("MEDRAY_DATA")
     assert medmnist.locate("pneumoniamnist") == path
 
@@ -497,7 +497,7 @@ except MedrayError as error:
 
 
 @pytest.mark.parametrize(
-    ("images", "shape", "aspect", "told"),
+    ("images", "shape", "aspect", "notes"),
     [
         (
             {"image_size": [30, 20], "channels": 3}, (30, 20, 3), "stretch",
@@ -510,7 +510,7 @@ except MedrayError as error:
     ],
 )  # fmt: skip
 def test_arrays_get_the_size_that_a_space_asks_for(
-    npz: Path, images: dict[str, Any], shape: tuple[int, int, int], aspect: str, told: list[str]
+    npz: Path, images: dict[str, Any], shape: tuple[int, int, int], aspect: str, notes: list[str]
 ) -> None:
     """As image files do; the second time from the cache."""
     asked, before = Preparation.from_dict({"images": images}), load_data(str(npz))
@@ -520,7 +520,7 @@ def test_arrays_get_the_size_that_a_space_asks_for(
         assert pickle.loads(pickle.dumps(dataset)).original is None
         assert find_leaks(dataset) == find_leaks(before)
         assert (dataset.shape, dataset.aspect) == (shape, aspect)
-        assert list(dataset.notes[-len(told) :]) == told
+        assert list(dataset.notes[-len(notes) :]) == notes
         assert (dataset.labels == before.labels).all()
         for position in (0, 95):
             small = Image.fromarray(before.images[position, :, :, 0])
@@ -535,7 +535,7 @@ def test_arrays_of_the_size_that_is_asked_for_are_taken_as_they_are(source: str,
     source = str(npz) if source == "npz" else source
     asked = Preparation.from_dict({"images": {"image_size": 12}})
     before, after = load_data(source), load_data(source, preparation=asked)
-    told = "drawn as the source says, 28×28 in grey: the space's `images`, 12×12 in grey, are not for drawings"
-    assert after.notes == (before.notes if source == str(npz) else (*before.notes, told))
+    note = "drawn as the source says, 28×28 in grey: the space's `images`, 12×12 in grey, are not for drawings"
+    assert after.notes == (before.notes if source == str(npz) else (*before.notes, note))
     assert after.mapped is None
     assert (after.images == before.images).all()

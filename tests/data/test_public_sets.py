@@ -45,8 +45,8 @@ def loaded(space: SearchSpace, source: str | None = None) -> ImageDataset:
 
 
 def counts(dataset: ImageDataset) -> dict[str, int]:
-    found = np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist()
-    return dict(zip(dataset.class_names, found, strict=True))
+    counts = np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist()
+    return dict(zip(dataset.class_names, counts, strict=True))
 
 
 def uncommented(text: str) -> str:
@@ -69,7 +69,7 @@ def test_the_radiography_database_is_covid_or_not(here: Path) -> None:
     dataset = loaded(space)
     assert dataset.shape == (256, 256, 1)
     assert counts(dataset) == {"COVID": 6, "not COVID": 21}
-    assert "left out by exclude: 'masks' (folders: 4, images: 27, other files: 0)" in dataset.facts()["notes"]
+    assert "left out by exclude: 'masks' (folders: 4, images: 27, other files: 0)" in dataset.notes
     assert space.published is not None
     assert space.published.positive in dataset.class_names
 
@@ -98,9 +98,9 @@ def test_the_table_of_isic_2017_has_three_kinds_of_lesions(here: Path) -> None:
 
 def test_kaggles_folders_of_blood_cells_without_the_simple_test(here: Path) -> None:
     for split, count in (("TRAIN", 8), ("TEST", 3), ("TEST_SIMPLE", 1)):
-        for place, name in enumerate(CELLS):
+        for index, name in enumerate(CELLS):
             for number in range(count):
-                seed = 1000 * len(split) + 100 * place + number
+                seed = 1000 * len(split) + 100 * index + number
                 draw(here / "cells" / split / name / f"_{number}_{seed}.jpeg", seed, (32, 24), colours=True)
     dataset = loaded(parse(shipped("bloodcells"), "bloodcells.yaml"), "folder:cells?exclude=TEST_SIMPLE")
     assert dataset.shape == (150, 150, 3)

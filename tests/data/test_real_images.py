@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medray.audit.profile import profile
+from medray.audit.profile import profile_survey
 from medray.audit.survey_images import open_source, survey_source
 from medray.data.load_data import load_data
 from medray.space.loading import parse
@@ -30,7 +30,7 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_profile_of_blood_cells_counts_as_the_report_does(real: Path) -> None:
-    made = profile(survey_source(open_source(f"csv:{real}/bloodcells/labels.csv")))
+    made = profile_survey(survey_source(open_source(f"csv:{real}/bloodcells/labels.csv")))
     assert made.rows == {**ROWS, OTHERS: 15}
     assert sum(made.rows.values()) == 411
     assert made.missing == 45
@@ -48,8 +48,8 @@ def test_the_shipped_space_loads_four_types_of_blood_cells(real: Path) -> None:
     assert sum(map(len, dataset.splits.values())) == len(dataset)
     for part in dataset.splits.values():
         assert len(np.unique(dataset.labels[part])) == 4
-    for told in ("45 rows without a file", "blank label", "with several labels", "BASOPHIL (3)"):
-        assert any(told in note for note in dataset.notes), told
+    for part in ("45 rows without a file", "blank label", "with several labels", "BASOPHIL (3)"):
+        assert any(part in note for note in dataset.notes), part
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = N
             raise DataError(f"images differ in shape from split to split: {shapes}")
         ends = np.cumsum([0, *map(len, images)])
         class_names, note = choose_class_names(path, arrays, labels, class_names)
-        groups, folds, subgroups = join_groups(arrays), make_folds(arrays), join_subgroups(arrays)
+        groups, folds, subgroups = join_groups(arrays), folds_from_columns(arrays), join_subgroups(arrays)
     except DataError as error:
         raise error.within(file=path) from None
     return ImageDataset(
@@ -129,7 +129,7 @@ def join_groups(arrays: dict[str, Array]) -> Array | None:
     return np.concatenate(parts)
 
 
-def make_folds(arrays: dict[str, Array]) -> tuple[Fold, ...] | None:
+def folds_from_columns(arrays: dict[str, Array]) -> tuple[Fold, ...] | None:
     """Return the folds by the columns that say in which fold an image is held out; None without these columns.
 
     Raises:

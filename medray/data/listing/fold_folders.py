@@ -41,7 +41,7 @@ def join_folds(
     folders = list(dict.fromkeys(image.fold or "" for image in in_order))
     first = folders[0]
     kept = [files[0] if files[0].fold == first else replace(files[0], split=None) for files in groups]
-    folds = make_folds(root, groups, folders)
+    folds = folds_from_folders(root, groups, folders)
     counts = Counter(image.split for image in kept)
     test = f"test is {first}'s (images: {counts[TEST]})" if counts[TEST] else f"{first} has no test"
     notes = [
@@ -94,7 +94,7 @@ def find_leaks(root: Path, files: Sequence[FolderImage]) -> Iterator[str]:
             yield f"{other.split} and {file.split} of {file.fold}: {names}"
 
 
-def make_folds(
+def folds_from_folders(
     root: Path, groups: Sequence[Sequence[FolderImage]], folders: Sequence[str]
 ) -> tuple[Fold, ...] | None:
     """Return the fold of each folder as positions of `groups`, None if no folder has a val.

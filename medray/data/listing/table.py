@@ -141,7 +141,7 @@ def list_rows(
         str(source),
         tree.root,
         images,
-        folds=make_folds(columns, list(kept.values())),
+        folds=folds_from_column(columns, list(kept.values())),
         missing=tuple(f"line {e.line}: {printable(e.cell) or BLANK}" for e in entries if e.path is None),
         ignored=tuple(printable(name) for name in tree.ignored if name != table.path.name),
         notes=tuple(notes),
@@ -166,7 +166,7 @@ def first_of_each(entries: Sequence[Entry]) -> tuple[dict[Path, Entry], list[int
     return kept, repeated
 
 
-def make_folds(columns: Columns, kept: Sequence[Entry]) -> tuple[Fold, ...] | None:
+def folds_from_column(columns: Columns, kept: Sequence[Entry]) -> tuple[Fold, ...] | None:
     """Hold out each number of the fold column in turn, over all images but those of test; None without a column.
 
     Raises:

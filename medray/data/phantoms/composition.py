@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from medray._types import Array
+from medray.data.source import PHANTOM, Source
 
 SPLIT_ENDS = {"train": 0.70, "val": 0.85, "test": 1.0}  # shares of the patients, one split after the other
 BATCH = 32
@@ -41,9 +42,9 @@ def split_patients(groups: Array, rng: np.random.Generator) -> dict[str, Array]:
 
 
 def describe(name: str, **settings: tuple[int, int]) -> str:
-    """Return the source string of a phantom; `settings` are (value, default) pairs, named where they differ."""
-    changed = "&".join(f"{key}={value}" for key, (value, default) in settings.items() if value != default)
-    return f"phantom:{name}" + (f"?{changed}" if changed else "")
+    """Return the text of a phantom's source; `settings` are (value, default) pairs, named where they differ."""
+    changed = {key: str(value) for key, (value, default) in settings.items() if value != default}
+    return str(Source(PHANTOM, name, changed))
 
 
 def no_match(real: str) -> tuple[str, ...]:

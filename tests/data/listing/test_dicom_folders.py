@@ -46,7 +46,7 @@ def test_class_folders_of_dicom_tell_their_patients(tmp_path: Path) -> None:
 def test_no_patients_unless_all_files_tell_theirs(tmp_path: Path, content: bytes, note: str) -> None:
     listing = listed(grow(tmp_path, {"a/1.dcm": of("p"), "a/2.dcm": of("q"), "b/3.dcm": content}))
     assert {image.patient for image in listing.images} == {None}
-    assert any(note in told for told in listing.notes)
+    assert any(note in line for line in listing.notes)
 
 
 def test_no_patients_where_other_images_are_among_the_files(tmp_path: Path) -> None:
@@ -131,12 +131,12 @@ def test_files_larger_than_the_first_read(tmp_path: Path) -> None:
 
 
 def test_what_is_no_dicom_tells_nothing(tmp_path: Path) -> None:
-    whole = of("p")
-    grow(tmp_path, {"x": b"", "y": whole[:140], "z": bytes(128) + b"DICM" + b"\x02\0" * 40})
+    content = of("p")
+    grow(tmp_path, {"x": b"", "y": content[:140], "z": bytes(128) + b"DICM" + b"\x02\0" * 40})
     for name in ("x", "y", "z", "none"):
         assert read_identity(tmp_path / name) in (None, Identity(None, None))
-    for end in range(132, len(whole), 7):
-        grow(tmp_path, {"cut": whole[:end]})
+    for end in range(132, len(content), 7):
+        grow(tmp_path, {"cut": content[:end]})
         assert read_identity(tmp_path / "cut") in (None, Identity(None, None), Identity(hashed("p"), None),
                                                    Identity(hashed("p"), hashed("1.2.3")))  # fmt: skip
-    assert SECRET.encode() in whole
+    assert SECRET.encode() in content

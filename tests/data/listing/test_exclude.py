@@ -67,12 +67,12 @@ def test_kaggles_third_folder_of_blood_cells_is_left_out(tmp_path: Path) -> None
 @given(st.sets(st.sampled_from(["a/1", "a/M/2", "a/m /3", "b/4", "b/x/M/y/5", "b/n/6", "c/N/m/7"]), min_size=1))
 def test_every_file_is_left_or_counted(files: set[str]) -> None:
     folders = {"/".join(file.split("/")[:end]) for file in files for end in range(1, file.count("/") + 1)}
-    found = FileTree(Path("root"), tuple(sorted({*files, "z/9"})), (), tuple(sorted({*folders, "z", "z/m"})))
-    left, notes = exclude_folders(found, " M")
+    tree = FileTree(Path("root"), tuple(sorted({*files, "z/9"})), (), tuple(sorted({*folders, "z", "z/m"})))
+    left, notes = exclude_folders(tree, " M")
     assert all("m" not in {part.strip().lower() for part in file.split("/")} for file in left.images)
-    assert set(left.images) | {file for file in found.images if "/m" in file.lower()} == set(found.images)
-    assert f"images: {len(found.images) - len(left.images)}," in notes[0]
-    assert set(left.folders) == {own for own in found.folders if "/m" not in own.lower()}
+    assert set(left.images) | {file for file in tree.images if "/m" in file.lower()} == set(tree.images)
+    assert f"images: {len(tree.images) - len(left.images)}," in notes[0]
+    assert set(left.folders) == {folder for folder in tree.folders if "/m" not in folder.lower()}
 
 
 def test_several_names_case_accents_and_files_that_are_no_images(tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_an_option_more_is_read_too(tmp_path: Path) -> None:
 
 def test_dicom_folders_leave_out_too(tmp_path: Path) -> None:
     pixels = np.zeros((4, 4), dtype=np.uint8)
-    one = dicom(pixels)
-    grow(tmp_path, {"a/1.dcm": one, "a/Masks/1.dcm": one, "b/1.dcm": one})
+    content = dicom(pixels)
+    grow(tmp_path, {"a/1.dcm": content, "a/Masks/1.dcm": content, "b/1.dcm": content})
     listing = listed(f"{tmp_path}?exclude=masks", "dicom")
     assert list(labels(listing)) == ["a/1.dcm", "b/1.dcm"]
     assert listing.notes[0] == "left out by exclude: 'masks' (folders: 1, images: 1, other files: 0)"

@@ -47,16 +47,16 @@ def test_the_folds_are_those_of_the_folders(plan: dict[tuple[int, str], tuple[st
         placed = {image: {fold: plan[fold, image][0] for fold in numbers} for _, image in plan}
         listed_once = sorted(image.path.read_text() for image in listing.images)
         assert listed_once == sorted(image for image, where in placed.items() if set(where.values()) != {"none"})
-        for one in listing.images:
-            split = placed[one.path.read_text()][numbers[0]]
-            assert one.split == (None if split == "none" else split)
-            assert one.labels == (one.path.read_text()[0],)
+        for listed_image in listing.images:
+            split = placed[listed_image.path.read_text()][numbers[0]]
+            assert listed_image.split == (None if split == "none" else split)
+            assert listed_image.labels == (listed_image.path.read_text()[0],)
         assert listing.folds is not None
         assert len(listing.folds) == len(numbers)
         for number, (train, held_out) in zip(numbers, listing.folds, strict=True):
             for split, positions in (("train", train), ("val", held_out)):
-                wanted = {image.encode() for image, where in placed.items() if where[number] == split}
-                assert contents(listing, positions) == wanted
+                expected = {image.encode() for image, where in placed.items() if where[number] == split}
+                assert contents(listing, positions) == expected
         assert [image.where for image in listing.images] == sorted(by_where(listing))
 
 

@@ -36,11 +36,11 @@ spellings = st.sampled_from(sorted(SPLIT_NAMES)).flatmap(
 @given(st.dictionaries(names, st.sets(names, min_size=1, max_size=4), max_size=4))
 def test_every_image_is_listed_once_and_in_the_order_of_paths(classes: dict[str, set[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        whole = {**classes, "one class": {"x"}, "other class": {"x"}}
-        grow(Path(folder), [f"{name}/{file}.PNG" for name, files in whole.items() for file in files])
+        folders = {**classes, "one class": {"x"}, "other class": {"x"}}
+        grow(Path(folder), [f"{name}/{file}.PNG" for name, files in folders.items() for file in files])
         listing = listed(folder)
-        found = find_files(Path(folder)).images
-        assert [image.path for image in listing.images] == [Path(folder) / name for name in found]
+        paths = find_files(Path(folder)).images
+        assert [image.path for image in listing.images] == [Path(folder) / name for name in paths]
         assert len(listing) == len([1 for _, _, files in os.walk(folder) for _ in files])
         for image in listing.images:
             (label,) = image.labels
@@ -70,11 +70,11 @@ def test_a_name_that_is_shown_is_one_line_and_can_be_written(text: str) -> None:
 
 @given(st.lists(st.text(min_size=1, max_size=5), max_size=8))
 def test_one_spelling_is_the_first_of_those_that_differ_in_case(words: list[str]) -> None:
-    found, notes = unify_spelling(words)
-    for name, chosen in found.items():
-        assert found[chosen] == chosen
-        assert unicodedata.normalize("NFC", chosen.casefold()) == unicodedata.normalize("NFC", name.casefold())
-    assert len(notes) == sum(name != chosen for name, chosen in found.items())
+    unified, notes = unify_spelling(words)
+    for name, spelling in unified.items():
+        assert unified[spelling] == spelling
+        assert unicodedata.normalize("NFC", spelling.casefold()) == unicodedata.normalize("NFC", name.casefold())
+    assert len(notes) == sum(name != spelling for name, spelling in unified.items())
 
 
 # -- what is listed
@@ -127,10 +127,10 @@ def test_other_suffixes_are_judged_by_content(tmp_path: Path) -> None:
 
 
 def test_accents_are_one_class_however_written(tmp_path: Path) -> None:
-    one, other = (unicodedata.normalize(form, "bénigne") for form in ("NFC", "NFD"))
-    assert one != other
-    listing = listed(grow(tmp_path, [f"train/{one}/1.png", "train/b/1.png", f"test/{other}/2.png"]))
-    assert {image.labels for image in listing.images} == {(one,), ("b",)}
+    composed, decomposed = (unicodedata.normalize(form, "bénigne") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    listing = listed(grow(tmp_path, [f"train/{composed}/1.png", "train/b/1.png", f"test/{decomposed}/2.png"]))
+    assert {image.labels for image in listing.images} == {(composed,), ("b",)}
 
 
 def test_case_is_as_in_train_and_noted(tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ def test_every_row_is_an_image_or_missing(
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=15).filter(lambda folds: len(set(folds)) > 1), st.data())
 def test_a_fold_column_holds_each_image_out_once_but_those_of_test(folds: list[int], data: st.DataObject) -> None:
     tested = data.draw(st.lists(st.booleans(), min_size=len(folds), max_size=len(folds)))
-    tested = [own and place > 1 for place, own in enumerate(tested)]
+    tested = [is_test and index > 1 for index, is_test in enumerate(tested)]
     folds[:2] = [0, 1]
-    lines = [f"{n},{'ab'[n % 2]},{'test' if own else 'train'},{fold}" for n, (own, fold) in enumerate(zip(tested, folds, strict=True))]  # fmt: skip
+    lines = [f"{n},{'ab'[n % 2]},{'test' if is_test else 'train'},{fold}" for n, (is_test, fold) in enumerate(zip(tested, folds, strict=True))]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         images = [f"{n}.png" for n in range(len(folds))]
         listing = read(Path(folder), "\n".join(["image,label,split,fold", *lines]), images)
@@ -106,11 +106,11 @@ def test_any_text_is_listed_or_refused_in_one_line(before: str, text: str) -> No
         try:
             listing = check(list_text(f"csv:{path}"))
         except DataError as error:
-            told = str(error)
+            message = str(error)
         else:
-            told = ""
+            message = ""
             assert len(listing) + len(listing.missing) <= sum(listing.rows.values())
-    assert "\n" not in told
+    assert "\n" not in message
 
 
 # -- columns
@@ -195,8 +195,8 @@ def test_rows_of_none_of_the_classes_have_a_label_of_their_own(tmp_path: Path) -
 def test_without_such_a_label_they_are_blank_and_the_refusal_names_it(tmp_path: Path) -> None:
     listing = read(tmp_path, ISIC_2017, LESIONS)
     assert listing.rows[BLANK] == 2
-    told = "2 blank labels (first: line 2); `labels: {blank: drop}` leaves such images out, `?none=NAME` behind"
-    refusal(lambda: choose_labels(listing, Labels()), told)
+    line = "2 blank labels (first: line 2); `labels: {blank: drop}` leaves such images out, `?none=NAME` behind"
+    refusal(lambda: choose_labels(listing, Labels()), line)
     plain = read(tmp_path / "plain", "image,label\n1.png,a\n2.png,\n3.png,b\n")
     assert "?none" not in refusal(lambda: choose_labels(plain, Labels()), "leaves such images out")
 
