@@ -123,25 +123,25 @@ def cache(clear: bool) -> None:
     """
     from datetime import datetime
 
-    from medray.data.cache import arrays
+    from medray.data.cache import array_cache
     from medray.files import cache_folder
 
     with errors_in_one_line():
-        entries, leftovers = arrays.entries(), arrays.leftovers()
+        entries, leftovers = array_cache.entries(), array_cache.leftovers()
         for entry in entries:
             used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
-            shape = "×".join(map(str, entry.facts.get("shape", [])))
-            source = entry.facts.get("source", "?")
-            click.echo(f"{entry.bytes / 2**20:10.1f} MiB  {used}  {shape:>20}  {source}")
+            shape = "×".join(map(str, entry.shape))
+            click.echo(f"{entry.bytes / 2**20:10.1f} MiB  {used}  {shape:>20}  {entry.facts.source}")
         if leftovers:
             size = sum(leftovers.values()) / 2**20
             click.echo(f"{size:10.1f} MiB  left over from processes that were killed: {len(leftovers)}")
         total = sum(entry.bytes for entry in entries) + sum(leftovers.values())
-        click.echo(f"{total / 2**20:10.1f} MiB of {arrays.limit() / 2**20:,.0f} in {cache_folder(arrays.KIND)}")
+        folder = cache_folder(array_cache.KIND)
+        click.echo(f"{total / 2**20:10.1f} MiB of {array_cache.size_limit() / 2**20:,.0f} in {folder}")
         if clear:
             for entry in entries:
-                arrays.delete(entry.key)
-            click.echo(f"deleted: {len(entries) + arrays.delete_leftovers()}")
+                array_cache.delete(entry.key)
+            click.echo(f"deleted: {len(entries) + array_cache.delete_leftovers()}")
 
 
 def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:

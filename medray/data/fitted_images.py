@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from medray._types import Array, Progress, Shape
-from medray.data.cache import arrays
-from medray.data.cache.parallel import in_order
+from medray.data.cache import array_cache
+from medray.data.cache.map_in_order import map_in_order
 
 Item = TypeVar("Item")
 Converted = tuple[Array, tuple[str, ...]]  # pixels uint8 (H, W, C), and what was done to the image
@@ -33,7 +32,7 @@ class FittedImages:
     @property
     def notes(self) -> list[str]:
         """Notes on an array that is larger than the cache may be."""
-        return arrays.too_large(self.array)
+        return array_cache.oversize_notes(self.array)
 
 
 def fit_images(
@@ -56,22 +55,32 @@ def fit_images(
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def convert_all() -> None:
-        facts: dict[str, object] = {"source": source}
-        broken: dict[int, str] = {}
-        done: Counter[str] = Counter()
         with (
-            arrays.new_array(key, (len(items), *shape), facts) as images,
-            closing(in_order(convert, items)) as results,
+            array_cache.new_array(key, (len(items), *shape), source) as new,
+            closing(map_in_order(convert, items)) as results,
         ):
             for i, result in enumerate(results):
                 if isinstance(result, str):
-                    broken[i] = result
+                    new.facts.broken[i] = result
                 else:
-                    images[i], notes = result
-                    done.update(notes)
+                    new.array[i], notes = result
+                    new.facts.done.update(notes)
                 progress(message, i + 1, len(items))
-            facts |= {"broken": broken, "done": dict(done)}
 
-    mapped, facts = arrays.find_or_make(key, convert_all, source)
-    broken = {int(index): reason for index, reason in facts["broken"].items()}
-    return FittedImages(mapped.array, mapped.path, facts["done"], broken)
+    cached = array_cache.find_or_make(key, convert_all, source)
+    return FittedImages(cached.array, cached.path, cached.facts.done, cached.facts.broken)
+
+
+def drop_broken(images: FittedImages, source: str, progress: Progress) -> FittedImages:
+    """Return the images that could be converted, copied from `images` into an array of their own.
+
+    Raises:
+        DataError: the cache can't be written.
+    """
+    height, width, channels = images.array.shape[1:]
+    kept = [index for index in range(len(images.array)) if index not in images.broken]
+    content = [images.path.stem, kept]
+    copied = fit_images(
+        content, (height, width, channels), kept, lambda i: (images.array[i], ()), source, "Copying", progress
+    )
+    return replace(copied, done=images.done)

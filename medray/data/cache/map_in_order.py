@@ -1,4 +1,4 @@
-"""Work on many images by threads, in order, with few results at a time in memory."""
+"""Map a function over many images by threads, in order, with few results at a time in memory."""
 
 import os
 from collections import deque
@@ -13,12 +13,11 @@ THREADS = min(32, (os.cpu_count() or 1) + 4)  # some of them wait for the disk
 AHEAD = 4  # results of each thread that may wait to be taken
 
 
-def in_order(do: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
-    """Do it with each item, and yield the results in the order of the items.
+def map_in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
+    """Yield the function's results in the order of the items.
 
-    Nothing more is begun while THREADS * AHEAD are under way or wait to be taken: all of the images of a large set
-    would not fit into memory where they are taken more slowly than made. Nothing new is begun once the iterator is
-    closed.
+    At most THREADS * AHEAD items are in progress or wait to be taken: where results are taken more slowly than
+    made, all images of a large set would not fit into memory. Nothing new is started once the generator is closed.
     """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
@@ -26,9 +25,9 @@ def in_order(do: Callable[[Item], Result], items: Iterable[Item]) -> Generator[R
             for item in items:
                 if len(waiting) == THREADS * AHEAD:
                     yield waiting.popleft().result()
-                waiting.append(pool.submit(do, item))
+                waiting.append(pool.submit(function, item))
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for one in waiting:
-                one.cancel()
+            for future in waiting:
+                future.cancel()

@@ -12,15 +12,15 @@ from PIL import Image
 
 from medray.audit.data_command import data
 from medray.data.build import build_dataset
-from medray.data.cache import arrays
+from medray.data.cache import array_cache
 from medray.data.dataset import ImageDataset
 from medray.space.preparation import Preparation
 from tests.data.listing.folder_trees import list_text
 
 WRITER = """
 import sys
-from medray.data.cache import arrays
-with arrays.new_array("k", (4, 500, 500, 1), {"source": "here"}) as images:
+from medray.data.cache import array_cache
+with array_cache.new_array("k", (4, 500, 500, 1), "here"):
     print("begun", flush=True)
     sys.stdin.read()
 """
@@ -65,9 +65,9 @@ def test_what_a_process_still_writes_is_left_to_it(cache: Path, writer: subproce
     assert told.endswith("deleted: 0\n")
     writer.communicate("")
     assert writer.returncode == 0
-    assert arrays.find("k") is not None
+    assert array_cache.find("k") is not None
     assert {path.name for path in cache.iterdir()} == {"k.npy", "k.json"}
-    assert arrays.leftovers() == {}
+    assert array_cache.leftovers() == {}
 
 
 def test_the_next_array_makes_room_of_what_was_left(cache: Path, writer: subprocess.Popen[str]) -> None:
@@ -75,7 +75,7 @@ def test_the_next_array_makes_room_of_what_was_left(cache: Path, writer: subproc
     writer.wait()
     (cache / "lost.npy").write_bytes(bytes(100))  # killed before its facts were written
     (cache / ".nfs-of-others").write_bytes(bytes(100))
-    with arrays.new_array("other", (1, 2, 2, 1), {}):
+    with array_cache.new_array("other", (1, 2, 2, 1), "here"):
         pass
     assert {path.name for path in cache.iterdir()} == {"other.npy", "other.json", ".nfs-of-others"}
 
