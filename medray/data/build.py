@@ -9,7 +9,7 @@ from medray._types import Progress, Shape, silent
 from medray.data.cache.file_hashes import hash_files
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import Decoded, decode_file
-from medray.data.fitted_images import Converted, FittedImages, fit_images
+from medray.data.fitted_images import Converted, FittedImages, drop_broken, fit_images
 from medray.data.labels import Labelled, choose_labels
 from medray.data.listing.listing import Listing
 from medray.data.similarity.dataset_duplicates import array_duplicates
@@ -52,7 +52,7 @@ def build_dataset(listing: Listing, preparation: Preparation, progress: Progress
             )
         notes.append(f"left out: {files} that can't be read {first}")
         labelled = labelled.without(list(images.broken))
-        images = decode_images(listing, labelled, rules, progress)  # an array without holes
+        images = drop_broken(images, source, progress)
     for done, count in sorted(images.done.items()):
         notes.append(f"{count} images {NOTES.get(done, done.replace('_', ' '))}")
     return join_columns(listing, labelled, images, preparation, [*notes, *images.notes])

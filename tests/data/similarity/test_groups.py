@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from medray._types import Array
 from medray.audit.audit import find_leaks
+from medray.data import build
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import decode_file
 from medray.data.folds import make_folds
@@ -20,6 +21,7 @@ from medray.data.similarity import dataset_duplicates
 from medray.data.similarity.dataset_duplicates import array_duplicates
 from medray.data.similarity.groups import duplicate_groups, related_groups
 from medray.data.similarity.measures import measure_all
+from medray.space.preparation import Preparation
 from tests.audit.audit_samples import blobs, encoded
 from tests.conftest import write_npz
 
@@ -93,34 +95,32 @@ def test_folds_of_a_set_with_duplicates_leak_nothing(drawn: Array) -> None:
 # -- measured once
 
 
+@pytest.mark.parametrize("broken", [0, 1])
 def test_a_load_of_files_its_leak_check_and_its_folds_decode_and_measure_once(
-    tmp_path: Path, measured: list[int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, measured: list[int], monkeypatch: pytest.MonkeyPatch, broken: int
 ) -> None:
     for number, image in enumerate(blobs(40)):
         path = tmp_path / "films" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encoded(image))
+        path.write_bytes(encoded(image) if number >= broken else b"no image")
+    drop = Preparation.from_dict({"images": {"unreadable": "drop"}})
     decoded: list[tuple[int, ...]] = []
-    from medray.data import build
-
     count_calls(monkeypatch, build, decode_file, lambda path, shape, *_: decoded.append(shape))
     for _ in ("search", "crossval"):  # two processes, as far as the cache knows
-        dataset = load_data(f"folder:{tmp_path / 'films'}")
+        dataset = load_data(f"folder:{tmp_path / 'films'}", preparation=drop)
         assert not find_leaks(dataset).leaks
         make_folds(dataset, 5, 0, related_groups)
-    assert measured == [40]
+    assert measured == [40 - broken]
     assert decoded.count((64, 64, 1)) == 40
 
 
 def test_arrays_are_measured_once_in_their_original_size(tmp_path: Path, measured: list[int]) -> None:
-    from medray.space.preparation import Preparation
-
     half = Preparation.from_dict({"images": {"image_size": 6}})
     source = str(write_npz(tmp_path / "x.npz"))
     for dataset in (load_data(source), load_data(source, preparation=half)):
-        found = find_leaks(dataset)
+        result = find_leaks(dataset)
         make_folds(dataset, 5, 0, related_groups)
-        assert len(found.duplicates) == len(dataset_duplicates.dataset_duplicates(dataset))
+        assert len(result.duplicates) == len(dataset_duplicates.dataset_duplicates(dataset))
     assert measured == [96]
 
 
@@ -136,11 +136,11 @@ def test_other_images_are_measured_anew(drawn: Array, measured: list[int]) -> No
 def test_a_damaged_file_is_replaced(drawn: Array, cache: Path, measured: list[int], content: bytes) -> None:
     expected = array_duplicates(drawn, None)
     (file,) = cache.iterdir()
-    whole = file.read_bytes()
-    for damaged in (content, whole[: len(whole) // 2], whole.replace(b"content.npy", b"contend.npy")):
+    written = file.read_bytes()
+    for damaged in (content, written[: len(written) // 2], written.replace(b"content.npy", b"contend.npy")):
         file.write_bytes(damaged)
         np.testing.assert_array_equal(array_duplicates(drawn, None).content, expected.content)
-        assert file.read_bytes() == whole
+        assert file.read_bytes() == written
     assert measured == [60] * 4
 
 
