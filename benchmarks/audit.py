@@ -1,22 +1,24 @@
-"""How fast is the first look at data, and how many pairs of images does it call copies that are none?
+"""Measure the speed of surveys and audits, and how many pairs of images are called duplicates wrongly.
 
-Speed: JPEG files of 224 x 224 are drawn, surveyed and audited; 50,000 drawings in memory are searched for copies;
-and the leaks of 6,000 drawings of 28 x 28 are looked for, as every search does when it starts.
+Speed: JPEG files of 224 x 224 are drawn, surveyed and audited; 50,000 drawings in memory are searched for
+duplicates; and the leaks of 6,000 drawings of 28 x 28 are looked for, as every search does when it starts.
 
-Copies: for each data set, the pairs that are found, per 10,000 pairs; and of images that are planted as copies
-(JPEG of quality 60, half the size, turned by 90 degrees and mirrored) the share that is found again. The phantoms
-have no copies, so there every pair that is found is a false one; real data may have true copies.
+Duplicates: for each data set, the pairs that are found, per 10,000 pairs; and of planted duplicates (JPEG of
+quality 60, half the size, rotated by 90 degrees, mirrored) the share that is found. The phantoms have no
+duplicates, so there every pair that is found is wrong; real data may have true ones.
 
     uv run python benchmarks/audit.py [DATA ...] [--files 5000] [--images 50000]
 """
 
 import argparse
 import io
+import os
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
@@ -36,12 +38,12 @@ PLANTED = 200
 T = TypeVar("T")
 
 
-def timed(what: str, count: int, do: Callable[[], T]) -> T:
+def timed(task: str, count: int, run: Callable[[], T]) -> T:
     """Do it, and print how long it took."""
     begun = time.perf_counter()
-    done = do()
+    done = run()
     seconds = time.perf_counter() - begun
-    print(f"{what:<48} {count:>6} images {seconds:8.2f} s {count / seconds:10.0f} images/s", flush=True)
+    print(f"{task:<48} {count:>6} images {seconds:8.2f} s {count / seconds:10.0f} images/s", flush=True)
     return done
 
 
@@ -79,18 +81,19 @@ def as_dataset(images: Array) -> ImageDataset:
 
 
 def measure_speed(files: int, images: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, MEDRAY_CACHE=f"{folder}/cache"):
         listing = write_files(Path(folder), files)
-        found = timed(f"survey of JPEG files {SIDE} x {SIDE}", files, lambda: survey_files(listing))
-    timed("audit of that survey", files, lambda: audit_survey(found))
-    dataset = as_dataset(drawings(6000, 28))
-    timed("find_leaks, 28 x 28, in memory", 6000, lambda: find_leaks(dataset))
+        measured = timed(f"survey of JPEG files {SIDE} x {SIDE}", files, lambda: survey_files(listing))
+        timed("audit of that survey", files, lambda: audit_survey(measured))
+        dataset = as_dataset(drawings(6000, 28))
+        timed("find_leaks, 28 x 28, in memory", 6000, lambda: find_leaks(dataset))
+        timed("find_leaks, with duplicates in the cache", 6000, lambda: find_leaks(dataset))
     many = survey_dataset(as_dataset(drawings(images, 28)))
     timed("audit, 28 x 28, in memory", images, lambda: audit_survey(many))
 
 
-def copied(image: Array) -> dict[str, Array]:
-    """Copies (H, W, C) of an image, by how they were made."""
+def make_duplicates(image: Array) -> dict[str, Array]:
+    """Return duplicates (H, W, C) of an image, by how they were made."""
     height, width, channels = image.shape
     picture = Image.fromarray(image[..., 0] if channels == 1 else image)
     halved = picture.resize((width // 2, height // 2), Image.Resampling.BICUBIC)
@@ -107,21 +110,21 @@ def measures_of(images: Array) -> Measures:
     return survey_dataset(as_dataset(np.ascontiguousarray(images))).measures
 
 
-def measure_copies(name: str, images: Array) -> None:
+def measure_duplicates(name: str, images: Array) -> None:
     measures = measures_of(images)
-    found = find_duplicates(measures)
+    duplicates = find_duplicates(measures)
     pairs = len(images) * (len(images) - 1) / 2
-    identical = len(images) - len(np.unique(found.content))
-    print(f"{name:<34} {len(images):>6} images, {identical} identical, {len(found)} near pairs: "
-          f"{(len(found) + identical) / pairs * 1e4:.3f} per 10,000", flush=True)  # fmt: skip
+    identical = len(images) - len(np.unique(duplicates.content))
+    print(f"{name:<34} {len(images):>6} images, {identical} identical, {len(duplicates)} near pairs: "
+          f"{(len(duplicates) + identical) / pairs * 1e4:.3f} per 10,000", flush=True)  # fmt: skip
     step = max(1, len(images) // PLANTED)
     originals = images[::step][:PLANTED]
-    for way in copied(originals[0]):
-        made = measures_of(np.stack([copied(image)[way] for image in originals]))
+    for copier in make_duplicates(originals[0]):
+        made = measures_of(np.stack([make_duplicates(image)[copier] for image in originals]))
         both = find_duplicates(Measures.concatenate([measures_of(originals), made]))
         again = (both.second - both.first == len(originals)).sum()
         again += (both.content[: len(originals)] == both.content[len(originals) :]).sum()
-        print(f"    {way:<12} {again} of {len(originals)} found")
+        print(f"    {copier:<12} {again} of {len(originals)} found")
 
 
 def main() -> None:
@@ -132,10 +135,10 @@ def main() -> None:
     options = parser.parse_args()
     measure_speed(options.files, options.images)
     for name in PHANTOMS:
-        measure_copies(f"phantom:{name}", load_phantom(name).images)
-    measure_copies("phantom:organs, 64 x 64", load_phantom("organs", size=64).images)
+        measure_duplicates(f"phantom:{name}", load_phantom(name).images)
+    measure_duplicates("phantom:organs, 64 x 64", load_phantom("organs", size=64).images)
     for source in options.data:
-        measure_copies(source, load_data(source).images)
+        measure_duplicates(source, load_data(source).images)
 
 
 if __name__ == "__main__":

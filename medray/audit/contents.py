@@ -42,6 +42,7 @@ def find_unusable(survey: Survey) -> Iterator[Finding]:
 def find_small_classes(records: ImageRecords) -> Iterator[Finding]:
     """Yield a finding for classes with too few images, or patients, for splits and folds, and for missing ones."""
     splits, classes = split_parts(records), records.classes()
+    folds = FOLD_COUNT if records.folds is None else len(records.folds)
     small, missing = [], []
     counts = count_classes(records, splits)
     for index, name in enumerate(records.class_names):
@@ -53,8 +54,12 @@ def find_small_classes(records: ImageRecords) -> Iterator[Finding]:
         images = np.flatnonzero(classes == index)
         if not len(splits) and len(images) < LEAST_IN_SPLIT * USUAL_SPLITS:
             small.append(f"{name} ({plural(len(images), 'image')} for {USUAL_SPLITS} splits)")
-        else:
-            small += _too_few_for_folds(records, name, images)
+            continue
+        pool = images[~records.in_split(TEST)[images]]
+        patients = {records.patients[image] for image in pool.tolist()}
+        count, noun = (len(pool), "image") if None in patients else (len(patients), "patient")
+        if 0 < count < folds:
+            small.append(f"{name} ({plural(count, noun)} for {folds} folds)")
     for fold in fold_parts(records):
         for index, side in np.argwhere(count_classes(records, fold) == 0).tolist():
             missing.append(f"{records.class_names[index]} in {fold.prefix}, {fold.names[side]}")
@@ -70,16 +75,6 @@ def count_classes(records: ImageRecords, parts: Parts) -> Array:
     counts = np.zeros((len(records.class_names), len(parts)), np.int64)
     np.add.at(counts, (classes[known], parts.side[known]), 1)
     return counts
-
-
-def _too_few_for_folds(records: ImageRecords, name: str, images: Array) -> Iterator[str]:
-    """Describe a class whose `images`, or their patients, outside the test split are fewer than the folds."""
-    pool = images[~records.in_split(TEST)[images]]
-    patients = {records.patients[image] for image in pool.tolist()}
-    count, noun = (len(pool), "image") if None in patients else (len(patients), "patient")
-    folds = FOLD_COUNT if records.folds is None else len(records.folds)
-    if 0 < count < folds:
-        yield f"{name} ({plural(count, noun)} for {folds} folds)"
 
 
 def _warn(kind: str, names: Sequence[str], noun: str, nouns: str | None = None) -> Iterator[Finding]:

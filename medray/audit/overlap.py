@@ -35,10 +35,9 @@ def find_leaks_between_parts(records: ImageRecords, duplicates: Duplicates) -> I
     if len(shared):
         counts = np.bincount(splits.side[shared.images], minlength=len(splits)).tolist()
         by_split = ", ".join(f"{name} {count}" for name, count in zip(splits.names, counts, strict=True) if count)
-        place = f"in another split ({by_split})"
-        yield _duplicates_finding(records, "duplicates_across_splits", LEAK, shared, place)
-    yield from _images_across_folds(records)
-    yield from _duplicates_across_folds(records, duplicates, folds)
+        location = f"in another split ({by_split})"
+        yield _duplicates_finding(records, "duplicates_across_splits", LEAK, shared, location)
+    yield from _overlap_of_folds(records, duplicates, folds)
     yield from _patients_across(records, "patients_across_splits", [splits], "in several splits")
     yield from _patients_across(records, "patients_across_folds", folds, "on both sides of a fold")
 
@@ -50,15 +49,15 @@ def find_other_duplicates(records: ImageRecords, duplicates: Duplicates) -> Iter
         names = [
             f"{name} ({', '.join(labels)})" for name, labels in zip(records.names, records.labels, strict=True)
         ]
-        place = "with another label"
-        yield _duplicates_finding(records, "duplicates_across_classes", WARNING, shared, place, names)
+        location = "with another label"
+        yield _duplicates_finding(records, "duplicates_across_classes", WARNING, shared, location, names)
     splits = split_parts(records)
     if not len(splits):
         splits = Parts((records.source,), np.zeros(len(records), np.int64))
     shared = duplicates_in_same_part(duplicates, splits)
     if len(shared):
-        place = "in the same split" if records.split_names else "in the source"
-        yield _duplicates_finding(records, "duplicates_within_split", WARNING, shared, place)
+        location = "in the same split" if records.split_names else "in the source"
+        yield _duplicates_finding(records, "duplicates_within_split", WARNING, shared, location)
 
 
 def list_pairs(records: ImageRecords, duplicates: Duplicates) -> Iterator[DuplicatePair]:
@@ -132,12 +131,12 @@ def _with_examples(duplicates: Duplicates, images: Array, allowed: Callable[[int
 
 
 def _duplicates_finding(
-    records: ImageRecords, kind: str, severity: Severity, shared: Shared, place: str,
+    records: ImageRecords, kind: str, severity: Severity, shared: Shared, location: str,
     names: Sequence[str] | None = None,
 ) -> Finding:  # fmt: skip
     """Describe images with duplicates; `names` are what the examples are called, where not by their own names."""
     count = "1 image with a duplicate" if len(shared) == 1 else f"{len(shared):,} images with duplicates"
-    text = f"{count} {place}: {_list_examples(shared, names or records.names)}"
+    text = f"{count} {location}: {_list_examples(shared, names or records.names)}"
     return Finding(kind, severity, text, len(shared), tuple(records.names[image] for image in shared.images))
 
 
@@ -145,7 +144,7 @@ def _list_examples(shared: Shared, names: Sequence[str]) -> str:
     return ", ".join(f"{names[first]} = {names[second]}" for first, second in shared.examples)
 
 
-def _images_across_folds(records: ImageRecords) -> Iterator[Finding]:
+def _overlap_of_folds(records: ImageRecords, duplicates: Duplicates, folds: Sequence[Parts]) -> Iterator[Finding]:
     names = [
         f"fold {number}: {records.names[image]}"
         for number, (train, val) in enumerate(records.folds or ())
@@ -154,11 +153,6 @@ def _images_across_folds(records: ImageRecords) -> Iterator[Finding]:
     if names:
         text = f"{plural(len(names), 'image')} on both sides of a fold: {first_names(names)}"
         yield Finding("images_across_folds", LEAK, text, len(names), tuple(names))
-
-
-def _duplicates_across_folds(
-    records: ImageRecords, duplicates: Duplicates, folds: Sequence[Parts]
-) -> Iterator[Finding]:
     shared = [(fold.prefix, duplicates_in_other_parts(duplicates, fold)) for fold in folds]
     shared = [(fold, images) for fold, images in shared if len(images)]
     if shared:
@@ -169,9 +163,11 @@ def _duplicates_across_folds(
         yield Finding("duplicates_across_folds", LEAK, text, len(names), tuple(names))
 
 
-def _patients_across(records: ImageRecords, kind: str, several: Sequence[Parts], place: str) -> Iterator[Finding]:
+def _patients_across(
+    records: ImageRecords, kind: str, divisions: Sequence[Parts], location: str
+) -> Iterator[Finding]:
     names = []
-    for parts in several:
+    for parts in divisions:
         sides: dict[str, set[int]] = {}
         for patient, side in zip(records.patients, parts.side.tolist(), strict=True):
             if patient is not None and side >= 0:
@@ -181,5 +177,5 @@ def _patients_across(records: ImageRecords, kind: str, several: Sequence[Parts],
             if len(shared) > 1:
                 names.append(f"{prefix}{patient} ({', '.join(parts.names[side] for side in sorted(shared))})")
     if names:
-        text = f"{plural(len(names), 'patient')} with images {place}: {first_names(names)}"
+        text = f"{plural(len(names), 'patient')} with images {location}: {first_names(names)}"
         yield Finding(kind, LEAK, text, len(names), tuple(names))

@@ -60,7 +60,7 @@ def profile_survey(survey: Survey) -> Profile:
     """Return the profile of a survey."""
     measures, readable = survey.measures, survey.measures.readable
     splits = (*survey.split_names, *([NO_SPLIT] if None in survey.splits else []))
-    counts = _count_labels(survey, splits)
+    counts = count_labels(survey, splits)
     return Profile(
         source=survey.source,
         images=len(survey),
@@ -90,7 +90,7 @@ def _frequent(words: Iterable[str]) -> dict[str, int]:
     return dict(Counter(words).most_common())
 
 
-def _count_labels(survey: Survey, splits: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+def count_labels(survey: Survey, splits: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     """Count the images of each class in each split, and where there are any, those of no or several labels."""
     counts = Counter(
         (counted_as(labels), split or NO_SPLIT) for labels, split in zip(survey.labels, survey.splits, strict=True)

@@ -35,14 +35,14 @@ def find_shifts(survey: Survey) -> Iterator[Finding]:
     comparisons = list(_list_comparisons(survey))
     looks = [name for name in LOOKS if name != "tone" or (survey.measures.channels == 3).any()]
     tests = len(comparisons) * (1 + len(looks))
-    different = tuple(_different_classes(survey, comparisons, tests))
-    if different:
-        text = f"different shares of classes: {', '.join(different)}"
-        yield Finding("class_balance", WARNING, text, len(different), different)
-    for name in looks:
-        different = tuple(_different_looks(survey, name, comparisons, tests))
-        if different:
-            yield Finding(name, WARNING, ", ".join(different), len(different), different)
+    names = tuple(_different_classes(survey.classes(), comparisons, tests))
+    if names:
+        text = f"different shares of classes: {', '.join(names)}"
+        yield Finding("class_balance", WARNING, text, len(names), names)
+    for look in looks:
+        names = tuple(_different_looks(getattr(survey.measures, look), look, comparisons, tests))
+        if names:
+            yield Finding(look, WARNING, ", ".join(names), len(names), names)
 
 
 def _list_comparisons(survey: Survey) -> Iterator[Comparison]:
@@ -61,8 +61,7 @@ def _compare_part(survey: Survey, name: str, parts: Parts, index: int) -> Compar
     return Comparison(name, images, parts.side[images] == index, independent / max(len(images), 1))
 
 
-def _different_classes(survey: Survey, comparisons: list[Comparison], tests: int) -> Iterator[str]:
-    classes = survey.classes()
+def _different_classes(classes: Array, comparisons: list[Comparison], tests: int) -> Iterator[str]:
     for part in comparisons:
         known = classes[part.images] >= 0
         difference = compare_classes(classes[part.images[known]], part.inside[known], part.independent)
@@ -70,8 +69,8 @@ def _different_classes(survey: Survey, comparisons: list[Comparison], tests: int
             yield f"{part.name} (Cramér's V {difference.effect:.2f})"
 
 
-def _different_looks(survey: Survey, look: str, comparisons: list[Comparison], tests: int) -> Iterator[str]:
-    values = getattr(survey.measures, look).astype(np.float64)
+def _different_looks(values: Array, look: str, comparisons: list[Comparison], tests: int) -> Iterator[str]:
+    values = values.astype(np.float64)
     if look == "sharpness":
         values = np.log1p(values)  # it differs by factors: a few very sharp images would decide its mean
     for part in comparisons:

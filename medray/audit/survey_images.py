@@ -159,17 +159,15 @@ def load_images(opened: Listing | ImageDataset, positions: Sequence[int], side: 
     """
     if isinstance(opened, ImageDataset):
         return [opened.images[position] for position in positions]
-    return [_load_file(opened.images[position], side) for position in positions]
-
-
-def _load_file(image: ListedImage, side: int) -> Array:
-    try:
-        content = image.path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{image.where}: {_open_problem(error)}") from None
-    try:
-        height, width = decode(content, (8, 8, 3)).upright
-        scale = side / max(height, width)
-        return decode(content, (max(1, round(height * scale)), max(1, round(width * scale)), 3)).pixels
-    except ImageError as error:
-        raise DataError(f"{image.where}: {error}") from None
+    images = []
+    for image in (opened.images[position] for position in positions):
+        try:
+            content = image.path.read_bytes()
+            height, width = decode(content, (8, 8, 3)).upright
+            scale = side / max(height, width)
+            shape = (max(1, round(height * scale)), max(1, round(width * scale)), 3)
+            images.append(decode(content, shape).pixels)
+        except (OSError, ImageError) as error:
+            problem = _open_problem(error) if isinstance(error, OSError) else error
+            raise DataError(f"{image.where}: {problem}") from None
+    return images

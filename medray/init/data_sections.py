@@ -1,7 +1,6 @@
 """The sections images, labels and splits: how files become a data set, each line with its reason."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -32,12 +31,21 @@ def image_lines(survey: Survey) -> list[Line]:
         raise DataError(f"{survey.source}: none of its {len(survey)} images can be read (first: {first})")
     heights, widths = survey.measures.height[readable], survey.measures.width[readable]
     size = common_size(heights, widths)
-    lines = [_size_line(survey, size)]
+    lines = [size_line(survey, size)]
     other = np.abs(np.log(widths / heights) - np.log(size[1] / size[0])) > np.log(SIMILAR_ASPECT)
     if other.any():
         reason = f"{other.sum():,} of {len(heights):,} have another aspect: black borders instead of stretching"
         lines.append(Line("aspect", "pad", reason))
-    return [*lines, channels_line(survey), *_drop_lines(survey)]
+    lines.append(channels_line(survey))
+    unreadable = np.flatnonzero(~readable)
+    if len(unreadable):
+        first = f"{survey.names[unreadable[0]]}: {survey.measures.problem[unreadable[0]]}"
+        reason = f"{plural(len(unreadable), 'file')} can't be read, the first {first}"
+        lines.append(Line("unreadable", "drop", reason))
+    if survey.missing:
+        rows = plural(len(survey.missing), "row")
+        lines.append(Line("missing", "drop", f"{rows} without a file, the first {survey.missing[0]}"))
+    return lines
 
 
 def common_size(heights: Array, widths: Array) -> tuple[int, int]:
@@ -56,7 +64,8 @@ def common_size(heights: Array, widths: Array) -> tuple[int, int]:
     return first, second
 
 
-def _size_line(survey: Survey, size: tuple[int, int]) -> Line:
+def size_line(survey: Survey, size: tuple[int, int]) -> Line:
+    """Return the line for the `size` that all images get, explained by the sizes that they have."""
     counts = count_sizes(survey.measures)
     (common, most), *others = counts.most_common()
     if not others:
@@ -81,16 +90,6 @@ def channels_line(survey: Survey) -> Line:
     if colours:
         return Line("channels", 3, f"{colours:,} in colour, {grey:,} grey" if grey else "all in colour")
     return Line("channels", 1, f"all grey, {stored} of them stored as RGB" if stored else "all grey")
-
-
-def _drop_lines(survey: Survey) -> Iterator[Line]:
-    unreadable = np.flatnonzero(~survey.measures.readable)
-    if len(unreadable):
-        first = f"{survey.names[unreadable[0]]}: {survey.measures.problem[unreadable[0]]}"
-        yield Line("unreadable", "drop", f"{plural(len(unreadable), 'file')} can't be read, the first {first}")
-    if survey.missing:
-        rows = plural(len(survey.missing), "row")
-        yield Line("missing", "drop", f"{rows} without a file, the first {survey.missing[0]}")
 
 
 def label_lines(survey: Survey) -> list[Line]:

@@ -33,15 +33,13 @@ class Section:
 
 def render(sections: Sequence[Section]) -> str:
     """Return the sections as YAML, a blank line between two; sections without lines are left out."""
-    return "\n\n".join("\n".join(_render_section(section)) for section in sections if section.lines) + "\n"
-
-
-def _render_section(section: Section) -> Iterator[str]:
-    yield from comment_lines(section.comment)
-    if section.name:
-        yield f"{section.name}:"
-    for line in section.lines:
-        yield from _render_line(line, "  " if section.name else "")
+    blocks = []
+    for section in sections:
+        head = [f"{section.name}:"] if section.name else []
+        lines = [text for line in section.lines for text in _render_line(line, "  " if section.name else "")]
+        if lines:
+            blocks.append("\n".join([*comment_lines(section.comment), *head, *lines]))
+    return "\n\n".join(blocks) + "\n"
 
 
 def _render_line(line: Line, indent: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from medray._types import Array
 from medray.audit.survey import Survey
 from medray.data.labels import choose_labels
-from medray.data.listing.listing import SPLITS, TEST, TRAIN, VAL, ListedImage, Listing
+from medray.data.listing.listing import TEST, TRAIN, VAL, ListedImage, Listing
 from medray.data.similarity.duplicates import find_duplicates
 from medray.data.similarity.groups import duplicate_groups
 from medray.data.splits import make_splits
@@ -45,13 +45,11 @@ class StudyProposal:
         size = rules.image_size or (int(measures.height[0]), int(measures.width[0]))
         return *size, rules.channels or int(measures.channels[0])
 
-    @cached_property
-    def _counts(self) -> dict[str, dict[str, int]]:
-        return {split: count_classes(self.kept, split) for split in SPLITS}
-
-    def class_counts(self, split: str) -> dict[str, int]:
-        """Return the number of images of each class in a split."""
-        return self._counts[split]
+    def class_counts(self, split: str | None = None) -> dict[str, int]:
+        """Return the number of kept images of each class, in a split or in all."""
+        classes = self.kept.classes()[self.kept.in_split(split)] if split else self.kept.classes()
+        counts = np.bincount(classes[classes >= 0], minlength=len(self.kept.class_names))
+        return dict(zip(self.kept.class_names, counts.tolist(), strict=True))
 
     @property
     def train_count(self) -> int:
@@ -66,14 +64,6 @@ class StudyProposal:
             for name, count in self.class_counts(split).items()
             if not count
         ]
-
-
-def count_classes(survey: Survey, split: str | None = None) -> dict[str, int]:
-    """Return the number of images of each class, in a split or in all, among those with one label."""
-    classes = survey.classes()
-    counted = classes[(classes >= 0) & (survey.in_split(split) if split else True)]
-    counts = np.bincount(counted, minlength=len(survey.class_names))
-    return dict(zip(survey.class_names, counts.tolist(), strict=True))
 
 
 def count_pool(proposal: StudyProposal) -> dict[str, int]:

@@ -50,7 +50,7 @@ def space_lines(proposal: StudyProposal) -> list[Line]:
         {"log": [0.001, 0.05] if large else [0.003, 0.1], "when": {"optimizer": "sgd"}},
     ]
     lines = [
-        _backbone_line(height, width, train),
+        backbone_line(height, width, train),
         Line("learning_rate", rates),
         Line("batch_size", _choice(batch_sizes(train, max(height, width))), f"of {train:,} training images"),
         Line("dropout", {"uniform": [0.0, 0.5]}),
@@ -67,7 +67,8 @@ def space_lines(proposal: StudyProposal) -> list[Line]:
     return [*lines, Line("transforms", _choice(["none", *names]), "the pipelines below")]
 
 
-def _backbone_line(height: int, width: int, train: int) -> Line:
+def backbone_line(height: int, width: int, train: int) -> Line:
+    """Return the networks to search, with published ones as the alternative where images are large enough."""
     small, large = small_backbones(height, width), large_backbones(height, width, train)
     if min(height, width) < 32:
         return Line("backbone", _choice([*small, *large]), f"small networks for {height}×{width}")

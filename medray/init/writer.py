@@ -5,7 +5,7 @@ from medray.init.budget_sections import budget_lines, objective_lines, resource_
 from medray.init.data_sections import describe_size, patient_count
 from medray.init.document import Line, Section, comment_lines, render
 from medray.init.pipelines import pipeline_lines, pipelines_comment
-from medray.init.proposal import StudyProposal, count_classes
+from medray.init.proposal import StudyProposal
 from medray.init.space_sections import baseline_lines, fixed_lines, space_lines
 from medray.text import first_names
 
@@ -24,8 +24,10 @@ def write(proposal: StudyProposal) -> str:
     """
     from medray.space.loading import parse
 
+    kind = "grey" if proposal.shape[2] == 1 else "colour"
+    description = f"{len(proposal.kept.class_names)} classes of {kind} images, {describe_size(proposal.survey)}"
     sections = [
-        Section("", [Line("name", proposal.name), Line("description", _description(proposal))]),
+        Section("", [Line("name", proposal.name), Line("description", description)]),
         Section("", [Line("data", proposal.source, "--data SOURCE replaces it")], _data_comment(proposal)),
         Section("images", proposal.images),
         Section("labels", proposal.labels, "Such images are left out."),
@@ -51,14 +53,9 @@ def title(proposal: StudyProposal) -> str:
     return f"{proposal.name}: {len(kept):,} images{of_patients} in {len(kept.class_names)} classes ({splits})."
 
 
-def _description(proposal: StudyProposal) -> str:
-    kind = "grey" if proposal.shape[2] == 1 else "colour"
-    return f"{len(proposal.kept.class_names)} classes of {kind} images, {describe_size(proposal.survey)}"
-
-
 def _data_comment(proposal: StudyProposal) -> str:
     """Return the classes by size, the guessed columns, and what holds for arrays."""
-    counts = sorted(count_classes(proposal.kept).items(), key=lambda item: -item[1])
+    counts = sorted(proposal.class_counts().items(), key=lambda item: -item[1])
     text = f"{first_names([f'{name} ({count:,})' for name, count in counts], MOST_CLASSES)}."
     if proposal.guessed:
         columns = ", ".join(f"{role} is '{column}'" for role, column in proposal.guessed)

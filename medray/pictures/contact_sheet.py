@@ -1,8 +1,8 @@
 """Contact sheet: many images on one page, each with a caption, as PNG.
 
-Small images grow by nearest neighbour, so that their pixels can be seen; large ones shrink by Lanczos. The
-font is the one that Pillow carries, which knows little beyond ASCII: letters lose their accents, and what
-it still can't draw shows as a question mark.
+Small images are enlarged by nearest neighbour, so that their pixels can be seen; large ones shrink by Lanczos.
+The font is the one that comes with Pillow, which has little beyond ASCII: letters lose their accents, and other
+missing characters become a question mark.
 """
 
 import io
@@ -22,7 +22,18 @@ LINES = 2
 SMALLEST_TILE = 32
 INK, EDGE = "black", (200, 200, 200)
 ELLIPSIS = "…"
-SPELT = {"→": "->", "←": "<-", "–": "-", "—": "-", "−": "-", "≥": ">=", "≤": "<=", "ß": "ss", "ø": "o", "ł": "l"}
+SPELLINGS = {
+    "→": "->",
+    "←": "<-",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "≥": ">=",
+    "≤": "<=",
+    "ß": "ss",
+    "ø": "o",
+    "ł": "l",
+}
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -37,18 +48,18 @@ def contact_sheet(
 ) -> bytes:
     """Draw images uint8 (n, H, W, C), of 1 or 3 channels, in rows of `columns` and return the PNG's bytes.
 
-    Images of different sizes are given one by one, (H, W, C) each; None leaves its place empty.
+    Images of different sizes are given one by one, (H, W, C) each; None leaves a tile empty.
 
-    Each is scaled to fit a square of `tile` pixels, keeping its aspect, and stands on its lower edge over its
-    caption in two lines at most: those that it has, or else broken between words. What is too wide is
-    shortened with an ellipsis, before its last word where that is short. Where there are fewer images than
-    `columns`, the sheet is as narrow as they and the title allow.
+    Each is scaled to fit a square of `tile` pixels, keeping its aspect, at the lower edge of the square, above its
+    caption of at most two lines: its own line breaks, or else one between words. Wider text is shortened with an
+    ellipsis, before its last word where that is short. With fewer images than `columns`, the sheet is as narrow as
+    they and the title allow.
 
     Raises:
-        ConfigError: there is no column, or a tile is too small to have a caption.
-        DataError: images are not of that form, there are none, or not a caption for each.
+        ConfigError: there is no column, or a tile is too small for a caption.
+        DataError: images have another type or shape, there are none, or their number is not that of the captions.
     """
-    _check(images, captions, columns, tile)
+    _check_arguments(images, captions, columns, tile)
     font, title_font = _font(max(9.0, tile / 12)), _font(max(14.0, tile / 8))
     cell, text_height = tile + GAP, _line_height(font)
     heading = shortened(_drawable(title or ""), title_font, columns * cell - GAP)
@@ -62,10 +73,14 @@ def contact_sheet(
     for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left, upper = GAP + i % used * cell, top + i // used * row
         if image is not None:
-            _paste(draw, sheet, fitted(image, tile), (left, upper), tile)
+            picture = fitted(image, tile)
+            x, y = left + (tile - picture.width) // 2, upper + tile - picture.height
+            edge = (x - 1, y - 1, x + picture.width, y + picture.height)  # the image itself may be white
+            draw.rectangle(edge, outline=EDGE)
+            sheet.paste(picture, (x, y))
         for number, line in enumerate(caption_lines(caption, font, tile + GAP // 2)):
-            place = (left + tile / 2, upper + tile + 3 + number * text_height)
-            draw.text(place, line, fill=INK, font=font, anchor="ma")
+            position = (left + tile / 2, upper + tile + 3 + number * text_height)
+            draw.text(position, line, fill=INK, font=font, anchor="ma")
     stream = io.BytesIO()
     sheet.save(stream, format="PNG")
     return stream.getvalue()
@@ -76,26 +91,30 @@ def fitted(image: Array, tile: int) -> Image.Image:
     height, width, channels = image.shape
     scale = tile / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    how = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS
-    return Image.fromarray(image[..., 0] if channels == 1 else image).resize(size, how)
+    resampling = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS
+    return Image.fromarray(image[..., 0] if channels == 1 else image).resize(size, resampling)
 
 
 def caption_lines(caption: str, font: Font, width: float) -> list[str]:
-    """Set a caption in two lines at most, none wider than `width` pixels.
+    """Break a caption into two lines at most, none wider than `width` pixels.
 
-    Its own line breaks are kept; without any it is broken between words where it is too wide for one line.
+    Its own line breaks are kept; without any it is broken after as many words as fit, but after one at least.
     """
     lines = [_drawable(line) for line in caption.strip().split("\n")]
     if len(lines) == 1 and font.getlength(lines[0]) > width:
-        lines = _broken(lines[0], font, width)
+        words = lines[0].split(" ")
+        count = len(words)
+        while count > 1 and font.getlength(" ".join(words[:count])) > width:
+            count -= 1
+        lines = [" ".join(words[:count]), " ".join(words[count:])]
     kept = [*lines[: LINES - 1], " ".join(lines[LINES - 1 :])]
     return [shortened(line, font, width) for line in kept]
 
 
 def shortened(text: str, font: Font, width: float) -> str:
-    """Return `text`, or as much of it as `width` pixels hold, with an ellipsis for what was left out.
+    """Return `text`, or as much of it as fits `width` pixels, with an ellipsis for the rest.
 
-    A last word that takes a third of the width or less is kept, as it mostly is a number.
+    A last word of a third of the width or less is kept, as it mostly is a number.
     """
     if font.getlength(text) <= width:
         return text
@@ -112,73 +131,59 @@ def shortened(text: str, font: Font, width: float) -> str:
     return cut(max(length, 0))
 
 
-def _broken(text: str, font: Font, width: float) -> list[str]:
-    """Break a text after as many words as `width` holds, but after one at least."""
-    words = text.split(" ")
-    count = next(n for n in range(len(words), 0, -1) if n == 1 or font.getlength(" ".join(words[:n])) <= width)
-    return [" ".join(words[:count]), " ".join(words[count:])]
-
-
-def _paste(
-    draw: ImageDraw.ImageDraw, sheet: Image.Image, picture: Image.Image, corner: tuple[int, int], tile: int
-) -> None:
-    """Put a picture at the foot of the tile at `corner`, with an edge around: it may be white itself."""
-    left, upper = corner[0] + (tile - picture.width) // 2, corner[1] + tile - picture.height
-    draw.rectangle((left - 1, upper - 1, left + picture.width, upper + picture.height), outline=EDGE)
-    sheet.paste(picture, (left, upper))
-
-
 @cache
 def _font(size: float) -> Font:
     return ImageFont.load_default(size=size)
 
 
 def _line_height(font: Font) -> int:
-    """Pixels from one line to the next."""
+    """Return the pixels from one line to the next."""
     _, upper, _, lower = font.getbbox("Ág|")
     return round(lower - min(upper, 0)) + 2
 
 
 @cache
 def _can_draw(character: str) -> bool:
-    """Whether the font has the character, and not only its box for those that it lacks."""
+    """Return whether the font has the character, instead of a box for missing ones."""
     font = _font(16)
     return bytes(font.getmask(character)) != bytes(font.getmask("\uffff"))
 
 
 @cache
-def _spelt(character: str) -> str:
-    """Spell a character with those that the font has."""
+def _spell(character: str) -> str:
+    """Replace a character by ones that the font has."""
     if _can_draw(character):
         return character
-    plain = SPELT.get(character) or unicodedata.normalize("NFKD", character)
+    plain = SPELLINGS.get(character) or unicodedata.normalize("NFKD", character)
     return "".join(c if _can_draw(c) else "?" for c in plain if not unicodedata.combining(c))
 
 
 def _drawable(text: str) -> str:
-    """Spell a text with the characters that the font has, as one line with one space between words."""
-    return "".join(_spelt(c) for c in " ".join(text.split()))
+    """Return a text in characters that the font has, in one line with one space between words."""
+    return "".join(_spell(c) for c in " ".join(text.split()))
 
 
-def _check(images: Array | Sequence[Array | None], captions: Sequence[str], columns: int, tile: int) -> None:
+def _check_arguments(
+    images: Array | Sequence[Array | None], captions: Sequence[str], columns: int, tile: int
+) -> None:
     if columns < 1:
         raise ConfigError(f"columns is {columns}; at least 1 is needed")
     if tile < SMALLEST_TILE:
         raise ConfigError(f"tile is {tile} pixels; at least {SMALLEST_TILE} are needed")
     if isinstance(images, np.ndarray):
-        _check_form(images, 4, "images are", "(n, H, W, 1 or 3)")
+        _check_shape(images, 4, "images are", "(n, H, W, 1 or 3)")
     else:
-        given = [image for image in images if image is not None]
-        if not given:
+        drawn = [image for image in images if image is not None]
+        if not drawn:
             raise DataError("there is no image to draw")
-        for image in given:
-            _check_form(image, 3, "an image is", "(H, W, 1 or 3)")
+        for image in drawn:
+            _check_shape(image, 3, "an image is", "(H, W, 1 or 3)")
     if len(captions) != len(images):
         raise DataError(f"{len(captions)} captions for {len(images)} images; each needs one")
 
 
-def _check_form(pixels: Array, dimensions: int, what: str, form: str) -> None:
+def _check_shape(pixels: Array, dimensions: int, subject: str, shape: str) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim != dimensions or pixels.shape[-1] not in (1, 3):
-        raise DataError(f"{what} {pixels.dtype} {pixels.shape}, not uint8 {form}")
+        raise DataError(f"{subject} {pixels.dtype} {pixels.shape}, not uint8 {shape}")
     if not pixels.size:
-        raise DataError(f"{what} {pixels.shape}: there is none to draw")
+        raise DataError(f"{subject} {pixels.shape}: there is none to draw")

@@ -1,4 +1,4 @@
-"""An image in grey with a map of heat over it, as PNG."""
+"""Heat map: draw an image in grey with a map of heat over it, as PNG."""
 
 import io
 
@@ -13,16 +13,16 @@ from medray.errors import ConfigError, DataError
 STOPS = (
     0x0D0887, 0x46039F, 0x7201A8, 0x9C179E, 0xBD3786, 0xD8576B, 0xED7953, 0xFB9F3A, 0xFDCA26, 0xF0F921,
 )  # fmt: skip
-OPACITY = 0.65  # of the hottest place; what is colder is clearer, and the image shows through everywhere
+OPACITY = 0.65  # of the hottest pixel; colder ones are more transparent, and the image shows through everywhere
 
 
 def overlay_png(image: Array, heat: Array, *, least_side: int = 224) -> bytes:
     """Draw an image uint8 (H, W, C) of 1 or 3 channels in grey, under heat float (H, W) in 0..1, as PNG.
 
-    The heat's colour covers the image by `OPACITY` times the heat: where it is 0 the grey is unchanged. Both
-    grow by the least whole factor that makes the shorter side `least_side` pixels or more: the image by
-    nearest neighbour, so that its pixels can be seen, the heat bilinearly, as it has no edges of its own.
-    Colours become grey by their luma (ITU-R BT.601).
+    The heat's colour has an opacity of `OPACITY` times the heat: where that is 0 the grey is unchanged. Both are
+    enlarged by the smallest whole factor that makes the shorter side `least_side` pixels or more: the image by
+    nearest neighbour, so that its pixels can be seen, the heat bilinearly. Colours become grey by their luma
+    (ITU-R BT.601).
 
     Raises:
         ConfigError: `least_side` is not a whole number above 0.
@@ -44,10 +44,10 @@ def overlay_png(image: Array, heat: Array, *, least_side: int = 224) -> bytes:
 
 
 def colours(heat: Array) -> Array:
-    """The colour of each heat in 0..1, float (..., 3) in 0..255, between the two stops that it lies between."""
+    """Return the colour of each heat in 0..1, float (..., 3) in 0..255, interpolated between the STOPS."""
     table = np.array([[stop >> 16, stop >> 8 & 255, stop & 255] for stop in STOPS], dtype=np.float64)
-    places = np.linspace(0.0, 1.0, len(STOPS))
-    return np.stack([np.interp(heat, places, channel) for channel in table.T], axis=-1)
+    positions = np.linspace(0.0, 1.0, len(STOPS))
+    return np.stack([np.interp(heat, positions, channel) for channel in table.T], axis=-1)
 
 
 def _check(image: Array, heat: Array, least_side: int) -> None:

@@ -1,4 +1,4 @@
-"""Images that look a little medical, listings of files with them, and the ways in which copies are made."""
+"""Images that look a little medical, listings of files with them, and functions that make duplicates."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -36,8 +36,8 @@ def _blobs(count: int, size: int, channels: int, seed: int) -> Array:
     pixels = np.full((count, size, size, channels), 70.0)
     for image in pixels:
         for _ in range(12):
-            place, width = rng.uniform(0, 1, 2), rng.uniform(0.04, 0.2)
-            near = np.exp(-((y - place[0]) ** 2 + (x - place[1]) ** 2) / (2 * width**2))
+            centre, width = rng.uniform(0, 1, 2), rng.uniform(0.04, 0.2)
+            near = np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / (2 * width**2))
             image += rng.uniform(-60, 120, channels) * near
     return pixels.clip(0, 255).astype(np.uint8)
 
@@ -56,8 +56,8 @@ def halved(pixels: Array) -> bytes:
     return stream.getvalue()
 
 
-#: From an image (H, W, C) to the file of its copy.
-WAYS: dict[str, Callable[[Array], bytes]] = {
+#: Each makes from an image (H, W, C) the file of a duplicate.
+COPIERS: dict[str, Callable[[Array], bytes]] = {
     "same": encoded,
     "mirrored": lambda pixels: encoded(pixels[:, ::-1]),
     "upside down": lambda pixels: encoded(pixels[::-1]),
@@ -96,7 +96,7 @@ class Folder:
 
 
 def clean_folder(root: Path, *, per_class: int = 20, patients: bool = False) -> Folder:
-    """Two classes in three splits, all images different; with a patient for every two of them if wanted."""
+    """Two classes in three splits, all images different; with `patients` one for every two of them."""
     folder, pixels = Folder(root), blobs(3 * 2 * per_class, seed=1)
     for number, image in enumerate(pixels):
         split = ("train", "val", "test")[number // (2 * per_class)]

@@ -13,11 +13,11 @@ from medray.audit.survey_images import survey_dataset, survey_files
 from medray.data.dataset import Fold, ImageDataset
 from medray.data.listing.listing import Listing
 from medray.errors import DataError
-from tests.audit.audit_samples import WAYS, Folder, blobs, clean_folder, encoded
+from tests.audit.audit_samples import COPIERS, Folder, blobs, clean_folder, encoded
 
 
-def kinds_of(found: Audit) -> dict[str, int]:
-    return {one.kind: one.count for one in found.findings}
+def kinds_of(result: Audit) -> dict[str, int]:
+    return {finding.kind: finding.count for finding in result.findings}
 
 
 def look(listing: Listing) -> Audit:
@@ -37,53 +37,53 @@ def folder(tmp_path: Path) -> Folder:
 
 def test_clean_images_have_no_findings(tmp_path: Path) -> None:
     listing = clean_folder(tmp_path, patients=True).listing()
-    found = look(
+    result = look(
         replace(listing, folds=(Fold(np.arange(40), np.arange(40, 80)), Fold(np.arange(40, 80), np.arange(40))))
     )
-    assert found.findings == ()
-    assert found.duplicates == ()
-    assert found.images == 120
+    assert result.findings == ()
+    assert result.duplicates == ()
+    assert result.images == 120
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_copy_in_another_split_is_a_leak(folder: Folder, way: str) -> None:
-    copy = folder.add(WAYS[way](blobs(120, seed=1)[0]), "a", "test")
-    found = look(folder.listing())
-    assert kinds_of(found) == {"duplicates_across_splits": 2}
-    assert found.leaks[0].names == ("0000", folder.images[copy].where)
-    assert "(train 1, test 1): 0000 = 0120" in found.leaks[0].text
-    (row,) = found.duplicates
+@pytest.mark.parametrize("copier", COPIERS)
+def test_a_copy_in_another_split_is_a_leak(folder: Folder, copier: str) -> None:
+    copied = folder.add(COPIERS[copier](blobs(120, seed=1)[0]), "a", "test")
+    result = look(folder.listing())
+    assert kinds_of(result) == {"duplicates_across_splits": 2}
+    assert result.leaks[0].names == ("0000", folder.images[copied].where)
+    assert "(train 1, test 1): 0000 = 0120" in result.leaks[0].text
+    (row,) = result.duplicates
     assert (row.first, row.second, row.first_split, row.second_split) == ("0000", "0120", "train", "test")
-    assert row.how == ("identical" if way == "same" else "near")
+    assert row.how == ("identical" if copier == "same" else "near")
 
 
 def test_a_leak_between_the_later_copies_of_an_image_is_found(folder: Folder) -> None:
     image = blobs(1, seed=9)[0]
     for split, pixels in (("train", image), ("train", image), ("train", image[:, ::-1]), ("val", image[:, ::-1])):
         folder.add(encoded(pixels), "a", split)
-    found = look(folder.listing())
-    assert kinds_of(found) == {"duplicates_across_splits": 4, "duplicates_within_split": 3}
-    assert len(found.duplicates) == 3
+    result = look(folder.listing())
+    assert kinds_of(result) == {"duplicates_across_splits": 4, "duplicates_within_split": 3}
+    assert len(result.duplicates) == 3
 
 
 def test_copies_with_other_labels_and_within_a_split_are_warnings(folder: Folder) -> None:
     images = blobs(120, seed=1)
     folder.add(encoded(images[0]), "b", "train")
     folder.add(encoded(images[1][::-1]), "b", "train")
-    found = look(folder.listing())
-    assert kinds_of(found) == {"duplicates_across_classes": 2, "duplicates_within_split": 4}
-    assert not found.leaks
-    assert "0000 (a) = 0120 (b)" in found.findings[0].text
+    result = look(folder.listing())
+    assert kinds_of(result) == {"duplicates_across_classes": 2, "duplicates_within_split": 4}
+    assert not result.leaks
+    assert "0000 (a) = 0120 (b)" in result.findings[0].text
 
 
 def test_patients_in_several_splits_and_on_both_sides_of_a_fold_are_leaks(tmp_path: Path) -> None:
     folder = clean_folder(tmp_path, patients=True)
     folder.images[119] = replace(folder.images[119], patient="p0")
-    found = look(folder.listing(folds=(halves(120),)))
-    assert kinds_of(found)["patients_across_splits"] == 1
-    assert "p0 (train, test)" in found.leaks[0].text
-    assert kinds_of(found)["patients_across_folds"] == 59
-    assert "fold 0: p0 (training, held out)" in found.leaks[1].text
+    result = look(folder.listing(folds=(halves(120),)))
+    assert kinds_of(result)["patients_across_splits"] == 1
+    assert "p0 (train, test)" in result.leaks[0].text
+    assert kinds_of(result)["patients_across_folds"] == 59
+    assert "fold 0: p0 (training, held out)" in result.leaks[1].text
 
 
 def test_images_and_copies_on_both_sides_of_a_fold_are_leaks(folder: Folder) -> None:
@@ -91,8 +91,8 @@ def test_images_and_copies_on_both_sides_of_a_fold_are_leaks(folder: Folder) -> 
     train, val = halves(121)
     train = np.setdiff1d(np.append(train, 120), [])
     val = np.setdiff1d(np.append(val, 5), [120])
-    found = look(folder.listing(folds=(Fold(np.arange(60), np.arange(60, 120)), Fold(train, val))))
-    leaks = {one.kind: one for one in found.leaks}
+    result = look(folder.listing(folds=(Fold(np.arange(60), np.arange(60, 120)), Fold(train, val))))
+    leaks = {finding.kind: finding for finding in result.leaks}
     assert leaks["images_across_folds"].names == ("fold 1: 0005",)
     assert leaks["duplicates_across_folds"].names == ("fold 1: 0000", "fold 1: 0120")
     assert "fold 1: 2): 0000 = 0120" in leaks["duplicates_across_folds"].text
@@ -117,19 +117,19 @@ def test_what_can_not_be_used_is_told(folder: Folder) -> None:
     folder.add(encoded(images[0]), (), "train")
     folder.add(encoded(images[1]), ("a", "b"), "train")
     folder.add(encoded(images[2]), "a", None, "somebody")
-    found = look(folder.listing(missing=("line 3: x.png",), ignored=("notes.txt", "b.txt")))
-    assert kinds_of(found) == {
+    result = look(folder.listing(missing=("line 3: x.png",), ignored=("notes.txt", "b.txt")))
+    assert kinds_of(result) == {
         "unreadable": 2, "uniform": 1, "blank_labels": 1, "multiple_labels": 1, "missing_splits": 1,
         "missing_patients": 125, "missing_files": 1, "ignored_files": 2,
     }  # fmt: skip
-    texts = {one.kind: one.text for one in found.findings}
+    texts = {finding.kind: finding.text for finding in result.findings}
     assert texts["unreadable"] == (
         "2 unreadable images: 0120: the content is not an image of a known format; formats: png, jpeg, tiff, bmp, "
         "dicom, 0121: the content is empty; formats: png, jpeg, tiff, bmp, dicom"
     )
     assert texts["multiple_labels"] == "1 image with several labels: 0124 (a, b)"
     assert texts["ignored_files"] == "2 ignored files: notes.txt, b.txt"
-    assert not found.leaks
+    assert not result.leaks
 
 
 def test_a_file_that_is_gone_is_unreadable_and_no_crash(folder: Folder) -> None:
@@ -140,9 +140,11 @@ def test_a_file_that_is_gone_is_unreadable_and_no_crash(folder: Folder) -> None:
 
 def test_small_and_missing_classes(folder: Folder) -> None:
     folder.add(encoded(blobs(1, seed=9)[0]), "c", "train")
-    found = {one.kind: one for one in look(folder.listing(folds=(halves(121, held_out=3),))).findings}
-    assert found["small_class"].names == ("c (1 image in train)",)
-    assert set(found["missing_class"].names) == {"c in val", "c in test", "c in fold 0, training"}
+    findings = {
+        finding.kind: finding for finding in look(folder.listing(folds=(halves(121, held_out=3),))).findings
+    }
+    assert findings["small_class"].names == ("c (1 image in train)",)
+    assert set(findings["missing_class"].names) == {"c in val", "c in test", "c in fold 0, training"}
 
 
 def test_classes_are_too_small_for_the_splits_and_folds_to_come(tmp_path: Path) -> None:
@@ -160,12 +162,12 @@ def test_a_split_that_differs_in_class_brightness_sharpness_and_tone_is_told(tmp
     for number, image in enumerate(images):
         test = number >= 80
         folder.add(encoded(image), "ab"[number % 8 == 0 if test else number % 2], "test" if test else "train")
-    found = {one.kind: one for one in look(folder.listing()).findings}
-    assert set(found) == {"class_balance", "brightness", "sharpness", "tone"}
-    assert found["class_balance"].names[0].startswith("train (Cramér's V 0.3")
-    assert "train is darker by" in found["brightness"].text
-    assert "train is less sharp by" in found["sharpness"].text
-    assert "train is colder by" in found["tone"].text
+    findings = {finding.kind: finding for finding in look(folder.listing()).findings}
+    assert set(findings) == {"class_balance", "brightness", "sharpness", "tone"}
+    assert findings["class_balance"].names[0].startswith("train (Cramér's V 0.3")
+    assert "train is darker by" in findings["brightness"].text
+    assert "train is less sharp by" in findings["sharpness"].text
+    assert "train is colder by" in findings["tone"].text
 
 
 def test_an_audit_of_nothing_but_broken_files_still_tells_them(tmp_path: Path) -> None:
@@ -182,11 +184,11 @@ def test_no_images_are_an_error(tmp_path: Path) -> None:
 
 def test_an_audit_is_plain_values(folder: Folder) -> None:
     folder.add(encoded(blobs(120, seed=1)[0][::-1]), "a", "test")
-    found = look(folder.listing())
-    written = json.loads(json.dumps(found.to_dict()))
-    assert written["images"] == found.images == len(folder.images)
-    assert Audit.from_dict(written) == found
-    assert {one.kind for one in found.findings} <= set(KINDS)
+    result = look(folder.listing())
+    written = json.loads(json.dumps(result.to_dict()))
+    assert written["images"] == result.images == len(folder.images)
+    assert Audit.from_dict(written) == result
+    assert {finding.kind for finding in result.findings} <= set(KINDS)
 
 
 # -- data sets in memory
@@ -202,10 +204,10 @@ def test_leaks_of_a_data_set_in_memory_are_found() -> None:
     images = blobs(60)
     assert find_leaks(leaky(images)).findings == ()
     images[55] = images[3][:, ::-1]
-    found = find_leaks(leaky(images, groups=np.arange(60) // 4))
-    assert kinds_of(found) == {"duplicates_across_splits": 2, "patients_across_splits": 1}
-    assert found.leaks[0].names == ("train[3]", "test[5]")
-    assert [row.orientation for row in found.duplicates] == ["mirrored left-right"]
+    result = find_leaks(leaky(images, groups=np.arange(60) // 4))
+    assert kinds_of(result) == {"duplicates_across_splits": 2, "patients_across_splits": 1}
+    assert result.leaks[0].names == ("train[3]", "test[5]")
+    assert [row.orientation for row in result.duplicates] == ["mirrored left-right"]
 
 
 def test_patients_that_are_not_named_are_not_one_patient() -> None:
@@ -216,8 +218,8 @@ def test_patients_that_are_not_named_are_not_one_patient() -> None:
 def test_ready_made_folds_of_a_data_set_are_looked_at() -> None:
     images = blobs(60)
     images[1] = images[0]
-    found = find_leaks(leaky(images, folds=(halves(50),)))
-    assert kinds_of(found) == {"duplicates_across_folds": 2}
+    result = find_leaks(leaky(images, folds=(halves(50),)))
+    assert kinds_of(result) == {"duplicates_across_folds": 2}
 
 
 def test_survey_and_leaks_agree_on_what_is_a_leak() -> None:

@@ -10,23 +10,25 @@ from medray.audit.balance import Difference, compare_classes, compare_means
 def test_classes_are_compared_by_pearsons_test_and_cramers_v() -> None:
     rng = np.random.default_rng(0)
     labels, part = rng.integers(0, 4, 500), rng.random(500) < 0.3
-    found = compare_classes(labels, part)
+    difference = compare_classes(labels, part)
     table = np.stack([np.bincount(labels[side], minlength=4) for side in (part, ~part)])
     expected = chi2_contingency(table, correction=False)
-    assert found is not None
-    assert found.p_value == pytest.approx(expected.pvalue)
-    assert found.effect == pytest.approx(np.sqrt(expected.statistic / 500))
+    assert difference is not None
+    assert difference.p_value == pytest.approx(expected.pvalue)
+    assert difference.effect == pytest.approx(np.sqrt(expected.statistic / 500))
 
 
 def test_means_are_compared_by_welchs_test() -> None:
     rng = np.random.default_rng(1)
     values, part = rng.normal(size=900), rng.random(900) < 0.3
     values[part] += 0.4
-    found = compare_means(values, part)
-    assert found is not None
-    assert found.effect == pytest.approx(0.4, abs=0.15)
-    assert found.p_value == pytest.approx(ttest_ind(values[part], values[~part], equal_var=False).pvalue, rel=0.2)
-    assert found.stands_out(0.2, 10)
+    difference = compare_means(values, part)
+    assert difference is not None
+    assert difference.effect == pytest.approx(0.4, abs=0.15)
+    assert difference.p_value == pytest.approx(
+        ttest_ind(values[part], values[~part], equal_var=False).pvalue, rel=0.2
+    )
+    assert difference.stands_out(0.2, 10)
 
 
 def test_images_of_few_patients_prove_little() -> None:
@@ -60,6 +62,6 @@ def test_random_splits_of_equal_images_are_hardly_ever_called_different() -> Non
     rng, alarms = np.random.default_rng(0), 0
     for _ in range(300):
         values, part = rng.normal(size=200), rng.random(200) < 0.2
-        found = compare_means(values, part)
-        alarms += found is not None and found.stands_out(0.2, 1)
+        difference = compare_means(values, part)
+        alarms += difference is not None and difference.stands_out(0.2, 1)
     assert alarms <= 9  # 1 % of 300, and three standard deviations

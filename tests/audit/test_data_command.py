@@ -15,7 +15,7 @@ from tests.conftest import write_npz
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(data, [str(own) for own in arguments])
+    return CliRunner().invoke(data, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -23,8 +23,10 @@ def shown(made: Profile) -> str:
 def test_images_are_counted_by_class_and_split(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     labels = [("a",), ("a",), ("b",), (), ("a", "b"), ("b",)]
-    for image, own, split in zip(blobs(6), labels, ("train", "train", "train", "test", "test", None), strict=True):
-        folder.add(encoded(image[: 40 if split else 64]), own, split, "p")
+    for image, labels_of_image, split in zip(
+        blobs(6), labels, ("train", "train", "train", "test", "test", None), strict=True
+    ):
+        folder.add(encoded(image[: 40 if split else 64]), labels_of_image, split, "p")
     folder.add(b"broken", "b", "test")
     made = profile_survey(
         survey_files(folder.listing(missing=("x", "y"), ignored=("z",), rows={"b": 2, "(blank)": 3, "a": 3}))
@@ -53,8 +55,8 @@ def test_tables_fit_a_terminal() -> None:
 
 def test_long_names_of_classes_are_folded_and_none_is_read_as_markup(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    for image, own in zip(blobs(4), ("[red]x", "y" * 90, "[/]", "z"), strict=True):
-        folder.add(encoded(image), (own,), "train")
+    for image, label in zip(blobs(4), ("[red]x", "y" * 90, "[/]", "z"), strict=True):
+        folder.add(encoded(image), (label,), "train")
     made = survey_files(folder.listing())
     text = shown(profile_survey(made))
     assert "[red]x" in text

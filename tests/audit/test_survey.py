@@ -21,24 +21,24 @@ def test_each_image_is_told_as_it_is(tmp_path: Path) -> None:
     folder.add(encoded(np.repeat(grey, 3, axis=2), "jpeg"))
     folder.add(encoded(colours, "bmp"))
     folder.add(b"\x89PNG\r\n\x1a\nbroken")
-    found = survey_files(folder.listing()).measures
-    assert found.format.tolist() == ["png", "jpeg", "jpeg", "bmp", "png"]
-    assert found.height.tolist() == [30, 40, 40, 40, 0]
-    assert found.width.tolist() == [40, 40, 40, 40, 0]
-    assert found.channels.tolist() == [1, 3, 3, 3, 0]
-    assert found.grey_as_rgb.tolist() == [False, False, True, False, False]
-    assert found.bits.tolist() == [8, 8, 8, 0, 0]
-    assert found.readable.tolist() == [True] * 4 + [False]
-    assert found.problem[4] == "the PNG is damaged or cut short"
-    assert np.isnan(found.brightness[4])
-    assert found.brightness[0] == pytest.approx(grey[:30].mean(), abs=1)
+    measures = survey_files(folder.listing()).measures
+    assert measures.format.tolist() == ["png", "jpeg", "jpeg", "bmp", "png"]
+    assert measures.height.tolist() == [30, 40, 40, 40, 0]
+    assert measures.width.tolist() == [40, 40, 40, 40, 0]
+    assert measures.channels.tolist() == [1, 3, 3, 3, 0]
+    assert measures.grey_as_rgb.tolist() == [False, False, True, False, False]
+    assert measures.bits.tolist() == [8, 8, 8, 0, 0]
+    assert measures.readable.tolist() == [True] * 4 + [False]
+    assert measures.problem[4] == "the PNG is damaged or cut short"
+    assert np.isnan(measures.brightness[4])
+    assert measures.brightness[0] == pytest.approx(grey[:30].mean(), abs=1)
 
 
 def test_bits_of_a_dicom_file_are_those_that_are_stored(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.add(dicom(np.arange(64, dtype=np.uint16).reshape(8, 8), BitsStored=12, HighBit=11))
-    found = survey_files(folder.listing()).measures
-    assert (found.format[0], found.bits[0], found.problem[0]) == ("dicom", 12, "")
+    measures = survey_files(folder.listing()).measures
+    assert (measures.format[0], measures.bits[0], measures.problem[0]) == ("dicom", 12, "")
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint16)])
@@ -46,8 +46,8 @@ def test_without_stored_bits_they_are_those_that_are_allocated(tmp_path: Path, p
     made, folder = dataset(pixels), Folder(tmp_path)
     del made.BitsStored, made.HighBit
     folder.add(written(made))
-    found = survey_files(folder.listing()).measures
-    assert (found.bits[0], found.problem[0]) == (8 * pixels.itemsize, "")
+    measures = survey_files(folder.listing()).measures
+    assert (measures.bits[0], measures.problem[0]) == (8 * pixels.itemsize, "")
 
 
 def test_a_file_that_was_overwritten_since_is_named(tmp_path: Path) -> None:
@@ -64,15 +64,15 @@ def test_measures_are_those_of_known_images() -> None:
     images[1] = (200, 100, 50)
     images[2, :, ::2] = 255
     images[3, :, :32] = 100
-    found = measure(shrink(images))
+    measures = measure(shrink(images))
     np.testing.assert_allclose(
-        found["brightness"], [0, 0.299 * 200 + 0.587 * 100 + 0.114 * 50, 127.5, 50], rtol=1e-5
+        measures["brightness"], [0, 0.299 * 200 + 0.587 * 100 + 0.114 * 50, 127.5, 50], rtol=1e-5
     )
-    np.testing.assert_allclose(found["contrast"], [0, 0, 127.5, 50], atol=1e-3)
-    np.testing.assert_allclose(found["tone"], [0, 150, 0, 0], atol=1e-3)
-    assert found["sharpness"][0] == pytest.approx(0)
-    assert found["sharpness"][2] == pytest.approx((2 * 255) ** 2, rel=1e-4)
-    assert found["thumbnail"].shape == (4, 32, 32)
+    np.testing.assert_allclose(measures["contrast"], [0, 0, 127.5, 50], atol=1e-3)
+    np.testing.assert_allclose(measures["tone"], [0, 150, 0, 0], atol=1e-3)
+    assert measures["sharpness"][0] == pytest.approx(0)
+    assert measures["sharpness"][2] == pytest.approx((2 * 255) ** 2, rel=1e-4)
+    assert measures["thumbnail"].shape == (4, 32, 32)
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (64, 64), (200, 90), (1, 1), (65, 3)])
@@ -101,10 +101,10 @@ def test_a_survey_tells_how_far_it_has_come(tmp_path: Path, monkeypatch: pytest.
     for image in blobs(3):
         folder.add(encoded(image))
     monkeypatch.setattr(survey_images, "CHUNK", 1)
-    told: list[tuple[str, int, int]] = []
-    survey_files(folder.listing(), lambda *said: told.append(said))
-    assert told == [("Images", done, 3) for done in (1, 2, 3)]
-    told.clear()
-    survey_dataset(dataset, lambda *said: told.append(said))
-    assert told[-1] == ("Images", len(dataset), len(dataset))
-    assert len(told) > 1
+    reports: list[tuple[str, int, int]] = []
+    survey_files(folder.listing(), lambda *report: reports.append(report))
+    assert reports == [("Images", done, 3) for done in (1, 2, 3)]
+    reports.clear()
+    survey_dataset(dataset, lambda *report: reports.append(report))
+    assert reports[-1] == ("Images", len(dataset), len(dataset))
+    assert len(reports) > 1

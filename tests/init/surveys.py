@@ -16,7 +16,7 @@ def measures(
     height, width = (np.resize([size[side] for size in sizes], count) * fine for side in (0, 1))
     looks = {name: np.where(fine, 50.0, np.nan).astype(np.float32) for name in LOOKS}
     return Measures(
-        sha256=np.array([str(own) for own in range(count)]),
+        sha256=np.array([str(index) for index in range(count)]),
         format=np.full(count, "png"),
         problem=np.where(fine, "", "the file ends too early"),
         height=height,
@@ -43,17 +43,17 @@ def survey(
 ) -> Survey:
     """Images of each class by their number, in `splits` in turn within a class, so many of a patient."""
     labels = [(name,) for name, count in counts.items() for _ in range(count)]
-    placed = [splits[own % len(splits)] for count in counts.values() for own in range(count)]
+    placed = [splits[index % len(splits)] for count in counts.values() for index in range(count)]
     more = [*[()] * blank, *[tuple(counts)[:2]] * several]
     placed += [splits[0]] * len(more)
     total = len(labels) + len(more)
     return Survey(
         source="folder:scans",
         from_files=files,
-        names=tuple(f"{own}.png" for own in range(total)),
+        names=tuple(f"{index}.png" for index in range(total)),
         labels=(*labels, *more),
         splits=tuple(placed),
-        patients=tuple(f"p{own // per_patient}" if per_patient else None for own in range(total)),
+        patients=tuple(f"p{index // per_patient}" if per_patient else None for index in range(total)),
         class_names=tuple(sorted(counts)),
         measures=measures(total, sizes, colours, broken),
     )

@@ -39,7 +39,7 @@ def scans(root: Path, classes: dict[str, int], **look: int) -> Path:
     """Class folders of so many different images each."""
     drawn = iter(images(sum(classes.values()), **look))
     return grow(
-        root, {f"{name}/{own}.png": next(drawn) for name, count in classes.items() for own in range(count)}
+        root, {f"{name}/{number}.png": next(drawn) for name, count in classes.items() for number in range(count)}
     )
 
 
@@ -155,7 +155,7 @@ def test_twelve_images_and_forty_classes(here: Path) -> None:
     scans(here / "tiny", {"a": 6, "b": 6}, size=16)
     tiny = written("tiny", run("tiny", "folder:tiny"))
     assert max(value for _, value in tiny.values_of("batch_size")) <= 8
-    scans(here / "many", {f"class {own}": 3 for own in range(40)}, size=16)
+    scans(here / "many", {f"class {number}": 3 for number in range(40)}, size=16)
     result = run("many", "folder:many")
     assert written("many", result).metric == "accuracy"
     assert (

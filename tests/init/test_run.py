@@ -29,7 +29,7 @@ def test_a_search_of_what_was_written_runs_to_the_end(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "ensemble" / "manifest.json").is_file()
     facts = json.loads((tmp_path / "run" / "data.json").read_text())
     counts = [facts["splits"][split]["images"] for split in ("train", "val", "test")]
-    told = f"films: {facts['images']} images in 2 classes ({counts[0]} train, {counts[1]} val, {counts[2]} test)."
-    assert told in path.read_text()
+    title = f"films: {facts['images']} images in 2 classes ({counts[0]} train, {counts[1]} val, {counts[2]} test)."
+    assert title in path.read_text()
     assert facts["images"] == 37
     assert facts["aspect"] == "pad"

@@ -87,10 +87,13 @@ def assert_fits(space: SearchSpace, proposal: StudyProposal) -> None:
             if backbone in MODELS:
                 MODELS[backbone]((height, width, channels), len(kept.class_names), 0.1)
     check_combinations(space, 2)
-    patients = {own: split for own, split in zip(kept.patients, kept.splits, strict=True) if own is not None}
+    patients = {
+        patient: split for patient, split in zip(kept.patients, kept.splits, strict=True) if patient is not None
+    }
     if not proposal.survey.split_names:
         assert all(
-            patients.get(own, split) == split for own, split in zip(kept.patients, kept.splits, strict=True)
+            patients.get(patient, split) == split
+            for patient, split in zip(kept.patients, kept.splits, strict=True)
         )
 
 
@@ -112,12 +115,12 @@ def test_pipelines_take_such_images(size: tuple[int, int], colours: int) -> None
 def test_the_lines_for_published_weights_can_take_the_place_of_the_one_above() -> None:
     text = write(propose_study("x", "folder:/x", survey({"a": 90, "b": 90}, sizes=[(300, 300)])))
     lines = text.splitlines()
-    start = next(place for place, line in enumerate(lines) if line.startswith("  backbone:"))
+    start = next(index for index, line in enumerate(lines) if line.startswith("  backbone:"))
     hidden = [
-        place for place in range(start, start + 8) if lines[place].lstrip("# ").startswith(("back", "pre", "- {"))
+        index for index in range(start, start + 8) if lines[index].lstrip("# ").startswith(("back", "pre", "- {"))
     ]
-    for place in hidden[1:4]:
-        lines[place] = lines[place].replace("# ", "", 1)
+    for index in hidden[1:4]:
+        lines[index] = lines[index].replace("# ", "", 1)
     del lines[start]
     space = parse("\n".join(lines), "x.yaml")
     drawn = {parameter.name: parameter for parameter in space.parameters}
@@ -127,8 +130,8 @@ def test_the_lines_for_published_weights_can_take_the_place_of_the_one_above() -
 def lines_of(text: str, key: str) -> str:
     """A key's line with the comment above it."""
     lines = text.splitlines()
-    place = next(place for place, line in enumerate(lines) if line.strip().startswith(f"{key}:"))
-    return " ".join(own.strip() for own in lines[place - 1 : place + 1])
+    index = next(index for index, line in enumerate(lines) if line.strip().startswith(f"{key}:"))
+    return " ".join(line.strip() for line in lines[index - 1 : index + 1])
 
 
 def written(**facts: Any) -> tuple[dict[str, Any], str]:
@@ -154,8 +157,8 @@ def test_the_objective_by_the_classes(counts: dict[str, int], metric: str, why: 
 def test_two_classes_of_which_val_lacks_one_are_not_ranked_by_auc() -> None:
     seen = survey({"a": 12, "b": 12}, splits=("train", "val", "test"))
     splits = tuple(
-        "train" if own == ("b",) and split == "val" else split
-        for own, split in zip(seen.labels, seen.splits, strict=True)
+        "train" if labels == ("b",) and split == "val" else split
+        for labels, split in zip(seen.labels, seen.splits, strict=True)
     )
     text = write(propose_study("x", "folder:/x", replace(seen, splits=splits)))
     assert yaml.safe_load(text)["objective"] == {"metric": "f1_macro"}
@@ -211,8 +214,8 @@ def test_splits_are_taken_where_the_source_has_none_and_by_patient() -> None:
     assert "by class and patient, no one of 100 patients in two splits" in lines_of(text, "val")
     half, _ = written(counts={"a": 200, "b": 200}, splits=("train", "test"))
     assert half["splits"] == {"val": 0.15}
-    whole, _ = written(counts={"a": 200, "b": 200}, splits=("train", "val", "test"))
-    assert "splits" not in whole
+    named, _ = written(counts={"a": 200, "b": 200}, splits=("train", "val", "test"))
+    assert "splits" not in named
 
 
 def test_no_flips_where_a_class_is_of_one_side() -> None:

@@ -29,8 +29,8 @@ def noise(count: int, height: int, width: int, channels: int, seed: int = 0) -> 
 
 def row_height(tile: int) -> int:
     """The pixels that one more row takes."""
-    one, two = (opened(contact_sheet(noise(n, 4, 4, 1), [""] * n, columns=1, tile=tile)) for n in (1, 2))
-    return len(two) - len(one)
+    single, double = (opened(contact_sheet(noise(n, 4, 4, 1), [""] * n, columns=1, tile=tile)) for n in (1, 2))
+    return len(double) - len(single)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -42,8 +42,8 @@ def test_every_image_stands_in_its_tile(count: int, columns: int, channels: int)
     assert sheet.shape == (GAP + rows * height, used * (tile + GAP) + GAP, 3)
     for i, image in enumerate(images):
         top, left = GAP + i // columns * height, GAP + i % columns * (tile + GAP)
-        found = sheet[top : top + tile, left : left + tile]
-        assert (found == image.repeat(4, axis=0).repeat(4, axis=1)).all()  # nearest neighbour: 4 x 4 a pixel
+        pixels = sheet[top : top + tile, left : left + tile]
+        assert (pixels == image.repeat(4, axis=0).repeat(4, axis=1)).all()  # nearest neighbour: 4 x 4 a pixel
         under = sheet[top + tile + 2 : top + height - GAP, left : left + tile]
         assert under.min() < 100  # ink
         assert under.max() == 255
@@ -56,16 +56,16 @@ def test_a_large_image_shrinks_to_the_mean_of_what_it_shows_and_keeps_its_aspect
     image[:, 112:] = (10, 120, 60)
     sheet = opened(contact_sheet(image[None], ["two halves"], tile=112))
     top = GAP + 112 - 75  # it stands right above its caption
-    found = sheet[top : top + 75, GAP : GAP + 112]
-    assert (found[:, :50] == (200, 40, 90)).all()
-    assert (found[:, 62:] == (10, 120, 60)).all()
+    pixels = sheet[top : top + 75, GAP : GAP + 112]
+    assert (pixels[:, :50] == (200, 40, 90)).all()
+    assert (pixels[:, 62:] == (10, 120, 60)).all()
     assert (sheet[GAP : top - 1, GAP : GAP + 112] == 255).all()  # white above it
 
 
 def test_shrinking_averages_rather_than_skips_pixels() -> None:
     board = (np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None]
-    found = np.asarray(fitted(board, 64)).astype(int)
-    assert abs(found[4:-4, 4:-4] - 127).max() < 10
+    pixels = np.asarray(fitted(board, 64)).astype(int)
+    assert abs(pixels[4:-4, 4:-4] - 127).max() < 10
 
 
 @settings(deadline=None, max_examples=50)
@@ -73,10 +73,12 @@ def test_shrinking_averages_rather_than_skips_pixels() -> None:
 def test_a_fitted_image_fills_one_side_and_keeps_its_aspect(
     height: int, width: int, tile: int, channels: int
 ) -> None:
-    found = fitted(np.zeros((height, width, channels), dtype=np.uint8), tile)
-    assert max(found.size) == tile
-    assert abs(min(found.size) - max(1, tile * min(height, width) / max(height, width))) <= 0.5
-    assert height == width or (found.height > found.width) == (height > width) or found.height == found.width
+    picture = fitted(np.zeros((height, width, channels), dtype=np.uint8), tile)
+    assert max(picture.size) == tile
+    assert abs(min(picture.size) - max(1, tile * min(height, width) / max(height, width))) <= 0.5
+    assert (
+        height == width or (picture.height > picture.width) == (height > width) or picture.height == picture.width
+    )
 
 
 def test_a_white_image_has_an_edge() -> None:
@@ -132,10 +134,10 @@ def test_no_caption_is_wider_than_its_tile_or_has_a_third_line(caption: str, wid
 @settings(deadline=None, max_examples=80)
 @given(st.text("abc W", max_size=60), st.integers(30, 200))
 def test_a_text_is_shortened_only_where_it_is_too_wide(text: str, width: int) -> None:
-    found = shortened(text, FONT, width)
-    assert (found == text) == (FONT.getlength(text) <= width)
-    if found != text:
-        start, end = found.split(ELLIPSIS)
+    result = shortened(text, FONT, width)
+    assert (result == text) == (FONT.getlength(text) <= width)
+    if result != text:
+        start, end = result.split(ELLIPSIS)
         assert text.startswith(start)
         assert text.endswith(end)
 
@@ -184,7 +186,7 @@ def test_images_of_different_sizes_and_gaps_stand_in_their_places() -> None:
     wide, high = np.zeros((10, 40, 1), np.uint8), np.zeros((40, 10, 3), np.uint8)
     page = contact_sheet([wide, None, high], ["a", "", "b"], columns=3, tile=64)
     pixels = np.asarray(Image.open(io.BytesIO(page)).convert("L"))
-    dark = [int((pixels[:100, 16 + 80 * place : 80 + 80 * place] < 10).sum()) for place in range(3)]
+    dark = [int((pixels[:100, 16 + 80 * column : 80 + 80 * column] < 10).sum()) for column in range(3)]
     assert dark[0] >= 64 * 16
     assert dark[1] == 0
     assert dark[2] >= 64 * 16

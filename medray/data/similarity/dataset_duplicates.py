@@ -45,20 +45,17 @@ def array_duplicates(images: Array, mapped: str | Path | None, progress: Progres
     Raises:
         DataError: millions of images look the same.
     """
-    content = Path(mapped).stem if mapped else _hash_pixels(images)
+    if mapped:
+        content = Path(mapped).stem
+    else:
+        pixels = np.ascontiguousarray(images)
+        content = hashlib.sha256(repr(images.shape).encode() + hashlib.sha256(pixels.data).digest()).hexdigest()
     path = cache_folder(KIND) / f"{content}-{FORM}.npz"
     duplicates = _read(path, len(images))
     if duplicates is None:
         duplicates = find_duplicates(measure_all(images, progress))
         _write(path, duplicates)
     return duplicates
-
-
-def _hash_pixels(images: Array) -> str:
-    digest = hashlib.sha256(repr(images.shape).encode())
-    for image in images:
-        digest.update(np.ascontiguousarray(image).data)
-    return digest.hexdigest()
 
 
 def _read(path: Path, count: int) -> Duplicates | None:

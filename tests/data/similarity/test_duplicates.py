@@ -1,4 +1,4 @@
-"""Copies are found in whatever orientation, size and compression; look-alikes are not."""
+"""Duplicates are found in any orientation, size and compression; look-alikes are not."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from medray.data.similarity.duplicates import BITS, correlations, find_duplicate
 from medray.data.similarity.measures import measure, shrink
 from medray.data.similarity.perceptual_hash import ORIENTATION_NAMES, details, hashes, reorient, spectra
 from medray.errors import DataError
-from tests.audit.audit_samples import WAYS, Folder, blobs, encoded, phantom
+from tests.audit.audit_samples import COPIERS, Folder, blobs, encoded, phantom
 
 KINDS = {
     "organs": lambda: phantom().images[:150],
@@ -34,12 +34,12 @@ def test_every_planted_copy_is_found_and_nothing_else(tmp_path: Path, kind: str)
     planted = set()
     for image in images:
         folder.add(encoded(image))
-    for number, make in enumerate(WAYS.values()):
+    for number, make in enumerate(COPIERS.values()):
         for original in range(number * 5, number * 5 + 5):
             planted.add((original, folder.add(make(images[original]))))
-    copies = find_duplicates(survey_files(folder.listing()).measures)
-    near = set(zip(copies.first.tolist(), copies.second.tolist(), strict=True))
-    same = {pair for pair in planted if copies.content[pair[0]] == copies.content[pair[1]]}
+    duplicates = find_duplicates(survey_files(folder.listing()).measures)
+    near = set(zip(duplicates.first.tolist(), duplicates.second.tolist(), strict=True))
+    same = {pair for pair in planted if duplicates.content[pair[0]] == duplicates.content[pair[1]]}
     assert len(same) == 5
     assert near | same == planted
 
@@ -56,8 +56,8 @@ def test_photographs_of_the_retina_are_not_alike_for_their_round_border() -> Non
     inside = (np.hypot(x, y) < 30)[None, ..., None]
     images = np.where(inside, 120 + blobs(300, seed=4) // 10, 0).astype(np.uint8)
     images[299] = images[0, ::-1]
-    found = find_duplicates(survey_dataset(dataset_of(images)).measures)
-    assert list(zip(found.first.tolist(), found.second.tolist(), strict=True)) == [(0, 299)]
+    duplicates = find_duplicates(survey_dataset(dataset_of(images)).measures)
+    assert list(zip(duplicates.first.tolist(), duplicates.second.tolist(), strict=True)) == [(0, 299)]
 
 
 def test_orientation_is_what_turns_the_first_into_the_second() -> None:
@@ -65,21 +65,21 @@ def test_orientation_is_what_turns_the_first_into_the_second() -> None:
     turns = {"turned by 90 clockwise": np.rot90(image, -1), "mirrored left-right": image[:, ::-1],
              "turned by 90 anticlockwise": np.rot90(image), "transposed": image.transpose(1, 0, 2)}  # fmt: skip
     for name, other in turns.items():
-        copies = find_duplicates(survey_dataset(dataset_of(np.stack([image, other]))).measures)
-        assert [ORIENTATION_NAMES[number] for number in copies.orientation] == [name]
-        assert copies.correlation[0] > 0.999
+        duplicates = find_duplicates(survey_dataset(dataset_of(np.stack([image, other]))).measures)
+        assert [ORIENTATION_NAMES[number] for number in duplicates.orientation] == [name]
+        assert duplicates.correlation[0] > 0.999
 
 
 def test_coefficients_are_turned_as_images_are() -> None:
     images = blobs(3)
     spectrum = spectra(measure(shrink(images))["thumbnail"])
     orientations = [images, images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]]
-    orientations += [own.transpose(0, 2, 1, 3) for own in orientations]
+    orientations += [turned.transpose(0, 2, 1, 3) for turned in orientations]
     # Those that mirror before they transpose: the other two quarter turns.
     orientations[5], orientations[6] = np.rot90(images, -1, (1, 2)), np.rot90(images, 1, (1, 2))
-    for number, own in enumerate(orientations):
-        found = spectra(measure(shrink(own))["thumbnail"])
-        np.testing.assert_allclose(reorient(spectrum, number), found, atol=1.0)
+    for number, turned in enumerate(orientations):
+        measured = spectra(measure(shrink(turned))["thumbnail"])
+        np.testing.assert_allclose(reorient(spectrum, number), measured, atol=1.0)
 
 
 @given(st.integers(0, 2**32), st.integers(2, 150), st.integers(0, 25))
@@ -97,9 +97,9 @@ def test_near_pairs_are_those_of_brute_force(seed: int, count: int, bits: int) -
         for j in range(i + 1, count)
         if (int(hashed[o, i]) ^ int(hashed[0, j])).bit_count() <= bits
     }
-    found = list(zip(*(column.tolist() for column in near_pairs(hashed, bits)), strict=True))
-    assert len(found) == len(set(found))
-    assert set(found) == expected
+    pairs = list(zip(*(column.tolist() for column in near_pairs(hashed, bits)), strict=True))
+    assert len(pairs) == len(set(pairs))
+    assert set(pairs) == expected
 
 
 def test_near_pairs_of_more_than_a_tile() -> None:
@@ -108,8 +108,8 @@ def test_near_pairs_of_more_than_a_tile() -> None:
     pairs = [(0, 8999), (4095, 4096), (63, 64), (5000, 8191)]
     for number, (i, j) in enumerate(pairs):
         hashed[0, j] = hashed[number, i]
-    found = near_pairs(hashed, 3)
-    assert set(zip(*(column.tolist() for column in found), strict=True)) == {
+    near = near_pairs(hashed, 3)
+    assert set(zip(*(column.tolist() for column in near), strict=True)) == {
         (i, j, number) for number, (i, j) in enumerate(pairs)
     }
 
@@ -117,17 +117,17 @@ def test_near_pairs_of_more_than_a_tile() -> None:
 def test_correlation_is_that_of_the_images_details() -> None:
     unit = details(spectra(measure(shrink(blobs(4)))["thumbnail"]))
     i, j = np.array([0, 1, 2]), np.array([0, 2, 3])
-    found = correlations(unit, i, j, np.zeros(3, np.int64))
-    assert found[0] == pytest.approx(1, abs=1e-5)
-    assert found[1] == pytest.approx(float((unit[1] * unit[2]).sum()), abs=1e-5)
+    correlation = correlations(unit, i, j, np.zeros(3, np.int64))
+    assert correlation[0] == pytest.approx(1, abs=1e-5)
+    assert correlation[1] == pytest.approx(float((unit[1] * unit[2]).sum()), abs=1e-5)
 
 
 def test_images_of_one_tone_are_no_copies_of_each_other_unless_their_bytes_are() -> None:
     images = np.full((4, 32, 32, 1), 10, np.uint8)
     images[2:] = 200
-    copies = find_duplicates(survey_dataset(dataset_of(images)).measures)
-    assert copies.content.tolist() == [0, 0, 1, 1]
-    assert not len(copies)
+    duplicates = find_duplicates(survey_dataset(dataset_of(images)).measures)
+    assert duplicates.content.tolist() == [0, 0, 1, 1]
+    assert not len(duplicates)
 
 
 def test_too_many_pairs_are_an_error_and_not_a_full_memory() -> None:
