@@ -67,10 +67,12 @@ def write_run(folder: Path, npz: Path, *, seed: int = 0, classes: list[str] | No
         trial.write_by(trial.WEIGHTS, partial(write_weights, tensors=network.state_dict(), facts={}))
         trial.write_json(trial.CONFIG, config.to_dict())
         record = TrialRecord(number, FINISHED, objective=0.5, best_epoch=1)
-        said = rng.dirichlet(np.ones(len(names)), 60).astype(np.float32)
-        candidates.append(Candidate(number, (Member(record, trial),), said, 0.5))
+        probabilities = rng.dirichlet(np.ones(len(names)), 60).astype(np.float32)
+        candidates.append(Candidate(number, (Member(record, trial),), probabilities, 0.5))
     labels = np.arange(60) % len(names)
-    selection = make_selection(TOP_K, Pool(TRIALS, candidates, labels), [(one, 1.0) for one in candidates])
+    selection = make_selection(
+        TOP_K, Pool(TRIALS, candidates, labels), [(candidate, 1.0) for candidate in candidates]
+    )
     point = set_point(Rule("sensitivity", 0.9), selection.calibrated, labels, names, names[0], "val")
     fit_run_ood(run, dataset)
     write_ensemble(
@@ -138,5 +140,5 @@ def site(model: ServedModel) -> Iterator[Callable[..., Site]]:
 @pytest.fixture(scope="module")
 def open_site(model: ServedModel) -> Iterator[Site]:
     """A service with the usual settings, for all tests of a file."""
-    with listening(model) as one:
-        yield one
+    with listening(model) as started:
+        yield started

@@ -28,7 +28,7 @@ class Running:
     process: subprocess.Popen[str]
     port: int
     home: Path
-    said: list[str] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -41,14 +41,14 @@ class Running:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def replicas(self) -> list[psutil.Process]:
-        return [one for one in self.family() if "ServeReplica" in " ".join(one.cmdline()[:1])]
+        return [process for process in self.family() if "ServeReplica" in " ".join(process.cmdline()[:1])]
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 90.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 90.0) -> Any:
     for _ in range(int(seconds / 0.1)):
         with contextlib.suppress(httpx.HTTPError, psutil.Error):
-            if found := what():
-                return found
+            if value := condition():
+                return value
         time.sleep(0.1)
     raise AssertionError("it did not come")
 
@@ -63,11 +63,11 @@ def started(run: Path, home: Path, *more: str) -> Iterator[Running]:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     running = Running(process, port, home)
-    reading = threading.Thread(target=lambda: running.said.extend(process.stdout or []), daemon=True)
+    reading = threading.Thread(target=lambda: running.output.extend(process.stdout or []), daemon=True)
     reading.start()
     try:
-        wait_for(lambda: process.poll() is not None or any("Ctrl-C" in line for line in running.said), 300)
-        assert process.poll() is None, "".join(running.said)
+        wait_for(lambda: process.poll() is not None or any("Ctrl-C" in line for line in running.output), 300)
+        assert process.poll() is None, "".join(running.output)
         yield running
     finally:
         family = running.family() if process.poll() is None else []
@@ -75,9 +75,9 @@ def started(run: Path, home: Path, *more: str) -> Iterator[Running]:
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(60)
-        for one in [*family, process]:
+        for child in [*family, process]:
             with contextlib.suppress(psutil.Error, ProcessLookupError):
-                one.kill()
+                child.kill()
         process.wait()
         reading.join(10)
         if process.stdout is not None and not reading.is_alive():

@@ -39,7 +39,7 @@ def config(options: ServeOptions) -> dict[str, Any]:
     ServedModel.load(location, name, version=version, threads=options.threads)
     min_replicas, _ = options.replica_range()
     home = str(home_folder(options.location, options.home))
-    spec = ReplicaSpec(location, version, name, options.settings().to_dict(), min_replicas, home)
+    spec = ReplicaSpec(location, version, name, options.settings(), min_replicas, home)
     return {
         "proxy_location": "EveryNode",
         "http_options": {"host": options.host, "port": options.port},

@@ -35,13 +35,13 @@ SWITCH_INTERVAL = 1e-4  # seconds
 class ReplicaSpec(JsonDocument):
     """The settings of a replica: its ensemble and that one's name, and the service's limits and folder.
 
-    The service is ready once `min_replicas` have answered. `settings` are those of ServiceSettings.
+    The service is ready once `min_replicas` have answered.
     """
 
     location: str
     version: str
     name: str
-    settings: dict[str, Any]
+    settings: ServiceSettings
     min_replicas: int
     home: str | None
 
@@ -70,13 +70,15 @@ class EnsembleDeployment:
         # would wait that long each time that the event loop is busy: they would not run side by side.
         sys.setswitchinterval(SWITCH_INTERVAL)
         context = serve.get_replica_context()
-        self._spec, self._settings = spec, ServiceSettings.from_dict(spec.settings)
+        self._spec, self._settings = spec, spec.settings
         self._name, self._app_name = context.replica_id.unique_id, context.app_name
         self._all_replicas_came = False
         self._registry = registry_of(self._app_name)
         target: Target = await self._registry.join.remote(spec.target)
         model = await asyncio.to_thread(self._load, target)
-        self.service = Service(self._settings, model, replica=self._name, ready=self._ready, add_up=self._add_up)
+        self.service = Service(
+            self._settings, model, replica=self._name, all_ready=self._all_ready, add_up=self._add_up
+        )
         await check_answers(self.service)
         await self._report()
         self._reporting = asyncio.create_task(self._keep_reporting())
@@ -127,7 +129,7 @@ class EnsembleDeployment:
         self.service.exchange(model)
         await self._report()
 
-    async def _ready(self) -> bool:
+    async def _all_ready(self) -> bool:
         if not self._all_replicas_came:
             state: ServiceState = await self._registry.state.remote()
             self._all_replicas_came = len(state.replicas) >= self._spec.min_replicas

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import shutil
 import signal
 import tempfile
 import threading
@@ -69,8 +68,9 @@ def serve_until_signal(options: ServeOptions, console: Console) -> None:
     stop = threading.Event()
     _end_by_signal(stop)
     with (
-        _haproxy_folder() as haproxy,
-        _environment(prepare(haproxy, options.host)),
+        # A socket's path has 107 letters at most, and Serve adds 70 of its own: the usual folders are too long.
+        tempfile.TemporaryDirectory(prefix="mr", dir="/tmp", ignore_cleanup_errors=True) as haproxy,
+        _environment(prepare(Path(haproxy), options.host)),
         _ray(options, stop, console) as address,
         _application(options, target, name, console) as registry,
     ):
@@ -83,7 +83,7 @@ def serve_until_signal(options: ServeOptions, console: Console) -> None:
         finally:
             (home / RUNNING).unlink(missing_ok=True)
         say(console, "Ending: nothing new is taken; what came in is answered")
-        drain(registry, haproxy, options.timeout)
+        drain(registry, Path(haproxy), options.timeout)
     say(console, "Ended")
 
 
@@ -97,16 +97,6 @@ def _end_by_signal(stop: threading.Event) -> None:
     """Have SIGTERM, SIGINT and SIGHUP set `stop`. Ray takes SIGTERM for itself when it starts."""
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, lambda *_: stop.set())
-
-
-@contextlib.contextmanager
-def _haproxy_folder() -> Iterator[Path]:
-    # A socket's path has 107 letters at most, and Serve adds 70 of its own: the usual folders are too long.
-    folder = Path(tempfile.mkdtemp(prefix="mr", dir="/tmp"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -157,7 +147,7 @@ def _application(options: ServeOptions, target: Target, name: str, console: Cons
         logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
     replicas, _ = options.replica_range()
     home = str(home_folder(options.location, options.home))
-    spec = ReplicaSpec(target.location, target.version, name, options.settings().to_dict(), replicas, home)
+    spec = ReplicaSpec(target.location, target.version, name, options.settings(), replicas, home)
     try:
         with step(console, f"Starting {plural(replicas, 'replica')} of the ensemble"):
             # The replicas' own servers listen on Serve's host; others reach HAProxy's, see haproxy.py.

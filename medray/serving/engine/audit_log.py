@@ -65,7 +65,11 @@ class AuditLog:
             ValueError: a record is not JSON, or holds NaN or infinity; nothing is written.
             AuditError: they could not be written; the next call tries again.
         """
-        content = b"".join(map(_line, records))
+        try:
+            lines = [json.dumps(dict(record), allow_nan=False, separators=(",", ":")) for record in records]
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"an audit record can't be written as JSON: {error}") from error
+        content = "".join(f"{line}\n" for line in lines).encode("ascii")  # JSON escapes line breaks and the rest
         if not content:
             return
         with self._lock:
@@ -154,14 +158,6 @@ class AuditLog:
                 path.unlink(missing_ok=True)
         except OSError as error:  # no reason to refuse a request
             log.warning("old audit files in %s can't be deleted: %s", self.folder, error.strerror)
-
-
-def _line(record: Mapping[str, Any]) -> bytes:
-    """Return a record as one line of ASCII; JSON escapes line breaks."""
-    try:
-        return json.dumps(dict(record), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"an audit record can't be written as JSON: {error}") from error
 
 
 def _listed(folder: Path) -> list[tuple[str, int, Path]]:

@@ -60,7 +60,12 @@ def class_activation(
         WeightsError: a network gives NaN or infinity.
     """
     images, classes = np.asarray(images), np.asarray(classes)
-    _check(images, classes)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise DataError(f"images are {images.dtype} {images.shape}, not uint8 (N, H, W, C) of 1 or 3 channels")
+    if not images.size:
+        raise DataError(f"images are of shape {images.shape}: at least one with a pixel is needed")
+    if classes.dtype != np.int64 or classes.shape != (len(images),):
+        raise DataError(f"classes are {classes.dtype} {classes.shape}, not int64 ({len(images)},): one an image")
     if method not in METHODS:
         raise ConfigError(unknown_choice_line("method", method, METHODS))
     heat = np.zeros(images.shape[:3])
@@ -69,15 +74,6 @@ def class_activation(
         for index, (network, share) in enumerate(zip(networks, _shares(weights, len(networks)), strict=True)):
             heat += share * _Member(network, index, device, method).activation(images, classes)
     return heat.clip(0.0, 1.0).astype(np.float32)
-
-
-def _check(images: Array, classes: Array) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise DataError(f"images are {images.dtype} {images.shape}, not uint8 (N, H, W, C) of 1 or 3 channels")
-    if not images.size:
-        raise DataError(f"images are of shape {images.shape}: at least one with a pixel is needed")
-    if classes.dtype != np.int64 or classes.shape != (len(images),):
-        raise DataError(f"classes are {classes.dtype} {classes.shape}, not int64 ({len(images)},): one an image")
 
 
 def _shares(weights: Sequence[float], networks: int) -> Array:
@@ -203,26 +199,20 @@ class _Watcher:
 
     def _on_output(self, module: nn.Module, _: Any, output: object) -> Tensor | None:
         self.convolved |= isinstance(module, nn.Conv2d)
-        if not isinstance(output, Tensor) or self._is_done(output):
+        # A container returns its last module's output; a tensor that was changed in place is another one.
+        is_done = self.done is not None and output is self.done[0] and output._version == self.done[1]
+        if not isinstance(output, Tensor) or is_done:
             return None
         if not isinstance(module, POOLINGS):
             if self.convolved and self._is_map(output.shape):
-                output = self._detach(output)
+                self.maps, self.tokens = self.maps + 1, False
+                if self.maps <= self.limit:
+                    self.last = output.detach().requires_grad_()
+                    output = self.last.clone()  # the next layer may work in place
             elif sum(side > 1 for side in output.shape[1:]) > 1:
                 self.tokens = True
         self.done = output, output._version
         return output
-
-    def _detach(self, output: Tensor) -> Tensor:
-        self.maps, self.tokens = self.maps + 1, False
-        if self.maps > self.limit:
-            return output
-        self.last = output.detach().requires_grad_()
-        return self.last.clone()  # the next layer may work in place
-
-    def _is_done(self, output: Tensor) -> bool:
-        """Return whether a container returns its last module's output, not changed in place since."""
-        return self.done is not None and output is self.done[0] and output._version == self.done[1]
 
     def _is_map(self, shape: torch.Size) -> bool:
         """Return whether it is (n, channels, h, w) with h·w > 1; (n, h, w, channels) has no common stride."""

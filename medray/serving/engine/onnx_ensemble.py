@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from medray._types import Array, Shape
+from medray._types import Array
 from medray.ensemble.ensemble import Ensemble
 from medray.errors import ConfigError, RunError, one_line
 from medray.serving.engine.onnx_export import log, make_files
@@ -53,7 +53,10 @@ class FastEnsemble(Ensemble):
             threads = torch.get_num_threads()
         if threads < 1:
             raise ConfigError(f"threads is {threads}; it must be 1 or more")
-        shape, sample = ensemble.image_shape, _sample(ensemble.image_shape)
+        shape = ensemble.image_shape
+        sample = np.random.default_rng(0).integers(0, 256, size=(4, *shape), dtype=np.uint8)
+        sample[0] = 0  # black, and a gradient
+        sample[1] = np.linspace(0, 255, shape[1], dtype=np.uint8)[None, :, None]
         expected = ensemble.member_probabilities(sample)
         files: list[Path | None] = [None] * len(ensemble.networks)
         if torch.device(ensemble.device).type == "cpu":  # elsewhere torch has the faster kernels
@@ -81,14 +84,6 @@ class FastEnsemble(Ensemble):
         batch = max(8, BATCH_PIXELS // (height * width))
         parts = np.array_split(np.ascontiguousarray(images), max(1, -(-len(images) // batch)))
         return [np.concatenate([predict(part) for part in parts]) for predict in self.predictors]
-
-
-def _sample(shape: Shape) -> Array:
-    """Return images to check with, uint8 (4, H, W, C): black, a gradient, and noise."""
-    images = np.random.default_rng(0).integers(0, 256, size=(4, *shape), dtype=np.uint8)
-    images[0] = 0
-    images[1] = np.linspace(0, 255, shape[1], dtype=np.uint8)[None, :, None]
-    return images
 
 
 def _onnx_predictor(path: Path, threads: int, sample: Array, expected: Array, member: int) -> Predictor | None:

@@ -53,22 +53,18 @@ def make_files(networks: Sequence[Network], shape: Shape, folder: str | None = N
     paths = [onnx_file(network, shape) for network in networks]
     missing = [member for member, path in enumerate(paths) if not path.exists()]
     if missing and folder is not None:
-        _in_another_process(folder)
+        command = [sys.executable, "-m", __name__, folder]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            log.warning("the ensemble's networks are run by torch, which is slower: %s", last[:300])
+        else:
+            for failure in json.loads(done.stdout.splitlines()[-1]):
+                log.warning("%s", failure)
     elif missing:
         for member in missing:
             _try_to_write(networks[member], shape, paths[member], member)
     return [path if path.exists() else None for path in paths]
-
-
-def _in_another_process(folder: str) -> None:
-    command = [sys.executable, "-m", __name__, folder]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        log.warning("the ensemble's networks are run by torch, which is slower: %s", last[:300])
-        return
-    for failure in json.loads(done.stdout.splitlines()[-1]):
-        log.warning("%s", failure)
 
 
 def _try_to_write(network: Network, shape: Shape, path: Path, member: int) -> str | None:

@@ -37,18 +37,11 @@ PROBLEM_OF = {
 Result = TypeVar("Result")
 
 
-async def _always() -> bool:
-    return True
-
-
-async def _alone(snapshot: Snapshot) -> list[Metric]:
-    return list(snapshot.metrics)
-
-
 class Service:
     """Answers images with its model, which can be exchanged while it answers.
 
-    `ready` returns whether every replica is; `add_up` takes this replica's metrics and returns the sums over all.
+    `all_ready` returns whether every replica is there, `add_up` takes this replica's metrics and returns the sums
+    over all; both are None for a replica that is alone.
     """
 
     def __init__(
@@ -57,11 +50,11 @@ class Service:
         model: ServedModel,
         *,
         replica: str = "alone",
-        ready: Callable[[], Awaitable[bool]] = _always,
-        add_up: Callable[[Snapshot], Awaitable[list[Metric]]] = _alone,
+        all_ready: Callable[[], Awaitable[bool]] | None = None,
+        add_up: Callable[[Snapshot], Awaitable[list[Metric]]] | None = None,
     ) -> None:
         self.settings, self.model, self.replica = settings, model, replica
-        self.ready, self._add_up = ready, add_up
+        self._all_ready, self._add_up = all_ready, add_up
         self.tokens = TokenFile(settings.token_file) if settings.token_file else None
         folder = settings.audit_folder
         self.audit = AuditLog(Path(folder), replica, keep=settings.audit_keep) if folder else None
@@ -153,7 +146,12 @@ class Service:
     async def all_metrics(self) -> list[Metric]:
         """Return the metrics summed over all replicas."""
         self.telemetry.queued(self._batches.waiting)
-        return await self._add_up(self.telemetry.snapshot())
+        snapshot = self.telemetry.snapshot()
+        return list(snapshot.metrics) if self._add_up is None else await self._add_up(snapshot)
+
+    async def ready(self) -> bool:
+        """Return whether the service takes requests: every replica is there, and it does not end."""
+        return not self.draining and (self._all_ready is None or await self._all_ready())
 
 
 def _overlay(answer: PredictAnswer) -> str:

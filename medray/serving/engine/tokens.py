@@ -119,21 +119,16 @@ class TokenFile:
             except OSError:
                 changed = True
             if changed:
-                self._read_again()
-        finally:
-            self._lock.release()
-
-    def _read_again(self) -> None:
-        try:
-            self._read()
+                self._read()
+                if self._reported is not None:
+                    log.info("%s is in order again", self.path)
+                self._reported = None
         except ConfigError as error:
             if str(error) != self._reported:
                 log.error("%s; the tokens that were read before stay in force", error)
             self._reported = str(error)
-        else:
-            if self._reported is not None:
-                log.info("%s is in order again", self.path)
-            self._reported = None
+        finally:
+            self._lock.release()
 
     def _read(self) -> None:
         """Take the file's tokens, or leave all as they are."""

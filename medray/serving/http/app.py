@@ -39,13 +39,9 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "lifespan":
-            await self._router.lifespan(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1003})
-        else:
-            await self._answer_http(scope, receive, send)
-
-    async def _answer_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+            return await self._router.lifespan(scope, receive, send)
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.close", "code": 1003})
         began, telemetry = time.perf_counter(), self.service.telemetry
         request_id = _request_id(scope)
         scope["app"] = self

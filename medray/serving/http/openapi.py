@@ -1,5 +1,6 @@
 """The interface's description (OpenAPI 3.1), made of the answers' types and the served model's classes."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -58,7 +59,7 @@ def describe(service: Service) -> Json:
             "version": __version__,
             "description": "Classifies medical images with an averaged ensemble. Research; not for diagnosis.",
         },
-        "paths": {**_predict_path(service), **_page_paths(), **_v2_paths(service)},
+        "paths": {**_predict_path(service), **PAGES, **_v2_paths(service)},
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -94,6 +95,15 @@ def _get(summary: str, media_type: str, schema: Json, *problems: Kind, **setting
     return {"get": _operation(summary, {media_type: {"schema": schema}}, *problems, **settings)}
 
 
+PAGES = {
+    "/": _get("A page to try it on", "text/html", TEXT, guarded=False),
+    "/metadata": _get("What the model is", "application/json", _schema(Metadata)),
+    "/metrics": _get("Prometheus metrics of all replicas", "text/plain", TEXT),
+    "/docs": _get("This description, for people", "text/html", TEXT, guarded=False),
+    "/openapi.json": _get("This description", "application/json", {"type": "object"}, guarded=False),
+}
+
+
 def _predict_path(service: Service) -> Json:
     body = {kind: {"schema": BYTES} for kind in IMAGE_TYPES} | {"multipart/form-data": {"schema": FORM}}
     answer = {"schema": _schema(PredictResponse), "example": to_plain(_example(service))}
@@ -105,23 +115,16 @@ def _predict_path(service: Service) -> Json:
     return {"/predict": {"post": operation}}
 
 
-def _page_paths() -> Json:
-    return {
-        "/": _get("A page to try it on", "text/html", TEXT, guarded=False),
-        "/metadata": _get("What the model is", "application/json", _schema(Metadata)),
-        "/metrics": _get("Prometheus metrics of all replicas", "text/plain", TEXT),
-        "/docs": _get("This description, for people", "text/html", TEXT, guarded=False),
-        "/openapi.json": _get("This description", "application/json", {"type": "object"}, guarded=False),
-    }
-
-
 def _v2_paths(service: Service) -> Json:
     def get(summary: str, kind: type, *problems: Kind, **settings: Any) -> Json:
         return _get(summary, "application/json", _schema(kind), *problems, **settings)
 
     name = {"name": "name", "in": "path", "required": True, "schema": TEXT, "example": service.model.name}
     version = {**name, "name": "version", "example": service.model.version}
-    body = {"application/json": {"schema": _schema(InferRequest), "example": to_plain(_infer_example(service))}}
+    size = math.prod(service.model.shape)
+    pixels = [0] * size if size <= 4096 else []
+    example = InferRequest([InputTensor("images", [1, *service.model.shape], "UINT8", pixels)], "42")
+    body = {"application/json": {"schema": _schema(InferRequest), "example": to_plain(example)}}
     outputs = {
         "application/json": {"schema": _schema(InferResponse)},
         "application/octet-stream": {"schema": BYTES},
@@ -161,10 +164,3 @@ def _example(service: Service) -> PredictResponse:
         sha256="0" * 64,
     )
     return PredictResponse(service.model.identity, "0f8fad5bd9cb469fa16570867728950e", [prediction])
-
-
-def _infer_example(service: Service) -> InferRequest:
-    height, width, channels = service.model.shape
-    size = height * width * channels
-    data = [0] * size if size <= 4096 else []
-    return InferRequest([InputTensor("images", [1, height, width, channels], "UINT8", data)], "42")

@@ -137,7 +137,7 @@ async def live(_: Request) -> Response:
 async def ready(request: Request) -> Response:
     """Answer whether every replica has answered a prediction and takes more."""
     service = service_of(request)
-    if service.draining or not await service.ready():
+    if not await service.ready():
         raise Problem(Kind.NOT_READY, "not all replicas are there, or the service is ending")
     return json_response(Ready(True))
 

@@ -114,35 +114,29 @@ def _first_error(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return "the request is not JSON"
-    place = ".".join(str(part)[:40] for part in first["loc"]) or "the request"
-    return f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    key = ".".join(str(part)[:40] for part in first["loc"]) or "the request"
+    return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _read_tensor(tensor: InputTensor, rest: memoryview) -> tuple[Array, memoryview]:
+    """Return an input as uint8 of its shape, and the bytes behind it."""
     name, size = tensor.name[:40], tensor.parameters and tensor.parameters.binary_data_size
     if size is None:
-        flat = _read_numbers(name, tensor.data or [])
+        try:
+            values = np.array(tensor.data or [], dtype=None if tensor.data else np.uint8).reshape(-1)
+        except (ValueError, RecursionError, OverflowError):
+            raise Problem(Kind.BAD_REQUEST, f"the data of '{name}' is a ragged list") from None
+        if len(values) and (values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255):
+            raise Problem(Kind.BAD_REQUEST, f"the data of '{name}' must be whole numbers of 0 to 255")
+        values = values.astype(np.uint8)
     elif size > len(rest):
         raise Problem(Kind.BAD_REQUEST, f"'{name}' says {size} bytes, and {len(rest)} are left")
     else:
-        flat, rest = np.frombuffer(rest[:size], dtype=np.uint8), rest[size:]
+        values, rest = np.frombuffer(rest[:size], dtype=np.uint8), rest[size:]
     count = math.prod(tensor.shape)
-    if count != len(flat):
-        raise Problem(Kind.BAD_REQUEST, f"'{name}' holds {len(flat)} values, its shape {count}")
-    return flat.reshape(tensor.shape), rest
-
-
-def _read_numbers(name: str, data: list[Any]) -> Array:
-    """The flat or nested list of a tensor, as uint8."""
-    try:
-        numbers = np.array(data).reshape(-1)
-    except (ValueError, RecursionError, OverflowError):
-        raise Problem(Kind.BAD_REQUEST, f"the data of '{name}' is a ragged list") from None
-    if not len(numbers):
-        return np.empty(0, dtype=np.uint8)
-    if numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() > 255:
-        raise Problem(Kind.BAD_REQUEST, f"the data of '{name}' must be whole numbers of 0 to 255")
-    return numbers.astype(np.uint8)
+    if count != len(values):
+        raise Problem(Kind.BAD_REQUEST, f"'{name}' holds {len(values)} values, its shape {count}")
+    return values.reshape(tensor.shape), rest
 
 
 def write_tensors(

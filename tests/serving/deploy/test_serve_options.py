@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from medray.errors import ConfigError
+from medray.errors import ConfigError, RunError
 from medray.serving.deploy.serve_options import ServeOptions, is_loopback
 from medray.serving.engine.service_settings import ServiceSettings
 from medray.serving.serve_command import serve
@@ -81,10 +81,10 @@ def test_a_damaged_ensemble_is_refused_before_anything_starts(served_run: Path, 
 def test_settings_survive_json_and_are_checked() -> None:
     settings = ServiceSettings(max_body=5, max_memory=9)
     assert ServiceSettings.from_dict(settings.to_dict()) == settings
-    with pytest.raises(ConfigError, match="did you mean 'max_body'"):
-        ServiceSettings.from_dict({"max_bdy": 3})
-    with pytest.raises(ConfigError, match="timeout is '3'"):
-        ServiceSettings.from_dict({"timeout": "3"})
+    with pytest.raises(RunError, match="did you mean 'max_body'"):
+        ServiceSettings.from_dict(settings.to_dict() | {"max_bdy": 3})
+    with pytest.raises(RunError, match="timeout: damaged: '3'"):
+        ServiceSettings.from_dict(settings.to_dict() | {"timeout": "3"})
     with pytest.raises(ConfigError, match="must be above 0"):
         ServiceSettings(max_batch=0)
 

@@ -43,8 +43,8 @@ def running(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
     tokens.write_text(f"reader {READER}\nboss {BOSS} admin\n")
     tokens.chmod(0o600)
     limits = ("--replicas", "2", "--cpus", "0.5", "--max-body", "1", "--max-pixels", "1000000")
-    with started(run, folder / "home", "--token-file", str(tokens), *limits) as one:
-        yield one
+    with started(run, folder / "home", "--token-file", str(tokens), *limits) as service:
+        yield service
 
 
 @dataclass
@@ -89,21 +89,21 @@ class Load:
 
 def test_two_thousand_images_from_32_clients_each_get_their_own_answer(running: Running, run: Path) -> None:
     images = pictures(2000, seed=9)
-    wanted = Ensemble.load(run / "ensemble").predict(images).probabilities
-    found = np.zeros_like(wanted)
+    expected = Ensemble.load(run / "ensemble").predict(images).probabilities
+    probabilities = np.zeros_like(expected)
 
     def ask(first: int) -> None:
         with running.client() as client:
             for number in range(first, len(images), 32):
                 answer = client.post("/predict", content=png(images[number])).json()["predictions"][0]
-                found[number] = list(answer["probabilities"].values())
+                probabilities[number] = list(answer["probabilities"].values())
 
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(32)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert np.abs(found - wanted).max() < 1e-5
+    assert np.abs(probabilities - expected).max() < 1e-5
 
 
 def test_metrics_and_the_audit_log_count_every_replica(running: Running) -> None:
@@ -125,9 +125,9 @@ def counted(client: httpx.Client) -> float:
 
 def test_nothing_but_the_service_is_open_to_others(running: Running) -> None:
     """What speaks HTTP is this machine's alone; or Ray's own, and asks for its token or tells Ray's metrics only."""
-    for one in running.family():
-        title = " ".join(one.cmdline()[:3])
-        for connection in one.net_connections("tcp"):
+    for process in running.family():
+        title = " ".join(process.cmdline()[:3])
+        for connection in process.net_connections("tcp"):
             address = connection.laddr
             if connection.status != "LISTEN" or address.ip in ("127.0.0.1", "::1"):
                 continue
@@ -164,8 +164,8 @@ def test_tritonclient_gets_an_answer(running: Running, run: Path) -> None:
     tensor.set_data_from_numpy(images, binary_data=True)
     with tritonclient.InferenceServerClient(f"127.0.0.1:{running.port}") as client:
         assert client.is_server_ready(headers=headers)
-        found = client.infer("corners", [tensor], headers=headers).as_numpy("probabilities")
-    assert np.allclose(found, Ensemble.load(run / "ensemble").predict(images).probabilities, atol=1e-5)
+        probabilities = client.infer("corners", [tensor], headers=headers).as_numpy("probabilities")
+    assert np.allclose(probabilities, Ensemble.load(run / "ensemble").predict(images).probabilities, atol=1e-5)
 
 
 @pytest.mark.parametrize("path", ["/predict", "/v2/models/{name}/infer"])
@@ -183,13 +183,13 @@ def test_the_page_is_there(running: Running) -> None:
 
 
 def test_mangled_requests_through_the_whole_service(running: Running) -> None:
-    replicas = {one.pid for one in running.replicas()}
-    before = sum(one.memory_info().rss for one in running.replicas())
+    replicas = {process.pid for process in running.replicas()}
+    before = sum(process.memory_info().rss for process in running.replicas())
     seen = attack(running.port, REQUESTS, READER)
-    grown = (sum(one.memory_info().rss for one in running.replicas()) - before) / 2**20
+    grown = (sum(process.memory_info().rss for process in running.replicas()) - before) / 2**20
     assert not [status for status in seen if status >= 500], seen
     assert seen[200] > 100, seen
-    assert {one.pid for one in running.replicas()} == replicas
+    assert {process.pid for process in running.replicas()} == replicas
     assert grown < 60, f"{grown:.0f} MiB"
 
 
@@ -208,10 +208,14 @@ def test_another_ensemble_goes_in_and_out_again_without_a_failed_request(
     strange = write_run(tmp_path / "strange", npz, classes=["x", "y", "z"])
     with Load(running.url, png(pictures(1)[0])) as load, running.client(BOSS) as boss:
         wait_for(lambda: len(load.versions) > 20)
-        for folder, said in ((broken, "SHA-256 differs"), (strange, "other classes"), (tmp_path, "neither a run")):
+        for folder, message in (
+            (broken, "SHA-256 differs"),
+            (strange, "other classes"),
+            (tmp_path, "neither a run"),
+        ):
             refused = boss.post("/admin/ensemble", json={"folder": str(folder)})
             assert refused.status_code == 422, refused.text
-            assert said in refused.json()["detail"]
+            assert message in refused.json()["detail"]
         assert set(load.versions) == {first}
         done = boss.post("/admin/ensemble", json={"folder": str(other)})
         assert done.json() == {"version": second, "previous": first, "replicas": 2}, done.text
@@ -255,7 +259,9 @@ def test_a_killed_replica_is_replaced_and_the_other_goes_on(running: Running) ->
         mark = len(load.versions)
         wait_for(lambda: len(load.versions) > mark + 50)
         wait_for(
-            lambda: len(running.replicas()) == 2 and victim.pid not in [one.pid for one in running.replicas()]
+            lambda: (
+                len(running.replicas()) == 2 and victim.pid not in [process.pid for process in running.replicas()]
+            )
         )
     # What the victim held was lost with it; each client can have had one request there.
     assert len(load.failures) <= 3, load.failures
@@ -271,19 +277,21 @@ def test_sigterm_drops_no_request_and_leaves_nothing_behind(running: Running) ->
         running.process.send_signal(signal.SIGTERM)
         running.process.wait(60)
     assert load.failures == []
-    assert running.process.returncode == 0, "".join(running.said)
-    assert running.said[-1] == "Ended\n", "".join(running.said)
-    assert not [line for line in running.said if "Traceback" in line or "logging.cc" in line]
+    assert running.process.returncode == 0, "".join(running.output)
+    assert running.output[-1] == "Ended\n", "".join(running.output)
+    assert not [line for line in running.output if "Traceback" in line or "logging.cc" in line]
     _, alive = psutil.wait_procs(family, 20)
-    assert not [one for one in alive if "haproxy" in one.name() or "ray::" in " ".join(one.cmdline()[:1])]
+    assert not [
+        process for process in alive if "haproxy" in process.name() or "ray::" in " ".join(process.cmdline()[:1])
+    ]
     assert not (running.home / "service.json").exists()
 
 
 @pytest.mark.nightly
 def test_replicas_come_with_the_load(run: Path, tmp_path: Path) -> None:
     limits = ("--replicas", "1:2", "--cpus", "0.5", "--max-batch", "4", "--no-audit")
-    with started(run, tmp_path / "home", *limits) as one:
-        assert len(one.replicas()) == 1
-        with Load(one.url, png(pictures(1)[0]), clients=16) as load:
-            wait_for(lambda: len(one.replicas()) == 2, 150)
+    with started(run, tmp_path / "home", *limits) as service:
+        assert len(service.replicas()) == 1
+        with Load(service.url, png(pictures(1)[0]), clients=16) as load:
+            wait_for(lambda: len(service.replicas()) == 2, 150)
         assert not load.failures

@@ -39,7 +39,9 @@ def lines_of(folder: Path) -> dict[str, list[bytes]]:
 def full_disk(log: AuditLog, link: Path) -> Iterator[None]:
     """Let the log's open file be /dev/full, by a link to it, for a while."""
     (descriptor,) = [
-        int(own.name) for own in Path("/proc/self/fd").iterdir() if own.is_symlink() and own.readlink() == log.path
+        int(link.name)
+        for link in Path("/proc/self/fd").iterdir()
+        if link.is_symlink() and link.readlink() == log.path
     ]
     link.symlink_to("/dev/full")
     before, full = os.dup(descriptor), os.open(link, os.O_WRONLY | os.O_APPEND)
@@ -89,9 +91,9 @@ def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
 
 
 def loop() -> list[Any]:
-    own: list[Any] = []
-    own.append(own)
-    return own
+    circular: list[Any] = []
+    circular.append(circular)
+    return circular
 
 
 @pytest.mark.parametrize(
@@ -160,8 +162,8 @@ def test_threads_write_whole_batches(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not failed
     assert len(records) == 1200
     for thread in range(4):
-        places = [place for place, record in enumerate(records) if record["thread"] == thread]
-        assert [records[place]["n"] for place in places] == list(range(300))
+        places = [index for index, record in enumerate(records) if record["thread"] == thread]
+        assert [records[index]["n"] for index in places] == list(range(300))
         assert all(second == first + 1 for first, second in zip(places[::3], places[1::3], strict=True))
 
 
@@ -190,10 +192,10 @@ def test_no_line_is_lost_split_or_moved(
             log.write(records)
             sent += records
         log.close()
-        found, files = list(read_audit(folder)), lines_of(folder)
-        assert found == sent[len(sent) - len(found) :]
+        records_read, files = list(read_audit(folder)), lines_of(folder)
+        assert records_read == sent[len(sent) - len(records_read) :]
         assert files.pop("audit-a-0001.jsonl") == []
-        assert len(found) == len(sent) if keep is None else len(files) <= keep
+        assert len(records_read) == len(sent) if keep is None else len(files) <= keep
         for lines in files.values():
             turns = {json.loads(line)["time"] for line in lines}
             assert sum(map(len, lines)) <= max_bytes or len(turns) == 1
@@ -312,9 +314,9 @@ def run(code: str, *arguments: object) -> "subprocess.Popen[str]":
 def test_a_batch_that_fits_half_is_cut_off(tmp_path: Path) -> None:
     output, errors = run(HALF_FULL, tmp_path).communicate(timeout=60)
     assert errors == ""
-    told = json.loads(output)
-    assert told[0].endswith("can't be written: File too large")
-    assert [one.partition(" took ")[2] for one in told[1:]] == [
+    errors = json.loads(output)
+    assert errors[0].endswith("can't be written: File too large")
+    assert [error.partition(" took ")[2] for error in errors[1:]] == [
         f"{room} of 51 bytes; is the disk full?" for room in (1, 2, 29, 49, 50)
     ]
     assert lines_of(tmp_path) == {"audit-one-0001.jsonl": [b'{"time":0}\n', b'{"time":2}\n']}
@@ -387,9 +389,9 @@ def test_killed_writers_leave_whole_lines_and_one_torn_end_at_most(tmp_path: Pat
         files = [lines for file, lines in lines_of(tmp_path).items() if file.startswith(f"audit-{name}-")]
         torn = [line for lines in files for line in lines if not line.endswith(b"\n")]
         assert torn in ([], files[-1][-1:])
-        whole = [json.loads(line)["n"] for lines in files for line in lines if line.endswith(b"\n")]
-        assert whole == list(range(len(whole)))
-        assert len(whole) >= 40
+        numbers = [json.loads(line)["n"] for lines in files for line in lines if line.endswith(b"\n")]
+        assert numbers == list(range(len(numbers)))
+        assert len(numbers) >= 40
     records = list(read_audit(tmp_path))
     assert [record["time"] for record in records] == sorted(record["time"] for record in records)
     assert len(records) == sum(line.endswith(b"\n") for lines in lines_of(tmp_path).values() for line in lines)
@@ -427,8 +429,8 @@ def test_all_writers_records_come_by_time_then_as_written(records: list[tuple[st
             logs[writer].write([{"time": moment, "writer": writer, "n": n}])
         for log in logs.values():
             log.close()
-        found = [(record["time"], record["writer"], record["n"]) for record in read_audit(name)]
-    assert found == sorted((moment, writer, n) for n, (writer, moment) in enumerate(records))
+        records_read = [(record["time"], record["writer"], record["n"]) for record in read_audit(name)]
+    assert records_read == sorted((moment, writer, n) for n, (writer, moment) in enumerate(records))
 
 
 def test_times_may_be_seconds_or_iso_and_may_be_missing(tmp_path: Path) -> None:
@@ -446,8 +448,8 @@ def test_more_files_than_may_be_open_are_read(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(audit_log, "OPEN_FILES", 3)
     order = list(range(40))
     random.Random(0).shuffle(order)
-    for place, moment in enumerate(order):
-        (tmp_path / f"audit-{place % 9}-{1 + place // 9:04}.jsonl").write_text(f'{{"time": {moment}}}\n')
+    for index, moment in enumerate(order):
+        (tmp_path / f"audit-{index % 9}-{1 + index // 9:04}.jsonl").write_text(f'{{"time": {moment}}}\n')
     before = len(list(Path("/proc/self/fd").iterdir()))
     reader = read_audit(tmp_path)
     for moment in range(20):

@@ -22,8 +22,8 @@ def test_answers_come_back_to_who_asked(requests: list[list[int]], max_batch: in
 
     async def run() -> None:
         batcher = Batcher(work, max_batch, 1000)
-        found = await asyncio.gather(*(batcher(request) for request in requests), return_exceptions=True)
-        for request, answer in zip(requests, found, strict=True):
+        answers = await asyncio.gather(*(batcher(request) for request in requests), return_exceptions=True)
+        for request, answer in zip(requests, answers, strict=True):
             if 9 in request:
                 assert isinstance(answer, ValueError)
             else:
@@ -50,7 +50,7 @@ def test_what_waits_is_taken_together_and_no_more_than_may_wait() -> None:
 
     async def run() -> None:
         batcher = Batcher(work, 8, 4)
-        one = asyncio.create_task(batcher([0]))
+        task = asyncio.create_task(batcher([0]))
         await asyncio.to_thread(first.wait, 10)
         others = [asyncio.create_task(batcher([n])) for n in (1, 2, 3)]
         await asyncio.sleep(0)
@@ -59,7 +59,7 @@ def test_what_waits_is_taken_together_and_no_more_than_may_wait() -> None:
         others[1].cancel()
         await asyncio.sleep(0)
         go.set()
-        await one
+        await task
         assert [await others[0], await others[2]] == [[1], [3]]
         batcher.close()
 
@@ -75,9 +75,9 @@ def test_work_that_raises_is_told_to_all_and_ends_nothing() -> None:
 
     async def run() -> None:
         batcher = Batcher(work, 1, 10)
-        found = await asyncio.gather(batcher([1]), batcher([2]), return_exceptions=True)
-        assert isinstance(found[0], OSError)
-        assert found[1] == [2]
+        answers = await asyncio.gather(batcher([1]), batcher([2]), return_exceptions=True)
+        assert isinstance(answers[0], OSError)
+        assert answers[1] == [2]
         batcher.close()
 
     asyncio.run(run())

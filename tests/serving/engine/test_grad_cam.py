@@ -36,8 +36,8 @@ def marked(count: int, seed: int) -> tuple[Array, Array, Array]:
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 90, (count, SIZE, SIZE, 1), dtype=np.uint8)
     labels, places = np.arange(count) % 2, rng.integers(0, 4, count)
-    for image, label, place in zip(images, labels.tolist(), places, strict=True):
-        top, left = np.array(divmod(int(place), 2)) * SIZE // 2 + rng.integers(1, 4, 2)
+    for image, label, quadrant in zip(images, labels.tolist(), places, strict=True):
+        top, left = np.array(divmod(int(quadrant), 2)) * SIZE // 2 + rng.integers(1, 4, 2)
         image[top : top + 4 : 1 + label, left : left + 4] += 120 + 40 * label
     return images, labels, places
 
@@ -81,8 +81,8 @@ def by_quadrant(heat: Array) -> Array:
     """The share of the heat (N, H, W) in each quadrant, (N, 4)."""
     count, height, width = heat.shape
     sums = heat.reshape(count, 2, height // 2, 2, width // 2).sum(axis=(2, 4)).reshape(count, 4)
-    found: Array = sums / sums.sum(axis=1, keepdims=True)
-    return found
+    result: Array = sums / sums.sum(axis=1, keepdims=True)
+    return result
 
 
 # -- where the heat lies
@@ -106,12 +106,12 @@ def test_hirescam_finds_the_corner_where_the_head_knows_places(tmp_path: Path) -
 
 def test_heat_is_that_of_the_class_asked(finder: Network) -> None:
     images, labels, places = marked(60, seed=2)
-    own, other = (class_activation([finder], [1.0], images, asked) for asked in (labels, 1 - labels))
-    assert np.abs(own - other).max(axis=(1, 2)).min() > 0.3
+    heat, other = (class_activation([finder], [1.0], images, asked) for asked in (labels, 1 - labels))
+    assert np.abs(heat - other).max(axis=(1, 2)).min() > 0.3
     mixed = class_activation([finder], [1.0], images[[0, 0]], np.array([0, 1]))
-    assert np.allclose(mixed[labels[0]], own[0], atol=1e-5)
+    assert np.allclose(mixed[labels[0]], heat[0], atol=1e-5)
     assert np.allclose(mixed[1 - labels[0]], other[0], atol=1e-5)
-    share = by_quadrant(own)[np.arange(60), places].mean()
+    share = by_quadrant(heat)[np.arange(60), places].mean()
     assert share > by_quadrant(other + 1e-9)[np.arange(60), places].mean() + 0.2
 
 
@@ -141,12 +141,12 @@ def by_hand(network: Network, cut: int, images: Array, classes: Array, method: s
 @pytest.mark.parametrize("shape", [(16, 16, 1), (20, 12, 3)])
 def test_it_is_the_formula(backbone: str, cut: int, shape: tuple[int, int, int], method: str) -> None:
     network, images, classes = untrained(backbone, shape), noise(6, shape)[0], np.arange(6) % 3
-    wanted = by_hand(network, cut, images, classes, method)
-    found = class_activation([network], [1.0], images, classes, method=method)
-    assert found.shape == (6, *shape[:2])
-    assert found.dtype == np.float32
-    assert wanted.max() > 0
-    assert np.allclose(found, wanted, atol=1e-4)
+    expected = by_hand(network, cut, images, classes, method)
+    result = class_activation([network], [1.0], images, classes, method=method)
+    assert result.shape == (6, *shape[:2])
+    assert result.dtype == np.float32
+    assert expected.max() > 0
+    assert np.allclose(result, expected, atol=1e-4)
 
 
 def test_both_methods_are_one_where_places_are_averaged(finder: Network) -> None:
@@ -163,10 +163,10 @@ def test_layers_that_work_in_place_change_nothing() -> None:
         return network_of(*layers, nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8 * 64, 3))
 
     images, classes = noise(5)
-    wanted = by_hand(network(False), 5, images, classes, GRAD_CAM)
-    assert wanted.max() == 1
+    expected = by_hand(network(False), 5, images, classes, GRAD_CAM)
+    assert expected.max() == 1
     for in_place in (False, True):
-        assert np.allclose(class_activation([network(in_place)], [1.0], images, classes), wanted, atol=1e-4)
+        assert np.allclose(class_activation([network(in_place)], [1.0], images, classes), expected, atol=1e-4)
 
 
 class Shortcut(nn.Module):
@@ -192,10 +192,10 @@ def test_a_map_with_a_shortcut_around_it_is_not_the_last_one() -> None:
     x = maps.sin()
     logits = backbone.head((x * x + backbone.branch(x)).mean(dim=(2, 3)))
     (slope,) = torch.autograd.grad(logits[torch.arange(4), torch.from_numpy(classes)].sum(), maps)
-    wanted = (slope.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1).relu()
-    wanted = wanted / wanted.amax(dim=(1, 2), keepdim=True)
-    found = class_activation([network], [1.0], images, classes)
-    assert np.allclose(found, wanted.detach().numpy(), atol=1e-4)
+    expected = (slope.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1).relu()
+    expected = expected / expected.amax(dim=(1, 2), keepdim=True)
+    result = class_activation([network], [1.0], images, classes)
+    assert np.allclose(result, expected.detach().numpy(), atol=1e-4)
 
 
 # -- what holds for all input
@@ -233,10 +233,10 @@ def test_an_image_alone_is_as_in_a_batch(finder: Network, monkeypatch: pytest.Mo
 
 def test_what_may_not_be_written_or_lies_backwards_is_taken(finder: Network) -> None:
     images, labels, _ = marked(4, seed=5)
-    wanted = class_activation([finder], [1.0], images[:, ::-1], labels)
+    expected = class_activation([finder], [1.0], images[:, ::-1], labels)
     fixed = images[:, ::-1].copy()
     fixed.flags.writeable = labels.flags.writeable = False
-    assert np.allclose(class_activation([finder], [1.0], fixed, labels), wanted, atol=1e-6)
+    assert np.allclose(class_activation([finder], [1.0], fixed, labels), expected, atol=1e-6)
 
 
 def test_nothing_that_speaks_for_a_class_is_no_heat() -> None:
@@ -290,21 +290,21 @@ def test_the_network_is_as_it_was(backbone: str) -> None:
 
 def test_it_works_in_inference_mode_and_on_what_was_made_in_it(finder: Network) -> None:
     images, labels, _ = marked(4, seed=6)
-    wanted = class_activation([finder], [1.0], images, labels)
+    expected = class_activation([finder], [1.0], images, labels)
     with torch.inference_mode():
-        assert np.array_equal(class_activation([finder], [1.0], images, labels), wanted)
+        assert np.array_equal(class_activation([finder], [1.0], images, labels), expected)
         assert torch.is_inference_mode_enabled()
         made = untrained("resnet8_small", classes=2)
         made.load_state_dict(finder.state_dict())
         assert next(made.parameters()).is_inference()
-    assert np.array_equal(class_activation([made], [1.0], images, labels), wanted)
+    assert np.array_equal(class_activation([made], [1.0], images, labels), expected)
 
 
 def test_threads_do_not_disturb_one_another(finder: Network) -> None:
     members = [finder, untrained("lenet5_wide_bn", classes=2)]
     images, labels, _ = marked(6, seed=7)
     batch, stop, answered = to_input(images, CPU), threading.Event(), []
-    wanted = class_activation(members, [1, 1], images, labels)
+    expected = class_activation(members, [1, 1], images, labels)
     with torch.inference_mode():
         answers = [member(batch) for member in members]
 
@@ -312,18 +312,18 @@ def test_threads_do_not_disturb_one_another(finder: Network) -> None:
         with torch.inference_mode():
             while not stop.is_set():
                 for member, answer in zip(members, answers, strict=True):
-                    found = member.eval()(batch)
-                    answered.append(torch.equal(found, answer) and not found.requires_grad)
+                    result = member.eval()(batch)
+                    answered.append(torch.equal(result, answer) and not result.requires_grad)
 
     with ThreadPoolExecutor(5) as pool:
         predicting = [pool.submit(predict) for _ in range(2)]
         asked = [pool.submit(class_activation, members, [1, 1], images, labels) for _ in range(15)]
         try:
-            assert all(np.array_equal(one.result(60), wanted) for one in asked)
+            assert all(np.array_equal(future.result(60), expected) for future in asked)
         finally:
             stop.set()
-        for one in predicting:
-            one.result(60)
+        for future in predicting:
+            future.result(60)
     assert len(answered) > 10
     assert all(answered)
     assert not any(module._forward_hooks for member in members for module in member.modules())
@@ -456,17 +456,17 @@ def lightness(rgb: Array) -> Array:
     share = rgb / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     y = linear @ np.array([0.2126, 0.7152, 0.0722])
-    found: Array = 116 * np.cbrt(y) - 16
-    return found
+    result: Array = 116 * np.cbrt(y) - 16
+    return result
 
 
 def test_colours_get_lighter_evenly_and_are_never_grey() -> None:
-    found = colours(np.linspace(0, 1, 101))
-    steps = np.diff(lightness(found))
+    result = colours(np.linspace(0, 1, 101))
+    steps = np.diff(lightness(result))
     assert steps.min() > 0.3 * steps.mean()
     assert steps.max() < 2 * steps.mean()
-    assert np.ptp(found, axis=1).min() > 100
-    assert np.array_equal(found[[0, -1]].astype(int), [[13, 8, 135], [240, 249, 33]])
+    assert np.ptp(result, axis=1).min() > 100
+    assert np.array_equal(result[[0, -1]].astype(int), [[13, 8, 135], [240, 249, 33]])
 
 
 def test_pictures_that_can_not_be_drawn_are_refused() -> None:

@@ -76,12 +76,12 @@ def noise(count: int, shape: tuple[int, int, int] = SMALL, seed: int = 0) -> Arr
 
 
 def assert_same(ensemble: Ensemble, quick: FastEnsemble, images: Array) -> None:
-    wanted, found = ensemble.predict(images), quick.predict(images)
-    assert found.probabilities.dtype == np.float32
-    assert found.probabilities.shape == wanted.probabilities.shape
-    assert np.allclose(found.probabilities, wanted.probabilities, rtol=0, atol=1e-5)
-    assert found.class_names == wanted.class_names
-    assert wanted.probabilities.std(axis=0).max() > 1e-3  # else it would say nothing
+    expected, actual = ensemble.predict(images), quick.predict(images)
+    assert actual.probabilities.dtype == np.float32
+    assert actual.probabilities.shape == expected.probabilities.shape
+    assert np.allclose(actual.probabilities, expected.probabilities, rtol=0, atol=1e-5)
+    assert actual.class_names == expected.class_names
+    assert expected.probabilities.std(axis=0).max() > 1e-3  # else it would say nothing
 
 
 def prepared(ensemble: Ensemble, threads: int | None = None) -> FastEnsemble:
@@ -116,8 +116,8 @@ def mixed(temperature: float, threads: int) -> tuple[Ensemble, FastEnsemble]:
 def test_mixed_ensembles(count: int, seed: int, temperature_and_threads: tuple[float, int]) -> None:
     images = noise(count, seed=seed)
     ensemble, quick = mixed(*temperature_and_threads)
-    wanted = ensemble.predict(images).probabilities
-    assert np.allclose(quick.predict(images).probabilities, wanted, rtol=0, atol=1e-5)
+    expected = ensemble.predict(images).probabilities
+    assert np.allclose(quick.predict(images).probabilities, expected, rtol=0, atol=1e-5)
 
 
 def test_more_images_than_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,9 +140,9 @@ def test_networks_of_timm(backbone: str) -> None:
 def test_members_are_told_apart() -> None:
     ensemble, quick = mixed(2.5, 2)
     images = noise(5)
-    wanted, found = ensemble.member_probabilities(images), quick.member_probabilities(images)
-    assert all(np.allclose(a, b, rtol=0, atol=1e-5) for a, b in zip(wanted, found, strict=True))
-    assert not np.allclose(wanted[0], wanted[2], atol=1e-3)
+    expected, actual = ensemble.member_probabilities(images), quick.member_probabilities(images)
+    assert all(np.allclose(a, b, rtol=0, atol=1e-5) for a, b in zip(expected, actual, strict=True))
+    assert not np.allclose(expected[0], expected[2], atol=1e-3)
 
 
 # -- what is asked of it
@@ -151,11 +151,11 @@ def test_members_are_told_apart() -> None:
 def test_images_of_another_kind_are_refused_alike() -> None:
     ensemble, quick = mixed(2.5, 2)
     for images in (np.zeros((2, 13, 12, 1), np.uint8), np.zeros((2, 12, 16), np.uint8), np.zeros((2, *SMALL))):
-        with pytest.raises(DataError) as wanted:
+        with pytest.raises(DataError) as expected:
             ensemble.predict(images)
-        with pytest.raises(DataError) as found:
+        with pytest.raises(DataError) as actual:
             quick.predict(images)
-        assert str(found.value) == str(wanted.value)
+        assert str(actual.value) == str(expected.value)
 
 
 def test_no_images_no_answers() -> None:
@@ -174,10 +174,10 @@ def test_any_array_will_do() -> None:
 def test_threads_that_ask_at_once_get_their_own_answers() -> None:
     ensemble, quick = mixed(2.5, 2)
     asked = [noise(1 + seed % 4, seed=seed) for seed in range(24)]
-    wanted = [ensemble.predict(images).probabilities for images in asked]
+    expected = [ensemble.predict(images).probabilities for images in asked]
     with ThreadPoolExecutor(4) as several:
-        found = list(several.map(lambda images: quick.predict(images).probabilities, asked))
-    assert all(np.allclose(a, b, rtol=0, atol=1e-5) for a, b in zip(wanted, found, strict=True))
+        actual = list(several.map(lambda images: quick.predict(images).probabilities, asked))
+    assert all(np.allclose(a, b, rtol=0, atol=1e-5) for a, b in zip(expected, actual, strict=True))
 
 
 # -- what it leaves alone

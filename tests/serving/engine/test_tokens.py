@@ -109,9 +109,9 @@ def test_every_token_is_compared_wherever_the_match_is(file: TokenFile, monkeypa
     compared: list[bytes] = []
     compare = hmac.compare_digest
 
-    def spy(own: bytes, other: bytes) -> bool:
-        compared.append(own)
-        return compare(own, other)
+    def spy(first: bytes, other: bytes) -> bool:
+        compared.append(first)
+        return compare(first, other)
 
     monkeypatch.setattr(tokens.hmac, "compare_digest", spy)
     for token in (CLINIC, ADMIN, "wrong-token-0123456789"):

@@ -36,7 +36,7 @@ def text_bomb() -> bytes:
 
 def seeds() -> list[bytes]:
     colour = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
-    found = [png(colour, kind) for kind in ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")]
+    images = [png(colour, kind) for kind in ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")]
     file = io.BytesIO()
     Image.fromarray(colour).save(file, "TIFF", append_images=[Image.fromarray(colour)], save_all=True)
     dicom = (
@@ -47,16 +47,16 @@ def seeds() -> list[bytes]:
         + b"1.2.840.10008.1.2.1\0"
     )
     return [
-        *found, file.getvalue(), dicom, bomb(60_000, 60_000), bomb(2**31 - 1, 2**31 - 1), bomb(6000, 6000), text_bomb(),
-        found[0] + found[1], b"%PDF-1.7" + found[0], b"", b"\0" * 1000, b"<svg/>", b"{}", b"II*\0" + b"\xff" * 60,
+        *images, file.getvalue(), dicom, bomb(60_000, 60_000), bomb(2**31 - 1, 2**31 - 1), bomb(6000, 6000), text_bomb(),
+        images[0] + images[1], b"%PDF-1.7" + images[0], b"", b"\0" * 1000, b"<svg/>", b"{}", b"II*\0" + b"\xff" * 60,
     ]  # fmt: skip
 
 
 def bodies(count: int) -> Iterator[bytes]:
     """Good files, then cut, turned, joined, and made up."""
-    chance, whole = random.Random(0), seeds()
+    chance, samples = random.Random(0), seeds()
     for number in range(count):
-        content = bytearray(whole[number % len(whole)])
+        content = bytearray(samples[number % len(samples)])
         way = chance.randrange(6)
         if way == 0 and content:
             del content[chance.randrange(len(content)) :]
@@ -69,7 +69,7 @@ def bodies(count: int) -> Iterator[bytes]:
         elif way == 3:
             content[:0] = chance.randbytes(chance.randrange(20))
         elif way == 4:
-            content += chance.choice(whole)[:5000]
+            content += chance.choice(samples)[:5000]
         yield bytes(content)
 
 
@@ -112,10 +112,10 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
     return int(head[9:12]), b"connection: close" not in head
 
 
-async def flood(port: int, whole: Iterator[bytes], seen: Counter[int]) -> None:
+async def flood(port: int, contents: Iterator[bytes], seen: Counter[int]) -> None:
     """Send one request after the other, on a new connection where the old one was closed."""
     writer = None
-    for content in whole:
+    for content in contents:
         if writer is None:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(content)
@@ -143,8 +143,8 @@ def attack(port: int, count: int, token: str | None = None) -> Counter[int]:
 
 @pytest.mark.slow
 def test_mangled_requests_are_refused_and_cost_nothing_that_stays(site: Callable[..., Site]) -> None:
-    one = site(max_body=2**20, max_memory=64 * 2**20, max_pixels=10**6)
-    port = int(one.url.rpartition(":")[2])
+    attacked = site(max_body=2**20, max_memory=64 * 2**20, max_pixels=10**6)
+    port = int(attacked.url.rpartition(":")[2])
     attack(port, REQUESTS // 5)  # fills caches
     before = psutil.Process().memory_info().rss
     seen = attack(port, REQUESTS)
@@ -154,8 +154,8 @@ def test_mangled_requests_are_refused_and_cost_nothing_that_stays(site: Callable
     assert seen[200] > 100, seen
     assert seen[0] < 50, seen  # connections that the server's own parser ended
     assert grown < 40, f"{grown:.0f} MiB"
-    assert one.predict(png(pictures(1)[0])).status_code == 200
-    assert one.service.memory.held == 0
+    assert attacked.predict(png(pictures(1)[0])).status_code == 200
+    assert attacked.service.memory.held == 0
 
 
 @pytest.mark.parametrize("name", ["bomb", "text"])

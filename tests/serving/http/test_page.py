@@ -158,13 +158,13 @@ class Page:
     def all(self, selector: str) -> list[Any]:
         return list(self.chrome.find_elements("css selector", selector))
 
-    def one(self, selector: str) -> Any:
-        (found,) = self.all(selector)
-        return found
+    def element(self, selector: str) -> Any:
+        (match,) = self.all(selector)
+        return match
 
     def text(self, selector: str) -> str:
         """The text that is shown, with plain spaces."""
-        return " ".join(self.one(selector).text.split())
+        return " ".join(self.element(selector).text.split())
 
     def until(self, met: Callable[[], Any], seconds: float = 10) -> Any:
         """Wait for a state of the page; what is looked at may be replaced meanwhile."""
@@ -173,15 +173,15 @@ class Page:
         end = time.monotonic() + seconds
         while True:
             with contextlib.suppress(StaleElementReferenceException, ValueError):
-                if found := met():
-                    return found
+                if value := met():
+                    return value
             assert time.monotonic() < end, self.text("body")
             time.sleep(0.02)
 
     def choose(self, *files: Path, answered: bool = True) -> None:
         """Choose files, as the picker would; wait until all are answered."""
         before = len(self.all("article"))
-        self.one("#files").send_keys("\n".join(map(str, files)))
+        self.element("#files").send_keys("\n".join(map(str, files)))
         self.until(lambda: len(self.all("article")) == before + len(files))
         if answered:
             self.settle()
@@ -197,7 +197,7 @@ class Page:
     def focused(self) -> str:
         return str(self.run("return document.activeElement.id || document.activeElement.innerText"))
 
-    def told(self, changes: dict[str, Any]) -> None:
+    def answer_with(self, changes: dict[str, Any]) -> None:
         """Let every answer to come be changed by this."""
         self.run(
             """const [changes] = arguments, real = window.fetch;
@@ -249,10 +249,10 @@ def page(open_page: Callable[[str], Page], site: str) -> Page:
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three images that the model takes as they are."""
     folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(1)
-    found = [folder / name for name in ("one.png", "two <i>&amp;.png", f"{LONG}_{LONG}.png")]
-    for path in found:
+    paths = [folder / name for name in ("one.png", "two <i>&amp;.png", f"{LONG}_{LONG}.png")]
+    for path in paths:
         path.write_bytes(png(rng.integers(0, 256, (SIDE, SIDE), dtype=np.uint8)))
-    return found
+    return paths
 
 
 def png(pixels: Any) -> bytes:
@@ -359,7 +359,7 @@ def test_more_images_while_others_wait(page: Page, images: list[Path]) -> None:
     hashes = [line.text for line in page.all(".origin dd:last-child")]
     assert hashes[:2] == hashes[2:4]
     assert len(set(hashes)) == 3
-    page.one("#clear").click()
+    page.element("#clear").click()
     assert not page.all("article")
     assert page.focused() == "choose"
 
@@ -400,7 +400,7 @@ def test_an_explanation_can_be_shown_and_hidden(page: Page, images: list[Path]) 
     button.click()
     page.until(lambda: page.run("return document.querySelectorAll('.frame img')[1]?.naturalWidth > 0"))
     label = page.text(".label .name")
-    assert page.one(".frame:nth-child(2) img").get_attribute("src").startswith("data:image/png;base64,")
+    assert page.element(".frame:nth-child(2) img").get_attribute("src").startswith("data:image/png;base64,")
     assert (
         page.text(".seen p")
         == f"The warmer a place, the more it spoke for {label}. The answer may still be wrong."
@@ -418,10 +418,10 @@ def test_networks_that_cannot_be_explained(page: Page, images: list[Path]) -> No
           status: 422, detail: "they have no feature maps", request_id: "r-1" };
         window.fetch = async (path) => new Response(JSON.stringify(problem), { status: 422 });"""
     )
-    page.one(".seen button").click()
-    said = page.until(lambda: page.all(".seen .problem"))[0].text
-    assert said == "These networks can't be explained\nThey have no feature maps\nRequest id r-1"
-    assert not page.one(".seen button").is_displayed()
+    page.element(".seen button").click()
+    text = page.until(lambda: page.all(".seen .problem"))[0].text
+    assert text == "These networks can't be explained\nThey have no feature maps\nRequest id r-1"
+    assert not page.element(".seen button").is_displayed()
     assert page.all(".label")  # the answer stays
 
 
@@ -438,8 +438,8 @@ def test_a_problem_is_shown_and_can_be_tried_again(page: Page, text_file: Path) 
     )
     assert re.fullmatch(pattern, first)
     assert page.text("#status") == "notes.txt: Not a format that can be read."
-    assert not page.one(".seen button").is_displayed()
-    page.one(".problem button").click()
+    assert not page.element(".seen button").is_displayed()
+    page.element(".problem button").click()
     page.until(lambda: page.all(".problem") and page.text(".problem") != first)
     assert re.fullmatch(pattern, page.text(".problem"))
     assert page.run("return document.activeElement.tagName") == "ARTICLE"  # not lost with the button
@@ -451,11 +451,11 @@ def test_no_network(page: Page, images: list[Path]) -> None:
     page.command("Network.emulateNetworkConditions", offline=True, **network)
     try:
         page.choose(images[0])
-        said = "The service can't be reached Nothing answers, or the connection broke. Try again"
-        assert page.text(".problem") == said
+        text = "The service can't be reached Nothing answers, or the connection broke. Try again"
+        assert page.text(".problem") == text
     finally:
         page.command("Network.emulateNetworkConditions", offline=False, **network)
-    page.one(".problem button").click()
+    page.element(".problem button").click()
     page.until(lambda: page.all(".label"))
 
 
@@ -480,9 +480,9 @@ def test_a_file_that_has_gone(page: Page, tmp_path: Path, images: list[Path]) ->
 def test_a_token_is_asked_for(open_page: Callable[[str], Page], guarded_site: str, images: list[Path]) -> None:
     page = open_page(guarded_site)
     page.statuses = {401}
-    page.until(lambda: page.one("#gate").is_displayed())
+    page.until(lambda: page.element("#gate").is_displayed())
     assert page.focused() == "token"
-    assert page.one("#token").get_attribute("type") == "password"
+    assert page.element("#token").get_attribute("type") == "password"
     page.choose(images[0], answered=False)
     page.keys("two words\n")
     assert page.text("#gate-note") == "A token is one word of letters, digits and signs."
@@ -493,7 +493,7 @@ def test_a_token_is_asked_for(open_page: Callable[[str], Page], guarded_site: st
     page.keys(f"{TOKEN}\n")
     page.settle()
     assert len(page.all(".bars li")) == len(CLASSES)
-    assert not page.one("#gate").is_displayed()
+    assert not page.element("#gate").is_displayed()
     assert page.focused() == "choose"
     page.until(lambda: page.text("#model").startswith("Model chest"))
     kept = page.run("return [document.cookie, localStorage.length, location.href, document.body.outerHTML].join()")
@@ -520,7 +520,7 @@ def test_every_note_has_words(page: Page) -> None:
 
 def test_notes_and_a_warning(page: Page, images: list[Path]) -> None:
     flags = [OUT_OF_DISTRIBUTION, "resized", "stretched", "<b>new</b>", "toString"]
-    page.told({"flags": flags, "ood": {"score": 4.8123, "threshold": 1.42}})
+    page.answer_with({"flags": flags, "ood": {"score": 4.8123, "threshold": 1.42}})
     page.choose(images[0])
     doubt = "This does not look like the images the model was trained on."
     assert page.text(".warning") == (
@@ -533,7 +533,7 @@ def test_notes_and_a_warning(page: Page, images: list[Path]) -> None:
         "toString",
     ]
     assert page.text("#status").endswith(doubt)
-    assert page.one("#status").get_attribute("role") == "status"
+    assert page.element("#status").get_attribute("role") == "status"
     first, *_ = page.all(".told > *")
     assert first.get_attribute("class") == "warning"
 
@@ -542,8 +542,8 @@ def test_a_real_image_that_was_changed(page: Page, tmp_path: Path) -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (40, 90, 4), dtype=np.uint8)
     (tmp_path / "a.png").write_bytes(png(pixels))
     page.choose(tmp_path / "a.png")
-    said = page.run("return [NOTES.alpha_dropped, NOTES.greyscaled, NOTES.resized, NOTES.stretched]")
-    assert [note.text for note in page.all(".notes li")] == said
+    text = page.run("return [NOTES.alpha_dropped, NOTES.greyscaled, NOTES.resized, NOTES.stretched]")
+    assert [note.text for note in page.all(".notes li")] == text
 
 
 def test_sets_and_decisions_in_words(page: Page, images: list[Path]) -> None:
@@ -555,7 +555,7 @@ def test_sets_and_decisions_in_words(page: Page, images: list[Path]) -> None:
     ]
     sets = [{"coverage": 0.9, "classes": [second]}, {"coverage": 0.995, "classes": [first, second]}]
     probabilities = {first: 0.3, second: 0.69998, third: 0.00002}
-    page.told({"label": second, "probabilities": probabilities, "decisions": decisions, "sets": sets})
+    page.answer_with({"label": second, "probabilities": probabilities, "decisions": decisions, "sets": sets})
     page.choose(images[0])
     assert [" ".join(line.text.split()) for line in page.all(".said li")] == [
         f"youden: {first} — negative (threshold 0.30004)",  # enough digits to tell it from 0.3
@@ -577,8 +577,8 @@ def test_another_version_is_noticed(page: Page, images: list[Path], model: Serve
 
 
 def test_what_the_model_is(page: Page) -> None:
-    assert not page.one("#facts").is_displayed()
-    page.one("#about summary").click()
+    assert not page.element("#facts").is_displayed()
+    page.element("#about summary").click()
     shown = page.until(lambda: page.text("#facts"))
     assert " ".join(CLASSES) in shown
     assert "Members 2 (1 × lenet5, 1 × resnet8_small)" in shown
@@ -618,9 +618,9 @@ def test_the_keyboard_is_enough(page: Page, images: list[Path]) -> None:
 def test_a_narrow_screen(page: Page, images: list[Path], text_file: Path) -> None:
     page.statuses = {415}
     page.command("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=2, mobile=True)
-    page.told({"flags": [OUT_OF_DISTRIBUTION, "a_flag_" * 20], "file": None})
+    page.answer_with({"flags": [OUT_OF_DISTRIBUTION, "a_flag_" * 20], "file": None})
     page.choose(images[2])
-    page.one(".seen button").click()
+    page.element(".seen button").click()
     page.until(lambda: len(page.all(".frame")) == 2)
     page.run("document.getElementById('about').open = true; document.getElementById('gate').hidden = false")
     assert page.run("return [document.documentElement.scrollWidth, innerWidth]") == [360, 360]
@@ -633,7 +633,7 @@ def test_a_narrow_screen(page: Page, images: list[Path], text_file: Path) -> Non
           .map((e) => [e.innerText, Math.min(e.offsetWidth, e.offsetHeight)]);"""
     )
     assert len(sizes) >= 6
-    assert not [found for found in sizes if found[1] < 44]
+    assert not [size for size in sizes if size[1] < 44]
 
 
 CONTRAST = r"""
@@ -667,7 +667,7 @@ def test_contrast(page: Page, images: list[Path], text_file: Path, scheme: str) 
     page.statuses = {415}
     page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     page.choose(text_file)
-    page.told({
+    page.answer_with({
         "flags": [OUT_OF_DISTRIBUTION, "resized"],
         "decisions": [{"operating_point": "a", "class": CLASSES[0], "threshold": 0.1, "positive": yes} for yes in (0, 1)],
     })  # fmt: skip
@@ -677,11 +677,11 @@ def test_contrast(page: Page, images: list[Path], text_file: Path, scheme: str) 
         document.getElementById("gate").hidden = false;
         document.getElementById("gate-note").textContent = "wrong";"""
     )
-    found = page.run(CONTRAST)
+    contrasts = page.run(CONTRAST)
     for part in ("strong. in .warning", "span.name in .label", "span.number in .label", "span.number in .", "h1. in .",
                  "span.name in .", "strong. in .problem", "strong.yes in .", "strong.no in ."):  # fmt: skip
-        assert part in found, (part, found)
-    assert not {name: ratio for name, ratio in found.items() if ratio < 4.5}
+        assert part in contrasts, (part, contrasts)
+    assert not {name: ratio for name, ratio in contrasts.items() if ratio < 4.5}
     dark = page.run("return getComputedStyle(document.body).backgroundColor") == "rgb(18, 21, 23)"
     assert dark == (scheme == "dark")
 
@@ -697,6 +697,6 @@ def test_less_motion_and_paper(page: Page, images: list[Path]) -> None:
     assert page.run(moving) == "none"
     dark = {"name": "prefers-color-scheme", "value": "dark"}
     page.command("Emulation.setEmulatedMedia", media="print", features=[dark])
-    assert not page.one("#choose").is_displayed()
-    assert page.one("#use").is_displayed()
+    assert not page.element("#choose").is_displayed()
+    assert page.element("#use").is_displayed()
     assert page.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

@@ -40,34 +40,34 @@ def test_one_image_is_what_the_ensemble_says_of_it(open_site: Site, model: Serve
     answer = open_site.predict(
         png(image[0]), headers={"content-type": "image/png", "x-request-id": "mine-1"}
     ).json()
-    wanted = model.ensemble.predict(image)
-    (one,) = answer["predictions"]
+    expected = model.ensemble.predict(image)
+    (prediction,) = answer["predictions"]
     assert answer["model"] == {"name": "corners", "version": model.version}
     assert answer["request_id"] == "mine-1"
-    assert list(one["probabilities"]) == NAMES
-    assert np.allclose(list(one["probabilities"].values()), wanted.probabilities[0], atol=1e-5)
-    assert one["label"] == wanted.names[0]
-    (decision,) = one["decisions"]
+    assert list(prediction["probabilities"]) == NAMES
+    assert np.allclose(list(prediction["probabilities"].values()), expected.probabilities[0], atol=1e-5)
+    assert prediction["label"] == expected.names[0]
+    (decision,) = prediction["decisions"]
     assert decision["operating_point"] == "sensitivity 0.9"
     assert decision["class"] == NAMES[0]
-    assert decision["positive"] == bool(wanted.decide("sensitivity 0.9")[0])
-    assert one["sets"] == [
+    assert decision["positive"] == bool(expected.decide("sensitivity 0.9")[0])
+    assert prediction["sets"] == [
         {
             "coverage": 0.8,
-            "classes": [name for name, inside in zip(NAMES, wanted.sets(0.8)[0], strict=True) if inside],
+            "classes": [name for name, inside in zip(NAMES, expected.sets(0.8)[0], strict=True) if inside],
         }
     ]
-    assert one["image"] == {"format": "png", "height": 12, "width": 12}
-    assert one["ood"]["threshold"] == pytest.approx(model.ensemble.ood.facts.threshold, abs=1e-6)
+    assert prediction["image"] == {"format": "png", "height": 12, "width": 12}
+    assert prediction["ood"]["threshold"] == pytest.approx(model.ensemble.ood.facts.threshold, abs=1e-6)
 
 
 def test_a_form_is_answered_file_by_file(open_site: Site, model: ServedModel) -> None:
     images = pictures(5, seed=1)
     files = [("file", (f"{n} ü.png", png(image), "image/png")) for n, image in enumerate(images)]
     answer = open_site.client.post("/predict", files=files).json()
-    found = np.array([list(one["probabilities"].values()) for one in answer["predictions"]])
-    assert np.allclose(found, model.ensemble.predict(images).probabilities, atol=1e-5)
-    assert [one["file"] for one in answer["predictions"]] == [f"{n} ü.png" for n in range(5)]
+    probabilities = np.array([list(prediction["probabilities"].values()) for prediction in answer["predictions"]])
+    assert np.allclose(probabilities, model.ensemble.predict(images).probabilities, atol=1e-5)
+    assert [prediction["file"] for prediction in answer["predictions"]] == [f"{n} ü.png" for n in range(5)]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP"])
@@ -89,8 +89,8 @@ def test_an_image_of_another_kind_is_flagged(open_site: Site) -> None:
 
 
 def test_explain_adds_a_picture(open_site: Site) -> None:
-    one = open_site.predict(png(pictures(1)[0]), params={"explain": "true"}).json()["predictions"][0]
-    assert one["overlay"].startswith("data:image/png;base64,iVBOR")
+    prediction = open_site.predict(png(pictures(1)[0]), params={"explain": "true"}).json()["predictions"][0]
+    assert prediction["overlay"].startswith("data:image/png;base64,iVBOR")
     assert (
         "overlay"
         not in open_site.predict(png(pictures(1)[0]), params={"explain": "false"}).json()["predictions"][0]
@@ -98,7 +98,7 @@ def test_explain_adds_a_picture(open_site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "headers", "params", "kind", "said"),
+    ("content", "headers", "params", "kind", "message"),
     [
         (b"", {}, {}, "bad-request", "an image is empty"),
         (b"hello", {}, {}, "unsupported-format", "png, jpeg, tiff, bmp"),
@@ -112,9 +112,9 @@ def test_explain_adds_a_picture(open_site: Site) -> None:
     ],
 )  # fmt: skip
 def test_refusals_are_problem_documents(
-    open_site: Site, content: bytes, headers: dict[str, str], params: dict[str, str], kind: str, said: str
+    open_site: Site, content: bytes, headers: dict[str, str], params: dict[str, str], kind: str, message: str
 ) -> None:
-    assert said in problem(open_site.predict(content, headers=headers, params=params), kind)
+    assert message in problem(open_site.predict(content, headers=headers, params=params), kind)
 
 
 def test_a_form_with_something_else_is_refused(open_site: Site) -> None:
@@ -133,8 +133,8 @@ def test_unknown_paths_and_methods_are_named(open_site: Site) -> None:
 
 
 def test_a_request_id_that_could_harm_is_replaced(open_site: Site) -> None:
-    for said in ("a b", "x" * 200, "a\u00e4"):
-        response = open_site.client.get("/v2/health/live", headers={"x-request-id": said.encode("latin-1")})
+    for request_id in ("a b", "x" * 200, "a\u00e4"):
+        response = open_site.client.get("/v2/health/live", headers={"x-request-id": request_id.encode("latin-1")})
         assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
 
 
@@ -171,11 +171,11 @@ def test_memory_for_bodies_is_shared(site: Callable[..., Site]) -> None:
 def test_a_body_that_does_not_come_ends(site: Callable[..., Site]) -> None:
     slow = site(body_timeout=0.2)
     host, port = slow.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as one:
-        one.sendall(
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(
             b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc"
         )
-        assert one.recv(65536).startswith(b"HTTP/1.1 408")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 408")
 
 
 def test_too_many_pixels_files_and_waiting_images(site: Callable[..., Site]) -> None:
@@ -225,12 +225,12 @@ def test_what_is_answered_is_in_the_audit_log(site: Callable[..., Site], token_f
     answer = logged.predict(png(pictures(1)[0]), headers=headers).json()
     logged.predict(b"no image", headers=headers)
     (record,) = read_audit(tmp_path / "audit")
-    one = answer["predictions"][0]
+    prediction = answer["predictions"][0]
     assert record["token"] == "reader"
     assert record["request_id"] == "r1"
     assert record["model"] == answer["model"]
     assert {key: record[key] for key in ("sha256", "label", "probabilities")} == {
-        key: one[key] for key in ("sha256", "label", "probabilities")
+        key: prediction[key] for key in ("sha256", "label", "probabilities")
     }
     assert "0123456789abcdef" not in "".join(path.read_text() for path in (tmp_path / "audit").iterdir())
 
@@ -253,21 +253,21 @@ def test_what_can_not_be_logged_is_not_answered(site: Callable[..., Site], tmp_p
 
 def test_answers_are_never_mixed_up(open_site: Site, model: ServedModel) -> None:
     images = pictures(400, seed=3)
-    wanted = model.ensemble.predict(images).probabilities
-    found: dict[int, Any] = {}
+    expected = model.ensemble.predict(images).probabilities
+    probabilities: dict[int, Any] = {}
 
     def ask(first: int) -> None:
         with httpx.Client(base_url=open_site.url, timeout=30) as client:
             for number in range(first, len(images), 16):
                 content = client.post("/predict", content=png(images[number])).json()["predictions"][0]
-                found[number] = list(content["probabilities"].values())
+                probabilities[number] = list(content["probabilities"].values())
 
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert np.allclose([found[n] for n in range(len(images))], wanted, atol=1e-5)
+    assert np.allclose([probabilities[n] for n in range(len(images))], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(40, 20), (400, 200)])  # decoded with the batch, and beforehand
@@ -279,10 +279,10 @@ def test_an_ensemble_of_padded_images_gets_padded_ones(
     manifest.write_text(manifest.read_text().replace('"image_aspect": "stretch"', '"image_aspect": "pad"'))
     padded = ServedModel.load(str(run), "padded")
     content = png(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8))
-    with listening(padded) as one:
-        (answer,) = one.predict(content).json()["predictions"]
+    with listening(padded) as padded_site:
+        (answer,) = padded_site.predict(content).json()["predictions"]
     pixels = decode(content, (12, 12, 1), aspect="pad").pixels
-    wanted = padded.ensemble.predict(pixels[None]).probabilities[0]
-    assert np.allclose(list(answer["probabilities"].values()), wanted, atol=1e-5)
+    expected = padded.ensemble.predict(pixels[None]).probabilities[0]
+    assert np.allclose(list(answer["probabilities"].values()), expected, atol=1e-5)
     assert {"resized", "padded"} <= set(answer["flags"])
     assert "stretched" not in answer["flags"]

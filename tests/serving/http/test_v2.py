@@ -37,10 +37,10 @@ def client(open_site: Site) -> Any:
 def infer(client: Any, images: Any, *, binary: bool, outputs: list[str] | None = None, **more: Any) -> Any:
     tensor = tritonclient.InferInput("images", list(images.shape), "UINT8")
     tensor.set_data_from_numpy(images, binary_data=binary)
-    wanted = (
+    requested = (
         None if outputs is None else [tritonclient.InferRequestedOutput(o, binary_data=binary) for o in outputs]
     )
-    return client.infer("corners", [tensor], outputs=wanted, **more)
+    return client.infer("corners", [tensor], outputs=requested, **more)
 
 
 def test_the_client_finds_the_server_and_the_model(client: Any, model: ServedModel) -> None:
@@ -61,23 +61,23 @@ def test_the_client_finds_the_server_and_the_model(client: Any, model: ServedMod
 @pytest.mark.parametrize("binary", [True, False])
 def test_tensors_go_in_and_out_as_bytes_and_as_json(client: Any, model: ServedModel, binary: bool) -> None:
     images = pictures(7, seed=5)
-    wanted = model.ensemble.predict(images)
+    expected = model.ensemble.predict(images)
     names = ["probabilities", "class_index", "label", "positive", "in_set", "out_of_distribution"]
-    found = infer(client, images, binary=binary, outputs=names, request_id="42", model_version=model.version)
-    assert np.allclose(found.as_numpy("probabilities"), wanted.probabilities, atol=1e-5)
-    assert found.as_numpy("probabilities").dtype == np.float32
-    assert found.as_numpy("class_index").tolist() == wanted.labels.tolist()
-    assert [v.decode() if isinstance(v, bytes) else v for v in found.as_numpy("label")] == wanted.names
-    assert found.as_numpy("positive")[:, 0].tolist() == wanted.decide().tolist()
-    assert found.as_numpy("in_set")[:, 0].tolist() == wanted.sets(0.8).tolist()
-    assert found.as_numpy("out_of_distribution").tolist() == model.ensemble.ood.flags(images).tolist()
-    assert (found.get_response()["id"], found.get_response()["model_version"]) == ("42", model.version)
+    result = infer(client, images, binary=binary, outputs=names, request_id="42", model_version=model.version)
+    assert np.allclose(result.as_numpy("probabilities"), expected.probabilities, atol=1e-5)
+    assert result.as_numpy("probabilities").dtype == np.float32
+    assert result.as_numpy("class_index").tolist() == expected.labels.tolist()
+    assert [v.decode() if isinstance(v, bytes) else v for v in result.as_numpy("label")] == expected.names
+    assert result.as_numpy("positive")[:, 0].tolist() == expected.decide().tolist()
+    assert result.as_numpy("in_set")[:, 0].tolist() == expected.sets(0.8).tolist()
+    assert result.as_numpy("out_of_distribution").tolist() == model.ensemble.ood.flags(images).tolist()
+    assert (result.get_response()["id"], result.get_response()["model_version"]) == ("42", model.version)
 
 
 def test_outputs_can_be_chosen_and_compressed(client: Any) -> None:
-    found = infer(client, pictures(2), binary=True, outputs=["label"])
-    assert found.as_numpy("probabilities") is None
-    assert found.as_numpy("label").shape == (2,)
+    result = infer(client, pictures(2), binary=True, outputs=["label"])
+    assert result.as_numpy("probabilities") is None
+    assert result.as_numpy("label").shape == (2,)
 
 
 def test_without_outputs_all_come_as_json(open_site: Site) -> None:
@@ -99,7 +99,7 @@ def tensor(**changed: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"{", "the request is not JSON"),
         (b"[" * 100_000, "the request is not JSON"),
@@ -123,10 +123,10 @@ def tensor(**changed: Any) -> dict[str, Any]:
         (tensor(shape=[65, 12, 12, 1], data=[0] * 144 * 65), "64 images at most"),
     ],
 )  # fmt: skip
-def test_a_wrong_request_is_a_problem(open_site: Site, content: Any, said: str) -> None:
+def test_a_wrong_request_is_a_problem(open_site: Site, content: Any, message: str) -> None:
     response = ask(open_site, content)
     assert response.status_code in (400, 413), response.text
-    assert said in response.json()["detail"]
+    assert message in response.json()["detail"]
 
 
 def test_a_wrong_header_length_is_a_problem(open_site: Site) -> None:

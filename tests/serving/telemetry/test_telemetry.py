@@ -223,11 +223,11 @@ def test_one_model_is_served_at_a_time() -> None:
 
 
 def test_replicas_share_no_state_and_gauges_go_both_ways() -> None:
-    one, two = busy(), busy()
-    one.left()
-    one.queued(0)
-    assert (one.in_flight, two.in_flight) == (0, 1)
-    page = page_of(one, two)
+    first, second = busy(), busy()
+    first.left()
+    first.queued(0)
+    assert (first.in_flight, second.in_flight) == (0, 1)
+    page = page_of(first, second)
     assert value(page, "in_flight") == 1
     assert value(page, "queued_images") == 4
     assert value(page, "model_info", name="organs", version="1") == 1, "models are listed, not added"
@@ -377,10 +377,10 @@ def work(telemetry: Telemetry, requests: int = 1) -> Snapshot:
 
 
 def test_a_gone_replica_leaves_its_counts_and_takes_its_gauges() -> None:
-    replicas, one, two = Totals(), busy(), busy()
-    two.model("organs", "2")
-    replicas.put("one", one.snapshot())
-    replicas.put("two", two.snapshot())
+    replicas, first, second = Totals(), busy(), busy()
+    second.model("organs", "2")
+    replicas.put("one", first.snapshot())
+    replicas.put("two", second.snapshot())
     before = samples(render(replicas.metrics()))
     replicas.retire("one")
     after = samples(render(replicas.metrics()))
@@ -504,7 +504,7 @@ def test_totals_never_go_down_and_end_as_what_was_reported(taken: list[tuple[str
                 if snapshot is not None and snapshot.source not in replicas._folded:
                     replicas.put(str(n), snapshot)
                     latest[snapshot.source] = max(
-                        latest.get(snapshot.source, snapshot), snapshot, key=lambda one: one.sequence
+                        latest.get(snapshot.source, snapshot), snapshot, key=lambda report: report.sequence
                     )
             after = samples(render(replicas.metrics()))
             assert_never_down(before, after)
