@@ -44,8 +44,8 @@ def read_dicom(content: bytes, limit: int) -> Picture:
     else:
         used = np.zeros(2**stored.bits, dtype=bool)
         used[stored.values] = True
-        display = grey_table(header, stored.bits, used, inverted=form.meaning == "MONOCHROME1")
-        image, notes = Image.fromarray(display.table[stored.values]), display.notes
+        table, notes = grey_table(header, stored.bits, used, inverted=form.meaning == "MONOCHROME1")
+        image = Image.fromarray(table[stored.values])
     return Picture(image, (form.columns, form.rows), notes)
 
 

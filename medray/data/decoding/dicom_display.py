@@ -18,14 +18,6 @@ _GROUPS = ("", "SharedFunctionalGroupsSequence.", "PerFrameFunctionalGroupsSeque
 
 
 @dataclass(frozen=True)
-class Display:
-    """A table uint8 (2**bits,) from stored values to displayed ones, and notes of what it does."""
-
-    table: Array
-    notes: frozenset[str]
-
-
-@dataclass(frozen=True)
 class Lut:
     """A look-up table of the file: `entries` from the value `first` on, each of `bits` bits."""
 
@@ -40,8 +32,8 @@ class Lut:
 
 
 @np.errstate(all="ignore")  # what overflows is found at the end
-def grey_table(header: DicomHeader, bits: int, used: Array, *, inverted: bool) -> Display:
-    """Work out what each stored value of `bits` bits is displayed as.
+def grey_table(header: DicomHeader, bits: int, used: Array, *, inverted: bool) -> tuple[Array, frozenset[str]]:
+    """Return a table uint8 (2**bits,) from stored values to displayed ones, and notes of what it does.
 
     `used` bool (2**bits,) says which values the image holds. The VOI look-up table comes first, else the
     first window, by its own function. Without both, 8 bits without sign and rescaling are left as they are;
@@ -67,7 +59,7 @@ def grey_table(header: DicomHeader, bits: int, used: Array, *, inverted: bool) -
     if not np.isfinite(displayed).all():
         raise ImageError("unreadable", "the DICOM file's rescaling or window leads to no numbers")
     displayed = np.where(padding, 0, displayed)
-    return Display(np.floor(np.clip(displayed, 0, 255) + 0.5).astype(np.uint8), frozenset(notes))
+    return np.floor(np.clip(displayed, 0, 255) + 0.5).astype(np.uint8), frozenset(notes)
 
 
 def stored_values(header: DicomHeader, bits: int) -> Array:

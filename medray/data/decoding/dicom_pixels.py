@@ -72,8 +72,8 @@ def read_stored(syntax: str, header: DicomHeader, form: PixelFormat) -> Stored:
         if syntax in JPEG_SYNTAXES:
             return _jpeg(data, form)
         if syntax != RLE:
-            decoded = decode_jpeg2000(data, form.columns, form.rows, form.samples)
-            return Stored(decoded.values, decoded.bits, form.meaning in _YBR)
+            values, bits = decode_jpeg2000(data, form.columns, form.rows, form.samples)
+            return Stored(values, bits, form.meaning in _YBR)
         stored = _run_length(data, form)
     if form.shift or form.stored < 8 * stored.itemsize:
         stored = (stored >> form.shift) & (2**form.stored - 1)

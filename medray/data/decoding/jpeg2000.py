@@ -7,7 +7,6 @@ write is far from these limits.
 
 import io
 import struct
-from typing import NamedTuple
 
 import numpy as np
 
@@ -24,15 +23,11 @@ _TILE_PART, _TILE_DATA, _END = 0xFF90, 0xFF93, 0xFFD9
 _STYLE, _STYLE_OF_ONE = 0xFF52, 0xFF53
 
 
-class Decoded2000(NamedTuple):
-    """Values uint8 or uint16 (H, W) or uint8 (H, W, 3) of `bits` bits; signed ones are in two's complement."""
-
-    values: Array
-    bits: int
-
-
-def decode_jpeg2000(data: bytes, width: int, height: int, samples: int) -> Decoded2000:
+def decode_jpeg2000(data: bytes, width: int, height: int, samples: int) -> tuple[Array, int]:
     """Decode an image that must be of this size in pixels and of this many samples for each.
+
+    Returns values uint8 or uint16 (H, W) or uint8 (H, W, 3), and how many bits they have; signed values are in
+    two's complement.
 
     Raises:
         ImageError: it is of another size, damaged, or written in a way that is not read.
@@ -53,7 +48,7 @@ def decode_jpeg2000(data: bytes, width: int, height: int, samples: int) -> Decod
     values >>= 8 * values.itemsize - bits
     if signed:
         values = (values ^ (1 << bits - 1)).astype(values.dtype)
-    return Decoded2000(values, bits)
+    return values, bits
 
 
 def _read_size(stream: bytes, width: int, height: int, samples: int) -> tuple[int, bool]:
