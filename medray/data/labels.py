@@ -39,25 +39,7 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
             classes are left, or a class to merge does not exist.
     """
     listing, notes = merge_classes(listing, rules.merge)
-    blank = [image.where for image in listing.images if not image.labels]
-    several = [image.where for image in listing.images if len(set(image.labels)) > 1]
-    if blank:
-        problem = f"{plural(len(blank), 'blank label')} (first: {blank[0]})"
-        if rules.blank != DROP:
-            relabel = ", `?none=NAME` behind the source gives them a label of their own"
-            raise DataError(
-                f"{listing.source}: {problem}; `labels: {{blank: drop}}` leaves such images out"
-                f"{relabel if listing.class_columns else ''}{hint_to_keep(listing.read_as_blank)}"
-            )
-        notes.append(f"left out: {problem}")
-    if several:
-        problem = f"{plural(len(several), 'image')} (first: {several[0]}) with several labels"
-        if rules.multiple not in (DROP, FIRST):
-            raise DataError(
-                f"{listing.source}: {problem}; `labels: {{multiple: drop}}` leaves such images out, `first` takes "
-                "the first label"
-            )
-        notes.append(f"{'left out' if rules.multiple == DROP else 'first label taken'}: {problem}")
+    notes += note_unclear_labels(listing, rules)
     kept = {
         position: image.labels[0]
         for position, image in enumerate(listing.images)
@@ -79,6 +61,35 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
         class_names=names,
         notes=tuple(notes),
     )
+
+
+def note_unclear_labels(listing: Listing, rules: Labels) -> list[str]:
+    """Return notes on the images without a label and with several.
+
+    Raises:
+        DataError: there are some, and `rules` do not say what to do with them.
+    """
+    notes = []
+    blank = [image.where for image in listing.images if not image.labels]
+    several = [image.where for image in listing.images if len(set(image.labels)) > 1]
+    if blank:
+        problem = f"{plural(len(blank), 'blank label')} (first: {blank[0]})"
+        if rules.blank != DROP:
+            relabel = ", `?none=NAME` behind the source gives them a label of their own"
+            raise DataError(
+                f"{listing.source}: {problem}; `labels: {{blank: drop}}` leaves such images out"
+                f"{relabel if listing.class_columns else ''}{hint_to_keep(listing.read_as_blank)}"
+            )
+        notes.append(f"left out: {problem}")
+    if several:
+        problem = f"{plural(len(several), 'image')} (first: {several[0]}) with several labels"
+        if rules.multiple not in (DROP, FIRST):
+            raise DataError(
+                f"{listing.source}: {problem}; `labels: {{multiple: drop}}` leaves such images out, `first` takes "
+                "the first label"
+            )
+        notes.append(f"{'left out' if rules.multiple == DROP else 'first label taken'}: {problem}")
+    return notes
 
 
 def merge_classes(listing: Listing, merge: Mapping[str, tuple[str, ...]]) -> tuple[Listing, list[str]]:

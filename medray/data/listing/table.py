@@ -124,19 +124,15 @@ def list_rows(
         ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups) for path, e in kept.items()
     )
     images, patient_notes = (images, []) if columns.patient else with_dicom_patients(images)
-    notes = [*columns.notes, *notes, *file_notes, *spelling_notes]
-    twice = [entry.line for entry in entries if len(set(entry.labels)) < len(entry.labels)]
-    if twice:
-        notes.append(f"rows that name one label more than once: {len(twice)}, the first line {twice[0]}")
-    if repeated:
-        notes.append(
-            f"rows of an image that a row before has named: {len(repeated)}, the first line {repeated[0]}"
-        )
-    notes += patient_notes
-    without_row = [image for image in tree.images if tree.root / image not in kept]
-    if without_row:
-        first = printable(without_row[0])
-        notes.append(f"images without a row, left out: {len(without_row)}, the first '{first}'")
+    twice = [f"line {entry.line}" for entry in entries if len(set(entry.labels)) < len(entry.labels)]
+    without_row = [f"'{printable(image)}'" for image in tree.images if tree.root / image not in kept]
+    counts = {
+        "rows that name one label more than once": twice,
+        "rows of an image that a row before has named": [f"line {line}" for line in repeated],
+        "images without a row, left out": without_row,
+    }
+    count_notes = [f"{title}: {len(names)}, the first {names[0]}" for title, names in counts.items() if names]
+    notes = [*columns.notes, *notes, *file_notes, *spelling_notes, *count_notes, *patient_notes]
     return Listing(
         str(source),
         tree.root,
