@@ -1,7 +1,7 @@
 """Transform pipelines: albumentations' own class names and arguments, as a search space writes them.
 
-Images stay uint8 and keep their shape, so that what validation and service see is what a network was built
-for. albumentations is imported when the first pipeline is made (3 s), and never asks a registry for news.
+Images stay uint8 and keep their shape, so that training, validation and serving see images of one kind.
+albumentations is imported when the first pipeline is built (3 s), and its check for updates is off.
 """
 
 import inspect
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from medray._types import Array, Shape
-from medray.errors import ConfigError, MedrayError, one_line, unknown_choice_line
+from medray.errors import ConfigError, MedrayError, nearest, one_line, unknown_choice_line
 
 Step = Mapping[str, Mapping[str, Any]]
 
@@ -34,7 +34,7 @@ class Augmenter:
             self._compose = _albumentations().Compose(steps)
 
     def __call__(self, images: Array, seed: int) -> Array:
-        """Transform uint8 images (n, H, W, C), each by its own draw."""
+        """Transform uint8 images (n, H, W, C) in place, each by its own draw, and return them."""
         if self._compose is None:
             return images
         self._compose.set_random_seed(seed)
@@ -50,63 +50,55 @@ def _albumentations() -> Any:
         import cv2
     except ImportError as error:
         raise MedrayError(f"albumentations can't be imported: {one_line(error)}") from None
-    cv2.setNumThreads(0)  # its own threads would compete with the other trials of the machine
+    cv2.setNumThreads(0)  # its threads would compete with the machine's other trials
     return albumentations
 
 
 def build_transform(step: Step) -> Any:
-    """Make one albumentations transform of `{class: arguments}`; `transforms` in it may nest more.
+    """Build one albumentations transform of `{class: arguments}`; `transforms` in it may nest more.
 
     Raises:
         ConfigError: the class or an argument is unknown, or a value is not allowed.
     """
     albumentations = _albumentations()
     ((name, arguments),) = step.items()
-    classes = _transform_classes(albumentations)
+    kinds = (albumentations.BasicTransform, albumentations.BaseCompose)
+    members = {n: getattr(albumentations, n) for n in dir(albumentations) if n[:1].isupper()}
+    classes = {n: c for n, c in members.items() if isinstance(c, type) and issubclass(c, kinds)}
     if name not in classes:
-        raise ConfigError(_short(unknown_choice_line("transform", name, classes), len(classes)))
-    given = dict(arguments)
-    if isinstance(given.get("transforms"), list):
-        given["transforms"] = [build_transform(inner) for inner in given["transforms"]]
+        hint = nearest(name, classes)
+        raise ConfigError(f"unknown transform '{name}'{hint}; valid: albumentations' {len(classes)} classes")
     try:
+        built = dict(arguments)
+        if isinstance(built.get("transforms"), list):
+            built["transforms"] = [build_transform(inner) for inner in built["transforms"]]
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # it only warns of an unknown argument
-            return classes[name](**given)
+            return classes[name](**built)
+    except ConfigError as error:
+        raise error.within(key=name) from None
     except Exception as error:
-        raise ConfigError(f"{name}: {_why(name, classes[name], given, error)}") from None
+        raise ConfigError(_argument_problem(classes[name], arguments, error), key=name) from None
 
 
-def _transform_classes(albumentations: Any) -> dict[str, Any]:
-    kinds = (albumentations.BasicTransform, albumentations.BaseCompose)
-    found = {n: getattr(albumentations, n) for n in dir(albumentations) if n[:1].isupper()}
-    return {n: c for n, c in found.items() if isinstance(c, type) and issubclass(c, kinds)}
-
-
-def _short(message: str, count: int) -> str:
-    """Name no more than a line can hold of the valid words."""
-    if len(message) < 300:
-        return message
-    return message.partition("; valid: ")[0] + f"; valid: albumentations' {count} classes, by their own names"
-
-
-def _why(name: str, kind: Any, given: Mapping[str, Any], error: Exception) -> str:
-    """Say what is wrong with a transform's arguments, in one line."""
-    valid = [p for p in inspect.signature(kind.__init__).parameters if p not in ("self", "args", "kwargs")]
-    for argument in given:
+def _argument_problem(transform: Any, arguments: Mapping[str, Any], error: Exception) -> str:
+    """Return what is wrong with a transform's arguments, for which it raised `error`, in one line."""
+    valid = [p for p in inspect.signature(transform.__init__).parameters if p not in ("self", "args", "kwargs")]
+    for argument in arguments:
         if argument not in valid:
             return unknown_choice_line("argument", argument, valid)
     text = one_line(error, limit=1000)
-    found = re.search(
+    pydantic = re.search(
         r"validation errors? for InitSchema (\w+) (.+?) \[type=.*?input_value=(.+?), input_type", text
     )
-    return "{0}: {2} is not allowed: {1}".format(*found.groups()) if found else text[:200]
+    return "{0}: {2} is not allowed: {1}".format(*pydantic.groups()) if pydantic else text[:200]
 
 
 def check_pipeline(pipeline: Sequence[Step], shape: Shape) -> None:
-    """Check that a pipeline can be built, and that images of `shape` come out as they went in.
+    """Check that a pipeline can be built, and that it keeps the type and shape (H, W, C) of images.
 
     Raises:
-        ConfigError: it can't, or they don't; the line begins with the step, as `[0]: Rotate`.
+        ConfigError: it can't, or it does not; the key is the step, as `[0].Rotate`.
     """
     image = np.random.default_rng(0).integers(0, 256, size=shape, dtype=np.uint8)
     for i, step in enumerate(pipeline):
@@ -114,19 +106,18 @@ def check_pipeline(pipeline: Sequence[Step], shape: Shape) -> None:
         try:
             transform = build_transform(step)
         except ConfigError as error:
-            raise ConfigError(f"[{i}]: {error}") from None
+            raise error.within(key=f"[{i}]") from None
         if hasattr(transform, "p"):
             transform.p = 1.0
+        key, before = f"[{i}].{name}", "×".join(map(str, shape))
         try:
             result = transform(image=image)["image"]
         except Exception as error:
-            raise ConfigError(f"[{i}]: {name}: fails on an image of {_words(shape)}: {one_line(error)}") from None
+            raise ConfigError(f"fails on an image of {before}: {one_line(error)}", key=key) from None
         if result.dtype != np.uint8 or result.reshape(-1).shape != (image.size,) or result.shape[:2] != shape[:2]:
+            after = "×".join(map(str, result.shape))
             raise ConfigError(
-                f"[{i}]: {name}: turns an image of uint8 {_words(shape)} into {result.dtype} "
-                f"{_words(result.shape)}; a pipeline must keep type and shape"
+                f"turns an image of uint8 {before} into {result.dtype} {after}; "
+                "a pipeline must keep type and shape",
+                key=key,
             )
-
-
-def _words(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape))

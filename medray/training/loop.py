@@ -1,8 +1,8 @@
-"""fit(): one training, as a generator of epochs. A trial, a fold and a refit are all this.
+"""fit(): one training, as a generator of epochs; trials, folds and refits all use it.
 
-Every epoch's randomness (order, augmentation, mixup, dropout) follows from the seed and the epoch's number
-alone, so a training that was resumed, or that shares its process with another, gives the same figures as one
-that was not: on a CPU with the same number of threads, to the last digit.
+The randomness of an epoch (order, augmentation, mixup, dropout) depends only on the seed and the epoch's number,
+so a training that was resumed, or that shares its process with another, gives the same figures as one that was
+not: on a CPU with the same number of threads, to the last digit.
 """
 
 import dataclasses
@@ -24,17 +24,17 @@ from medray.training import optim
 from medray.training.augment import Augmenter
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.seeds import draw_seed
-from medray.training.stages import Freezer, Stage, measured_anew, stage_at, stages_of
+from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stages_of
 from medray.training.state import TrainProgress, TrainState
 
-EXPLODED = 50  # times the loss of guessing
+EXPLODED = 50  # times the loss of uniform predictions
 RECALIBRATION_IMAGES = 1024
 EVALUATION_PIXELS = 256 * 28 * 28
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch did.
+    """The outcome of one epoch.
 
     `metrics` are the validation metrics of this epoch and `best` those of `best_epoch`, whose weights and
     validation probabilities (N, classes) are `best_network` and `best_probabilities`. `ended_by` is
@@ -56,11 +56,11 @@ class EpochResult:
 
     @property
     def is_best(self) -> bool:
-        """Whether this epoch is the best so far."""
+        """Return whether this epoch is the best so far."""
         return self.epoch == self.best_epoch
 
     def state(self) -> TrainState:
-        """All that is needed to go on from here; ask before the next epoch is asked for."""
+        """Return what resuming from here needs; call it before the next epoch is requested."""
         return self._training.state()
 
 
@@ -72,18 +72,18 @@ def fit(
     device: str | torch.device = "cpu",
     resume: TrainState | None = None,
 ) -> Iterator[EpochResult]:
-    """Train one network, yielding each epoch's result.
+    """Train one network, and yield each epoch's result.
 
-    Starts from fresh weights every time, or goes on from `resume`. Ends after `config.epochs`, or when
-    `config.patience` epochs brought nothing better; where `config.freeze_epochs` come first, patience begins
-    with the first epoch after them. The best epoch is the best of both stages.
+    Starts from the weights that `config` names, or resumes from a state. Ends after `config.epochs`, or after
+    `config.patience` epochs without improvement; patience counts from the first epoch after
+    `config.freeze_epochs`. The best epoch is the best of both stages.
 
     Raises:
-        ConfigError: the backbone is unknown, does not take such images, or has not so many blocks.
-        WeightsError: pre-trained weights can't be had.
+        ConfigError: the backbone is unknown, does not take such images, or has fewer blocks than are trained.
+        WeightsError: pre-trained weights are not available.
         TrainingDiverged: the loss became NaN or exploded.
     """
-    if resume is not None:  # its weights are all there: nothing is to be fetched again
+    if resume is not None:  # the state holds all weights: nothing has to be fetched
         config = dataclasses.replace(config, pretrained=False, weights=None)
     training = _Training(config, train, val, torch.device(device))
     if resume is not None:
@@ -93,7 +93,7 @@ def fit(
 
 
 class _Training:
-    """The moving parts of one training."""
+    """The mutable state of one training."""
 
     def __init__(
         self, config: TrainConfig, train: LabelledImages, val: LabelledImages, device: torch.device
@@ -119,7 +119,7 @@ class _Training:
     # -- stages
 
     def _enter(self, stage: Stage) -> None:
-        """Begin a stage: with what learns in it, and a fresh optimizer and schedule."""
+        """Freeze what a stage does not train, and make its optimizer and schedule."""
         self.freezer.enter(stage)
         self.optimizer = optim.make_optimizer(self.config, self.network, stage.rate)
         self.schedule = optim.Schedule.make(self.config, stage, self.optimizer, len(self.bounds))
@@ -138,14 +138,14 @@ class _Training:
         probabilities = predict_probabilities(self.network, self.val, self.device)
         if not np.isfinite(probabilities).all():
             raise TrainingDiverged(f"predictions became NaN in epoch {epoch}")
-        found = metrics.all_metrics(probabilities, self.val.own_labels)
-        self.schedule.after_epoch(found["log_loss"])
+        scores = metrics.all_metrics(probabilities, self.val.own_labels)
+        self.schedule.after_epoch(scores["log_loss"])
         self.progress.epoch = epoch
-        self._keep_best(found, probabilities)
+        self._keep_best(scores, probabilities)
         return EpochResult(
             epoch=epoch,
             train_loss=train_loss,
-            metrics=found,
+            metrics=scores,
             learning_rate=rate,
             seconds=time.perf_counter() - started,
             best_epoch=self.progress.best_epoch,
@@ -171,7 +171,7 @@ class _Training:
             raise TrainingDiverged(f"the loss became {loss} in epoch {epoch}")
         if loss > EXPLODED * math.log(len(self.train.class_names)):
             raise TrainingDiverged(
-                f"the loss exploded in epoch {epoch}: {loss:.3g}, over {EXPLODED} times that of guessing"
+                f"the loss exploded in epoch {epoch}: {loss:.3g}, over {EXPLODED} times that of a uniform guess"
             )
         return loss
 
@@ -199,10 +199,10 @@ class _Training:
 
     @torch.no_grad()
     def _recalibrate(self) -> None:
-        """Measure the statistics of each BatchNorm that is not frozen anew, with the present weights.
+        """Recompute the statistics of each BatchNorm that is not frozen, with the present weights.
 
         The running averages trail the weights by tens of batches: with 5 batches an epoch a wide network
-        looks like guessing for several epochs after it has learned (Wu & Johnson 2021, "Rethinking Batch").
+        predicts at chance for several epochs after it has learned (Wu & Johnson 2021, "Rethinking Batch").
         """
         if not self.freezer.learning:
             return
@@ -211,19 +211,19 @@ class _Training:
             if isinstance(module, nn.modules.dropout._DropoutNd):
                 module.eval()
         # Shuffled, as a file may be sorted by class.
-        chosen = np.random.default_rng(0).permutation(len(self.train))[:RECALIBRATION_IMAGES]
-        with measured_anew(self.freezer.learning):
-            for start, end in optim.batch_bounds(len(chosen), evaluation_batch(self.train)):
-                images, _ = self.train.take(chosen[start:end])
+        sample = np.random.default_rng(0).permutation(len(self.train))[:RECALIBRATION_IMAGES]
+        with recalibrated(self.freezer.learning):
+            for start, end in optim.batch_bounds(len(sample), evaluation_batch(self.train)):
+                images, _ = self.train.take(sample[start:end])
                 self.network(to_input(images, self.device))
 
     # -- the best epoch, patience
 
-    def _keep_best(self, found: dict[str, float], probabilities: Array) -> None:
+    def _keep_best(self, scores: dict[str, float], probabilities: Array) -> None:
         config, progress = self.config, self.progress
-        value = found[config.monitor]
-        if not progress.best or self._rank(found) > self._rank(progress.best):
-            progress.best_epoch, progress.best = progress.epoch, found
+        value = scores[config.monitor]
+        if not progress.best or self._rank(scores) > self._rank(progress.best):
+            progress.best_epoch, progress.best = progress.epoch, scores
             self.best_network = {n: t.detach().cpu().clone() for n, t in self.network.state_dict().items()}
             self.best_probabilities = probabilities
         sign = 1 if config.mode == "max" else -1
@@ -232,16 +232,16 @@ class _Training:
         else:
             progress.stale_epochs += 1
 
-    def _rank(self, found: dict[str, float]) -> tuple[float, float]:
-        """The monitored metric first; where it is the same, the lower loss."""
+    def _rank(self, scores: dict[str, float]) -> tuple[float, float]:
+        """Return the key by which epochs are compared: the monitored metric, then the lower loss."""
         sign = 1 if self.config.mode == "max" else -1
-        return sign * found[self.config.monitor], -found["log_loss"]
+        return sign * scores[self.config.monitor], -scores["log_loss"]
 
     def ended_by(self) -> str | None:
         progress, patience = self.progress, self.config.patience
         if progress.epoch >= self.config.epochs:
             return "epochs"
-        if progress.epoch <= self.config.freeze_epochs:  # what was not yet fine-tuned has not had its chance
+        if progress.epoch <= self.config.freeze_epochs:  # patience does not count before fine-tuning
             return None
         return "patience" if patience is not None and progress.stale_epochs >= patience else None
 
@@ -269,13 +269,13 @@ class _Training:
 
 
 def evaluation_batch(images: LabelledImages) -> int:
-    """How many images to evaluate at once: fewer of larger ones, for the same memory."""
+    """Return the batch size for evaluation: fewer of larger images, for the same memory."""
     height, width, _ = images.shape
     return max(16, EVALUATION_PIXELS // (height * width))
 
 
 def to_input(images: Array, device: torch.device) -> Tensor:
-    """Turn uint8 (n, H, W, C) into the networks' input: float (n, C, H, W) in [0, 1], channels last."""
+    """Return uint8 images (n, H, W, C) as the networks' input: float (n, C, H, W) in [0, 1], channels last."""
     batch = torch.from_numpy(images)
     if device.type == "cuda":
         batch = batch.pin_memory()
@@ -284,9 +284,10 @@ def to_input(images: Array, device: torch.device) -> Tensor:
 
 @torch.inference_mode()
 def predict_probabilities(network: nn.Module, images: LabelledImages, device: torch.device) -> Array:
-    """Class probabilities, float32 (n, classes), of a network in evaluation mode.
+    """Return a network's class probabilities, float32 (n, classes), in evaluation mode.
 
-    In float32 also where training was in bfloat16, so that an ensemble gives what validation has measured.
+    They are computed in float32 also where training used bfloat16, so that an ensemble predicts what validation
+    measured.
     """
     network.eval()
     parts = []

@@ -1,4 +1,4 @@
-"""Optimizers, schedules, class balance and mixup, as the settings name them."""
+"""Optimizers, schedules, class balance and mixup of a TrainConfig."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from medray.training.stages import Stage
 
 
 def make_optimizer(config: TrainConfig, network: nn.Module, rate: float) -> torch.optim.Optimizer:
-    """Make the optimizer of what is not frozen; biases and normalisation weights are not decayed."""
+    """Return the optimizer of what is not frozen; biases and normalisation weights are not decayed."""
     trained = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -28,12 +28,12 @@ def make_optimizer(config: TrainConfig, network: nn.Module, rate: float) -> torc
         return torch.optim.AdamW(groups, lr=rate, fused=True)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)
-    # Hinton's 0.9, as in Keras: with PyTorch's 0.99 the first step is ten times the rate, and losses explode.
+    # Hinton's 0.9, as in Keras: with PyTorch's 0.99 the first step is ten times the rate, and the loss explodes.
     return torch.optim.RMSprop(groups, lr=rate, alpha=0.9, momentum=config.momentum)
 
 
 def match_layout(optimizer: torch.optim.Optimizer) -> None:
-    """Lay the optimizer's tensors out as the parameters': its fused kernels walk both side by side."""
+    """Give the optimizer's tensors the parameters' memory layout, as its fused kernels expect."""
     for parameter, values in optimizer.state.items():
         for key, value in values.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
@@ -42,7 +42,7 @@ def match_layout(optimizer: torch.optim.Optimizer) -> None:
 
 @dataclass
 class Schedule:
-    """A learning rate over a stage of the training; `None` inside means a constant one.
+    """The learning rate over a stage of a training; without a `scheduler` it is constant.
 
     cosine falls to 0 batch by batch (Loshchilov & Hutter 2017), step multiplies by `step_factor` after each
     `step_epochs` (by default a third of the stage's epochs), plateau halves after 3 epochs without a lower
@@ -54,7 +54,7 @@ class Schedule:
 
     @classmethod
     def make(cls, config: TrainConfig, stage: Stage, optimizer: torch.optim.Optimizer, batches: int) -> "Schedule":
-        """Make the schedule of a stage, for `batches` an epoch."""
+        """Return the schedule of a stage with `batches` an epoch."""
         total = stage.epochs * batches
         match config.schedule:
             case "cosine":
@@ -77,12 +77,12 @@ class Schedule:
         return cls(None, each_batch=False)
 
     def after_batch(self) -> None:
-        """Go on by one batch."""
+        """Advance by one batch."""
         if self.scheduler is not None and self.each_batch:
             self.scheduler.step()
 
     def after_epoch(self, val_loss: float) -> None:
-        """Go on by one epoch."""
+        """Advance by one epoch."""
         if isinstance(self.scheduler, lr_scheduler.ReduceLROnPlateau):
             self.scheduler.step(val_loss)
         elif self.scheduler is not None and not self.each_batch:
@@ -90,7 +90,7 @@ class Schedule:
 
 
 def class_weights(train: LabelledImages) -> Array:
-    """Weight of each class, float (classes,): n / (classes · count), 0 for a class with no image."""
+    """Return the weight of each class, float (classes,): n / (classes · count), 0 for a class without images."""
     counts = train.class_counts()
     present = counts > 0
     weights = np.zeros(len(counts))
@@ -99,22 +99,22 @@ def class_weights(train: LabelledImages) -> Array:
 
 
 def loss_weight(config: TrainConfig, train: LabelledImages, device: torch.device) -> Tensor | None:
-    """Weight of each class in the loss, or None for the same."""
+    """Return the weight of each class in the loss, None for equal weights."""
     if config.class_balance != "loss":
         return None
     return torch.from_numpy(class_weights(train)).float().to(device)
 
 
 def epoch_order(config: TrainConfig, train: LabelledImages, rng: np.random.Generator) -> Array:
-    """Order in which an epoch sees the images: a shuffle, or draws by class weight for the sampler."""
+    """Return the order of an epoch's images: a shuffle, or draws by class weight for the sampler."""
     if config.class_balance == "sampler":
-        chances = class_weights(train)[train.own_labels]
-        return rng.choice(len(train), size=len(train), p=chances / chances.sum())
+        weights = class_weights(train)[train.own_labels]
+        return rng.choice(len(train), size=len(train), p=weights / weights.sum())
     return rng.permutation(len(train))
 
 
 def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
-    """Where batches begin and end; a last batch of one image joins its neighbour (BatchNorm needs two)."""
+    """Return begin and end of each batch; a last batch of one image joins the one before (BatchNorm needs two)."""
     starts = list(range(0, images, batch_size))
     if len(starts) > 1 and images - starts[-1] == 1:
         starts.pop()
@@ -124,7 +124,7 @@ def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
 def mixed_loss(
     network: nn.Module, images: Tensor, labels: Tensor, config: TrainConfig, weight: Tensor | None, share: float
 ) -> Tensor:
-    """Cross entropy with label smoothing; `share` below 1 mixes the batch with itself (Zhang et al. 2018)."""
+    """Return the cross entropy with label smoothing; `share` below 1 is mixup's λ (Zhang et al. 2018)."""
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(logits.float(), target, weight=weight, label_smoothing=config.label_smoothing)

@@ -1,4 +1,4 @@
-"""Where a training stands: all that it needs to go on."""
+"""TrainState: all that resuming a training needs."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ from medray._types import Array
 
 @dataclass
 class TrainProgress:
-    """Where a training stands besides its tensors: plain numbers, and what they were at the best epoch."""
+    """The numbers of a training's state: epochs so far, and the metrics of the best one."""
 
     epoch: int = 0
     best_epoch: int = 0
@@ -21,7 +21,7 @@ class TrainProgress:
 
 @dataclass
 class TrainState:
-    """All that a training needs to go on; tensors are on the CPU."""
+    """All that resuming a training needs; tensors are on the CPU."""
 
     progress: TrainProgress
     network: dict[str, Tensor]

@@ -1,4 +1,4 @@
-"""Weights and checkpoints: safetensors with JSON beside the tensors; never pickle, so loading runs no code."""
+"""Weights and checkpoints: safetensors files with JSON in their metadata; no pickle, so loading runs no code."""
 
 import dataclasses
 import json
@@ -20,13 +20,13 @@ from medray.training.state import TrainProgress, TrainState
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors with JSON-able facts as a safetensors file."""
+    """Write a safetensors file; `facts` are plain values that go into its metadata as JSON."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(plain, path, metadata={"medray": json.dumps(facts)})
 
 
 def weights_from_bytes(content: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return tensors and facts; `name` is what an error calls the file.
+    """Return the tensors and the facts of a file's content; `name` is the file's name in errors.
 
     Raises:
         WeightsError: it is no safetensors file of medray.
@@ -42,7 +42,7 @@ def weights_from_bytes(content: bytes, name: str) -> tuple[dict[str, Tensor], di
 def load_network(
     config: TrainConfig, shape: Shape, classes: int, tensors: Mapping[str, Tensor], name: str
 ) -> Network:
-    """Build a network and fill it with trained tensors; nothing is downloaded, no starting weights are read.
+    """Build a network with trained tensors; nothing is downloaded, no starting weights are read.
 
     Raises:
         WeightsError: the tensors are those of another network.
@@ -57,9 +57,9 @@ def load_network(
 
 
 def write_state(path: Path, state: TrainState, facts: Mapping[str, Any]) -> None:
-    """Write all that a training needs to go on, and JSON-able facts beside it."""
+    """Write a training's state; `facts` are plain values that go into the file's metadata."""
     tensors = {f"network.{n}": t for n, t in state.network.items()}
-    if state.progress.best_epoch != state.progress.epoch:  # else the best is the present one
+    if state.progress.best_epoch != state.progress.epoch:  # else both are the same
         tensors |= {f"best.{n}": t for n, t in state.best_network.items()}
     tensors["best_probabilities"] = torch.from_numpy(np.ascontiguousarray(state.best_probabilities))
     scalars: dict[str, dict[str, Any]] = {}
@@ -79,7 +79,7 @@ def write_state(path: Path, state: TrainState, facts: Mapping[str, Any]) -> None
 
 
 def state_from_bytes(content: bytes, name: str) -> tuple[TrainState, dict[str, Any]]:
-    """Return the state and the facts that stood beside it.
+    """Return the state and the facts of a checkpoint's content; `name` is the file's name in errors.
 
     Raises:
         WeightsError: it is no checkpoint of medray.
@@ -87,15 +87,15 @@ def state_from_bytes(content: bytes, name: str) -> tuple[TrainState, dict[str, A
     tensors, facts = weights_from_bytes(content, name)
     try:
         plain = facts.pop("state")
-        network = _under("network.", tensors)
+        network = _with_prefix("network.", tensors)
         state: dict[int, dict[str, Any]] = {int(i): dict(v) for i, v in plain["scalars"].items()}
-        for key, tensor in _under("optimizer.", tensors).items():
-            index, _, what = key.partition(".")
-            state.setdefault(int(index), {})[what] = tensor
+        for key, tensor in _with_prefix("optimizer.", tensors).items():
+            index, _, variable = key.partition(".")
+            state.setdefault(int(index), {})[variable] = tensor
         return TrainState(
             progress=TrainProgress(**plain["progress"]),
             network=network,
-            best_network=_under("best.", tensors) or {n: t.clone() for n, t in network.items()},
+            best_network=_with_prefix("best.", tensors) or {n: t.clone() for n, t in network.items()},
             best_probabilities=tensors["best_probabilities"].numpy(),
             optimizer={"state": state, "param_groups": plain["groups"]},
             schedule=plain["schedule"],
@@ -104,5 +104,6 @@ def state_from_bytes(content: bytes, name: str) -> tuple[TrainState, dict[str, A
         raise WeightsError(f"{name} is no checkpoint of medray: {one_line(error)}") from None
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with `prefix`, by the rest of their names."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -25,7 +25,7 @@ SHAPE = (28, 28, 1)
 def test_a_wrong_pipeline_is_named(step: dict[str, dict[str, object]], said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         check_pipeline([{"HorizontalFlip": {}}, step], SHAPE)
-    assert str(caught.value).startswith("[1]: ")
+    assert str(caught.value).startswith("[1]")
     assert "\n" not in str(caught.value)
 
 

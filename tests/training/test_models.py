@@ -125,7 +125,7 @@ def test_pretrained_without_its_hub_is_an_error_and_never_from_scratch(
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "weights of resnet18 can't be had" in done.stdout
+    assert "weights of resnet18 are not available" in done.stdout
     assert f"{tmp_path / 'resnet18.safetensors'} does not exist, and timm's hub" in done.stdout
     assert "nothing was trained from scratch instead" in done.stdout
     assert "`pretrained: false`" in done.stdout

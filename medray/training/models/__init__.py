@@ -1,12 +1,10 @@
-"""Backbones: MODELS, small published networks, any timm name, and torchvision's AlexNet.
+"""Backbones: MODELS (small published networks), any timm model, and torchvision's AlexNet.
 
-A network takes uint8 images scaled to [0, 1], float (N, C, H, W), and answers with logits (N, classes). Its
-first layer normalises by the mean and deviation of its own training images, kept as buffers: weights can't
-be separated from their preprocessing.
+A network takes uint8 images scaled to [0, 1], float (N, C, H, W), and returns logits (N, classes). Its first layer
+normalises by the mean and standard deviation of its training images, which are buffers: weights can't be separated
+from their preprocessing.
 """
 
-from medray._types import Shape
-from medray.errors import one_line
 from medray.training.models.backbone_names import check_backbone
 from medray.training.models.blocks import Parts, parts_of
 from medray.training.models.network import Network, Normalise, build_network, channel_statistics
@@ -18,12 +16,10 @@ __all__ = [
     "Network",
     "Normalise",
     "Parts",
-    "Shape",
     "build_network",
     "channel_statistics",
     "check_backbone",
     "check_weights_file",
-    "one_line",
     "parts_of",
     "weights_file",
 ]

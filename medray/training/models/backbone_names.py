@@ -1,7 +1,7 @@
-"""The names of backbones: ours, timm's and torchvision's, each written in one way only.
+"""The names of backbones: medray's, timm's and torchvision's, with one spelling each.
 
-A stored config says which network it means without a table of aliases, so another spelling is refused with the
-right one: EfficientNet-B0 with efficientnet_b0, AlexNet with torchvision:alexnet.
+A stored config names its network without a table of aliases, so another spelling is refused, with the right one:
+EfficientNet-B0 with efficientnet_b0, AlexNet with torchvision:alexnet.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any
 from medray.errors import ConfigError, MedrayError, nearest, one_line
 from medray.training.models.small import MODELS
 
-#: What timm has not.
+#: Backbones that timm lacks.
 TORCHVISION = ("torchvision:alexnet",)
 
 
@@ -47,12 +47,14 @@ def check_backbone(name: str) -> None:
         return
     names = timm.list_models()
     hint = _nearest(name, [*MODELS, *TORCHVISION, *names], renamed)
-    own = ", ".join([*MODELS, *TORCHVISION])
-    raise ConfigError(f"unknown backbone '{name}'{hint}; valid: {own}, or one of timm's {len(names):,} models")
+    beside_timm = ", ".join([*MODELS, *TORCHVISION])
+    raise ConfigError(
+        f"unknown backbone '{name}'{hint}; valid: {beside_timm}, or one of timm's {len(names):,} models"
+    )
 
 
 def _nearest(name: str, names: list[str], renamed: dict[str, str | None]) -> str:
-    """The right name of the same letters and figures, however they are parted, or else the nearest."""
+    """Return a hint at the name of the same letters and digits, however separated, or else at the nearest."""
     same = {_letters(old): new for old, new in renamed.items() if new}
     same |= {_letters(valid.rpartition(":")[2]): valid for valid in names}
     right = same.get(_letters(name.rpartition(":")[2]))

@@ -1,4 +1,4 @@
-"""Network: a backbone behind the normalisation of its own training images; built from a TrainConfig."""
+"""Network: a backbone that first normalises by the statistics of its training images; built from a TrainConfig."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from medray.config import TrainConfig
 from medray.errors import ConfigError, one_line
 from medray.training.models.backbone_names import TORCHVISION, check_backbone, import_timm
 from medray.training.models.blocks import classifier_names, widen_head
-from medray.training.models.pretrained import load_backbone, not_found, skip_hub_retries, weights_file
+from medray.training.models.pretrained import load_backbone, skip_hub_retries, weights_file, weights_not_found
 from medray.training.models.small import MODELS
 
 
@@ -43,11 +43,11 @@ class Network(nn.Sequential):
         return sum(p.numel() for p in self.parameters())
 
 
-def channel_statistics(images: Array, positions: Array, most: int = 2048) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel, in [0, 1], of at most `most` evenly spaced images."""
-    step = max(1, -(-len(positions) // most))
-    chosen = images[positions[::step]].reshape(-1, images.shape[3])
-    counts = torch.stack([torch.bincount(torch.from_numpy(c), minlength=256) for c in chosen.T.copy()])
+def channel_statistics(images: Array, positions: Array, limit: int = 2048) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each channel, in [0, 1], of at most `limit` evenly spaced images."""
+    step = max(1, -(-len(positions) // limit))
+    pixels = images[positions[::step]].reshape(-1, images.shape[3])
+    counts = torch.stack([torch.bincount(torch.from_numpy(c), minlength=256) for c in pixels.T.copy()])
     levels = torch.arange(256, dtype=torch.float64) / 255
     shares = counts / counts.sum(dim=1, keepdim=True)
     mean = (shares * levels).sum(dim=1)
@@ -60,14 +60,14 @@ def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
 
     Raises:
         ConfigError: the backbone is unknown or does not take such images.
-        WeightsError: pre-trained weights can't be had, or a weights file does not fit.
+        WeightsError: pre-trained weights are not available, or a weights file does not fit.
     """
     channels = shape[2]
     normalise = Normalise(torch.zeros(channels), torch.ones(channels))
     check_backbone(config.backbone)
     file = weights_file(config)
     backbone = _backbone(config, shape, classes, from_hub=config.pretrained and file is None)
-    last = classifier_names(backbone)  # the names in a file of weights, which know of no wider head
+    last = classifier_names(backbone)  # before the head is widened: as a weights file names them
     if config.head_width is not None:
         widen_head(backbone, config.head_width, config.dropout)
     if file is not None:
@@ -78,23 +78,25 @@ def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
 def _backbone(config: TrainConfig, shape: Shape, classes: int, *, from_hub: bool) -> nn.Module:
     if config.backbone in MODELS:
         if from_hub:
-            raise not_found(config.backbone, f"there are no published weights of {config.backbone}")
+            raise weights_not_found(config.backbone, f"there are no published weights of {config.backbone}")
         return MODELS[config.backbone](shape, classes, config.dropout)
     if config.backbone in TORCHVISION:
         if from_hub:
-            raise not_found(config.backbone, "torchvision publishes them as a pickle, which medray does not read")
+            raise weights_not_found(
+                config.backbone, "torchvision publishes them as a pickle, which medray does not read"
+            )
         return _alexnet(shape, classes, config.dropout)
     return _timm_model(config, shape[2], classes, from_hub=from_hub)
 
 
 def _alexnet(shape: Shape, classes: int, dropout: float) -> nn.Module:
     """Krizhevsky 2014, "One weird trick", as torchvision has it."""
-    import_timm()  # says it better where torch and torchvision do not fit
+    import_timm()  # its error is clearer where torch and torchvision do not fit
     from torchvision.models import alexnet
 
     height, width, channels = shape
     if min(height, width) < 63:
-        raise ConfigError(f"backbone: images of {height}×{width} are too small for AlexNet; 63×63 is least")
+        raise ConfigError(f"images of {height}×{width} are too small for AlexNet; 63×63 is least", key="backbone")
     model: Any = alexnet(num_classes=classes, dropout=dropout)
     if channels != 3:
         model.features[0] = nn.Conv2d(channels, 64, kernel_size=11, stride=4, padding=2)
@@ -114,9 +116,9 @@ def _timm_model(config: TrainConfig, channels: int, classes: int, *, from_hub: b
             num_classes=classes,
             drop_rate=config.dropout,
         )
-    except Exception as error:  # a hub, a file system or a network: each has exceptions of its own
+    except Exception as error:  # the hub, the file system and the network each raise types of their own
         if not from_hub:
-            raise ConfigError(f"backbone: {config.backbone} can't be built: {one_line(error)}") from error
-        why = f"timm's hub does not give them ({type(error).__name__}: {one_line(error, 120)})"
-        raise not_found(config.backbone, why) from error
+            raise ConfigError(f"{config.backbone} can't be built: {one_line(error)}", key="backbone") from error
+        reason = f"timm's hub does not give them ({type(error).__name__}: {one_line(error, 120)})"
+        raise weights_not_found(config.backbone, reason) from error
     return model

@@ -1,7 +1,7 @@
-"""MODELS: our own networks, small ones of the field's reports and papers.
+"""MODELS: medray's own networks, small ones from reports and papers.
 
-Each is a `torch.nn.Sequential`: convolution stages, then `Flatten` and dense layers. Where a report's own
-rates of dropout differ from layer to layer, ours is `TrainConfig.dropout` in all of them.
+Each is a `torch.nn.Sequential`: convolution stages, then `Flatten` and dense layers. Where a report's rate of
+dropout differs from layer to layer, `TrainConfig.dropout` is used in all of them.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,12 @@ from medray.errors import ConfigError
 
 
 def _flat(shape: Shape, features: int, poolings: int, lost: int = 0) -> int:
-    """Inputs of the first dense layer: what is left of an image after `poolings`, times `features`.
+    """Return the inputs of the first dense layer: the pixels left after `poolings`, times `features`.
 
     Before each 2×2 pooling, convolutions take `lost` pixels off both height and width.
+
+    Raises:
+        ConfigError: nothing would be left of an image.
     """
     height, width, _ = shape
     least = 1
@@ -24,7 +27,8 @@ def _flat(shape: Shape, features: int, poolings: int, lost: int = 0) -> int:
         least = 2 * least + lost
     if min(height, width) < least:
         raise ConfigError(
-            f"backbone: images of {height}×{width} are too small for {poolings} poolings; {least}×{least} is least"
+            f"images of {height}×{width} are too small for {poolings} poolings; {least}×{least} is least",
+            key="backbone",
         )
     for _ in range(poolings):
         height, width = (height - lost) // 2, (width - lost) // 2
@@ -32,13 +36,13 @@ def _flat(shape: Shape, features: int, poolings: int, lost: int = 0) -> int:
 
 
 def _convolution(before: int, after: int, kernel: int, *, normalised: bool) -> list[nn.Module]:
-    """A convolution that keeps height and width, normalised or not, and ReLU."""
+    """Return a convolution that keeps height and width, BatchNorm if `normalised`, and ReLU."""
     convolution = nn.Conv2d(before, after, kernel, padding=kernel // 2)
     return [convolution, *([nn.BatchNorm2d(after)] if normalised else []), nn.ReLU()]
 
 
 def _dense(inputs: int, outputs: int, dropout: float, *, normalised: bool) -> list[nn.Module]:
-    """A dense layer, normalised or not, ReLU and dropout."""
+    """Return a dense layer, BatchNorm if `normalised`, ReLU and dropout."""
     norm = [nn.BatchNorm1d(outputs)] if normalised else []
     return [nn.Linear(inputs, outputs), *norm, nn.ReLU(), nn.Dropout(dropout)]
 
@@ -65,7 +69,7 @@ def _lenet5(
     shape: Shape, classes: int, dropout: float, *, kernel: int, features: tuple[int, int], widths: tuple[int, int],
     normalised: bool,
 ) -> nn.Module:  # fmt: skip
-    """Two convolutions of so many `features`, each with a pooling, and two dense layers of these `widths`."""
+    """Build two convolutions of `features` channels, each with a pooling, and two dense layers of `widths`."""
     first, second = features
     return nn.Sequential(
         *_convolution(shape[2], first, kernel, normalised=normalised),
@@ -175,7 +179,7 @@ def _resnet_small(blocks: int) -> "Builder":
 
 
 Builder = Callable[[Shape, int, float], nn.Module]
-#: Our own networks: name -> builder(shape, classes, dropout). All else is asked of timm and torchvision.
+#: medray's own networks: name -> builder(shape, classes, dropout). All others come from timm and torchvision.
 MODELS: dict[str, Builder] = {
     "lenet5": lenet5,
     "lenet5_wide": lenet5_wide,
