@@ -16,15 +16,19 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from _pytest.terminal import TerminalReporter
 from hypothesis import settings
 
-from medray.cluster.connect import QUIET
+from medray.cluster.connect import RAY_ENVIRONMENT
 from medray.data.dataset import ImageDataset
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
+from tests.tiers import longest_files, mark_tiers
 
 # Commands that tests start inherit what is ignored, as Ctrl-C is in all that a script starts with `&`.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-os.environ.update(QUIET)  # some of it is read when Ray is imported, which a test may do before Ray starts
+os.environ.update(
+    RAY_ENVIRONMENT
+)  # some of it is read when Ray is imported, which a test may do before Ray starts
 
 CLASSES = 3
 
@@ -58,16 +62,13 @@ def dataset(npz: Path) -> ImageDataset:
     return load_data(str(npz))
 
 
-LONGEST = (
-    "test_service.py", "test_crashes.py", "test_two_nodes.py", "test_examples.py", "test_studies.py", "test_crossval.py",
-    "test_search.py", "test_command.py", "test_image_files.py", "test_run.py",
-)  # fmt: skip
-
-
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files: each is one process's work, and none should be left alone at the end."""
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+    mark_tiers(items)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    terminalreporter.write_line(f"longest files: {longest_files(terminalreporter)}")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -180,8 +181,9 @@ def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail
     """Leave what a finished search leaves, without Ray: trial 0 is the baseline, trial `fail` has failed."""
     from medray.cluster.trial_worker import Worker
     from medray.config import TrainConfig
-    from medray.ensemble.ood_file import learn_novelty
-    from medray.runs.rundir import FAILED, FINISHED, RunDir
+    from medray.ensemble.ood_file import fit_run_ood
+    from medray.runs.documents import FAILED, FINISHED, DataFacts, ResolvedOptions, RunFacts
+    from medray.runs.rundir import RunDir
 
     dataset, run, worker = load_data(str(data)), RunDir(str(folder)), Worker(threads=1)
     for number in range(trials):
@@ -197,18 +199,16 @@ def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail
             trial.write_record(trial.summary(number, FAILED, baseline=baseline, reason="the loss became nan"))
             continue
         worker.open(trial, dataset.split("train"), dataset.split("val"), "auc")
-        while not (told := worker.step())["done"]:
+        while not (result := worker.step()).done:
             pass
-        assert told["ended_by"] == "epochs", told
+        assert result.ended_by == "epochs", result
         trial.write_record(trial.summary(number, FINISHED, baseline=baseline, ended_by="epochs"))
-    options = {
-        "data": str(data), "trials": trials, "max_epochs": epochs, "top_k": 2, "seed": 0, "concurrency": None,
-        "baselines_only": False,
-    }  # fmt: skip
+    options = ResolvedOptions(str(data), trials, epochs, top_k=2, seed=0, concurrency=None, baselines_only=False)
     run.write(run.SPACE, FOUND.encode())
-    run.write_json(run.DATA, {**dataset.facts(), "leaks": []})
-    run.write_json(run.RUN, {"space": "found", "metric": "auc", "options": options})
-    learn_novelty(run, dataset)
+    run.write_json(run.DATA, DataFacts.of(dataset).to_dict())
+    facts = RunFacts("0", "found", "auc", options, "2026-01-02T03:04:05+00:00", "3.11", {"torch": "2"})
+    run.write_json(run.RUN, facts.to_dict())
+    fit_run_ood(run, dataset)
     return folder
 
 
@@ -239,21 +239,21 @@ def fold_run(folder: Path, *, top: int = 2, count: int = 3) -> None:
     from medray.cluster.trial_worker import Worker
     from medray.crossval.collect import collect, label_issues
     from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, write_plan
-    from medray.runs.finished_search import open_searched
-    from medray.runs.rundir import FINISHED
+    from medray.runs.documents import FINISHED
+    from medray.runs.finished_search import open_finished_search
 
-    searched, worker = open_searched(str(folder)), Worker(threads=1)
+    searched, worker = open_finished_search(str(folder)), Worker(threads=1)
     dataset = searched.load_data()
     plan = make_plan(CrossvalOptions(str(folder), top=top, folds=count), searched)
     folds = plan_folds(searched, dataset, plan)
-    write_plan(searched, plan, folds, dataset)
+    write_plan(searched, plan, folds)
     for job in jobs_left(searched, plan, folds):
         fold, home = folds.folds[job.fold], searched.run.fold(job.trial, job.fold)
         worker.open(home, dataset.at(fold.train), dataset.at(fold.val), "auc")
-        while not (told := worker.step())["done"]:
+        while not (result := worker.step()).done:
             pass
-        home.write_record(home.summary(job.trial, FINISHED, ended_by=told["ended_by"]))
-    settings, _ = collect(searched.run, dataset, folds, plan["trials"])
+        home.write_record(home.summary(job.trial, FINISHED, ended_by=result.ended_by))
+    settings, _ = collect(searched.run, dataset, folds, plan.trials)
     label_issues(searched.run, dataset, settings)
 
 

@@ -22,6 +22,7 @@ LINES = (
     "search crossval evaluate predict serving serve",
     "analyze",
     "report",
+    "study",
 )
 LINE_OF = {name: i for i, line in enumerate(LINES) for name in line.split()}
 SLOW = {"albumentations", "cv2", "timm", "torchvision"}  # seconds each: only inside the functions that use them

@@ -1,0 +1,84 @@
+"""The Python face: a study from its search to its report, in this process, without Ray."""
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import medray
+from medray.errors import ConfigError, RunError
+
+pytestmark = pytest.mark.component
+
+
+def test_the_examples_of_the_face_do_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stand in the docstrings, in the order of a study; each goes on where the last one ended."""
+    import medray.study
+
+    monkeypatch.chdir(tmp_path)
+    names = {"medray": medray}
+    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    steps = ("search", "open", "crossval", "ensemble", "evaluate", "load_ensemble", "predict", "report")
+    for item in (medray.Study, *(getattr(medray.Study, step) for step in steps)):
+        (test,) = finder.find(item, name=item.__name__, globs=names)
+        assert test.examples, f"{item.__name__} has no example"
+        runner.run(test, clear_globs=False)
+        names = test.globs
+    assert runner.summarize(verbose=False).failed == 0
+    study = names["study"]
+    assert set(study.folds()["fold"]) == {0, 1}
+    assert (tmp_path / "runs/x/report/index.html").is_file()
+
+
+NOTEBOOK = """
+import asyncio, sys
+import medray
+
+async def cell():
+    study = medray.Study("organs", data="phantom?images=300", out="runs/y", runner="local", quiet=True)
+    study.search(trials=2, max_epochs=1)
+    return study.crossval(top=1, folds=2)
+
+result = asyncio.run(cell())
+assert len(result.settings) == 1 and result.left == 0
+assert "ray" not in sys.modules
+"""
+
+
+def test_a_notebooks_running_event_loop_does_not_disturb_it_and_ray_is_never_imported(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK], cwd=tmp_path, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_are_asked_about_as_the_command_does(found: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((12, 12), np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "c.png").write_bytes(b"no image")
+    ensemble = medray.Study.open(found)
+    ensemble.ensemble()
+    frame = ensemble.predict_files(tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png")
+    assert frame["file"].tolist() == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert frame[list(ensemble.load_ensemble().class_names)].sum(axis=1).to_numpy() == pytest.approx(
+        [1, 1], abs=1e-5
+    )
+    assert len(frame.attrs["unreadable"]) == 1
+
+
+def test_what_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown runner 'locla'.*did you mean 'local'"):
+        medray.Study("organs", out=tmp_path, runner="locla")
+    with pytest.raises(RunError, match="is no run of medray"):
+        medray.Study.open(tmp_path)
+
+
+def test_dir_lists_the_face_and_nothing_else() -> None:
+    assert dir(medray) == sorted(medray.__all__)
+    for name in medray.__all__:
+        assert getattr(medray, name) is not None
