@@ -1,12 +1,12 @@
-"""What a run's folder tells: tidy frames, an Optuna study, a Tune ResultGrid; `medray analyze` prints tables.
+"""Runs as tidy frames, as an Optuna study, as a Tune ResultGrid; `medray analyze` prints tables.
 
     import medray.analyze
 
     trials = medray.analyze.trials("runs/organs")
     epochs = medray.analyze.epochs("runs/organs", "runs/more")     # several: the first column is `run`
 
-A run may be finished, running or broken off, in a folder or at a URI. docs/analysis.md lists all columns. What
-could not be read is left out and named in `frame.attrs["notes"]`. Nothing here reads the test split.
+A run may be finished, running or interrupted, in a folder or at a URI. docs/analysis.md lists all columns. What
+can't be read is left out and named in `frame.attrs["notes"]`. Nothing here reads the test split.
 """
 
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ __all__ = ["epochs", "folds", "predictions", "result_grid", "study", "trials"]
 
 
 def trials(*runs: str) -> "pd.DataFrame":
-    """One row a trial: state, objective, validation metrics at the best epoch, time, and all settings.
+    """Return one row a trial: state, objective, validation metrics at the best epoch, time, and all settings.
 
     Raises:
         RunError: one of `runs` is no run.
@@ -32,7 +32,7 @@ def trials(*runs: str) -> "pd.DataFrame":
 
 
 def epochs(*runs: str) -> "pd.DataFrame":
-    """One row an epoch of a trial: loss, validation metrics, learning rate, seconds.
+    """Return one row an epoch of a trial: loss, validation metrics, learning rate, seconds.
 
     Raises:
         RunError: one of `runs` is no run.
@@ -44,7 +44,7 @@ def epochs(*runs: str) -> "pd.DataFrame":
 
 
 def folds(*runs: str) -> "pd.DataFrame":
-    """One row a fold of a cross-validated trial: metrics on the images that it holds out.
+    """Return one row a fold of a cross-validated trial: metrics on the images that it holds out.
 
     Raises:
         RunError: one of `runs` is no run.
@@ -56,19 +56,19 @@ def folds(*runs: str) -> "pd.DataFrame":
 
 
 def predictions(*runs: str) -> "pd.DataFrame":
-    """One row an image and network: true class and probabilities, on validation images and those of folds.
+    """Return one row an image and network: true class and probabilities on validation and held-out images.
 
     Raises:
         RunError: one of `runs` is no run.
     """
     from medray.analyze.open_runs import open_runs
-    from medray.analyze.predicted import predictions_frame
+    from medray.analyze.predictions_frame import predictions_frame
 
     return predictions_frame(open_runs(list(runs)))
 
 
 def study(run: str) -> "optuna.Study":
-    """The run's Optuna study as it stands now, a copy: nothing that is done to it reaches the run.
+    """Return a copy of the run's Optuna study as it is now; changes to it don't reach the run.
 
     Raises:
         RunError: there is no run, or its journal is missing or damaged.
@@ -80,9 +80,9 @@ def study(run: str) -> "optuna.Study":
 
 
 def result_grid(run: str) -> "ResultGrid":
-    """The run's trials as a Tune ResultGrid, whole and with all metrics, also where the search was resumed.
+    """Return all of the run's trials as a Tune ResultGrid with all metrics, also where the search was resumed.
 
-    It is made from the run's own files: Tune's folder holds pickles, and results of two numbers.
+    It is made from the run's own files.
 
     Raises:
         RunError: there is no run.
@@ -90,5 +90,5 @@ def result_grid(run: str) -> "ResultGrid":
     from medray.analyze.grid import make_grid
     from medray.analyze.open_runs import open_runs
 
-    (seen,) = open_runs([run])
-    return make_grid(seen.run, seen.mode, [(trial.record, trial.epochs) for trial in seen.trials])
+    (snapshot,) = open_runs([run])
+    return make_grid(snapshot.run, snapshot.mode, snapshot.trials)

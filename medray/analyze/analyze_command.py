@@ -1,7 +1,9 @@
 """The command `medray analyze`."""
 
+import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from medray.analyze.open_runs import SeenRun
-    from medray.analyze.view import View
+    from medray.analyze.frame_view import FrameView
+    from medray.analyze.open_runs import RunSnapshot
 
-TOP = 10  # trials of the leaderboard, unless it is said
+TOP = 10  # trials of the leaderboard by default
 
 EXAMPLES = """\
 \b
@@ -32,10 +34,10 @@ Examples:
 
 @click.command("analyze", cls=MedrayCommand, epilog=EXAMPLES)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--filter", metavar="CONDITION", help="Only the rows for which it holds.")
-@click.option("--sort", metavar="COLUMN", help="Order of the rows; -COLUMN for the other way round.  [objective]")
+@click.option("--filter", metavar="CONDITION", help="Only the rows for which the condition holds.")
+@click.option("--sort", metavar="COLUMN", help="Order of the rows; -COLUMN reverses it.  [objective]")
 @click.option("--columns", metavar="A,B,C", help="Only these columns.")
-@click.option("--top", type=positive, help=f"So many rows.  [{TOP} of the leaderboard, all of a frame]")
+@click.option("--top", type=positive, help=f"At most so many rows.  [{TOP} of the leaderboard, all of a frame]")
 @click.option(
     "--frame", "frame_name", metavar="NAME", help="A tidy frame instead: trials, epochs, folds, predictions."
 )
@@ -45,34 +47,37 @@ Examples:
 @json_option
 def analyze(
     runs: tuple[str, ...], frame_name: str | None, csv_file: str | None, parquet_file: str | None,
-    no_importance: bool, as_json: bool, **looked: Any,
+    no_importance: bool, as_json: bool, **view_options: Any,
 ) -> None:  # fmt: skip
-    """Say what RUNs tell: searches that have finished, still run or were broken off, side by side.
+    """Analyze RUNs side by side: searches that have finished, are running or were interrupted.
 
     Leaderboard, what the search gained over the baselines, what ASHA stopped and saved, which settings mattered,
     what failed, where the time went. All figures are of validation images or of those that folds hold out; nothing
     reads the test split.
     """
-    wanted = frame_name or ("trials" if csv_file or parquet_file else None)
-    console = make_console(as_json or wanted is not None)
+    frame_name = frame_name or ("trials" if csv_file or parquet_file else None)
+    console = make_console(as_json or frame_name is not None)
     with errors_in_one_line(as_json=as_json):
-        from medray.analyze.view import View
+        from medray.analyze.frame_view import FrameView
+        from medray.analyze.open_runs import open_runs
+        from medray.console import step
 
-        make = _frame_maker(wanted) if wanted else None
-        seen = _open(runs, console)
-        if make:
-            frame = View(**looked).of(make(seen))
-            _give(frame, csv_file, parquet_file, console, as_json=as_json)
+        view, make_frame = FrameView(**view_options), _frame_maker(frame_name) if frame_name else None
+        with step(console, f"Reading {', '.join(runs)}") as progress:
+            snapshots = open_runs(list(runs), progress)
+        if make_frame:
+            frame = view.apply(make_frame(snapshots))
+            _write_frame(frame, csv_file, parquet_file, console, as_json=as_json)
         else:
-            _tables(seen, View(**looked), console, as_json=as_json, importance=not no_importance)
+            _write_tables(snapshots, view, console, as_json=as_json, importance=not no_importance)
 
 
-def _frame_maker(name: str) -> "Callable[[list[SeenRun]], pd.DataFrame]":
+def _frame_maker(name: str) -> "Callable[[list[RunSnapshot]], pd.DataFrame]":
     from medray.analyze import frames
-    from medray.analyze.predicted import predictions_frame
+    from medray.analyze.predictions_frame import predictions_frame
     from medray.errors import ConfigError, unknown_choice_line
 
-    makers: dict[str, Callable[[list[SeenRun]], pd.DataFrame]] = {
+    makers: dict[str, Callable[[list[RunSnapshot]], pd.DataFrame]] = {
         "trials": frames.trials_frame,
         "epochs": frames.epochs_frame,
         "folds": frames.folds_frame,
@@ -83,48 +88,47 @@ def _frame_maker(name: str) -> "Callable[[list[SeenRun]], pd.DataFrame]":
     return makers[name]
 
 
-def _open(runs: tuple[str, ...], console: "Console") -> "list[SeenRun]":
-    from medray.analyze.open_runs import open_runs
-    from medray.console import step
-
-    with step(console, f"Reading {', '.join(runs)}") as told:
-        return open_runs(list(runs), told)
-
-
-def _give(
+def _write_frame(
     frame: "pd.DataFrame", csv_file: str | None, parquet_file: str | None, console: "Console", *, as_json: bool
 ) -> None:
+    """Write a frame to the files that are named, else to stdout; in CSV missing values are empty."""
     from medray.analyze.summary import rows_of
-    from medray.analyze.view import write_csv, write_parquet
     from medray.console import say
+    from medray.files import write_file
 
-    for note in frame.attrs.get("notes", []):
+    notes = frame.attrs.get("notes", [])
+    for note in notes:
         say(console, f"note: {note}")
     if csv_file:
-        write_csv(frame, csv_file)
+        write_file(Path(csv_file), frame.to_csv(index=False).encode())
     if parquet_file:
-        write_parquet(frame, parquet_file)
+        stream = io.BytesIO()
+        frame.to_parquet(stream, index=False)  # the notes are in its metadata
+        write_file(Path(parquet_file), stream.getvalue())
     for file in filter(None, (csv_file, parquet_file)):
         say(console, f"{len(frame)} rows of {len(frame.columns)} columns: {file}")
     if as_json:
-        click.echo(json.dumps({"rows": rows_of(frame), "notes": frame.attrs.get("notes", [])}, allow_nan=False))
+        click.echo(json.dumps({"rows": rows_of(frame), "notes": notes}, allow_nan=False))
     elif not csv_file and not parquet_file:
         click.echo(frame.to_csv(index=False), nl=False)
 
 
-def _tables(seen: "list[SeenRun]", view: "View", console: "Console", *, as_json: bool, importance: bool) -> None:
+def _write_tables(
+    snapshots: "list[RunSnapshot]", view: "FrameView", console: "Console", *, as_json: bool, importance: bool
+) -> None:
+    from medray.analyze.frame_view import best_first
     from medray.analyze.frames import trials_frame
-    from medray.analyze.print_analysis import print_report
+    from medray.analyze.print_analysis import print_analysis
     from medray.analyze.summary import summarise, to_json
-    from medray.analyze.view import best_first
     from medray.console import step
 
-    board = view.of(best_first(trials_frame(seen)))
+    leaderboard = view.apply(best_first(trials_frame(snapshots)))
     summaries = []
-    for run in seen:
-        with step(console, f"Analysing {run.name}") as told:
-            summaries.append(summarise(run, told, importance=importance))
+    for snapshot in snapshots:
+        with step(console, f"Analysing {snapshot.name}") as progress:
+            summaries.append(summarise(snapshot, progress, importance=importance))
     if as_json:
-        click.echo(json.dumps(to_json(summaries, board), allow_nan=False))
+        click.echo(json.dumps(to_json(summaries, leaderboard), allow_nan=False))
         return
-    print_report(summaries, board, console, chosen=view.columns is not None, top=None if view.top else TOP)
+    top = None if view.top else TOP
+    print_analysis(summaries, leaderboard, console, all_columns=view.columns is not None, top=top)

@@ -1,18 +1,22 @@
-"""What the search gained: the best baseline, the best searched trial, and the ensemble, on the same images."""
+"""The gain of a search: best baseline, best searched trial and ensembles of trials, on the same images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medray.analyze.open_runs import SeenRun
-from medray.analyze.partial import RUNNING
-from medray.errors import RunError
+from medray.analyze.open_runs import RunSnapshot
+from medray.analyze.read_training import RUNNING
+from medray.ensemble.candidates import SELECTED_ON, TRIALS
+from medray.ensemble.manifest import MemberFacts, read_manifest
+from medray.errors import RunError, one_line
+from medray.runs.documents import TrialRecord, WeightedMember
 from medray.runs.folder import read_arrays
 from medray.runs.leaderboard import gain
-from medray.runs.rundir import TrialRecord
+from medray.runs.rundir import MANIFEST
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """One of those compared; `difference` is to the best baseline, positive where it is better in either mode."""
+class ComparisonEntry:
+    """A trial, or an ensemble of `trials`; `difference` to the best baseline is positive where it is better."""
 
     name: str
     trials: tuple[int, ...]
@@ -21,62 +25,66 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Best baseline, best searched trial and ensembles on `images` validation images; the first is the baseline.
+class BaselineComparison:
+    """Best baseline (the first entry), best searched trial and ensembles on `images` validation images.
 
-    `baseline_monitor` is the metric that chose the baseline's epoch where it is another than the run's.
+    `baseline_monitor` is the metric that selected the baseline's epoch, where it is another than the run's.
     """
 
     metric: str
     images: int | None
-    contestants: tuple[Contestant, ...]
+    entries: tuple[ComparisonEntry, ...]
     baseline_monitor: str | None
 
 
-def compare(run: SeenRun) -> Comparison | None:
-    """Compare what has ended; None where no baseline or no searched trial has."""
-    found = gain((r for r in run.records if r.state != RUNNING), run.mode)
-    if found is None:
+def compare_with_baseline(snapshot: RunSnapshot) -> BaselineComparison | None:
+    """Compare the trials that have ended; None where there is no baseline or no searched trial among them."""
+    best = gain((record for record in snapshot.records if record.state != RUNNING), snapshot.mode)
+    if best is None:
         return None
-    base, best = found.baseline, found.best
-    zero, sign = base.objective or 0.0, 1 if run.mode == "max" else -1
-    rest = [("best searched trial", (best.number,), best.objective or 0.0), *_ensembles(run)]
-    monitor = base.settings.get("monitor", run.metric)
-    return Comparison(
-        run.metric,
-        _images(run, base),
+    baseline, searched = best.baseline, best.best
+    zero, sign = baseline.objective or 0.0, 1 if snapshot.mode == "max" else -1
+    others = [("best searched trial", (searched.number,), searched.objective or 0.0), *_ensembles(snapshot)]
+    monitor = baseline.settings.get("monitor", snapshot.metric)
+    return BaselineComparison(
+        snapshot.metric,
+        _validation_images(snapshot, baseline),
         (
-            Contestant(f"best baseline ({base.baseline})", (base.number,), zero, None),
-            *(Contestant(name, trials, value, sign * (value - zero)) for name, trials, value in rest),
+            ComparisonEntry(f"best baseline ({baseline.baseline})", (baseline.number,), zero, None),
+            *(ComparisonEntry(name, trials, value, sign * (value - zero)) for name, trials, value in others),
         ),
-        None if monitor == run.metric else monitor,
+        None if monitor == snapshot.metric else monitor,
     )
 
 
-def _ensembles(run: SeenRun) -> list[tuple[str, tuple[int, ...], float]]:
-    """Ways of averaging trials, each by its figure on validation; those of folds were measured on other images."""
+def _ensembles(snapshot: RunSnapshot) -> list[tuple[str, tuple[int, ...], float]]:
+    """Return name, trials and score of each ensemble of trials; those of folds were measured on other images."""
+    run, metric = snapshot.run, snapshot.metric
     try:
-        if run.run.exists(run.run.WAYS):
-            ways = run.run.read_json(run.run.WAYS)["ways"]
-            chosen = [w for w in ways if w["source"] == "trials" and len(w["members"]) > 1]
-            return [_way(f"ensemble ({w['name']})", w["members"], w["scores"][run.metric]) for w in chosen]
-        if not run.run.ensemble.exists("manifest.json"):
+        comparison = run.read_selections()
+        if comparison is not None:
+            return [
+                (f"ensemble ({selection.strategy})", _trials(selection.members), selection.scores[metric])
+                for selection in comparison.selections
+                if selection.source == TRIALS and len(selection.members) > 1
+            ]
+        if not run.ensemble.exists(MANIFEST):
             return []
-        manifest = run.run.ensemble.read_json("manifest.json")
-        if manifest["chosen_on"]["predictions"] != "val":
+        manifest = read_manifest(run.ensemble)
+        if manifest.selected_on.predictions != SELECTED_ON[TRIALS]:
             return []
-        return [_way("ensemble", manifest["members"], manifest["chosen_on"]["scores"][run.metric])]
-    except (RunError, OSError, KeyError, TypeError, ValueError) as error:
-        run.notes.append(f"the ensemble's figures can't be read: {' '.join(str(error).split())}")
+        return [("ensemble", _trials(manifest.members), manifest.selected_on.scores[metric])]
+    except (RunError, OSError, KeyError) as error:
+        snapshot.notes.append(f"the ensemble's scores can't be read: {one_line(error)}")
         return []
 
 
-def _way(name: str, members: list[dict[str, int]], score: float) -> tuple[str, tuple[int, ...], float]:
-    return name, tuple(int(member["trial"]) for member in members), float(score)
+def _trials(members: Sequence[WeightedMember | MemberFacts]) -> tuple[int, ...]:
+    return tuple(member.trial for member in members)
 
 
-def _images(run: SeenRun, record: TrialRecord) -> int | None:
-    folder = run.run.trial(record.number)
+def _validation_images(snapshot: RunSnapshot, record: TrialRecord) -> int | None:
+    folder = snapshot.run.trial(record.number)
     try:
         return len(read_arrays(folder, folder.PREDICTIONS, "labels")[0])
     except (RunError, TypeError):

@@ -1,8 +1,8 @@
 """Filters such as `backbone == 'resnet8_small' and auc > 0.9`: checked, then evaluated by pandas.
 
-Python's own parser makes a tree of the text. Only columns, constants, lists of constants, comparisons, `and`, `or`,
-`not` and `+ - * /` pass the check; a call, an attribute, an index or `@name` is refused by name. Each comparison is
-then a `DataFrame.eval`, in which a missing value makes it False.
+Python's own parser makes a tree of the text. Only columns, constants, lists of constants, comparisons, `and`,
+`or`, `not` and `+ - * /` pass the check; a call, an attribute, an index or `@name` is refused by name. Each
+comparison is then a `DataFrame.eval`, in which a missing value makes it False.
 """
 
 import ast
@@ -71,7 +71,7 @@ def _parse(text: str) -> ast.expr:
 
 
 def _evaluate(frame: "pd.DataFrame", node: ast.expr) -> "pd.Series[Any]":
-    """Return the rows for which one comparison, or a column of truth values, holds: bool, without missing values."""
+    """Return for which rows one comparison, or a column of truth values, holds; bool, nothing missing."""
     import pandas as pd
 
     if isinstance(node, ast.Compare):

@@ -1,7 +1,7 @@
 """A run as a Ray Tune ResultGrid, made from the run's own files.
 
-What Tune keeps under tune/ is of no use for it: a folder for each start of the search, pickles inside, results of
-an epoch's number and objective alone, and for a search that was killed not even these. A trial's folder has all.
+Tune's files under tune/ can't be used: each start of the search has a folder with pickles, whose results are only
+the number and objective of epochs, and a search that was killed has not even these.
 """
 
 import math
@@ -13,32 +13,34 @@ from ray.tune import Checkpoint, ResultGrid, TuneError
 from ray.tune.analysis import ExperimentAnalysis
 from ray.tune.experiment import Trial
 
-from medray.runs.rundir import FAILED, RunDir, TrialRecord
+from medray.analyze.read_training import RUNNING, EpochRecord, Training
+from medray.runs.documents import FAILED, TrialRecord
+from medray.runs.rundir import RunDir, TrialDir
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass
-class _Place:
-    """Where a trial lies: all that Tune asks of its storage here; Tune's own would write into the run."""
+class _Storage:
+    """The location of a trial: all that Tune asks of a storage here; Tune's own would write into the run."""
 
     storage_filesystem: Any
     trial_fs_path: str
 
 
 class _Trial(Trial):
-    """A trial that has ended, or goes on in another process."""
+    """A trial that has ended, or is running in another process."""
 
     reason: str | None = None
 
     def get_error(self) -> TuneError | None:
-        """Why it failed."""
+        """Return the error that it failed with."""
         return TuneError(self.reason) if self.reason else None
 
 
 class _Analysis(ExperimentAnalysis):
-    """Tune's analysis over epochs that have been read already."""
+    """Tune's analysis of epochs that have been read already."""
 
     def __init__(
         self, run: RunDir, trials: list[_Trial], frames: dict[str, "pd.DataFrame"], **defaults: str
@@ -55,8 +57,8 @@ class _Analysis(ExperimentAnalysis):
         return self.frames[trial.trial_id]
 
 
-def make_grid(run: RunDir, mode: str, trials: Sequence[tuple[TrialRecord, list[dict[str, Any]]]]) -> ResultGrid:
-    """Return the trials, each a record with its epochs, as a ResultGrid in the same order.
+def make_grid(run: RunDir, mode: str, trials: Sequence[Training]) -> ResultGrid:
+    """Return the trials as a ResultGrid in the same order.
 
     A result's `metrics` are those of its last epoch, beside `objective`, `best_epoch`, `train_loss` and `seconds`;
     `config` its settings; `path` its folder; `checkpoint` the same folder, where it has weights. The best result
@@ -65,42 +67,45 @@ def make_grid(run: RunDir, mode: str, trials: Sequence[tuple[TrialRecord, list[d
     """
     import pandas as pd
 
-    made, frames = [], {}
-    for record, epochs in trials:
-        results = [_result(epoch, record) for epoch in epochs]
-        trial = _trial(run, record, results)
-        made.append(trial)
+    tune_trials, frames = [], {}
+    for training in trials:
+        results = [_result(epoch, training.record) for epoch in training.epochs]
+        trial = _tune_trial(run, training.record, results)
+        tune_trials.append(trial)
         frames[trial.trial_id] = pd.DataFrame(results)
-    return ResultGrid(_Analysis(run, made, frames, default_metric="objective", default_mode=mode))
+    return ResultGrid(_Analysis(run, tune_trials, frames, default_metric="objective", default_mode=mode))
 
 
-def _result(epoch: dict[str, Any], record: TrialRecord) -> dict[str, Any]:
-    own = ("objective", "best_epoch", "train_loss", "learning_rate", "seconds")
-    # A failed trial has no place on the leaderboard, and must not be the best one here.
-    objective = {"objective": math.nan} if record.state == FAILED else {}
-    facts = {"training_iteration": epoch["epoch"], "trial_id": f"{record.number:04d}", "config": record.settings}
-    return {**epoch["metrics"], **{name: epoch[name] for name in own}, **objective, **facts}
+def _result(epoch: EpochRecord, record: TrialRecord) -> dict[str, Any]:
+    return {
+        **epoch.metrics,
+        # A failed trial is not on the leaderboard, and must not be the best one here.
+        "objective": math.nan if record.state == FAILED else epoch.objective,
+        "best_epoch": epoch.best_epoch,
+        "train_loss": epoch.train_loss,
+        "learning_rate": epoch.learning_rate,
+        "seconds": epoch.seconds,
+        "training_iteration": epoch.epoch,
+        "trial_id": f"{record.number:04d}",
+        "config": record.settings,
+    }
 
 
-def _trial(run: RunDir, record: TrialRecord, results: list[dict[str, Any]]) -> _Trial:
+def _tune_trial(run: RunDir, record: TrialRecord, results: list[dict[str, Any]]) -> _Trial:
+    from ray.train._internal.session import _TrainingResult
+
     system, root = run._opened
     number = f"{record.number:04d}"
-    place = _Place(system, f"{root}/trials/{number}")
-    trial = _Trial("medray", config=dict(record.settings), trial_id=number, storage=place, stub=True)
-    ended = {FAILED: Trial.ERROR, "running": Trial.RUNNING}
-    trial.status, trial.reason = ended.get(record.state, Trial.TERMINATED), record.reason
+    storage = _Storage(system, f"{root}/trials/{number}")
+    trial = _Trial("medray", config=dict(record.settings), trial_id=number, storage=storage, stub=True)
+    statuses = {FAILED: Trial.ERROR, RUNNING: Trial.RUNNING}
+    trial.status, trial.reason = statuses.get(record.state, Trial.TERMINATED), record.reason
     for result in results:
         trial.update_last_result(dict(result))
     if not results:
         trial.run_metadata.last_result = {"trial_id": number, "config": record.settings}
-    if record.best_epoch and run.trial(record.number).exists("weights.safetensors"):
-        _keep(trial, Checkpoint(place.trial_fs_path, system), results[-1] if results else {})
+    if record.best_epoch and run.trial(record.number).exists(TrialDir.WEIGHTS):
+        checkpoint = Checkpoint(storage.trial_fs_path, system)
+        result = _TrainingResult(checkpoint=checkpoint, metrics=results[-1] if results else {})
+        trial.run_metadata.checkpoint_manager.register_checkpoint(result)
     return trial
-
-
-def _keep(trial: _Trial, checkpoint: Checkpoint, metrics: dict[str, Any]) -> None:
-    from ray.train._internal.session import _TrainingResult
-
-    trial.run_metadata.checkpoint_manager.register_checkpoint(
-        _TrainingResult(checkpoint=checkpoint, metrics=metrics)
-    )

@@ -1,9 +1,9 @@
-"""How much each searched setting mattered: functional ANOVA (Hutter et al. 2014), by Optuna, with its spread.
+"""Importance of the searched settings: functional ANOVA (Hutter et al. 2014), by Optuna, with its spread.
 
-fANOVA fits a forest to settings and objectives of finished trials, and tells which share of the forest's variance
-a setting explains alone. The forest is fitted to resamples of the trials with a seed for each: the mean over them
-is the importance, the middle 80 % of them its interval. A setting that exists under another one alone, such as
-`momentum` under sgd, is measured among the trials that have it.
+fANOVA fits a forest to settings and objectives of finished trials, and gives the share of the forest's variance
+that each setting explains alone. The forest is fitted to resamples of the trials, each with its own seed: the mean
+over them is the importance, the middle 80 % of them its interval. A conditional setting, such as `momentum` under
+sgd, is measured among the trials that have it.
 """
 
 import contextlib
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-FEWEST = 10  # finished trials: of fewer a forest tells nothing
+FEWEST = 10  # finished trials: fewer are too few for a forest
 RESAMPLES, TREES = 16, 4
 LARGEST = 200  # trials in a resample: its time grows with them
 LOW, HIGH = 10, 90  # percentiles of the interval
+CLEAR = 0.05  # an importance whose interval begins below it may be none
 
 
 @dataclass(frozen=True)
 class Importance:
     """One parameter: the share of the variance that it explains, from 0 to 1, and the interval of that share.
 
-    `among` finished trials have it; `when` says under which settings it exists. `value`, `low` and `high` are None
-    where fewer than `FEWEST` do.
+    `among` is the number of finished trials that have it, `when` the settings under which it exists. `value`,
+    `low` and `high` are None where it has fewer than `FEWEST` trials.
     """
 
     parameter: str
@@ -43,11 +44,16 @@ class Importance:
 
 @dataclass(frozen=True)
 class Importances:
-    """All parameters, the most important first; `why_not` says in one line why there are none."""
+    """All parameters, the most important first; `why_not` is the reason where there are none."""
 
     finished: int
     rows: tuple[Importance, ...] = ()
     why_not: str | None = None
+
+    @property
+    def any_clear(self) -> bool:
+        """Whether the interval of any parameter lies above `CLEAR`."""
+        return any((row.low or 0.0) >= CLEAR for row in self.rows)
 
 
 def importances(
@@ -57,7 +63,7 @@ def importances(
     *,
     resamples: int = RESAMPLES,
 ) -> Importances:
-    """Measure the parameters of a study; `space` knows under which settings one exists."""
+    """Return the importance of a study's parameters; `space` has the conditions under which they exist."""
     from optuna.trial import TrialState
 
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -74,13 +80,15 @@ def importances(
     rows: list[Importance] = []
     for i, group in enumerate(groups):
         progress("settings", len(rows), len(names))
-        own = [t for t in trials if set(group) <= set(t.params)]
-        shares = _resampled(study, own, group, resamples)
-        rows += [_row(name, shares, len(own), known.get(name)) for name in (always if i == 0 else group[-1:])]
+        having = [t for t in trials if set(group) <= set(t.params)]
+        shares = _resampled(study, having, group, resamples)
+        rows += [
+            _importance(name, shares, len(having), known.get(name)) for name in (always if i == 0 else group[-1:])
+        ]
     return Importances(len(trials), tuple(sorted(rows, key=lambda row: (row.value is None, -(row.value or 0.0)))))
 
 
-def _row(name: str, shares: list[dict[str, float]], among: int, parameter: Parameter | None) -> Importance:
+def _importance(name: str, shares: list[dict[str, float]], among: int, parameter: Parameter | None) -> Importance:
     import numpy as np
 
     when = parameter.when if parameter else {}
@@ -95,7 +103,7 @@ def _row(name: str, shares: list[dict[str, float]], among: int, parameter: Param
 def _resampled(
     study: "optuna.Study", trials: Sequence["FrozenTrial"], names: list[str], resamples: int
 ) -> list[dict[str, float]]:
-    """The importances by each resample; none of too few trials, or where no resample's objectives differ."""
+    """Return the importances by each resample whose objectives differ; none for too few trials."""
     import numpy as np
 
     if len(trials) < FEWEST or not names:
@@ -114,7 +122,7 @@ def _resampled(
 
 @contextlib.contextmanager
 def _optuna_silent() -> Iterator[None]:
-    """Each resample is a study of its own, which Optuna would tell of."""
+    """Silence Optuna, which would log the study of each resample."""
     import optuna
 
     before = optuna.logging.get_verbosity()
@@ -145,7 +153,7 @@ def _evaluate(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline may lie beside a range's step
         try:
-            found = FanovaImportanceEvaluator(n_trees=TREES, seed=seed).evaluate(sample, params=names)
+            shares = FanovaImportanceEvaluator(n_trees=TREES, seed=seed).evaluate(sample, params=names)
         except RuntimeError:  # no tree has found any variance
             return None
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in shares.items()}

@@ -1,4 +1,4 @@
-"""The tables of `medray analyze` on a terminal."""
+"""Print the tables of `medray analyze` on a terminal."""
 
 import shlex
 from collections.abc import Sequence
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from medray.analyze.importance import HIGH, LOW, Importances
+from medray.analyze.frame_view import varied
+from medray.analyze.importance import HIGH, LOW
 from medray.analyze.summary import Summary
-from medray.analyze.view import varied
+from medray.analyze.times import TimeSpent
 from medray.config import METRICS
 from medray.console import say
 from medray.console_tables import number, print_table
@@ -16,60 +17,61 @@ from medray.console_tables import number, print_table
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_STOPPED = 10
-CLEAR = 0.05  # an importance whose interval begins below it may be none
-_LEADING = ("run", "rank", "state", "baseline", "objective", "accuracy", "best_epoch", "epochs", "seconds")
+MAX_STOPPED = 10
+LEADING = ("run", "rank", "state", "baseline", "objective", "accuracy", "best_epoch", "epochs", "seconds")
 
 
-def print_report(
-    summaries: Sequence[Summary], board: "pd.DataFrame", console: Console, *, chosen: bool, top: int | None
-) -> None:
-    """Print the leaderboard, then the other tables run by run; `chosen` says that its columns were asked for."""
+def print_analysis(
+    summaries: Sequence[Summary], leaderboard: "pd.DataFrame", console: Console, *, all_columns: bool,
+    top: int | None,
+) -> None:  # fmt: skip
+    """Print the leaderboard, then the other tables run by run.
+
+    Unless `all_columns`, the leaderboard has the leading columns and the settings in which trials differ.
+    """
     for summary in summaries:
-        say(console, _head(summary))
+        say(console, f"{summary.name}: {summary.trials_line}, by {summary.metric} on validation images")
         for note in summary.notes:
             say(console, f"  note: {note}")
     if len({summary.data for summary in summaries}) > 1:
         say(console, "These runs saw different data: their figures can't be compared.")
     if len(summaries) > 1:
-        _side_by_side(summaries, console)
-    _leaderboard(summaries, board if chosen else _without_empty(board), console, chosen=chosen, top=top)
+        _print_side_by_side(summaries, console)
+    metrics = {summary.metric for summary in summaries}
+    objective = summaries[0].metric if len(metrics) == 1 else "objective"
+    title = "Leaderboard" if all_columns else f"Leaderboard, by {objective} on validation"
+    if not all_columns:
+        leading = [name for name in LEADING if name in leaderboard and leaderboard[name].notna().any()]
+        leaderboard = leaderboard[["trial", *leading, *varied(leaderboard)]]
+    _print_leaderboard(leaderboard, console, title, objective, top)
     for summary in summaries:
         if len(summaries) > 1:
             console.print()
             console.rule(summary.name, align="left")
-        for part in (_baselines, _stopped, _importance, _failures, _time):
-            part(summary, console)
+        for print_part in (_print_baselines, _print_stopped, _print_importance, _print_failures, _print_time):
+            print_part(summary, console)
     console.print()
     for summary in summaries:
         say(console, f"As a page, with figures: medray report {shlex.quote(summary.location)}")
 
 
-def _head(s: Summary) -> str:
-    counts = ", ".join(f"{count} {state}" for state, count in s.states.items() if count) or "none yet"
-    total = sum(s.states.values())
-    of = f" of {s.planned}" if s.planned and s.planned != total else ""
-    return f"{s.name}: {total}{of} trials ({counts}), by {s.metric} on validation images"
-
-
-def _side_by_side(summaries: Sequence[Summary], console: Console) -> None:
-    contests = [s.baselines.contestants if s.baselines else () for s in summaries]
-    found = [(c[0].objective, c[1].objective, c[1].difference) if c else (None, None, None) for c in contests]
+def _print_side_by_side(summaries: Sequence[Summary], console: Console) -> None:
+    entries = [summary.baselines.entries[:2] if summary.baselines else (None, None) for summary in summaries]
     columns = [
-        ("metric", [s.metric for s in summaries]),
-        ("best baseline", [number(base) for base, _, _ in found]),
-        ("best searched", [number(best) for _, best, _ in found]),
-        ("better by", [number(difference, sign=True) for _, _, difference in found]),
-        ("trials trained", [duration(s.stopped.seconds_trained) for s in summaries]),
-        ("ASHA saved", [f"≤ {duration(s.stopped.seconds_saved)}" for s in summaries]),
+        ("metric", [summary.metric for summary in summaries]),
+        ("best baseline", [number(base and base.objective) for base, _ in entries]),
+        ("best searched", [number(best and best.objective) for _, best in entries]),
+        ("better by", [number(best and best.difference, sign=True) for _, best in entries]),
+        ("trials trained", [duration(summary.stopped.seconds_trained) for summary in summaries]),
+        ("ASHA saved", [f"≤ {duration(summary.stopped.seconds_saved)}" for summary in summaries]),
     ]
-    print_table(console, "Side by side", [s.name for s in summaries], columns, "run")
+    print_table(console, "Side by side", [summary.name for summary in summaries], columns, "run")
 
 
-def _leaderboard(
-    summaries: Sequence[Summary], board: "pd.DataFrame", console: Console, *, chosen: bool, top: int | None
+def _print_leaderboard(
+    frame: "pd.DataFrame", console: Console, title: str, objective: str, top: int | None
 ) -> None:
-    rows = board.head(top) if top else board
+    rows = frame.head(top) if top else frame
     if rows.empty:
         console.print()
         say(console, "Leaderboard: no trial is to be shown")
@@ -80,26 +82,18 @@ def _leaderboard(
     if label == "trial" and "run" in names:
         names.remove("run")
         labels = [f"{run} {trial}" for run, trial in zip(rows["run"], labels, strict=True)]
-    objective = summaries[0].metric if len({s.metric for s in summaries}) == 1 else "objective"
     columns = [
         (objective if name == "objective" else name, [cell(name, value) for value in rows[name]])
         for name in names
         if name != label
     ]
-    title = "Leaderboard" if chosen else f"Leaderboard, by {objective} on validation"
     print_table(console, title, labels, columns, label)
-    if len(board) > len(rows):
-        say(console, f"  {len(board) - len(rows)} more: --top {len(board)}")
-
-
-def _without_empty(board: "pd.DataFrame") -> "pd.DataFrame":
-    """The columns that people look at first, and the settings in which the trials differ."""
-    leading = [name for name in _LEADING if name in board and board[name].notna().any()]
-    return board[["trial", *leading, *varied(board)]]
+    if len(frame) > len(rows):
+        say(console, f"  {len(frame) - len(rows)} more: --top {len(frame)}")
 
 
 def cell(name: str, value: Any) -> str:
-    """A value as people read it, a dash where it is missing."""
+    """Return a value of the column `name` as people read it, a dash where it is missing."""
     import pandas as pd
 
     if value is pd.NA or value is None or value != value:
@@ -112,7 +106,7 @@ def cell(name: str, value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as 3.2 s, 4 min 10 s or 2 h 05 min."""
+    """Return seconds as 3.2 s, 4 min 10 s or 2 h 05 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -120,39 +114,38 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def _baselines(s: Summary, console: Console) -> None:
-    found = s.baselines
-    if found is None:
+def _print_baselines(summary: Summary, console: Console) -> None:
+    comparison = summary.baselines
+    if comparison is None:
         return
-    images = f" on {found.images} validation images" if found.images else ""
+    entries = comparison.entries
+    images = f" on {comparison.images} validation images" if comparison.images else ""
     columns = [
-        (s.metric, [f"{c.objective:.4f}" for c in found.contestants]),
-        ("better by", ["–" if c.difference is None else f"{c.difference:+.4f}" for c in found.contestants]),
-        ("trials", [", ".join(map(str, c.trials)) for c in found.contestants]),
+        (summary.metric, [f"{entry.objective:.4f}" for entry in entries]),
+        ("better by", ["–" if entry.difference is None else f"{entry.difference:+.4f}" for entry in entries]),
+        ("trials", [", ".join(map(str, entry.trials)) for entry in entries]),
     ]
-    print_table(console, f"Baselines against the search{images}", [c.name for c in found.contestants], columns)
-    say(console, "  chosen on these same images: expect less of a difference on new ones")
-    if found.baseline_monitor:
-        say(
-            console,
-            f"  part of it: the baseline's epoch was chosen by {found.baseline_monitor}, not by {s.metric}",
-        )
+    print_table(console, f"Baselines against the search{images}", [entry.name for entry in entries], columns)
+    say(console, "  selected on these same images: expect less of a difference on new ones")
+    if comparison.baseline_monitor:
+        monitor = f"the baseline's epoch was selected by {comparison.baseline_monitor}, not by {summary.metric}"
+        say(console, f"  part of it: {monitor}")
 
 
-def _stopped(s: Summary, console: Console) -> None:
-    saved = s.stopped
+def _print_stopped(summary: Summary, console: Console) -> None:
+    saved = summary.stopped
     if not saved.trials:
         return
-    shown = sorted(saved.trials, key=lambda trial: -trial.seconds_saved)[:MOST_STOPPED]
+    trials = sorted(saved.trials, key=lambda trial: -trial.seconds_saved)[:MAX_STOPPED]
     columns = [
-        ("stopped at", [f"{t.epochs} of {t.of_epochs}" for t in shown]),
-        (s.metric, [number(t.objective) for t in shown]),
-        ("an epoch", [duration(t.seconds_per_epoch) for t in shown]),
-        ("saved", [f"≤ {duration(t.seconds_saved)}" for t in shown]),
+        ("stopped at", [f"{trial.epochs} of {trial.of_epochs}" for trial in trials]),
+        (summary.metric, [number(trial.objective) for trial in trials]),
+        ("an epoch", [duration(trial.seconds_per_epoch) for trial in trials]),
+        ("saved", [f"≤ {duration(trial.seconds_saved)}" for trial in trials]),
     ]
-    print_table(console, "What ASHA stopped", [str(t.trial) for t in shown], columns, "trial")
-    if len(saved.trials) > len(shown):
-        say(console, f"  {len(saved.trials) - len(shown)} more")
+    print_table(console, "What ASHA stopped", [str(trial.trial) for trial in trials], columns, "trial")
+    if len(saved.trials) > len(trials):
+        say(console, f"  {len(saved.trials) - len(trials)} more")
     say(
         console,
         f"  {len(saved.trials)} trials stopped: {saved.epochs_saved} epochs were not trained, beside "
@@ -161,55 +154,59 @@ def _stopped(s: Summary, console: Console) -> None:
     )
 
 
-def _importance(s: Summary, console: Console) -> None:
-    found: Importances = s.importance
-    if found.why_not:
+def _print_importance(summary: Summary, console: Console) -> None:
+    importances = summary.importance
+    if importances.why_not:
         console.print()
-        say(console, f"Importance of settings: {found.why_not}")
+        say(console, f"Importance of settings: {importances.why_not}")
         return
-    rows = found.rows
-    few = [f"{r.among} trials are too few" if r.value is None else "" for r in rows]
+    rows = importances.rows
     columns = [
-        ("importance", [number(r.value) for r in rows]),
-        (f"{LOW}–{HIGH} %", ["" if r.low is None else f"{number(r.low)}–{number(r.high)}" for r in rows]),
-        ("trials", [str(r.among) for r in rows]),
+        ("importance", [number(row.value) for row in rows]),
+        (f"{LOW}–{HIGH} %", ["" if row.low is None else f"{number(row.low)}–{number(row.high)}" for row in rows]),
+        ("trials", [str(row.among) for row in rows]),
     ]
-    notes = [
-        "; ".join(filter(None, (f"under {r.when}" if r.when else "", why)))
-        for r, why in zip(rows, few, strict=True)
-    ]
-    title = f"Importance of settings: fANOVA over {found.finished} finished trials"
-    print_table(console, title, [r.parameter for r in rows], columns, "setting", notes)
+    notes = []
+    for row in rows:
+        too_few = f"{row.among} trials are too few" if row.value is None else ""
+        notes.append("; ".join(filter(None, (f"under {row.when}" if row.when else "", too_few))))
+    title = f"Importance of settings: fANOVA over {importances.finished} finished trials"
+    print_table(console, title, [row.parameter for row in rows], columns, "setting", notes)
     say(console, "  share of the variance that a setting explains alone, and its spread over resampled trials")
-    if all((row.low or 0.0) < CLEAR for row in rows):
+    if not importances.any_clear:
         say(console, "  every interval begins near 0: these trials can't tell which setting mattered")
 
 
-def _failures(s: Summary, console: Console) -> None:
-    if not s.failures:
-        return
-    columns = [("failed", [str(len(group.trainings)) for group in s.failures])]
-    who = ["trial " + ", ".join(group.trainings) for group in s.failures]
-    print_table(console, "Failures", who, columns, "", [group.reason for group in s.failures])
+def _print_failures(summary: Summary, console: Console) -> None:
+    if summary.failures:
+        columns = [("failed", [str(len(group.trainings)) for group in summary.failures])]
+        labels = ["trial " + ", ".join(group.trainings) for group in summary.failures]
+        print_table(console, "Failures", labels, columns, "", [group.reason for group in summary.failures])
 
 
-def _time(s: Summary, console: Console) -> None:
-    time = s.time
-    if not time.spent:
+def time_rows(time: TimeSpent) -> list[list[str]]:
+    """Return a row for each kind of training: kind, trainings, epochs, time, and share of all."""
+    total = sum(spent.seconds for spent in time.spent) or 1.0
+    return [
+        [
+            spent.kind, str(spent.trainings), str(spent.epochs), duration(spent.seconds),
+            f"{100 * spent.seconds / total:.0f} %",
+        ]
+        for spent in time.spent
+    ]  # fmt: skip
+
+
+def _print_time(summary: Summary, console: Console) -> None:
+    time, rows = summary.time, time_rows(summary.time)
+    if not rows:
         return
-    whole = sum(spent.seconds for spent in time.spent) or 1.0
-    columns = [
-        ("trainings", [str(spent.trainings) for spent in time.spent]),
-        ("epochs", [str(spent.epochs) for spent in time.spent]),
-        ("time", [duration(spent.seconds) for spent in time.spent]),
-        ("share", [f"{100 * spent.seconds / whole:.0f} %" for spent in time.spent]),
-    ]
-    print_table(
-        console, "Where the time went: epochs, with their validation", [t.what for t in time.spent], columns
-    )
+    kinds, *cells = map(list, zip(*rows, strict=True))
+    columns = list(zip(("trainings", "epochs", "time", "share"), cells, strict=True))
+    print_table(console, "Where the time went: epochs, with their validation", kinds, columns)
     if time.wall_seconds is not None:
-        beside = "" if time.at_once is None else f", {time.at_once:.1f} trials at once on average"
-        say(console, f"  {duration(time.wall_seconds)} from the first trial's start to the last one's end{beside}")
+        parallel = "" if time.at_once is None else f", {time.at_once:.1f} trials at once on average"
+        wall = duration(time.wall_seconds)
+        say(console, f"  {wall} from the first trial's start to the last one's end{parallel}")
     if time.beside_epochs is not None:
         say(
             console,
@@ -217,5 +214,5 @@ def _time(s: Summary, console: Console) -> None:
             "starting and writing; how long Ray took to start is not known",
         )
     if time.resumed:
-        often = "once" if time.resumed == 1 else f"{time.resumed} times"
-        say(console, f"  the search was resumed {often}: the breaks are part of this")
+        times = "once" if time.resumed == 1 else f"{time.resumed} times"
+        say(console, f"  the search was resumed {times}: the breaks are part of this")

@@ -1,15 +1,16 @@
-"""All that `medray analyze` says of a run, as plain values."""
+"""The summary of a run: everything that `medray analyze` prints, as plain values."""
 
 import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from medray._types import Progress, silent
-from medray.analyze.baselines import Comparison, compare
+from medray.analyze.asha_savings import Savings, asha_savings
+from medray.analyze.baselines import BaselineComparison, compare_with_baseline
+from medray.analyze.failures import FailureGroup, failure_groups
 from medray.analyze.importance import Importances, importances
 from medray.analyze.journal import open_study
-from medray.analyze.open_runs import STATES, SeenRun
-from medray.analyze.stopped import FailureGroup, Savings, failure_groups, savings
+from medray.analyze.open_runs import STATES, RunSnapshot
 from medray.analyze.times import TimeSpent, time_spent
 from medray.errors import RunError
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Summary:
-    """One run: `data` is the fingerprint of its data, `planned` is how many trials were asked for.
+    """One run: `data` is the fingerprint of its data, `planned` the number of trials that were asked for.
 
-    `states` counts them by state; `notes` is what can't be read.
+    `states` counts trials by state; `notes` has one line for each thing that can't be read.
     """
 
     name: str
@@ -29,37 +30,44 @@ class Summary:
     data: str | None
     metric: str
     mode: str
-    planned: int | None
+    planned: int
     states: dict[str, int]
-    baselines: Comparison | None
+    baselines: BaselineComparison | None
     stopped: Savings
     importance: Importances
     failures: list[FailureGroup]
     time: TimeSpent
     notes: list[str]
 
+    @property
+    def trials_line(self) -> str:
+        """The number of trials, planned and by state: `3 of 12 trials (2 finished, 1 running)`."""
+        counts = ", ".join(f"{count} {state}" for state, count in self.states.items() if count) or "none yet"
+        total = sum(self.states.values())
+        of = f" of {self.planned}" if self.planned != total else ""
+        return f"{total}{of} trials ({counts})"
 
-def summarise(run: SeenRun, progress: Progress = silent, *, importance: bool = True) -> Summary:
-    """Work all tables out; those of importance, which take seconds, only if asked for."""
-    study, found = None, Importances(0, why_not="not asked for")
+
+def summarise(run: RunSnapshot, progress: Progress = silent, *, importance: bool = True) -> Summary:
+    """Return the summary of a run; the importance of settings, which takes seconds, only if asked for."""
+    study, measured = None, Importances(0, why_not="not asked for")
     try:
         study = open_study(run.run)
         if importance:
-            found = importances(study, run.space, progress)
+            measured = importances(study, run.space, progress)
     except RunError as error:
-        found = Importances(0, why_not=str(error))
-    planned = run.options.get("trials")
+        measured = Importances(0, why_not=str(error))
     return Summary(
         name=run.name,
         location=run.run.location,
         data=run.fingerprint,
         metric=run.metric,
         mode=run.mode,
-        planned=planned if isinstance(planned, int) else None,
+        planned=run.facts.options.trials,
         states={state: sum(r.state == state for r in run.records) for state in STATES},
-        baselines=compare(run),
-        stopped=savings(run.records),
-        importance=found,
+        baselines=compare_with_baseline(run),
+        stopped=asha_savings(run.records),
+        importance=measured,
         failures=failure_groups([*run.trials, *run.folds]),
         time=time_spent(run, study),
         notes=run.notes,
@@ -67,7 +75,7 @@ def summarise(run: SeenRun, progress: Progress = silent, *, importance: bool = T
 
 
 def to_json(summaries: list[Summary], leaderboard: "pd.DataFrame") -> dict[str, Any]:
-    """Return the same as values that JSON can hold."""
+    """Return summaries and leaderboard as values that JSON can hold."""
     runs = [dataclasses.asdict(summary) for summary in summaries]
     for run, summary in zip(runs, summaries, strict=True):
         saved = summary.stopped

@@ -1,8 +1,8 @@
-"""Where the time went, by what the run's files know: epochs' own seconds, and when trials began and ended.
+"""The time that a run took: the seconds of epochs, and the times at which trials began and ended.
 
-An epoch's seconds are its training, the re-measured normalisation and the validation together. What a trial spent
-beside its epochs is waiting for a slot, starting its worker, building the network and writing files: no file tells
-these apart, nor how long Ray took to start.
+An epoch's seconds are its training, the re-measured normalisation and the validation together. The rest of a trial
+is waiting for a slot, starting its worker, building the network and writing files; no file separates these, or has
+the time that Ray took to start.
 """
 
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING
 
-from medray.analyze.open_runs import STATES, SeenRun
-from medray.analyze.partial import ENDED, Training
+from medray.analyze.open_runs import STATES, RunSnapshot
+from medray.analyze.read_training import RUNNING, Training
 from medray.errors import RunError
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spent:
-    """So many trainings of one kind, their epochs, and the epochs' seconds."""
+    """The number of trainings of one kind, and the number and seconds of their epochs."""
 
-    what: str
+    kind: str
     trainings: int
     epochs: int
     seconds: float
@@ -31,11 +31,12 @@ class Spent:
 
 @dataclass(frozen=True)
 class TimeSpent:
-    """`wall_seconds` from the first trial's start to the last one's end (None: the journal doesn't tell).
+    """The time of a run by kind of training, and its wall time.
 
-    `at_once` is the epochs' seconds over that, once all trials have ended: how many trained side by side on
-    average. `beside_epochs` is the median over ended trials of what lay between their drawing and their end beyond
-    their epochs. `resumed` counts the search's starts after the first; the breaks before them are part of both.
+    `wall_seconds` are those from the first trial's start to the last one's end, None where the journal has none.
+    `at_once` is the number of trials trained in parallel on average, once all have ended. `beside_epochs` is the
+    median over ended trials of the seconds between start and end beyond their epochs. `resumed` counts the starts
+    of the search after the first; the breaks before them are part of both.
     """
 
     spent: tuple[Spent, ...]
@@ -45,12 +46,12 @@ class TimeSpent:
     resumed: int
 
 
-def time_spent(run: SeenRun, study: "optuna.Study | None") -> TimeSpent:
-    """Sum up a run's time; `study` is its Optuna study, which knows when trials began and ended."""
+def time_spent(run: RunSnapshot, study: "optuna.Study | None") -> TimeSpent:
+    """Sum up a run's time; its Optuna `study` has the times at which trials began and ended."""
     kinds = [_sum(f"{state} trials", (t for t in run.trials if t.record.state == state)) for state in STATES]
     spent = [kind for kind in [*kinds, _sum("folds", run.folds)] if kind.trainings]
-    wall, beside = _wall(run, study) if study is not None else (None, None)
-    ended = all(t.record.state in ENDED for t in run.trials)
+    wall, beside = (None, None) if study is None else _wall_seconds(run, study)
+    ended = all(t.record.state != RUNNING for t in run.trials)
     at_once = sum(t.record.seconds for t in run.trials) / wall if wall and ended else None
     try:
         starts = sum(name.startswith("start-") for name in run.run.tune.names())
@@ -59,12 +60,13 @@ def time_spent(run: SeenRun, study: "optuna.Study | None") -> TimeSpent:
     return TimeSpent(tuple(spent), wall, at_once, beside, max(0, starts - 1))
 
 
-def _sum(what: str, trainings: Iterable[Training]) -> Spent:
+def _sum(kind: str, trainings: Iterable[Training]) -> Spent:
     records = [training.record for training in trainings]
-    return Spent(what, len(records), sum(r.epochs for r in records), sum(r.seconds for r in records))
+    return Spent(kind, len(records), sum(r.epochs for r in records), sum(r.seconds for r in records))
 
 
-def _wall(run: SeenRun, study: "optuna.Study") -> tuple[float | None, float | None]:
+def _wall_seconds(run: RunSnapshot, study: "optuna.Study") -> tuple[float | None, float | None]:
+    """Return the wall time of all trials, and the median of what one takes beside its epochs."""
     trials = study.get_trials(deepcopy=False)
     begun = [t.datetime_start for t in trials if t.datetime_start]
     ended = {t.number: t for t in trials if t.datetime_complete and t.datetime_start}

@@ -91,7 +91,7 @@ def test_nothing_is_left_of_a_filter_that_nothing_meets(analysed: Path) -> None:
         (["--filter", "auc.max() > 1"], "--filter: a function call is not allowed"),
         (["--frame", "trails"], "--frame: unknown frame 'trails' (did you mean 'trials'?)"),
         (["--frame", "epochs", "--columns", "los"], "--columns: unknown column 'los'"),
-        (["--csv", "/nowhere/at/all.csv"], "/nowhere/at/all.csv can't be written"),
+        (["--csv", "/dev/null/all.csv"], "/dev/null/all.csv can't be written"),
         (["--colums", "auc"], "unknown option '--colums' (did you mean '--columns'?)"),
         (["--top", "0"], "0 is not in the range"),
     ],

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medray.analyze.filtering import LONGEST, filter_rows
-from medray.analyze.view import View
+from medray.analyze.frame_view import FrameView
 from medray.errors import ConfigError
 
 FRAME = pd.DataFrame(
@@ -112,15 +112,15 @@ def test_any_text_is_a_filter_or_one_line(text: str) -> None:
     ],
 )
 def test_order(sort: str, order: list[int]) -> None:
-    assert View(sort=sort).of(FRAME)["trial"].tolist() == order
+    assert FrameView(sort=sort).apply(FRAME)["trial"].tolist() == order
 
 
 def test_columns_and_top() -> None:
-    frame = View(filter="auc > 0", sort="auc", columns="auc, trial", top=2).of(FRAME)
+    frame = FrameView(filter="auc > 0", sort="auc", columns="auc, trial", top=2).apply(FRAME)
     assert frame.to_dict("list") == {"auc": [0.95, 0.9], "trial": [2, 1]}
     with pytest.raises(ConfigError, match=r"--columns: unknown column 'bakbone' \(did you mean 'backbone'\?\)"):
-        View(columns="bakbone").of(FRAME)
+        FrameView(columns="bakbone").apply(FRAME)
     with pytest.raises(ConfigError, match=r"--sort: unknown column 'acu' \(did you mean 'auc'\?\)"):
-        View(sort="acu").of(FRAME)
+        FrameView(sort="acu").apply(FRAME)
     with pytest.raises(ConfigError, match="name at least one column"):
-        View(columns=" , ").of(FRAME)
+        FrameView(columns=" , ").apply(FRAME)

@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 
 import medray.analyze
-from medray.analyze.baselines import compare
+from medray.analyze.asha_savings import asha_savings
+from medray.analyze.baselines import compare_with_baseline
+from medray.analyze.failures import failure_groups
 from medray.analyze.journal import open_study
-from medray.analyze.open_runs import SeenRun, open_runs
-from medray.analyze.stopped import failure_groups, savings
+from medray.analyze.open_runs import RunSnapshot, open_runs
 from medray.analyze.times import time_spent
 from medray.errors import RunError
+from medray.runs.documents import SelectionComparison, SelectionFacts, WeightedMember
 from tests.analyze.conftest import edit
 
 
-def seen(run: Path) -> SeenRun:
+def snapshot(run: Path) -> RunSnapshot:
     (one,) = open_runs([str(run)])
     return one
 
@@ -24,44 +26,46 @@ def seen(run: Path) -> SeenRun:
 def test_the_best_searched_trial_and_the_ensembles_beside_the_best_baseline(run: Path) -> None:
     for number, objective in enumerate((0.8, 0.7, 0.9, 0.85)):
         edit(run / f"trials/{number:04d}/trial.json", objective=objective)
-    members = [{"trial": 2, "fold": None}, {"trial": 3, "fold": None}]
-    ways = [
-        {"name": "single", "source": "trials", "members": members[:1], "scores": {"auc": 0.9}},
-        {"name": "top-k", "source": "trials", "members": members, "scores": {"auc": 0.95}},
-        {"name": "folds", "source": "folds", "members": members, "scores": {"auc": 0.99}},
-    ]
-    (run / "ways.json").write_text(json.dumps({"ways": ways}))
-    found = compare(seen(run))
-    assert found is not None
-    assert [(c.name, c.trials) for c in found.contestants] == [
+    members = [WeightedMember(2, None, 0.5), WeightedMember(3, None, 0.5)]
+    selections = [
+        SelectionFacts(strategy, source, "val", 24, 1.0, tuple(members[:count]), {"auc": auc}, {})
+        for strategy, source, count, auc in (
+            ("single", "trials", 1, 0.9), ("top-k", "trials", 2, 0.95), ("folds", "folds", 2, 0.99),
+        )
+    ]  # fmt: skip
+    comparison = SelectionComparison("auc", 1, tuple(selections))
+    (run / "selection.json").write_text(json.dumps(comparison.to_dict()))
+    comparison = compare_with_baseline(snapshot(run))
+    assert comparison is not None
+    assert [(c.name, c.trials) for c in comparison.entries] == [
         ("best baseline (plain)", (0,)), ("best searched trial", (2,)), ("ensemble (top-k)", (2, 3)),
     ]  # fmt: skip
-    assert [c.difference for c in found.contestants] == [None, pytest.approx(0.1), pytest.approx(0.15)]
-    assert found.images == 24
+    assert [c.difference for c in comparison.entries] == [None, pytest.approx(0.1), pytest.approx(0.15)]
+    assert comparison.images == 24
 
 
 def test_a_loss_that_fell_is_a_gain(run: Path) -> None:
     edit(run / "run.json", metric="log_loss")
     for number, objective in enumerate((0.8, 0.7, 0.9, 0.85)):
         edit(run / f"trials/{number:04d}/trial.json", objective=objective)
-    found = compare(seen(run))
-    assert found is not None
-    assert found.contestants[1].trials == (1,)
-    assert found.contestants[1].difference == pytest.approx(0.1)
-    assert found.baseline_monitor == "auc"
+    comparison = compare_with_baseline(snapshot(run))
+    assert comparison is not None
+    assert comparison.entries[1].trials == (1,)
+    assert comparison.entries[1].difference == pytest.approx(0.1)
+    assert comparison.baseline_monitor == "auc"
     assert medray.analyze.trials(str(run))["rank"].tolist() == [2, 1, 4, 3]
 
 
 def test_without_a_baseline_there_is_nothing_to_compare(run: Path) -> None:
     edit(run / "trials/0000/trial.json", baseline=None)
-    assert compare(seen(run)) is None
+    assert compare_with_baseline(snapshot(run)) is None
 
 
 def test_what_asha_saved_is_each_trials_own_pace(run: Path, stop: Callable[[int, int], None]) -> None:
     stop(1, 12)
     stop(2, 2)  # it had reached its last epoch
     edit(run / "trials/0001/trial.json", seconds=5.0)
-    saved = savings(seen(run).records)
+    saved = asha_savings(snapshot(run).records)
     assert [t.trial for t in saved.trials] == [1, 2]
     assert saved.trials[0].seconds_saved == pytest.approx(10 * 2.5)
     assert saved.epochs_saved == 10
@@ -77,18 +81,18 @@ def test_reasons_that_differ_in_numbers_are_one(run: Path) -> None:
         edit(run / f"trials/{number:04d}/trial.json", state="failed", reason=reason)
     folds = sorted((run / "crossval").glob("*/fold_1/trial.json"))
     edit(folds[0], state="failed", reason="x")
-    one = seen(run)
+    one = snapshot(run)
     first, second = failure_groups([*one.trials, *one.folds])
     assert (first.reason, first.trainings) == ("the loss became nan in epoch 3", ("1", "2"))
     assert second.trainings == ("3", f"{int(folds[0].parts[-3])} fold 1")
 
 
 def test_time_is_the_epochs_own(run: Path) -> None:
-    one = seen(run)
+    one = snapshot(run)
     (run / "tune/start-0").mkdir(parents=True)
     (run / "tune/start-1").mkdir()
     spent = time_spent(one, open_study(one.run))
-    assert [(s.what, s.trainings) for s in spent.spent] == [("finished trials", 4), ("folds", 6)]
+    assert [(s.kind, s.trainings) for s in spent.spent] == [("finished trials", 4), ("folds", 6)]
     assert spent.spent[0].seconds == pytest.approx(sum(r.seconds for r in one.records))
     assert spent.spent[0].epochs == 8
     assert spent.resumed == 1
@@ -98,7 +102,7 @@ def test_the_study_is_a_copy(run: Path) -> None:
     before = (run / "study.journal").read_bytes()
     (run / "study.journal").write_bytes(before + b'{"op_code": 4, "wor')  # torn by a kill
     study = medray.analyze.study(str(run))
-    assert [t.value for t in study.trials] == [r.objective for r in seen(run).records]
+    assert [t.value for t in study.trials] == [r.objective for r in snapshot(run).records]
     study.add_trial(study.trials[0])
     assert len(study.trials) == 5
     assert len(medray.analyze.study(str(run)).trials) == 4

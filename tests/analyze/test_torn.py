@@ -1,5 +1,6 @@
 """Whatever a crash leaves: frames or one clear line, never another exception."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 import medray.analyze
 from medray.analyze.frames import epochs_frame, folds_frame, trials_frame
 from medray.analyze.open_runs import open_runs
-from medray.analyze.predicted import predictions_frame
+from medray.analyze.predictions_frame import predictions_frame
 from medray.analyze.summary import summarise
 from medray.errors import MedrayError
+from medray.runs.documents import ResolvedOptions, RunFacts
 
 SMALL = 200_000  # bytes; weights are not read here
 
@@ -69,12 +71,14 @@ def test_files_that_hold_something_else(run: Path, content: bytes) -> None:
         path.write_bytes(content)
     look(run)
     (run / "run.json").write_bytes(content)
-    with pytest.raises(MedrayError, match=r"run\.json is damaged"):
+    with pytest.raises(MedrayError, match=r"run\.json.* damaged"):
         look(run)
 
 
 def test_the_least_that_is_a_run(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text('{"metric": "auc", "options": {"trials": 4}}')
+    options = ResolvedOptions("x.npz", 4, 2, 1, 0, None, baselines_only=False)
+    facts = RunFacts("0.1.0", "organs", "auc", options, "2026-01-02T03:04:05+00:00", "3.11", {})
+    (tmp_path / "run.json").write_text(json.dumps(facts.to_dict()))
     assert medray.analyze.trials(str(tmp_path)).empty
     assert medray.analyze.predictions(str(tmp_path)).empty
     look(tmp_path)
