@@ -19,10 +19,10 @@ import numpy as np
 from medray._types import Array
 from medray.config import METRICS
 from medray.ensemble.candidates import Pool, trial_pool
-from medray.ensemble.selection import all_ways
+from medray.ensemble.selection import all_selections
 from medray.ensemble.strategies import LIBRARY, greedy
-from medray.runs.rundir import RunDir
 from medray.runs.documents import FINISHED, TrialRecord
+from medray.runs.rundir import RunDir
 from medray.stats.metrics import all_metrics
 
 TOP_K = 4
@@ -66,7 +66,7 @@ def timed(what: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Print the seconds for reading, for greedy selection, and for every way."""
+    """Print the seconds for reading, for greedy selection, and for every selection."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=500)
     parser.add_argument("--images", type=int, default=10_000)
@@ -83,15 +83,16 @@ def main() -> None:
 
 
 def report(pool: Pool, metric: str) -> None:
-    """Time greedy selection alone, then all ways with their scores and temperatures."""
+    """Time greedy selection alone, then all selections with their scores and temperatures."""
     with timed(f"{metric}: greedy alone"):
         greedy(pool.candidates, pool.labels, metric)
-    with timed(f"{metric}: all the ways, greedy too, with their scores"):
-        ways = all_ways([pool], metric, TOP_K)
-        for way in ways:
-            way.to_dict()
-    for way in ways:
-        print(f"  {way.name:7} {len(way.members):3} models  {metric} {way.scores()[metric]:.5f}")
+    with timed(f"{metric}: all selections, greedy too, with their scores"):
+        selections = all_selections([pool], metric, TOP_K)
+        for selection in selections:
+            selection.facts()
+    for selection in selections:
+        score = selection.scores()[metric]
+        print(f"  {selection.strategy:7} {len(selection.members):3} models  {metric} {score:.5f}")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from pathlib import Path
 from search_overhead import write_data
 
 from medray.config import TrainConfig
-from medray.data.sources import load_data
-from medray.runs.rundir import FINISHED, RunDir
+from medray.data.load_data import load_data
+from medray.runs.documents import FINISHED, DataFacts, ResolvedOptions, RunFacts
+from medray.runs.rundir import RunDir
 
 SLOTS = 2
 SPACE = """
@@ -37,8 +38,8 @@ BARE = """
 import json, sys
 import torch
 from medray.config import TrainConfig
-from medray.data.sources import load_data
-from medray.data.splits import make_folds
+from medray.data.load_data import load_data
+from medray.data.folds import make_folds
 from medray.training.loop import fit
 torch.set_num_threads(1)
 dataset = load_data(sys.argv[1])
@@ -67,8 +68,9 @@ def one_trial_run(data: Path, config: TrainConfig) -> RunDir:
     trial.write_json(trial.CONFIG, config.to_dict())
     trial.write_record(trial.summary(0, FINISHED, ended_by="epochs"))
     run.write(run.SPACE, SPACE.encode())
-    run.write_json(run.DATA, dataset.facts())
-    run.write_json(run.RUN, {"space": "folds", "metric": "auc", "options": {"data": str(data), "trials": 1}})
+    run.write_json(run.DATA, DataFacts.of(dataset).to_dict())
+    options = ResolvedOptions(str(data), 1, 1, 1, 0, None, baselines_only=False)
+    run.write_json(run.RUN, RunFacts("", "folds", "auc", options, "", "", {}).to_dict())
     return run
 
 

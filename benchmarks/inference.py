@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from medray._types import Array
 from medray.config import TrainConfig
 from medray.ensemble import Ensemble
+from medray.ensemble.manifest import FORMAT, Manifest, ManifestData, MemberFacts, SelectedOn
 from medray.serving.engine.onnx_ensemble import FastEnsemble
 from medray.training.loop import to_input
 from medray.training.models import Network, build_network
@@ -47,14 +48,11 @@ def made(backbones: Sequence[str], shape: tuple[int, int, int]) -> Ensemble:
         with torch.no_grad():
             network(torch.rand(8, shape[2], *shape[:2]))
         networks.append(network.eval())
-    manifest = {
-        "class_names": [str(number) for number in range(CLASSES)],
-        "image_shape": list(shape),
-        "members": [{"weight": 1.0}] * len(networks),
-        "temperature": 1.5,
-        "operating_points": [],
-        "conformal_sets": [],
-    }
+    manifest = Manifest(
+        FORMAT, "", tuple(map(str, range(CLASSES))), shape, "stretch", "", "", 1.5, "top-k",
+        SelectedOn("val", 0, "auc", {}, {}), (), (), None, ManifestData("", "", {}), "",
+        tuple(MemberFacts("", "", i, None, None, 1.0, 1, {}, {}) for i in range(len(networks))),
+    )  # fmt: skip
     return Ensemble(manifest, tuple(networks))
 
 

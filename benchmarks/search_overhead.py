@@ -67,7 +67,7 @@ BARE = """
 import json, sys, time
 import torch
 from medray.config import TrainConfig
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.training.loop import fit
 torch.set_num_threads(1)
 dataset = load_data(sys.argv[1])
@@ -140,7 +140,7 @@ def plain_trainable(config: dict[str, Any]) -> None:
     from ray import tune
 
     from medray.config import TrainConfig
-    from medray.data.sources import load_data
+    from medray.data.load_data import load_data
     from medray.training.loop import fit
 
     torch.set_num_threads(1)
@@ -184,7 +184,7 @@ OPTUNA = """
 import json, sys, time
 import optuna, torch
 from medray.config import TrainConfig
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.training.loop import fit
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 torch.set_num_threads(2)
@@ -226,9 +226,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ways", default=",".join(WAYS))
     given = parser.parse_args()
-    from medray.cluster.connect import QUIET
+    from medray.cluster.connect import RAY_ENVIRONMENT
 
-    os.environ.update(QUIET)
+    os.environ.update(RAY_ENVIRONMENT)
     import ray
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)

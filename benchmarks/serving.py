@@ -42,10 +42,12 @@ RIVALS = {"uvicorn": "uvicorn_batcher", "litserve": "litserve_api", "serve": "pl
 def make_ensemble(folder: Path) -> Path:
     """Write an ensemble of untrained networks; return its folder."""
     from medray.config import TrainConfig
+    from medray.data.dataset import ImageDataset
     from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
-    from medray.ensemble.manifest import write_ensemble
-    from medray.ensemble.selection import TOP_K, make_way
-    from medray.runs.rundir import FINISHED, RunDir, TrialRecord
+    from medray.ensemble.selection import make_selection
+    from medray.ensemble.write_ensemble import write_ensemble
+    from medray.runs.documents import FINISHED, TOP_K, DataFacts, TrialRecord
+    from medray.runs.rundir import RunDir
     from medray.training.models import build_network
     from medray.training.weights import write_weights
 
@@ -61,16 +63,10 @@ def make_ensemble(folder: Path) -> Path:
             Candidate(number, (Member(record, trial),), np.full((8, 4), 0.25, dtype=np.float32), 0.5)
         )
     pool = Pool(TRIALS, candidates, np.arange(8) % 4)
-    way = make_way(TOP_K, pool, [(candidate, 1.0) for candidate in candidates])
-    data = {
-        "class_names": ["a", "b", "c", "d"],
-        "shape": (28, 28, 1),
-        "aspect": "stretch",
-        "source": "",
-        "fingerprint": "0",
-        "splits": {},
-    }
-    write_ensemble(run, way, data=data, metric="accuracy")
+    selection = make_selection(TOP_K, pool, [(candidate, 1.0) for candidate in candidates])
+    images, labels = np.zeros((4, 28, 28, 1), dtype=np.uint8), np.arange(4)
+    data = DataFacts.of(ImageDataset(images, labels, ("a", "b", "c", "d"), {}, "benchmark"))
+    write_ensemble(run, selection, data=data, metric="accuracy")
     return folder / "ensemble"
 
 

@@ -1,17 +1,16 @@
-"""JsonDocument: a frozen dataclass that is read from JSON by its annotations, every field and type checked once."""
+"""JsonDocument: a frozen dataclass that is read from JSON by its annotations, each field and type checked."""
 
 import dataclasses
 import math
 from collections.abc import Mapping
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from medray.errors import MedrayError, RunError, unknown_choice_line
 
 JSON_TYPES = {
-    str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "a mapping",
-    NoneType: "null",
+    str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list",
+    dict: "a mapping",
 }  # fmt: skip
 
 
@@ -19,7 +18,7 @@ class JsonDocument:
     """Base class of the frozen dataclasses that stand for a JSON object.
 
     Fields are annotated with str, int, float, bool, Any, another JsonDocument, `Literal["a", "b"]`, `X | None`,
-    `tuple[X, ...]`, `tuple[X, Y]` or `dict[str, X]`. In JSON a tuple is a list, and NaN and infinities are no numbers.
+    `tuple[X, ...]`, `tuple[X, Y]` or `dict[str, X]`. A tuple is a list in JSON; NaN and infinity are no numbers.
     """
 
     @classmethod
@@ -27,8 +26,8 @@ class JsonDocument:
         """Return the document that `content`, as the json module gives it, holds.
 
         Raises:
-            RunError: a field is missing, unknown or of another type, or the fields contradict one another. It names
-                the field, and `file` if given.
+            RunError: a field is missing, unknown or of another type, or fields contradict one another; the error
+                names the field, and `file` if given.
         """
         try:
             document: Self = _read(cls, content)
@@ -37,7 +36,7 @@ class JsonDocument:
         return document
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold, which `from_dict` reads back once they went through JSON."""
+        """Return plain values that JSON can hold, as `from_dict` takes them."""
         values: dict[str, Any] = _plain(self)
         return values
 
@@ -50,7 +49,6 @@ class JsonDocument:
         """
 
 
-@cache
 def _types(document: type[JsonDocument]) -> dict[str, Any]:
     hints = get_type_hints(document)
     return {field.name: hints[field.name] for field in dataclasses.fields(document)}  # type: ignore[arg-type]
@@ -116,8 +114,8 @@ def _of_type(expected: type, value: object) -> Any:
 
 def _plain(value: Any) -> Any:
     """Return a document, or a value of one of its fields, as the json module would read it back."""
-    if isinstance(value, JsonDocument):
-        return {name: _plain(getattr(value, name)) for name in _types(type(value))}
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

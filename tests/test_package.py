@@ -7,10 +7,12 @@ import pytest
 
 import medray
 from medray.config import TrainConfig
+from medray.data.dataset import ImageDataset
 from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
-from medray.ensemble.manifest import write_ensemble
-from medray.ensemble.selection import TOP_K, make_way
-from medray.runs.rundir import FINISHED, RunDir, TrialRecord
+from medray.ensemble.selection import make_selection
+from medray.ensemble.write_ensemble import write_ensemble
+from medray.runs.documents import FINISHED, TOP_K, DataFacts, TrialRecord
+from medray.runs.rundir import RunDir
 from tests.test_layers import loaded
 
 
@@ -36,17 +38,13 @@ def ensemble_folder(tmp_path: Path) -> Path:
     trial.write_json(trial.CONFIG, config.to_dict())
     record = TrialRecord(0, FINISHED, objective=0.5, best_epoch=1)
     probabilities = np.full((4, 2), 0.5, dtype=np.float32)
-    data = {
-        "class_names": ["a", "b"],
-        "shape": shape,
-        "aspect": "stretch",
-        "source": "test",
-        "fingerprint": "0",
-        "splits": {},
-    }
+    classes = ("a", "b")
+    labels = np.arange(len(classes))
+    images = np.zeros((len(labels), *shape), dtype=np.uint8)
+    data = DataFacts.of(ImageDataset(images, labels, classes, {}, "test"))
     candidate = Candidate(0, (Member(record, trial),), probabilities, 0.5)
-    way = make_way(TOP_K, Pool(TRIALS, [candidate], np.array([0, 1, 0, 1])), [(candidate, 1.0)])
-    write_ensemble(run, way, data=data, metric="accuracy")
+    selection = make_selection(TOP_K, Pool(TRIALS, [candidate], np.array([0, 1, 0, 1])), [(candidate, 1.0)])
+    write_ensemble(run, selection, data=data, metric="accuracy")
     return tmp_path / "ensemble"
 
 

@@ -1,4 +1,4 @@
-"""Novelty: how unlike the training images a new one is, so that a cat given to a chest x-ray model is noticed.
+"""Out-of-distribution detection: notice an image unlike the training images, as a cat for a chest x-ray model.
 
 The score looks at pixels only, never at the networks: texture, tones, colours and layout of the image
 (`medray.decisions.ood_features`), the layout as principal components of the training thumbnails and what
@@ -14,33 +14,53 @@ nothing here knows the classes, and an image turned upside down or of a new dise
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from medray._types import Array
-from medray.decisions.ood_features import measure_images, statistic_count, thumbnail_size
+from medray._types import Array, Shape
+from medray.decisions.ood_features import image_features, statistic_count, thumbnail_size
 from medray.errors import ConfigError, DataError, RunError, unknown_choice_line
-from medray.stats.validate import NUMBER, TEXT, WHOLE, read_fields
+from medray.json_document import JsonDocument
 
-OUT_OF_DISTRIBUTION = "out_of_distribution"  # the flag of a novel image
+OUT_OF_DISTRIBUTION = "out_of_distribution"  # the flag of such an image
 METHOD = "texture, tones, colours and layout"
 COMPONENTS = 8  # of the thumbnails; more of them made single images of the same kind stand out
 FEWEST, MOST = 10, 10_000  # images to learn from; of more, a fixed random part is taken
 FLOOR = 1e-3  # added to each deviation and to each variance: where nothing varied, scores stay finite
 ROUNDING = 1e-9  # by how much a score may differ in another batch
 
-Shape = tuple[int, int, int]
+
+@dataclass(frozen=True)
+class OodFacts(JsonDocument):
+    """The threshold of a detector and what it was set on; the detector's arrays lie in a file of their own.
+
+    The covariance is of `train_images` images. Of further images like the `images` that were held out, an expected
+    share of `false_alarms` scores above `threshold`.
+    """
+
+    method: str
+    threshold: float
+    false_alarms: float
+    train_images: int
+    images: int
+
+    def check(self) -> None:
+        """Check that the method is known and the numbers are those of a fit."""
+        if self.method != METHOD:
+            raise ValueError(unknown_choice_line("method", self.method, [METHOD]))
+        if self.threshold < 0 or min(self.images, self.train_images) < FEWEST:
+            raise ValueError("threshold, images or train_images is out of range")
+        above = self.false_alarms * (self.images + 1)
+        if not 1 <= round(above) <= self.images or abs(above - round(above)) > 1e-6:
+            raise ValueError(f"false_alarms can't be that of {self.images} images")
 
 
 @dataclass(frozen=True)
-class Novelty:
-    """What scores images of shape (H, W, C), and the score above which one is called novel.
+class OodDetector:
+    """Score images of shape (H, W, C), and flag those whose score is above the threshold in `facts`.
 
     `thumbnail_mean` (values,) and `components` (components, values) make the layout of a thumbnail,
-    `feature_mean` (features,) and `whitening` (features, features) the score; all are float32. The covariance
-    is of `train_images`. Of further images like the `images` that were held out, `false_alarms` is the
-    share expected above `threshold`.
+    `feature_mean` (features,) and `whitening` (features, features) the score; all are float32.
     """
 
     thumbnail_mean: Array
@@ -48,10 +68,7 @@ class Novelty:
     feature_mean: Array
     whitening: Array
     shape: Shape
-    threshold: float
-    false_alarms: float
-    train_images: int
-    images: int
+    facts: OodFacts
 
     def scores(self, images: Array) -> Array:
         """Score uint8 images (N, H, W, C), float64 (N,): about 1 for one like the training images, else higher.
@@ -61,55 +78,35 @@ class Novelty:
         Raises:
             DataError: they have another type or shape; nothing is resized unasked.
         """
-        statistics, thumbnails = measure_images(_checked(images, self.shape))
+        statistics, thumbnails = image_features(_checked(images, self.shape))
         found = _features(statistics, thumbnails, self.thumbnail_mean, self.components)
         return _distances(found, self.feature_mean, self.whitening)
 
     def flags(self, images: Array) -> Array:
-        """Whether each of the uint8 images (N, H, W, C) is novel, bool (N,).
+        """Return whether each of the uint8 images (N, H, W, C) is out of distribution, bool (N,).
 
         Raises:
             DataError: they have another type or shape.
         """
-        novel: Array = self.scores(images) > self.threshold
-        return novel
+        above: Array = self.scores(images) > self.facts.threshold
+        return above
 
     def to_tensors(self) -> dict[str, Array]:
         """Return the arrays, float32, by name."""
         return {name: getattr(self, name) for name in _tensor_shapes(self.shape)}
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plain values, which JSON can hold; the arrays and the shape of the images aren't in it."""
-        names = ("threshold", "false_alarms", "train_images", "images")
-        return {"method": METHOD} | {name: getattr(self, name) for name in names}
-
     @classmethod
-    def from_parts(cls, content: object, tensors: Mapping[str, Array], shape: Shape) -> "Novelty":
-        """Restore what `to_dict` and `to_tensors` returned, for images of `shape` (H, W, C).
+    def from_tensors(cls, facts: OodFacts, tensors: Mapping[str, Array], shape: Shape) -> "OodDetector":
+        """Restore a detector of images of `shape` (H, W, C) from its facts and what `to_tensors` returned.
 
         Raises:
-            RunError: a field or an array is missing, unknown, of another type or shape, or out of range.
+            RunError: an array is missing, unknown, of another type or shape, or not finite.
         """
-        what = "novelty score"
-        wanted = {
-            "method": TEXT, "threshold": NUMBER, "false_alarms": NUMBER, "train_images": WHOLE, "images": WHOLE,
-        }  # fmt: skip
-        found = dict(read_fields(content, wanted, what))
-        method = found.pop("method")
-        if method != METHOD:
-            raise RunError(f"damaged {what}: {unknown_choice_line('method', method, [METHOD])}")
-        if found["threshold"] < 0 or min(found["images"], found["train_images"]) < FEWEST:
-            raise RunError(f"damaged {what}: its threshold, images or train_images is out of range")
-        above = found["false_alarms"] * (found["images"] + 1)
-        if not 1 <= round(above) <= found["images"] or abs(above - round(above)) > 1e-6:
-            raise RunError(f"damaged {what}: false_alarms can't be that of {found['images']} images")
-        numbers = {name: float(found[name]) for name in ("threshold", "false_alarms")}
-        fields: dict[str, Any] = found | numbers | _checked_tensors(tensors, shape, what)
-        return cls(shape=shape, **fields)
+        return cls(shape=shape, facts=facts, **_checked_tensors(tensors, shape))
 
 
-def fit_novelty(train: Array, held_out: Array, *, false_alarms: float = 0.01) -> Novelty:
-    """Learn from uint8 images `train` (N, H, W, C), and set the threshold on those of `held_out` (n, H, W, C).
+def fit_ood(train: Array, held_out: Array, *, false_alarms: float = 0.01) -> OodDetector:
+    """Fit a detector on uint8 images `train` (N, H, W, C), its threshold on `held_out` (n, H, W, C).
 
     The threshold is the ceil((n + 1) * (1 - false_alarms))-th smallest of the n held-out scores (Vovk et al.
     2005). Where n is too small for that (below 99 for 1 %) it is the largest, and the result says the share
@@ -124,18 +121,20 @@ def fit_novelty(train: Array, held_out: Array, *, false_alarms: float = 0.01) ->
     train, held_out = _checked(train, None, "training"), _checked(held_out, np.shape(train)[1:], "held-out")
     for name, images in (("training", train), ("held-out", held_out)):
         if len(images) < FEWEST:
-            raise DataError(f"{len(images)} {name} images are too few for a novelty score; it needs {FEWEST}")
+            raise DataError(
+                f"{len(images)} {name} images are too few to detect what is unlike them; {FEWEST} are needed"
+            )
     train, held_out = _some(train), _some(held_out)
-    measured = measure_images(train)
+    measured = image_features(train)
     layout = _fit_layout(measured[1])
     model = _fit_distance(_features(*measured, *layout))
-    scores = np.sort(_distances(_features(*measure_images(held_out), *layout), *model))
+    scores = np.sort(_distances(_features(*image_features(held_out), *layout), *model))
     count = len(scores)
-    place = max(1, min(count, math.ceil((count + 1) * (1 - false_alarms) - 1e-9)))
+    rank = max(1, min(count, math.ceil((count + 1) * (1 - false_alarms) - 1e-9)))
     # A little above, so that rounding in another batch flags none of the held-out images on the border.
-    threshold = float(scores[place - 1]) * (1 + ROUNDING) + ROUNDING
-    expected = (count + 1 - place) / (count + 1)
-    return Novelty(*layout, *model, train.shape[1:], threshold, expected, len(train), count)
+    threshold = float(scores[rank - 1]) * (1 + ROUNDING) + ROUNDING
+    facts = OodFacts(METHOD, threshold, (count + 1 - rank) / (count + 1), len(train), count)
+    return OodDetector(*layout, *model, train.shape[1:], facts)
 
 
 def _checked(images: Array, shape: tuple[int, ...] | None, name: str = "") -> Array:
@@ -206,17 +205,17 @@ def _tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _checked_tensors(tensors: Mapping[str, Array], shape: Shape, what: str) -> dict[str, Array]:
-    """Return the arrays if they are exactly those of a score of images of `shape`."""
-    wanted = _tensor_shapes(shape)
-    for name in set(tensors) - set(wanted):
-        raise RunError(f"damaged {what}: {unknown_choice_line('array', name, wanted)}")
-    for name, expected in wanted.items():
+def _checked_tensors(tensors: Mapping[str, Array], shape: Shape) -> dict[str, Array]:
+    """Return the arrays if they are exactly those of a detector of images of `shape`."""
+    shapes = _tensor_shapes(shape)
+    for name in set(tensors) - set(shapes):
+        raise RunError(f"damaged: {unknown_choice_line('array', name, shapes)}")
+    for name, expected in shapes.items():
         if name not in tensors:
-            raise RunError(f"damaged {what}: it has no array '{name}'")
+            raise RunError(f"damaged: it has no array '{name}'")
         array = tensors[name]
         if array.dtype != np.float32 or array.shape != expected:
-            raise RunError(f"damaged {what}: '{name}' is {array.dtype} {array.shape}, not float32 {expected}")
+            raise RunError(f"damaged: '{name}' is {array.dtype} {array.shape}, not float32 {expected}")
         if not np.isfinite(array).all():
-            raise RunError(f"damaged {what}: '{name}' holds values that are not finite")
+            raise RunError(f"damaged: '{name}' holds values that are not finite")
     return dict(tensors)

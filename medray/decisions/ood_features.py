@@ -41,7 +41,7 @@ def thumbnail_size(shape: tuple[int, int, int]) -> int:
     return min(shape[0], CELLS) * min(shape[1], CELLS) * shape[2]
 
 
-def measure_images(images: Array) -> tuple[Array, Array]:
+def image_features(images: Array) -> tuple[Array, Array]:
     """Return the statistics, float64 (N, statistics), and the thumbnails, float64 (N, values) in 0..1.
 
     Takes uint8 `images` (N, H, W, C) and works through them in small parts, so that memory stays bounded.

@@ -1,17 +1,24 @@
-"""The one place where probabilities are averaged."""
+"""Weighted means of the members' probabilities; all of medray averages here."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from medray._types import Array
+from medray.decisions.temperature import apply_temperature
 
 
-def average(parts: Sequence[Array], weights: Sequence[float] | None = None) -> Array:
-    """Average probabilities (N, classes) of several members, by weight where given; float32."""
-    chosen = np.ones(len(parts)) if weights is None else np.asarray(weights, dtype=np.float64)
-    total = np.zeros(parts[0].shape, dtype=np.float64)
-    for part, weight in zip(parts, chosen / chosen.sum(), strict=True):
-        total += weight * part
-    averaged: Array = (total / total.sum(axis=1, keepdims=True)).astype(np.float32)
-    return averaged
+def average(probabilities: Sequence[Array], weights: Sequence[float] | None = None) -> Array:
+    """Return the mean of several members' probabilities (N, classes), weighted if asked; float32 (N, classes)."""
+    shares = np.ones(len(probabilities)) if weights is None else np.asarray(weights, dtype=np.float64)
+    total = np.zeros(probabilities[0].shape, dtype=np.float64)
+    for member, share in zip(probabilities, shares / shares.sum(), strict=True):
+        total += share * member
+    mean: Array = (total / total.sum(axis=1, keepdims=True)).astype(np.float32)
+    return mean
+
+
+def calibrated_average(probabilities: Sequence[Array], weights: Sequence[float], temperature: float) -> Array:
+    """Return the weighted mean of the members' probabilities after a temperature: what an ensemble answers."""
+    mean = average(probabilities, weights)
+    return mean if temperature == 1 else apply_temperature(mean, temperature)

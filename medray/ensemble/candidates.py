@@ -1,6 +1,6 @@
-"""What can be in an ensemble: a trial of the search, or a setting with the models of all its folds.
+"""Candidates for an ensemble: a trial of the search, or a setting with the models of all its folds.
 
-Candidates are compared by what they say of the same images: trials by the validation split, settings by the
+Candidates are compared by their predictions of the same images: trials on the validation split, settings on the
 images that their folds held out.
 """
 
@@ -12,12 +12,13 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import RunError
+from medray.runs.documents import TrialRecord
 from medray.runs.fold_results import FoldedSetting
 from medray.runs.leaderboard import rank, usable
-from medray.runs.rundir import RunDir, TrialDir, TrialRecord, read_predictions
+from medray.runs.rundir import RunDir, TrialDir, read_predictions
 
 TRIALS, FOLDS = "trials", "folds"
-CHOSEN_ON = {TRIALS: "val", FOLDS: "out-of-fold"}
+SELECTED_ON = {TRIALS: "val", FOLDS: "out-of-fold"}
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,6 @@ class Member:
     record: TrialRecord
     folder: TrialDir
     fold: int | None = None
-
-    @property
-    def key(self) -> tuple[int, int | None]:
-        """Trial and fold."""
-        return self.record.number, self.fold
 
     @property
     def name(self) -> str:
@@ -58,39 +54,40 @@ class Pool:
     labels: Array
 
     @property
-    def chosen_on(self) -> str:
+    def selected_on(self) -> str:
         """The images that they are compared on: val, or out-of-fold."""
-        return CHOSEN_ON[self.source]
+        return SELECTED_ON[self.source]
 
 
 def trial_pool(run: RunDir, records: Sequence[TrialRecord], mode: str, limit: int | None = None) -> Pool:
-    """The search's trials, best on validation first; one that another repeats is not counted twice.
+    """Return the trials of a search, best on validation first; of trials with equal predictions only the first.
 
     Raises:
         RunError: predictions are missing or damaged, or of other images than another trial's.
     """
-    found: list[Candidate] = []
-    shown: set[bytes] = set()
+    candidates: list[Candidate] = []
+    digests: set[bytes] = set()
     labels = np.empty(0, dtype=np.int64)
     for record in rank(usable(records), mode):
         folder = run.trial(record.number)
-        probabilities, own = read_predictions(folder, record.best_epoch)
-        labels = labels if found else own
-        if not np.array_equal(own, labels) or (found and probabilities.shape != found[0].probabilities.shape):
+        probabilities, trial_labels = read_predictions(folder, record.best_epoch)
+        labels = labels if candidates else trial_labels
+        shape = candidates[0].probabilities.shape if candidates else probabilities.shape
+        if not np.array_equal(trial_labels, labels) or probabilities.shape != shape:
             raise RunError(f"{folder.path(folder.PREDICTIONS)} is of other images than the other trials'")
         digest = hashlib.sha256(np.ascontiguousarray(probabilities).data).digest()
-        if digest not in shown:
-            shown.add(digest)
+        if digest not in digests:
+            digests.add(digest)
             assert record.objective is not None
-            found.append(Candidate(record.number, (Member(record, folder),), probabilities, record.objective))
-        if len(found) == limit:
+            candidates.append(Candidate(record.number, (Member(record, folder),), probabilities, record.objective))
+        if len(candidates) == limit:
             break
-    return Pool(TRIALS, found, labels)
+    return Pool(TRIALS, candidates, labels)
 
 
 def fold_pool(run: RunDir, settings: Sequence[FoldedSetting]) -> Pool:
-    """The cross-validated settings, best first; each stands for the models of all its folds."""
-    found = [
+    """Return the cross-validated settings, best first; each stands for the models of all its folds."""
+    candidates = [
         Candidate(
             setting.number,
             tuple(Member(r, run.fold(setting.number, i), i) for i, r in enumerate(setting.records)),
@@ -99,4 +96,4 @@ def fold_pool(run: RunDir, settings: Sequence[FoldedSetting]) -> Pool:
         )
         for setting in settings
     ]
-    return Pool(FOLDS, found, settings[0].labels if settings else np.empty(0, dtype=np.int64))
+    return Pool(FOLDS, candidates, settings[0].labels if settings else np.empty(0, dtype=np.int64))

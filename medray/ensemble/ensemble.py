@@ -1,23 +1,21 @@
-"""Ensemble: load it, show it images, and read its answers."""
+"""Ensemble: load it, classify images, and read its predictions."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medray._types import Array
+from medray._types import Array, Shape
 from medray.config import TrainConfig
 from medray.decisions.conformal import ConformalSets
-from medray.decisions.ood import Novelty
-from medray.decisions.temperature import apply_temperature
+from medray.decisions.ood import OodDetector
 from medray.decisions.thresholds import OperatingPoint
-from medray.ensemble.averaging import average
-from medray.ensemble.manifest import MANIFEST, read_manifest
-from medray.ensemble.ood_file import read_novelty
-from medray.errors import ConfigError, DataError, RunError, unknown_choice_line
-from medray.runs.folder import Folder, read_checked
+from medray.ensemble.averaging import calibrated_average
+from medray.ensemble.manifest import Manifest, read_manifest
+from medray.ensemble.ood_file import read_ood
+from medray.errors import ConfigError, DataError, unknown_choice_line
+from medray.runs.folder import Folder
 
 if TYPE_CHECKING:
     from medray.training.models import Network
@@ -27,7 +25,7 @@ NOT_SURE = "not sure"
 
 @dataclass(frozen=True)
 class Prediction:
-    """What an ensemble answers: `probabilities` float32 (N, classes), calibrated, each row summing to 1."""
+    """An ensemble's answer: `probabilities` float32 (N, classes), calibrated, each row summing to 1."""
 
     probabilities: Array
     class_names: tuple[str, ...]
@@ -37,8 +35,8 @@ class Prediction:
     @property
     def labels(self) -> Array:
         """The likeliest class of each image, int64 (N,)."""
-        found: Array = self.probabilities.argmax(axis=1)
-        return found
+        likeliest: Array = self.probabilities.argmax(axis=1)
+        return likeliest
 
     @property
     def names(self) -> list[str]:
@@ -46,12 +44,12 @@ class Prediction:
         return [self.class_names[label] for label in self.labels]
 
     def decide(self, point: str | None = None) -> Array:
-        """Whether each image is called positive at an operating point, bool (N,); the first one unless named.
+        """Return whether each image is positive at an operating point, bool (N,); the first one unless named.
 
         Raises:
             ConfigError: the ensemble has no such operating point.
         """
-        names = [own.name for own in self.operating_points]
+        names = [point.name for point in self.operating_points]
         if not names:
             raise ConfigError(
                 "the ensemble has no operating point; set one by "
@@ -64,20 +62,20 @@ class Prediction:
         return self.operating_points[names.index(point)].decide(self.probabilities)
 
     def sets(self, coverage: float | None = None) -> Array:
-        """The classes that each image may be of, bool (N, classes), at an error rate of 1 - `coverage`.
+        """Return the classes each image may be of, bool (N, classes), at an error rate of 1 - `coverage`.
 
         Raises:
             ConfigError: the ensemble is not calibrated for that coverage.
         """
-        for own in self.conformal:
-            if coverage is None or abs(own.coverage - coverage) < 1e-9:
-                return own.sets(self.probabilities)
-        has = [f"{own.coverage:g}" for own in self.conformal]
-        wanted = "any coverage" if coverage is None else f"{coverage:g}"
-        raise ConfigError(f"no conformal sets for {wanted}; this ensemble has: {', '.join(has) or 'none'}")
+        for conformal in self.conformal:
+            if coverage is None or abs(conformal.coverage - coverage) < 1e-9:
+                return conformal.sets(self.probabilities)
+        valid = ", ".join(f"{conformal.coverage:g}" for conformal in self.conformal) or "none"
+        asked = "any coverage" if coverage is None else f"{coverage:g}"
+        raise ConfigError(f"no conformal sets for {asked}; this ensemble has: {valid}")
 
     def answers(self, coverage: float | None = None) -> list[str]:
-        """Each image's set in words: one class, several joined by `or`, or `not sure` where it may be any."""
+        """Return each image's set as text: one class, several joined by `or`, or `not sure` if it may be any."""
         sets = self.sets(coverage)
         return [
             NOT_SURE if row.all() else " or ".join(self.class_names[c] for c in np.flatnonzero(row))
@@ -89,45 +87,49 @@ class Prediction:
 class Ensemble:
     """Networks whose probabilities are averaged by weight, then calibrated by a temperature."""
 
-    manifest: dict[str, Any]
+    manifest: Manifest
     networks: "tuple[Network, ...]"
     device: str = "cpu"
-    novelty: Novelty | None = None
+    ood: OodDetector | None = None
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> "Ensemble":
         """Load the ensemble in `folder`; no code in it is run.
 
         Raises:
-            RunError: there is no manifest, or it or the novelty score is damaged or of another format.
+            RunError: there is no manifest, or it or the detector's file is damaged or of another format.
             WeightsError: a member is missing, damaged, or not the file that the manifest describes.
         """
         home = Folder(str(folder))
         manifest = read_manifest(home)
-        shape, classes = tuple(manifest["image_shape"]), len(manifest["class_names"])
-        networks = [_load_member(home, member, shape, classes, device) for member in manifest["members"]]
-        return cls(manifest, tuple(networks), device, read_novelty(home, manifest))
-
-    @cached_property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the probabilities."""
-        return tuple(self.manifest["class_names"])
-
-    @cached_property
-    def operating_points(self) -> tuple[OperatingPoint, ...]:
-        """The operating points that were set for it."""
-        return tuple(OperatingPoint.from_dict(point) for point in self.manifest["operating_points"])
-
-    @cached_property
-    def conformal(self) -> tuple[ConformalSets, ...]:
-        """The conformal sets that it was calibrated for."""
-        return tuple(ConformalSets.from_dict(sets) for sets in self.manifest["conformal_sets"])
+        networks = tuple(
+            load_member(
+                member.read_from(home), home.path(member.file), member.train_config, manifest.image_shape,
+                len(manifest.class_names), device,
+            )
+            for member in manifest.members
+        )  # fmt: skip
+        return cls(manifest, networks, device, read_ood(home, manifest))
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.manifest.class_names
+
+    @property
+    def operating_points(self) -> tuple[OperatingPoint, ...]:
+        """The operating points that were set for it."""
+        return self.manifest.operating_points
+
+    @property
+    def conformal(self) -> tuple[ConformalSets, ...]:
+        """The conformal sets that it was calibrated for."""
+        return self.manifest.conformal_sets
+
+    @property
+    def image_shape(self) -> Shape:
         """Height, width and channels of the images that the members were trained on."""
-        height, width, channels = self.manifest["image_shape"]
-        return height, width, channels
+        return self.manifest.image_shape
 
     def predict(self, images: Array) -> Prediction:
         """Classify uint8 images (N, H, W, C) of the shape that the members were trained on.
@@ -137,18 +139,17 @@ class Ensemble:
         """
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
-            wanted = ", ".join(map(str, self.image_shape))
-            raise DataError(f"images are {images.dtype} {images.shape}, not uint8 (N, {wanted})")
+            expected = ", ".join(map(str, self.image_shape))
+            raise DataError(f"images are {images.dtype} {images.shape}, not uint8 (N, {expected})")
         probabilities = np.empty((0, len(self.class_names)), dtype=np.float32)
         if len(images):
-            weights = [member["weight"] for member in self.manifest["members"]]
-            averaged = average(self.member_probabilities(images), weights)
-            temperature = self.manifest["temperature"]
-            probabilities = averaged if temperature == 1 else apply_temperature(averaged, temperature)
+            weights = [member.weight for member in self.manifest.members]
+            members = self.member_probabilities(images)
+            probabilities = calibrated_average(members, weights, self.manifest.temperature)
         return Prediction(probabilities, self.class_names, self.operating_points, self.conformal)
 
     def member_probabilities(self, images: Array) -> list[Array]:
-        """What each member says of uint8 images (N, H, W, C), float32 (N, classes), before any averaging."""
+        """Return each member's probabilities, float32 (N, classes), for uint8 images (N, H, W, C)."""
         import torch
 
         from medray.data.dataset import LabelledImages
@@ -159,17 +160,17 @@ class Ensemble:
         return [predict_probabilities(network, slice_, torch.device(self.device)) for network in self.networks]
 
 
-def _load_member(
-    home: Folder, member: dict[str, Any], shape: tuple[int, ...], classes: int, device: str
+def load_member(
+    content: bytes, path: str, config: TrainConfig, shape: Shape, classes: int, device: str = "cpu"
 ) -> "Network":
+    """Return the network of a weights file, whose `content` was read from `path`; no code in it is run.
+
+    `config` are the settings that it was trained with, `shape` (H, W, C) its images, `classes` how many it knows.
+
+    Raises:
+        WeightsError: the file is damaged, or of another network.
+    """
     from medray.training.weights import load_network, weights_from_bytes
 
-    name = home.path(member["file"])
-    content = read_checked(home, member["file"], member["sha256"])
-    tensors, _ = weights_from_bytes(content, name)
-    try:
-        config = TrainConfig.from_dict(member["config"])
-    except ConfigError as error:
-        raise RunError(f"{home.path(MANIFEST)}: members.{member['trial']}.config: {error}") from None
-    height, width, channels = shape
-    return load_network(config, (height, width, channels), classes, tensors, name).to(device)
+    tensors, _ = weights_from_bytes(content, path)
+    return load_network(config, shape, classes, tensors, path).to(device)

@@ -1,28 +1,144 @@
 """An ensemble's folder: the members' weights, and the manifest that says what they are."""
 
 import hashlib
-import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from medray import __version__
+from medray._types import Shape
+from medray.config import TrainConfig
 from medray.decisions.conformal import ConformalSets
+from medray.decisions.ood import OodFacts
 from medray.decisions.thresholds import OperatingPoint
-from medray.ensemble.candidates import Member
-from medray.ensemble.ood_file import copy_novelty
-from medray.ensemble.selection import Way
 from medray.errors import RunError, WeightsError
-from medray.runs.folder import Folder, read_checked
-from medray.runs.rundir import RunDir
-from medray.space.preparation import ASPECTS
+from medray.json_document import JsonDocument
+from medray.runs.documents import SplitFacts, check_images
+from medray.runs.folder import Folder
+from medray.runs.rundir import MANIFEST, RunDir
 
-FORMAT = 4
-MANIFEST = "manifest.json"
-MEMBER = ("trial", "fold", "file", "sha256", "weight", "config")
+FORMAT = 5
+
+
+@dataclass(frozen=True)
+class StoredFile(JsonDocument):
+    """A file of the ensemble's folder: its path in there, and the SHA-256 of its content."""
+
+    file: str
+    sha256: str
+
+    def read_from(self, folder: Folder) -> bytes:
+        """Return the file's content.
+
+        Raises:
+            WeightsError: it is missing, or not the one that the manifest describes.
+        """
+        path = folder.path(self.file)
+        try:
+            content = folder.read(self.file)
+        except FileNotFoundError:
+            raise WeightsError(f"{path} is missing") from None
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise WeightsError(
+                f"{path} is not the file that {folder.path(MANIFEST)} describes: its SHA-256 differs"
+            )
+        return content
+
+
+@dataclass(frozen=True)
+class MemberFacts(StoredFile):
+    """One network: its weights' file, the training that it comes from, and its weight in the average."""
+
+    trial: int
+    fold: int | None
+    baseline: str | None
+    weight: float
+    best_epoch: int
+    scores: dict[str, float]
+    config: dict[str, Any]
+
+    @property
+    def train_config(self) -> TrainConfig:
+        """The settings it was trained with."""
+        return TrainConfig.from_dict(self.config)
+
+    def check(self) -> None:
+        """Check that the weight is above 0 and the settings are some that can be trained with."""
+        if self.weight <= 0:
+            raise ValueError(f"the weight is {self.weight}; it must be above 0")
+        assert self.train_config
+
+
+@dataclass(frozen=True)
+class OodFile(StoredFile):
+    """The file of the arrays of the ensemble's out-of-distribution detector, and what it was fitted on."""
+
+    facts: OodFacts
+
+
+@dataclass(frozen=True)
+class SelectedOn(JsonDocument):
+    """The `images` on which members, temperature and thresholds were set; `predictions` is "val" or "out-of-fold".
+
+    `scores` are those of the calibrated average on the same images.
+    """
+
+    predictions: str
+    images: int
+    metric: str
+    scores: dict[str, float]
+    scores_before_temperature: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ManifestData(JsonDocument):
+    """The data set that an ensemble comes from."""
+
+    source: str
+    fingerprint: str
+    splits: dict[str, SplitFacts]
+
+
+@dataclass(frozen=True)
+class Manifest(JsonDocument):
+    """manifest.json: all that is known of an ensemble without its run."""
+
+    format: int
+    medray: str
+    class_names: tuple[str, ...]
+    image_shape: Shape
+    image_aspect: str
+    preprocessing: str
+    averaging: str
+    temperature: float
+    strategy: str
+    selected_on: SelectedOn
+    operating_points: tuple[OperatingPoint, ...]
+    conformal_sets: tuple[ConformalSets, ...]
+    ood: OodFile | None
+    data: ManifestData
+    intended_use: str
+    members: tuple[MemberFacts, ...]
+
+    def check(self) -> None:
+        """Check that there are members and classes, and that shape, aspect, temperature and thresholds can be."""
+        check_images(self.image_shape, self.image_aspect)
+        if not self.members:
+            raise ValueError("it has no members")
+        if len(self.class_names) < 2:
+            raise ValueError(f"{len(self.class_names)} classes")
+        if self.temperature <= 0:
+            raise ValueError(f"the temperature is {self.temperature}; it must be above 0")
+        for point in self.operating_points:
+            if self.class_names[point.class_index : point.class_index + 1] != (point.positive,):
+                raise ValueError(f"class {point.class_index} is not '{point.positive}'")
+
+    @property
+    def files(self) -> list[StoredFile]:
+        """All files that it describes."""
+        return [*self.members, *([self.ood] if self.ood else [])]
 
 
 def ensemble_folder(location: str) -> Folder:
-    """The ensemble's folder of a run, or `location` itself where it is one.
+    """Return the ensemble's folder of a run, or `location` itself where it is one.
 
     Raises:
         RunError: it is neither.
@@ -33,134 +149,27 @@ def ensemble_folder(location: str) -> Folder:
     raise RunError(f"{location} is neither a run with an ensemble nor an ensemble: it has no {MANIFEST}")
 
 
-def read_manifest(home: Folder) -> dict[str, Any]:
+def read_manifest(folder: Folder) -> Manifest:
     """Return an ensemble's manifest.
 
     Raises:
         RunError: it is missing or damaged, or of another format.
     """
-    if not home.exists(MANIFEST):
-        raise RunError(f"{home.location} is no ensemble: it has no {MANIFEST}")
-    manifest = home.read_json(MANIFEST)
-    written = manifest.get("format") if isinstance(manifest, dict) else None
+    if not folder.exists(MANIFEST):
+        raise RunError(f"{folder.location} is no ensemble: it has no {MANIFEST}")
+    content = folder.read_json(MANIFEST)
+    written = content.get("format") if isinstance(content, dict) else None
     if written != FORMAT:
-        raise RunError(f"{home.path(MANIFEST)} is of format {written!r}; this medray reads {FORMAT}")
-    _check(home.path(MANIFEST), manifest)
-    return dict(manifest)
+        raise RunError(f"{folder.path(MANIFEST)} is of format {written!r}; this medray reads {FORMAT}")
+    return Manifest.from_dict(content, folder.path(MANIFEST))
 
 
-def _check(name: str, manifest: dict[str, Any]) -> None:
-    """Check that what is read of a manifest is there, and of the right kind."""
-    lists = ("class_names", "image_shape", "members", "operating_points", "conformal_sets")
-    for key in lists:
-        if not isinstance(manifest.get(key), list):
-            raise RunError(f"{name} is damaged: '{key}' is no list")
-    for key in ("data", "chosen_on"):
-        if not isinstance(manifest.get(key), dict):
-            raise RunError(f"{name} is damaged: '{key}' is no mapping")
-    for key in ("image_aspect", "novelty", "medray", "way", "intended_use"):
-        if key not in manifest:
-            raise RunError(f"{name} is damaged: it has no '{key}'")
-    if manifest["image_aspect"] not in ASPECTS:
-        raise RunError(f"{name} is damaged: 'image_aspect' is {manifest['image_aspect']!r:.40}")
-    novelty = manifest["novelty"]
-    if novelty is not None and not (isinstance(novelty, dict) and {"file", "sha256"} <= set(novelty)):
-        raise RunError(f"{name} is damaged: its 'novelty' names no file")
-    temperature = manifest.get("temperature")
-    if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
-        raise RunError(f"{name} is damaged: 'temperature' is {temperature!r:.40}, not a number above 0")
-    for member in manifest["members"]:
-        lacking = [key for key in MEMBER if not isinstance(member, dict) or key not in member]
-        if lacking:
-            raise RunError(f"{name} is damaged: a member has no '{lacking[0]}'")
-        if not isinstance(member["weight"], int | float) or not 0 < member["weight"] < math.inf:
-            raise RunError(f"{name} is damaged: a member's weight is {member['weight']!r:.40}")
-    if not manifest["members"] or len(manifest["image_shape"]) != 3:
-        raise RunError(f"{name} is damaged: it has no members, or no height, width and channels")
-
-
-def check_files(home: Folder) -> None:
+def check_files(folder: Folder) -> None:
     """Check that every file of an ensemble is the one that its manifest describes.
 
     Raises:
         RunError: there is no manifest, or it is damaged.
         WeightsError: a file is missing, or another one.
     """
-    manifest = read_manifest(home)
-    files = [*manifest["members"], *([manifest["novelty"]] if manifest["novelty"] else [])]
-    for one in files:
-        read_checked(home, one["file"], one["sha256"])
-
-
-def write_ensemble(
-    run: RunDir, way: Way, *, data: dict[str, Any], metric: str, points: Sequence[OperatingPoint] = (),
-    conformal: Sequence[ConformalSets] = (),
-) -> dict[str, Any]:  # fmt: skip
-    """Write the ensemble's folder and return its manifest.
-
-    An ensemble that was there stays as it was until the manifest of the new one, which is written last; then
-    members that only the old one had are deleted.
-
-    Raises:
-        WeightsError: a member's weights are missing or damaged.
-        RunError: a member's settings are.
-    """
-    home = run.ensemble
-    members = [_write_member(home, member, weight) for member, weight in way.members]
-    manifest = {
-        "format": FORMAT,
-        "medray": __version__,
-        "class_names": data["class_names"],
-        "image_shape": data["shape"],
-        "image_aspect": data["aspect"],
-        "preprocessing": "uint8 / 255; each member then normalises by its own buffers `normalise.mean` and `.std`",
-        "averaging": "weighted mean of the members' softmax; then p ** (1 / temperature), made to sum to 1",
-        "temperature": way.temperature,
-        "way": way.name,
-        "chosen_on": {
-            "predictions": way.chosen_on,
-            "images": len(way.labels),
-            "metric": metric,
-            "scores": way.calibrated_scores(),
-            "scores_before_temperature": way.scores(),
-        },
-        "operating_points": [point.to_dict() for point in points],
-        "conformal_sets": [sets.to_dict() for sets in conformal],
-        "novelty": copy_novelty(run, home),
-        "data": {key: data[key] for key in ("source", "fingerprint", "splits")},
-        "intended_use": "research; not for diagnosis",
-        "members": members,
-    }
-    home.write_json(MANIFEST, manifest)
-    for name in home.child("members").names():
-        if f"members/{name}" not in {member["file"] for member in members}:
-            home.child("members").delete(name)
-    return manifest
-
-
-def _write_member(home: Folder, member: Member, weight: float) -> dict[str, Any]:
-    from safetensors import SafetensorError, deserialize  # not medray.training's: that would import torch
-
-    record, folder = member.record, member.folder
-    name = folder.path(folder.WEIGHTS)
-    try:
-        content = folder.read(folder.WEIGHTS)
-        deserialize(content)
-    except FileNotFoundError:
-        raise WeightsError(f"{name} is missing") from None
-    except SafetensorError as error:
-        raise WeightsError(f"{name} is damaged: {error}") from None
-    config = folder.read_json(folder.CONFIG)
-    file = f"members/{member.name}.safetensors"
-    home.write(file, content)
-    return {
-        "trial": record.number,
-        "fold": member.fold,
-        "baseline": record.baseline,
-        "file": file,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "weight": weight,
-        "best_epoch": record.best_epoch,
-        "scores": record.metrics,
-        "config": config,
-    }
+    for file in read_manifest(folder).files:
+        file.read_from(folder)

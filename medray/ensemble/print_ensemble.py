@@ -58,7 +58,7 @@ def _print_selections(result: EnsembleResult, console: Console) -> None:
         ("models", [str(len(selection.members)) for selection in selections]),
     ]
     for metric in dict.fromkeys([result.metric, *METRICS]):
-        columns.append((metric, [f"{scores[metric]:.4f}" if metric in scores else "–" for scores in after]))
+        columns.append((metric, [f"{scores[metric]:z.4f}" if metric in scores else "–" for scores in after]))
     for title, metric in (("ece", "calibration_error"), ("brier", "brier")):
         columns.append((title, [f"{b[metric]:.3f} → {a[metric]:.3f}" for b, a in zip(before, after, strict=True)]))
     labels = [f"{'→' if selection is result.selected else ' '} {selection.title}" for selection in selections]

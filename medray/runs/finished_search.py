@@ -2,28 +2,25 @@
 
 import shlex
 from dataclasses import dataclass
-from typing import Any
 
 from medray._types import Progress, silent
 from medray.data.dataset import ImageDataset
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.errors import DataError, RunError, nearest
 from medray.files import expanded
-from medray.runs.rundir import RunDir, TrialRecord
-from medray.space.loading import parse
+from medray.runs.documents import DataFacts, ResolvedOptions, TrialRecord
+from medray.runs.rundir import RunDir
 from medray.space.search_space import SearchSpace
-
-DATA_KEYS = ("aspect", "class_names", "fingerprint", "leaks", "shape", "source", "splits")  # of data.json
 
 
 @dataclass(frozen=True)
-class SearchedRun:
+class FinishedSearch:
     """A run's folder with its search space, the options of its search and the records of its ended trials."""
 
     run: RunDir
     space: SearchSpace
-    options: dict[str, Any]
-    data: dict[str, Any]
+    options: ResolvedOptions
+    data: DataFacts
     records: list[TrialRecord]
 
     def load_data(self, source: str | None = None, progress: Progress = silent) -> ImageDataset:
@@ -32,40 +29,30 @@ class SearchedRun:
         Raises:
             DataError: it can't be had, or its content is not what the search saw.
         """
-        where = source or self.options["data"]
+        where = source or self.options.data
         dataset = load_data(where, phantom=self.space.name, preparation=self.space.preparation, progress=progress)
-        if dataset.fingerprint != self.data["fingerprint"]:
+        if dataset.fingerprint != self.data.fingerprint:
             raise DataError(f"{where} is not the data of {self.run.location}: its content differs")
         return dataset
 
 
-def open_searched(location: str) -> SearchedRun:
+def open_finished_search(location: str) -> FinishedSearch:
     """Open the run at `location`, whose search must have finished.
 
     Raises:
         RunError: there is no run, it is damaged, or its search has trials left.
     """
     run = find_run(location)
-    try:
-        space = parse(run.read(run.SPACE).decode(), run.path(run.SPACE))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{run.path(run.SPACE)} can't be read: {error}") from None
-    facts, data, records = run.read_json(run.RUN), run.read_json(run.DATA), list(run.records())
-    try:
-        options = dict(facts["options"])
-        left = int(options["trials"]) - len(records)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{run.path(run.RUN)} is damaged: {error!r}") from None
-    lacking = [key for key in DATA_KEYS if not isinstance(data, dict) or key not in data]
-    if lacking:
-        raise RunError(f"{run.path(run.DATA)} is damaged: it has no '{lacking[0]}'")
+    space, options, data = run.read_space(), run.read_facts().options, run.read_data()
+    records = list(run.records())
+    left = options.trials - len(records)
     if left > 0:
         command = f"medray search {space.name} --resume --out {shlex.quote(location)}"
         raise RunError(
-            f"the search in {location} has not finished: {left} of {options['trials']} trials are left: go on by "
+            f"the search in {location} has not finished: {left} of {options.trials} trials are left: go on by "
             f"`{command}`, or be content with what there is by adding --trials {max(1, len(records))}"
         )
-    return SearchedRun(run, space, options, data, records)
+    return FinishedSearch(run, space, options, data, records)
 
 
 def find_run(location: str) -> RunDir:

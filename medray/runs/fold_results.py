@@ -10,7 +10,6 @@ crossval/0007/summary.json          scores of each fold, mean and standard devia
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,11 +17,9 @@ from medray._types import Array
 from medray.config import METRICS
 from medray.data.folds import Folds
 from medray.errors import RunError
+from medray.runs.documents import FAILED, FoldSummary, SettingSummary, TrialRecord
 from medray.runs.folder import read_arrays
-from medray.runs.rundir import FAILED, RunDir, TrialDir, TrialRecord, check_predictions, read_predictions
-
-PLAN, FOLDS, SUMMARY, PREDICTIONS = "plan.json", "folds.json", "summary.json", "out_of_fold.npz"
-SCORES, ISSUES, SHEET = "scores.csv", "label_issues.csv", "label_issues.png"
+from medray.runs.rundir import RunDir, TrialDir, check_predictions, read_predictions
 
 
 @dataclass(frozen=True)
@@ -93,43 +90,39 @@ def join_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> FoldedS
 
 def write_setting(run: RunDir, setting: FoldedSetting, class_names: Sequence[str]) -> None:
     """Write a setting's out-of-fold predictions, then its summary."""
-    from medray.stats.metrics import confusion_matrix, defined, evaluate
+    from medray.stats.metrics import all_metrics, confusion_matrix, defined_metrics
 
-    home = run.crossval.child(f"{setting.number:04d}")
+    folder = run.crossval.setting(setting.number)
     stream = io.BytesIO()
     np.savez(
         stream, positions=setting.positions, labels=setting.labels, probabilities=setting.probabilities
     )  # fmt: skip
-    home.write(PREDICTIONS, stream.getvalue())
+    folder.write(run.crossval.PREDICTIONS, stream.getvalue())
     matrix = confusion_matrix(setting.labels, setting.probabilities.argmax(axis=1), len(class_names))
     spreads = {metric: setting.spread(metric) for metric in METRICS}
-    summary: dict[str, Any] = {
-        "trial": setting.number,
-        "folds": [_fold_summary(run, setting, i, len(class_names)) for i in range(len(setting.records))],
-        "mean": {metric: spread.mean for metric, spread in spreads.items() if spread},
-        "std": {metric: spread.std for metric, spread in spreads.items() if spread},
-        "out_of_fold": defined(evaluate(setting.probabilities, setting.labels)),
-        "images": len(setting.labels),
-        "class_names": list(class_names),
-        "confusion_matrix": matrix.tolist(),
-    }
-    home.write_json(SUMMARY, summary)
+    summary = SettingSummary(
+        trial=setting.number,
+        folds=tuple(_fold_summary(run, setting, i, len(class_names)) for i in range(len(setting.records))),
+        mean={metric: spread.mean for metric, spread in spreads.items() if spread},
+        std={metric: spread.std for metric, spread in spreads.items() if spread},
+        out_of_fold=defined_metrics(all_metrics(setting.probabilities, setting.labels)),
+        images=len(setting.labels),
+        class_names=tuple(class_names),
+        confusion_matrix=tuple(map(tuple, matrix.tolist())),
+    )
+    folder.write_json(run.crossval.SUMMARY, summary.to_dict())
 
 
-def _fold_summary(run: RunDir, setting: FoldedSetting, fold: int, classes: int) -> dict[str, Any]:
+def _fold_summary(run: RunDir, setting: FoldedSetting, fold: int, classes: int) -> FoldSummary:
     from medray.stats.metrics import confusion_matrix
 
-    record, folder = setting.records[fold], run.fold(setting.number, fold)
-    probabilities, labels = read_predictions(folder, record.best_epoch)
-    return {
-        "fold": fold,
-        "images": len(labels),
-        "best_epoch": record.best_epoch,
-        "epochs": record.epochs,
-        "seconds": record.seconds,
-        "metrics": record.metrics,
-        "confusion_matrix": confusion_matrix(labels, probabilities.argmax(axis=1), classes).tolist(),
-    }
+    record = setting.records[fold]
+    probabilities, labels = read_predictions(run.fold(setting.number, fold), record.best_epoch)
+    matrix = confusion_matrix(labels, probabilities.argmax(axis=1), classes)
+    return FoldSummary(
+        fold, len(labels), record.best_epoch, record.epochs, record.seconds, record.metrics,
+        tuple(map(tuple, matrix.tolist())),
+    )  # fmt: skip
 
 
 def read_settings(run: RunDir) -> list[FoldedSetting]:
@@ -138,29 +131,27 @@ def read_settings(run: RunDir) -> list[FoldedSetting]:
     Raises:
         RunError: a file is missing or damaged.
     """
-    if not run.crossval.exists(PLAN):
+    crossval = run.crossval
+    if not crossval.exists(crossval.PLAN):
         return []
-    plan = run.crossval.read_json(PLAN)
-    try:
-        numbers, mode = [int(number) for number in plan["trials"]], METRICS[plan["metric"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{run.crossval.path(PLAN)} is damaged: {error!r}") from None
-    folds = Folds.from_dict(run.crossval.read_json(FOLDS), run.crossval.path(FOLDS))
-    whole = [number for number in numbers if run.crossval.child(f"{number:04d}").exists(SUMMARY)]
-    found = [_read_setting(run, number, folds) for number in whole]
-    sign = -1 if mode == "max" else 1
-    return sorted(found, key=lambda setting: (sign * setting.objective, setting.number))
+    plan, folds = crossval.read_plan(), crossval.read_folds()
+    finished = [number for number in plan.trials if crossval.setting(number).exists(crossval.SUMMARY)]
+    settings = [_read_setting(run, number, folds) for number in finished]
+    sign = -1 if METRICS[plan.metric] == "max" else 1
+    return sorted(settings, key=lambda setting: (sign * setting.objective, setting.number))
 
 
 def _read_setting(run: RunDir, number: int, folds: Folds) -> FoldedSetting:
-    home = run.crossval.child(f"{number:04d}")
-    name = home.path(PREDICTIONS)
-    positions, labels, probabilities = read_arrays(home, PREDICTIONS, "positions", "labels", "probabilities")
-    check_predictions(name, probabilities, labels)
+    crossval, folder = run.crossval, run.crossval.setting(number)
+    path = folder.path(crossval.PREDICTIONS)
+    positions, labels, probabilities = read_arrays(
+        folder, crossval.PREDICTIONS, "positions", "labels", "probabilities"
+    )
+    check_predictions(path, probabilities, labels)
     if not np.array_equal(positions, folds.held_out):
-        raise RunError(f"{name} is of other images than {run.crossval.path(FOLDS)} holds out")
+        raise RunError(f"{path} is of other images than {crossval.path(crossval.FOLDS)} holds out")
     records = [run.fold(number, fold).record() for fold in range(len(folds))]
     ended = tuple(r for r in records if r is not None and r.state != FAILED and r.objective is not None)
     if len(ended) < len(folds):
-        raise RunError(f"{home.location}: a fold of it was taken away: cross-validate with --resume")
+        raise RunError(f"{folder.location}: a fold of it was taken away: cross-validate with --resume")
     return FoldedSetting(number, ended, positions, labels, probabilities)

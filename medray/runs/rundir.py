@@ -7,7 +7,7 @@
       trials/0007/  config.json epochs.jsonl weights.safetensors val_predictions.npz trial.json
       leaderboard.csv
       crossval/     plan.json folds.json 0007/fold_3/ (the same files as a trial's)
-      ways.json                                     every way of choosing members, and which was chosen
+      selection.json                                the selections of members that were compared
       ensemble/     manifest.json members/*.safetensors
       evaluation/   what the test split said, and each time it was read
       report/       index.html
@@ -16,43 +16,31 @@
 holds what it needs to go on.
 """
 
-import dataclasses
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from medray._types import Array
+from medray.data.folds import Folds
 from medray.errors import DataError, RunError
+from medray.files import UNFINISHED
+from medray.runs.documents import (
+    CrossvalPlan,
+    DataFacts,
+    RunFacts,
+    SelectionComparison,
+    SettingSummary,
+    TrialRecord,
+)
 from medray.runs.folder import Folder, read_arrays
+from medray.space.loading import parse
+from medray.space.search_space import SearchSpace
 from medray.stats.validate import check_labelled
 
-FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """How a trial ended: the content of its trial.json.
-
-    `state` is finished (its last epoch, or its patience, was reached), stopped (by ASHA) or failed; a trial
-    without a trial.json is running. `objective` is the search's metric at `best_epoch`, whose weights are
-    kept; `metrics` are all validation metrics at that epoch. `seconds` counts its epochs' own time.
-    """
-
-    number: int
-    state: str
-    baseline: str | None = None
-    reason: str | None = None
-    objective: float | None = None
-    best_epoch: int = 0
-    epochs: int = 0
-    seconds: float = 0.0
-    ended_by: str | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    parameters: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
-    traceback: str | None = None
+MANIFEST = "manifest.json"  # of an ensemble, whose folder can be copied out of its run
 
 
 class TrialDir(Folder):
@@ -76,16 +64,11 @@ class TrialDir(Folder):
 
     def record(self) -> TrialRecord | None:
         """How the trial ended, or None while it runs."""
-        if not self.exists(self.RECORD):
-            return None
-        try:
-            return TrialRecord(**self.read_json(self.RECORD))
-        except TypeError as error:
-            raise RunError(f"{self.path(self.RECORD)} is damaged: {error}") from None
+        return self.read_document(self.RECORD, TrialRecord) if self.exists(self.RECORD) else None
 
     def summary(
         self, number: int, state: str, *, baseline: str | None = None, reason: str | None = None,
-        ended_by: str | None = None, traceback: str | None = None,
+        ended_by: str | None = None, traceback: str | None = None, worker_died: bool = False,
     ) -> TrialRecord:  # fmt: skip
         """Sum up what the training has left here, as the record of its end."""
         epochs = self.epochs()
@@ -105,24 +88,63 @@ class TrialDir(Folder):
             parameters=last.get("parameters", 0),
             settings={name: value for name, value in settings.items() if name != "pipeline"},
             traceback=traceback,
+            worker_died=worker_died,
         )
 
     def write_record(self, record: TrialRecord) -> None:
         """End the trial: write its record, then drop what only a running one needs."""
-        self.write_json(self.RECORD, dataclasses.asdict(record))
+        self.write_json(self.RECORD, record.to_dict())
         for name in self.names():
-            if name == self.CHECKPOINT or ".partial-" in name:  # a killed worker's unfinished file
+            if name == self.CHECKPOINT or UNFINISHED in name:  # a killed worker's unfinished file
                 self.delete(name)
 
 
+class CrossvalDir(Folder):
+    """The folder of a cross-validation."""
+
+    PLAN, FOLDS = "plan.json", "folds.json"
+    SCORES, ISSUES, SHEET = "scores.csv", "label_issues.csv", "label_issues.png"
+    SUMMARY, PREDICTIONS = "summary.json", "out_of_fold.npz"  # in the folder of a setting
+
+    def read_plan(self) -> CrossvalPlan:
+        """Return the plan; RunError where it is missing or damaged."""
+        return self.read_document(self.PLAN, CrossvalPlan)
+
+    def read_folds(self) -> Folds:
+        """Return the folds; RunError where they are missing or damaged."""
+        return Folds.from_dict(self.read_json(self.FOLDS), self.path(self.FOLDS))
+
+    def read_summary(self, number: int) -> SettingSummary:
+        """Return the summary of trial `number`'s settings; RunError where it is missing or damaged."""
+        return self.setting(number).read_document(self.SUMMARY, SettingSummary)
+
+    def setting(self, number: int) -> Folder:
+        """Return the folder of trial `number`'s settings."""
+        return self.child(f"{number:04d}")
+
+    def fold(self, number: int, fold: int) -> TrialDir:
+        """Return the folder of one fold of trial `number`'s settings."""
+        return TrialDir(self.child(f"{number:04d}", f"fold_{fold}").location)
+
+    def trained_folds(self) -> Iterator[tuple[int, int]]:
+        """Yield the number of the trial and of the fold of every fold that has a folder, in order."""
+        for setting in self.names():
+            if setting.isdecimal():
+                folds = [re.fullmatch(r"fold_(\d+)", name) for name in self.child(setting).names()]
+                for fold in sorted(int(match[1]) for match in folds if match):
+                    yield int(setting), fold
+
+
 class RunDir(Folder):
-    """The folder of one run."""
+    """The folder of one run; its `read_` methods raise RunError where the file is missing or damaged."""
 
     RUN, SPACE, DATA, SPLITS = "run.json", "space.yaml", "data.json", "splits.json"
-    LEADERBOARD, STUDY, WAYS = "leaderboard.csv", "study.journal", "ways.json"
+    LEADERBOARD, STUDY, SELECTION = "leaderboard.csv", "study.journal", "selection.json"
+    OOD, OOD_TENSORS = "ood.json", "ood.safetensors"
+    REPORT = "index.html"  # in the folder `report`
 
     def begun(self) -> bool:
-        """Whether there is a run in the folder.
+        """Return whether there is a run in the folder.
 
         Raises:
             RunError: the folder can't be reached: no access, no such host, a URI that its file system refuses.
@@ -132,6 +154,37 @@ class RunDir(Folder):
         except (OSError, ValueError) as error:
             raise RunError(f"{self.location} can't be reached: {' '.join(str(error).split())}") from None
 
+    def read_facts(self) -> RunFacts:
+        """Return what run.json says of the search."""
+        return self.read_document(self.RUN, RunFacts)
+
+    def read_data(self) -> DataFacts:
+        """Return what data.json says of the data set."""
+        return self.read_document(self.DATA, DataFacts)
+
+    def read_space(self) -> SearchSpace:
+        """Return the search space as it was searched; its ConfigError if its text is none."""
+        try:
+            return parse(self.read(self.SPACE).decode(), self.path(self.SPACE))
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"{self.path(self.SPACE)} can't be read: {error}") from None
+
+    def read_splits(self) -> dict[str, Array]:
+        """Return the positions in the data set, int64 (n,), of each split's images."""
+        content, path = self.read_json(self.SPLITS), self.path(self.SPLITS)
+        try:
+            splits = {str(name): np.array(positions) for name, positions in content.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise RunError(f"{path} is damaged: {error}") from None
+        for name, positions in splits.items():
+            if positions.ndim != 1 or (len(positions) and (positions.dtype.kind != "i" or positions.min() < 0)):
+                raise RunError(f"{path} is damaged: split '{name}' is no list of positions")
+        return {name: positions.astype(np.int64) for name, positions in splits.items()}
+
+    def read_selections(self) -> SelectionComparison | None:
+        """Return the comparison that `medray ensemble` wrote, None where the search made the ensemble."""
+        return self.read_document(self.SELECTION, SelectionComparison) if self.exists(self.SELECTION) else None
+
     @property
     def ensemble(self) -> Folder:
         """The folder of the ensemble."""
@@ -139,17 +192,22 @@ class RunDir(Folder):
 
     @property
     def evaluation(self) -> Folder:
-        """The folder of what the test split said."""
+        """The folder of the reads of the test split."""
         return self.child("evaluation")
 
     @property
-    def crossval(self) -> Folder:
+    def report(self) -> Folder:
+        """The folder of the report."""
+        return self.child("report")
+
+    @property
+    def crossval(self) -> CrossvalDir:
         """The folder of the cross-validation."""
-        return self.child("crossval")
+        return CrossvalDir(self.child("crossval").location)
 
     def fold(self, number: int, fold: int) -> TrialDir:
-        """The folder of one fold of trial `number`'s settings."""
-        return TrialDir(self.crossval.child(f"{number:04d}", f"fold_{fold}").location)
+        """Return the folder of one fold of trial `number`'s settings."""
+        return self.crossval.fold(number, fold)
 
     @property
     def tune(self) -> Folder:
@@ -157,7 +215,7 @@ class RunDir(Folder):
         return self.child("tune")
 
     def trial(self, number: int) -> TrialDir:
-        """The folder of trial `number`."""
+        """Return the folder of trial `number`."""
         return TrialDir(self.child("trials", f"{number:04d}").location)
 
     def trial_numbers(self) -> list[int]:

@@ -224,14 +224,13 @@ def test_what_can_not_be_calibrated() -> None:
         ({"quantile": None}, "the quantile can't be that of 50 images"),
         ({"images": 5}, "the quantile can't be that of 5 images"),
         ({"quantile": -0.1}, "the quantile can't be that of 50 images"),
-        ({"quantile": float("inf")}, "'quantile' is inf"),
+        ({"quantile": float("inf")}, "quantile: damaged: inf is not a number"),
         ({"quantil": 0.5}, r"unknown field 'quantil' \(did you mean 'quantile'\?\)"),
     ],
 )
 def test_damaged_sets(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RunError, match=message) as caught:
         ConformalSets.from_dict(ConformalSets("lac", 0.9, 0.7, 50).to_dict() | changes)
-    assert str(caught.value).startswith("damaged prediction sets: ")
     assert "\n" not in str(caught.value)
 
 

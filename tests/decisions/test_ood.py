@@ -1,4 +1,4 @@
-"""The novelty score: features against plain loops, what it flags, the share it flags, and what it refuses."""
+"""OodDetector: features against plain loops, what it flags, the share it flags, and what it refuses."""
 
 import json
 import math
@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from medray._types import Array
+from medray._types import Array, Shape
 from medray.decisions import ood
-from medray.decisions.ood import Novelty, Shape, fit_novelty
-from medray.decisions.ood_features import measure_images, octaves
+from medray.decisions.ood import OodDetector, OodFacts, fit_ood
+from medray.decisions.ood_features import image_features, octaves
 from medray.errors import ConfigError, DataError, RunError
 
 SHAPE = (28, 28, 1)
@@ -47,8 +47,8 @@ def photograph_crops(count: int, shape: Shape = SHAPE) -> Array:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Novelty:
-    return fit_novelty(scans(400, 1), scans(200, 2))
+def fitted() -> OodDetector:
+    return fit_ood(scans(400, 1), scans(200, 2))
 
 
 # -- features
@@ -73,7 +73,7 @@ def loop_over_squares(grey: Array) -> list[list[float]]:
 )
 def test_features_are_those_of_a_loop(shape: Shape) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
-    statistics, thumbnails = measure_images(images)
+    statistics, thumbnails = image_features(images)
     for image, row, small in zip(images, statistics, thumbnails, strict=True):
         grey, expected = image.astype(float).mean(axis=2) / 255, []
         for _ in range(octaves(shape)):
@@ -104,7 +104,7 @@ def test_features_are_those_of_a_loop(shape: Shape) -> None:
 @pytest.mark.parametrize("side", [1, 2, 3, 4, 7, 8, 28, 224])
 def test_every_octave_has_something_to_measure(side: int) -> None:
     assert side // 2 ** octaves((side, side, 1)) >= 1 or side < 4
-    statistics, _ = measure_images(np.full((2, side, side, 3), 255, dtype=np.uint8))
+    statistics, _ = image_features(np.full((2, side, side, 3), 255, dtype=np.uint8))
     assert np.isfinite(statistics).all()
 
 
@@ -124,7 +124,7 @@ def other_kinds() -> dict[str, Array]:
     }
 
 
-def test_other_kinds_of_image_are_flagged_and_further_ones_of_the_same_are_not(fitted: Novelty) -> None:
+def test_other_kinds_of_image_are_flagged_and_further_ones_of_the_same_are_not(fitted: OodDetector) -> None:
     flagged = {kind: float(fitted.flags(images).mean()) for kind, images in other_kinds().items()}
     assert min(flagged.values()) > 0.95, flagged
     assert fitted.flags(scans(1000, 4)).mean() < 0.04
@@ -133,7 +133,7 @@ def test_other_kinds_of_image_are_flagged_and_further_ones_of_the_same_are_not(f
 
 def test_colours_that_no_training_image_has_are_flagged() -> None:
     shape = (32, 24, 3)
-    fitted = fit_novelty(scans(100, 1, shape), scans(100, 2, shape))
+    fitted = fit_ood(scans(100, 1, shape), scans(100, 2, shape))
     assert fitted.flags(scans(100, 3, shape)).mean() < 0.08
     tinted = scans(50, 3, shape)
     tinted[..., 0] //= 2
@@ -144,26 +144,26 @@ def test_colours_that_no_training_image_has_are_flagged() -> None:
 def test_the_threshold_leaves_the_wanted_number_of_held_out_images_above_it() -> None:
     train, held_out = scans(100, 1), scans(199, 2)
     for wanted, above in ((0.01, 1), (0.05, 9), (0.1, 19), (0.5, 99)):
-        fitted = fit_novelty(train, held_out, false_alarms=wanted)
+        fitted = fit_ood(train, held_out, false_alarms=wanted)
         assert fitted.flags(held_out).sum() == above
-        assert fitted.false_alarms == pytest.approx((above + 1) / 200)
-        assert fitted.false_alarms <= wanted + 1e-12
-        assert (fitted.train_images, fitted.images) == (100, 199)
+        assert fitted.facts.false_alarms == pytest.approx((above + 1) / 200)
+        assert fitted.facts.false_alarms <= wanted + 1e-12
+        assert (fitted.facts.train_images, fitted.facts.images) == (100, 199)
 
 
 def test_too_few_held_out_images_for_the_rate_say_what_rate_they_can_give() -> None:
-    fitted = fit_novelty(scans(100, 1), scans(20, 2), false_alarms=0.01)
+    fitted = fit_ood(scans(100, 1), scans(20, 2), false_alarms=0.01)
     assert not fitted.flags(scans(20, 2)).any()
-    assert fitted.false_alarms == pytest.approx(1 / 21)
+    assert fitted.facts.false_alarms == pytest.approx(1 / 21)
 
 
 def test_the_rate_of_false_alarms_is_the_promised_one() -> None:
     """Over many held-out sets: 5 % of new images on average, to within a few standard errors (0.6 %)."""
     train, shape, found = scans(80, 1, (12, 12, 1)), (12, 12, 1), []
     for seed in range(15):
-        fitted = fit_novelty(train, scans(99, 100 + seed, shape), false_alarms=0.05)
+        fitted = fit_ood(train, scans(99, 100 + seed, shape), false_alarms=0.05)
         found.append(fitted.flags(scans(300, 1000 + seed, shape)).mean())
-    assert np.mean(found) == pytest.approx(fitted.false_alarms, abs=0.02)
+    assert np.mean(found) == pytest.approx(fitted.facts.false_alarms, abs=0.02)
 
 
 # -- numbers
@@ -179,7 +179,7 @@ def shapes(draw: st.DrawFn) -> Shape:
 def test_an_image_scores_the_same_alone_and_in_any_batch(shape: Shape, seed: int, tones: int) -> None:
     rng = np.random.default_rng(seed)
     images = rng.integers(0, tones, (40, *shape), dtype=np.uint8)
-    fitted = fit_novelty(images[:12], images[12:24])
+    fitted = fit_ood(images[:12], images[12:24])
     together = fitted.scores(images)
     alone = np.concatenate([fitted.scores(images[place : place + 1]) for place in range(40)])
     order = rng.permutation(40)
@@ -189,7 +189,7 @@ def test_an_image_scores_the_same_alone_and_in_any_batch(shape: Shape, seed: int
 
 
 def test_parts_of_a_large_batch_are_put_together_in_order(
-    fitted: Novelty, monkeypatch: pytest.MonkeyPatch
+    fitted: OodDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = scans(100, 5)
     whole = fitted.scores(images)
@@ -201,7 +201,7 @@ def test_parts_of_a_large_batch_are_put_together_in_order(
 
 def test_images_that_are_no_different_from_one_another_can_be_learnt_from() -> None:
     same = np.full((20, *SHAPE), 100, dtype=np.uint8)
-    fitted = fit_novelty(same, same)
+    fitted = fit_ood(same, same)
     assert not fitted.flags(same).any()
     others = scans(20, 1)
     assert np.isfinite(fitted.scores(others)).all()
@@ -210,7 +210,7 @@ def test_images_that_are_no_different_from_one_another_can_be_learnt_from() -> N
 
 
 def test_fewer_training_images_than_features() -> None:
-    fitted = fit_novelty(scans(10, 1), scans(100, 2))
+    fitted = fit_ood(scans(10, 1), scans(100, 2))
     assert len(fitted.feature_mean) > 30
     assert fitted.flags(scans(300, 3)).mean() < 0.05
     assert fitted.flags(np.random.default_rng(0).integers(0, 256, (20, *SHAPE), dtype=np.uint8)).all()
@@ -219,14 +219,14 @@ def test_fewer_training_images_than_features() -> None:
 def test_of_very_many_images_always_the_same_part_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ood, "MOST", 50)
     train, held_out = scans(120, 1), scans(80, 2)
-    one, other = fit_novelty(train, held_out), fit_novelty(train, held_out)
-    assert (one.train_images, one.images) == (50, 50)
+    one, other = fit_ood(train, held_out), fit_ood(train, held_out)
+    assert (one.facts.train_images, one.facts.images) == (50, 50)
     assert (one.scores(held_out) == other.scores(held_out)).all()
 
 
 def test_the_order_of_the_training_images_does_not_matter() -> None:
     train, held_out = scans(60, 1), scans(60, 2)
-    one, other = fit_novelty(train, held_out), fit_novelty(train[::-1], held_out[::-1])
+    one, other = fit_ood(train, held_out), fit_ood(train[::-1], held_out[::-1])
     assert other.scores(scans(60, 3)) == pytest.approx(one.scores(scans(60, 3)), rel=1e-4)  # arrays are float32
 
 
@@ -236,8 +236,8 @@ def test_the_order_of_the_training_images_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("train", "held_out", "message"),
     [
-        (scans(9), scans(20), "9 training images are too few for a novelty score; it needs 10"),
-        (scans(20), scans(9), "9 held-out images are too few for a novelty score; it needs 10"),
+        (scans(9), scans(20), "9 training images are too few to detect what is unlike them; 10 are needed"),
+        (scans(20), scans(9), "9 held-out images are too few to detect what is unlike them; 10 are needed"),
         (scans(20), scans(0), "0 held-out images are too few"),
         (scans(20).astype(np.float32), scans(20), r"training images are float32 \(20, 28, 28, 1\), not uint8"),
         (scans(20)[..., 0], scans(20), r"training images are uint8 \(20, 28, 28\), not uint8 \(N, H, W, C\)"),
@@ -247,14 +247,14 @@ def test_the_order_of_the_training_images_does_not_matter() -> None:
 )
 def test_images_that_can_not_be_learnt_from(train: Array, held_out: Array, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        fit_novelty(train, held_out)
+        fit_ood(train, held_out)
     assert "\n" not in str(caught.value)
 
 
-def test_rates_and_images_that_can_not_be_used(fitted: Novelty) -> None:
+def test_rates_and_images_that_can_not_be_used(fitted: OodDetector) -> None:
     for rate in (0.0, 1.0, -0.1, float("nan")):
         with pytest.raises(ConfigError, match=r"false_alarms is .*; it must lie between 0 and 1"):
-            fit_novelty(scans(20), scans(20), false_alarms=rate)
+            fit_ood(scans(20), scans(20), false_alarms=rate)
     for images in (scans(2)[:, :27], scans(2).astype(np.int64), scans(2)[0], np.zeros((2, 28, 28, 3), np.uint8)):
         with pytest.raises(DataError, match=r"images are .*, not uint8 \(N, 28, 28, 1\)"):
             fitted.scores(images)
@@ -263,13 +263,13 @@ def test_rates_and_images_that_can_not_be_used(fitted: Novelty) -> None:
 # -- parts
 
 
-def test_nothing_is_lost_on_the_way_through_files(fitted: Novelty) -> None:
-    content, tensors = json.loads(json.dumps(fitted.to_dict())), load(save(fitted.to_tensors()))
-    back = Novelty.from_parts(content, tensors, SHAPE)
+def test_nothing_is_lost_on_the_way_through_files(fitted: OodDetector) -> None:
+    content, tensors = json.loads(json.dumps(fitted.facts.to_dict())), load(save(fitted.to_tensors()))
+    back = OodDetector.from_tensors(OodFacts.from_dict(content), tensors, SHAPE)
     images = scans(50, 5)
     assert (back.scores(images) == fitted.scores(images)).all()
     assert (back.flags(images) == fitted.flags(images)).all()
-    assert back.to_dict() == fitted.to_dict()
+    assert back.facts == fitted.facts
     assert set(content) == {"method", "threshold", "false_alarms", "train_images", "images"}
     assert all(array.dtype == np.float32 for array in fitted.to_tensors().values())
 
@@ -279,28 +279,27 @@ def test_nothing_is_lost_on_the_way_through_files(fitted: Novelty) -> None:
     [
         ({"method": "texture"}, "unknown method 'texture'"),
         ({"threshold": -1.0}, "out of range"),
-        ({"threshold": float("nan")}, "'threshold' is nan"),
-        ({"threshold": "2"}, "'threshold' is '2'"),
+        ({"threshold": float("nan")}, "threshold: damaged: nan is not a number"),
+        ({"threshold": "2"}, "threshold: damaged: '2' is not a number"),
         ({"images": 9}, "out of range"),
         ({"train_images": 0}, "out of range"),
         ({"false_alarms": 0.0}, "false_alarms can't be that of 200 images"),
         ({"false_alarms": 0.0123}, "false_alarms can't be that of 200 images"),
         ({"false_alarms": 7}, "false_alarms can't be that of 200 images"),
-        ({"images": True}, "'images' is True"),
+        ({"images": True}, "images: damaged: True is not a whole number"),
         ({"treshold": 2.0}, r"unknown field 'treshold' \(did you mean 'threshold'\?\)"),
     ],
 )
-def test_damaged_values(fitted: Novelty, changes: dict[str, Any], message: str) -> None:
+def test_damaged_values(fitted: OodDetector, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RunError, match=message) as caught:
-        Novelty.from_parts(fitted.to_dict() | changes, fitted.to_tensors(), SHAPE)
-    assert str(caught.value).startswith("damaged novelty score: ")
+        OodFacts.from_dict(fitted.facts.to_dict() | changes)
     assert "\n" not in str(caught.value)
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_damaged_parts_are_refused_in_one_line(fitted: Novelty, data: st.DataObject) -> None:
-    content, tensors = fitted.to_dict(), dict(fitted.to_tensors())
+def test_damaged_parts_are_refused_in_one_line(fitted: OodDetector, data: st.DataObject) -> None:
+    content, tensors = fitted.facts.to_dict(), dict(fitted.to_tensors())
     where: dict[str, Any] = content if data.draw(st.booleans()) else tensors
     name = data.draw(st.sampled_from(sorted(where)))
     way = data.draw(st.sampled_from(["drop", "rename", "value"]))
@@ -316,13 +315,11 @@ def test_damaged_parts_are_refused_in_one_line(fitted: Novelty, data: st.DataObj
         if way == "rename":
             where[data.draw(st.text(max_size=12).filter(lambda t: t not in where and t != name))] = value
     with pytest.raises(RunError) as caught:
-        Novelty.from_parts(content, tensors, SHAPE)
-    assert str(caught.value).startswith("damaged novelty score: ")
+        OodDetector.from_tensors(OodFacts.from_dict(content), tensors, SHAPE)
+    assert "damaged: " in str(caught.value)
 
 
-def test_parts_of_a_score_for_other_images_are_refused(fitted: Novelty) -> None:
+def test_parts_of_a_score_for_other_images_are_refused(fitted: OodDetector) -> None:
     for shape in ((28, 28, 3), (64, 64, 1), (7, 28, 1)):
-        with pytest.raises(RunError, match=r"damaged novelty score: '.*' is float32 .*, not float32"):
-            Novelty.from_parts(fitted.to_dict(), fitted.to_tensors(), shape)
-    with pytest.raises(RunError, match="it is list, not a mapping"):
-        Novelty.from_parts([], fitted.to_tensors(), SHAPE)
+        with pytest.raises(RunError, match=r"damaged: '.*' is float32 .*, not float32"):
+            OodDetector.from_tensors(fitted.facts, fitted.to_tensors(), shape)

@@ -269,13 +269,13 @@ def test_a_point_refuses_probabilities_of_other_classes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"threshold": None}, "'threshold' is None, not int or float"),
-        ({"threshold": float("nan")}, "'threshold' is nan"),
-        ({"threshold": 1.5}, "its class_index or threshold is out of range"),
-        ({"class_index": -1}, "its class_index or threshold is out of range"),
-        ({"class_index": True}, "'class_index' is True, not int"),
+        ({"threshold": None}, "threshold: damaged: None is not a number"),
+        ({"threshold": float("nan")}, "threshold: damaged: nan is not a number"),
+        ({"threshold": 1.5}, "damaged: class_index or threshold is out of range"),
+        ({"class_index": -1}, "damaged: class_index or threshold is out of range"),
+        ({"class_index": True}, "class_index: damaged: True is not a whole number"),
         ({"images": 3}, "3 images, but rates of 20"),
-        ({"rates": {}}, "damaged rates: it has no 'sensitivity'"),
+        ({"rates": {}}, "rates: damaged: it has no 'sensitivity'"),
         ({"treshold": 0.5}, r"unknown field 'treshold' \(did you mean 'threshold'\?\)"),
     ],
 )
@@ -284,5 +284,5 @@ def test_damaged_points(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RunError, match=message) as caught:
         OperatingPoint.from_dict(point.to_dict() | changes)
     assert "\n" not in str(caught.value)
-    with pytest.raises(RunError, match="it is list, not a mapping"):
+    with pytest.raises(RunError, match=r"damaged: \[\] is not a mapping"):
         OperatingPoint.from_dict([])

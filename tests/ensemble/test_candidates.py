@@ -13,7 +13,8 @@ import pytest
 from medray.data.dataset import ImageDataset
 from medray.ensemble.candidates import trial_pool
 from medray.errors import RunError
-from medray.runs.rundir import FAILED, STOPPED, RunDir, TrialRecord
+from medray.runs.documents import FAILED, STOPPED, TrialRecord
+from medray.runs.rundir import RunDir
 
 
 @pytest.fixture
@@ -42,14 +43,14 @@ def stored(run: RunDir, trial: int) -> dict[str, Any]:
 
 def test_trials_come_best_first_with_their_predictions_and_labels(run: RunDir, dataset: ImageDataset) -> None:
     pool = trial_pool(run, records(run), "max")
-    assert (pool.source, pool.chosen_on) == ("trials", "val")
+    assert (pool.source, pool.selected_on) == ("trials", "val")
     assert np.array_equal(pool.labels, dataset.split("val").own_labels)
     objectives = [candidate.objective for candidate in pool.candidates]
     assert objectives == sorted(objectives, reverse=True)
     assert sorted(candidate.number for candidate in pool.candidates) == [0, 1, 2, 3]
     for candidate in pool.candidates:
         assert np.array_equal(candidate.probabilities, stored(run, candidate.number)["probabilities"])
-        assert [member.key for member in candidate.members] == [(candidate.number, None)]
+        assert [(m.record.number, m.fold) for m in candidate.members] == [(candidate.number, None)]
         assert candidate.members[0].name == f"{candidate.number:04d}"
     turned = trial_pool(run, records(run), "min").candidates
     assert [candidate.objective for candidate in turned] == sorted(objectives)

@@ -16,10 +16,11 @@ from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble import Prediction
 from medray.ensemble.candidates import trial_pool
-from medray.ensemble.manifest import write_ensemble
-from medray.ensemble.selection import TOP_K, make_way
+from medray.ensemble.selection import make_selection
 from medray.ensemble.strategies import top_k
+from medray.ensemble.write_ensemble import write_ensemble
 from medray.errors import ConfigError, DataError, MedrayError, RunError, WeightsError
+from medray.runs.documents import TOP_K, DataFacts
 from medray.runs.rundir import RunDir
 
 NAMES = ("liver", "spleen", "heart")
@@ -30,8 +31,8 @@ def run(made_run: Path, npz: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A run with an ensemble of its best three trials, not calibrated, as a search leaves it."""
     run = RunDir(shutil.copytree(made_run, tmp_path_factory.mktemp("model") / "found").as_posix())
     pool = trial_pool(run, list(run.records()), "max", limit=3)
-    way = make_way(TOP_K, pool, top_k(pool.candidates, 3), calibrate=False)
-    write_ensemble(run, way, data=load_data(str(npz)).facts(), metric="auc")
+    selection = make_selection(TOP_K, pool, top_k(pool.candidates, 3), calibrate=False)
+    write_ensemble(run, selection, data=DataFacts.of(load_data(str(npz))), metric="auc")
     return run
 
 
@@ -46,8 +47,8 @@ def test_it_gives_the_average_of_its_members(folder: Path, run: RunDir, dataset:
     images, labels = dataset.split("val").take(np.arange(24))
     prediction = ensemble.predict(images)
     stored = [
-        np.load(Path(run.location) / f"trials/{member['trial']:04d}/val_predictions.npz")["probabilities"]
-        for member in ensemble.manifest["members"]
+        np.load(Path(run.location) / f"trials/{member.trial:04d}/val_predictions.npz")["probabilities"]
+        for member in ensemble.manifest.members
     ]
     assert len(stored) == 3
     assert np.allclose(prediction.probabilities, np.mean(stored, axis=0), atol=1e-6)
@@ -55,7 +56,7 @@ def test_it_gives_the_average_of_its_members(folder: Path, run: RunDir, dataset:
     assert prediction.probabilities.dtype == np.float32
     assert np.allclose(prediction.probabilities.sum(axis=1), 1, atol=1e-6)
     accuracy = (prediction.labels == labels).mean()
-    assert ensemble.manifest["chosen_on"]["scores"]["accuracy"] == pytest.approx(accuracy)
+    assert ensemble.manifest.selected_on.scores["accuracy"] == pytest.approx(accuracy)
     assert prediction.names[0] == ensemble.class_names[prediction.labels[0]]
 
 
@@ -155,47 +156,61 @@ def test_a_folder_without_a_manifest_is_none(folder: Path, tmp_path: Path) -> No
     [
         ("{", "is damaged"),
         ("", "is damaged"),
-        ("[]", "is of format None; this medray reads 4"),
-        ("{}", "is of format None; this medray reads 4"),
-        ('{"format": 99}', "is of format 99; this medray reads 4"),
-        ('{"format": 4}', "is damaged: 'class_names' is no list"),
+        ("[]", "is of format None; this medray reads 5"),
+        ("{}", "is of format None; this medray reads 5"),
+        ('{"format": 99}', "is of format 99; this medray reads 5"),
+        ('{"format": 5}', "damaged: it has no 'medray'"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(folder: Path, content: str, said: str) -> None:
     (folder / "manifest.json").write_text(content)
     found = refusal(folder)
     assert isinstance(found, RunError)
-    assert str(found).startswith(f"{folder}/manifest.json {said}")
+    assert str(found).replace(": damaged", " damaged").startswith(f"{folder}/manifest.json {said}")
 
 
-LACKING = ("class_names", "image_shape", "members", "temperature", "operating_points", "conformal_sets")
+LACKING = (
+    "class_names",
+    "data",
+    "image_aspect",
+    "ood",
+    "strategy",
+    "image_shape",
+    "members",
+    "temperature",
+    "operating_points",
+    "conformal_sets",
+)
 MEMBER_LACKING = ("trial", "fold", "file", "sha256", "weight", "config")
 
 
 @pytest.mark.parametrize("key", LACKING)
 def test_a_manifest_that_lacks_something_is_refused(folder: Path, key: str) -> None:
     change(folder, lambda manifest: manifest.pop(key))
-    assert f"manifest.json is damaged: '{key}' is " in str(refusal(folder))
+    assert f"manifest.json: damaged: it has no '{key}'" in str(refusal(folder))
 
 
 @pytest.mark.parametrize("key", MEMBER_LACKING)
 def test_a_member_that_lacks_something_is_refused(folder: Path, key: str) -> None:
     change(folder, lambda manifest: manifest["members"][1].pop(key))
-    assert f"manifest.json is damaged: a member has no '{key}'" in str(refusal(folder))
+    assert f"manifest.json: members[1]: damaged: it has no '{key}'" in str(refusal(folder))
 
 
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        (lambda m: m.update(temperature=0), "'temperature' is 0, not a number above 0"),
-        (lambda m: m.update(temperature="1"), "'temperature' is '1', not a number above 0"),
-        (lambda m: m.update(temperature=float("nan")), "'temperature' is nan, not a number above 0"),
+        (lambda m: m.update(temperature=0), "damaged: the temperature is 0.0; it must be above 0"),
+        (lambda m: m.update(temperature="1"), "temperature: damaged: '1' is not a number"),
+        (lambda m: m.update(temperature=float("nan")), "temperature: damaged: nan is not a number"),
         (lambda m: m["members"].clear(), "it has no members"),
-        (lambda m: m["members"].append(3), "a member has no 'trial'"),
-        (lambda m: m["members"][0].update(weight=-1), "a member's weight is -1"),
-        (lambda m: m["members"][0].update(weight=None), "a member's weight is None"),
-        (lambda m: m["image_shape"].pop(), "it has no members, or no height, width and channels"),
-        (lambda m: m["members"][0]["config"].update(epochs=-1), "manifest.json: members."),
+        (lambda m: m["members"].append(3), "members[3]: damaged: 3 is not a mapping"),
+        (
+            lambda m: m["members"][0].update(weight=-1),
+            "members[0]: damaged: the weight is -1.0; it must be above 0",
+        ),
+        (lambda m: m["members"][0].update(weight=None), "members[0].weight: damaged: None is not a number"),
+        (lambda m: m["image_shape"].pop(), "image_shape: damaged: 2 values, not 3"),
+        (lambda m: m["members"][0]["config"].update(epochs=-1), "manifest.json: members[0]: damaged: epochs: "),
     ],
 )
 def test_a_manifest_with_wrong_values_is_refused(

@@ -21,8 +21,9 @@ from medray.ensemble.averaging import average
 from medray.ensemble.build_ensemble import EnsembleOptions, EnsembleResult, run_ensemble
 from medray.ensemble.ensemble_command import ensemble
 from medray.errors import ConfigError, MedrayError
+from medray.runs.documents import FAILED
 from medray.runs.lock import held
-from medray.runs.rundir import FAILED, RunDir
+from medray.runs.rundir import RunDir
 from tests.conftest import Command
 from tests.ensemble.test_candidates import rewrite, stored
 
@@ -54,6 +55,7 @@ def content_of(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+PLAN = '{"metric": "auc", "folds": 3, "seed": 0, "trials": [1], "data": ""}'
 RULES = (Rule("sensitivity", 0.95), Rule("sensitivity", 0.5), Rule("youden"), Rule("cost", 3.0))
 
 
@@ -75,29 +77,29 @@ def test_the_ensemble_answers_as_its_way_did(
     loaded = Ensemble.load(shutil.copytree(run / "ensemble", tmp_path / "copied"))
     images, labels = dataset.split("val").take(np.arange(24))
     answered = loaded.predict(images)
-    assert np.array_equal(labels, result.chosen.labels)
-    assert np.abs(answered.probabilities - result.chosen.calibrated).max() < 1e-5
+    assert np.array_equal(labels, result.selected.labels)
+    assert np.abs(answered.probabilities - result.selected.calibrated).max() < 1e-5
     names = ["sensitivity 0.95", "sensitivity 0.5", "youden", "cost 3"]
     assert [point.name for point in loaded.operating_points] == names
-    exact = result.chosen.calibrated[:, 1].astype(np.float64)
-    for name, point in zip(names, result.points, strict=True):
+    exact = result.selected.calibrated[:, 1].astype(np.float64)
+    for name, point in zip(names, result.manifest.operating_points, strict=True):
         assert np.array_equal(answered.decide(name), exact >= point.threshold)
     assert np.array_equal(answered.decide(), answered.decide("sensitivity 0.95"))
     assert [own.coverage for own in loaded.conformal] == [0.8, 0.5]  # what was asked for twice is there once
-    for sets in result.conformal:
-        assert np.array_equal(answered.sets(sets.coverage), sets.sets(result.chosen.calibrated))
+    for sets in result.manifest.conformal_sets:
+        assert np.array_equal(answered.sets(sets.coverage), sets.sets(result.selected.calibrated))
         assert answered.sets(sets.coverage)[np.arange(24), labels].mean() >= sets.coverage
     assert len(answered.answers(0.8)) == 24
 
 
 def test_operating_points_keep_what_they_promise(made: tuple[Path, EnsembleResult]) -> None:
     run, result = made
-    for point, wanted in zip(result.points[:2], (0.95, 0.5), strict=True):
-        positive = result.chosen.labels == 1
-        found = result.chosen.calibrated[positive, 1] >= point.threshold
+    for point, wanted in zip(result.manifest.operating_points[:2], (0.95, 0.5), strict=True):
+        positive = result.selected.labels == 1
+        found = result.selected.calibrated[positive, 1] >= point.threshold
         assert found.mean() == point.rates.sensitivity.value >= wanted
     written = [OperatingPoint.from_dict(content) for content in manifest_of(run)["operating_points"]]
-    assert written == result.points
+    assert tuple(written) == result.manifest.operating_points
     assert {(p.positive, p.class_index, p.set_on, p.images) for p in written} == {("1", 1, "val", 24)}
 
 
@@ -108,10 +110,10 @@ def test_the_temperature_is_that_of_the_stored_predictions(made: tuple[Path, Ens
     parts = [stored(RunDir(str(run)), number) for number in numbers]
     mean = average([part["probabilities"] for part in parts])
     assert manifest["temperature"] == fit_temperature(mean, parts[0]["labels"])
-    assert manifest["chosen_on"]["scores"] == result.chosen.calibrated_scores()
-    assert manifest["chosen_on"]["scores_before_temperature"] == result.chosen.scores()
-    assert (manifest["way"], manifest["chosen_on"]["predictions"]) == ("top-k", "val")
-    assert manifest["chosen_on"]["images"] == 24
+    assert manifest["selected_on"]["scores"] == result.selected.calibrated_scores()
+    assert manifest["selected_on"]["scores_before_temperature"] == result.selected.scores()
+    assert (manifest["strategy"], manifest["selected_on"]["predictions"]) == ("top-k", "val")
+    assert manifest["selected_on"]["images"] == 24
 
 
 def test_members_are_the_best_trials_own_files(made: tuple[Path, EnsembleResult]) -> None:
@@ -128,26 +130,31 @@ def test_members_are_the_best_trials_own_files(made: tuple[Path, EnsembleResult]
     assert {member["baseline"] for member in members} <= {"plain", None}
 
 
-def test_every_way_is_written_down(made: tuple[Path, EnsembleResult]) -> None:
+def test_every_selection_is_written_down(made: tuple[Path, EnsembleResult]) -> None:
     run, result = made
-    stored_ways = json.loads((run / "ways.json").read_text())
-    assert stored_ways["chosen"] == ["top-k", "trials"]
-    assert stored_ways["ways"] == [way.to_dict() for way in result.ways]
-    assert [way["name"] for way in stored_ways["ways"]] == ["single", "top-k", "greedy"]
-    assert [len(way["members"]) for way in stored_ways["ways"][:2]] == [1, 3]
+    comparison = RunDir(str(run)).read_selections()
+    assert comparison is not None
+    assert comparison.of_ensemble is comparison.selections[1]
+    assert comparison.selections == tuple(selection.facts() for selection in result.selections)
+    assert [selection.strategy for selection in comparison.selections] == ["single", "top-k", "greedy"]
+    assert [len(selection.members) for selection in comparison.selections[:2]] == [1, 3]
 
 
 def test_without_options_it_averages_four_and_calibrates_for_two_coverages(found: Path) -> None:
     result = make(found)
-    assert (result.chosen.name, result.chosen.source, len(result.chosen.members)) == ("top-k", "trials", 4)
+    assert (result.selected.strategy, result.selected.source, len(result.selected.members)) == (
+        "top-k",
+        "trials",
+        4,
+    )
     assert [sets["coverage"] for sets in manifest_of(found)["conformal_sets"]] == [0.9, 0.95]
     assert manifest_of(found)["operating_points"] == []
 
 
 def test_it_is_the_same_again(found: Path) -> None:
-    make(found, way="greedy")
+    make(found, strategy="greedy")
     first = content_of(found / "ensemble") | content_of(found)
-    make(found, way="greedy")
+    make(found, strategy="greedy")
     assert content_of(found / "ensemble") | content_of(found) == first
 
 
@@ -160,24 +167,24 @@ def test_the_table_shows_every_way_beside_the_best_single_one(found: Path) -> No
     rows = [line for line in result.stdout.splitlines() if " val (" in line]
     names = [row.replace("→", " ").split(" val ")[0].strip() for row in rows]
     assert names == ["best single trial", "top-k of trials", "greedy of trials"]
-    assert ["→    top-k" in row for row in rows] == [False, True, False]
+    assert ["→ top-k" in row for row in rows] == [False, True, False]
     assert all("val (24)" in row for row in rows)
-    way = make(found).chosen
-    assert f"{way.calibrated_scores()['auc']:.4f}" in rows[1]
-    assert f"{way.scores()['brier']:.3f} → {way.calibrated_scores()['brier']:.3f}" in rows[1]
-    assert f"Ensemble: {found}/ensemble (top-k of trials, 4 members)" in result.stdout
-    assert "chosen and set on 24 validation images" in result.stdout
+    selected = make(found).selected
+    assert f"{selected.calibrated_scores()['auc']:.4f}" in rows[1]
+    assert f"{selected.scores()['brier']:.3f} → {selected.calibrated_scores()['brier']:.3f}" in rows[1]
+    assert f"Ensemble:   {found}/ensemble (top-k of trials, 4 members)" in result.stdout
+    assert "selected and set on 24 validation images" in result.stdout
     assert "-0.0000" not in result.stdout
 
 
 def test_greedy_of_trials(found: Path) -> None:
-    result = typed(found, "--way", "greedy", "--from", "trials")
+    result = typed(found, "--strategy", "greedy", "--from", "trials")
     assert result.exit_code == 0, result.output
-    assert "→    greedy" in result.stdout
+    assert "→ greedy" in result.stdout
     manifest = manifest_of(found)
-    assert manifest["way"] == "greedy"
+    assert manifest["strategy"] == "greedy"
     assert sum(member["weight"] for member in manifest["members"]) == pytest.approx(1)
-    assert json.loads((found / "ways.json").read_text())["chosen"] == ["greedy", "trials"]
+    assert json.loads((found / "selection.json").read_text())["selected"] == 2
 
 
 def test_operating_points_are_printed_with_their_intervals(found: Path) -> None:
@@ -206,9 +213,9 @@ def test_json_is_one_document_and_progress_goes_to_stderr(found: Path) -> None:
     result = typed(found, "--json", "--youden", "--positive", "0")
     assert result.exit_code == 0, result.output
     answer = json.loads(result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
-    assert result.stderr == "Comparing ways to choose the members ...\n"
-    assert answer["chosen"] == {"name": "top-k", "source": "trials"}
-    assert answer["ways"] == json.loads((found / "ways.json").read_text())["ways"]
+    assert result.stderr == "Comparing selections of members ...\n"
+    assert answer["selected"] == {"strategy": "top-k", "source": "trials"}
+    assert answer["selections"] == json.loads((found / "selection.json").read_text())["selections"]
     assert answer["operating_points"] == manifest_of(found)["operating_points"]
     assert answer["conformal_sets"] == manifest_of(found)["conformal_sets"]
     assert answer["ensemble"] == f"{found}/ensemble"
@@ -216,29 +223,29 @@ def test_json_is_one_document_and_progress_goes_to_stderr(found: Path) -> None:
 
 
 def test_a_refusal_as_json_is_one_document_too(found: Path) -> None:
-    result = typed(found, "--json", "--way", "folds")
+    result = typed(found, "--json", "--strategy", "folds")
     assert result.exit_code == 2
-    assert json.loads(result.stdout)["error"].startswith("--way folds averages")
+    assert json.loads(result.stdout)["error"].startswith("--strategy folds averages")
 
 
 def test_as_a_process_of_its_own(command: Callable[..., Command], found: Path) -> None:
     code, printed, complaints = command(found, "--json", name="ensemble").finish()
     assert code == 0, complaints
     assert json.loads(printed)["metric"] == "auc"
-    assert complaints == "Comparing ways to choose the members ...\n"
+    assert complaints == "Comparing selections of members ...\n"
 
 
 # -- refusals: one line, and the ensemble that was there is as it was
 
 
 def test_folds_need_a_cross_validation(found: Path) -> None:
-    line = refused(typed(found, "--way", "folds"))
-    assert line.endswith(f"it needs a cross-validation; first: python -m medray.crossval {found}")
+    line = refused(typed(found, "--strategy", "folds"))
+    assert line.endswith(f"it needs a cross-validation; first: medray crossval {found}")
     line = refused(typed(found, "--from", "folds"))
-    assert "has no whole cross-validation" in line
-    assert line.endswith(f"first: python -m medray.crossval {found}")
+    assert "has no finished cross-validation" in line
+    assert line.endswith(f"first: medray crossval {found}")
     assert not (found / "ensemble").exists()
-    assert not (found / "ways.json").exists()
+    assert not (found / "selection.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -247,8 +254,8 @@ def test_folds_need_a_cross_validation(found: Path) -> None:
         (("--youden",), "say by --positive which class an operating point calls; valid: 0, 1, 2"),
         (("--youden", "--positive", "3"), "unknown class '3'; valid: 0, 1, 2"),
         (("--positive", "1"), "--positive says what an operating point calls: give --sensitivity, --youden or"),
-        (("--way", "folds", "--from", "trials"), "it needs a cross-validation; first: python -m medray.crossval"),
-        (("--way", "best"), "'best' is not one of 'top-k', 'greedy', 'folds'"),
+        (("--strategy", "folds", "--from", "trials"), "it needs a cross-validation; first: medray crossval"),
+        (("--strategy", "best"), "'best' is not one of 'top-k', 'greedy', 'folds'"),
         (("--top-k", "0"), "--top-k"),
         (("--sensitivity", "0"), "--sensitivity"),
         (("--sensitivity", "1.1"), "--sensitivity"),
@@ -270,11 +277,11 @@ def test_what_can_not_be_is_refused_and_changes_nothing(
     assert content_of(run) == before
 
 
-def test_a_way_that_is_none_is_refused_from_python(found: Path) -> None:
+def test_an_unknown_strategy_or_source_is_is_refused_from_python(found: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"unknown way 'gredy' \(did you mean 'greedy'\?\); valid: folds, greedy"
+        ConfigError, match=r"unknown strategy 'gredy' \(did you mean 'greedy'\?\); valid: folds, greedy"
     ):
-        make(found, way="gredy")
+        make(found, strategy="gredy")
     with pytest.raises(
         ConfigError, match=r"unknown source 'trial' \(did you mean 'trials'\?\); valid: folds, tri"
     ):
@@ -314,10 +321,10 @@ def fail_trials(run: Path, *numbers: int) -> None:
 
 def test_failed_trials_are_never_members(found: Path) -> None:
     fail_trials(found, 0, 2)
-    for way in ("top-k", "greedy"):
-        result = make(found, way=way)
-        assert {member.record.number for member, _ in result.chosen.members} <= {1, 3}
-        assert len(result.ways[1].members) == 2
+    for strategy in ("top-k", "greedy"):
+        result = make(found, strategy=strategy)
+        assert {member.record.number for member, _ in result.selected.members} <= {1, 3}
+        assert len(result.selections[1].members) == 2
 
 
 def test_a_run_of_failures_is_refused(found: Path) -> None:
@@ -351,7 +358,7 @@ def test_a_damaged_ensemble_is_made_anew(found: Path, content: str) -> None:
 
 @pytest.mark.parametrize("damage", ["missing", "torn", "text", "no config"])
 def test_a_member_that_can_not_be_had_leaves_the_old_ensemble(found: Path, damage: str) -> None:
-    best = make(found, top_k=1).chosen.members[0][0].record.number
+    best = make(found, top_k=1).selected.members[0][0].record.number
     before = content_of(found / "ensemble")
     trial = found / f"trials/{next(number for number in range(4) if number != best):04d}"
     weights = trial / "weights.safetensors"
@@ -373,20 +380,20 @@ def test_a_member_that_can_not_be_had_leaves_the_old_ensemble(found: Path, damag
     ("file", "content", "said"),
     [
         ("run.json", "{", "run.json is damaged"),
-        ("run.json", "{}", "run.json is damaged"),
-        ("run.json", "[]", "run.json is damaged"),
+        ("run.json", "{}", "run.json: damaged: it has no 'medray'"),
+        ("run.json", "[]", "run.json: damaged: [] is not a mapping"),
         ("data.json", "{", "data.json is damaged"),
-        ("data.json", "{}", "data.json is damaged: it has no 'aspect'"),
-        ("data.json", "[]", "data.json is damaged: it has no 'aspect'"),
+        ("data.json", "{}", "data.json: damaged: it has no 'source'"),
+        ("data.json", "[]", "data.json: damaged: [] is not a mapping"),
         ("data.json", None, "data.json is missing"),
         ("space.yaml", None, "space.yaml can't be read"),
         ("space.yaml", "name: [", "space.yaml"),
         ("trials/0001/trial.json", "{", "trial.json is damaged"),
-        ("trials/0001/trial.json", "{}", "trial.json is damaged"),
+        ("trials/0001/trial.json", "{}", "trial.json: damaged: it has no 'number'"),
         ("crossval/plan.json", "{", "plan.json is damaged"),
-        ("crossval/plan.json", "{}", "plan.json is damaged"),
-        ("crossval/plan.json", '{"trials": [1], "metric": "acu"}', "plan.json is damaged"),
-        ("crossval/plan.json", '{"trials": [1], "metric": "auc"}', "folds.json is missing"),
+        ("crossval/plan.json", "{}", "plan.json: damaged: it has no 'metric'"),
+        ("crossval/plan.json", PLAN.replace("auc", "acu"), "plan.json: damaged: unknown metric 'acu'"),
+        ("crossval/plan.json", PLAN, "folds.json is missing"),
     ],
 )
 def test_a_damaged_run_is_refused_in_one_line(found: Path, file: str, content: str | None, said: str) -> None:
@@ -411,13 +418,13 @@ def test_the_data_need_not_be_there(found: Path, tmp_path: Path) -> None:
     moved = json.loads((found / "run.json").read_text())
     moved["options"]["data"] = str(tmp_path / "gone.npz")
     (found / "run.json").write_text(json.dumps(moved))
-    assert make(found).manifest["data"]["source"].endswith("corners.npz")
+    assert make(found).manifest.data.source.endswith("corners.npz")
 
 
 def test_trials_that_no_way_looks_at_are_not_read(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medray.ensemble.build_ensemble.LIBRARY", 2)
     ranked = sorted(RunDir(str(found)).records(), key=lambda record: (-(record.objective or 0), record.number))
     RunDir(str(found)).trial(ranked[-1].number).delete("val_predictions.npz")
-    assert len(make(found, top_k=3).chosen.members) == 3
+    assert len(make(found, top_k=3).selected.members) == 3
     with pytest.raises(MedrayError, match=r"val_predictions\.npz can't be read"):
         make(found, top_k=4)

@@ -40,17 +40,20 @@ def members_of(run: Path) -> list[dict[str, Any]]:
 
 def test_every_way_of_both_sources_is_there(folded: Path) -> None:
     result = make(folded)
-    found = [(way.name, way.source, len(way.members), len(way.labels)) for way in result.ways]
+    found = [
+        (selection.strategy, selection.source, len(selection.members), len(selection.labels))
+        for selection in result.selections
+    ]
     assert [own for own in found if own[0] != "greedy"] == [
         ("single", "trials", 1, 24), ("top-k", "trials", 4, 24), ("folds", "folds", 3, 72), ("top-k", "folds", 6, 72),
     ]  # fmt: skip
     assert [own[:2] for own in found if own[0] == "greedy"] == [("greedy", "trials"), ("greedy", "folds")]
-    assert (result.chosen.name, result.chosen.source) == ("top-k", "folds")  # folds where there are any
-    assert make(folded, source="trials").chosen.chosen_on == "val"
+    assert (result.selected.strategy, result.selected.source) == ("top-k", "folds")  # folds where there are any
+    assert make(folded, source="trials").selected.selected_on == "val"
 
 
 def test_folds_is_the_best_setting_with_a_fresh_model_for_each_fold(folded: Path) -> None:
-    result = make(folded, way="folds")
+    result = make(folded, strategy="folds")
     best = read_settings(RunDir(str(folded)))[0]
     members = members_of(folded)
     assert [(m["trial"], m["fold"]) for m in members] == [(best.number, fold) for fold in range(3)]
@@ -61,12 +64,12 @@ def test_folds_is_the_best_setting_with_a_fresh_model_for_each_fold(folded: Path
     assert len({m["config"]["seed"] for m in members}) == 3
     trial = folded / f"trials/{best.number:04d}"
     assert hashlib.sha256((trial / "weights.safetensors").read_bytes()).hexdigest() not in contents
-    assert np.allclose(result.chosen.probabilities, best.probabilities, atol=1e-6)
-    assert np.array_equal(result.chosen.labels, best.labels)
+    assert np.allclose(result.selected.probabilities, best.probabilities, atol=1e-6)
+    assert np.array_equal(result.selected.labels, best.labels)
 
 
 def test_top_k_of_folds_holds_every_fold_of_every_setting(folded: Path, dataset: ImageDataset) -> None:
-    result = make(folded, way="top-k", rules=(Rule("sensitivity", 0.9),), positive="2")
+    result = make(folded, strategy="top-k", rules=(Rule("sensitivity", 0.9),), positive="2")
     settings = read_settings(RunDir(str(folded)))
     members = members_of(folded)
     assert [(m["trial"], m["fold"]) for m in members] == [(s.number, f) for s in settings for f in range(3)]
@@ -74,21 +77,26 @@ def test_top_k_of_folds_holds_every_fold_of_every_setting(folded: Path, dataset:
     assert {m["file"] for m in members} == {
         f"members/{m['trial']:04d}_fold_{m['fold']}.safetensors" for m in members
     }
-    assert np.allclose(result.chosen.probabilities, average([s.probabilities for s in settings]), atol=1e-6)
-    assert result.manifest["chosen_on"]["predictions"] == "out-of-fold"
-    assert (result.points[0].set_on, result.points[0].images) == ("out-of-fold", 72)
+    assert np.allclose(result.selected.probabilities, average([s.probabilities for s in settings]), atol=1e-6)
+    assert result.manifest.selected_on.predictions == "out-of-fold"
+    assert (result.manifest.operating_points[0].set_on, result.manifest.operating_points[0].images) == (
+        "out-of-fold",
+        72,
+    )
     loaded = Ensemble.load(folded / "ensemble")
     images, _ = dataset.split("val").take(np.arange(24))
     parts = loaded.member_probabilities(images)
     assert len({part.tobytes() for part in parts}) == 6
     prediction = loaded.predict(images)
-    decided = prediction.probabilities[:, 2].astype(np.float64) >= result.points[0].threshold
+    decided = prediction.probabilities[:, 2].astype(np.float64) >= result.manifest.operating_points[0].threshold
     assert np.array_equal(prediction.decide(), decided)
 
 
 def test_folds_of_trials_is_no_way(folded: Path) -> None:
-    with pytest.raises(ConfigError, match="--way folds averages the folds of one setting: it needs --from folds"):
-        make(folded, way="folds", source="trials")
+    with pytest.raises(
+        ConfigError, match="--strategy folds averages the folds of one setting: it needs --from folds"
+    ):
+        make(folded, strategy="folds", source="trials")
 
 
 def test_a_setting_that_is_not_whole_is_left_out(folded: Path) -> None:
@@ -96,11 +104,11 @@ def test_a_setting_that_is_not_whole_is_left_out(folded: Path) -> None:
     best, other = (setting.number for setting in read_settings(run))
     (folded / f"crossval/{best:04d}/summary.json").unlink()
     assert [setting.number for setting in read_settings(run)] == [other]
-    assert {member["trial"] for member in make(folded).manifest["members"]} == {other}
+    assert {member.trial for member in make(folded).manifest.members} == {other}
     (folded / f"crossval/{other:04d}/summary.json").unlink()
-    with pytest.raises(RunError, match=r"--from folds: .* has no whole cross-validation"):
+    with pytest.raises(RunError, match=r"--from folds: .* has no finished cross-validation"):
         make(folded, source="folds")
-    assert make(folded).chosen.source == "trials"
+    assert make(folded).selected.source == "trials"
 
 
 def repack(path: Path, how: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -143,7 +151,7 @@ def test_a_damaged_cross_validation_is_refused(folded: Path, name: str) -> None:
     how, said = DAMAGES[name]
     how(folded / f"crossval/{read_settings(RunDir(str(folded)))[0].number:04d}")
     with pytest.raises(MedrayError, match=said) as caught:
-        make(folded, way="folds")
+        make(folded, strategy="folds")
     assert "\n" not in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""Every way of choosing, side by side: what stands in it, its weights, and its temperature."""
+"""Selections by every strategy: their members, weights and temperature."""
 
 import json
 
@@ -11,7 +11,7 @@ from medray._types import Array
 from medray.decisions.temperature import apply_temperature, fit_temperature
 from medray.ensemble.averaging import average
 from medray.ensemble.candidates import Pool
-from medray.ensemble.selection import all_ways, make_way
+from medray.ensemble.selection import all_selections, make_selection
 from medray.ensemble.strategies import greedy, top_k
 from medray.errors import DataError
 from medray.stats.calibration import brier_score
@@ -27,20 +27,24 @@ def some_pool(count: int, folds: int | None = None, seed: int = 0) -> Pool:
     return pool([noisy(rng, LABELS, 3, skill) for skill in skills], LABELS, folds)
 
 
-def test_every_way_is_there_the_best_single_trial_first() -> None:
+def test_every_strategy_is_there_the_best_single_trial_first() -> None:
     trials, folds = some_pool(6), some_pool(2, folds=3)
-    ways = all_ways([trials, folds], "auc", 4)
-    assert [(way.name, way.source) for way in ways] == [
+    selections = all_selections([trials, folds], "auc", 4)
+    assert [(selection.strategy, selection.source) for selection in selections] == [
         ("single", "trials"), ("top-k", "trials"), ("greedy", "trials"),
         ("folds", "folds"), ("top-k", "folds"), ("greedy", "folds"),
     ]  # fmt: skip
-    assert [way.chosen_on for way in ways] == ["val"] * 3 + ["out-of-fold"] * 3
-    assert [len(way.members) for way in ways[:2]] == [1, 4]
-    assert [len(way.members) for way in ways[3:5]] == [3, 6]
-    single = ways[0].scores()["auc"]
-    assert ways[2].scores()["auc"] >= single - 1e-6
+    assert [selection.selected_on for selection in selections] == ["val"] * 3 + ["out-of-fold"] * 3
+    assert [len(selection.members) for selection in selections[:2]] == [1, 4]
+    assert [len(selection.members) for selection in selections[3:5]] == [3, 6]
+    single = selections[0].scores()["auc"]
+    assert selections[2].scores()["auc"] >= single - 1e-6
     nothing = Pool("folds", [], np.empty(0, dtype=np.int64))
-    assert [way.name for way in all_ways([trials, nothing], "auc", 4)] == ["single", "top-k", "greedy"]
+    assert [selection.strategy for selection in all_selections([trials, nothing], "auc", 4)] == [
+        "single",
+        "top-k",
+        "greedy",
+    ]
 
 
 @settings(deadline=None, max_examples=25)
@@ -50,46 +54,46 @@ def test_weights_sum_to_1_and_a_candidates_is_shared_by_its_folds(
 ) -> None:
     own = some_pool(count, folds, seed)
     chosen = greedy(own.candidates, LABELS, "log_loss")
-    way = make_way("greedy", own, chosen)
-    assert sum(weight for _, weight in way.members) == pytest.approx(1, abs=1e-12)
+    selection = make_selection("greedy", own, chosen)
+    assert sum(weight for _, weight in selection.members) == pytest.approx(1, abs=1e-12)
     whole = sum(weight for _, weight in chosen)
     for candidate, weight in chosen:
-        parts = [w for member, w in way.members if member.record.number == candidate.number]
+        parts = [w for member, w in selection.members if member.record.number == candidate.number]
         assert len(parts) == (folds or 1)
         assert parts == pytest.approx([weight / whole / len(parts)] * len(parts))
-    names = [member.name for member, _ in way.members]
+    names = [member.name for member, _ in selection.members]
     assert len(set(names)) == len(names)
     expected = sum(weight * candidate.probabilities.astype(np.float64) for candidate, weight in chosen) / whole
-    assert np.allclose(way.probabilities, expected, atol=1e-6)
+    assert np.allclose(selection.probabilities, expected, atol=1e-6)
 
 
 def test_the_temperature_is_that_of_the_averaged_predictions() -> None:
     own = some_pool(3)
-    way = make_way("top-k", own, top_k(own.candidates, 3))
+    selection = make_selection("top-k", own, top_k(own.candidates, 3))
     averaged = average([c.probabilities for c in own.candidates])
-    assert way.temperature == fit_temperature(averaged, LABELS)
-    assert np.array_equal(way.calibrated, apply_temperature(averaged, way.temperature))
-    assert way.calibrated_scores()["log_loss"] < way.scores()["log_loss"]
-    assert way.scores() == {**all_metrics(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
-    assert make_way("top-k", own, top_k(own.candidates, 3), calibrate=False).temperature == 1.0
+    assert selection.temperature == fit_temperature(averaged, LABELS)
+    assert np.array_equal(selection.calibrated, apply_temperature(averaged, selection.temperature))
+    assert selection.calibrated_scores()["log_loss"] < selection.scores()["log_loss"]
+    assert selection.scores() == {**all_metrics(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
+    assert make_selection("top-k", own, top_k(own.candidates, 3), calibrate=False).temperature == 1.0
 
 
 def test_as_plain_values_it_says_all_that_is_needed_to_average_it_again() -> None:
-    way = make_way("top-k", some_pool(2, folds=2), top_k(some_pool(2, folds=2).candidates, 2))
-    content = json.loads(json.dumps(way.to_dict(), allow_nan=False))
+    selection = make_selection("top-k", some_pool(2, folds=2), top_k(some_pool(2, folds=2).candidates, 2))
+    content = json.loads(json.dumps(selection.facts().to_dict(), allow_nan=False))
     assert content["members"] == [
         {"trial": trial, "fold": fold, "weight": 0.25} for trial in (0, 1) for fold in (0, 1)
     ]  # fmt: skip
-    assert (content["name"], content["source"], content["chosen_on"]) == ("top-k", "folds", "out-of-fold")
-    assert (content["images"], content["temperature"]) == (60, way.temperature)
+    assert (content["strategy"], content["source"], content["selected_on"]) == ("top-k", "folds", "out-of-fold")
+    assert (content["images"], content["temperature"]) == (60, selection.temperature)
 
 
 def test_a_class_without_an_image_leaves_its_auc_out() -> None:
     labels = LABELS % 2
     rng = np.random.default_rng(0)
-    way = all_ways([pool([noisy(rng, labels, 3, 1.0)], labels)], "accuracy", 4)[0]
-    assert "auc" not in way.scores()
-    assert np.isfinite(list(way.scores().values())).all()
+    selection = all_selections([pool([noisy(rng, labels, 3, 1.0)], labels)], "accuracy", 4)[0]
+    assert "auc" not in selection.scores()
+    assert np.isfinite(list(selection.scores().values())).all()
 
 
 def damaged(part: Array) -> Array:
@@ -102,7 +106,7 @@ def test_probabilities_that_are_none_are_refused() -> None:
     own = some_pool(2)
     parts = [damaged(own.candidates[0].probabilities), own.candidates[1].probabilities]
     with pytest.raises(DataError, match="image 4"):
-        make_way("top-k", pool(parts, LABELS), top_k(pool(parts, LABELS).candidates, 2))
+        make_selection("top-k", pool(parts, LABELS), top_k(pool(parts, LABELS).candidates, 2))
 
 
 # -- the mean itself

@@ -21,12 +21,12 @@ from medray.config import TrainConfig
 from medray.crossval.crossval_command import crossval
 from medray.data.dataset import ImageDataset
 from medray.data.folds import GIVEN, GROUPED, Folds
-from medray.data.sources import load_data
+from medray.data.load_data import load_data
 from medray.ensemble.ensemble import Ensemble
 from medray.ensemble.ensemble_command import ensemble
 from medray.evaluate.evaluate_command import evaluate
 from medray.predict.predict_command import predict
-from medray.runs.rundir import FAILED, FINISHED
+from medray.runs.documents import FAILED, FINISHED
 from medray.search.search_command import search
 from medray.space.loading import load_space
 from tests.serving.conftest import png

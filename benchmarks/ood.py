@@ -1,6 +1,6 @@
-"""How well does the novelty score tell images of another kind from those that a model was trained on?
+"""How well does the detector tell images of another kind from those that a model was trained on?
 
-Each data set in turn is the one that a model is for: the score learns from its train split, and its threshold is
+Each data set in turn is the one that a model is for: the detector is fitted on its train split, its threshold is
 set on its val split at 1 % false alarms. Images of other kinds are then made or taken in its shape: the other data
 sets, photographs, noise, drawings, and its own images inverted, turned, blurred, cut or dimmed. For each kind: the
 share that is flagged, and the AUROC against the set's own images. Columns are data sets.
@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from medray._types import Array
+from medray._types import Array, Shape
 from medray.data.load_data import load_data
 from medray.decisions import ood
-from medray.decisions.ood import Shape, fit_novelty
-from medray.decisions.ood_features import measure_images
+from medray.decisions.ood import fit_ood
+from medray.decisions.ood_features import image_features
 from medray.stats.rates import Proportion
 
 Splits = dict[str, Array]
@@ -160,22 +160,22 @@ def kinds(own: Array, others: dict[str, Array], photos: list[Array]) -> dict[str
 
 def chosen(train: Array, val: Array) -> Score:
     """The one that medray has."""
-    return fit_novelty(train, val).scores
+    return fit_ood(train, val).scores
 
 
 def by_features(pick: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Score]:
     """A Mahalanobis distance of what `pick` takes from statistics and thumbnails."""
 
     def fit(train: Array, val: Array) -> Score:
-        model = ood._fit_distance(pick(*measure_images(train)))
-        return lambda images: ood._distances(pick(*measure_images(images)), *model)
+        model = ood._fit_distance(pick(*image_features(train)))
+        return lambda images: ood._distances(pick(*image_features(images)), *model)
 
     return fit
 
 
 def layout(train: Array, val: Array) -> Score:
     """Principal components of thumbnails and what they leave over, no statistics."""
-    fitted_layout = ood._fit_layout(measure_images(train)[1])
+    fitted_layout = ood._fit_layout(image_features(train)[1])
 
     def features(statistics: Array, thumbnails: Array) -> Array:
         return ood._features(statistics[:, :0], thumbnails, *fitted_layout)
@@ -185,12 +185,12 @@ def layout(train: Array, val: Array) -> Score:
 
 def nearest(train: Array, val: Array) -> Score:
     """Distance to the 5th nearest of 1,000 training images (Sun et al. 2022), all features whitened."""
-    parts = measure_images(train)
+    parts = image_features(train)
     fitted_layout = ood._fit_layout(parts[1])
     mean, whitening = ood._fit_distance(ood._features(*parts, *fitted_layout))
 
     def white(images: Array) -> Array:
-        found: Array = (ood._features(*measure_images(images), *fitted_layout) - mean) @ whitening
+        found: Array = (ood._features(*image_features(images), *fitted_layout) - mean) @ whitening
         return found
 
     bank = white(train[np.linspace(0, len(train) - 1, min(1000, len(train))).astype(int)])
@@ -223,7 +223,7 @@ def auroc(own: Array, other: Array) -> float:
 
 
 def threshold(scores: Array) -> float:
-    """The one at 1 % false alarms, as `fit_novelty` sets it."""
+    """The one at 1 % false alarms, as `fit_ood` sets it."""
     place = int(np.ceil((len(scores) + 1) * 0.99 - 1e-9))
     return float(np.sort(scores)[min(place, len(scores)) - 1]) * (1 + 1e-9)
 
@@ -266,7 +266,7 @@ def false_alarms(score: Score, limit: float, own: Array) -> str:
 def print_speed(splits: Splits, name: str) -> None:
     """Seconds to fit, and microseconds for an image in a batch of 16 and alone."""
     start = time.perf_counter()
-    model = fit_novelty(splits["train"], splits["val"])
+    model = fit_ood(splits["train"], splits["val"])
     seconds, took = time.perf_counter() - start, []
     for batch in (splits["val"][:16], splits["val"][:1]):
         turns = []

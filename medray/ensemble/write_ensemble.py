@@ -1,0 +1,92 @@
+"""Write an ensemble's folder: the members' weights first, the manifest last."""
+
+import hashlib
+from collections.abc import Sequence
+
+from medray import __version__
+from medray.decisions.conformal import ConformalSets
+from medray.decisions.thresholds import OperatingPoint
+from medray.ensemble.candidates import Member
+from medray.ensemble.manifest import FORMAT, Manifest, ManifestData, MemberFacts, SelectedOn
+from medray.ensemble.ood_file import copy_ood
+from medray.ensemble.selection import Selection
+from medray.errors import WeightsError
+from medray.runs.documents import DataFacts
+from medray.runs.folder import Folder
+from medray.runs.rundir import MANIFEST, RunDir
+
+MEMBERS = "members"
+
+
+def write_ensemble(
+    run: RunDir, selection: Selection, *, data: DataFacts, metric: str, points: Sequence[OperatingPoint] = (),
+    conformal: Sequence[ConformalSets] = (),
+) -> Manifest:  # fmt: skip
+    """Write the ensemble's folder and return its manifest.
+
+    An ensemble that was there stays as it was until the manifest of the new one, which is written last; then
+    members that only the old one had are deleted.
+
+    Raises:
+        WeightsError: a member's weights are missing or damaged.
+        RunError: a member's settings are.
+    """
+    folder = run.ensemble
+    members = tuple(_write_member(folder, member, weight) for member, weight in selection.members)
+    manifest = Manifest(
+        format=FORMAT,
+        medray=__version__,
+        class_names=data.class_names,
+        image_shape=data.shape,
+        image_aspect=data.aspect,
+        preprocessing="uint8 / 255; each member then normalises by its own buffers `normalise.mean` and `.std`",
+        averaging="weighted mean of the members' softmax; then p ** (1 / temperature), made to sum to 1",
+        temperature=selection.temperature,
+        strategy=selection.strategy,
+        selected_on=SelectedOn(
+            predictions=selection.selected_on,
+            images=len(selection.labels),
+            metric=metric,
+            scores=selection.calibrated_scores(),
+            scores_before_temperature=selection.scores(),
+        ),
+        operating_points=tuple(points),
+        conformal_sets=tuple(conformal),
+        ood=copy_ood(run, folder),
+        data=ManifestData(data.source, data.fingerprint, data.splits),
+        intended_use="research; not for diagnosis",
+        members=members,
+    )
+    folder.write_json(MANIFEST, manifest.to_dict())
+    kept = {member.file for member in members}
+    for name in folder.child(MEMBERS).names():
+        if f"{MEMBERS}/{name}" not in kept:
+            folder.child(MEMBERS).delete(name)
+    return manifest
+
+
+def _write_member(ensemble: Folder, member: Member, weight: float) -> MemberFacts:
+    from safetensors import SafetensorError, deserialize  # not medray.training's: that would import torch
+
+    record, folder = member.record, member.folder
+    path = folder.path(folder.WEIGHTS)
+    try:
+        content = folder.read(folder.WEIGHTS)
+        deserialize(content)
+    except FileNotFoundError:
+        raise WeightsError(f"{path} is missing") from None
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is damaged: {error}") from None
+    file = f"{MEMBERS}/{member.name}.safetensors"
+    ensemble.write(file, content)
+    return MemberFacts(
+        file=file,
+        sha256=hashlib.sha256(content).hexdigest(),
+        trial=record.number,
+        fold=member.fold,
+        baseline=record.baseline,
+        weight=weight,
+        best_epoch=record.best_epoch,
+        scores=record.metrics,
+        config=folder.read_json(folder.CONFIG),
+    )
