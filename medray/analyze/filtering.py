@@ -50,12 +50,17 @@ def filter_rows(frame: "pd.DataFrame", text: str) -> "pd.DataFrame":
 
     try:
         tree = name_conditions(_parse(text))
-        holds = pd.DataFrame(conditions).eval(ast.unparse(tree), engine="python", local_dict={}, global_dict={})
+        holds = _eval(pd.DataFrame(conditions), tree)
     except ConfigError as error:
         raise ConfigError(f"--filter: {error}") from None
     except RecursionError:
         raise ConfigError("--filter: it is nested too deeply") from None
     return frame[holds.to_numpy(dtype=bool)]
+
+
+def _eval(frame: "pd.DataFrame", tree: ast.expr) -> Any:
+    """Return the value of a checked expression; only the columns of the frame are visible to it."""
+    return frame.eval(ast.unparse(tree), engine="python", local_dict={}, global_dict={})
 
 
 def _parse(text: str) -> ast.expr:
@@ -85,8 +90,7 @@ def _evaluate(frame: "pd.DataFrame", node: ast.expr) -> "pd.Series[Any]":
         if not isinstance(node, ast.Name) or frame[node.id].dtype not in ("bool", "boolean"):
             raise ConfigError(f"'{ast.unparse(node)}' is no condition, such as auc > 0.9")
     try:
-        values = frame.eval(ast.unparse(node), engine="python", local_dict={}, global_dict={})
-        return pd.Series(values, index=frame.index, dtype="boolean").fillna(False).astype(bool)
+        return pd.Series(_eval(frame, node), index=frame.index, dtype="boolean").fillna(False).astype(bool)
     except (TypeError, ValueError, ArithmeticError, AttributeError, KeyError, NotImplementedError) as error:
         raise ConfigError(f"'{ast.unparse(node)}' can't be evaluated: {one_line(error)}") from None
 
@@ -97,11 +101,10 @@ def _missing_test(node: ast.Compare) -> tuple[ast.Name, bool] | None:
     columns = [side for side in sides if not (isinstance(side, ast.Constant) and side.value is None)]
     if len(columns) == len(sides):
         return None
-    if len(sides) != 2 or not columns or not isinstance(columns[0], ast.Name):
+    op, column = node.ops[0], columns[0] if columns else None
+    if len(sides) != 2 or not isinstance(column, ast.Name) or not isinstance(op, ast.Eq | ast.NotEq):
         raise ConfigError("None can only be compared as COLUMN == None or COLUMN != None")
-    if not isinstance(node.ops[0], ast.Eq | ast.NotEq):
-        raise ConfigError("None can only be compared as COLUMN == None or COLUMN != None")
-    return columns[0], isinstance(node.ops[0], ast.Eq)
+    return column, isinstance(op, ast.Eq)
 
 
 def _check_comparison(frame: "pd.DataFrame", node: ast.Compare) -> None:

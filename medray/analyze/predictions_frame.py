@@ -22,7 +22,7 @@ VAL, OUT_OF_FOLD = SELECTED_ON[TRIALS], SELECTED_ON[FOLDS]
 
 
 def predictions_frame(runs: Sequence[RunSnapshot]) -> "pd.DataFrame":
-    """Return one row an image and network: all trials on validation images, all folds on those they hold out.
+    """Return one row an image and network: trials on validation images, folds on those that they hold out.
 
     Columns are `frame_columns.PREDICTIONS` and `p[CLASS]` of every class of any of the runs. Files that are missing
     or damaged are named in `frame.attrs["notes"]`.

@@ -56,12 +56,12 @@ def print_analysis(
 
 
 def _print_side_by_side(summaries: Sequence[Summary], console: Console) -> None:
-    entries = [summary.baselines.entries[:2] if summary.baselines else (None, None) for summary in summaries]
+    entries = [summary.baselines.entries if summary.baselines else () for summary in summaries]
     columns = [
         ("metric", [summary.metric for summary in summaries]),
-        ("best baseline", [number(base and base.objective) for base, _ in entries]),
-        ("best searched", [number(best and best.objective) for _, best in entries]),
-        ("better by", [number(best and best.difference, sign=True) for _, best in entries]),
+        ("best baseline", [number(row[0].objective if row else None) for row in entries]),
+        ("best searched", [number(row[1].objective if row else None) for row in entries]),
+        ("better by", [number(row[1].difference if row else None, sign=True) for row in entries]),
         ("trials trained", [duration(summary.stopped.seconds_trained) for summary in summaries]),
         ("ASHA saved", [f"≤ {duration(summary.stopped.seconds_saved)}" for summary in summaries]),
     ]

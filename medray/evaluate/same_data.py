@@ -50,4 +50,4 @@ def _image_set(source: Source | None) -> tuple[str, str] | None:
         return name, size or "28"
     if source is not None and source.kind == MEDMNIST:
         return source.name, source.options.get(SIZE, "28")
-    return source and (str(source), "")
+    return None if source is None else (str(source), "")

@@ -1,13 +1,13 @@
-"""What a report is made of, as plain values: sections, their parts, and the blocks of a part. No HTML here.
+"""The contents of a report as plain values: sections, their parts, and the blocks of a part; no HTML.
 
-All text is plain: class names, file names and reasons may hold anything, and the page escapes them.
+All text is plain: class names, file names and reasons may hold any characters, and the page escapes them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-Columns = dict[str, list[Any]]  # of equal length; what JSON can hold
+Columns = dict[str, list[Any]]  # of equal length; values that JSON can hold
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose first column names the rows; `words` are columns of text, which are set to the left.
+    """A table whose first column names the rows; `words` are the indices of columns of text, left-aligned.
 
-    One that is `folded` is shown when a person asks for it.
+    A `folded` table is shown when it is opened.
     """
 
     caption: str
@@ -37,7 +37,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A confusion matrix in images: true class by row, predicted one by column."""
+    """A confusion matrix in images: true class by row, predicted class by column."""
 
     anchor: str
     caption: str
@@ -48,10 +48,10 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure for plotly.js, as its JSON `spec`, with the `data` that it shows, exactly.
+    """A figure for plotly.js, as its JSON `spec`, with exactly the `data` that it shows.
 
-    `summary` says what is to be seen, for those who don't see it; `table` holds its figures for reading.
-    `square` figures are no wider than high; `least_width` in pixels makes narrow screens scroll.
+    `summary` describes it for those who can't see it; `table` holds its figures for reading. `square` figures are
+    no wider than high; `least_width` in pixels makes narrow screens scroll.
     """
 
     anchor: str
@@ -67,14 +67,14 @@ class Chart:
 
 @dataclass(frozen=True)
 class Picture:
-    """A small image as a data URI, with what to say of it."""
+    """A small image as a data URI, with the lines of its caption."""
 
     uri: str
     lines: Sequence[str]
 
     @property
     def alt(self) -> str:
-        """The same in one line."""
+        """The caption in one line, for the alt attribute."""
         return ", ".join(self.lines)
 
 
@@ -89,7 +89,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines to be copied, such as commands; `folded` as a table's."""
+    """Lines to be copied, such as commands; `folded` as in `Table`."""
 
     caption: str
     text: str
@@ -102,7 +102,7 @@ Block = Text | Table | Matrix | Chart | Gallery | Code
 
 @dataclass(frozen=True)
 class Part:
-    """A heading below a section's, and what stands there."""
+    """A part of a section: its heading and blocks."""
 
     anchor: str
     title: str
@@ -110,8 +110,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Section:
-    """One of the page's questions; `lead` answers it in a sentence or two."""
+class PageSection:
+    """One of the page's questions; `lead` predictions it in a sentence or two."""
 
     anchor: str
     title: str
@@ -120,8 +120,8 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Header:
-    """What stands above everything: whose report it is, its facts, and warnings."""
+class PageHeader:
+    """The top of the page: title, description, facts as name and value, and warnings."""
 
     title: str
     description: str
@@ -129,11 +129,11 @@ class Header:
     warnings: Sequence[Text]
 
 
-def when(time: str) -> str:
-    """A time of a file, as people read it: 2026-11-21 04:26:53 UTC."""
+def readable_time(time: str) -> str:
+    """Return an ISO 8601 time in UTC as people read it: 2026-11-21 04:26:53 UTC."""
     return time.replace("T", " ").replace("+00:00", " UTC")
 
 
-def missing(what: str, command: str) -> Text:
-    """What is not there, and the command that makes it."""
-    return Text(f"{what}:", "missing", command)
+def missing(problem: str, command: str) -> Text:
+    """Return the block that says what is missing, and which command makes it."""
+    return Text(f"{problem}:", "missing", command)

@@ -1,90 +1,90 @@
 """ROC curves, with the operating points on them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Container, Sequence
 
 from medray.console_tables import interval, number
-from medray.report.answers import Answers
+from medray.decisions.thresholds import OperatingPoint
 from medray.report.blocks import Chart, Columns, Table
-from medray.report.figure_style import GREY, RED, axis, cut, figure, line_look, plain, spec
+from medray.report.figure_style import GREY, RED, axis, figure, line_look, plain, shortened, spec
+from medray.report.model_predictions import ModelPredictions
 from medray.stats.metrics import roc_auc
+from medray.stats.rates import Rates
 
-MOST_CURVES = 12
+MAX_CURVES = 12
 PLOT, LINE = 420, 20  # pixels of height, and of a line of the legend
 
 
-def roc_chart(answers: Answers, classes: Sequence[str], points: Sequence[Mapping[str, Any]]) -> Chart | None:
-    """Each class against the rest, of two classes the second; None where no class has images on both sides.
+def roc_chart(
+    predictions: ModelPredictions, classes: Sequence[str], points: Sequence[tuple[OperatingPoint, Rates]]
+) -> Chart | None:
+    """Return the ROC curve of each class against the rest, of two classes the second only, and the `points` on it.
 
-    `points` are operating points, each with `name`, `positive`, `threshold` and the `rates` on these images.
+    `points` are operating points with their rates on these images. None where no class has images on both sides.
     """
     from sklearn.metrics import roc_curve
 
-    found = _curves(answers, classes, [point["positive"] for point in points])
-    if not found:
+    curves = _curves(predictions, classes, {point.positive for point, _ in points})
+    if not curves:
         return None
     data: Columns = {"class": [], "auc": [], "false_positive_rate": [], "true_positive_rate": []}
-    drawn = figure(
+    chart = figure(
         axis("false positive rate (1 − specificity)", range=[-0.02, 1.02], tickformat=".1f"),
         axis("true positive rate (sensitivity)", range=[-0.02, 1.02], tickformat=".1f"),
-        height=PLOT + LINE * len(found),
+        height=PLOT + LINE * len(curves),
     )  # fmt: skip
-    drawn.update_layout(legend_maxheight=LINE * (len(found) + len(points) + 1))  # or it scrolls
-    drawn.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot", "width": 1},
+    chart.update_layout(legend_maxheight=LINE * (len(curves) + len(points) + 1))  # or it scrolls
+    chart.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot", "width": 1},
                       hoverinfo="skip", showlegend=False)  # fmt: skip
-    for place, (area, c) in enumerate(found):
-        false, true, _ = roc_curve(answers.labels == c, answers.probabilities[:, c])
+    for i, (area, c) in enumerate(curves):
+        false, true, _ = roc_curve(predictions.labels == c, predictions.probabilities[:, c])
         for key, value in zip(data, (classes[c], area, false.tolist(), true.tolist()), strict=True):
             data[key].append(value)
-        drawn.add_scatter(
-            x=false.tolist(), y=true.tolist(), mode="lines", line={"width": 2, **line_look(place)},
-            name=plain(f"{cut(classes[c])} (AUC {number(area)})"),
+        chart.add_scatter(
+            x=false.tolist(), y=true.tolist(), mode="lines", line={"width": 2, **line_look(i)},
+            name=plain(f"{shortened(classes[c])} (AUC {number(area)})"),
             hovertemplate="false positives %{x:.3f}, true positives %{y:.3f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
-    for point in points:
-        if point["positive"] in data["class"]:
-            _mark(drawn, point)
-    words = "; ".join(f"{name} {number(area)}" for name, area in zip(data["class"], data["auc"], strict=True))
-    left = len(classes) - len(found) if len(classes) > 2 else 0
-    rest = f" The {len(found)} classes of the lowest AUC; {left} more are not drawn." if left else ""
-    summary = f"ROC curves on {answers.images}. Areas under them: {words}.{rest}"
-    title = f"ROC on {answers.images}"
-    return Chart(f"roc-{answers.on}", title, summary, spec(drawn), data, square=True)
+    for point, rates in points:
+        sensitivity, specificity = rates.sensitivity.value, rates.specificity.value
+        if point.positive in data["class"] and sensitivity is not None and specificity is not None:
+            chart.add_scatter(
+                x=[1 - specificity], y=[sensitivity], mode="markers",
+                name=plain(f"{point.name}: {point.positive}"),
+                marker={"size": 12, "symbol": "x", "color": RED, "line": {"width": 1}},
+                hovertemplate="sensitivity %{y:.3f}, 1 − specificity %{x:.3f}<extra>%{fullData.name}</extra>",
+            )  # fmt: skip
+    areas = "; ".join(f"{name} {number(area)}" for name, area in zip(data["class"], data["auc"], strict=True))
+    hidden = len(classes) - len(curves) if len(classes) > 2 else 0
+    rest = f" The {len(curves)} classes of the lowest AUC; {hidden} more are not drawn." if hidden else ""
+    summary = f"ROC curves on {predictions.images}. Areas under them: {areas}.{rest}"
+    title = f"ROC on {predictions.images}"
+    return Chart(f"roc-{predictions.source}", title, summary, spec(chart), data, square=True)
 
 
-def _curves(answers: Answers, classes: Sequence[str], wanted: Sequence[str]) -> list[tuple[float, int]]:
-    """AUC and number of the classes to draw: those with operating points, and else of the lowest AUC."""
-    named = [c for c, name in enumerate(classes) if name in wanted]
-    numbers = named or [1] if len(classes) == 2 else range(len(classes))
+def _curves(
+    predictions: ModelPredictions, classes: Sequence[str], positives: Container[str]
+) -> list[tuple[float, int]]:
+    """Return AUC and index of the classes to draw: those in `positives` first, then those of the lowest AUC."""
+    indices = list(range(len(classes)))
+    if len(classes) == 2:
+        indices = [c for c in indices if classes[c] in positives] or [1]
     areas = []
-    for c in numbers:
-        positive = answers.labels == c
+    for c in indices:
+        positive = predictions.labels == c
         if positive.any() and not positive.all():
-            areas.append((roc_auc(answers.probabilities[:, c], positive), c))
-    kept = sorted(areas, key=lambda own: (classes[own[1]] not in wanted, own))[:MOST_CURVES]
-    return sorted(kept, key=lambda own: own[1])
+            areas.append((roc_auc(predictions.probabilities[:, c], positive), c))
+    curves = sorted(areas, key=lambda area: (classes[area[1]] not in positives, area))[:MAX_CURVES]
+    return sorted(curves, key=lambda area: area[1])
 
 
-def _mark(drawn: Any, point: Mapping[str, Any]) -> None:
-    rates = point["rates"]
-    sensitivity, specificity = rates["sensitivity"]["value"], rates["specificity"]["value"]
-    if sensitivity is None or specificity is None:
-        return
-    drawn.add_scatter(
-        x=[1 - specificity], y=[sensitivity], mode="markers", name=plain(f"{point['name']}: {point['positive']}"),
-        marker={"size": 12, "symbol": "x", "color": RED, "line": {"width": 1}},
-        hovertemplate="sensitivity %{y:.3f}, 1 − specificity %{x:.3f}<extra>%{fullData.name}</extra>",
-    )  # fmt: skip
-
-
-def points_table(points: Sequence[Mapping[str, Any]], answers: Answers) -> Table:
-    """The operating points with their `rates` on these images."""
+def points_table(points: Sequence[tuple[OperatingPoint, Rates]], predictions: ModelPredictions) -> Table:
+    """Return the operating points with their rates on these images."""
     rows = [
         [
-            f"{point['name']} ({point['positive']})", f"{point['threshold']:.4f}",
-            *(interval(point["rates"][name]) for name in ("sensitivity", "specificity", "ppv", "npv")),
+            f"{point.name} ({point.positive})", f"{point.threshold:.4f}",
+            *map(interval, (rates.sensitivity, rates.specificity, rates.ppv, rates.npv)),
         ]
-        for point in points
+        for point, rates in points
     ]  # fmt: skip
     head = ["operating point", "positive from", "sensitivity", "specificity", "PPV", "NPV"]
-    return Table(f"Operating points on {answers.images}, with exact 95 % intervals", head, rows)
+    return Table(f"Operating points on {predictions.images}, with exact 95 % intervals", head, rows)

@@ -9,100 +9,105 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from medray._types import Progress, silent
-from medray.analyze.open_runs import SeenRun
+from medray._types import Array, Progress, silent
+from medray.analyze.open_runs import RunSnapshot
 from medray.data.dataset import ImageDataset
-from medray.errors import DataError, MedrayError, RunError
+from medray.errors import DataError, MedrayError, RunError, one_line
 from medray.pictures.contact_sheet import fitted
-from medray.report.answers import Answers
 from medray.report.blocks import Picture
-from medray.runs.finished_search import SearchedRun
+from medray.report.model_predictions import ModelPredictions
+from medray.runs.finished_search import FinishedSearch
+from medray.space.published import TEST
 
-MOST, SIDE = 24, 160  # pictures, and pixels of the longer side; smaller images are enlarged by the page
-TEST = "test"
+MAX_PICTURES = 24
+SIDE = 160  # pixels of the longer side; smaller images are enlarged by the page
 LEFT_OUT = "--no-images left them out"
+
+Captions = list[tuple[int, list[str]]]  # position of an image in the data set, and the lines of its caption
 
 
 @dataclass(frozen=True)
 class Album:
-    """The run's images, or why they are not to be had."""
+    """The run's images, or the reason `why_not`."""
 
     dataset: ImageDataset | None
     why_not: str | None = None
 
-    def pictures(self, shown: Sequence[tuple[int, Sequence[str]]]) -> list[Picture]:
-        """The images at these places in the data set, each with its lines.
+    def pictures(self, captions: Captions) -> list[Picture]:
+        """Return the images at these positions in the data set with their captions.
 
         Raises:
             RunError: one of them is of the test split, or there is no such image.
         """
         assert self.dataset is not None
-        places = [position for position, _ in shown]
-        if np.isin(places, self.dataset.splits.get(TEST, np.empty(0))).any():
+        positions = [position for position, _ in captions]
+        if np.isin(positions, self.dataset.splits.get(TEST, np.empty(0))).any():
             raise RunError("images of the test split are among those to be shown: nothing here may show them")
-        if any(not 0 <= place < len(self.dataset) for place in places):
+        if any(not 0 <= position < len(self.dataset) for position in positions):
             raise RunError(f"an image to be shown is none of the {len(self.dataset)} of {self.dataset.source}")
-        return [Picture(_uri(self.dataset, place), lines) for place, lines in shown]
+        return [Picture(_data_uri(self.dataset.images[position]), lines) for position, lines in captions]
 
 
-def open_album(seen: SeenRun, source: str | None, progress: Progress = silent) -> Album:
-    """Load the run's images, from `source` where they have moved; what goes wrong is said in the album.
+def open_album(snapshot: RunSnapshot, source: str | None, progress: Progress = silent) -> Album:
+    """Load the run's images, from `source` where they have moved; an error is the album's `why_not`.
 
     Raises:
-        MedrayError: there is nothing usable at a `source` that was given.
+        MedrayError: `source` is given, but its images can't be used.
     """
+    run = snapshot.run
     try:
-        if seen.space is None:
+        if snapshot.space is None:
             raise RunError("the run's search space can't be read")
-        searched = SearchedRun(seen.run, seen.space, seen.options, seen.run.read_json(seen.run.DATA), seen.records)
-        return Album(searched.load_data(source, progress))
-    except (MedrayError, OSError, KeyError, TypeError) as error:
+        search = FinishedSearch(run, snapshot.space, snapshot.facts.options, run.read_data(), snapshot.records)
+        return Album(search.load_data(source, progress))
+    except (MedrayError, OSError) as error:
         if source is not None:
             raise error if isinstance(error, MedrayError) else DataError(f"{source}: {error}") from error
-        return Album(None, " ".join(str(error).split()))
+        return Album(None, one_line(error))
 
 
-def _uri(dataset: ImageDataset, position: int) -> str:
-    image = dataset.images[position]
+def _data_uri(image: Array) -> str:
     longest = max(image.shape[:2])
-    drawn = fitted(image, SIDE if longest > SIDE else longest)
+    picture = fitted(image, SIDE if longest > SIDE else longest)
+    pixels = Image.frombytes(picture.mode, picture.size, picture.tobytes())  # without metadata
     stream = io.BytesIO()
-    _plain(drawn).save(stream, format="PNG", optimize=True)
+    pixels.save(stream, format="PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Only the pixels: nothing that a PNG may carry beside them."""
-    return Image.frombytes(image.mode, image.size, image.tobytes())
+def worst_mistakes(predictions: ModelPredictions, classes: Sequence[str]) -> Captions:
+    """Return the misclassified images with the least probable true class, at most `MAX_PICTURES`.
 
-
-def most_wrong(answers: Answers, classes: Sequence[str]) -> list[tuple[int, list[str]]]:
-    """The places of the images whose true class was found least likely, of those that were got wrong."""
-    if answers.positions is None or len(answers.positions) != len(answers.labels):
+    Raises:
+        RunError: the images' positions are unknown.
+    """
+    positions, labels, predicted = predictions.positions, predictions.labels, predictions.predicted
+    if positions is None or len(positions) != len(labels):
         raise RunError("which images the predictions are of is not known")
-    rows = np.arange(len(answers.labels))
-    true = answers.probabilities[rows, answers.labels]
-    wrong = np.flatnonzero(answers.predicted != answers.labels)
-    worst = wrong[np.argsort(true[wrong], kind="stable")][:MOST]
+    rows = np.arange(len(labels))
+    true, confidence = predictions.probabilities[rows, labels], predictions.probabilities[rows, predicted]
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(true[wrong], kind="stable")][:MAX_PICTURES]
     return [
-        (int(answers.positions[i]), _lines(answers, i, classes, int(answers.positions[i]))) for i in worst.tolist()
+        (
+            int(positions[row]),
+            [
+                f"{classes[labels[row]]} ({true[row]:.2f})",
+                f"predicted {classes[predicted[row]]} ({confidence[row]:.2f})",
+                f"image {positions[row]}",
+            ],
+        )
+        for row in worst
     ]
 
 
-def _lines(answers: Answers, row: int, classes: Sequence[str], position: int) -> list[str]:
-    label, said = int(answers.labels[row]), int(answers.predicted[row])
-    given, other = answers.probabilities[row, label], answers.probabilities[row, said]
-    return [f"{classes[label]} ({given:.2f})", f"called {classes[said]} ({other:.2f})", f"image {position}"]
-
-
-def doubted(table: bytes, name: str) -> list[tuple[int, list[str]]]:
-    """The places of the images of a label_issues.csv called `name`, with what is doubted.
+def label_issue_captions(table: bytes, path: str) -> Captions:
+    """Return the images of a label_issues.csv, whose `path` an error names, with labels and suggestions.
 
     Raises:
-        RunError: it is no such table.
+        RunError: the table is damaged.
     """
     try:
-        rows = list(csv.DictReader(io.StringIO(table.decode())))
         return [
             (
                 int(row["position"]),
@@ -112,7 +117,7 @@ def doubted(table: bytes, name: str) -> list[tuple[int, list[str]]]:
                     f"image {row['position']} ({row['split']})",
                 ],
             )
-            for row in rows
+            for row in csv.DictReader(io.StringIO(table.decode()))
         ]
     except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise RunError(f"{name} is damaged: {error!r}") from None
+        raise RunError(f"{path} is damaged: {error!r}") from None

@@ -1,122 +1,123 @@
-"""The report's outline: how good is it, can one trust it, what was searched, how is it repeated."""
+"""The outline of the report: its sections and parts, each built from the evidence."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from medray.analyze.partial import one_line
-from medray.errors import MedrayError
-from medray.evaluate.test_reads import undamaged
-from medray.report import section_good as good
-from medray.report import section_repeat as repeat
-from medray.report import section_search as search
-from medray.report import section_trust as trust
-from medray.report.blocks import Block, Chart, Header, Matrix, Part, Section, Text, when
+from medray.errors import MedrayError, RunError, one_line
+from medray.report import section_reliability, section_reproduction, section_search, section_test_scores
+from medray.report.blocks import Block, Chart, Matrix, PageHeader, PageSection, Part, Text, readable_time
 from medray.report.evidence import Evidence
 
 Builder = Callable[[Evidence], Sequence[Block]]
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A part to be: its heading, who builds it, and from which of the run's files."""
+class PlannedPart:
+    """A part or a section's lead: its heading, the function that builds it, and the file of the run it reads."""
 
     anchor: str
     title: str
     build: Builder
-    reads: str
+    file: str
 
 
-OUTLINE: tuple[tuple[Planned, tuple[Planned, ...]], ...] = (
+OUTLINE: tuple[tuple[PlannedPart, tuple[PlannedPart, ...]], ...] = (
     (
-        Planned("good", "How good is it?", good.lead, "evaluation"),
+        PlannedPart("good", "How good is it?", section_test_scores.test_lead, "evaluation"),
         (
-            Planned("models", "The test split", good.scores_of_models, "evaluation"),
-            Planned("classes", "By class", good.classes, "evaluation"),
-            Planned("decisions", "Decisions", good.decisions, "evaluation"),
-            Planned("published", "Beside a report", good.published, "evaluation"),
+            PlannedPart("models", "The test split", section_test_scores.scores_of_models, "evaluation"),
+            PlannedPart("classes", "By class", section_test_scores.classes, "evaluation"),
+            PlannedPart("decisions", "Decisions", section_test_scores.decisions, "evaluation"),
+            PlannedPart("published", "Beside a report", section_test_scores.published, "evaluation"),
         ),
     ),
     (
-        Planned("trust", "Can one trust it?", trust.lead, "ensemble"),
+        PlannedPart("trust", "Can one trust it?", section_reliability.predictions_lead, "ensemble"),
         (
-            Planned("cross-validation", "Folds", trust.folds, "crossval"),
-            Planned("calibration", "Calibration", trust.calibration, "ensemble"),
-            Planned("mistakes", "Mistakes", trust.mistakes, "ensemble"),
-            Planned("pictures", "Doubtful images", trust.pictures, "crossval"),
-            Planned("data", "The data", trust.data, "data.json"),
+            PlannedPart("cross-validation", "Folds", section_reliability.folds, "crossval"),
+            PlannedPart("calibration", "Calibration", section_reliability.calibration, "ensemble"),
+            PlannedPart("mistakes", "Mistakes", section_reliability.mistakes, "ensemble"),
+            PlannedPart("pictures", "Doubtful images", section_reliability.pictures, "crossval"),
+            PlannedPart("data", "The data", section_reliability.data, "data.json"),
         ),
     ),
     (
-        Planned("searched", "What was searched?", search.lead, "trials"),
+        PlannedPart("searched", "What was searched?", section_search.search_lead, "trials"),
         (
-            Planned("gained", "What it gained", search.gained, "trials"),
-            Planned("found", "Over time", search.progress, "trials"),
-            Planned("learning", "Learning curves", search.learning, "trials"),
-            Planned("settings", "Settings that mattered", search.mattered, "study.journal"),
-            Planned("stopped", "What ASHA saved", search.stopped, "trials"),
-            Planned("ways", "The ensemble's members", trust.ways, "ways.json"),
-            Planned("failures", "Failures", search.failures, "trials"),
-            Planned("leaderboard", "Leaderboard", search.leaderboard, "trials"),
+            PlannedPart("gained", "What it gained", section_search.gain, "trials"),
+            PlannedPart("time", "Over time", section_search.progress, "trials"),
+            PlannedPart("learning", "Learning curves", section_search.learning, "trials"),
+            PlannedPart("settings", "Settings that mattered", section_search.importance, "study.journal"),
+            PlannedPart("stopped", "What ASHA saved", section_search.stopped, "trials"),
+            PlannedPart("selections", "The ensemble's members", section_reliability.selections, "selection.json"),
+            PlannedPart("failures", "Failures", section_search.failures, "trials"),
+            PlannedPart("leaderboard", "Leaderboard", section_search.leaderboard, "trials"),
         ),
     ),
     (
-        Planned("repeat", "How is it repeated?", lambda _: (), "run.json"),
+        PlannedPart("repeat", "How is it repeated?", lambda _: (), "run.json"),
         (
-            Planned("commands", "Commands", repeat.commands, "run.json"),
-            Planned("seeds", "Seeds, fingerprints, versions", repeat.seeds, "run.json"),
-            Planned("space", "Search space", repeat.space, "space.yaml"),
+            PlannedPart("commands", "Commands", section_reproduction.commands, "run.json"),
+            PlannedPart("seeds", "Seeds, fingerprints, versions", section_reproduction.seeds, "run.json"),
+            PlannedPart("space", "Search space", section_reproduction.search_space, "space.yaml"),
         ),
     ),
 )
 
 
-def compose(found: Evidence) -> tuple[Header, list[Section], list[str]]:
-    """Build all sections; a part whose file is damaged says so in one line, which is returned too."""
+def compose(evidence: Evidence) -> tuple[PageHeader, list[PageSection], list[str]]:
+    """Return the header, all sections, and the problems: one line for each file that could not be read.
+
+    A part whose file is damaged holds the problem instead.
+    """
     problems: dict[str, list[str]] = {}
     sections = [
-        Section(
+        PageSection(
             head.anchor,
             head.title,
-            _built(head, found, problems),
-            [Part(p.anchor, p.title, blocks) for p in parts if (blocks := _built(p, found, problems))],
+            _build(head, evidence, problems),
+            [Part(p.anchor, p.title, blocks) for p in parts if (blocks := _build(p, evidence, problems))],
         )
         for head, parts in OUTLINE
     ]
-    return _header(found), sections, [f"{', '.join(parts)}: {why}" for why, parts in problems.items()]
+    return _header(evidence), sections, [f"{', '.join(parts)}: {problem}" for problem, parts in problems.items()]
 
 
-def _built(planned: Planned, found: Evidence, problems: dict[str, list[str]]) -> Sequence[Block]:
+def _build(planned: PlannedPart, evidence: Evidence, problems: dict[str, list[str]]) -> Sequence[Block]:
     try:
-        with undamaged(found.run.path(planned.reads)):
-            blocks = planned.build(found)
-            _check_numbers(blocks)
-            return blocks
+        blocks = planned.build(evidence)
+        for block in blocks:
+            _check_numbers(block, planned, evidence)
+        return blocks
     except (MedrayError, OSError) as error:
         problems.setdefault(one_line(error), []).append(planned.title)
         return [Text(f"This can't be shown: {one_line(error)}", "damaged")]
 
 
-def _check_numbers(blocks: Sequence[Block]) -> None:
-    """Refuse NaN and infinity: a damaged file may hold them, a page's JSON may not."""
-    for block in blocks:
+def _check_numbers(block: Block, planned: PlannedPart, evidence: Evidence) -> None:
+    """Check that a block has no NaN and no infinity, which a damaged file may hold, but a page's JSON may not."""
+    try:
         if isinstance(block, Chart):
             json.dumps([block.spec, block.data], allow_nan=False)
         if isinstance(block, Matrix):
             json.dumps(block.counts, allow_nan=False)
+    except ValueError as error:
+        raise RunError(f"damaged: {error}", file=evidence.run.path(planned.file)) from None
 
 
-def _header(found: Evidence) -> Header:
-    space, facts = found.seen.space, found.facts
-    name = str(facts.get("space") or found.seen.name)
-    said = [("run", found.run.location), ("searched", when(str(facts.get("written", "–"))))]
+def _header(evidence: Evidence) -> PageHeader:
+    snapshot, run_facts = evidence.snapshot, evidence.snapshot.facts
+    facts = [("run", evidence.run.location), ("searched", readable_time(run_facts.written))]
+    leaks = []
     try:
-        data = found.data
-        counts = ", ".join(f"{own['images']} {split}" for split, own in data["splits"].items())
-        said += [("data", f"{data['source']}: {counts}"), ("classes", str(len(data["class_names"])))]
-        leaks = [Text(f"LEAK in the data: {leak['text']}", "warning") for leak in data.get("leaks", [])]
-    except (MedrayError, OSError, KeyError, TypeError, AttributeError):  # the part on the data says why
-        leaks = []
-    said.append(("medray", str(facts.get("medray", "–"))))
-    notes = [Text(note, "note") for note in dict.fromkeys(found.seen.notes)]
-    return Header(name, "" if space is None else space.description, said, [*leaks, *notes])
+        data = evidence.data
+        counts = ", ".join(f"{split.images} {name}" for name, split in data.splits.items())
+        facts += [("data", f"{data.source}: {counts}"), ("classes", str(len(data.class_names)))]
+        leaks = [Text(f"LEAK in the data: {leak.text}", "warning") for leak in data.leaks]
+    except (MedrayError, OSError):  # the part on the data says why
+        pass
+    facts.append(("medray", run_facts.medray))
+    notes = [Text(note, "note") for note in dict.fromkeys(snapshot.notes)]
+    description = "" if snapshot.space is None else snapshot.space.description
+    return PageHeader(run_facts.space, description, facts, [*leaks, *notes])

@@ -1,7 +1,7 @@
-"""The page: sections into one HTML file that needs nothing else, and may load and send nothing.
+"""Render sections as one self-contained HTML file that can load and send nothing.
 
-All text is escaped by the template. Only the scripts that are named by their hashes run, so what an image or a
-class is called can't run even if an escape were missing.
+The template escapes all text. The content security policy runs only scripts with the hashes of ours, so that the
+name of an image or a class could not run even if an escape were missing.
 """
 
 import base64
@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from medray.report.blocks import Header, Section
+from medray.report.blocks import PageHeader, PageSection
 
 TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
 POLICY = (
@@ -24,24 +24,21 @@ POLICY = (
 )
 
 
-def render(header: Header, sections: Sequence[Section]) -> bytes:
+def render(header: PageHeader, sections: Sequence[PageSection]) -> bytes:
     """Return the page as UTF-8; the same sections give the same bytes."""
     from plotly.offline import get_plotlyjs
 
-    scripts = [f"\n{script.strip()}\n" for script in (get_plotlyjs(), _own(SCRIPT))]
-    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    script, style = ((files("medray.report") / name).read_text(encoding="utf-8") for name in (SCRIPT, STYLE))
+    scripts = [f"\n{text.strip()}\n" for text in (get_plotlyjs(), script)]
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
     page = _environment().get_template(TEMPLATE).render(
         header=header,
         sections=sections,
-        style=Markup(_own(STYLE)),
-        scripts=[Markup(script) for script in scripts],
-        policy=POLICY.format(scripts=" ".join(f"'sha256-{own}'" for own in hashes)),
+        style=Markup(style),
+        scripts=[Markup(text) for text in scripts],
+        policy=POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in hashes)),
     )  # fmt: skip
     return page.encode(errors="xmlcharrefreplace")  # a file's name may hold what UTF-8 does not
-
-
-def _own(name: str) -> str:
-    return (files("medray.report") / name).read_text(encoding="utf-8")
 
 
 @cache

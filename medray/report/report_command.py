@@ -24,7 +24,7 @@ Examples:
 @click.option("--no-images", is_flag=True, help="Show no image: for a report that is passed on.")
 @click.option("--out", metavar="FILE", help="Write it there.  [RUN/report/index.html]")
 @json_option
-def report(as_json: bool, **given: Any) -> None:
+def report(as_json: bool, **options: Any) -> None:
     """Write RUN's report: one HTML file that opens anywhere, without a network.
 
     How good it is, whether one can trust it, what was searched, how it is repeated: figures and tables of all that
@@ -36,7 +36,7 @@ def report(as_json: bool, **given: Any) -> None:
         from medray.console import say
         from medray.report.write_report import ReportOptions, write_report
 
-        written = write_report(ReportOptions(**given), console)
+        written = write_report(ReportOptions(**options), console)
         for problem in written.problems:
             say(console, f"note: {problem}")
         if as_json:

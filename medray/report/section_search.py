@@ -1,10 +1,9 @@
-"""What was searched: what the trials gained, how they learnt, what mattered, what was stopped or failed."""
+"""What was searched: gain over the baselines, learning curves, importance, stopped and failed trials."""
 
-from datetime import datetime
-
+from medray.analyze.frame_view import best_first, varied
 from medray.analyze.journal import open_study
-from medray.analyze.print_analysis import cell, duration
-from medray.analyze.view import best_first, varied
+from medray.analyze.print_analysis import cell, duration, time_rows
+from medray.config import METRICS
 from medray.console_tables import metric_title, number
 from medray.errors import RunError
 from medray.report.blocks import Block, Table, Text
@@ -13,142 +12,124 @@ from medray.report.figures_search import asha_chart, importance_chart, learning_
 from medray.report.figures_space import parallel_chart
 from medray.runs.documents import FAILED
 
-CLEAR = 0.05  # an importance whose interval begins below it may be none
 LEADING = ("trial", "rank", "state", "baseline", "objective", "best_epoch", "epochs", "seconds")
-WORDS = ("state", "baseline")
+TEXT_COLUMNS = ("state", "baseline")
 
 
-def lead(found: Evidence) -> list[Block]:
-    """How many trials of which state, and what they took."""
-    own = found.summary
-    counts = ", ".join(f"{count} {state}" for state, count in own.states.items() if count) or "none yet"
-    total = sum(own.states.values())
-    of = f" of {own.planned}" if own.planned and own.planned != total else ""
-    trained = f"{own.stopped.epochs_trained} epochs in {duration(own.stopped.seconds_trained)}"
-    wall = f", {duration(own.time.wall_seconds)} on the clock" if own.time.wall_seconds is not None else ""
+def search_lead(evidence: Evidence) -> list[Block]:
+    """Return the numbers of trials by state, and the time that they took."""
+    summary, better = evidence.summary, "higher" if METRICS[evidence.metric] == "max" else "lower"
+    trained = f"{summary.stopped.epochs_trained} epochs in {duration(summary.stopped.seconds_trained)}"
+    wall = summary.time.wall_seconds
+    clock = "" if wall is None else f", {duration(wall)} on the clock"
     return [
         Text(
-            f"{total}{of} trials ({counts}), ranked by {metric_title(found.metric)} on validation images "
-            f"({found.better} is better); {trained}{wall}."
+            f"{summary.trials_line}, ranked by {metric_title(evidence.metric)} on validation images ({better} is "
+            f"better); {trained}{clock}."
         )
     ]
 
 
-def gained(found: Evidence) -> list[Block]:
-    """The best baseline against the search, on the same images."""
-    own = found.summary.baselines
-    if own is None:
+def gain(evidence: Evidence) -> list[Block]:
+    """Return the comparison of the best baseline with the search, on the same images."""
+    comparison = evidence.summary.baselines
+    if comparison is None:
         return [Text("There is nothing to compare: no baseline or no searched trial has ended.", "note")]
     rows = [
-        [c.name, number(c.objective), number(c.difference, sign=True), ", ".join(map(str, c.trials))]
-        for c in own.contestants
-    ]
-    images = f" on {own.images} validation images" if own.images else ""
-    head = ["", metric_title(own.metric), "better by", "trials"]
+        [
+            entry.name, number(entry.objective), number(entry.difference, sign=True),
+            ", ".join(map(str, entry.trials)),
+        ]
+        for entry in comparison.entries
+    ]  # fmt: skip
+    images = f" on {comparison.images} validation images" if comparison.images else ""
+    head = ["", metric_title(comparison.metric), "better by", "trials"]
     blocks: list[Block] = [Table(f"Baselines against the search{images}", head, rows)]
-    blocks.append(Text("Chosen on these same images: expect less of a difference on new ones.", "note"))
-    if own.baseline_monitor:
-        part = f"Part of it: the baseline's epoch was chosen by {own.baseline_monitor}, not by {own.metric}."
-        blocks.append(Text(part, "note"))
+    blocks.append(Text("Selected on these same images: expect less of a difference on new ones.", "note"))
+    if comparison.baseline_monitor:
+        monitor = f"the baseline's epoch was selected by {comparison.baseline_monitor}, not by {comparison.metric}"
+        blocks.append(Text(f"Part of it: {monitor}.", "note"))
     return blocks
 
 
-def progress(found: Evidence) -> list[Block]:
-    """The objective over time."""
-    if not any(row["objective"] is not None and row["state"] != FAILED for row in found.trial_rows):
+def progress(evidence: Evidence) -> list[Block]:
+    """Return the chart of the objective over time; times are those of the journal, if it can be read."""
+    if not any(row["objective"] is not None and row["state"] != FAILED for row in evidence.trial_rows):
         return []
-    return [progress_chart(found.trial_rows, *_times(found), found.metric, found.seen.mode)]
-
-
-def _times(found: Evidence) -> tuple[dict[int, datetime], datetime | None]:
-    """When trials ended by the journal, and when the first began; nothing where it can't be read."""
     try:
-        trials = open_study(found.run).get_trials(deepcopy=False)
+        trials = open_study(evidence.run).get_trials(deepcopy=False)
     except RunError:
-        return {}, None
-    begun = [trial.datetime_start for trial in trials if trial.datetime_start]
-    return {t.number: t.datetime_complete for t in trials if t.datetime_complete}, min(begun, default=None)
+        trials = []
+    begun = min((trial.datetime_start for trial in trials if trial.datetime_start), default=None)
+    ends = {trial.number: trial.datetime_complete for trial in trials if trial.datetime_complete}
+    return [progress_chart(evidence.trial_rows, ends, begun, evidence.metric, evidence.snapshot.mode)]
 
 
-def learning(found: Evidence) -> list[Block]:
-    """The learning curves."""
-    if not found.epoch_rows:
+def learning(evidence: Evidence) -> list[Block]:
+    """Return the learning curves of the run's metric and of the training loss."""
+    trials, epochs = evidence.trial_rows, evidence.epoch_rows
+    if not epochs:
         return []
-    title = f"{metric_title(found.metric)} on validation"
+    title = f"{metric_title(evidence.metric)} on validation"
     return [
-        learning_chart(found.trial_rows, found.epoch_rows, found.metric, title, "learning-metric"),
-        learning_chart(found.trial_rows, found.epoch_rows, "train_loss", "Training loss", "learning-loss"),
+        learning_chart(trials, epochs, evidence.metric, title, "learning-metric"),
+        learning_chart(trials, epochs, "train_loss", "Training loss", "learning-loss"),
     ]
 
 
-def mattered(found: Evidence) -> list[Block]:
-    """Parallel coordinates, and the importance of settings."""
+def importance(evidence: Evidence) -> list[Block]:
+    """Return parallel coordinates, and the importance of settings."""
     blocks: list[Block] = []
-    chart = parallel_chart(found.trial_rows, varied(found.trials), found.metric, found.seen.mode)
+    chart = parallel_chart(evidence.trial_rows, varied(evidence.trials), evidence.metric, evidence.snapshot.mode)
     if chart is not None:
         blocks.append(chart)
-    own = found.summary.importance
-    if own.why_not:
-        return [*blocks, Text(f"Importance of settings: {own.why_not}.", "note")]
-    blocks.append(importance_chart(own))
-    if all((row.low or 0.0) < CLEAR for row in own.rows):
-        nothing = "Every interval begins near 0: these trials can't tell which setting mattered."
-        blocks.append(Text(nothing, "note"))
+    importances = evidence.summary.importance
+    if importances.why_not:
+        return [*blocks, Text(f"Importance of settings: {importances.why_not}.", "note")]
+    blocks.append(importance_chart(importances))
+    if not importances.any_clear:
+        unclear = "Every interval begins near 0: these trials can't tell which setting mattered."
+        blocks.append(Text(unclear, "note"))
     return blocks
 
 
-def stopped(found: Evidence) -> list[Block]:
-    """What ASHA saved, and where the time went."""
-    saved, time = found.summary.stopped, found.summary.time
-    blocks: list[Block] = []
+def stopped(evidence: Evidence) -> list[Block]:
+    """Return what ASHA saved, and the time by kind of training."""
+    saved = evidence.summary.stopped
+    blocks: list[Block] = [Text("ASHA stopped no trial.")]
     if saved.trials:
-        trained = [(record.number, record.epochs) for record in found.seen.records]
-        said = (
+        trained = [(record.number, record.epochs) for record in evidence.snapshot.records]
+        estimate = (
             f"{len(saved.trials)} trials were stopped; at most {duration(saved.seconds_saved)} saved, beside "
             f"{duration(saved.seconds_trained)} of training: an estimate by each trial's own seconds an epoch."
         )
-        blocks += [asha_chart(saved, trained), Text(said)]
-    else:
-        blocks.append(Text("ASHA stopped no trial."))
-    whole = sum(spent.seconds for spent in time.spent) or 1.0
-    rows = [
-        [
-            own.what,
-            str(own.trainings),
-            str(own.epochs),
-            duration(own.seconds),
-            f"{100 * own.seconds / whole:.0f} %",
-        ]
-        for own in time.spent
-    ]
-    if rows:
+        blocks = [asha_chart(saved, trained), Text(estimate)]
+    if rows := time_rows(evidence.summary.time):
         head = ["", "trainings", "epochs", "time", "share"]
         blocks.append(Table("Where the time went: epochs, with their validation", head, rows))
     return blocks
 
 
-def failures(found: Evidence) -> list[Block]:
-    """What failed, by reason."""
-    if not found.summary.failures:
-        return []
+def failures(evidence: Evidence) -> list[Block]:
+    """Return the failed trainings by reason."""
     rows = [
-        ["trial " + ", ".join(own.trainings), str(len(own.trainings)), own.reason]
-        for own in found.summary.failures
+        ["trial " + ", ".join(group.trainings), str(len(group.trainings)), group.reason]
+        for group in evidence.summary.failures
     ]
-    return [Table("Trainings that failed", ["which", "how many", "reason"], rows, frozenset({2}))]
+    return [Table("Trainings that failed", ["which", "how many", "reason"], rows, frozenset({2}))] if rows else []
 
 
-def leaderboard(found: Evidence) -> list[Block]:
-    """Every trial with the settings in which they differ."""
-    if found.trials.empty:
+def leaderboard(evidence: Evidence) -> list[Block]:
+    """Return every trial with the settings in which trials differ."""
+    if evidence.trials.empty:
         return []
-    board = best_first(found.trials)
-    leading = [name for name in LEADING if board[name].notna().any()]
-    names = [*leading, *varied(board)]
+    frame = best_first(evidence.trials)
+    leading = [name for name in LEADING if frame[name].notna().any()]
+    names = [*leading, *varied(frame)]
     rows = [
         [cell(name, value) for name, value in zip(names, row, strict=True)]
-        for row in board[names].itertuples(index=False)
+        for row in frame[names].itertuples(index=False)
     ]
-    titles = [metric_title(found.metric) if name == "objective" else name.replace("_", " ") for name in names]
-    words = frozenset(i for i, name in enumerate(names) if name in WORDS or board[name].dtype == "string")
+    titles = [metric_title(evidence.metric) if name == "objective" else name.replace("_", " ") for name in names]
+    words = frozenset(i for i, name in enumerate(names) if name in TEXT_COLUMNS or frame[name].dtype == "string")
     return [Table(f"All {len(rows)} trials, best first", titles, rows, words, folded=len(rows) > 12)]

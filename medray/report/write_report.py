@@ -1,10 +1,10 @@
-"""From a run to its report/index.html."""
+"""Write the report of a run as one HTML file."""
 
 from dataclasses import dataclass
 
 from rich.console import Console
 
-from medray.analyze.open_runs import SeenRun, open_runs
+from medray.analyze.open_runs import RunSnapshot, open_runs
 from medray.analyze.summary import summarise
 from medray.console import step
 from medray.errors import RunError
@@ -13,8 +13,6 @@ from medray.report.evidence import Evidence
 from medray.report.image_album import LEFT_OUT, Album, open_album
 from medray.report.outline import compose
 from medray.report.page import render
-
-FOLDER, FILE = "report", "index.html"
 
 
 @dataclass(frozen=True)
@@ -28,48 +26,46 @@ class ReportOptions:
 
 
 @dataclass(frozen=True)
-class Written:
-    """Where the report lies, its size, and in one line each what of the run could not be shown."""
+class WrittenReport:
+    """The path and size in bytes of a report, and one line for each problem with the run's files."""
 
     path: str
     size: int
     problems: list[str]
 
 
-def write_report(options: ReportOptions, console: Console) -> Written:
-    """Draw the report of a run, which may still be going on, and write it.
+def write_report(options: ReportOptions, console: Console) -> WrittenReport:
+    """Write the report of a run, whose search may still be going on.
 
     Raises:
-        RunError: there is no run, it is damaged, or the file can't be written.
+        RunError: there is no run, it is damaged, or the report can't be written.
         DataError: the images are not at `options.data`.
     """
-    with step(console, f"Reading {options.run}") as told:
-        (seen,) = open_runs([options.run], told)
-    album = _album(options, seen, console)
-    with step(console, "Measuring which settings mattered") as told:
-        summary = summarise(seen, told)
+    with step(console, f"Reading {options.run}") as progress:
+        (snapshot,) = open_runs([options.run], progress)
+    album = Album(None, LEFT_OUT)
+    if not options.no_images:
+        with step(console, f"Loading {options.data or snapshot.facts.options.data}") as progress:
+            album = open_album(snapshot, options.data, progress)
+    with step(console, "Measuring which settings mattered") as progress:
+        summary = summarise(snapshot, progress)
     with step(console, "Drawing"):
-        header, sections, problems = compose(Evidence(seen, summary, album))
+        header, sections, problems = compose(Evidence(snapshot, summary, album))
         page = render(header, sections)
-    return Written(_write(options, seen, page), len(page), [*dict.fromkeys(seen.notes), *problems])
+    path = _write(options.out, snapshot, page)
+    return WrittenReport(path, len(page), [*dict.fromkeys(snapshot.notes), *problems])
 
 
-def _album(options: ReportOptions, seen: SeenRun, console: Console) -> Album:
-    if options.no_images:
-        return Album(None, LEFT_OUT)
-    with step(console, f"Loading {options.data or seen.options.get('data')}") as told:
-        return open_album(seen, options.data, told)
-
-
-def _write(options: ReportOptions, seen: SeenRun, page: bytes) -> str:
-    if options.out is not None:
-        path = expanded(options.out)
-        write_file(path, page)
-        return str(path)
-    home = seen.run.child(FOLDER)
+def _write(out: str | None, snapshot: RunSnapshot, page: bytes) -> str:
+    """Write the page to the file `out`, or into the run's folder, and return its path."""
+    if out is not None:
+        file = expanded(out)
+        write_file(file, page)
+        return str(file)
+    folder, name = snapshot.run.report, snapshot.run.REPORT
     try:
-        home.write(FILE, page)
+        folder.write(name, page)
     except OSError as error:
-        why = f"{home.path(FILE)} can't be written: {error.strerror or error}"
-        raise RunError(f"{why}; --out FILE writes it elsewhere") from None
-    return home.path(FILE)
+        problem = f"{folder.path(name)} can't be written: {error.strerror or error}"
+        raise RunError(f"{problem}; --out FILE writes it elsewhere") from None
+    return folder.path(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from medray.audit.findings import Finding
 from medray.report.image_album import LEFT_OUT
 from tests.report.conftest import ISSUES, ask, draw, read
 
@@ -34,37 +35,37 @@ def test_a_run_of_which_no_trial_has_ended_has_a_report(found: Path) -> None:
 
 
 def test_a_damaged_file_takes_no_other_part_along(run: Path) -> None:
-    scores = run / "evaluation/reading_0001/scores.json"
+    scores = run / "evaluation/read_0001/scores.json"
     scores.write_text(json.dumps(read(scores) | {"models": [{}], "confusion_matrix": [[math.nan]]}))
     (run / "crossval/folds.json").write_text("{")
     page, printed = draw(run, "--no-images")
     assert "This can't be shown" in page.text
     assert str(run / "crossval/folds.json") in printed
-    assert f"{run / 'evaluation'} is damaged" in printed
-    assert {"learning-metric", "progress", "roc-test"} <= set(page.data)
+    assert f"{scores}: models[0]: damaged: it has no 'name'" in printed
+    assert {"learning-metric", "progress"} <= set(page.data)
     assert "confusion-test" not in page.data
     assert page.table("Images by class and split")
 
 
 def test_a_reading_that_broke_off_and_one_of_another_ensemble_say_so(run: Path) -> None:
-    shutil.copytree(run / "evaluation/reading_0001", run / "evaluation/reading_0002")
-    (run / "evaluation/reading_0002/scores.json").unlink()
+    shutil.copytree(run / "evaluation/read_0001", run / "evaluation/read_0002")
+    (run / "evaluation/read_0002/scores.json").unlink()
     page, _ = draw(run, "--no-images")
     assert "has been read 2 times" in page.text
-    assert "worth less" in page.text
+    assert "the less its scores are worth" in page.text
     manifest = run / "ensemble/manifest.json"
     manifest.write_text(json.dumps(read(manifest) | {"medray": "0.0.1"}))
     page, _ = draw(run, "--no-images")
     assert "of another ensemble" in page.text
-    shutil.rmtree(run / "evaluation/reading_0001")
+    shutil.rmtree(run / "evaluation/read_0001")
     page, _ = draw(run, "--no-images")
-    assert "no reading came to its end" in page.text
+    assert "no read was finished" in page.text
     assert "evaluate" in page.text
     assert "test-scores" not in page.data
 
 
 def test_leaks_stand_at_the_top(run: Path, edit: Edit) -> None:
-    leak = {"kind": "patients_across_splits", "severity": "leak", "text": "7 patients in several splits"}
+    leak = Finding("patients_across_splits", "leak", "7 patients in several splits", 7).to_dict()
     edit(run / "data.json", leaks=[leak])
     page, _ = draw(run, "--no-images")
     assert page.text.index("LEAK in the data: 7 patients") < page.text.index("How good is it?")

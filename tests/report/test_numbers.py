@@ -2,22 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from medray.console_tables import interval, number
+from medray.evaluate.scores_document import ReadScores
 from medray.stats.calibration import reliability
 from tests.report.conftest import Page, draw, read
 
 Drawn = tuple[Path, Page, str]
 
 
-def scores_of(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = read(run / "evaluation/read_0001/scores.json")
-    return found
+def scores_of(run: Path) -> ReadScores:
+    return ReadScores.from_dict(read(run / "evaluation/read_0001/scores.json"))
 
 
 def test_the_test_splits_figures_are_those_that_were_stored(drawn: Drawn) -> None:
@@ -25,14 +24,14 @@ def test_the_test_splits_figures_are_those_that_were_stored(drawn: Drawn) -> Non
     scores = scores_of(run)
     rows = page.table("All models on the test split")
     assert rows[0][:3] == ["model", "AUC", "accuracy"]
-    for row, model in zip(rows[1:], scores["models"], strict=True):
-        assert row[0].startswith(model["name"])
-        assert row[1:3] == [interval(model["scores"]["auc"]), interval(model["scores"]["accuracy"])]
+    for row, model in zip(rows[1:], scores.models, strict=True):
+        assert row[0].startswith(model.name)
+        assert row[1:3] == [interval(model.scores["auc"]), interval(model.scores["accuracy"])]
     shown = page.data["test-scores"]
-    assert shown["model"] == [model["name"] for model in scores["models"]]
+    assert shown["model"] == [model.name for model in scores.models]
     for end in ("value", "low", "high"):
-        assert shown[end] == [model["scores"]["auc"][end] for model in scores["models"]]
-    assert f"On {scores['images']} test images" in page.text
+        assert shown[end] == [getattr(model.scores["auc"], end) for model in scores.models]
+    assert f"On {scores.images} test images" in page.text
     assert "has been read once" in page.text
 
 
@@ -40,20 +39,20 @@ def test_classes_points_and_sets_are_those_that_were_stored(drawn: Drawn) -> Non
     run, page, _ = drawn
     scores = scores_of(run)
     assert page.data["confusion-test"] == {
-        "names": scores["class_names"],
-        "counts": scores["confusion_matrix"],
+        "names": list(scores.class_names),
+        "counts": [list(row) for row in scores.confusion_matrix],
     }
-    cells = page.table("The ensemble on ")
-    assert [row[1:-1] for row in cells[1:]] == [[str(n) for n in row] for row in scores["confusion_matrix"]]
-    for row, own in zip(page.table("The ensemble by class")[1:], scores["per_class"], strict=True):
-        assert row[:3] == [own["name"], str(own["images"]), number(own["precision"])]
-        assert row[-1] == number(own["auc"])
+    cells = page.table(f"The ensemble on {scores.images} test images")
+    assert [row[1:-1] for row in cells[1:]] == [[str(n) for n in row] for row in scores.confusion_matrix]
+    for row, own in zip(page.table("The ensemble by class")[1:], scores.per_class, strict=True):
+        assert row[:3] == [own.name, str(own.images), number(own.precision)]
+        assert row[-1] == number(own.auc)
     set_on, tested = page.table("Operating points, where they were set")[1:]
-    (point,) = scores["operating_points"]
-    assert set_on[2] == interval(point["rates"]["sensitivity"])
-    assert tested[2] == interval(point["test"]["sensitivity"])
-    for row, sets in zip(page.table("Conformal sets")[1:], scores["conformal_sets"], strict=True):
-        assert row[1] == interval(sets["test"]["covered"])
+    (point,) = scores.operating_points
+    assert set_on[2] == interval(point.rates.sensitivity)
+    assert tested[2] == interval(point.test.sensitivity)
+    for row, sets in zip(page.table("Conformal sets")[1:], scores.conformal_sets, strict=True):
+        assert row[1] == interval(sets.test.covered)
 
 
 def test_curves_on_test_are_of_the_stored_predictions(drawn: Drawn) -> None:
@@ -62,7 +61,7 @@ def test_curves_on_test_are_of_the_stored_predictions(drawn: Drawn) -> None:
         place = file["models"].tolist().index("ensemble")
         probabilities, labels = file[f"model_{place}"], file["labels"]
     roc = page.data["roc-test"]
-    assert roc["class"] == scores_of(run)["class_names"]
+    assert roc["class"] == list(scores_of(run).class_names)
     for c, area in enumerate(roc["auc"]):
         assert area == pytest.approx(roc_auc_score(labels == c, probabilities[:, c]))
         assert np.trapezoid(roc["true_positive_rate"][c], roc["false_positive_rate"][c]) == pytest.approx(area)
@@ -76,7 +75,7 @@ def test_out_of_fold_figures_are_those_that_the_ensemble_was_chosen_by(drawn: Dr
     """Worked out anew from the predictions, they are what the manifest says."""
     run, page, _ = drawn
     manifest = read(run / "ensemble/manifest.json")
-    chosen = manifest["chosen_on"]
+    chosen = manifest["selected_on"]
     assert chosen["predictions"] == "out-of-fold"
     counts = np.array(page.data["confusion-out-of-fold"]["counts"])
     assert counts.sum() == chosen["images"]
@@ -133,7 +132,7 @@ def test_the_data_are_as_the_run_has_stored_them(drawn: Drawn) -> None:
         assert row == [data["class_names"][c], *map(str, counts), str(sum(counts))]
     assert rows[-1][-1] == str(data["images"])
     assert data["fingerprint"] in page.text
-    assert scores_of(run)["ensemble"] in page.text
+    assert scores_of(run).ensemble in page.text
 
 
 def test_what_repeats_it_has_the_seeds_of_the_run(drawn: Drawn) -> None:
@@ -142,16 +141,18 @@ def test_what_repeats_it_has_the_seeds_of_the_run(drawn: Drawn) -> None:
     assert f"--data {options['data']} --trials 4 --max-epochs 2 --top-k 2 --seed 0 --out runs/again" in page.text
     trials = " ".join(f"--trial {number}" for number in plan["trials"])
     assert f"medray crossval runs/again {trials} --folds 3 --seed 0" in page.text
-    chosen = "--way top-k --from folds --top-k 2 --sensitivity 0.9 --positive 1 --coverage 0.9 --coverage 0.95"
+    chosen = (
+        "--strategy top-k --from folds --top-k 2 --sensitivity 0.9 --positive 1 --coverage 0.9 --coverage 0.95"
+    )
     assert f"medray ensemble runs/again {chosen}" in page.text
     assert "medray evaluate runs/again --seed 0" in page.text
 
 
 def test_importance_and_savings_are_those_of_the_analysis(run: Path) -> None:
+    from medray.analyze.asha_savings import asha_savings
     from medray.analyze.importance import importances
     from medray.analyze.journal import open_study
     from medray.analyze.open_runs import open_runs
-    from medray.analyze.stopped import savings
     from tests.analyze.conftest import write_journal
 
     rng = np.random.default_rng(0)
@@ -174,7 +175,7 @@ def test_importance_and_savings_are_those_of_the_analysis(run: Path) -> None:
     shown = page.data["importance"]
     for key, own in (("setting", "parameter"), ("value", "value"), ("low", "low"), ("high", "high")):
         assert shown[key] == [getattr(row, own) for row in wanted.rows]
-    saved = savings(seen.records)
+    saved = asha_savings(seen.records)
     assert page.data["asha"] == {"trial": [0, 1, 2, 3], "trained": [2, 2, 2, 2], "saved": [0, 10, 0, 0]}
     assert saved.epochs_saved == 10
     curves = page.data["learning-loss"]

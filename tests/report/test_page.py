@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medray.data.load_data import load_data
-from medray.report.answers import Answers
-from medray.report.blocks import Block, Code, Gallery, Header, Matrix, Part, Picture, Section, Table, Text
-from medray.report.image_album import most_wrong
+from medray.report.blocks import Block, Code, Gallery, Matrix, PageHeader, PageSection, Part, Picture, Table, Text
+from medray.report.image_album import worst_mistakes
+from medray.report.model_predictions import ModelPredictions
 from medray.report.page import render
 from tests.browser import browser
 from tests.report.conftest import ISSUES, Page, draw, read
@@ -41,7 +41,7 @@ def rename(value: Any) -> Any:
 @pytest.fixture
 def nasty(run: Path) -> Path:
     """A study whose class names, doubted labels, source and description are hostile."""
-    for name in ("data.json", "ensemble/manifest.json", "evaluation/reading_0001/scores.json"):
+    for name in ("data.json", "ensemble/manifest.json", "evaluation/read_0001/scores.json"):
         (run / name).write_text(json.dumps(rename(read(run / name))))
     for path in run.glob("crossval/*/summary.json"):
         path.write_text(json.dumps(rename(read(path))))
@@ -126,8 +126,8 @@ def test_any_text_stays_itself_wherever_it_stands(texts: list[str]) -> None:
             Text(text, "missing", text), Table(f"{text} {i}", [text], [[text]]), Code("code", text),
             Matrix(f"m{i}", f"matrix {i}", [text, "b"], [[1, 0], [0, 0]]), Gallery(text, [Picture("data:,", [text])]),
         ]  # fmt: skip
-        sections.append(Section(f"s{i}", text, [], [Part(f"p{i}", text, blocks)]))
-    page = Page(render(Header(texts[0], texts[0], [(text, text) for text in texts], []), sections))
+        sections.append(PageSection(f"s{i}", text, [], [Part(f"p{i}", text, blocks)]))
+    page = Page(render(PageHeader(texts[0], texts[0], [(text, text) for text in texts], []), sections))
     for i, text in enumerate(texts):
         assert page.text.count(text) >= 10
         assert page.data[f"m{i}"]["names"][0] == text
@@ -174,7 +174,9 @@ def test_figures_are_drawn_on_any_screen_in_light_and_dark(chrome: Any, nasty: P
 
 def test_the_images_got_most_wrong_come_worst_first() -> None:
     probabilities = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.3, 0.7]], dtype=np.float32)
-    answers = Answers("trial 3", "val", probabilities, np.array([1, 1, 1, 0]), np.array([10, 11, 12, 13]))
-    found = most_wrong(answers, ["a", "b"])
+    predictions = ModelPredictions(
+        "trial 3", "val", probabilities, np.array([1, 1, 1, 0]), np.array([10, 11, 12, 13])
+    )
+    found = worst_mistakes(predictions, ["a", "b"])
     assert [position for position, _ in found] == [11, 13, 10]
-    assert found[0][1] == ["b (0.10)", "called a (0.90)", "image 11"]
+    assert found[0][1] == ["b (0.10)", "predicted a (0.90)", "image 11"]

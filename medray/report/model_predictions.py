@@ -1,0 +1,116 @@
+"""Predictions of the ensemble, or of the best trial, on images that it was not trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medray._types import Array
+from medray.analyze.open_runs import RunSnapshot
+from medray.analyze.read_training import RUNNING
+from medray.decisions.temperature import apply_temperature
+from medray.ensemble.averaging import average
+from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS
+from medray.ensemble.manifest import Manifest
+from medray.errors import RunError
+from medray.evaluate.evaluated_models import ENSEMBLE
+from medray.evaluate.test_reads import TestRead
+from medray.runs.fold_results import FoldedSetting
+from medray.runs.leaderboard import rank, usable
+from medray.runs.rundir import read_predictions
+from medray.space.published import TEST
+from medray.stats.validate import check_labelled
+
+VAL, OUT_OF_FOLD = SELECTED_ON[TRIALS], SELECTED_ON[FOLDS]
+SOURCE_TITLES = {VAL: "validation", OUT_OF_FOLD: "out-of-fold", TEST: "test"}
+THE_ENSEMBLE = "the ensemble"
+
+
+@dataclass(frozen=True)
+class ModelPredictions:
+    """Probabilities (n, classes) of one model for images with labels (n,).
+
+    `model` is its name in a sentence, `source` one of `SOURCE_TITLES`; `positions` (n,) are the images' indices in
+    the data set where known.
+    """
+
+    model: str
+    source: str
+    probabilities: Array
+    labels: Array
+    positions: Array | None = None
+
+    @property
+    def images(self) -> str:
+        """The images in words, such as `24 validation images`."""
+        return f"{len(self.labels)} {SOURCE_TITLES[self.source]} images"
+
+    @property
+    def predicted(self) -> Array:
+        """The likeliest class of each image, int64 (n,)."""
+        predicted: Array = self.probabilities.argmax(axis=1)
+        return predicted
+
+
+def selection_predictions(
+    snapshot: RunSnapshot, manifest: Manifest | None, settings: Sequence[FoldedSetting]
+) -> ModelPredictions | None:
+    """Return the ensemble's predictions of the images it was selected on, or the best trial's of validation.
+
+    The best trial stands in where there is no ensemble; None where no trial has ended.
+
+    Raises:
+        RunError: predictions of a member are missing or damaged.
+    """
+    if manifest is None:
+        ranked = rank((r for r in usable(snapshot.records) if r.state != RUNNING), snapshot.mode)
+        if not ranked:
+            return None
+        predicted = read_predictions(snapshot.run.trial(ranked[0].number), ranked[0].best_epoch)
+        return ModelPredictions(f"trial {ranked[0].number}", VAL, *predicted, _val_positions(snapshot))
+    weights: dict[int, float] = {}
+    for member in manifest.members:
+        weights[member.trial] = weights.get(member.trial, 0.0) + member.weight
+    source = manifest.selected_on.predictions
+    if source == VAL:
+        by_trial = [_trial_predictions(snapshot, number) for number in weights]
+        tables, labels, positions = [table for table, _ in by_trial], by_trial[0][1], _val_positions(snapshot)
+    else:
+        by_number = {setting.number: setting for setting in settings}
+        if missing := [number for number in weights if number not in by_number]:
+            trial = f"trial {missing[0]}, a member of the ensemble,"
+            raise RunError(f"{trial} has no finished cross-validation any more")
+        members = [by_number[number] for number in weights]
+        tables, labels, positions = [m.probabilities for m in members], members[0].labels, members[0].positions
+    if len({table.shape for table in tables}) > 1:
+        raise RunError("the ensemble's members were measured on different images")
+    mean = apply_temperature(average(tables, list(weights.values())), manifest.temperature)
+    return ModelPredictions(THE_ENSEMBLE, source, mean, labels, positions)
+
+
+def stored_predictions(read: TestRead) -> ModelPredictions | None:
+    """Return the ensemble's predictions of the test images that the read has stored, None if it stored none.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    models, labels = read.predictions()
+    if ENSEMBLE not in models:
+        return None
+    check_labelled(models[ENSEMBLE], labels)
+    return ModelPredictions(THE_ENSEMBLE, TEST, models[ENSEMBLE], labels)
+
+
+def _trial_predictions(snapshot: RunSnapshot, number: int) -> tuple[Array, Array]:
+    epochs = [record.best_epoch for record in snapshot.records if record.number == number]
+    if not epochs:
+        raise RunError(f"trial {number}, a member of the ensemble, is not in {snapshot.run.location}")
+    return read_predictions(snapshot.run.trial(number), epochs[0])
+
+
+def _val_positions(snapshot: RunSnapshot) -> Array | None:
+    """Return the validation images' indices in the data set; None, with a note, where they can't be read."""
+    try:
+        return snapshot.run.read_splits()["val"]
+    except (RunError, OSError, KeyError):
+        path = snapshot.run.path(snapshot.run.SPLITS)
+        snapshot.notes.append(f"{path} can't be read: which images are for validation is not known")
+        return None

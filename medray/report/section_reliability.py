@@ -1,0 +1,148 @@
+"""Can one trust it: folds, calibration, mistakes and doubtful labels, the data, the selections of members."""
+
+from medray.console_tables import METRIC_TITLES, metric_title, number
+from medray.report.blocks import Block, Gallery, Matrix, Table, Text, missing
+from medray.report.evidence import Evidence
+from medray.report.figures_models import folds_chart, reliability_chart
+from medray.report.figures_roc import points_table, roc_chart
+from medray.report.image_album import MAX_PICTURES, label_issue_captions, worst_mistakes
+from medray.report.model_predictions import OUT_OF_FOLD
+from medray.runs.documents import SettingSummary
+from medray.stats.metrics import confusion_matrix
+
+
+def predictions_lead(evidence: Evidence) -> list[Block]:
+    """Return which predictions this section is about."""
+    predictions = evidence.predictions
+    if predictions is None:
+        return [Text("No trial has ended yet.")]
+    images = (
+        "each by networks that were not trained on it"
+        if predictions.source == OUT_OF_FOLD
+        else "on which epochs, trials and members were selected"
+    )
+    subject = f"the predictions of {predictions.model} for {predictions.images}"
+    return [Text(f"Below are {subject}, {images}: expect a little less on new ones.")]
+
+
+def folds(evidence: Evidence) -> list[Block]:
+    """Return each fold, and mean ± standard deviation of each cross-validated setting."""
+    if not evidence.settings:
+        command = evidence.command("crossval")
+        return [missing("No cross-validation is finished; it shows whether the best settings were lucky", command)]
+    summaries = [evidence.run.crossval.read_summary(setting.number) for setting in evidence.settings]
+    metrics = list(dict.fromkeys([evidence.metric, *METRIC_TITLES]))
+    rows = [
+        [f"trial {summary.trial}", str(len(summary.folds)), *(_spread(summary, metric) for metric in metrics)]
+        for summary in summaries
+    ]
+    caption = f"Mean ± standard deviation over the folds, which divide {summaries[0].images} images"
+    head = ["setting", "folds", *map(metric_title, metrics)]
+    note = "Each fold keeps the weights of its best epoch by the images that it holds out: a little optimistic."
+    return [folds_chart(summaries, evidence.metric), Table(caption, head, rows), Text(note, "note")]
+
+
+def _spread(summary: SettingSummary, metric: str) -> str:
+    mean, sd = summary.mean.get(metric), summary.std.get(metric)
+    return number(mean) if sd is None else f"{number(mean)} ± {number(sd)}"
+
+
+def calibration(evidence: Evidence) -> list[Block]:
+    """Return the reliability diagram and the temperature."""
+    sets = [item for item in (evidence.predictions, evidence.test_predictions) if item is not None]
+    if not sets:
+        return []
+    if evidence.manifest is None or evidence.selections is None:
+        temperature = missing("No temperature has been fitted; one is by", evidence.command("ensemble"))
+    else:
+        fitted = f"Temperature {evidence.manifest.temperature:.3f}, fitted on the images"
+        temperature = Text(f"{fitted} that the ensemble was selected on.")
+    return [reliability_chart(sets), temperature]
+
+
+def mistakes(evidence: Evidence) -> list[Block]:
+    """Return the confusion matrix and ROC curves on images that are not the test split's."""
+    predictions = evidence.predictions
+    if predictions is None:
+        return []
+    points = () if evidence.manifest is None else evidence.manifest.operating_points
+    rated = [(point, point.rates) for point in points if point.set_on == predictions.source]
+    names = evidence.data.class_names
+    chart = roc_chart(predictions, names, rated)
+    counts = confusion_matrix(predictions.labels, predictions.predicted, len(names)).tolist()
+    model = predictions.model[0].upper() + predictions.model[1:]
+    caption = f"{model} on {predictions.images}: true class by row, predicted by column"
+    matrix = Matrix(f"confusion-{predictions.source}", caption, names, counts)
+    # With scores, the points stand beside their rates on the test split.
+    table = [points_table(rated, predictions)] if rated and evidence.scores is None else []
+    return [matrix, *([chart] if chart else []), *table]
+
+
+def pictures(evidence: Evidence) -> list[Block]:
+    """Return the label issues that folds have found; without folds, the worst mistakes on validation."""
+    table = evidence.label_issues
+    if table is not None:
+        crossval = evidence.run.crossval
+        captions = label_issue_captions(table, crossval.path(crossval.ISSUES))
+        title = f"Labels that the folds doubt (Northcutt et al. 2021): {{}} of {len(captions)}"
+        nothing = "The folds doubt no label."
+    elif (predictions := evidence.predictions) is not None:
+        captions = worst_mistakes(predictions, evidence.data.class_names)
+        wrong = int((predictions.predicted != predictions.labels).sum())
+        title = f"Worst mistakes: {{}} of {wrong} on {predictions.images}"
+        nothing = f"No mistake on {predictions.images}."
+    else:
+        return []
+    if not captions:
+        return [Text(nothing)]
+    captions = captions[:MAX_PICTURES]
+    title = title.format(len(captions))
+    if evidence.album.dataset is None:
+        rows = [[lines[-1], *lines[:-1]] for _, lines in captions]
+        listed = Table(title, ["image", "label", "prediction"], rows, frozenset({1, 2}))
+        return [Text(f"The images can't be shown: {evidence.album.why_not}.", "note"), listed]
+    return [
+        Text("Look before a label is changed. These pictures are inside this file: mind who gets it.", "note"),
+        Gallery(title, evidence.album.pictures(captions)),
+    ]
+
+
+def data(evidence: Evidence) -> list[Block]:
+    """Return the counts by class and split, and what was found in the data before the search began."""
+    facts = evidence.data
+    splits = facts.splits.values()
+    rows = [
+        [name, *(str(split.classes[c]) for split in splits), str(sum(split.classes[c] for split in splits))]
+        for c, name in enumerate(facts.class_names)
+    ]
+    rows.append(["all", *(str(split.images) for split in splits), str(facts.images)])
+    height, width, channels = facts.shape
+    patients = f"{facts.patients} patients" if facts.patients else "which patient an image is of is not known"
+    colours = "grey" if channels == 1 else "in colours"
+    leaks = [Text(f"LEAK: {leak.text}", "warning") for leak in facts.leaks]
+    return [
+        Table("Images by class and split", ["class", *facts.splits, "all"], rows),
+        Text(f"{facts.source}: {height}×{width} pixels, {colours}; {patients}."),
+        *(Text(note, "note") for note in facts.notes),
+        *(leaks or [Text("No leak was found: no image, copy or known patient is in two splits.")]),
+    ]
+
+
+def selections(evidence: Evidence) -> list[Block]:
+    """Return every selection of members, on the images that it was selected on."""
+    comparison = evidence.selections
+    if comparison is None:
+        return [missing("Selections of members are compared by", evidence.command("ensemble"))]
+    metrics = list(dict.fromkeys([comparison.metric, "accuracy", "log_loss", "calibration_error"]))
+    rows = [
+        [
+            selection.title,
+            "selected" if selection is comparison.of_ensemble else "",
+            f"{selection.images} {selection.selected_on}",
+            str(len(selection.members)),
+            *(number(selection.calibrated_scores.get(metric)) for metric in metrics),
+        ]
+        for selection in comparison.selections
+    ]
+    head = ["selection", "", "selected on", "networks", *map(metric_title, metrics)]
+    return [Table("Selections of the ensemble's members, after the temperature", head, rows, frozenset({1, 2}))]

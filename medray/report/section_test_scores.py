@@ -1,0 +1,156 @@
+"""How good is it: the scores on the test split, as `medray evaluate` has stored them; nothing here reads it."""
+
+from collections.abc import Sequence
+
+from medray.console_tables import METRIC_TITLES, interval, metric_title, number, p_value
+from medray.evaluate.print_evaluation import CLASS_TITLES, RATE_TITLES, model_title, times_read
+from medray.evaluate.print_published import published_table, source_line
+from medray.evaluate.scores_document import EnsembleComparison, PointOnTest, SetsOnTest
+from medray.report.blocks import Block, Matrix, Table, Text, missing, readable_time
+from medray.report.evidence import Evidence
+from medray.report.figures_models import models_chart
+from medray.report.figures_roc import roc_chart
+
+
+def test_lead(evidence: Evidence) -> list[Block]:
+    """Return the main score, how often the split was read, and warnings on its worth."""
+    scores, times = evidence.scores, times_read(len(evidence.reads))
+    if scores is None:
+        evaluate = evidence.command("evaluate")
+        if not evidence.reads:
+            return [missing("The test split has not been read. It is read once, at the end", evaluate)]
+        interrupted = f"The test split was read {times}, but no read was finished."
+        return [Text(interrupted, "warning"), missing("To read it again, which is counted", f"{evaluate} --again")]
+    ensemble = scores.models[0]
+    patients = f" of {scores.patients} patients" if scores.patients else ""
+    blocks: list[Block] = [
+        Text(
+            f"On {scores.images} test images{patients} the {ensemble.name} has {metric_title(evidence.metric)} "
+            f"{interval(ensemble.scores[evidence.metric])} and accuracy {interval(ensemble.scores['accuracy'])} "
+            f"(95 % intervals). The test split has been read {times}; these scores are of "
+            f"{readable_time(scores.time)}."
+        )
+    ]
+    if len(evidence.reads) > 1:
+        blocks.append(Text("The more often a split is read, the less its scores are worth.", "warning"))
+    if not evidence.is_current:
+        blocks.append(Text("These scores are of another ensemble than the run has now.", "warning"))
+    return blocks
+
+
+def scores_of_models(evidence: Evidence) -> list[Block]:
+    """Return every model with its intervals, and the comparisons."""
+    scores = evidence.scores
+    if scores is None:
+        return []
+    units = "patients" if scores.patients else "images"
+    metrics = list(dict.fromkeys([evidence.metric, *METRIC_TITLES]))
+    rows = [
+        [model_title(model), *(interval(model.scores[metric]) for metric in metrics)] for model in scores.models
+    ]
+    caption = f"All models on the test split; 95 % intervals from {scores.resamples} resamples of {units}"
+    table = Table(caption, ["model", *map(metric_title, metrics)], rows)
+    return [models_chart(scores, evidence.metric), table, *_comparisons(scores.comparisons)]
+
+
+def _comparisons(comparisons: Sequence[EnsembleComparison]) -> list[Block]:
+    if not comparisons:
+        return []
+    rows = [
+        [
+            row.other, metric_title(row.metric), interval(row, sign=True), p_value(row.p), p_value(row.mcnemar_p),
+            row.verdict,
+        ]
+        for row in comparisons
+    ]  # fmt: skip
+    others = len({row.other for row in comparisons})
+    caption = f"The ensemble less each other model; p is two-sided and not corrected for {others} comparisons"
+    head = ["other model", "metric", "difference", "p", "McNemar p", "the ensemble is"]
+    return [Table(caption, head, rows, frozenset({1, 5}), folded=True)]
+
+
+def decisions(evidence: Evidence) -> list[Block]:
+    """Return the ROC curve, and operating points and conformal sets where they were set and on the test split."""
+    scores, predictions = evidence.scores, evidence.test_predictions
+    if scores is None or predictions is None:
+        return []
+    points = [(point, point.test) for point in scores.operating_points]
+    chart = roc_chart(predictions, scores.class_names, points)
+    blocks: list[Block] = [chart] if chart is not None else []
+    if points:
+        blocks.append(_points(scores.operating_points))
+    else:
+        command = evidence.command("ensemble") + " --sensitivity 0.95 --positive CLASS"
+        blocks.append(missing("No operating point was set; before the split is read one can be, by", command))
+    if scores.conformal_sets:
+        blocks.append(_sets(scores.conformal_sets, len(scores.class_names)))
+    return blocks
+
+
+def _points(points: Sequence[PointOnTest]) -> Table:
+    rows = []
+    for point in points:
+        name = f"{point.name}: {point.positive} from {point.threshold:.4f}"
+        for images, rates in ((f"set on {point.set_on}", point.rates), ("test", point.test)):
+            rows.append([name, images, *(interval(getattr(rates, key)) for key in RATE_TITLES)])
+    caption = "Operating points, where they were set and on the test split; exact 95 % intervals"
+    return Table(caption, ["point", "images", *RATE_TITLES.values()], rows, frozenset({1}))
+
+
+def _sets(conformal: Sequence[SetsOnTest], classes: int) -> Table:
+    rows = [
+        [
+            f"{sets.coverage:.4g}", interval(sets.test.covered), f"{sets.test.mean_size:.2f}",
+            number(sets.test.singletons.value), number(sets.test.not_sure.value),
+        ]
+        for sets in conformal
+    ]  # fmt: skip
+    head = ["promised", "hold the true class", "classes in a set", "share of one class", "share of all classes"]
+    return Table(f"Conformal sets of {classes} classes on the test split", head, rows)
+
+
+def classes(evidence: Evidence) -> list[Block]:
+    """Return the confusion matrix, and a table of the classes and of each column of subgroups."""
+    scores = evidence.scores
+    if scores is None:
+        return []
+    caption = f"The ensemble on {scores.images} test images: true class by row, predicted by column"
+    rows = [
+        [row.name, str(row.images), *(number(getattr(row, key)) for key in CLASS_TITLES)]
+        for row in scores.per_class
+    ]
+    head = ["class", "images", *CLASS_TITLES.values()]
+    blocks: list[Block] = [
+        Matrix("confusion-test", caption, scores.class_names, scores.confusion_matrix),
+        Table("The ensemble by class, each against the rest, on the test split", head, rows),
+    ]
+    for name, subgroups in scores.subgroups.items():
+        rows = [
+            [row.value, str(row.images), interval(row.accuracy), interval(row.auc), row.flag or ""]
+            for row in subgroups
+        ]
+        head = [name, "images", "accuracy", "AUC", ""]
+        blocks.append(Table(f"The ensemble by {name}, on the test split", head, rows, frozenset({4})))
+    return blocks
+
+
+def published(evidence: Evidence) -> list[Block]:
+    """Return a report's figures beside the scores here; nothing where the search space names no report."""
+    space = evidence.snapshot.space
+    if space is None or space.published is None:
+        return []
+    comparison = evidence.published
+    if comparison is None:
+        return [missing("A report's figures are laid beside those here by", evidence.command("evaluate"))]
+    blocks: list[Block] = [Text(source_line(comparison))]
+    if comparison.warning:
+        blocks.append(Text(comparison.warning, "warning" if comparison.comparable is False else "note"))
+    if comparison.note:
+        blocks.append(Text(f"{comparison.note}.", "note"))
+    for table in comparison.tables:
+        title, columns, notes = published_table(table, comparison.positive)
+        head = ["model", *(name.replace("\n", ", ") for name, _ in columns), *([""] if notes else [])]
+        cells = [cells for _, cells in columns] + ([notes] if notes else [])
+        rows = [[model.name, *row] for model, *row in zip(table.models, *cells, strict=True)]
+        blocks.append(Table(title, head, rows, frozenset({len(head) - 1} if notes else ())))
+    return blocks
