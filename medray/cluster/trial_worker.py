@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from medray._types import Array
+from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.errors import MedrayError, RunError, one_line
@@ -30,13 +31,13 @@ from medray.training.weights import state_from_bytes, write_state, write_weights
 
 @contextlib.contextmanager
 def local_worker(cpu: float) -> "Iterator[Worker]":
-    """Make a worker in this process, on the GPU if there is one.
+    """Yield a worker in this process, on the GPU if there is one.
 
-    It uses as many threads as a Ray worker of so many cores; what torch used before is restored at the end.
+    It uses as many threads as a Ray worker of `cpu` cores; torch's own setting is restored at the end.
     """
-    threads, cuda = torch.get_num_threads(), torch.cuda.is_available()
+    threads = torch.get_num_threads()
     try:
-        yield Worker(max(1, int(cpu)), "cuda" if cuda else "cpu")
+        yield Worker(max(1, int(cpu)), "cuda" if torch.cuda.is_available() else "cpu")
     finally:
         torch.set_num_threads(threads)
 
@@ -55,38 +56,39 @@ class Worker:
         """Take up the training whose settings lie in `folder`: a new one, or one that has a checkpoint."""
         self.trial_dir, self.train_split, self.val_split, self.metric = folder, train, val, metric
         self.settings: dict[str, Any] = {}
-        self.epochs_ahead: Iterator[EpochResult] | None = None
-        self.resume: TrainState | None = None
         self.records: list[dict[str, Any]] = []
-        self.repeat: dict[str, Any] | None = None
-        self.opened = False
+        self.steps = self._train()
 
-    def step(self) -> dict[str, Any]:
-        """Train one epoch; a failure ends this trial and says why, but not the process."""
+    def step(self) -> StepResult:
+        """Train one epoch; a failure ends this training and says why, but not the process."""
+        return next(self.steps)
+
+    def _train(self) -> Iterator[StepResult]:
         try:
-            if not self.opened:
-                self.opened = True
-                self._restore()
-            if self.repeat is not None:
-                record, self.repeat = self.repeat, None
-            else:
-                if self.epochs_ahead is None:
-                    self.epochs_ahead = self._start()
-                record = self._keep(next(self.epochs_ahead))
+            state = self._restore()
+            if state is not None:  # the driver may not have heard of its last epoch
+                yield _step_result(self.records[-1])
+            if self.device != "cpu":
+                torch.cuda.empty_cache()
+            config = TrainConfig.from_dict(self.settings)
+            for result in fit(config, self.train_split, self.val_split, device=self.device, resume=state):
+                yield _step_result(self._keep(result))
+            return
         except Exception as error:
-            self.epochs_ahead = None
-            return self._failed(error)
-        # Only what the driver decides by: Tune keeps statistics of every number in a result.
-        told = {key: record[key] for key in ("epoch", "objective", "ended_by")}
-        return {**told, "done": record["ended_by"] is not None}
+            expected = isinstance(error, MedrayError)
+            failure = StepResult(
+                epoch=len(self.records) + 1,
+                objective=None,
+                ended_by="failed",
+                reason=one_line(error, limit=1000) if expected else f"{type(error).__name__}: {one_line(error)}",
+                traceback=None if expected else "".join(traceback.format_exception(error))[-4000:],
+            )
+        yield failure  # only here, where the error and with it the network are let go
 
-    # -- within
+    def _restore(self) -> TrainState | None:
+        """Read the settings, and the checkpoint if there is one.
 
-    def _restore(self) -> None:
-        """Go on from the checkpoint, if there is one.
-
-        Its last epoch is reported again, as the driver may not have heard of it, and the files of its best
-        epoch are written again, as a kill may have left one of them from a later epoch.
+        The files of its best epoch are written again, as a kill may have left one of them from a later epoch.
         """
         if not self.trial_dir.exists(TrialDir.CONFIG):
             raise RunError(
@@ -94,18 +96,13 @@ class Worker:
             )
         self.settings = self.trial_dir.read_json(TrialDir.CONFIG)
         if not self.trial_dir.exists(TrialDir.CHECKPOINT):
-            return
-        name = self.trial_dir.path(TrialDir.CHECKPOINT)
-        self.resume, facts = state_from_bytes(self.trial_dir.read(TrialDir.CHECKPOINT), name)
-        self.records, self.repeat = facts["epochs"], facts["epochs"][-1]
-        self._write_best(self.resume.best_network, self.resume.best_probabilities, self.records[-1])
+            return None
+        path = self.trial_dir.path(TrialDir.CHECKPOINT)
+        state, facts = state_from_bytes(self.trial_dir.read(TrialDir.CHECKPOINT), path)
+        self.records = facts["epochs"]
+        self._write_best(state.best_network, state.best_probabilities, self.records[-1])
         self.trial_dir.write_epochs(self.records)
-
-    def _start(self) -> Iterator[EpochResult]:
-        if self.device != "cpu":
-            torch.cuda.empty_cache()
-        config = TrainConfig.from_dict(self.settings)
-        return fit(config, self.train_split, self.val_split, device=self.device, resume=self.resume)
+        return state
 
     def _keep(self, result: EpochResult) -> dict[str, Any]:
         """Write the epoch's files and return its record."""
@@ -138,13 +135,6 @@ class Worker:
         facts = {"epoch": epoch, "config": self.settings, "val_metrics": record["best"]}
         self.trial_dir.write_by(TrialDir.WEIGHTS, lambda path: write_weights(path, network, facts))
 
-    def _failed(self, error: Exception) -> dict[str, Any]:
-        expected = isinstance(error, MedrayError)
-        return {
-            "epoch": len(self.records) + 1,
-            "objective": None,
-            "ended_by": "failed",
-            "reason": one_line(error, limit=1000) if expected else f"{type(error).__name__}: {one_line(error)}",
-            "traceback": None if expected else "".join(traceback.format_exception(error))[-4000:],
-            "done": True,
-        }
+
+def _step_result(record: dict[str, Any]) -> StepResult:
+    return StepResult(record["epoch"], record["objective"], record["ended_by"])

@@ -1,4 +1,4 @@
-"""What the folds say when they are put together: predictions, scores, and labels that they doubt."""
+"""The results of all folds together: out-of-fold predictions, scores, and labels that the folds doubt."""
 
 import csv
 import io
@@ -14,13 +14,16 @@ from medray.runs.fold_results import FoldedSetting, join_folds, read_settings, w
 from medray.runs.rundir import RunDir
 from medray.stats.label_issues import LabelIssue, find_label_issues, issues_to_csv
 
-ON_SHEET = 48
+SHEET_IMAGES = 48
 
 
 def collect(
     run: RunDir, dataset: ImageDataset, folds: Folds, trials: Sequence[int]
 ) -> tuple[list[FoldedSetting], dict[int, str]]:
-    """Put together and write down what has ended: whole settings, best first, and why others are not whole."""
+    """Join and write the settings that were trained on every fold.
+
+    Returns these settings, best first, and why each of the other trials' is not finished.
+    """
     unfinished: dict[int, str] = {}
     for number in trials:
         joined = join_folds(run, number, folds, dataset.labels)
@@ -36,30 +39,30 @@ def collect(
 
 
 def label_issues(run: RunDir, dataset: ImageDataset, settings: Sequence[FoldedSetting]) -> list[LabelIssue]:
-    """Find labels that the folds doubt, by the mean of what the settings say of each image."""
+    """Find and write the labels that the folds doubt, by the mean of all settings' probabilities of each image."""
     mean = np.mean([setting.probabilities for setting in settings], axis=0)
     positions = settings[0].positions
-    split_of = {int(p): name for name, own in dataset.splits.items() for p in own}
+    split_of = {int(p): name for name, split in dataset.splits.items() for p in split}
     issues = find_label_issues(mean, settings[0].labels, positions, dataset.class_names, split_of)
     run.crossval.write(run.crossval.ISSUES, issues_to_csv(issues).encode())
-    shown = issues[:ON_SHEET]
-    if shown:
-        images = dataset.images[[issue.position for issue in shown]]
-        captions = [f"{issue.label} →\n{issue.suggested} {issue.suggested_probability:.2f}" for issue in shown]
-        title = f"Labels that the folds doubt: the first {len(shown)} of {len(issues)} (label → suggested)"
+    first = issues[:SHEET_IMAGES]
+    if first:
+        images = dataset.images[[issue.position for issue in first]]
+        captions = [f"{issue.label} →\n{issue.suggested} {issue.suggested_probability:.2f}" for issue in first]
+        title = f"Labels that the folds doubt: the first {len(first)} of {len(issues)} (label → suggested)"
         run.crossval.write(run.crossval.SHEET, contact_sheet(images, captions, title=title))
     return issues
 
 
 def scores_csv(settings: Sequence[FoldedSetting]) -> str:
-    """Write the scores; `fold` holds the fold's number, or mean or std over them."""
+    """Return scores.csv: a row for each fold of each setting; `fold` is its number, or mean or std over them."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["trial", "fold", "best_epoch", "epochs", "seconds", *METRICS])
     for setting in settings:
         for fold, r in enumerate(setting.records):
-            own = [r.metrics.get(metric) for metric in METRICS]
-            writer.writerow([setting.number, fold, r.best_epoch, r.epochs, round(r.seconds, 3), *own])
+            values = [r.metrics.get(metric) for metric in METRICS]
+            writer.writerow([setting.number, fold, r.best_epoch, r.epochs, round(r.seconds, 3), *values])
         spreads = [setting.spread(metric) for metric in METRICS]
         writer.writerow([setting.number, "mean", "", "", "", *(s.mean if s else None for s in spreads)])
         writer.writerow([setting.number, "std", "", "", "", *(s.std if s else None for s in spreads)])

@@ -45,7 +45,7 @@ Examples:
 @local_option
 @json_option
 @click.option("--verbose", is_flag=True, help="Let Ray say what it does.")
-def crossval(as_json: bool, **given: Any) -> None:
+def crossval(as_json: bool, **values: Any) -> None:
     """Train the best settings of the search in RUN on every fold, from fresh weights each time.
 
     The folds divide the training and validation images, stratified by class, with no copy of an image and, where
@@ -56,12 +56,12 @@ def crossval(as_json: bool, **given: Any) -> None:
 
     console = make_console(as_json)
     with errors_in_one_line(as_json=as_json):
-        if given["top"] is not None and given["trials"]:
+        if values["top"] is not None and values["trials"]:
             raise ConfigError("--top and --trial choose settings in two ways: give one of them")
-        from medray.crossval.plan import CrossvalOptions
-        from medray.crossval.run_crossval import resume_command, run_crossval
+        from medray.crossval.plan import CrossvalOptions, resume_command
+        from medray.crossval.run_crossval import run_crossval
 
-        options = CrossvalOptions(**given)
+        options = CrossvalOptions(**values)
         go_on = f"interrupted; go on with: {resume_command(options)}"
         with errors_in_one_line(as_json=as_json, interrupted=go_on):
             result = run_crossval(options, console)

@@ -1,10 +1,11 @@
-"""Which settings on which folds are left, and who does what: one small actor that all workers ask."""
+"""JobQueue: which settings on which folds are left, and which worker has which; a small actor for all workers."""
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
-LOST = "its worker process died"  # how the reason of a fold begins that was given up for it
+from medray.cluster.step_result import StepResult
+from medray.runs.documents import TrialRecord
+
 WORKER_DEATHS = 3  # in a row, without an epoch between them, before a fold is given up
 
 
@@ -17,16 +18,33 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Event:
-    """What has become of a job: `kind` is started, epoch or ended; `told` its last epoch's figures."""
+class JobStarted:
+    """A worker has taken the job."""
 
-    kind: str
     job: Job
-    told: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class JobEpoch:
+    """An epoch of the job is done, which was not its last."""
+
+    job: Job
+    result: StepResult
+
+
+@dataclass(frozen=True)
+class JobEnded:
+    """The job has ended, and its files are written."""
+
+    job: Job
+    record: TrialRecord
+
+
+Event = JobStarted | JobEpoch | JobEnded
 
 
 class JobQueue:
-    """Hands out jobs, one to a worker at a time, and passes on what the workers tell.
+    """Hands out jobs, one to a worker at a time, and collects what the workers report.
 
     Ray Train restarts all its workers when one dies. Each then asks with `begin`, and gets the job back that
     it held. Before other workers begin, perhaps fewer, `release` takes back what the last ones held.
@@ -49,7 +67,7 @@ class JobQueue:
         return job, self.deaths.get(job, 0) if job else 0
 
     def release(self) -> None:
-        """Take back what workers held that have all died."""
+        """Take back the jobs of workers that have all died."""
         for job in reversed(self.held.values()):
             self.deaths[job] = self.deaths.get(job, 0) + 1
             self.waiting.appendleft(job)
@@ -61,30 +79,30 @@ class JobQueue:
         if self.stopped or not self.waiting:
             return None
         job = self.held[rank] = self.waiting.popleft()
-        self.events.append(Event("started", job, {}))
+        self.events.append(JobStarted(job))
         return job
 
-    def epoch(self, rank: int, told: dict[str, Any]) -> bool:
-        """Take note of an epoch; returns whether to go on."""
+    def epoch(self, rank: int, result: StepResult) -> bool:
+        """Note an epoch of a worker's job; return whether to go on."""
         job = self.held[rank]
         self.deaths.pop(job, None)
-        self.events.append(Event("epoch", job, told))
+        self.events.append(JobEpoch(job, result))
         return not self.stopped
 
-    def ended(self, rank: int, told: dict[str, Any]) -> None:
-        """Take note of a job's end, after its files were written."""
-        self.events.append(Event("ended", self.held.pop(rank), told))
+    def ended(self, rank: int, record: TrialRecord) -> None:
+        """Note that a worker's job has ended, after its files were written."""
+        self.events.append(JobEnded(self.held.pop(rank), record))
 
     def progress(self) -> tuple[int, int]:
-        """How many jobs are left to do, none once it is stopped, and how many epochs have been done."""
+        """Return the number of jobs that are left, 0 once it is stopped, and of epochs done so far."""
         left = 0 if self.stopped else len(self.waiting) + len(self.held)
-        return left, sum(event.kind == "epoch" for event in self.events)
+        return left, sum(isinstance(event, JobEpoch) for event in self.events)
 
     def stop(self) -> bool:
-        """Let each worker end after its present epoch; returns whether any has one."""
+        """Let each worker end after its present epoch; return whether any has a job."""
         self.stopped = True
         return bool(self.held)
 
-    def heard(self, since: int) -> list[Event]:
-        """What has happened after the first `since` events."""
-        return self.events[since:]
+    def events_after(self, count: int) -> list[Event]:
+        """Return what has happened after the first `count` events."""
+        return self.events[count:]

@@ -1,12 +1,13 @@
-"""What is to be done: the best settings of a finished search, the folds, and each fold's own config."""
+"""The plan of a cross-validation: the settings of a finished search, the folds, and the config of each fold."""
 
 import dataclasses
+import shlex
 from dataclasses import dataclass
 
 from medray._types import Progress, silent
-from medray.cluster.runners import RAY
+from medray.cluster.runners import LOCAL, RAY
 from medray.config import TrainConfig
-from medray.crossval.jobs import LOST, Job
+from medray.crossval.jobs import Job
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds, make_folds
 from medray.data.similarity.groups import related_groups
@@ -22,7 +23,7 @@ TOP, FOLD_COUNT = 3, 5
 
 @dataclass(frozen=True)
 class CrossvalOptions:
-    """The command line, None where an option was not given."""
+    """The options of the command line, None where one was not given."""
 
     run: str
     top: int | None = None
@@ -38,51 +39,67 @@ class CrossvalOptions:
     verbose: bool = False
 
 
+def resume_command(options: CrossvalOptions) -> str:
+    """Return the command that goes on with this cross-validation."""
+    local = " --local" if options.runner == LOCAL else ""
+    return f"medray crossval {shlex.quote(options.run)} --resume{local}"
+
+
 def make_plan(options: CrossvalOptions, searched: FinishedSearch) -> CrossvalPlan:
-    """Choose the settings, or take up the plan that was written."""
-    home = searched.run.crossval
-    if home.exists(home.PLAN):
+    """Return the plan that was written, or a new one, with the selected settings added.
+
+    Raises:
+        RunError: there is a plan and no --resume, or the other way round; an option contradicts the plan; all
+            trials of the search failed.
+    """
+    folder = searched.run.crossval
+    if folder.exists(folder.PLAN):
         if not options.resume:
             raise RunError(
-                f"{home.location} already holds a cross-validation: go on with it, or add settings, by --resume"
+                f"{folder.location} already holds a cross-validation: go on with it, or add settings, by --resume"
             )
-        plan = home.read_plan()
-        for name, given, started in (("folds", options.folds, plan.folds), ("seed", options.seed, plan.seed)):
-            if given is not None and given != started:
-                raise RunError(f"--{name} {given}: {home.location} was started with {started}")
+        plan = folder.read_plan()
+        for name, value, planned in (("folds", options.folds, plan.folds), ("seed", options.seed, plan.seed)):
+            if value is not None and value != planned:
+                raise RunError(f"--{name} {value}: {folder.location} was started with {planned}")
     elif options.resume:
-        raise RunError(f"{home.location} holds no cross-validation to resume; start one without --resume")
+        raise RunError(f"{folder.location} holds no cross-validation to resume; start one without --resume")
     else:
         metric, fingerprint = searched.space.metric, searched.data.fingerprint
         plan = CrossvalPlan(metric, options.folds, options.seed or 0, (), fingerprint)
-    trials = list(options.trials) or ([] if plan.trials and options.top is None else _best(options, searched))
+    trials = list(options.trials)
+    if not trials and (options.top is not None or not plan.trials):
+        best = trial_pool(searched.run, searched.records, searched.space.mode, options.top or TOP).candidates
+        if not best:
+            raise RunError(f"{searched.run.location} has no trial to cross-validate: all of them failed")
+        trials = [candidate.number for candidate in best]
     return dataclasses.replace(plan, trials=tuple(dict.fromkeys([*plan.trials, *trials])))
-
-
-def _best(options: CrossvalOptions, searched: FinishedSearch) -> list[int]:
-    run, mode = searched.run, searched.space.mode
-    top = trial_pool(run, searched.records, mode, options.top or TOP).candidates
-    if not top:
-        raise RunError(f"{run.location} has no trial to cross-validate: all of them failed")
-    return [candidate.number for candidate in top]
 
 
 def plan_folds(
     searched: FinishedSearch, dataset: ImageDataset, plan: CrossvalPlan, progress: Progress = silent
 ) -> Folds:
-    """Read the folds that were written, or make them: duplicates and patients on one side."""
-
-    home = searched.run.crossval
-    if home.exists(home.FOLDS):
-        return home.read_folds()
-    given = plan.folds if plan.folds or dataset.folds is not None else FOLD_COUNT
-    return make_folds(dataset, given, plan.seed, lambda data: related_groups(data, progress))
+    """Return the folds that were written, or make them: near-duplicates and images of one patient in one fold."""
+    folder = searched.run.crossval
+    if folder.exists(folder.FOLDS):
+        return folder.read_folds()
+    count = plan.folds if plan.folds or dataset.folds is not None else FOLD_COUNT
+    return make_folds(dataset, count, plan.seed, lambda data: related_groups(data, progress))
 
 
 def write_plan(searched: FinishedSearch, plan: CrossvalPlan, folds: Folds) -> None:
-    """Write the folds once, and for each setting and fold a config with its own seed: fresh weights each."""
+    """Write the folds once, and for each setting and fold a config with its own seed: fresh weights each.
+
+    Raises:
+        RunError: a trial of the plan failed or does not exist.
+    """
     run = searched.run
-    _check_trials(searched, plan.trials)
+    records = {record.number: record for record in searched.records}
+    usable = [number for number, record in records.items() if record.state != FAILED]
+    for number in plan.trials:
+        if number not in usable:
+            problem = "failed" if number in records else "does not exist"
+            raise RunError(f"--trial {number}: that trial {problem}; usable: {', '.join(map(str, usable))}")
     for number in plan.trials:
         settings = TrainConfig.from_dict(run.trial(number).read_json(TrialDir.CONFIG))
         for fold in range(len(folds)):
@@ -95,26 +112,17 @@ def write_plan(searched: FinishedSearch, plan: CrossvalPlan, folds: Folds) -> No
     run.crossval.write_json(run.crossval.PLAN, dataclasses.replace(plan, folds=len(folds)).to_dict())
 
 
-def _check_trials(searched: FinishedSearch, numbers: tuple[int, ...]) -> None:
-    ended = {record.number: record for record in searched.records}
-    for number in numbers:
-        if number not in ended or ended[number].state == FAILED:
-            what = "failed" if number in ended else "does not exist"
-            usable = [n for n, record in ended.items() if record.state != FAILED]
-            raise RunError(f"--trial {number}: that trial {what}; usable: {', '.join(map(str, usable))}")
-
-
 def retry_lost(searched: FinishedSearch, plan: CrossvalPlan, folds: Folds) -> None:
-    """Forget the ends of folds whose worker died: they may be tried again; a loss that diverged may not."""
+    """Delete the records of folds whose worker died: they are trained again, unlike folds that diverged."""
     for job in _jobs(plan, folds):
         folder = searched.run.fold(job.trial, job.fold)
         record = folder.record()
-        if record is not None and record.state == FAILED and (record.reason or "").startswith(LOST):
+        if record is not None and record.worker_died:
             folder.delete(folder.RECORD)
 
 
 def jobs_left(searched: FinishedSearch, plan: CrossvalPlan, folds: Folds) -> list[Job]:
-    """Jobs that have not ended, those under way first."""
+    """Return the jobs that have not ended, those with a checkpoint first."""
     folders = {job: searched.run.fold(job.trial, job.fold) for job in _jobs(plan, folds)}
     left = [job for job, folder in folders.items() if not folder.exists(folder.RECORD)]
     return sorted(left, key=lambda job: not folders[job].exists(folders[job].CHECKPOINT))

@@ -1,4 +1,4 @@
-"""The last lines of a cross-validation, for people and for programs."""
+"""The results of a cross-validation as lines for people and as JSON."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ METRICS = ("auc", "accuracy", "balanced_accuracy", "f1_macro", "log_loss")
 
 
 def print_result(result: CrossvalResult, console: Console) -> None:
-    """Print mean ± standard deviation over folds, doubtful labels, and where everything lies."""
+    """Print mean ± standard deviation over folds, the doubtful labels, and the paths of all files."""
     run = result.searched.run
     if result.settings:
         _print_settings(result, console)
-    for number, why in result.unfinished.items():
-        say(console, f"trial {number} is not whole: {why}")
+    for number, reason in result.unfinished.items():
+        say(console, f"trial {number} is not finished: {reason}")
     if result.settings:
         images = len(result.folds.held_out)
         say(
@@ -48,7 +48,7 @@ def _print_settings(result: CrossvalResult, console: Console) -> None:
 
 
 def to_json(result: CrossvalResult) -> dict[str, Any]:
-    """Return the same as plain values."""
+    """Return the results as plain values for JSON."""
     run = result.searched.run
     return {
         "run": run.location,
@@ -62,7 +62,7 @@ def to_json(result: CrossvalResult) -> dict[str, Any]:
             }
             for setting in result.settings
         ],
-        "unfinished": {str(number): why for number, why in result.unfinished.items()},
+        "unfinished": {str(number): reason for number, reason in result.unfinished.items()},
         "label_issues": len(result.issues),
         "scores": run.crossval.path(run.crossval.SCORES),
         "folds_left": result.left,

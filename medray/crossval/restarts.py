@@ -2,69 +2,70 @@
 
 from collections.abc import Callable
 
-from medray.cluster.connect import count_slots, why_dead
+from medray.cluster.capacity import count_slots
+from medray.cluster.ray_errors import failure_line
 from medray.crossval.jobs import WORKER_DEATHS
 from medray.space.search_space import Resources
 
 
 class Restarts:
-    """How many `workers` the next trainer gets, each with these `resources`; `told` hears why.
+    """How many `workers` the next trainer gets, each with these `resources`; `report` gets a line that says why.
 
     Ray Train puts another worker in the place of one that dies while it trains. But it gives up where one dies as
     it is told to begin or to end, and where a node is gone it waits for ever for as many workers as there were.
     """
 
-    def __init__(self, resources: Resources, workers: int, told: Callable[[str], None]) -> None:
-        self.resources, self.most, self.workers, self.told = resources, workers, workers, told
-        self.lost, self.epochs, self.line = 0, -1, ""
+    def __init__(self, resources: Resources, workers: int, report: Callable[[str], None]) -> None:
+        self.resources, self.max_workers, self.workers, self.report = resources, workers, workers, report
+        self.deaths, self.epochs, self.last_line = 0, -1, ""
 
     def after(self, error: BaseException, left: int, epochs: int) -> bool:
-        """Whether another trainer may do better, so many folds being left to do and so many epochs done by all.
+        """Return whether to start another trainer. `left`: folds not finished; `epochs`: done by all so far.
 
         Not where Ray Train failed for a reason of its own, nor where more than WORKER_DEATHS trainers in a row
-        lost a process without an epoch between. That there is no room is waited out.
+        lost a process without an epoch between. A lack of room is waited out.
         """
         from ray.exceptions import RayActorError
         from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
-        why = cause(error)
-        no_room = isinstance(why, WorkerGroupStartupTimeoutError)
+        error = controller_error(error)
+        no_room = isinstance(error, WorkerGroupStartupTimeoutError)
         if no_room:
-            what = f"no room for {self.workers} workers"
-        elif isinstance(why, RayActorError | WorkerGroupStartupFailedError):
-            what = f"Ray Train gave up ({why_dead(why)})"
-            self.lost, self.epochs = (1 if epochs > self.epochs else self.lost + 1), epochs
-            if self.lost > WORKER_DEATHS:
+            reason = f"no room for {self.workers} workers"
+        elif isinstance(error, RayActorError | WorkerGroupStartupFailedError):
+            reason = f"Ray Train gave up ({failure_line(error)})"
+            self.deaths, self.epochs = (1 if epochs > self.epochs else self.deaths + 1), epochs
+            if self.deaths > WORKER_DEATHS:
                 return False
         else:
             return False
         slots, before = count_slots(self.resources), self.workers
-        self.workers = max(1, min(self.most, slots, left))
+        self.workers = max(1, min(self.max_workers, slots, left))
         if not slots:
-            then = "waiting for a node"
+            action = "waiting for a node"
         elif no_room and self.workers == before:
-            then = "waiting until others use less"
+            action = "waiting until others use less"
         else:
-            then = f"going on with {self.workers}"
-        line = f"{what}; {then}, folds left: {left}"
-        if line != self.line:  # it may be long until there is room
-            self.told(line)
-        self.line = line
+            action = f"going on with {self.workers}"
+        line = f"{reason}; {action}, folds left: {left}"
+        if line != self.last_line:  # it may be long until there is room
+            self.report(line)
+        self.last_line = line
         return True
 
 
-def cause(error: BaseException) -> BaseException:
-    """What ended Ray Train's controller, where that is why it failed."""
+def controller_error(error: BaseException) -> BaseException:
+    """Return the error that ended Ray Train's controller if that is why it failed, else `error` itself."""
     return getattr(error, "controller_failure", error)
 
 
 def free_cores() -> None:
-    """Give back what a trainer holds that has failed, which it does not do itself."""
+    """Give back the cores of a trainer that has failed, which it does not do itself."""
     import ray
     from ray._raylet import PlacementGroupID
     from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
     job = ray.get_runtime_context().get_job_id()
-    for number, group in placement_group_table().items():
-        if number.endswith(job) and group["state"] != "REMOVED":  # its number ends with that of this process's job
-            remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(number))))
+    for group_id, group in placement_group_table().items():
+        if group_id.endswith(job) and group["state"] != "REMOVED":  # an id ends with that of its process's job
+            remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(group_id))))

@@ -1,12 +1,11 @@
 """The local runner of a cross-validation: folds one after another in this process, without Ray."""
 
 import contextlib
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
+from medray.cluster.step_result import StepResult
 from medray.crossval.crossval_progress import CrossvalProgress
-from medray.crossval.jobs import Event, Job
+from medray.crossval.jobs import Job, JobEnded, JobEpoch, JobStarted
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
 from medray.runs.finished_search import FinishedSearch
@@ -23,11 +22,11 @@ def train_folds_locally(
     with contextlib.suppress(KeyboardInterrupt), local_worker(space.resources.cpu) as worker:
         for job in jobs:
 
-            def report(result: dict[str, Any], job: Job = job) -> bool:
-                progress.hear([Event("epoch", job, result)])
+            def report(result: StepResult, job: Job = job) -> bool:
+                progress.update([JobEpoch(job, result)])
                 return True
 
-            progress.hear([Event("started", job, {})])
+            progress.update([JobStarted(job)])
             record = train_fold(worker, run, job, dataset, folds, space.metric, report)
             if record is not None:
-                progress.hear([Event("ended", job, dataclasses.asdict(record))])
+                progress.update([JobEnded(job, record)])

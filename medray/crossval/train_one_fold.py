@@ -1,19 +1,19 @@
 """The training of one fold, the same in a Ray worker and in this process."""
 
 from collections.abc import Callable
-from typing import Any
 
+from medray.cluster.step_result import StepResult
 from medray.cluster.trial_worker import Worker
 from medray.crossval.jobs import Job
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
 from medray.runs.documents import FAILED, FINISHED, TrialRecord
-from medray.runs.rundir import RunDir, TrialDir
+from medray.runs.rundir import RunDir
 
 
 def train_fold(
     worker: Worker, run: RunDir, job: Job, dataset: ImageDataset, folds: Folds, metric: str,
-    report: Callable[[dict[str, Any]], bool],
+    report: Callable[[StepResult], bool],
 ) -> TrialRecord | None:  # fmt: skip
     """Train one fold epoch by epoch, each given to `report`, and write how it ended.
 
@@ -21,23 +21,25 @@ def train_fold(
     """
     folder, fold = run.fold(job.trial, job.fold), folds.folds[job.fold]
     worker.open(folder, dataset.at(fold.train), dataset.at(fold.val), metric)
-    result = worker.step()
-    while not result["done"]:
+    while not (result := worker.step()).done:
         if not report(result):
             return None
-        result = worker.step()
-    return end_fold(folder, job, result)
-
-
-def end_fold(folder: TrialDir, job: Job, result: dict[str, Any]) -> TrialRecord:
-    """Write how a fold ended; `result` is its last epoch's, or holds the `reason` why it failed."""
-    reason = result.get("reason")
+    failed = result.reason is not None
     record = folder.summary(
         job.trial,
-        FAILED if reason else FINISHED,
-        reason=reason,
-        ended_by=None if reason else result["ended_by"],
-        traceback=result.get("traceback"),
+        FAILED if failed else FINISHED,
+        reason=result.reason,
+        ended_by=None if failed else result.ended_by,
+        traceback=result.traceback,
     )
+    folder.write_record(record)
+    return record
+
+
+def give_up_fold(run: RunDir, job: Job, deaths: int) -> TrialRecord:
+    """Write that a fold failed because so many worker processes in a row died on it."""
+    folder = run.fold(job.trial, job.fold)
+    reason = f"its worker process died {deaths} times before an epoch was done"
+    record = folder.summary(job.trial, FAILED, reason=reason, worker_died=True)
     folder.write_record(record)
     return record

@@ -1,4 +1,4 @@
-"""A search does not start on data whose figures would be too good to be true, unless it is told to."""
+"""A search refuses data with leaks, whose figures would be too good to be true, unless leaks are allowed."""
 
 from rich.console import Console
 
@@ -12,12 +12,10 @@ from medray.errors import DataError
 def check_leaks(
     dataset: ImageDataset, source: str, console: Console, *, allowed: bool, progress: Progress = silent
 ) -> tuple[Finding, ...]:
-    """Look for leaks between splits and between folds; return them.
-
-    `progress` is told how many images of how many have been looked at.
+    """Return the leaks between splits and between folds; `progress` counts the images that were looked at.
 
     Raises:
-        DataError: there are some, and they are not `allowed`.
+        DataError: there are leaks, and they are not `allowed`.
     """
     from medray.audit.audit import find_leaks
 
@@ -28,6 +26,6 @@ def check_leaks(
             f"{source}: leak: {leaks[0].text}{more}; `medray data audit` lists them all; --allow-leaks starts all "
             "the same, and the evaluation will say so"
         )
-    for one in leaks:
-        say(console, f"  leak, allowed: {one.text}")
+    for leak in leaks:
+        say(console, f"  leak, allowed: {leak.text}")
     return tuple(leaks)

@@ -1,4 +1,4 @@
-"""The run that a search works in: a new one, or one to go on with; and what is refused."""
+"""The run of a search: a new one or one to resume, and what is refused."""
 
 import shlex
 
@@ -15,7 +15,12 @@ from medray.space.shipped import shipped_spaces
 
 
 def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptions]:
-    """Find the space and the run's folder, and refuse a folder that holds something else."""
+    """Return the run's folder, its search space and the options with every blank filled in.
+
+    Raises:
+        ConfigError: the space or an option is wrong.
+        RunError: the folder holds something else, or there is no run to resume, or one of another space.
+    """
     if options.resume:
         run = run_dir(options, options.space)
         if not run.begun() and not options.out:
@@ -23,7 +28,13 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptio
         if not run.begun():
             raise RunError(f"{run.location} holds no run to resume; start one without --resume")
         space = run.read_space()
-        _check_same_space(options.space, run, space)
+        if options.space != space.name or options.space in shipped_spaces():
+            named = load_space(options.space)
+            if named.trained() != space.trained():
+                raise RunError(
+                    f"{named.path} is not the search space that {run.location} was started with: go on with that "
+                    f"one, `--resume` with {run.path(run.SPACE)}, or start anew with another --out"
+                )
         return run, space, resolve_resumed(options, run)
     space = load_space(options.space)
     run = run_dir(options, space.name)
@@ -38,35 +49,23 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptio
     return run, space, resolve_options(options, space)
 
 
-def _check_same_space(name_or_path: str, run: RunDir, space: SearchSpace) -> None:
-    """The space that a resume names must draw and train as the run's own does."""
-    if name_or_path == space.name and name_or_path not in shipped_spaces():
-        return
-    named = load_space(name_or_path)
-    if named.trained() != space.trained():
-        raise RunError(
-            f"{named.path} is not the search space that {run.location} was started with: go on with that one, "
-            f"`--resume` with {run.path(run.SPACE)}, or start anew with another --out"
-        )
-
-
 def run_dir(options: SearchOptions, name: str) -> RunDir:
-    """The folder of a run: --out, or the one of the space's name in --storage, or in runs/.
+    """Return the folder of a run: --out, or the folder `name` in --storage or in runs/.
 
     Raises:
-        ConfigError: both are given.
+        ConfigError: --out and --storage are both set.
         RunError: one of them is no location.
     """
     if options.out and options.storage:
-        raise ConfigError("--out and --storage say in two ways where the run lies: give one of them")
+        raise ConfigError("--out and --storage both set the run's location; give only one")
     if options.out:
         return RunDir(locate(options.out))
     return RunDir(RunDir(locate(options.storage or "runs")).child(name).location)
 
 
 def resume_command(options: SearchOptions) -> str:
-    """The command that goes on with this search."""
-    given = {"--out": options.out, "--storage": options.storage}
-    where = "".join(f" {flag} {shlex.quote(value)}" for flag, value in given.items() if value)
+    """Return the command that goes on with this search."""
+    locations = {"--out": options.out, "--storage": options.storage}
+    location = "".join(f" {flag} {shlex.quote(value)}" for flag, value in locations.items() if value)
     local = " --local" if options.runner == LOCAL else ""
-    return f"medray search {shlex.quote(options.space)} --resume{where}{local}"
+    return f"medray search {shlex.quote(options.space)} --resume{location}{local}"

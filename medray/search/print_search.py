@@ -1,53 +1,53 @@
-"""The last lines of a search, for people and for programs."""
+"""The results of a search as lines for people and as JSON."""
 
 import dataclasses
 from typing import Any
 
 from rich.console import Console
 
-from medray.runs.documents import FAILED, FINISHED, STOPPED
+from medray.config import METRICS
+from medray.console import say
+from medray.console_tables import print_table
+from medray.runs.documents import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.runs.leaderboard import gain, rank, usable
 from medray.search.run_search import SearchResult
-from medray.search.search_progress import gain_line, print_leaderboard
+from medray.search.search_progress import four_places, settings_line
 
 
 def print_result(result: SearchResult, console: Console) -> None:
-    """Print the leaderboard's head, the gain over the best baseline, and where everything lies."""
+    """Print the first rows of the leaderboard, the gain over the best baseline, and the paths of all files."""
     metric, run = result.space.metric, result.run
-
-    def say(text: str) -> None:
-        console.print(text, soft_wrap=True, highlight=False, markup=False)
-
     if usable(result.records):
         print_leaderboard(result.records, metric, console)
     counts = {state: sum(r.state == state for r in result.records) for state in (FINISHED, STOPPED, FAILED)}
-    say("Trials: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    say(console, "Trials: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
     for record in result.records:
         if record.state == FAILED:
-            say(f"  trial {record.number} failed: {record.reason}")
+            say(console, f"  trial {record.number} failed: {record.reason}")
     line = gain_line(result.records, metric, result.val_images)
     if line:
-        say(line)
+        say(console, line)
     if result.ensemble is not None:
-        on, members = result.ensemble.selected_on, result.ensemble.members
+        selected_on, members = result.ensemble.selected_on, result.ensemble.members
         say(
-            f"Ensemble of {len(members)}: {on.predictions} {metric} {on.scores[metric]:.4f}, accuracy "
-            f"{on.scores['accuracy']:.4f} on {on.images} images"
+            console,
+            f"Ensemble of {len(members)}: {selected_on.predictions} {metric} {selected_on.scores[metric]:.4f}, "
+            f"accuracy {selected_on.scores['accuracy']:.4f} on {selected_on.images} images",
         )
-        say("All of this was selected on these images: expect less on new ones.")
-    say(f"Leaderboard: {run.path(run.LEADERBOARD)}")
+        say(console, "All of this was selected on these images: expect less on new ones.")
+    say(console, f"Leaderboard: {run.path(run.LEADERBOARD)}")
     if result.ensemble is not None:
-        say(f"Ensemble:    {run.path('ensemble')}")
+        say(console, f"Ensemble:    {run.path('ensemble')}")
     if result.interrupted:
-        say(f"{result.left} trials are left; go on with: {result.resume_command}")
+        say(console, f"{result.left} trials are left; go on with: {result.resume_command}")
     elif result.ensemble is not None:
-        say(f"Next: medray crossval {run.location}")
+        say(console, f"Next: medray crossval {run.location}")
 
 
 def to_json(result: SearchResult) -> dict[str, Any]:
-    """Return the same as plain values."""
+    """Return the results as plain values for JSON."""
     mode = result.space.mode
-    found = gain(result.records, mode)
+    best_gain = gain(result.records, mode)
     return {
         "run": result.run.location,
         "space": result.space.name,
@@ -55,9 +55,12 @@ def to_json(result: SearchResult) -> dict[str, Any]:
         "interrupted": result.interrupted,
         "trials_left": result.left,
         "trials": [dataclasses.asdict(record) for record in rank(result.records, mode)],
-        "gain": None
-        if found is None
-        else {"best": found.best.number, "baseline": found.baseline.baseline, "difference": found.difference},
+        "gain": best_gain
+        and {
+            "best": best_gain.best.number,
+            "baseline": best_gain.baseline.baseline,
+            "difference": best_gain.difference,
+        },
         "val_images": result.val_images,
         "ensemble": None
         if result.ensemble is None
@@ -69,3 +72,36 @@ def to_json(result: SearchResult) -> dict[str, Any]:
         "leaderboard": result.run.path(result.run.LEADERBOARD),
         "resume": result.resume_command if result.interrupted else None,
     }
+
+
+def print_leaderboard(records: list[TrialRecord], metric: str, console: Console, limit: int = 10) -> None:
+    """Print the first rows of the leaderboard."""
+    second = "accuracy" if metric != "accuracy" else "auc"
+    ranked = rank(usable(records), METRICS[metric])[:limit]
+    columns = [
+        ("trial", [str(r.number) for r in ranked]),
+        ("state", [r.state for r in ranked]),
+        ("epochs", [str(r.epochs) for r in ranked]),
+        (f"val {metric}", [four_places(r.objective) for r in ranked]),
+        (f"val {second}", [four_places(r.metrics.get(second)) for r in ranked]),
+    ]
+    settings = [" · ".join(filter(None, (r.baseline, settings_line(r.settings)))) for r in ranked]
+    ranks = [str(position) for position in range(1, len(ranked) + 1)]
+    print_table(console, f"Leaderboard, by {metric} on validation", ranks, columns, "rank", settings)
+
+
+def gain_line(records: list[TrialRecord], metric: str, images: int) -> str | None:
+    """Return what the search gained over the best baseline on `images` images; None without a baseline."""
+    best_gain = gain(records, METRICS[metric])
+    if best_gain is None:
+        return None
+    baseline, difference = best_gain.baseline, best_gain.difference
+    verb = "gained" if difference > 0 else "lost" if difference < 0 else "neither gained nor lost"
+    monitor = baseline.settings.get("monitor", metric)
+    caveat = (
+        "" if monitor == metric else f"; part of a gain is that the baseline's epoch was selected by {monitor}"
+    )
+    return (
+        f"Over the best baseline ({baseline.baseline}, {baseline.objective:.4f}) the search {verb} "
+        f"{abs(difference):.4f} {metric} on {images} validation images{caveat}."
+    )

@@ -1,11 +1,11 @@
-"""Ray Tune around the ledger: it asks for trials, places them, and keeps no state of its own."""
+"""The Ray runner of a search: Ray Tune places the trials that the ledger draws, and keeps no state of its own."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from medray.cluster import connect
+from medray.cluster.capacity import Capacity, count_slots
 from medray.data.dataset import ImageDataset
 from medray.search.asha import Rungs
 
@@ -15,43 +15,43 @@ if TYPE_CHECKING:
 WORKER_DEATHS = 3
 
 
-def tune(
-    ledger: "Ledger", dataset: ImageDataset, rungs: Rungs, room: connect.Room, concurrency: int | None, *,
+def run_tune(
+    ledger: "Ledger", dataset: ImageDataset, rungs: Rungs, capacity: Capacity, concurrency: int | None, *,
     verbose: bool,
 ) -> None:  # fmt: skip
-    """Ask the ledger for trials until there are none left."""
-    from ray import tune as ray_tune
+    """Run all trials that are left, as many side by side as fit, or `concurrency` of them."""
+    from ray import tune
 
-    from medray.search.tune_adapters import Asha, StudySearch, TrialRunner, Watch
+    from medray.search.tune_adapters import Asha, SearchCallback, StudySearch, TrialRunner
 
-    run, cpu, gpu = ledger.run, room.resources.cpu, room.resources.gpu
-    runner = ray_tune.with_parameters(
+    run, cpu, gpu = ledger.run, capacity.resources.cpu, capacity.resources.gpu
+    trainable = tune.with_parameters(
         TrialRunner,
-        dataset=dataset if room.own else dataset.unmapped(),
+        dataset=dataset if capacity.started_here else dataset.unmapped(),
         run=run,
         threads=max(1, int(cpu)),
         gpu=gpu > 0,
     )
-    search = StudySearch(ledger, lambda: min(connect.count_slots(room.resources), concurrency or 10**9))
-    tuner = ray_tune.Tuner(
-        ray_tune.with_resources(runner, {"cpu": cpu, "gpu": gpu}),
-        tune_config=ray_tune.TuneConfig(
+    search = StudySearch(ledger, lambda: min(count_slots(capacity.resources), concurrency or 10**9))
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": cpu, "gpu": gpu}),
+        tune_config=tune.TuneConfig(
             search_alg=search,
             scheduler=Asha(rungs),
             num_samples=ledger.left(),
             # Above the slots a limit changes nothing, but it would keep Tune from asking one trial ahead.
-            max_concurrent_trials=concurrency if concurrency and concurrency < room.slots else None,
+            max_concurrent_trials=concurrency if concurrency and concurrency < capacity.slots else None,
             reuse_actors=True,
             trial_name_creator=_trial_name,
             trial_dirname_creator=_trial_name,
         ),
-        run_config=ray_tune.RunConfig(
+        run_config=tune.RunConfig(
             name=f"start-{len(run.tune.names())}",
             storage_path=run.tune.location,
-            failure_config=ray_tune.FailureConfig(max_failures=WORKER_DEATHS),
+            failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
             # Trials keep their own checkpoints, in the run's folder: Tune's would each force a snapshot.
-            checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[Watch(search)],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            callbacks=[SearchCallback(search)],
             verbose=3 if verbose else 0,
         ),
     )
@@ -65,7 +65,7 @@ def _trial_name(trial: Any) -> str:
 
 @contextlib.contextmanager
 def _tune_silenced(verbose: bool) -> Iterator[None]:
-    """Drop what Tune prints past its own verbosity."""
+    """Drop what Tune prints in spite of its verbosity of 0."""
     if verbose:
         yield
         return

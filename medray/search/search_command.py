@@ -54,7 +54,7 @@ Examples:
 @local_option
 @json_option
 @click.option("--verbose", is_flag=True, help="Let Ray and Tune say what they do.")
-def search(as_json: bool, **given: Any) -> None:
+def search(as_json: bool, **values: Any) -> None:
     """Search the hyperparameters of SPACE, a search space that ships with medray or a .yaml file.
 
     Runs the space's baselines, then what Optuna draws; ASHA stops those that fall behind. Leaves a
@@ -63,7 +63,7 @@ def search(as_json: bool, **given: Any) -> None:
     from medray.search.search_options import SearchOptions
 
     console = make_console(as_json)
-    options = SearchOptions(**given)
+    options = SearchOptions(**values)
     with errors_in_one_line(as_json=as_json):
         from medray.search.open_run import resume_command
         from medray.search.run_search import run_search

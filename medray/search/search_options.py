@@ -1,4 +1,4 @@
-"""What a search was asked for, and what of it may change when it is resumed."""
+"""The options of a search: as given, with every blank filled in, and which may change when it is resumed."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ TOP_K = 4
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """The command line, None where an option was not given."""
+    """The options of the command line, None where one was not given."""
 
     space: str
     data: str | None = None
@@ -38,7 +38,7 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search was asked for: `trials` in all, baselines among them."""
+    """The trials that a search is to run: `trials` in all, the `baselines` among them."""
 
     trials: int
     max_epochs: int
@@ -47,18 +47,18 @@ class Plan:
 
 
 def make_plan(options: ResolvedOptions, space: SearchSpace) -> Plan:
-    """Return what the ledger is to do: baselines first, on at most half of the trials."""
+    """Return the plan: the baselines in the space's order, as many as take at most half of the trials."""
     names = tuple(space.baselines)
     baselines = names if options.baselines_only else names[: options.trials // 2]
     return Plan(options.trials, options.max_epochs, options.seed, baselines)
 
 
 def resolve_options(options: SearchOptions, space: SearchSpace) -> ResolvedOptions:
-    """Fill in the blanks from the search space.
+    """Return the options of a new search, blanks filled in from the search space.
 
     Raises:
-        ConfigError: --baselines-only where there are none, or with --trials; --max-epochs within which a trial
-            could not do what it is to do.
+        ConfigError: --baselines-only where there are none, or with --trials; --max-epochs too few for the settings
+            that trials may draw.
     """
     if options.max_epochs is not None:
         try:
@@ -84,28 +84,25 @@ def resolve_options(options: SearchOptions, space: SearchSpace) -> ResolvedOptio
 
 
 def resolve_resumed(options: SearchOptions, run: RunDir) -> ResolvedOptions:
-    """Take up the options of a run; --trials, --top-k, --concurrency and the place of the data may change.
+    """Return the options of a run that is resumed; --trials, --top-k, --concurrency and --data may change.
 
     Raises:
         RunError: another option differs from the run's, or the run's file is damaged.
     """
     before = run.read_facts().options
-    fixed = ("max_epochs", "seed")
-    for name in fixed:
-        given = getattr(options, name)
-        if given is not None and given != getattr(before, name):
-            flag = "--" + name.replace("_", "-")
+    for flag, value, started_with in (
+        ("--max-epochs", options.max_epochs, before.max_epochs),
+        ("--seed", options.seed, before.seed),
+    ):
+        if value is not None and value != started_with:
             raise RunError(
-                f"{flag} {given}: {run.location} was started with {getattr(before, name)}, "
-                "which can't change on --resume"
+                f"{flag} {value}: {run.location} was started with {started_with}, which can't change on --resume"
             )
     if options.baselines_only and not before.baselines_only:
         raise RunError(f"--baselines-only: {run.location} was started without it, which can't change on --resume")
     return dataclasses.replace(
         before,
-        data=str(
-            parse_source(options.data or before.data).absolute()
-        ),  # the content is compared by its fingerprint
+        data=str(parse_source(options.data or before.data).absolute()),  # its content is compared by fingerprint
         trials=options.trials or before.trials,
         top_k=options.top_k or before.top_k,
         concurrency=options.concurrency or before.concurrency,

@@ -1,20 +1,29 @@
-"""What a person sees of a search: a live table on a terminal, one line for each ended trial elsewhere."""
+"""Progress of a search: a live table on a terminal, one line for each ended trial elsewhere."""
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from medray.cluster.capacity import Capacity
+from medray.cluster.runners import LOCAL_LINE
+from medray.cluster.step_result import StepResult
 from medray.config import METRICS, TrainConfig
 from medray.console import live_picture, say
-from medray.console_tables import print_table
-from medray.runs.documents import FAILED, FINISHED, STOPPED, TrialRecord
-from medray.runs.leaderboard import gain, rank, usable
+from medray.data.dataset import ImageDataset
+from medray.runs.documents import FAILED, FINISHED, STOPPED, ResolvedOptions, TrialRecord
+from medray.runs.leaderboard import rank, usable
+from medray.space.combinations import freezes_less
+from medray.space.search_space import longer_baselines
+from medray.text import first_names
+
+if TYPE_CHECKING:
+    from medray.search.ledger import Ledger
 
 MARKS = {FINISHED: "[green]finished[/]", STOPPED: "[yellow]stopped[/]", FAILED: "[red]failed[/]"}
 RECENT = 8
@@ -32,10 +41,10 @@ class RunningTrial:
 
 
 class SearchProgress:
-    """Hears of every trial from the ledger, and shows it."""
+    """Shows every trial that the ledger reports; `trials` are to be run in all."""
 
-    def __init__(self, console: Console, metric: str, trials: int, max_epochs: int) -> None:
-        self.console, self.metric, self.trials, self.max_epochs = console, metric, trials, max_epochs
+    def __init__(self, console: Console, metric: str, trials: int) -> None:
+        self.console, self.metric, self.trials = console, metric, trials
         self.mode = METRICS[metric]
         self.running: dict[int, RunningTrial] = {}
         self.ended: list[TrialRecord] = []
@@ -45,7 +54,7 @@ class SearchProgress:
         self.is_live = False
 
     def begin(self, before: list[TrialRecord], slots: int) -> None:
-        """Take note of what an earlier driver's trials reached, and of how many run side by side."""
+        """Take the records of trials that ended earlier, and the number of trials that run side by side."""
         self.before, self.slots = before, slots
 
     @contextmanager
@@ -56,37 +65,37 @@ class SearchProgress:
             yield
         self.is_live = False
 
-    # -- what the ledger tells
+    # -- the ledger's observer
 
     def trial_started(self, number: int, baseline: str | None, config: TrainConfig) -> None:
         """Note a trial that waits for its slot."""
         self.running[number] = RunningTrial(baseline, config)
 
-    def trial_epoch(self, number: int, result: Mapping[str, Any]) -> None:
+    def trial_epoch(self, number: int, result: StepResult) -> None:
         """Note an epoch."""
         trial = self.running.get(number)
-        if trial is not None and result.get("objective") is not None:
-            trial.epoch, trial.objective = result["epoch"], result["objective"]
+        if trial is not None:
+            trial.epoch, trial.objective = result.epoch, result.objective
 
     def trial_ended(self, record: TrialRecord) -> None:
-        """Note an end, as a line where there is no live table."""
-        trial = self.running.pop(record.number, None)
+        """Note an end, and print it as a line where there is no live table."""
+        self.running.pop(record.number, None)
         self.ended.append(record)
-        if not self.is_live:
-            say(self.console, self._line(record, trial))
-
-    # -- how it looks
-
-    def _line(self, record: TrialRecord, trial: RunningTrial | None) -> str:
+        if self.is_live:
+            return
+        done = f"{len(self.ended) + len(self.before)}/{self.trials}"
         name = f" ({record.baseline})" if record.baseline else ""
         if record.state == FAILED or record.objective is None:
-            what = record.reason or ""
+            outcome = record.reason or ""
         else:
-            what = f"val {self.metric} {record.objective:.4f} at epoch {record.best_epoch} of {record.epochs}"
-        settings = f" · {summary(trial.config)}" if trial else ""
-        done = f"{len(self.ended) + len(self.before)}/{self.trials}"
-        text = f"trial {record.number}{name} {record.state}: {what} · {record.seconds:.0f} s{settings}"
-        return f"[{done}] {text}"
+            outcome = f"val {self.metric} {record.objective:.4f} at epoch {record.best_epoch} of {record.epochs}"
+        say(
+            self.console,
+            f"[{done}] trial {record.number}{name} {record.state}: {outcome} · {record.seconds:.0f} s · "
+            f"{settings_line(record.settings)}",
+        )
+
+    # -- the live table
 
     def table(self) -> Group:
         """Draw the live table: the running trials, then those that ended last."""
@@ -97,26 +106,29 @@ class SearchProgress:
         table.add_column("settings")  # the one that is cut where a terminal is narrow
         for number, trial in sorted(self.running.items()):
             state = "[cyan]running[/]" if trial.epoch else "[dim]waiting[/]"
-            value = _four_places(trial.objective)
+            value = four_places(trial.objective)
             epochs = f"{trial.epoch}/{trial.config.epochs}"
-            table.add_row(str(number), state, epochs, value, _named(trial.baseline, summary(trial.config)))
-        best = self._best()
+            table.add_row(
+                str(number),
+                state,
+                epochs,
+                value,
+                _settings_cell(trial.baseline, settings_line(trial.config.to_dict())),
+            )
+        ranked = rank(usable([*self.before, *self.ended]), self.mode)
+        best = ranked[0] if ranked else None
         for record in list(reversed(self.ended))[:RECENT]:
-            value = _four_places(record.objective)
+            value = four_places(record.objective)
             value = f"[bold green]{value}[/]" if best and record.number == best.number else value
-            text = record.reason if record.state == FAILED else summary_of(record.settings)
+            text = record.reason if record.state == FAILED else settings_line(record.settings)
             table.add_row(
                 str(record.number),
                 MARKS[record.state],
                 str(record.epochs),
                 value,
-                _named(record.baseline, text or ""),
+                _settings_cell(record.baseline, text or ""),
             )
         return Group(table, self._footer(best))
-
-    def _best(self) -> TrialRecord | None:
-        ranked = rank(usable([*self.before, *self.ended]), self.mode)
-        return ranked[0] if ranked else None
 
     def _footer(self, best: TrialRecord | None) -> Text:
         done = len(self.ended) + len(self.before)
@@ -134,30 +146,26 @@ class SearchProgress:
         return Text(" · ".join(parts), style="bold")
 
     def seconds_left(self) -> float | None:
-        """Guess the time left from the time an ended trial took; None before one has ended."""
+        """Estimate the time left, each running trial counted as half done; None before one has ended."""
         if not self.ended:
             return None
-        pace = (time.monotonic() - self.started) / (len(self.ended) + 0.5 * min(len(self.running), self.slots))
-        return pace * max(0, self.trials - len(self.before) - len(self.ended))
+        done = len(self.ended) + 0.5 * min(len(self.running), self.slots)
+        return (time.monotonic() - self.started) / done * max(0, self.trials - len(self.before) - len(self.ended))
 
 
-def _four_places(value: float | None) -> str:
+def four_places(value: float | None) -> str:
+    """Return a figure in four places; an empty string for None."""
     return "" if value is None else f"{value:.4f}"
 
 
-def _named(baseline: str | None, text: str) -> Text:
+def _settings_cell(baseline: str | None, text: str) -> Text:
     """Return the cell of one trial's settings or reason, which stays on one line."""
     parts = [(baseline, "bold"), f" · {text}"] if baseline else [text]
     return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
-def summary(config: TrainConfig) -> str:
-    """The settings that a person looks at first, in one line."""
-    return summary_of(config.to_dict())
-
-
-def summary_of(settings: Mapping[str, Any]) -> str:
-    """The same of plain settings."""
+def settings_line(settings: Mapping[str, Any]) -> str:
+    """Return the most important settings of a trial, as `TrainConfig.to_dict` gives them, in one line."""
     return (
         f"{settings['backbone']} {settings['optimizer']} lr {settings['learning_rate']:.2g} "
         f"batch {settings['batch_size']} dropout {settings['dropout']:.2g} {settings['schedule']} "
@@ -166,39 +174,39 @@ def summary_of(settings: Mapping[str, Any]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as 42 s, 3:05 or 1:02:03."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+    """Return seconds as 42 s, 3:05 or 1:02:03."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02d}:{seconds:02d}"
+    return f"{minutes}:{seconds:02d}" if minutes else f"{seconds} s"
 
 
-def print_leaderboard(records: list[TrialRecord], metric: str, console: Console, limit: int = 10) -> None:
-    """Print the first rows of the leaderboard."""
-    second = "accuracy" if metric != "accuracy" else "auc"
-    ranked = rank(usable(records), METRICS[metric])[:limit]
-    columns = [
-        ("trial", [str(r.number) for r in ranked]),
-        ("state", [r.state for r in ranked]),
-        ("epochs", [str(r.epochs) for r in ranked]),
-        (f"val {metric}", [_four_places(r.objective) for r in ranked]),
-        (f"val {second}", [_four_places(r.metrics.get(second)) for r in ranked]),
-    ]
-    settings = [" · ".join(filter(None, (r.baseline, summary_of(r.settings)))) for r in ranked]
-    ranks = [str(position) for position in range(1, len(ranked) + 1)]
-    print_table(console, f"Leaderboard, by {metric} on validation", ranks, columns, "rank", settings)
-
-
-def gain_line(records: list[TrialRecord], metric: str, images: int) -> str | None:
-    """What the search gained over the best baseline, with the size of what it was measured on."""
-    found = gain(records, METRICS[metric])
-    if found is None:
-        return None
-    verb = "gained" if found.difference > 0 else "lost" if found.difference < 0 else "neither gained nor lost"
-    monitor = found.baseline.settings.get("monitor", metric)
-    why = "" if monitor == metric else f"; part of a gain is that the baseline's epoch was chosen by {monitor}"
-    return (
-        f"Over the best baseline ({found.baseline.baseline}, {found.baseline.objective:.4f}) the search {verb} "
-        f"{abs(found.difference):.4f} {metric} on {images} validation images{why}."
+def print_introduction(
+    console: Console, ledger: "Ledger", resolved: ResolvedOptions, dataset: ImageDataset, capacity: Capacity | None
+) -> None:
+    """Print what is searched on which images, where, and what of the space the options change."""
+    space, max_epochs = ledger.space, resolved.max_epochs
+    train, val = len(dataset.splits["train"]), len(dataset.splits["val"])
+    height, width, channels = dataset.shape
+    say(
+        console,
+        f"{dataset.source}: {train} training and {val} validation images of {height}×{width}×{channels}, "
+        f"{len(dataset.class_names)} classes; the test split is not used",
     )
+    for note in dataset.notes:
+        say(console, f"  {note}")
+    say(console, f"{capacity.describe() if capacity else LOCAL_LINE}; results go to {ledger.run.location}")
+    if space.budget.grace_epochs >= max_epochs:
+        say(console, f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")
+    shortened = [f"{name} ({epochs})" for name, epochs in longer_baselines(space, max_epochs).items()]
+    if shortened:
+        say(console, f"  {max_epochs} epochs at most, though baselines ask for more: {first_names(shortened)}")
+    if freezes_less(space, max_epochs):
+        say(console, f"  {max_epochs} epochs leave none after freeze_epochs: half of a trial's are frozen")
+    if ledger.records or ledger.unfinished:
+        say(
+            console,
+            f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, "
+            f"{ledger.left()} are left",
+        )

@@ -1,5 +1,6 @@
-"""Tune's trainable, searcher, scheduler and callback; they only translate between Tune and the ledger."""
+"""Tune's trainable, searcher, scheduler and callback: they only translate between Tune and the ledger."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -10,20 +11,21 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from medray.cluster.connect import why_dead
+from medray.cluster.ray_errors import failure_line
+from medray.cluster.step_result import StepResult
 from medray.data.dataset import ImageDataset
 from medray.runs.rundir import RunDir
 from medray.search.asha import Rungs
 from medray.search.ledger import Ledger
 
-RECOUNT_EVERY_S = 5.0
+COUNT_SLOTS_EVERY_S = 5.0
 
 
 class TrialRunner(Trainable):
-    """A worker process's side of Tune: a step is an epoch of the trial at hand."""
+    """Tune's trainable, in a worker process: a step is an epoch of the present trial."""
 
     def setup(self, config: dict[str, Any], dataset: ImageDataset, run: RunDir, threads: int, gpu: bool) -> None:
-        """Prepare the process, then take up its first trial."""
+        """Prepare the process, then open its first trial."""
         import torch  # the driver needs this class, but not what it runs
 
         from medray.cluster.trial_worker import Worker
@@ -31,24 +33,29 @@ class TrialRunner(Trainable):
         self.worker = Worker(threads, "cuda" if gpu and torch.cuda.is_available() else "cpu")
         self.run_dir = run
         self.train_split, self.val_split = dataset.split("train"), dataset.split("val")
-        self._open(config)
-
-    def _open(self, config: dict[str, Any]) -> None:
-        folder = self.run_dir.trial(config["trial"])
-        self.worker.open(folder, self.train_split, self.val_split, config["metric"])
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up the next trial in this process: Tune calls it where `reuse_actors` is on."""
-        self._open(new_config)
+        """Open the next trial in this process: Tune calls it where `reuse_actors` is on."""
+        folder = self.run_dir.trial(new_config["trial"])
+        self.worker.open(folder, self.train_split, self.val_split, new_config["metric"])
         return True
 
     def step(self) -> dict[str, Any]:
         """Train one epoch."""
-        return self.worker.step()
+        result = self.worker.step()
+        return {**dataclasses.asdict(result), "done": result.done}
+
+
+def step_result(result: dict[str, Any]) -> StepResult | None:
+    """Return what the worker reported, out of all that Tune adds to it; None before the first epoch."""
+    if "epoch" not in result:
+        return None
+    return StepResult(**{field.name: result[field.name] for field in dataclasses.fields(StepResult)})
 
 
 class StudySearch(Searcher):
-    """Tune's searcher: asks the ledger for settings and tells it what became of them.
+    """Tune's searcher: asks the ledger for trials, and tells it how they ended.
 
     Ray's OptunaSearch does not do: it tells Optuna that a trial which ASHA stopped is complete, leaves one that
     gave NaN running for ever, and forgets the running ones of a killed driver.
@@ -59,47 +66,44 @@ class StudySearch(Searcher):
         self.ledger, self.count_slots = ledger, count_slots
         self.numbers: dict[str, int] = {}
         self.failure: Exception | None = None
-        self._counted = (0, -math.inf)
+        self.slots, self.slots_counted_at = 0, -math.inf
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle nothing: Tune stores a searcher that it could restore, but the run's folder is the state."""
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the next trial's settings."""
+        """Return the next trial as a config for `TrialRunner`, or None where enough trials wait."""
         if self.ledger.left() <= len(self.numbers):
             return Searcher.FINISHED  # type: ignore[no-any-return]
+        if time.monotonic() - self.slots_counted_at > COUNT_SLOTS_EVERY_S:  # a cluster may grow
+            self.slots, self.slots_counted_at = self.count_slots(), time.monotonic()
         # One more than there are slots: a worker that has ended a trial is kept only if another one waits,
-        # and what is drawn further ahead knows less.
-        if len(self.numbers) > self._slots_now():
+        # and a trial that is drawn further ahead is drawn from fewer results.
+        if len(self.numbers) > self.slots:
             return None
-        drawn = self.ledger.next()
-        self.numbers[trial_id] = drawn["trial"]
-        return {**drawn, "metric": self.ledger.space.metric}
-
-    def _slots_now(self) -> int:
-        """The slots there are, counted anew every few seconds: a cluster may grow."""
-        slots, when = self._counted
-        if time.monotonic() - when > RECOUNT_EVERY_S:
-            slots = self.count_slots()
-            self._counted = (slots, time.monotonic())
-        return slots
+        trial = self.ledger.start_next()
+        self.numbers[trial_id] = trial.number
+        return {"trial": trial.number, "baseline": trial.baseline, "metric": self.ledger.space.metric}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Note an epoch."""
+        self._note_epoch(self.numbers[trial_id], step_result(result))
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Note a trial's last epoch, which Tune does not give to `on_trial_result`, and its end."""
+        number, last = self.numbers.pop(trial_id), None if error else step_result(result or {})
+        self._note_epoch(number, last)
         try:
-            self.ledger.epoch(self.numbers[trial_id], result)
+            self.ledger.end(number, last, worker_died=error)
         except Exception as failure:
             self.failure = failure
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Note a trial's end; Tune has not shown the last epoch to `on_trial_result`."""
-        number = self.numbers.pop(trial_id)
+    def _note_epoch(self, number: int, result: StepResult | None) -> None:
         try:
-            if result and not error:
+            if result is not None:
                 self.ledger.epoch(number, result)
-            self.ledger.end(number, None if error else result, worker_lost=error)
-        except Exception as failure:  # Tune would log it and go on; LastWords raises it
+        except Exception as failure:  # Tune would log it and go on; SearchCallback raises it
             self.failure = failure
 
     def save(self, checkpoint_path: str) -> None:
@@ -121,14 +125,13 @@ class Asha(FIFOScheduler):
         return str(TrialScheduler.STOP if self._report(trial, result) else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Note the last epoch, which Tune does not show to `on_trial_result`."""
+        """Report the last epoch, which Tune does not give to `on_trial_result`."""
         self._report(trial, result)
 
     def _report(self, trial: Trial, result: dict[str, Any]) -> bool:
-        if "objective" not in result:  # it was ended before its first epoch
-            return False
+        epoch = step_result(result)
         number, is_baseline = trial.config["trial"], trial.config["baseline"] is not None
-        return self.rungs.report(number, result["epoch"], result["objective"], baseline=is_baseline)
+        return epoch is not None and self.rungs.report(number, epoch.epoch, epoch.objective, baseline=is_baseline)
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the rungs are filled from the trials' epochs."""
@@ -137,8 +140,8 @@ class Asha(FIFOScheduler):
         """Restore nothing: the rungs are filled from the trials' epochs."""
 
 
-class Watch(Callback):
-    """Keeps what Ray says of a worker that died, and ends a search whose ledger can't be kept."""
+class SearchCallback(Callback):
+    """Tune's callback: keeps why a worker died, and ends a search whose ledger can't be written."""
 
     def __init__(self, search: StudySearch) -> None:
         self.search = search
@@ -147,11 +150,11 @@ class Watch(Callback):
         return {}
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Note why the worker died: the words of a trial that dies once more than it may."""
-        words = f"its worker process died {trial.num_failures + 1} times ({why_dead(trial.get_error())})"
-        self.search.ledger.last_words[trial.config["trial"]] = words
+        """Note why the worker died: the reason of a trial whose workers die once more than they may."""
+        reason = f"its worker process died {trial.num_failures + 1} times ({failure_line(trial.get_error())})"
+        self.search.ledger.death_reasons[trial.config["trial"]] = reason
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Raise what stopped the ledger from being kept, such as a full disk."""
+        """Raise the error that kept the ledger from being written, such as a full disk."""
         if self.search.failure is not None:
             raise self.search.failure

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from ray.cluster_utils import Cluster
 
-from medray.cluster.connect import connected, count_slots, find_room, wait_for_gpus
+from medray.cluster.capacity import count_slots, find_capacity, wait_for_gpus
+from medray.cluster.connect import connected
 from medray.errors import ConfigError
 from medray.space.search_space import Resources
 
 pytestmark = pytest.mark.slow
 
-WANTED = Resources(cpu=1, gpu=0.5)
+TRIAL = Resources(cpu=1, gpu=0.5)
 
 
 @contextlib.contextmanager
@@ -30,20 +31,20 @@ def growing() -> Iterator[Cluster]:
 
 def check(cluster: Cluster) -> None:
     with pytest.raises(ConfigError, match="needs --min-gpus"):
-        find_room(WANTED, "space.yaml", own=False)
-    told: list[tuple[str, int, int]] = []
+        find_capacity(TRIAL, "space.yaml", started_here=False)
+    reports: list[tuple[str, int, int]] = []
 
-    def tell(*words: Any) -> None:
-        told.append(words)
-        if len(told) == 1:  # the autoscaler's part
+    def progress(*report: Any) -> None:
+        reports.append(report)
+        if len(reports) == 1:  # the autoscaler's part
             cluster.add_node(num_cpus=4, num_gpus=1)
 
-    wait_for_gpus(1, tell)
-    assert told[0] == ("GPUs", 0, 1)
-    room = find_room(WANTED, "space.yaml", own=False)
-    assert (room.gpus, room.slots, room.nodes) == (1, 2, 2)
+    wait_for_gpus(1, progress)
+    assert reports[0] == ("GPUs", 0, 1)
+    capacity = find_capacity(TRIAL, "space.yaml", started_here=False)
+    assert (capacity.gpus, capacity.slots, capacity.nodes) == (1, 2, 2)
     cluster.remove_node(next(iter(cluster.worker_nodes)))
-    while count_slots(room.resources):  # the head notices in its own time
+    while count_slots(capacity.resources):  # the head notices in its own time
         time.sleep(0.2)
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from ray.cluster_utils import Cluster
 
-from medray.cluster.connect import _speaking_as
+from medray.cluster.connect import matching_auth_mode
 from tests.cluster.nodes import head_alone
 from tests.cluster.object_store import ObjectStore, object_store
 from tests.conftest import Command
@@ -132,14 +132,14 @@ def test_no_token_is_shown_to_a_cluster_that_asks_for_none(
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     monkeypatch.delenv("RAY_AUTH_MODE")
-    with _speaking_as(cluster.address):
+    with matching_auth_mode(cluster.address):
         assert os.environ["RAY_AUTH_MODE"] == "disabled"
     assert "RAY_AUTH_MODE" not in os.environ
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     refused = pytest.raises(
         OSError, match=r"the cluster there uses no tokens, but \$RAY_AUTH_MODE is token: unset it"
     )
-    with refused, _speaking_as(cluster.address):
+    with refused, matching_auth_mode(cluster.address):
         pass
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from medray.cluster.connect import _asks_for_token, _speaking_as
+from medray.cluster.connect import matching_auth_mode, requires_token
 
 
 @pytest.mark.usefixtures("ray_address")
@@ -26,11 +26,11 @@ def test_the_token_is_shown_to_a_cluster_that_asks_for_it(
 ) -> None:
     assert os.environ["RAY_AUTH_MODE"] == "token", "Ray's own choice where it starts"
     monkeypatch.delenv("RAY_AUTH_MODE")
-    with _speaking_as(ray_address):
+    with matching_auth_mode(ray_address):
         assert os.environ["RAY_AUTH_MODE"] == "token"
     assert "RAY_AUTH_MODE" not in os.environ
 
 
 def test_a_head_that_does_not_answer_is_not_said_to_use_no_tokens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert _asks_for_token(f"127.0.0.1:{silent.getsockname()[1]}") is None
+        assert requires_token(f"127.0.0.1:{silent.getsockname()[1]}") is None

@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from medray.cluster.connect import find_room
+from medray.cluster.capacity import find_capacity
 from medray.cluster.trial_worker import Worker
 from medray.config import TrainConfig
 from medray.crossval.jobs import WORKER_DEATHS, JobQueue
 from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, write_plan
+from medray.crossval.ray_trainer import run_trainers
 from medray.crossval.run_crossval import CrossvalResult, run_crossval
-from medray.crossval.train_folds import train_folds
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds, make_folds
 from medray.data.load_data import load_data
@@ -213,17 +213,17 @@ def test_processes_that_die_as_they_are_told_to_begin(
     dataset = load_data(str(npz))
     plan = make_plan(CrossvalOptions(str(found), top=1, folds=2), searched)
     folds = plan_folds(searched, dataset, plan)
-    write_plan(searched, plan, folds, dataset)
+    write_plan(searched, plan, folds)
     jobs = jobs_left(searched, plan, folds)
     queue = ray.remote(num_cpus=0)(JobQueue).remote(jobs)
-    room = find_room(searched.space.resources, "space.yaml", own=True)
-    told: list[str] = []
+    capacity = find_capacity(searched.space.resources, "space.yaml", started_here=True)
+    lines: list[str] = []
     gives_up = pytest.raises(ControllerError, match="its worker process has died")
     with gives_up if deaths > 1 else contextlib.nullcontext():
         metric = fatal("auc", dead, deaths)
-        train_folds(searched.run, dataset, folds, metric, room, 1, queue, len(jobs), told.append)
-    assert told
-    assert all("worker process has died" in line and "going on with 1, folds left: 2" in line for line in told)
+        run_trainers(searched.run, dataset, folds, metric, capacity, 1, queue, len(jobs), lines.append)
+    assert lines
+    assert all("worker process has died" in line and "going on with 1, folds left: 2" in line for line in lines)
     assert ended(found) == (2 if deaths == 1 else 0)
     assert len(list(dead.glob("Controller*"))) == 1
     assert len(list(dead.glob("Worker*"))) == (1 if deaths == 1 else WORKER_DEATHS)
@@ -296,7 +296,7 @@ def test_a_fold_that_fails_fails_alone(found: Path, ray_address: str) -> None:
     record = folder.record()
     assert record is not None
     reason = "its worker process died 4 times before an epoch was done"
-    folder.write_record(dataclasses.replace(record, state=FAILED, reason=reason))
+    folder.write_record(dataclasses.replace(record, state=FAILED, reason=reason, worker_died=True))
     result = crossval(found, resume=True, concurrency=1)
     assert [r.state for r in result.settings[0].records] == [FINISHED, FINISHED]
     assert "failed: the loss" in result.unfinished[1]
@@ -357,7 +357,7 @@ def test_members_start_from_fresh_weights_in_whatever_order_a_worker_takes_them(
         folder.write_json(folder.CONFIG, config.to_dict())
         train, val = dataset.at(folds.folds[fold].train), dataset.at(folds.folds[fold].val)
         worker.open(folder, train, val, "auc")
-        while not worker.step()["done"]:
+        while not worker.step().done:
             pass
         alone = [(r.train_loss, r.metrics) for r in fit(config, train, val)]
         assert [(e["train_loss"], e["metrics"]) for e in folder.epochs()] == alone

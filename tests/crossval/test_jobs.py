@@ -3,8 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medray.cluster.step_result import StepResult
 from medray.crossval.jobs import Job, JobQueue
+from medray.runs.documents import FINISHED, TrialRecord
 
+EPOCH, RECORD = StepResult(1, 0.5), TrialRecord(0, FINISHED)
 JOBS = [Job(trial, fold) for trial in range(2) for fold in range(3)]
 
 
@@ -21,9 +24,9 @@ def test_every_job_is_done_once_and_by_one_worker_at_a_time(data: st.DataObject)
         rank = data.draw(st.sampled_from([rank for rank, job in held.items() if job]))
         match data.draw(st.sampled_from(["end", "epoch", "restart", "fewer"])):
             case "epoch":
-                assert queue.epoch(rank, {})
+                assert queue.epoch(rank, EPOCH)
             case "end":
-                queue.ended(rank, {})
+                queue.ended(rank, RECORD)
                 done.append(held[rank])  # type: ignore[arg-type]
                 held[rank] = queue.next(rank)
             case "restart":  # Ray Train's own: as many workers begin anew
@@ -41,7 +44,7 @@ def test_deaths_are_counted_until_an_epoch_is_done() -> None:
     assert queue.begin(0) == (JOBS[0], 1)
     queue.release()
     assert queue.begin(0) == (JOBS[0], 2)
-    queue.epoch(0, {})
+    queue.epoch(0, EPOCH)
     assert queue.begin(0) == (JOBS[0], 1)
 
 
@@ -51,7 +54,7 @@ def test_once_stopped_nothing_is_left_to_do() -> None:
     queue = JobQueue(JOBS)
     queue.begin(0)
     assert queue.stop(), "one is being done"
-    assert not queue.epoch(0, {})
+    assert not queue.epoch(0, EPOCH)
     assert queue.begin(0) == (None, 0)
     queue.release()
     assert queue.progress()[0] == 0

@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 
+from medray.cluster.step_result import StepResult
 from medray.search.asha import MIN_PEERS, Rungs
 from medray.search.tune_adapters import Asha
 from medray.space.search_space import Budget
@@ -94,7 +96,7 @@ def test_tune_stops_what_the_rungs_stop() -> None:
 
     def report(number: int, objective: float, baseline: str | None = None) -> str:
         trial: Any = SimpleNamespace(config={"trial": number, "baseline": baseline})
-        return scheduler.on_trial_result(None, trial, {"epoch": 4, "objective": objective})
+        return scheduler.on_trial_result(None, trial, dataclasses.asdict(StepResult(4, objective)))
 
     assert [report(number, 0.9) for number in range(MIN_PEERS)] == [TrialScheduler.CONTINUE] * MIN_PEERS
     assert report(4, 0.1, baseline="plain") == TrialScheduler.CONTINUE

@@ -125,11 +125,9 @@ def test_the_ensemble_holds_the_best_and_predicts(finished: tuple[SearchResult, 
     prediction = ensemble.predict(images)
     assert prediction.probabilities.shape == (24, 3)
     assert result.ensemble is not None
-    assert result.ensemble["chosen_on"]["scores"]["accuracy"] == pytest.approx(
-        (prediction.labels == labels).mean()
-    )
+    assert result.ensemble.selected_on.scores["accuracy"] == pytest.approx((prediction.labels == labels).mean())
     objectives = sorted((r.objective for r in result.records if r.objective is not None), reverse=True)
-    scores = [member["scores"]["auc"] for member in ensemble.manifest["members"]]
+    scores = [member.scores["auc"] for member in ensemble.manifest.members]
     assert len(scores) == 2
     assert scores[0] == objectives[0]
 
@@ -169,13 +167,13 @@ def test_the_test_split_changes_nothing(one_slot: Path, npz: Path, tmp_path: Pat
     arrays["test_images"] = 255 - arrays["test_images"]
     arrays["test_labels"] = (arrays["test_labels"] + 1) % 3
     np.savez(tmp_path / "other.npz", **arrays)
-    found = []
+    searches = []
     for name, data in (("a", npz), ("b", tmp_path / "other.npz")):
         result = search(one_slot, data, tmp_path / name, trials=4)
         assert result.ensemble is not None
-        members = [(m["trial"], m["best_epoch"], m["scores"]) for m in result.ensemble["members"]]
-        found.append((members, [(r.number, r.objective, r.settings) for r in result.records]))
-    assert found[0] == found[1]
+        members = [(m.trial, m.best_epoch, m.scores) for m in result.ensemble.members]
+        searches.append((members, [(r.number, r.objective, r.settings) for r in result.records]))
+    assert searches[0] == searches[1]
 
 
 def test_trials_cannot_write_to_the_shared_images(npz: Path) -> None:
@@ -204,7 +202,7 @@ def test_a_metric_that_is_not_defined_is_left_out_and_ends_nothing(space: Path, 
     assert result.records[0].state == FINISHED
     assert "auc" not in result.records[0].metrics
     assert result.ensemble is not None
-    assert "auc" not in result.ensemble["chosen_on"]["scores"]
+    assert "auc" not in result.ensemble.selected_on.scores
 
 
 def test_more_trials_bring_the_baselines_they_make_room_for_and_no_draw_twice(
@@ -239,11 +237,11 @@ def test_an_ensemble_that_was_made_since_is_kept_until_a_trial_comes_to_it(
     run = Path(shutil.copytree(finished[1], tmp_path / "run"))
     space = run.parent / "corners.yaml"
     space.write_text((run / "space.yaml").read_text())
-    run_ensemble(EnsembleOptions(str(run), way="greedy", source="trials"), Console(file=io.StringIO()))
+    run_ensemble(EnsembleOptions(str(run), strategy="greedy", source="trials"), Console(file=io.StringIO()))
     made = (run / "ensemble/manifest.json").read_bytes()
     search(space, npz, run, resume=True)
     assert (run / "ensemble/manifest.json").read_bytes() == made
     more = len(list((run / "trials").glob("*/trial.json"))) + 1
     search(space, npz, run, resume=True, trials=more)
-    assert json.loads((run / "ensemble/manifest.json").read_text())["way"] == "top-k"
-    assert not (run / "ways.json").exists()
+    assert json.loads((run / "ensemble/manifest.json").read_text())["strategy"] == "top-k"
+    assert not (run / "selection.json").exists()

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from medray.data.load_data import load_data
 from medray.errors import DataError
 from medray.search.search_command import search
-from medray.search.search_options import SearchOptions, settle
+from medray.search.search_options import SearchOptions, resolve_options
 from medray.space.loading import parse
 from tests.conftest import Command, write_npz
 from tests.search.conftest import SPACE
@@ -57,9 +57,9 @@ def test_numbers_that_are_none_are_refused(value: str) -> None:
 
 @pytest.mark.parametrize("source", ["folder:~nobody-x/a", "csv:~nobody-x/a.csv", "~nobody-x/a.npz"])
 def test_a_home_of_nobody_is_a_place_that_is_not_there(source: str) -> None:
-    settled = settle(SearchOptions("small", data=source), parse(SPACE, "small.yaml"))
+    resolved = resolve_options(SearchOptions("small", data=source), parse(SPACE, "small.yaml"))
     with pytest.raises(DataError, match=r"^no such f.*~nobody-x/a"):
-        load_data(settled.data)
+        load_data(resolved.data)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         (
             "[0.0005, 10.0]",
@@ -84,36 +84,36 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("batch_size: 16", "batchsize: 16", "unknown setting 'batchsize' (did you mean 'batch_size'?)"),
     ],
 )
-def test_a_mistake_in_the_space_names_file_and_key(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_mistake_in_the_space_names_file_and_key(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = edited(tmp_path, old, new)
     line = refused(run(path, "--out", tmp_path / "run"))
     assert str(path) in line
-    assert said in line
+    assert message in line
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("lenet5, resnet8_small", "lenet5, resnet8_smal", "space.backbone.choice: unknown backbone 'resnet8_smal' (did you mean 'resnet8_small'?)"),
         ("HorizontalFlip: {p: 0.5}", "HorizontalFlipp: {p: 0.5}", "transforms.flip[0]: unknown transform 'HorizontalFlipp' (did you mean 'HorizontalFlip'?)"),
-        ("HorizontalFlip: {p: 0.5}", "HorizontalFlip: {q: 0.5}", "transforms.flip[0]: HorizontalFlip: unknown argument 'q'"),
+        ("HorizontalFlip: {p: 0.5}", "HorizontalFlip: {q: 0.5}", "transforms.flip[0].HorizontalFlip: unknown argument 'q'"),
         ("{cpu: 1}", "{cpu: 64}", "resources.cpu: a trial wants 64, the largest node of this cluster has 2"),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("ray_address")
 def test_what_only_libraries_know_is_checked_before_training(
-    tmp_path: Path, npz: Path, old: str, new: str, said: str
+    tmp_path: Path, npz: Path, old: str, new: str, message: str
 ) -> None:
     path = edited(tmp_path, old, new)
     line = refused(run(path, "--data", npz, "--out", tmp_path / "run"))
-    assert f"{path}: {said}" in line
+    assert f"{path}: {message}" in line
     assert not (tmp_path / "run/run.json").exists()
 
 
 @pytest.mark.usefixtures("ray_address")
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("nowhere.npz", "no such file: "),
         ("phantm", "unknown data source 'phantm' (did you mean 'phantom'?)"),
@@ -121,9 +121,9 @@ def test_what_only_libraries_know_is_checked_before_training(
         ("phantom:liver", "unknown phantom 'liver'"),
     ],
 )
-def test_data_that_is_not_there_is_named(tmp_path: Path, space: Path, source: str, said: str) -> None:
+def test_data_that_is_not_there_is_named(tmp_path: Path, space: Path, source: str, message: str) -> None:
     line = refused(run(space, "--data", source, "--out", tmp_path / "run"))
-    assert said in line
+    assert message in line
     assert source.rpartition(":")[2] in line
 
 

@@ -1,32 +1,31 @@
 """Ray Train around fit(): each worker takes one fold after another, with fresh weights for each.
 
 There is one trainer for all of them, as each costs ten seconds to start; another goes on only where it has given
-up. Its workers do not wait for one another: what a fold leaves behind reaches the run's folder file by file, as a
-trial's does, and not through `ray.train.report`, which would hold every worker until the slowest fold has done its
-epoch.
+up. Its workers do not wait for one another: a fold's files reach the run's folder one by one, as a trial's do, and
+not through `ray.train.report`, which would hold every worker until the slowest fold has done its epoch.
 """
 
-import dataclasses
 import os
 from collections.abc import Callable
 from typing import Any
 
-from medray.cluster.connect import Room
-from medray.crossval.jobs import LOST, WORKER_DEATHS
+from medray.cluster.capacity import Capacity
+from medray.crossval.jobs import WORKER_DEATHS
 from medray.crossval.restarts import Restarts, free_cores
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
+from medray.runs.documents import TrialRecord
 from medray.runs.rundir import RunDir
 from medray.space.search_space import Resources
 
-#: What Ray Train does besides, and our folds do not need, each in a process of its own that imports Ray.
-LEAN = {
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # as it comes (2 s) a run costs seconds more
+#: Turns off what our folds do not need of Ray Train, each in a process of its own that imports Ray.
+TRAIN_ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # by default (2 s) a run takes seconds longer
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # every epoch is on disk
     "RAY_TRAIN_METRICS_ENABLED": "0",
 }
-#: Callbacks of Ray Train that our folds are better off without.
-LEFT_OUT = (
+#: Callbacks of Ray Train that harm our folds.
+OMITTED_CALLBACKS = (
     # Should free the cores of a controller that has died. It asks the newest Ray on this machine, which may be
     # another one that knows no such controller, and then frees them under our workers.
     "PlacementGroupCleanerCallback",
@@ -34,13 +33,13 @@ LEFT_OUT = (
 )
 
 
-def train_folds(
-    run: RunDir, dataset: ImageDataset, folds: Folds, metric: str, room: Room, workers: int, queue: Any, jobs: int,
-    told: Callable[[str], None],
+def run_trainers(
+    run: RunDir, dataset: ImageDataset, folds: Folds, metric: str, capacity: Capacity, workers: int, queue: Any,
+    jobs: int, report: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Train until the queue is empty or stopped; blocks.
 
-    So many `workers` run side by side, or fewer where there is no longer room for so many, which `told` hears.
+    So many `workers` run side by side, or fewer once there is less room; `report` gets a line then.
 
     Raises:
         ray.train.TrainingFailedError: workers die again and again without an epoch between, or Ray Train can't go
@@ -52,17 +51,18 @@ def train_folds(
     from ray.train import TrainingFailedError
 
     config = {
-        "dataset": [ray.put(dataset if room.own else dataset.unmapped())],
+        "dataset": [ray.put(dataset if capacity.started_here else dataset.unmapped())],
         "folds": [ray.put(folds)],
         "queue": queue,
         "run": run,
         "metric": metric,
-        "threads": max(1, int(room.resources.cpu)),
+        "threads": max(1, int(capacity.resources.cpu)),
     }
-    restarts = Restarts(room.resources, workers, told)
+    restarts = Restarts(capacity.resources, workers, report)
     while True:
         try:
-            _trainer(config, run, room.resources, restarts.workers, failures=(WORKER_DEATHS + 1) * jobs).fit()
+            failures = (WORKER_DEATHS + 1) * jobs
+            _trainer(config, run, capacity.resources, restarts.workers, max_failures=failures).fit()
             break
         except (TrainingFailedError, RayActorError) as error:
             free_cores()
@@ -74,31 +74,32 @@ def train_folds(
             ray.get(queue.release.remote())
 
 
-def _trainer(config: dict[str, Any], run: RunDir, wanted: Resources, workers: int, *, failures: int) -> Any:
-    for name, value in LEAN.items():
+def _trainer(config: dict[str, Any], run: RunDir, resources: Resources, workers: int, *, max_failures: int) -> Any:
+    for name, value in TRAIN_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from ray.train import FailureConfig, RunConfig, ScalingConfig
 
-    # TorchTrainer is this with a process group, through which our workers would have nothing to say; without it
-    # the controller need not import torch.
+    # TorchTrainer is this with a process group, which our workers would not use; without it the controller need
+    # not import torch.
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
     class Trainer(DataParallelTrainer):
         def _create_default_callbacks(self) -> list[Any]:
-            return [one for one in super()._create_default_callbacks() if type(one).__name__ not in LEFT_OUT]
+            callbacks: list[Any] = super()._create_default_callbacks()
+            return [callback for callback in callbacks if type(callback).__name__ not in OMITTED_CALLBACKS]
 
     return Trainer(
         _worker_loop,
         train_loop_config=config,
         scaling_config=ScalingConfig(
             num_workers=workers,
-            use_gpu=wanted.gpu > 0,
-            resources_per_worker={"CPU": wanted.cpu} | ({"GPU": wanted.gpu} if wanted.gpu else {}),
+            use_gpu=resources.gpu > 0,
+            resources_per_worker={"CPU": resources.cpu} | ({"GPU": resources.gpu} if resources.gpu else {}),
         ),
         run_config=RunConfig(
             name=f"start-{len(run.crossval.child('train').names())}",
             storage_path=run.crossval.child("train").location,
-            failure_config=FailureConfig(max_failures=failures, controller_failure_limit=0),
+            failure_config=FailureConfig(max_failures=max_failures, controller_failure_limit=0),
         ),
     )
 
@@ -109,7 +110,7 @@ def _worker_loop(config: dict[str, Any]) -> None:
     from ray.train.torch import get_device
 
     from medray.cluster.trial_worker import Worker
-    from medray.crossval.train_one_fold import end_fold, train_fold
+    from medray.crossval.train_one_fold import give_up_fold, train_fold
 
     rank = ray.train.get_context().get_world_rank()
     dataset, folds = ray.get(config["dataset"][0]), ray.get(config["folds"][0])
@@ -118,15 +119,13 @@ def _worker_loop(config: dict[str, Any]) -> None:
     job, deaths = ray.get(queue.begin.remote(rank))
     while job is not None:
         if deaths > WORKER_DEATHS:
-            reason = f"{LOST} {deaths} times before an epoch was done"
-            record = end_fold(run.fold(job.trial, job.fold), job, {"reason": reason})
+            record: TrialRecord | None = give_up_fold(run, job, deaths)
         else:
-            ended = train_fold(
+            record = train_fold(
                 worker, run, job, dataset, folds, config["metric"],
                 lambda result: bool(ray.get(queue.epoch.remote(rank, result))),
             )  # fmt: skip
-            if ended is None:
-                return  # stopped; its checkpoint is written
-            record = ended
-        ray.get(queue.ended.remote(rank, dataclasses.asdict(record)))
+        if record is None:
+            return  # stopped; its checkpoint is written
+        ray.get(queue.ended.remote(rank, record))
         job, deaths = ray.get(queue.next.remote(rank)), 0

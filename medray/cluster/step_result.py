@@ -1,0 +1,23 @@
+"""StepResult: what a worker reports of an epoch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What the driver decides by after an epoch, and no more: Tune keeps statistics of every number in a result.
+
+    `objective` is the metric at the best epoch so far, None where the epoch failed for `reason`. `ended_by` is
+    epochs, patience or failed where it was the last epoch.
+    """
+
+    epoch: int
+    objective: float | None
+    ended_by: str | None = None
+    reason: str | None = None
+    traceback: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether this epoch was the training's last."""
+        return self.ended_by is not None

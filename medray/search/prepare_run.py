@@ -1,0 +1,85 @@
+"""Before the first trial: load the data, check the space against it, start Ray, describe the run on disk."""
+
+import contextlib
+import datetime
+import platform
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+
+from rich.console import Console
+
+from medray import __version__
+from medray.cluster.capacity import Capacity, find_capacity, wait_for_gpus
+from medray.cluster.connect import connected
+from medray.cluster.runners import LOCAL
+from medray.console import say, step
+from medray.data.dataset import ImageDataset
+from medray.data.load_data import load_data
+from medray.errors import RunError
+from medray.runs.documents import DataFacts, ResolvedOptions, RunFacts
+from medray.runs.rundir import RunDir
+from medray.search.leaks import check_leaks
+from medray.search.search_options import SearchOptions
+from medray.space.search_space import SearchSpace
+
+PACKAGES = ("ray", "torch", "torchvision", "timm", "optuna", "albumentations", "numpy")
+
+
+def prepare_run(
+    options: SearchOptions, run: RunDir, space: SearchSpace, resolved: ResolvedOptions, console: Console,
+    stack: contextlib.ExitStack,
+) -> tuple[ImageDataset, Capacity | None]:  # fmt: skip
+    """Load the data and check the space against it while Ray starts, then write what describes the run.
+
+    Ray is left when `stack` ends. Returns no capacity for the local runner, which starts no Ray.
+
+    Raises:
+        MedrayError: the data can't be loaded, has leaks or is not the resumed run's; the space does not fit it;
+            Ray can't be started or joined, or has no room for a trial.
+    """
+    local = options.runner == LOCAL
+    task = f"{'Loading' if local else 'Starting Ray and loading'} {resolved.data}"
+    with step(console, task) as progress, ThreadPoolExecutor(1) as pool:
+        # First the data: a slip in --data need not wait for Ray.
+        dataset = load_data(resolved.data, phantom=space.name, preparation=space.preparation, progress=progress)
+
+        def check() -> None:
+            from medray.training.check import check_space  # imports torch and timm, while Ray starts
+
+            check_space(space, dataset)
+
+        checking = pool.submit(check)
+        allowed = options.allow_leaks or options.resume  # leaks were looked for when the run began
+        # Not beside Ray's start, which forks: OpenBLAS may then wait for ever for another thread's call of it.
+        leaks = check_leaks(dataset, resolved.data, console, allowed=allowed, progress=progress)
+        capacity = None
+        started_here = not local and stack.enter_context(connected(options.address, verbose=options.verbose))
+        checking.result()
+        if not local:
+            if options.min_gpus:
+                wait_for_gpus(options.min_gpus, progress)
+            capacity = find_capacity(space.resources, space.path, started_here=started_here)
+    if capacity is not None and capacity.nodes > 1 and run.local is not None:
+        say(
+            console,
+            f"  {capacity.nodes} nodes: each must see {run.location}; where they share no disk, give --storage s3://…",
+        )
+    if not options.resume:
+        run.write(run.SPACE, space.text.encode())
+        run.write_json(run.DATA, DataFacts.of(dataset, leaks).to_dict())
+        run.write_json(run.SPLITS, {name: positions.tolist() for name, positions in dataset.splits.items()})
+    elif run.read_data().fingerprint != dataset.fingerprint:
+        raise RunError(
+            f"{resolved.data} is not the data that {run.location} was started with: its content differs"
+        )
+    facts = RunFacts(
+        medray=__version__,
+        space=space.name,
+        metric=space.metric,
+        options=resolved,
+        written=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        python=platform.python_version(),
+        packages={name: version(name) for name in PACKAGES},
+    )
+    run.write_json(run.RUN, facts.to_dict())
+    return dataset, capacity
