@@ -1,4 +1,4 @@
-"""Prediction sets that hold the true class at a chosen rate: split conformal prediction (Vovk et al. 2005).
+"""Prediction sets that hold the true class at a given rate: split conformal prediction (Vovk et al. 2005).
 
 `calibrate` looks at images that the networks were not trained on; `ConformalSets.sets` then answers with a
 set of classes instead of one. If new images are drawn as those were, the sets hold the true class of at
@@ -29,25 +29,25 @@ TOLERANCE = 1e-7  # a class on the border stays in when another batch rounds oth
 
 
 def _lac(probabilities: Array) -> Array:
-    """1 - p of each class."""
+    """Return 1 - p of each class."""
     complement: Array = 1 - probabilities
     return complement
 
 
 def _aps(probabilities: Array) -> Array:
-    """The probability of all classes that are likelier than each."""
+    """Return the summed probability of all classes that are likelier than each."""
     return _likelier(probabilities)[0]
 
 
 def _raps(probabilities: Array) -> Array:
-    """APS, and the penalty of each class's rank."""
+    """Return APS plus the penalty of each class's rank."""
     total, number = _likelier(probabilities)
     penalised: Array = total + PENALTY * np.maximum(number + 1 - FREE_RANKS, 0)
     return penalised
 
 
 def _likelier(probabilities: Array) -> tuple[Array, Array]:
-    """Sum and number of the classes that are likelier than each class, both (N, classes).
+    """Return sum and number of the classes that are likelier than each class, both (N, classes).
 
     A class's own probability is left out: with it, a sure answer would be a bad fit, and nearly every set would
     get a second class. Classes of equal probability share one sum, so that their order does not matter.
@@ -69,12 +69,12 @@ METHODS = tuple(_SCORES)
 
 
 def default_method(classes: int) -> str:
-    """The method for that many classes: "lac" below 5, else "raps"."""
+    """Return the method for that many classes: "lac" below 5, else "raps"."""
     return "lac" if classes < 5 else "raps"
 
 
 def nonconformity(probabilities: Array, method: str) -> Array:
-    """How badly each class fits each image, float64 (N, classes); the smaller, the better.
+    """Return how badly each class fits each image, float64 (N, classes); smaller is better.
 
     Nothing is drawn at random: the same image always gets the same set, which is a little larger for it.
 
@@ -89,7 +89,7 @@ def nonconformity(probabilities: Array, method: str) -> Array:
 
 @dataclass(frozen=True)
 class ConformalSets(JsonDocument):
-    """What turns probabilities into sets of classes: those that fit no worse than `quantile`.
+    """Turn probabilities into sets of the classes whose nonconformity is at most `quantile`.
 
     `quantile` is None where `images`, the number it was calibrated on, is too small for `coverage`: then
     nothing can be left out, and every set holds all classes.
@@ -101,7 +101,7 @@ class ConformalSets(JsonDocument):
     images: int
 
     def sets(self, probabilities: Array) -> Array:
-        """The set of each image, bool (N, classes), by probabilities (N, classes).
+        """Return the set of each image, bool (N, classes), by probabilities (N, classes).
 
         The likeliest class is always in its set, so that none is empty; this can only raise the coverage.
 
@@ -121,7 +121,7 @@ class ConformalSets(JsonDocument):
             raise ValueError(unknown_choice_line("method", self.method, METHODS))
         if not 0 < self.coverage < 1 or self.images < 1:
             raise ValueError("coverage or images is out of range")
-        too_few = _place(self.images, self.coverage) > self.images
+        too_few = _quantile_rank(self.images, self.coverage) > self.images
         if (self.quantile is None) != too_few or (self.quantile or 0) < 0:
             raise ValueError(f"the quantile can't be that of {self.images} images")
 
@@ -141,19 +141,19 @@ def calibrate(probabilities: Array, labels: Array, coverage: float, method: str 
     exact, labels = check_labelled(probabilities, labels)
     method = default_method(exact.shape[1]) if method is None else method
     true = np.sort(nonconformity(exact, method)[np.arange(len(labels)), labels])
-    place = _place(len(labels), coverage)
-    quantile = float(true[place - 1]) if place <= len(labels) else None
+    rank = _quantile_rank(len(labels), coverage)
+    quantile = float(true[rank - 1]) if rank <= len(labels) else None
     return ConformalSets(method, float(coverage), quantile, len(labels))
 
 
-def _place(images: int, coverage: float) -> int:
-    """Which of the sorted scores is the quantile, from 1; more than `images` where they are too few."""
+def _quantile_rank(images: int, coverage: float) -> int:
+    """Return which of the sorted scores is the quantile, from 1; above `images` where these are too few."""
     return max(1, math.ceil((images + 1) * coverage - 1e-9))  # (9 + 1) * 0.9 may round to above 9
 
 
 @dataclass(frozen=True)
 class SetSummary(JsonDocument):
-    """How prediction sets did on labelled images.
+    """The coverage and size of prediction sets on labelled images.
 
     `covered` is the share whose set holds the true class, `mean_size` the classes in a set, `singletons`
     the share of sets with one class, `not_sure` the share that hold every class and so say nothing.
@@ -178,8 +178,8 @@ def summary(sets: Array, labels: Array) -> SetSummary:
     labels = check_labels(labels, images, classes)
     sizes = sets.sum(axis=1)
 
-    def share(chosen: Array) -> Proportion:
-        return Proportion.of(int(chosen.sum()), images)
+    def share(sets_counted: Array) -> Proportion:
+        return Proportion.of(int(sets_counted.sum()), images)
 
     covered = share(sets[np.arange(images), labels])
     return SetSummary(covered, float(sizes.mean()), share(sizes == 1), share(sizes == classes))

@@ -79,8 +79,8 @@ class OodDetector:
             DataError: they have another type or shape; nothing is resized unasked.
         """
         statistics, thumbnails = image_features(_checked(images, self.shape))
-        found = _features(statistics, thumbnails, self.thumbnail_mean, self.components)
-        return _distances(found, self.feature_mean, self.whitening)
+        features = _features(statistics, thumbnails, self.thumbnail_mean, self.components)
+        return _distances(features, self.feature_mean, self.whitening)
 
     def flags(self, images: Array) -> Array:
         """Return whether each of the uint8 images (N, H, W, C) is out of distribution, bool (N,).
@@ -142,8 +142,8 @@ def _checked(images: Array, shape: tuple[int, ...] | None, name: str = "") -> Ar
     images = np.asarray(images)
     fits = images.ndim == 4 and (0 not in images.shape[1:] if shape is None else images.shape[1:] == shape)
     if images.dtype != np.uint8 or not fits:
-        wanted = "H, W, C" if shape is None else ", ".join(map(str, shape))
-        raise DataError(f"{name} images are {images.dtype} {images.shape}, not uint8 (N, {wanted})".strip())
+        expected = "H, W, C" if shape is None else ", ".join(map(str, shape))
+        raise DataError(f"{name} images are {images.dtype} {images.shape}, not uint8 (N, {expected})".strip())
     return images
 
 
@@ -164,8 +164,8 @@ def _features(statistics: Array, thumbnails: Array, thumbnail_mean: Array, compo
 
 def _distances(features: Array, mean: Array, whitening: Array) -> Array:
     """Mahalanobis distance of features (N, features) over the square root of their number, (N,)."""
-    found: Array = np.sqrt(np.square((features - mean) @ whitening.astype(np.float64)).mean(axis=1))
-    return found
+    distances: Array = np.sqrt(np.square((features - mean) @ whitening.astype(np.float64)).mean(axis=1))
+    return distances
 
 
 def _fit_layout(thumbnails: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Features of images that say what kind of picture each is, computed from its pixels alone: no network.
+"""Features that describe what kind of picture an image is, computed from its pixels without a network.
 
     texture    how strong and how sparse the horizontal, vertical and diagonal detail is, one octave after the
                other: the bands of the Haar wavelet (Haar 1910, Mallat 1989), as logarithms
@@ -24,7 +24,7 @@ PIXELS = 400_000  # of each channel, worked on at once: what fits a cache
 
 
 def octaves(shape: tuple[int, int, int]) -> int:
-    """How often an image of shape (H, W, C) is halved: 3 times at 28 x 28, 6 times at 224 x 224."""
+    """Return how often an image of shape (H, W, C) is halved: 3 times at 28 x 28, 6 times at 224 x 224."""
     side, count = min(shape[:2]), 0
     while side >= SMALLEST:
         side, count = side // 2, count + 1
@@ -32,12 +32,12 @@ def octaves(shape: tuple[int, int, int]) -> int:
 
 
 def statistic_count(shape: tuple[int, int, int]) -> int:
-    """How many statistics of texture, tones and colours there are for images of shape (H, W, C)."""
+    """Return the number of statistics of texture, tones and colours for images of shape (H, W, C)."""
     return 6 * octaves(shape) + BINS + (4 if shape[2] == 3 else 0)
 
 
 def thumbnail_size(shape: tuple[int, int, int]) -> int:
-    """How many values the thumbnail of an image of shape (H, W, C) has: 8 * 8 * C, fewer if it is smaller."""
+    """Return the number of values in a thumbnail of an image of shape (H, W, C): 8 * 8 * C, fewer if it is smaller."""
     return min(shape[0], CELLS) * min(shape[1], CELLS) * shape[2]
 
 
@@ -63,8 +63,8 @@ def _statistics(images: Array, thumbnails: Array) -> list[Array]:
     grey = images[..., 0].astype(np.uint16)
     for channel in range(1, channels):
         grey += images[..., channel]
-    found = [_texture(grey, 255 * channels), _tones(grey, channels)]
-    return [*found, _colours(thumbnails)] if channels == 3 else found
+    statistics = [_texture(grey, 255 * channels), _tones(grey, channels)]
+    return [*statistics, _colours(thumbnails)] if channels == 3 else statistics
 
 
 def _texture(grey: Array, white: int) -> Array:
@@ -73,14 +73,14 @@ def _texture(grey: Array, white: int) -> Array:
     Strength is the logarithm of the mean size of a band's values, sparseness that of their root mean square
     over it: noise and an edge may be as strong, but the edge is at few places.
     """
-    found = [np.empty((len(grey), 0))]
+    features = [np.empty((len(grey), 0))]
     for octave, bands in enumerate(_haar(grey)):
         pixels, scale = bands.shape[2], 2.0 * white * 4**octave  # a value here is made of 4**octave pixels' sums
         size = np.abs(bands, out=bands).sum(axis=2, dtype=np.float64) / (pixels * scale)
         square = np.square(bands, out=bands).sum(axis=2, dtype=np.float64) / (pixels * scale**2)
         strength = np.log(size + FAINT)
-        found += [strength, np.log(np.sqrt(square) + FAINT) - strength]
-    return np.concatenate(found, axis=1)
+        features += [strength, np.log(np.sqrt(square) + FAINT) - strength]
+    return np.concatenate(features, axis=1)
 
 
 def _haar(grey: Array) -> Iterator[Array]:
@@ -106,9 +106,9 @@ def _haar(grey: Array) -> Iterator[Array]:
 def _tones(grey: Array, channels: int) -> Array:
     """Square roots of the shares of pixels in 8 equal ranges of brightness, (N, 8), of 64 to 127 rows if large."""
     count, tones = len(grey), 256 * channels
-    places = grey[:, :: max(1, grey.shape[1] // 64)].reshape(count, -1) + tones * np.arange(count)[:, None]
-    of_each = np.bincount(places.ravel(), minlength=count * tones)
-    shares: Array = of_each.reshape(count, BINS, -1).sum(axis=2) / places.shape[1]
+    bins = grey[:, :: max(1, grey.shape[1] // 64)].reshape(count, -1) + tones * np.arange(count)[:, None]
+    of_each = np.bincount(bins.ravel(), minlength=count * tones)
+    shares: Array = of_each.reshape(count, BINS, -1).sum(axis=2) / bins.shape[1]
     return np.sqrt(shares)
 
 

@@ -1,8 +1,8 @@
-"""Operating points: from which probability on an image is called positive, and what that costs.
+"""Operating points: the probability from which an image is called positive, and the rates that follow from it.
 
 A score is the probability of the positive class, a decision is `score >= threshold`. A threshold is set
 midway between two neighbouring scores, so that rounding in another batch does not flip an image.
-The rates that come with it are those of the images it was set on, and so a little too good.
+Its rates are measured on the images that set it, so they are slightly optimistic.
 """
 
 import math
@@ -23,7 +23,7 @@ NOTHING_POSITIVE = math.nextafter(1.0, 2.0)  # a threshold above every probabili
 
 
 class Candidates(NamedTuple):
-    """All decisions that some threshold can make: thresholds rise, what they call positive shrinks."""
+    """All decisions that some threshold can make, by rising threshold: `hits` and `false_alarms` fall."""
 
     thresholds: Array
     hits: Array
@@ -33,10 +33,10 @@ class Candidates(NamedTuple):
 
 
 def candidates(scores: Array, positive: Array) -> Candidates:
-    """List the thresholds that tell scores (N,) apart, and what each would find and falsely call.
+    """List the thresholds between scores (N,), with the hits and false alarms of each.
 
-    They are 0, midways between neighbouring distinct scores, and one just above 1; where floats leave no
-    room for a midway it is the higher score. `positive` is bool (N,); counts are int64.
+    They are 0, the midpoints of neighbouring distinct scores, and one just above 1; where no float lies between
+    two scores, the higher one. `positive` is bool (N,); counts are int64.
 
     Raises:
         DataError: the scores can't be used, or all or none of the images are positive.
@@ -44,64 +44,64 @@ def candidates(scores: Array, positive: Array) -> Candidates:
     scores, positive = check_scores(scores, positive)
     if positive.all() or not positive.any():
         raise DataError("a threshold needs images that are positive and images that are not; one kind is missing")
-    values, place = np.unique(scores, return_inverse=True)
+    values, indices = np.unique(scores, return_inverse=True)
     low, high = values[:-1], values[1:]
     middle = low + (high - low) / 2
     middle = np.where(middle > low, middle, high)
 
-    def from_here_up(chosen: Array) -> Array:
-        at = np.bincount(place[chosen], minlength=len(values))
-        return np.append(at[::-1].cumsum()[::-1], 0)
+    def count_from_each_up(images: Array) -> Array:
+        counts = np.bincount(indices[images], minlength=len(values))
+        return np.append(counts[::-1].cumsum()[::-1], 0)
 
     thresholds = np.concatenate([[0.0], middle, [NOTHING_POSITIVE]])
     positives = int(positive.sum())
-    hits, false_alarms = from_here_up(positive), from_here_up(~positive)
+    hits, false_alarms = count_from_each_up(positive), count_from_each_up(~positive)
     return Candidates(thresholds, hits, false_alarms, positives, len(positive) - positives)
 
 
 def at_sensitivity(scores: Array, positive: Array, target: float) -> float:
-    """The highest threshold whose sensitivity on these images is at least `target`, in 0..1 but not 0.
+    """Return the highest threshold whose sensitivity on these images is at least `target`, above 0 and at most 1.
 
-    None that reaches the target is more specific. `scores` are (N,), `positive` is bool (N,).
+    This is the most specific threshold that reaches the target. `scores` are (N,), `positive` is bool (N,).
 
     Raises:
-        ConfigError: the target is no such number.
+        ConfigError: the target is out of range.
         DataError: the scores can't be used, or all or none of the images are positive.
     """
     _check_value("sensitivity", target)
-    found = candidates(scores, positive)
-    reached = np.flatnonzero(found.hits / found.positives >= target)
-    return float(found.thresholds[reached[-1]])
+    decisions = candidates(scores, positive)
+    reached = np.flatnonzero(decisions.hits / decisions.positives >= target)
+    return float(decisions.thresholds[reached[-1]])
 
 
 def at_youden(scores: Array, positive: Array) -> float:
-    """The threshold of the highest sensitivity + specificity - 1 (Youden 1950); of equals the more sensitive.
+    """Return the threshold of the highest sensitivity + specificity - 1 (Youden 1950), of equals the lowest.
 
     `scores` are (N,), `positive` is bool (N,).
 
     Raises:
         DataError: the scores can't be used, or all or none of the images are positive.
     """
-    found = candidates(scores, positive)
+    decisions = candidates(scores, positive)
     # Times positives * negatives it is a whole number, so equals are equal; argmax takes the lowest threshold.
-    index = found.hits * found.negatives - found.false_alarms * found.positives
-    return float(found.thresholds[index.argmax()])
+    index = decisions.hits * decisions.negatives - decisions.false_alarms * decisions.positives
+    return float(decisions.thresholds[index.argmax()])
 
 
 def at_cost(scores: Array, positive: Array, ratio: float) -> float:
-    """The threshold of the lowest ratio * misses + false alarms; of equals the more sensitive.
+    """Return the threshold of the lowest ratio * misses + false alarms, of equals the lowest.
 
-    `ratio` says how many false alarms one miss is worth. `scores` are (N,), `positive` is bool (N,).
+    `ratio` is the cost of a miss in false alarms. `scores` are (N,), `positive` is bool (N,).
 
     Raises:
         ConfigError: the ratio is not a number above 0.
         DataError: the scores can't be used, or all or none of the images are positive.
     """
     _check_value("cost", ratio)
-    found = candidates(scores, positive)
-    cost = ratio * (found.positives - found.hits) + found.false_alarms
+    decisions = candidates(scores, positive)
+    cost = ratio * (decisions.positives - decisions.hits) + decisions.false_alarms
     least = np.isclose(cost, cost.min(), rtol=1e-14, atol=0.0)  # 0.1 * 30 is more than 3 by rounding only
-    return float(found.thresholds[least.argmax()])
+    return float(decisions.thresholds[least.argmax()])
 
 
 def _check_value(kind: str, value: float | None) -> None:
@@ -117,7 +117,7 @@ def _check_value(kind: str, value: float | None) -> None:
 
 @dataclass(frozen=True)
 class Rule:
-    """How a threshold is to be set: at a sensitivity, by Youden's index, or by the cost of a miss.
+    """How to set a threshold: at a sensitivity, by Youden's index, or by the cost of a miss.
 
     Raises:
         ConfigError: the kind is unknown, or its number is missing or out of range.
@@ -133,7 +133,7 @@ class Rule:
 
     @property
     def name(self) -> str:
-        """The rule in words, such as "sensitivity 0.95"."""
+        """Kind and number, such as "sensitivity 0.95"."""
         return self.kind if self.value is None else f"{self.kind} {self.value:.12g}"
 
     def threshold(self, scores: Array, positive: Array) -> float:
@@ -144,8 +144,8 @@ class Rule:
         """
         if self.value is None:
             return at_youden(scores, positive)
-        way = at_sensitivity if self.kind == "sensitivity" else at_cost
-        return way(scores, positive, self.value)
+        set_threshold = at_sensitivity if self.kind == "sensitivity" else at_cost
+        return set_threshold(scores, positive, self.value)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class OperatingPoint(JsonDocument):
     set_on: str
 
     def decide(self, probabilities: Array) -> Array:
-        """Whether each image is called positive, bool (N,), by probabilities (N, classes).
+        """Return whether each image is called positive, bool (N,), by probabilities (N, classes).
 
         Raises:
             DataError: the probabilities can't be used, or lack the class.
@@ -191,7 +191,7 @@ def set_point(
 ) -> OperatingPoint:
     """Set an operating point by `rule` on probabilities (N, classes) of images with labels int64 (N,).
 
-    `positive` is the class to call. `set_on` names the images; they must not be those that the result is
+    `positive` is the class that it calls. `set_on` names the images, which must not be those that the result is
     reported on.
 
     Raises:
@@ -202,10 +202,10 @@ def set_point(
     if len(class_names) != exact.shape[1]:
         raise DataError(f"probabilities are of {exact.shape[1]} classes, but {len(class_names)} are named")
     index = class_index(positive, class_names)
-    wanted, name = labels == index, class_names[index]
-    if not wanted.any() or wanted.all():
-        which = "another class than" if wanted.all() else "class"
+    of_class, name = labels == index, class_names[index]
+    if not of_class.any() or of_class.all():
+        which = "another class than" if of_class.all() else "class"
         raise DataError(f"no image of {set_on} is of {which} '{name}': no threshold can be set on it")
-    threshold = rule.threshold(exact[:, index], wanted)
-    rates = measure_rates(exact[:, index], wanted, threshold)
+    threshold = rule.threshold(exact[:, index], of_class)
+    rates = measure_rates(exact[:, index], of_class, threshold)
     return OperatingPoint(rule.name, name, index, threshold, rates, len(labels), set_on)

@@ -4,14 +4,6 @@
     ensemble/members/0007.safetensors
 
 `Ensemble.load(folder).predict(images)` needs neither Ray nor the run that the folder came from.
-
-model.py        Ensemble and what it answers
-averaging.py    the weighted mean
-candidates.py   what can be a member: trials of the search, or settings with all their folds
-choose.py       top-k and greedy selection
-ways.py         every way of choosing, side by side
-manifest.py     the folder, in and out
-driver.py       `medray ensemble RUN`, with command.py and report.py
 """
 
 from medray.ensemble.averaging import average

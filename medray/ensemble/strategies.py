@@ -1,4 +1,4 @@
-"""Choosing members, on validation or out-of-fold predictions only."""
+"""Strategies that select an ensemble's members from candidates, on validation or out-of-fold predictions only."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from medray.ensemble.candidates import Candidate
 from medray.errors import DataError
 from medray.stats import metrics
 
-LIBRARY = 100  # the best so many take part: a larger library overfits, and costs time
+LIBRARY = 100  # candidates, the best ones: a larger library overfits, and costs time
 ROUNDS = 20
 PATIENCE = 5  # rounds without a gain
 SAME = 1e-12  # a difference that is rounding only
@@ -21,58 +21,58 @@ Weighted = list[tuple[Candidate, float]]
 
 
 def top_k(candidates: Sequence[Candidate], k: int) -> Weighted:
-    """The best `k`, all with the same weight; `candidates` come best first."""
+    """Return the best `k`, all with the same weight; `candidates` come best first."""
     return [(candidate, 1.0) for candidate in candidates[:k]]
 
 
 def greedy(candidates: Sequence[Candidate], labels: Array, metric: str) -> Weighted:
-    """Greedy selection with replacement (Caruana et al. 2004), from the best of the library (2006).
+    """Select greedily with replacement (Caruana et al. 2004) from a library of the best (2006).
 
     Round by round it adds the candidate with which the mean is best by `metric` on the images with these
     labels, int64 (N,); where several are equal, by log loss, and where that is equal too, the first. A
-    candidate's weight is how often it was taken. The best round counts, so the mean is never worse than the
-    library's best single candidate.
+    candidate's weight is how often it was selected. The selection of the best round is returned, so the mean is
+    never worse than the library's best single candidate.
 
     Raises:
         DataError: there are no candidates, or the metric is not defined on these images.
     """
     library = list(candidates[:LIBRARY])
     if not library:
-        raise DataError("no candidates: there is nothing to choose from")
+        raise DataError("no candidates: there is nothing to select from")
     score, sign = _scorer(metric, library, labels), 1 if METRICS[metric] == "max" else -1
-    taken: list[int] = []
+    selected: list[int] = []
     total = np.zeros(library[0].probabilities.shape)
     best, length = (-np.inf, -np.inf), 0
-    while len(taken) < ROUNDS and len(taken) - length < PATIENCE:
-        size = len(taken) + 1
+    while len(selected) < ROUNDS and len(selected) - length < PATIENCE:
+        size = len(selected) + 1
         gains = sign * score(total, size)
         if np.isnan(gains).any():
             raise DataError(f"{metric} can't be measured on these {len(labels)} images: a class has none")
         equal = np.flatnonzero(gains >= gains.max() - SAME)
         losses = np.array([metrics.log_loss((total + library[i].probabilities) / size, labels) for i in equal])
-        chosen = int(equal[losses <= losses.min() + SAME][0])
-        taken.append(chosen)
-        total += library[chosen].probabilities
-        found = (float(gains[chosen]), -float(losses.min()))
-        if found[0] > best[0] + SAME or (found[0] > best[0] - SAME and found[1] > best[1] + SAME):
-            best, length = found, len(taken)
-    return [(library[i], float(count)) for i, count in sorted(Counter(taken[:length]).items())]
+        index = int(equal[losses <= losses.min() + SAME][0])
+        selected.append(index)
+        total += library[index].probabilities
+        gain, likelihood = float(gains[index]), -float(losses.min())
+        if gain > best[0] + SAME or (gain > best[0] - SAME and likelihood > best[1] + SAME):
+            best, length = (gain, likelihood), len(selected)
+    return [(library[i], float(count)) for i, count in sorted(Counter(selected[:length]).items())]
 
 
 def _scorer(metric: str, library: Sequence[Candidate], labels: Array) -> Callable[[Array, int], Array]:
-    """The metric of the mean with each candidate of the library, given the sum of the rest and the mean's size.
+    """Return a function of a sum and a size: the metric of the mean once each candidate of the library is added.
 
     It is `metrics.all_metrics`'s, alone: to have all of them takes several times as long.
     """
     if metric == "auc":
         return _auc_scorer(library, labels)
     alone = {"log_loss": metrics.log_loss, "calibration_error": metrics.calibration_error}
-    one = alone.get(metric, partial(_of_decisions, metric))
-    return lambda total, size: np.array([one((total + c.probabilities) / size, labels) for c in library])
+    score = alone.get(metric, partial(_confusion_metric, metric))
+    return lambda total, size: np.array([score((total + c.probabilities) / size, labels) for c in library])
 
 
 def _auc_scorer(library: Sequence[Candidate], labels: Array) -> Callable[[Array, int], Array]:
-    """A class at a time, so that what is sorted stays in the cache; ranks ask for no division by the size."""
+    """Score one class at a time, so that the sorted columns stay in the CPU's cache; ranks need no division."""
     classes = library[0].probabilities.shape[1]
     sides = []
     for index in [1] if classes == 2 else range(classes):
@@ -81,17 +81,17 @@ def _auc_scorer(library: Sequence[Candidate], labels: Array) -> Callable[[Array,
         sides.append((index, order, int((labels == index).sum()), columns))
 
     def score(total: Array, _size: int) -> Array:
-        found = np.zeros(len(library))
+        scores = np.zeros(len(library))
         for index, order, positives, columns in sides:
             rest = total[order, index]
             means = (rest + column for column in columns)
-            found += [metrics.separation(mean[:positives], mean[positives:]) for mean in means]
-        return found / len(sides)
+            scores += [metrics.separation(mean[:positives], mean[positives:]) for mean in means]
+        return scores / len(sides)
 
     return score
 
 
-def _of_decisions(metric: str, probabilities: Array, labels: Array) -> float:
-    """A metric that depends on the predicted classes alone."""
+def _confusion_metric(metric: str, probabilities: Array, labels: Array) -> float:
+    """Return a metric that depends on the predicted classes alone."""
     matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     return float(metrics.confusion_metrics(matrix)[metric])

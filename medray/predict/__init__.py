@@ -1,1 +1,1 @@
-"""`medray predict`: what an ensemble says of image files, as a table in any course's or contest's form."""
+"""`medray predict`: an ensemble's predictions of image files, as a table in the form that a user chooses."""

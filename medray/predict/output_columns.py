@@ -1,4 +1,4 @@
-"""The columns of a table of predictions: a name and a template each, or one of the usual forms."""
+"""Columns of a table of predictions: each a name and a template, or all those of a usual form."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,19 +36,18 @@ class Column:
     of: str | None = None
 
     def cell(self, values: Mapping[str, Any]) -> str:
-        """Fill the template.
+        """Return the cell of an image: the template filled with its `values`.
 
         Raises:
-            ConfigError: it names a field or class that there is not, or formats it in a way that can't be.
+            ConfigError: the template names an unknown field or class, or its format does not fit the value.
         """
         by_class = ByClass(values.get("p", {}))
         try:
             return self.template.format_map({**values, "p": by_class if self.of is None else by_class[self.of]})
         except KeyError as error:
-            name, known = str(error.args[0]), values.get("p", {})
-            valid = FIELDS if name in _fields(self.template) else known
-            what = "field" if valid is FIELDS else "class"
-            raise ConfigError(f"--column {self.name}: {unknown_choice_line(what, name, valid)}") from None
+            name = str(error.args[0])
+            kind, valid = ("field", FIELDS) if name in _fields(self.template) else ("class", values.get("p", {}))
+            raise ConfigError(f"--column {self.name}: {unknown_choice_line(kind, name, valid)}") from None
         except (ValueError, IndexError, AttributeError, TypeError) as error:
             raise ConfigError(f"--column {self.name}: '{self.template}': {error}") from None
 
@@ -87,8 +86,11 @@ def parse_column(text: str) -> Column:
 
 
 def form(name: str, class_names: Sequence[str]) -> list[Column]:
-    """The columns of one of FORMS: everything; file and label; stem and probabilities (Kaggle's and Codabench's
-    usual one); or stem and the class's number."""
+    """Return the columns of one of FORMS.
+
+    They are everything; file and label; stem and probabilities, as Kaggle and Codabench often want them; or stem
+    and the class's number.
+    """
     probabilities = [Column(c, "{p:.6f}", of=c) for c in class_names]
     return {
         FULL: [
@@ -101,22 +103,22 @@ def form(name: str, class_names: Sequence[str]) -> list[Column]:
     }[name]  # fmt: skip
 
 
-def named(path: Path) -> dict[str, str]:
-    """The fields that are a file's name."""
+def path_fields(path: Path) -> dict[str, str]:
+    """Return the fields that are made of a file's path."""
     return {"path": os.fspath(path), "file": path.name, "stem": path.stem}
 
 
-def check_apart(name: str, paths: Iterable[Path]) -> None:
-    """Check that the rows of one of FORMS can be told apart; a file that is given twice is one file.
+def check_row_names(name: str, paths: Iterable[Path]) -> None:
+    """Check that no two files have the same row name in one of FORMS; a file that is given twice is one file.
 
     Raises:
         ConfigError: two files would have the same name in it.
     """
-    first: dict[str, Path] = {}
+    path_of: dict[str, Path] = {}
     for path in paths:
-        row = _IMAGE[name].format_map(named(path))
-        before = first.setdefault(row, path)
-        if before != path and before.resolve() != path.resolve():
-            both = f"'{printable(str(before))}' and '{printable(str(path))}' would both be '{printable(row)}'"
-            ways = f"--form {FULL} names them by their paths, as does --column 'image={{path}}'"
-            raise ConfigError(f"--form {name}: {both}; {ways}")
+        row = _IMAGE[name].format_map(path_fields(path))
+        first = path_of.setdefault(row, path)
+        if first != path and first.resolve() != path.resolve():
+            both = f"'{printable(str(first))}' and '{printable(str(path))}' would both be '{printable(row)}'"
+            hint = f"--form {FULL} names them by their paths, as does --column 'image={{path}}'"
+            raise ConfigError(f"--form {name}: {both}; {hint}")

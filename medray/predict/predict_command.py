@@ -30,46 +30,47 @@ Fields of a column: path, file, stem, label, index, p[CLASS], decision, set, fla
 @click.option("--csv", "csv_file", metavar="FILE", help="Write the table there.  [stdout]")
 @click.option("--form", "form_name", metavar="NAME", help="full, predicted, probabilities or indices.  [full]")
 @click.option(
-    "--column", "columns", multiple=True, metavar="NAME=TEMPLATE", help="A column of one's own; several."
+    "--column", "column_texts", multiple=True, metavar="NAME=TEMPLATE", help="A column of your own; several."
 )
 def predict(
-    run: str, images: tuple[str, ...], csv_file: str | None, form_name: str | None, columns: tuple[str, ...]
+    run: str, images: tuple[str, ...], csv_file: str | None, form_name: str | None, column_texts: tuple[str, ...]
 ) -> None:
-    """Ask RUN's ensemble about IMAGES: files of PNG, JPEG, TIFF, BMP or DICOM, or folders of them.
+    """Predict IMAGES with RUN's ensemble: files of PNG, JPEG, TIFF, BMP or DICOM, or folders of them.
 
     A file that can't be read is named and has no row; the exit status is then 1.
     """
     from medray.console import say, step
     from medray.errors import ConfigError, unknown_choice_line
-    from medray.predict.output_columns import FORMS, check_apart, form, parse_column
+    from medray.predict.output_columns import FORMS, check_row_names, form, parse_column
     from medray.predict.predict_files import find_images, open_ensemble, predict_files
+    from medray.text import plural
 
     console = make_console(True)
     with errors_in_one_line(interrupted="interrupted; nothing was written"):
         if form_name is not None and form_name not in FORMS:
             raise ConfigError(f"--form: {unknown_choice_line('form', form_name, FORMS)}")
-        if form_name is not None and columns:
+        if form_name is not None and column_texts:
             raise ConfigError("give either --form or --column, not both")
-        own = [parse_column(text) for text in columns]
+        columns = [parse_column(text) for text in column_texts]
         paths = find_images(images)
-        if not own:
-            check_apart(form_name or FORMS[0], paths)
-        with step(console, f"Asking the ensemble about {len(paths)} image{'s' if len(paths) > 1 else ''}") as told:
+        if not columns:
+            check_row_names(form_name or FORMS[0], paths)
+        with step(console, f"Predicting {plural(len(paths), 'image')}") as progress:
             ensemble = open_ensemble(run)
-            chosen = own or form(form_name or FORMS[0], ensemble.class_names)
-            found = predict_files(ensemble, paths, chosen, told)
-        _write([[column.name for column in chosen], *found.rows], csv_file)
-    for one in found.unreadable:
-        say(console, f"can't be read: {one}")
-    if found.novel:
-        some = f"{len(found.novel)} of {len(found.rows)} images"
+            columns = columns or form(form_name or FORMS[0], ensemble.class_names)
+            predictions = predict_files(ensemble, paths, columns, progress)
+        _write([[column.name for column in columns], *predictions.rows], csv_file)
+    for line in predictions.unreadable:
+        say(console, f"can't be read: {line}")
+    if predictions.out_of_distribution:
         say(
             console,
-            f"{some} are unlike those that the networks were trained on; don't rely on what is said of them",
+            f"{len(predictions.out_of_distribution)} of {len(predictions.rows)} images are unlike those that the "
+            "networks were trained on; don't rely on their predictions",
         )
     if csv_file:
-        say(console, f"Predictions of {len(found.rows)} images: {csv_file}")
-    sys.exit(1 if found.unreadable else 0)
+        say(console, f"Predictions of {plural(len(predictions.rows), 'image')}: {csv_file}")
+    sys.exit(1 if predictions.unreadable else 0)
 
 
 def _write(rows: list[list[str]], csv_file: str | None) -> None:

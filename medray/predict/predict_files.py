@@ -1,4 +1,4 @@
-"""From paths to rows: every image is decoded as the networks know it, and one that can't be read is named."""
+"""Predict image files: decode each to the networks' image shape, and fill the columns of its row."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,30 +7,33 @@ from typing import Any
 
 import numpy as np
 
-from medray._types import Array, Progress
+from medray._types import Array, Progress, silent
 from medray.data.decoding import Decoded, decode_file
 from medray.data.listing.file_tree import find_files
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.ensemble.ensemble import Ensemble, Prediction
 from medray.ensemble.manifest import ensemble_folder
 from medray.errors import DataError, not_found_line
-from medray.predict.output_columns import Column, named
+from medray.predict.output_columns import Column, path_fields
 
-AT_ONCE = 64  # images
+BATCH_SIZE = 64  # images
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """Rows of cells in the order of the images, the files that could not be read, each with why, and which images
-    are unlike those that the networks were trained on."""
+class FilePredictions:
+    """The table of predictions: `rows` of cells in the order of the files that could be read.
+
+    `unreadable` has one line for each other file, its path and the reason; `out_of_distribution` are the files
+    whose image is unlike those that the networks were trained on.
+    """
 
     rows: list[list[str]]
     unreadable: list[str]
-    novel: list[Path]
+    out_of_distribution: list[Path]
 
 
 def open_ensemble(location: str) -> Ensemble:
-    """The ensemble of a run, or the one in a folder.
+    """Load the ensemble of a run, or the one in a folder, onto a GPU where there is one.
 
     Raises:
         RunError: there is none, or it is damaged.
@@ -42,68 +45,65 @@ def open_ensemble(location: str) -> Ensemble:
     return Ensemble.load(folder.location, "cuda" if torch.cuda.is_available() else "cpu")
 
 
-def find_images(given: Sequence[str]) -> list[Path]:
-    """The files given, and all images in the folders given.
+def find_images(paths: Sequence[str]) -> list[Path]:
+    """Return the files among `paths`, and all images in the folders among them.
 
     Raises:
-        DataError: one is not there, or a folder holds no images.
+        DataError: a path does not exist, or a folder holds no images.
     """
-    found: list[Path] = []
-    for one in map(Path, given):
-        if one.is_dir():
-            images = [one / name for name in find_files(one).images]
-            if not images:
-                raise DataError(f"{one} holds no images")
-            found += images
-        elif one.is_file():
-            found.append(one)
+    images: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            names = find_files(path).images
+            if not names:
+                raise DataError(f"{path} holds no images")
+            images += [path / name for name in names]
+        elif path.is_file():
+            images.append(path)
         else:
-            raise DataError(not_found_line("file or folder", one))
-    return found
+            raise DataError(not_found_line("file or folder", path))
+    return images
 
 
 def predict_files(
-    ensemble: Ensemble, paths: Sequence[Path], columns: Sequence[Column], told: Progress
-) -> Predicted:
-    """Ask the ensemble about every file.
+    ensemble: Ensemble, paths: Sequence[Path], columns: Sequence[Column], progress: Progress = silent
+) -> FilePredictions:
+    """Predict the images in the files, in batches.
 
     Raises:
         ConfigError: a column's template does not fit the ensemble.
     """
-    aspect = ensemble.manifest.image_aspect
-    rows: list[list[str]] = []
-    unreadable: list[str] = []
-    novel: list[Path] = []
-    for start in range(0, len(paths), AT_ONCE):
-        batch = paths[start : start + AT_ONCE]
-        decoded = [decode_file(path, ensemble.image_shape, aspect) for path in batch]
-        whole = [(path, one) for path, one in zip(batch, decoded, strict=True) if isinstance(one, Decoded)]
-        unreadable += [f"{path}: {why}" for path, why in zip(batch, decoded, strict=True) if isinstance(why, str)]
-        if whole:
-            pixels = np.stack([one.pixels for _, one in whole])
-            strange = _novel(ensemble, pixels)
-            novel += [path for (path, _), yes in zip(whole, strange, strict=True) if yes]
-            values = _values(whole, ensemble.predict(pixels), strange)
-            rows += [[column.cell(one) for column in columns] for one in values]
-        told("Images", start + len(batch), len(paths))
-    return Predicted(rows, unreadable, novel)
+    predictions = FilePredictions([], [], [])
+    for start in range(0, len(paths), BATCH_SIZE):
+        batch = paths[start : start + BATCH_SIZE]
+        decoded = [decode_file(path, ensemble.image_shape, ensemble.manifest.image_aspect) for path in batch]
+        images = [(path, image) for path, image in zip(batch, decoded, strict=True) if isinstance(image, Decoded)]
+        predictions.unreadable.extend(
+            f"{path}: {reason}" for path, reason in zip(batch, decoded, strict=True) if isinstance(reason, str)
+        )
+        if images:
+            pixels = np.stack([image.pixels for _, image in images])
+            flags = np.zeros(len(images), dtype=bool) if ensemble.ood is None else ensemble.ood.flags(pixels)
+            predictions.out_of_distribution.extend(images[row][0] for row in np.flatnonzero(flags))
+            for values in _values(images, ensemble.predict(pixels), flags):
+                predictions.rows.append([column.cell(values) for column in columns])
+        progress("Images", start + len(batch), len(paths))
+    return predictions
 
 
-def _novel(ensemble: Ensemble, pixels: Array) -> Array:
-    """Whether each image is of another kind than the training's; none is where the ensemble can't tell."""
-    return np.zeros(len(pixels), dtype=bool) if ensemble.ood is None else ensemble.ood.flags(pixels)
-
-
-def _values(whole: Sequence[tuple[Path, Decoded]], found: Prediction, novel: Array) -> Iterator[dict[str, Any]]:
-    decisions = found.decide() if found.operating_points else None
-    sets = found.answers() if found.conformal else None
-    for row, (path, one) in enumerate(whole):
+def _values(
+    images: Sequence[tuple[Path, Decoded]], prediction: Prediction, flags: Array
+) -> Iterator[dict[str, Any]]:
+    """Yield what a column's template may name, for each image; `flags` bool (n,) is True out of distribution."""
+    decisions = prediction.decide() if prediction.operating_points else None
+    sets = prediction.answers() if prediction.conformal else None
+    for row, (path, image) in enumerate(images):
         yield {
-            **named(path),
-            "label": found.names[row],
-            "index": int(found.labels[row]),
-            "p": dict(zip(found.class_names, map(float, found.probabilities[row]), strict=True)),
+            **path_fields(path),
+            "label": prediction.names[row],
+            "index": int(prediction.labels[row]),
+            "p": dict(zip(prediction.class_names, map(float, prediction.probabilities[row]), strict=True)),
             "decision": "" if decisions is None else int(decisions[row]),
             "set": "" if sets is None else sets[row],
-            "flags": " ".join([OUT_OF_DISTRIBUTION] * bool(novel[row]) + list(one.notes)),
+            "flags": " ".join([OUT_OF_DISTRIBUTION] * bool(flags[row]) + list(image.notes)),
         }

@@ -1,4 +1,4 @@
-"""A search that has been done: what cross-validation, ensembling and evaluation start from."""
+"""FinishedSearch: a run whose search has finished, as cross-validation, ensemble and evaluation start from it."""
 
 import shlex
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ class FinishedSearch:
         """Load the run's data, from `source` where the files have moved.
 
         Raises:
-            DataError: it can't be had, or its content is not what the search saw.
+            DataError: it can't be loaded, or its content differs from what the search saw.
         """
-        where = source or self.options.data
-        dataset = load_data(where, phantom=self.space.name, preparation=self.space.preparation, progress=progress)
+        source = source or self.options.data
+        dataset = load_data(source, phantom=self.space.name, preparation=self.space.preparation, progress=progress)
         if dataset.fingerprint != self.data.fingerprint:
-            raise DataError(f"{where} is not the data of {self.run.location}: its content differs")
+            raise DataError(f"{source} is not the data of {self.run.location}: its content differs")
         return dataset
 
 
@@ -50,13 +50,13 @@ def open_finished_search(location: str) -> FinishedSearch:
         command = f"medray search {space.name} --resume --out {shlex.quote(location)}"
         raise RunError(
             f"the search in {location} has not finished: {left} of {options.trials} trials are left: go on by "
-            f"`{command}`, or be content with what there is by adding --trials {max(1, len(records))}"
+            f"`{command}`, or end it with the trials there are by adding --trials {max(1, len(records))}"
         )
     return FinishedSearch(run, space, options, data, records)
 
 
 def find_run(location: str) -> RunDir:
-    """The folder of the run at `location`, a path or a URI; its search may still be going on.
+    """Return the folder of the run at `location`, a path or a URI; its search may still be running.
 
     Raises:
         RunError: there is no run, or it can't be reached.
@@ -64,17 +64,13 @@ def find_run(location: str) -> RunDir:
     if "://" not in location:
         location = str(expanded(location).absolute())
     run = RunDir(location)
-    try:
-        found = run.exists(run.RUN)
-    except (OSError, ValueError) as error:  # a file system that isn't known, no access, no such host
-        raise RunError(f"{location} can't be reached: {error}") from None
-    if not found:
-        raise RunError(f"{location} is no run of medray: it has no {run.RUN}{_elsewhere(run)}")
+    if not run.begun():
+        raise RunError(f"{location} is no run of medray: it has no {run.RUN}{_suggestion(run)}")
     return run
 
 
-def _elsewhere(run: RunDir) -> str:
-    """The run that may have been meant: a neighbour of nearly that name."""
+def _suggestion(run: RunDir) -> str:
+    """Return a hint at the run beside it whose name is nearest, or at all runs there."""
     if run.local is None or not run.local.parent.is_dir():
         return ""
     runs = [path.name for path in run.local.parent.iterdir() if (path / run.RUN).is_file()]

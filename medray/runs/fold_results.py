@@ -1,7 +1,7 @@
-"""What a cross-validation leaves behind, read back: fold by fold, and put together image by image.
+"""Results of a cross-validation: join the folds of a setting image by image, write them, and read them back.
 
 crossval/plan.json                  settings, metric and seed; written once
-crossval/folds.json                 who is held out where; written once
+crossval/folds.json                 positions of each fold's images; written once
 crossval/0007/fold_3/               the files of a trial, of trial 7's settings on fold 3
 crossval/0007/out_of_fold.npz       each pool image's probabilities by a model that was not trained on it
 crossval/0007/summary.json          scores of each fold, mean and standard deviation; written last
@@ -31,7 +31,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Of one value a fold; the deviation of a single one is 0."""
+        """Return mean and deviation of one value a fold; the deviation of a single value is 0."""
         return cls(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0)
 
 
@@ -55,37 +55,37 @@ class FoldedSetting:
         return float(np.mean([record.objective for record in self.records]))
 
     def spread(self, metric: str) -> Spread | None:
-        """Mean and deviation over folds; None where a fold lacks the metric."""
+        """Return mean and deviation over folds, None where a fold lacks the metric."""
         values = [record.metrics[metric] for record in self.records if metric in record.metrics]
         return Spread.of(values) if len(values) == len(self.records) else None
 
 
 def join_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> FoldedSetting | str:
-    """Put the folds of one setting together; a text says why that can't be done.
+    """Join the folds of one setting, or return a text that says why that can't be done.
 
-    An image that several folds hold out has the mean of what their models say.
+    An image that several folds hold out gets the mean of their models' probabilities.
     """
     records = [run.fold(number, fold).record() for fold in range(len(folds))]
     waiting = [str(i) for i, record in enumerate(records) if record is None]
     if waiting:
         return f"fold {', '.join(waiting)} not yet done"
-    whole = tuple(record for record in records if record is not None)
-    for i, record in enumerate(whole):
+    ended = tuple(record for record in records if record is not None)
+    for i, record in enumerate(ended):
         if record.state == FAILED:
             return f"fold {i} failed: {record.reason}"
     positions = folds.held_out
     total, count = np.zeros(0), np.zeros(len(positions))
     for i, fold in enumerate(folds.folds):
-        own, own_labels = read_predictions(run.fold(number, i), whole[i].best_epoch)
-        if not np.array_equal(own_labels, labels[fold.val]):
+        fold_probabilities, fold_labels = read_predictions(run.fold(number, i), ended[i].best_epoch)
+        if not np.array_equal(fold_labels, labels[fold.val]):
             raise RunError(f"{run.fold(number, i).path(TrialDir.PREDICTIONS)} is of other images than fold {i}")
         rows = np.searchsorted(positions, fold.val)
         if not total.size:
-            total = np.zeros((len(positions), own.shape[1]))
-        total[rows] += own
+            total = np.zeros((len(positions), fold_probabilities.shape[1]))
+        total[rows] += fold_probabilities
         count[rows] += 1
     probabilities = (total / count[:, None]).astype(np.float32)
-    return FoldedSetting(number, whole, positions, labels[positions], probabilities)
+    return FoldedSetting(number, ended, positions, labels[positions], probabilities)
 
 
 def write_setting(run: RunDir, setting: FoldedSetting, class_names: Sequence[str]) -> None:
@@ -126,7 +126,7 @@ def _fold_summary(run: RunDir, setting: FoldedSetting, fold: int, classes: int) 
 
 
 def read_settings(run: RunDir) -> list[FoldedSetting]:
-    """Read all settings whose cross-validation is whole, best first; none where there is no cross-validation.
+    """Read all settings whose folds are finished, best first; none where there is no cross-validation.
 
     Raises:
         RunError: a file is missing or damaged.

@@ -1,4 +1,4 @@
-"""Leaderboard: records of trials -> a ranking, and what the search gained over the baselines."""
+"""The leaderboard: rank the records of trials, and measure what the search gained over the baselines."""
 
 import csv
 import io
@@ -21,13 +21,13 @@ def rank(records: Iterable[TrialRecord], mode: str) -> list[TrialRecord]:
 
 
 def usable(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Those records that have weights to use: finished and stopped ones."""
+    """Return the records of trials that have weights to use: finished and stopped ones."""
     return [r for r in records if r.state != FAILED and r.objective is not None]
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What the search found beyond the baselines, on validation images; positive is better in either mode."""
+    """What the best searched trial gains over the best baseline; positive is better in either mode."""
 
     best: TrialRecord
     baseline: TrialRecord
@@ -59,11 +59,11 @@ def to_csv(ranked: list[TrialRecord], metric: str) -> str:
     titles = ["max_epochs" if name == "epochs" else name for name in settings]
     writer.writerow([*columns, *(f"val_{name}" for name in metrics), *titles])
     for position, r in enumerate(ranked, start=1):
-        own = [
+        cells = [
             position if r.objective is not None and r.state != FAILED else "", r.number, r.state, r.baseline,
             r.objective, r.best_epoch, r.epochs, round(r.seconds, 3), r.parameters, r.ended_by, r.reason,
         ]  # fmt: skip
         writer.writerow(
-            [*own, *(r.metrics.get(name) for name in metrics), *(r.settings.get(name) for name in settings)]
+            [*cells, *(r.metrics.get(name) for name in metrics), *(r.settings.get(name) for name in settings)]
         )
     return stream.getvalue()

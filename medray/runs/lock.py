@@ -1,4 +1,4 @@
-"""Holding a run, so that two commands never write to it: a lock in a folder, a claim in an object store."""
+"""Hold a run, so that two commands never write to it: by a file lock, or by a claim in an object store."""
 
 import contextlib
 import fcntl
@@ -21,8 +21,9 @@ from medray.runs.folder import Folder
 from medray.signals import ends_like_ctrl_c
 
 LOCK, CLAIM = ".lock", "claim.json"
-LOST = signal.SIGUSR2  # to the command itself
-BEAT_S, SETTLE_S, DEAD_AFTER = 5.0, 1.0, 3  # a claim that stays the same for so many beats is of a dead command
+CLAIM_LOST = signal.SIGUSR2  # sent to this process by its own thread
+HEARTBEAT_S, SETTLE_S = 5.0, 1.0
+DEAD_AFTER = 3  # a claim unchanged for this many heartbeats belongs to a dead process
 
 
 @contextlib.contextmanager
@@ -53,17 +54,17 @@ def _locked(run: Folder, folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _claimed(run: Folder, console: Console) -> Iterator[None]:
-    """An object store has no locks: who holds the run writes a file anew every few seconds.
+    """Hold a run in an object store, which has no locks: the holder rewrites a claim file every few seconds.
 
-    Two commands that begin within the same second may both see no claim; the one that wrote last has it. One that
-    was asleep, and whose run another command took over meanwhile, ends as by Ctrl-C.
+    Of two commands that start within the same second and see no claim, the one that writes last holds the run. A
+    command that was suspended while another took the run over ends as if by Ctrl-C.
     """
-    mine = _Claim()
+    claim = _Claim()
     ended, lost = threading.Event(), threading.Event()
-    beating = threading.Thread(target=_beat, args=(run, mine, ended, lost), daemon=True)
+    beating = threading.Thread(target=_beat, args=(run, claim, ended, lost), daemon=True)
     try:
-        _take(run, mine, console)
-        with ends_like_ctrl_c(LOST):
+        _take(run, claim, console)
+        with ends_like_ctrl_c(CLAIM_LOST):
             beating.start()
             try:
                 yield
@@ -72,58 +73,61 @@ def _claimed(run: Folder, console: Console) -> Iterator[None]:
                 beating.join()
     except KeyboardInterrupt:
         if lost.is_set():
-            raise _taken(run, _read(run)) from None
+            raise _held_by_another(run, _read(run)) from None
         raise
     finally:
         with contextlib.suppress(OSError):
-            if mine.wrote(_read(run)):
+            if claim.wrote(_read(run)):
                 run.delete(CLAIM)
 
 
 @dataclass
 class _Claim:
-    """What a command writes: who it is, and a number that goes on."""
+    """The content of the claim file: who holds the run, and the number of heartbeats so far."""
 
     claim: str = field(default_factory=lambda: uuid.uuid4().hex)
     host: str = field(default_factory=socket.gethostname)
     process: int = field(default_factory=os.getpid)
-    beat: int = 0
+    heartbeat: int = 0
 
     def wrote(self, content: bytes | None) -> bool:
+        """Return whether the claim file's content is this claim's."""
         return _parsed(content).get("claim") == self.claim
 
 
-def _take(run: Folder, mine: _Claim, console: Console) -> None:
+def _take(run: Folder, claim: _Claim, console: Console) -> None:
+    """Write the claim, once an earlier one is seen to be of a dead process."""
     try:
-        theirs = _read(run)
-        if theirs is not None:
-            with step(console, f"Seeing whether another command still works in {run.location}"):
+        earlier = _read(run)
+        if earlier is not None:
+            with step(console, f"Checking whether another command still works in {run.location}"):
                 for _ in range(DEAD_AFTER):
-                    time.sleep(BEAT_S)
+                    time.sleep(HEARTBEAT_S)
                     now = _read(run)
                     if now is None:
                         break  # it has just ended
-                    if now != theirs:
-                        raise _taken(run, now)
-        run.write_json(CLAIM, asdict(mine))
+                    if now != earlier:
+                        raise _held_by_another(run, now)
+        run.write_json(CLAIM, asdict(claim))
         time.sleep(SETTLE_S)
         now = _read(run)
     except OSError as error:
         raise RunError(f"{run.location} can't be written: {' '.join(str(error).split())}") from error
-    if not mine.wrote(now):
-        raise _taken(run, now)
+    if not claim.wrote(now):
+        raise _held_by_another(run, now)
 
 
-def _beat(run: Folder, mine: _Claim, ended: threading.Event, lost: threading.Event) -> None:
-    while not ended.wait(BEAT_S):
-        mine.beat += 1
-        with contextlib.suppress(OSError):  # the next one may arrive
+def _beat(run: Folder, claim: _Claim, ended: threading.Event, lost: threading.Event) -> None:
+    """Rewrite the claim at every heartbeat until `ended`, or until another command has written its own."""
+    while not ended.wait(HEARTBEAT_S):
+        claim.heartbeat += 1
+        with contextlib.suppress(OSError):  # the next write may succeed
             now = _read(run)
-            if now is not None and not mine.wrote(now):
+            if now is not None and not claim.wrote(now):
                 lost.set()
-                os.kill(os.getpid(), LOST)
+                os.kill(os.getpid(), CLAIM_LOST)
                 return
-            run.write_json(CLAIM, asdict(mine))
+            run.write_json(CLAIM, asdict(claim))
 
 
 def _read(run: Folder) -> bytes | None:
@@ -135,12 +139,12 @@ def _read(run: Folder) -> bytes | None:
 
 def _parsed(content: bytes | None) -> dict[str, object]:
     with contextlib.suppress(ValueError):
-        found = json.loads(content or b"{}")
-        return found if isinstance(found, dict) else {}
+        claim = json.loads(content or b"{}")
+        return claim if isinstance(claim, dict) else {}
     return {}
 
 
-def _taken(run: Folder, content: bytes | None) -> RunError:
-    who = _parsed(content)
-    told = f": process {who['process']} on {who['host']}" if {"process", "host"} <= set(who) else ""
-    return RunError(f"another command is working in {run.location}{told}")
+def _held_by_another(run: Folder, content: bytes | None) -> RunError:
+    claim = _parsed(content)
+    holder = f": process {claim['process']} on {claim['host']}" if {"process", "host"} <= set(claim) else ""
+    return RunError(f"another command is working in {run.location}{holder}")

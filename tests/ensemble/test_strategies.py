@@ -142,7 +142,7 @@ def test_what_can_not_be_measured_is_refused() -> None:
     part = np.full((3, 2), 0.5, np.float32)
     with pytest.raises(DataError, match="auc can't be measured on these 3 images: a class has none"):
         greedy(candidates([part]), np.zeros(3, dtype=np.int64), "auc")
-    with pytest.raises(DataError, match="no candidates: there is nothing to choose from"):
+    with pytest.raises(DataError, match="no candidates: there is nothing to select from"):
         greedy([], np.zeros(3, dtype=np.int64), "accuracy")
 
 
