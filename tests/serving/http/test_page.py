@@ -78,10 +78,8 @@ def write_model(folder: Path) -> Path:
         record = TrialRecord(number, FINISHED, objective=0.5, best_epoch=1)
         members.append(Candidate(number, (Member(record, trial),), probabilities, 0.5))
     selection = make_selection(TOP_K, Pool(TRIALS, members, labels), [(member, 0.5) for member in members])
-    classes = tuple(CLASSES)
-    labels = np.arange(len(classes))
     images = np.zeros((len(labels), *shape), dtype=np.uint8)
-    data = DataFacts.of(ImageDataset(images, labels, classes, {}, "test"))
+    data = DataFacts.of(ImageDataset(images, labels, tuple(CLASSES), {}, "test"))
     point = set_point(Rule("sensitivity", 0.95), selection.calibrated, labels, CLASSES, CLASSES[0], "val")
     sets = [calibrate(selection.calibrated, labels, coverage) for coverage in (0.5, 0.99)]
     write_ensemble(run, selection, data=data, metric="accuracy", points=[point], conformal=sets)
@@ -298,22 +296,22 @@ def test_what_it_is_for_is_said_by_the_model_and_before_it_is_known(page: Page, 
 def test_a_chosen_image_is_answered(page: Page, images: list[Path], model: ServedModel) -> None:
     page.choose(images[0])
     pixels = np.array(Image.open(images[0]))
-    (answer,) = model.answers(pixels[None, ..., None])
+    (answer,) = model.classify(pixels[None, ..., None])
     assert page.text("article h2") == "one.png"
     shown = page.text(".label")
-    assert shown == f"{answer['label']} {answer['probabilities'][answer['label']]:.3f}"
+    assert shown == f"{answer.label} {answer.probabilities[answer.label]:.3f}"
     bars = [(bar.find_element("css selector", ".name").text, bar.find_element("css selector", ".number").text)
             for bar in page.all(".bars li")]  # fmt: skip
-    ranked = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])
+    ranked = sorted(answer.probabilities.items(), key=lambda pair: -pair[1])
     assert bars == [(name, f"{p:.3f}") for name, p in ranked]
     widths = page.run("return [...document.querySelectorAll('.bar i')].map((i) => parseFloat(i.style.width))")
     assert widths == pytest.approx([100 * p for _, p in ranked], abs=1e-3)
-    (decided,) = answer["decisions"]
-    word = "positive" if decided["positive"] else "negative"
+    (decision,) = answer.decisions
+    word = "positive" if decision.positive else "negative"
     lines = [" ".join(line.text.split()) for line in page.all(".said li")]
     assert re.fullmatch(rf"sensitivity 0\.95: {re.escape(CLASSES[0])} — {word} \(threshold 0\.\d+\)", lines[0])
     assert lines[2] == "With 99 % coverage: not sure, every class is possible"
-    inside = " or ".join(name for name, _ in ranked if name in answer["sets"][0]["classes"])
+    inside = " or ".join(name for name, _ in ranked if name in answer.sets[0].classes)
     assert lines[1] == f"With 50 % coverage: {inside}"
     origin = page.text(".origin")
     assert origin.startswith(f"Research; not for diagnosis Model chest, version {model.version} Request id ")
