@@ -35,6 +35,11 @@ def number(value: float | None, *, sign: bool = False) -> str:
     return f"{round(value, 3) + 0.0:{'+' if sign else ''}.3f}"
 
 
+def number_with_sd(mean: float | None, sd: float | None) -> str:
+    """Return a mean with its standard deviation, as 0.973 ± 0.029, or alone where there is none."""
+    return number(mean) if sd is None else f"{number(mean)} ± {number(sd)}"
+
+
 class HasInterval(Protocol):
     """A figure with the ends of its interval; None where they are not defined."""
 

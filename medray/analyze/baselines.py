@@ -1,5 +1,6 @@
 """The gain of a search: best baseline, best searched trial and ensembles of trials, on the same images."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from medray.analyze.read_training import RUNNING
 from medray.ensemble.candidates import SELECTED_ON, TRIALS
 from medray.ensemble.manifest import MemberFacts, read_manifest
 from medray.errors import RunError, one_line
-from medray.runs.documents import TrialRecord, WeightedMember
+from medray.runs.documents import WeightedMember
 from medray.runs.folder import read_arrays
 from medray.runs.leaderboard import gain
 from medray.runs.rundir import MANIFEST
@@ -43,12 +44,15 @@ def compare_with_baseline(snapshot: RunSnapshot) -> BaselineComparison | None:
     if best is None:
         return None
     baseline, searched = best.baseline, best.best
+    folder, images = snapshot.run.trial(baseline.number), None
+    with contextlib.suppress(RunError, TypeError):
+        images = len(read_arrays(folder, folder.PREDICTIONS, "labels")[0])
     zero, sign = baseline.objective or 0.0, 1 if snapshot.mode == "max" else -1
     others = [("best searched trial", (searched.number,), searched.objective or 0.0), *_ensembles(snapshot)]
     monitor = baseline.settings.get("monitor", snapshot.metric)
     return BaselineComparison(
         snapshot.metric,
-        _validation_images(snapshot, baseline),
+        images,
         (
             ComparisonEntry(f"best baseline ({baseline.baseline})", (baseline.number,), zero, None),
             *(ComparisonEntry(name, trials, value, sign * (value - zero)) for name, trials, value in others),
@@ -81,11 +85,3 @@ def _ensembles(snapshot: RunSnapshot) -> list[tuple[str, tuple[int, ...], float]
 
 def _trials(members: Sequence[WeightedMember | MemberFacts]) -> tuple[int, ...]:
     return tuple(member.trial for member in members)
-
-
-def _validation_images(snapshot: RunSnapshot, record: TrialRecord) -> int | None:
-    folder = snapshot.run.trial(record.number)
-    try:
-        return len(read_arrays(folder, folder.PREDICTIONS, "labels")[0])
-    except (RunError, TypeError):
-        return None

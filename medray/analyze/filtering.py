@@ -55,7 +55,8 @@ def filter_rows(frame: "pd.DataFrame", text: str) -> "pd.DataFrame":
         raise ConfigError(f"--filter: {error}") from None
     except RecursionError:
         raise ConfigError("--filter: it is nested too deeply") from None
-    return frame[holds.to_numpy(dtype=bool)]
+    rows: pd.DataFrame = frame[holds.to_numpy(dtype=bool)]
+    return rows
 
 
 def _eval(frame: "pd.DataFrame", tree: ast.expr) -> Any:
@@ -126,7 +127,12 @@ def _check_comparison(frame: "pd.DataFrame", node: ast.Compare) -> None:
 def _check_operand(frame: "pd.DataFrame", node: ast.expr) -> None:
     """Check that a node is a column, a constant, or computed of them."""
     if isinstance(node, ast.Name):
-        _check_column(frame, node.id)
+        columns = list(map(str, frame.columns))
+        if node.id not in columns:
+            texts = {v for c in columns if frame[c].dtype == "string" for v in frame[c].dropna().unique()}
+            if node.id in texts and not nearest(node.id, columns):
+                raise ConfigError(f"'{node.id}' is no column: write texts in quotes, '{node.id}'")
+            raise ConfigError(unknown_choice_line("column", node.id, columns))
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         _check_operand(frame, node.operand)
     elif isinstance(node, ast.BinOp) and isinstance(node.op, _ARITHMETIC):
@@ -135,13 +141,3 @@ def _check_operand(frame: "pd.DataFrame", node: ast.expr) -> None:
     elif not isinstance(node, ast.Constant) or not isinstance(node.value, str | int | float):
         refused = _REFUSED.get(type(node), f"'{ast.unparse(node)}'")
         raise ConfigError(f"{refused} is not allowed here; allowed: {ALLOWED}")
-
-
-def _check_column(frame: "pd.DataFrame", name: str) -> None:
-    columns = list(map(str, frame.columns))
-    if name in columns:
-        return
-    texts = {v for c in columns if frame[c].dtype == "string" for v in frame[c].dropna().unique()}
-    if name in texts and not nearest(name, columns):
-        raise ConfigError(f"'{name}' is no column: write texts in quotes, '{name}'")
-    raise ConfigError(unknown_choice_line("column", name, columns))

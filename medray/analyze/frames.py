@@ -1,6 +1,6 @@
 """Tidy frames of runs: one row a trial, an epoch, or a fold; numbers are those of the files."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from medray.analyze.frame_columns import EPOCHS, FOLDS, RUN, TRIALS, Column, setting_column
@@ -31,46 +31,40 @@ def make_frame(rows: Sequence[Row], columns: Sequence[Column], runs: Sequence[Ru
 
 def trials_frame(runs: Sequence[RunSnapshot]) -> "pd.DataFrame":
     """Return one row a trial, by run and number; columns are `frame_columns.TRIALS`."""
-    return make_frame(_rows(runs, _trial_rows), TRIALS, runs)
+    rows = []
+    for run in runs:
+        ended = [record for record in usable(run.records) if record.state != RUNNING]
+        ranks = {record.number: position for position, record in enumerate(rank(ended, run.mode), start=1)}
+        for trial in run.trials:
+            record = trial.record
+            settings = {setting_column(name): value for name, value in record.settings.items()}
+            facts = {"baseline": record.baseline, "parameters": record.parameters or None}
+            rows.append({**settings, **_training_row(run, trial), **facts, "rank": ranks.get(record.number)})
+    return make_frame(rows, TRIALS, runs)
 
 
 def epochs_frame(runs: Sequence[RunSnapshot]) -> "pd.DataFrame":
     """Return one row an epoch of a trial, in order; columns are `frame_columns.EPOCHS`."""
-    return make_frame(_rows(runs, _epoch_rows), EPOCHS, runs)
+    rows = [
+        {**epoch.metrics, **vars(epoch), "run": run.name, "trial": trial.record.number, "metric": run.metric}
+        for run in runs
+        for trial in run.trials
+        for epoch in trial.epochs
+    ]
+    return make_frame(rows, EPOCHS, runs)
 
 
 def folds_frame(runs: Sequence[RunSnapshot]) -> "pd.DataFrame":
     """Return one row a fold of a cross-validated trial; columns are `frame_columns.FOLDS`."""
-    return make_frame(_rows(runs, _fold_rows), FOLDS, runs)
-
-
-def _rows(runs: Sequence[RunSnapshot], rows: Callable[[RunSnapshot], Iterable[Row]]) -> list[Row]:
-    return [{"run": run.name, **row} for run in runs for row in rows(run)]
-
-
-def _trial_rows(run: RunSnapshot) -> Iterable[Row]:
-    ended = [record for record in usable(run.records) if record.state != RUNNING]
-    ranks = {record.number: position for position, record in enumerate(rank(ended, run.mode), start=1)}
-    for trial in run.trials:
-        record = trial.record
-        yield {
-            **{setting_column(name): value for name, value in record.settings.items()},
-            **_training_row(run, trial),
-            "rank": ranks.get(record.number),
-            "baseline": record.baseline,
-            "parameters": record.parameters or None,
-        }
-
-
-def _fold_rows(run: RunSnapshot) -> Iterable[Row]:
-    for fold in run.folds:
-        yield {"fold": fold.fold, **_training_row(run, fold)}
+    rows = [{"fold": fold.fold, **_training_row(run, fold)} for run in runs for fold in run.folds]
+    return make_frame(rows, FOLDS, runs)
 
 
 def _training_row(run: RunSnapshot, training: Training) -> Row:
     r = training.record
     return {
         **r.metrics,
+        "run": run.name,
         "trial": r.number,
         "state": r.state,
         "metric": run.metric,
@@ -81,9 +75,3 @@ def _training_row(run: RunSnapshot, training: Training) -> Row:
         "ended_by": r.ended_by,
         "reason": r.reason,
     }
-
-
-def _epoch_rows(run: RunSnapshot) -> Iterable[Row]:
-    for trial in run.trials:
-        for epoch in trial.epochs:
-            yield {**epoch.metrics, **vars(epoch), "trial": trial.record.number, "metric": run.metric}

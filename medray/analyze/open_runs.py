@@ -33,6 +33,37 @@ class RunSnapshot:
     folds: list[Training]
     notes: list[str] = field(default_factory=list)
 
+    @classmethod
+    def read(cls, run: RunDir, name: str, progress: Progress = silent) -> "RunSnapshot":
+        """Read the small files of a run.
+
+        Raises:
+            RunError: its run.json is missing or damaged.
+        """
+        facts = run.read_facts()
+        notes: list[str] = []
+        numbers, baselines = run.trial_numbers(), baselines_of(run)
+        trials = []
+        for done, number in enumerate(numbers):
+            progress(f"{name}: trials", done, len(numbers))
+            trials.append(read_training(run.trial(number), number, None, baselines.get(number), notes))
+        of_trial = {trial.record.number: trial.record.baseline for trial in trials}
+        folds = [
+            read_training(run.fold(number, fold), number, fold, of_trial.get(number), notes)
+            for number, fold in run.crossval.trained_folds()
+        ]
+        space = data = None
+        try:
+            space = run.read_space()
+        except MedrayError as error:
+            notes.append(f"the search space can't be read: {one_line(error)}")
+        try:
+            data = run.read_data()
+        except (RunError, OSError) as error:
+            notes.append(f"{run.path(run.DATA)} can't be read, classes are numbered: {one_line(error)}")
+        names, fingerprint = (data.class_names, data.fingerprint) if data else (None, None)
+        return cls(name, run, facts, space, names, fingerprint, trials, folds, notes)
+
     @property
     def metric(self) -> str:
         """The metric of the search."""
@@ -62,7 +93,7 @@ def open_runs(locations: list[str], progress: Progress = silent) -> list[RunSnap
     snapshots = []
     for run, name in zip(runs, _unique_names(runs), strict=True):
         try:
-            snapshots.append(_read(run, name, progress))
+            snapshots.append(RunSnapshot.read(run, name, progress))
         except OSError as error:
             raise RunError(f"{run.location} can't be read: {one_line(error)}") from None
     return snapshots
@@ -76,29 +107,3 @@ def _unique_names(runs: list[RunDir]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [run.location for run in runs]
-
-
-def _read(run: RunDir, name: str, progress: Progress) -> RunSnapshot:
-    facts = run.read_facts()
-    notes: list[str] = []
-    numbers, baselines = run.trial_numbers(), baselines_of(run)
-    trials = []
-    for done, number in enumerate(numbers):
-        progress(f"{name}: trials", done, len(numbers))
-        trials.append(read_training(run.trial(number), number, None, baselines.get(number), notes))
-    of_trial = {trial.record.number: trial.record.baseline for trial in trials}
-    folds = [
-        read_training(run.fold(number, fold), number, fold, of_trial.get(number), notes)
-        for number, fold in run.crossval.trained_folds()
-    ]
-    space = data = None
-    try:
-        space = run.read_space()
-    except MedrayError as error:
-        notes.append(f"the search space can't be read: {one_line(error)}")
-    try:
-        data = run.read_data()
-    except (RunError, OSError) as error:
-        notes.append(f"{run.path(run.DATA)} can't be read, classes are numbered: {one_line(error)}")
-    names, fingerprint = (data.class_names, data.fingerprint) if data else (None, None)
-    return RunSnapshot(name, run, facts, space, names, fingerprint, trials, folds, notes)

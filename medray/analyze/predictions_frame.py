@@ -24,8 +24,8 @@ VAL, OUT_OF_FOLD = SELECTED_ON[TRIALS], SELECTED_ON[FOLDS]
 def predictions_frame(runs: Sequence[RunSnapshot]) -> "pd.DataFrame":
     """Return one row an image and network: trials on validation images, folds on those that they hold out.
 
-    Columns are `frame_columns.PREDICTIONS` and `p[CLASS]` of every class of any of the runs. Files that are missing
-    or damaged are named in `frame.attrs["notes"]`.
+    Columns are `frame_columns.PREDICTIONS` and `p[CLASS]` of every class of any of the runs. Missing or damaged
+    files are named in `frame.attrs["notes"]`.
 
     Raises:
         RunError: images of the test split are among those of a file.

@@ -48,8 +48,14 @@ def print_analysis(
         if len(summaries) > 1:
             console.print()
             console.rule(summary.name, align="left")
-        for print_part in (_print_baselines, _print_stopped, _print_importance, _print_failures, _print_time):
-            print_part(summary, console)
+        _print_baselines(summary, console)
+        _print_stopped(summary, console)
+        _print_importance(summary, console)
+        if summary.failures:
+            columns = [("failed", [str(len(group.trainings)) for group in summary.failures])]
+            labels = ["trial " + ", ".join(group.trainings) for group in summary.failures]
+            print_table(console, "Failures", labels, columns, "", [group.reason for group in summary.failures])
+        _print_time(summary, console)
     console.print()
     for summary in summaries:
         say(console, f"As a page, with figures: medray report {shlex.quote(summary.location)}")
@@ -175,13 +181,6 @@ def _print_importance(summary: Summary, console: Console) -> None:
     say(console, "  share of the variance that a setting explains alone, and its spread over resampled trials")
     if not importances.any_clear:
         say(console, "  every interval begins near 0: these trials can't tell which setting mattered")
-
-
-def _print_failures(summary: Summary, console: Console) -> None:
-    if summary.failures:
-        columns = [("failed", [str(len(group.trainings)) for group in summary.failures])]
-        labels = ["trial " + ", ".join(group.trainings) for group in summary.failures]
-        print_table(console, "Failures", labels, columns, "", [group.reason for group in summary.failures])
 
 
 def time_rows(time: TimeSpent) -> list[list[str]]:

@@ -46,6 +46,14 @@ def measure_models(
     ensemble = measured[ENSEMBLE]
     columns = {name: column[positions] for name, column in dataset.subgroups.items()}
     subgroups = subgroup_scores(ensemble, columns, groups=groups, resamples=RESAMPLES, seed=seed)
+    estimates = {
+        name: {metric: estimate(model_scores[metric], draws[name][metric]) for metric in MODES}
+        for name, model_scores in scores.items()
+    }
+    for by_metric in estimates.values():
+        # A resample's own noise widens the gaps that are summed, so that this interval would be biased upwards.
+        error = by_metric["calibration_error"]
+        by_metric["calibration_error"] = Estimate(error.value, None, None, error.resamples_used)
     return Scores(
         seed=seed,
         metric=metric,
@@ -53,10 +61,7 @@ def measure_models(
         patients=None if groups is None else len(np.unique(groups)),
         class_names=tuple(names),
         resamples=RESAMPLES,
-        models=tuple(
-            ModelScores(model.name, len(model.members), _estimates(scores[model.name], draws[model.name]))
-            for model in models
-        ),
+        models=tuple(ModelScores(model.name, len(model.members), estimates[model.name]) for model in models),
         comparisons=_comparisons(measured, scores, draws, metric, independent=groups is None),
         confusion_matrix=tuple(map(tuple, ensemble.confusion.tolist())),
         per_class=tuple(ensemble.per_class(names)),
@@ -76,13 +81,6 @@ def measure_models(
         ),
         subgroups={name: tuple(rows) for name, rows in subgroups.items()},
     )
-
-
-def _estimates(scores: Mapping[str, float], draws: Mapping[str, Array]) -> dict[str, Estimate]:
-    estimates = {name: estimate(scores[name], draws[name]) for name in MODES}
-    # A resample's own noise widens the gaps that are summed, so that its interval would be biased upwards.
-    error = estimates["calibration_error"]
-    return {**estimates, "calibration_error": Estimate(error.value, None, None, error.resamples_used)}
 
 
 def _comparisons(

@@ -17,7 +17,7 @@ from medray.console_tables import (
 )
 from medray.evaluate.print_published import print_published
 from medray.evaluate.run_evaluation import Evaluation
-from medray.evaluate.scores_document import ModelScores, PointOnTest, Scores
+from medray.evaluate.scores_document import ModelScores, Scores
 from medray.stats.scores import MODES
 
 RATE_TITLES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
@@ -33,11 +33,7 @@ def print_result(result: Evaluation, console: Console) -> None:
         say(console, f"From the store: the test split was read on {scores.time}, and is not read again.")
     _print_models(console, scores)
     _print_comparisons(console, scores)
-    for point in scores.operating_points:
-        _print_point(console, point)
-    _print_sets(console, scores)
-    if scores.patients and (scores.operating_points or scores.conformal_sets):
-        say(console, "The intervals of points and sets take images, not patients, to be independent.")
+    _print_decisions(console, scores)
     columns: Columns = [("images", [str(row.images) for row in scores.per_class])]
     columns += [
         (title, [number(getattr(row, key)) for row in scores.per_class]) for key, title in CLASS_TITLES.items()
@@ -97,27 +93,30 @@ def _print_comparisons(console: Console, scores: Scores) -> None:
         say(console, f"p: two-sided, by the same resamples; not corrected for {others} comparisons.")
 
 
-def _print_point(console: Console, point: PointOnTest) -> None:
-    """Print an operating point's rates where it was set, and on the test images."""
-    both = (point.rates, point.test)
-    columns: Columns = [("images", [str(rates.images) for rates in both])]
-    columns += [(title, [interval(getattr(rates, key)) for rates in both]) for key, title in RATE_TITLES.items()]
-    title = f"Operating point {point.name}: '{point.positive}' from a probability of {point.threshold:.4f}"
-    print_table(console, title, [f"set on {point.set_on}", "test"], columns)
-
-
-def _print_sets(console: Console, scores: Scores) -> None:
-    if not scores.conformal_sets:
-        return
-    tests = [sets.test for sets in scores.conformal_sets]
-    columns: Columns = [
-        ("hold the true class", [interval(test.covered) for test in tests]),
-        ("classes in a set", [f"{test.mean_size:.2f}" for test in tests]),
-        ("one class", [f"{test.singletons.value:.1%}" for test in tests]),
-        ("all (not sure)", [f"{test.not_sure.value:.1%}" for test in tests]),
-    ]
-    title = f"Conformal sets of the {len(scores.class_names)} classes, by the coverage that was promised"
-    print_table(console, title, [f"{sets.coverage:.4g}" for sets in scores.conformal_sets], columns, "promised")
+def _print_decisions(console: Console, scores: Scores) -> None:
+    """Print the rates of operating points where they were set and on the test images, and the conformal sets."""
+    for point in scores.operating_points:
+        both = (point.rates, point.test)
+        columns: Columns = [("images", [str(rates.images) for rates in both])]
+        columns += [
+            (title, [interval(getattr(rates, key)) for rates in both]) for key, title in RATE_TITLES.items()
+        ]
+        title = f"Operating point {point.name}: '{point.positive}' from a probability of {point.threshold:.4f}"
+        print_table(console, title, [f"set on {point.set_on}", "test"], columns)
+    if scores.conformal_sets:
+        tests = [sets.test for sets in scores.conformal_sets]
+        columns = [
+            ("hold the true class", [interval(test.covered) for test in tests]),
+            ("classes in a set", [f"{test.mean_size:.2f}" for test in tests]),
+            ("one class", [f"{test.singletons.value:.1%}" for test in tests]),
+            ("all (not sure)", [f"{test.not_sure.value:.1%}" for test in tests]),
+        ]
+        title = f"Conformal sets of the {len(scores.class_names)} classes, by the coverage that was promised"
+        print_table(
+            console, title, [f"{sets.coverage:.4g}" for sets in scores.conformal_sets], columns, "promised"
+        )
+    if scores.patients and (scores.operating_points or scores.conformal_sets):
+        say(console, "The intervals of points and sets take images, not patients, to be independent.")
 
 
 def _print_confusion(console: Console, scores: Scores) -> None:

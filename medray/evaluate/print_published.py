@@ -5,7 +5,7 @@ import textwrap
 from rich.console import Console
 
 from medray.console import say
-from medray.console_tables import Columns, metric_title, number, print_table
+from medray.console_tables import Columns, metric_title, number_with_sd, print_table
 from medray.evaluate.published_scores import ComparedModel, ComparedSplit, PublishedComparison
 from medray.space.published import FOLDS, OF_POSITIVE, TEST, TRAIN, VAL
 
@@ -47,18 +47,14 @@ def published_table(table: ComparedSplit, positive: str | None) -> tuple[str, Co
         title = metric_title(metric)
         if metric in OF_POSITIVE:
             title = f"{metric_title(OF_POSITIVE[metric])} of {positive}"
-        published = [_spread(figure.published, figure.published_sd) if figure else "" for figure in figures]
-        here = [_spread(figure.here, figure.here_sd) if figure else "" for figure in figures]
+        published = [number_with_sd(figure.published, figure.published_sd) if figure else "" for figure in figures]
+        here = [number_with_sd(figure.here, figure.here_sd) if figure else "" for figure in figures]
         columns += [(f"{title}\npublished", published), (f"{title}\nhere", here)]
     sides = {"published": table.images.published, "here": table.images.here}
     counts = ", ".join(f"{count} images {side}" for side, count in sides.items() if count)
     title = f"Published figures and those here, {SPLIT_TITLES[table.split]}"
     notes = [_note(model) for model in table.models]
     return title + (f"; {counts}" if counts else ""), columns, notes if any(notes) else []
-
-
-def _spread(mean: float | None, sd: float | None) -> str:
-    return number(mean) + ("" if sd is None else f" ± {number(sd)}")
 
 
 def _note(model: ComparedModel) -> str:

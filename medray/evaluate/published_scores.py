@@ -11,12 +11,12 @@ import numpy as np
 from medray._types import Array
 from medray.errors import MedrayError
 from medray.evaluate.same_data import same_data
-from medray.evaluate.stored_predictions import Predicted, StoredPredictions
+from medray.evaluate.stored_predictions import StoredPredictions
 from medray.evaluate.test_reads import TestRead
 from medray.json_document import JsonDocument
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.fold_results import Spread
-from medray.space.published import FOLDS, OF_POSITIVE, TEST, TRAIN, VAL, Figure, PublishedModel
+from medray.space.published import FOLDS, OF_POSITIVE, TEST, TRAIN, VAL, PublishedModel
 from medray.stats.scores import Predictions
 
 
@@ -113,35 +113,30 @@ def compare_published(search: FinishedSearch, read: TestRead) -> PublishedCompar
 def _compare_model(
     model: PublishedModel, split: str, stored: StoredPredictions, names: Sequence[str], positive: str | None
 ) -> ComparedModel:
+    """Compare a model's figures with those here: means over what is stored, of scores that all folds have."""
     spreads: dict[str, Spread] = {}
     note, folds = None, None
     try:
         predicted = stored.of_model(model, split)
         folds = len(predicted) if split == FOLDS else None
-        spreads = _spreads(predicted, names, positive)
+        scores = [_scores(*arrays, names, positive) for arrays in predicted]
+        shared = [metric for metric in scores[0] if all(np.isfinite(others[metric]) for others in scores)]
+        spreads = {metric: Spread.of([others[metric] for others in scores]) for metric in shared}
     except MedrayError as error:  # a damaged file concerns this model only
         note = str(error)
     published = model.figures[split]
     if note is None and any(metric in OF_POSITIVE and metric not in spreads for metric in published):
         note = f"no class '{positive}' here"
-    figures = {
-        metric: _compare_figure(figure, spreads.get(metric), of_folds=folds is not None)
-        for metric, figure in published.items()
-    }
+    figures = {}
+    for metric, figure in published.items():
+        here = spreads.get(metric)
+        figures[metric] = ComparedFigure(
+            published=figure.mean,
+            published_sd=figure.sd,
+            here=here.mean if here else None,
+            here_sd=here.std if here and folds else None,
+        )
     return ComparedModel(model.name, tuple(model.average_of), folds, figures, note)
-
-
-def _compare_figure(published: Figure, here: Spread | None, *, of_folds: bool) -> ComparedFigure:
-    if here is None:
-        return ComparedFigure(published.mean, published.sd, None, None)
-    return ComparedFigure(published.mean, published.sd, here.mean, here.std if of_folds else None)
-
-
-def _spreads(predicted: Sequence[Predicted], names: Sequence[str], positive: str | None) -> dict[str, Spread]:
-    """Return mean and standard deviation over `predicted` of every score that is defined in all of them."""
-    scores = [_scores(*arrays, names, positive) for arrays in predicted]
-    shared = [metric for metric in scores[0] if all(np.isfinite(others[metric]) for others in scores)]
-    return {metric: Spread.of([others[metric] for others in scores]) for metric in shared}
 
 
 def _scores(probabilities: Array, labels: Array, names: Sequence[str], positive: str | None) -> dict[str, float]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from medray.console_tables import interval, metric_title, number
+from medray.console_tables import interval, metric_title, number, number_with_sd
 from medray.evaluate.scores_document import ReadScores
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import BLUE, GREY, axis, bars, figure, line_look, plain, shortened, spec
@@ -118,7 +118,7 @@ def folds_chart(settings: Sequence[SettingSummary], metric: str) -> Chart:
         x=[x + 0.15 for x in positions], y=data["mean"], mode="markers", name="mean ± sd",
         error_y={"type": "data", "array": data["sd"], "thickness": 1.5, "width": 6, "color": GREY},
         marker={"color": GREY, "size": 10, "symbol": "diamond"},
-        text=[f"{number(m)} ± {number(s)}" for m, s in zip(data["mean"], data["sd"], strict=True)],
+        text=list(map(number_with_sd, data["mean"], data["sd"])),
         hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
     summary = "Every fold, and mean ± standard deviation of each setting; the table below has the figures."

@@ -4,6 +4,7 @@ from collections.abc import Container, Sequence
 
 from medray.console_tables import interval, number
 from medray.decisions.thresholds import OperatingPoint
+from medray.evaluate.print_evaluation import RATE_TITLES
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import GREY, RED, axis, figure, line_look, plain, shortened, spec
 from medray.report.model_predictions import ModelPredictions
@@ -77,14 +78,15 @@ def _curves(
     return sorted(curves, key=lambda area: area[1])
 
 
-def points_table(points: Sequence[tuple[OperatingPoint, Rates]], predictions: ModelPredictions) -> Table:
-    """Return the operating points with their rates on these images."""
+def points_table(caption: str, points: Sequence[tuple[OperatingPoint, str, Rates]]) -> Table:
+    """Return operating points with their rates on the images that the text beside each names."""
     rows = [
         [
-            f"{point.name} ({point.positive})", f"{point.threshold:.4f}",
-            *map(interval, (rates.sensitivity, rates.specificity, rates.ppv, rates.npv)),
+            f"{point.name}: {point.positive} from {point.threshold:.4f}", images,
+            *(interval(getattr(rates, key)) for key in RATE_TITLES),
         ]
-        for point, rates in points
+        for point, images, rates in points
     ]  # fmt: skip
-    head = ["operating point", "positive from", "sensitivity", "specificity", "PPV", "NPV"]
-    return Table(f"Operating points on {predictions.images}, with exact 95 % intervals", head, rows)
+    return Table(
+        f"{caption}; exact 95 % intervals", ["point", "images", *RATE_TITLES.values()], rows, frozenset({1})
+    )

@@ -65,20 +65,16 @@ def learning_chart(trials: Sequence[Row], epochs: Sequence[Row], column: str, ti
         values = (trial, kinds[trial], [epoch["epoch"] for epoch in rows], [epoch[column] for epoch in rows])
         for key, value in zip(data, values, strict=True):
             data[key].append(value)
-        chart.add_scatter(**_line(kinds[trial], trial, *values[2:]))
+        colour, width, dash, opacity, _ = LOOKS[kinds[trial]]
+        chart.add_scatter(
+            x=values[2], y=values[3], mode="lines" if len(rows) > 1 else "markers", opacity=opacity,
+            line={"color": colour, "width": width, "dash": dash}, marker={"color": colour},
+            name=f"trial {trial}", legendgroup=kinds[trial], showlegend=False,
+            hovertemplate="epoch %{x}: %{y:.4f}<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
     counts = {kind: list(kinds.values()).count(kind) for kind in LOOKS}
     legend = ", ".join(f"{kind} ({count})" for kind, count in counts.items() if count)
     return Chart(anchor, title, f"One line a trial: {legend}.", spec(chart), data)
-
-
-def _line(kind: str, trial: int, x: list[Any], y: list[Any]) -> dict[str, Any]:
-    colour, width, dash, opacity, _ = LOOKS[kind]
-    return {
-        "x": x, "y": y, "mode": "lines" if len(x) > 1 else "markers", "opacity": opacity,
-        "line": {"color": colour, "width": width, "dash": dash}, "marker": {"color": colour},
-        "name": f"trial {trial}", "legendgroup": kind, "showlegend": False,
-        "hovertemplate": "epoch %{x}: %{y:.4f}<extra>%{fullData.name}</extra>",
-    }  # fmt: skip
 
 
 def progress_chart(

@@ -70,7 +70,9 @@ def _numbers(values: Sequence[Any], known: Sequence[float]) -> dict[str, Any]:
     lacking = len(known) < len(values)
     if not logarithmic and not lacking and len(set(known)) > MAX_TICKS:
         return {"values": known, "range": [low, high]}  # plotly finds round numbers
-    ticks = _decades(low, high) if logarithmic else _even_ticks(sorted(set(known)))
+    ticks = _decades(low, high) if logarithmic else sorted(set(known))
+    if len(ticks) > MAX_TICKS:
+        ticks = [low + (high - low) * i / (MAX_TICKS - 1) for i in range(MAX_TICKS)]
     span = (scale(high) - scale(low)) or 1.0
     below = scale(low) - 0.12 * span
     positions, texts = [scale(tick) for tick in ticks], [f"{tick:.3g}" for tick in ticks]
@@ -91,11 +93,3 @@ def _decades(low: float, high: float) -> list[float]:
         if len(ticks) <= MAX_TICKS:
             break
     return ticks if len(ticks) > 1 else [low, high]
-
-
-def _even_ticks(values: Sequence[float]) -> list[float]:
-    """Return the values themselves where they are few, else `MAX_TICKS` ticks between their ends."""
-    if len(values) <= MAX_TICKS:
-        return list(values)
-    low, high = values[0], values[-1]
-    return [low + (high - low) * i / (MAX_TICKS - 1) for i in range(MAX_TICKS)]

@@ -71,7 +71,10 @@ def selection_predictions(
         weights[member.trial] = weights.get(member.trial, 0.0) + member.weight
     source = manifest.selected_on.predictions
     if source == VAL:
-        by_trial = [_trial_predictions(snapshot, number) for number in weights]
+        epochs = {record.number: record.best_epoch for record in snapshot.records}
+        if missing := [number for number in weights if number not in epochs]:
+            raise RunError(f"trial {missing[0]}, a member of the ensemble, is not in {snapshot.run.location}")
+        by_trial = [read_predictions(snapshot.run.trial(number), epochs[number]) for number in weights]
         tables, labels, positions = [table for table, _ in by_trial], by_trial[0][1], _val_positions(snapshot)
     else:
         by_number = {setting.number: setting for setting in settings}
@@ -97,13 +100,6 @@ def stored_predictions(read: TestRead) -> ModelPredictions | None:
         return None
     check_labelled(models[ENSEMBLE], labels)
     return ModelPredictions(THE_ENSEMBLE, TEST, models[ENSEMBLE], labels)
-
-
-def _trial_predictions(snapshot: RunSnapshot, number: int) -> tuple[Array, Array]:
-    epochs = [record.best_epoch for record in snapshot.records if record.number == number]
-    if not epochs:
-        raise RunError(f"trial {number}, a member of the ensemble, is not in {snapshot.run.location}")
-    return read_predictions(snapshot.run.trial(number), epochs[0])
 
 
 def _val_positions(snapshot: RunSnapshot) -> Array | None:

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from medray.errors import MedrayError, RunError, one_line
+from medray.errors import MedrayError, one_line
 from medray.report import section_reliability, section_reproduction, section_search, section_test_scores
-from medray.report.blocks import Block, Chart, Matrix, PageHeader, PageSection, Part, Text, readable_time
+from medray.report.blocks import Block, Chart, PageHeader, PageSection, Part, Text, readable_time
 from medray.report.evidence import Evidence
 
 Builder = Callable[[Evidence], Sequence[Block]]
@@ -87,23 +87,16 @@ def compose(evidence: Evidence) -> tuple[PageHeader, list[PageSection], list[str
 def _build(planned: PlannedPart, evidence: Evidence, problems: dict[str, list[str]]) -> Sequence[Block]:
     try:
         blocks = planned.build(evidence)
-        for block in blocks:
-            _check_numbers(block, planned, evidence)
+        for block in blocks:  # a damaged file may hold NaN and infinity, a page's JSON may not
+            if isinstance(block, Chart):
+                json.dumps([block.spec, block.data], allow_nan=False)
         return blocks
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:  # what no document's check sees
+        problem = f"{evidence.run.path(planned.file)} is damaged: {error!r}"
     except (MedrayError, OSError) as error:
-        problems.setdefault(one_line(error), []).append(planned.title)
-        return [Text(f"This can't be shown: {one_line(error)}", "damaged")]
-
-
-def _check_numbers(block: Block, planned: PlannedPart, evidence: Evidence) -> None:
-    """Check that a block has no NaN and no infinity, which a damaged file may hold, but a page's JSON may not."""
-    try:
-        if isinstance(block, Chart):
-            json.dumps([block.spec, block.data], allow_nan=False)
-        if isinstance(block, Matrix):
-            json.dumps(block.counts, allow_nan=False)
-    except ValueError as error:
-        raise RunError(f"damaged: {error}", file=evidence.run.path(planned.file)) from None
+        problem = one_line(error)
+    problems.setdefault(problem, []).append(planned.title)
+    return [Text(f"This can't be shown: {problem}", "damaged")]
 
 
 def _header(evidence: Evidence) -> PageHeader:

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -31,7 +31,13 @@ def render(header: PageHeader, sections: Sequence[PageSection]) -> bytes:
     script, style = ((files("medray.report") / name).read_text(encoding="utf-8") for name in (SCRIPT, STYLE))
     scripts = [f"\n{text.strip()}\n" for text in (get_plotlyjs(), script)]
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
-    page = _environment().get_template(TEMPLATE).render(
+    environment = Environment(
+        loader=PackageLoader("medray.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    dumps = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+    environment.filters["json"] = partial(htmlsafe_json_dumps, dumps=dumps)
+    page = environment.get_template(TEMPLATE).render(
         header=header,
         sections=sections,
         style=Markup(style),
@@ -39,14 +45,3 @@ def render(header: PageHeader, sections: Sequence[PageSection]) -> bytes:
         policy=POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in hashes)),
     )  # fmt: skip
     return page.encode(errors="xmlcharrefreplace")  # a file's name may hold what UTF-8 does not
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("medray.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    dumps = partial(json.dumps, allow_nan=False, separators=(",", ":"))
-    environment.filters["json"] = partial(htmlsafe_json_dumps, dumps=dumps)
-    return environment

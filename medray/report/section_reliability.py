@@ -1,13 +1,12 @@
 """Can one trust it: folds, calibration, mistakes and doubtful labels, the data, the selections of members."""
 
-from medray.console_tables import METRIC_TITLES, metric_title, number
+from medray.console_tables import METRIC_TITLES, metric_title, number, number_with_sd
 from medray.report.blocks import Block, Gallery, Matrix, Table, Text, missing
 from medray.report.evidence import Evidence
 from medray.report.figures_models import folds_chart, reliability_chart
 from medray.report.figures_roc import points_table, roc_chart
 from medray.report.image_album import MAX_PICTURES, label_issue_captions, worst_mistakes
 from medray.report.model_predictions import OUT_OF_FOLD
-from medray.runs.documents import SettingSummary
 from medray.stats.metrics import confusion_matrix
 
 
@@ -33,18 +32,16 @@ def folds(evidence: Evidence) -> list[Block]:
     summaries = [evidence.run.crossval.read_summary(setting.number) for setting in evidence.settings]
     metrics = list(dict.fromkeys([evidence.metric, *METRIC_TITLES]))
     rows = [
-        [f"trial {summary.trial}", str(len(summary.folds)), *(_spread(summary, metric) for metric in metrics)]
+        [
+            f"trial {summary.trial}", str(len(summary.folds)),
+            *(number_with_sd(summary.mean.get(metric), summary.std.get(metric)) for metric in metrics),
+        ]
         for summary in summaries
-    ]
+    ]  # fmt: skip
     caption = f"Mean ± standard deviation over the folds, which divide {summaries[0].images} images"
     head = ["setting", "folds", *map(metric_title, metrics)]
     note = "Each fold keeps the weights of its best epoch by the images that it holds out: a little optimistic."
     return [folds_chart(summaries, evidence.metric), Table(caption, head, rows), Text(note, "note")]
-
-
-def _spread(summary: SettingSummary, metric: str) -> str:
-    mean, sd = summary.mean.get(metric), summary.std.get(metric)
-    return number(mean) if sd is None else f"{number(mean)} ± {number(sd)}"
 
 
 def calibration(evidence: Evidence) -> list[Block]:
@@ -74,7 +71,10 @@ def mistakes(evidence: Evidence) -> list[Block]:
     caption = f"{model} on {predictions.images}: true class by row, predicted by column"
     matrix = Matrix(f"confusion-{predictions.source}", caption, names, counts)
     # With scores, the points stand beside their rates on the test split.
-    table = [points_table(rated, predictions)] if rated and evidence.scores is None else []
+    table = []
+    if rated and evidence.scores is None:
+        set_on = [(point, f"set on {point.set_on}", rates) for point, rates in rated]
+        table.append(points_table(f"Operating points on {predictions.images}", set_on))
     return [matrix, *([chart] if chart else []), *table]
 
 

@@ -6,7 +6,7 @@ from medray.decisions.thresholds import KINDS
 from medray.ensemble.manifest import Manifest
 from medray.report.blocks import Block, Code, Table, Text
 from medray.report.evidence import Evidence
-from medray.runs.documents import TOP_K, CrossvalPlan, SelectionComparison
+from medray.runs.documents import TOP_K, SelectionComparison
 from medray.runs.rundir import CrossvalDir
 
 AGAIN = "runs/again"
@@ -17,7 +17,9 @@ def commands(evidence: Evidence) -> list[Block]:
     """Return the commands that make a run like this one, in a new folder."""
     lines = [_search(evidence)]
     if evidence.plan is not None:
-        lines.append(_crossval(evidence.plan))
+        trials = " ".join(f"--trial {number}" for number in evidence.plan.trials)
+        folds = f"--folds {evidence.plan.folds} --seed {evidence.plan.seed}"
+        lines.append(f"medray crossval {AGAIN} {trials} {folds}")
     if evidence.selections is not None and evidence.manifest is not None:
         lines.append(_ensemble(evidence.selections, evidence.manifest))
     if evidence.scores is not None:
@@ -41,11 +43,6 @@ def _search(evidence: Evidence) -> str:
     if options.concurrency:
         words += ["--concurrency", str(options.concurrency)]
     return shlex.join([*words, "--out", AGAIN])
-
-
-def _crossval(plan: CrossvalPlan) -> str:
-    trials = [word for number in plan.trials for word in ("--trial", str(number))]
-    return shlex.join(["medray", "crossval", AGAIN, *trials, "--folds", str(plan.folds), "--seed", str(plan.seed)])
 
 
 def _ensemble(comparison: SelectionComparison, manifest: Manifest) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from medray.console_tables import METRIC_TITLES, interval, metric_title, number, p_value
-from medray.evaluate.print_evaluation import CLASS_TITLES, RATE_TITLES, model_title, times_read
+from medray.evaluate.print_evaluation import CLASS_TITLES, model_title, times_read
 from medray.evaluate.print_published import published_table, source_line
-from medray.evaluate.scores_document import EnsembleComparison, PointOnTest, SetsOnTest
+from medray.evaluate.scores_document import SetsOnTest
 from medray.report.blocks import Block, Matrix, Table, Text, missing, readable_time
 from medray.report.evidence import Evidence
 from medray.report.figures_models import models_chart
-from medray.report.figures_roc import roc_chart
+from medray.report.figures_roc import points_table, roc_chart
 
 
 def test_lead(evidence: Evidence) -> list[Block]:
@@ -49,24 +49,21 @@ def scores_of_models(evidence: Evidence) -> list[Block]:
         [model_title(model), *(interval(model.scores[metric]) for metric in metrics)] for model in scores.models
     ]
     caption = f"All models on the test split; 95 % intervals from {scores.resamples} resamples of {units}"
-    table = Table(caption, ["model", *map(metric_title, metrics)], rows)
-    return [models_chart(scores, evidence.metric), table, *_comparisons(scores.comparisons)]
-
-
-def _comparisons(comparisons: Sequence[EnsembleComparison]) -> list[Block]:
-    if not comparisons:
-        return []
-    rows = [
-        [
-            row.other, metric_title(row.metric), interval(row, sign=True), p_value(row.p), p_value(row.mcnemar_p),
-            row.verdict,
-        ]
-        for row in comparisons
-    ]  # fmt: skip
-    others = len({row.other for row in comparisons})
-    caption = f"The ensemble less each other model; p is two-sided and not corrected for {others} comparisons"
-    head = ["other model", "metric", "difference", "p", "McNemar p", "the ensemble is"]
-    return [Table(caption, head, rows, frozenset({1, 5}), folded=True)]
+    blocks: list[Block] = [models_chart(scores, evidence.metric)]
+    blocks.append(Table(caption, ["model", *map(metric_title, metrics)], rows))
+    if scores.comparisons:
+        rows = [
+            [
+                row.other, metric_title(row.metric), interval(row, sign=True), p_value(row.p),
+                p_value(row.mcnemar_p), row.verdict,
+            ]
+            for row in scores.comparisons
+        ]  # fmt: skip
+        others = len(scores.models) - 1
+        caption = f"The ensemble less each other model; p is two-sided and not corrected for {others} comparisons"
+        head = ["other model", "metric", "difference", "p", "McNemar p", "the ensemble is"]
+        blocks.append(Table(caption, head, rows, frozenset({1, 5}), folded=True))
+    return blocks
 
 
 def decisions(evidence: Evidence) -> list[Block]:
@@ -78,23 +75,18 @@ def decisions(evidence: Evidence) -> list[Block]:
     chart = roc_chart(predictions, scores.class_names, points)
     blocks: list[Block] = [chart] if chart is not None else []
     if points:
-        blocks.append(_points(scores.operating_points))
+        both = [
+            (point, images, rates)
+            for point in scores.operating_points
+            for images, rates in ((f"set on {point.set_on}", point.rates), ("test", point.test))
+        ]
+        blocks.append(points_table("Operating points, where they were set and on the test split", both))
     else:
         command = evidence.command("ensemble") + " --sensitivity 0.95 --positive CLASS"
         blocks.append(missing("No operating point was set; before the split is read one can be, by", command))
     if scores.conformal_sets:
         blocks.append(_sets(scores.conformal_sets, len(scores.class_names)))
     return blocks
-
-
-def _points(points: Sequence[PointOnTest]) -> Table:
-    rows = []
-    for point in points:
-        name = f"{point.name}: {point.positive} from {point.threshold:.4f}"
-        for images, rates in ((f"set on {point.set_on}", point.rates), ("test", point.test)):
-            rows.append([name, images, *(interval(getattr(rates, key)) for key in RATE_TITLES)])
-    caption = "Operating points, where they were set and on the test split; exact 95 % intervals"
-    return Table(caption, ["point", "images", *RATE_TITLES.values()], rows, frozenset({1}))
 
 
 def _sets(conformal: Sequence[SetsOnTest], classes: int) -> Table:
