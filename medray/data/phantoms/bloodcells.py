@@ -140,7 +140,7 @@ def draw_bloodcells(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> Im
     labels = share_out(WEIGHTS, images, rng)
     groups = np.arange(images, dtype=np.int64) // IMAGES_PER_PATIENT
     stain = rng.random(images)[groups]
-    splits = split_patients(groups, rng)
+    splits = split_patients(groups, labels, rng)
     return ImageDataset(
         images=draw_batches(draw_smears, size, rng, labels, stain),
         labels=labels,

@@ -9,6 +9,7 @@ from medray.data.source import PHANTOM, Source
 
 SPLIT_ENDS = {"train": 0.70, "val": 0.85, "test": 1.0}  # shares of the patients, one split after the other
 BATCH = 32
+DEALS = 200
 
 
 def share_out(weights: Array, count: int, rng: np.random.Generator) -> Array:
@@ -33,12 +34,21 @@ def draw_batches(draw: Callable[..., Array], size: int, rng: np.random.Generator
     )
 
 
-def split_patients(groups: Array, rng: np.random.Generator) -> dict[str, Array]:
-    """Deal the patients out to the splits, and with them their images."""
-    patients = rng.permutation(np.unique(groups))
-    ends = [round(end * len(patients)) for end in SPLIT_ENDS.values()]
-    parts = np.split(patients, ends[:-1])
-    return {name: np.flatnonzero(np.isin(groups, part)) for name, part in zip(SPLIT_ENDS, parts, strict=True)}
+def split_patients(groups: Array, labels: Array, rng: np.random.Generator) -> dict[str, Array]:
+    """Deal the patients out to the splits, and with them their images.
+
+    Few images are dealt anew, up to `DEALS` times, until each split has each class.
+    """
+    for _ in range(DEALS):
+        patients = rng.permutation(np.unique(groups))
+        ends = [round(end * len(patients)) for end in SPLIT_ENDS.values()]
+        parts = np.split(patients, ends[:-1])
+        splits = {
+            name: np.flatnonzero(np.isin(groups, part)) for name, part in zip(SPLIT_ENDS, parts, strict=True)
+        }
+        if all(len(np.unique(labels[images])) == labels.max() + 1 for images in splits.values()):
+            break
+    return splits
 
 
 def describe(name: str, **settings: tuple[int, int]) -> str:

@@ -113,7 +113,7 @@ def draw_films(covid: Array, lying: Array, size: int, rng: np.random.Generator) 
 def split_each_class(groups: Array, labels: Array, rng: np.random.Generator) -> dict[str, Array]:
     """Deal the patients of each class out to the splits, and with them their images."""
     rows = [np.flatnonzero(labels == label) for label in range(len(CLASS_NAMES))]
-    splits = [split_patients(groups[of_class], rng) for of_class in rows]
+    splits = [split_patients(groups[of_class], np.zeros(len(of_class), int), rng) for of_class in rows]
     return {
         name: np.sort(np.concatenate([r[split[name]] for r, split in zip(rows, splits, strict=True)]))
         for name in splits[0]

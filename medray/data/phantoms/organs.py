@@ -224,7 +224,7 @@ def draw_organs(seed: int = 0, size: int = SIZE, images: int = IMAGES) -> ImageD
     rng = np.random.default_rng(seed)
     labels = draw_labels(images, rng)
     groups = np.arange(len(labels), dtype=np.int64) // IMAGES_PER_PATIENT
-    splits = split_patients(groups, rng)
+    splits = split_patients(groups, labels, rng)
     patients = {name: uniform(rng, groups[-1] + 1, *ends) for name, ends in LOOKS.items()}
     pixels = np.empty((len(labels), size, size, 1), np.uint8)
     for label, organ in enumerate(ORGANS):
