@@ -19,7 +19,7 @@ from medray.errors import DataError, printable
 from medray.space.preparation import DROP, Images, Preparation
 
 FORM = 2  # of what is cached; another one means other pixels or notes
-NOTES = {
+NOTE_TEXTS = {
     "few_grey_levels": "of few grey levels: they use less than a quarter of their range, as 12 bits in files of "
     "16 do; stretch their values to the whole range first, or take the DICOM files",
 }
@@ -54,7 +54,7 @@ def build_dataset(listing: Listing, preparation: Preparation, progress: Progress
         labelled = labelled.without(list(images.broken))
         images = drop_broken(images, source, progress)
     for done, count in sorted(images.done.items()):
-        notes.append(f"{count} images {NOTES.get(done, done.replace('_', ' '))}")
+        notes.append(f"{count} images {NOTE_TEXTS.get(done, done.replace('_', ' '))}")
     return join_columns(listing, labelled, images, preparation, [*notes, *images.notes])
 
 
