@@ -34,7 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def writer(cache: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that is in the midst of writing an array."""
+    """Start a process, and yield it while it writes an array."""
     command = [sys.executable, "-c", WRITER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -43,7 +43,7 @@ def writer(cache: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def shown(*options: str) -> str:
+def cache_output(*options: str) -> str:
     result = CliRunner().invoke(data, ["cache", *options])
     assert result.exit_code == 0, result.output
     return result.stdout
@@ -53,16 +53,16 @@ def test_what_a_killed_process_left_is_counted_and_deleted(cache: Path, writer: 
     writer.kill()
     writer.wait()
     (partial,) = cache.iterdir()
-    told = shown("--clear")
-    assert "       1.0 MiB  left over from processes that were killed: 1\n       1.0 MiB of 20,480 in" in told
-    assert told.endswith("deleted: 1\n")
+    output = cache_output("--clear")
+    assert "       1.0 MiB  left over from processes that were killed: 1\n       1.0 MiB of 20,480 in" in output
+    assert output.endswith("deleted: 1\n")
     assert not partial.exists()
 
 
 def test_what_a_process_still_writes_is_left_to_it(cache: Path, writer: subprocess.Popen[str]) -> None:
-    told = shown("--clear")
-    assert "left over" not in told
-    assert told.endswith("deleted: 0\n")
+    output = cache_output("--clear")
+    assert "left over" not in output
+    assert output.endswith("deleted: 0\n")
     writer.communicate("")
     assert writer.returncode == 0
     assert array_cache.find("k") is not None
@@ -95,9 +95,9 @@ def test_images_that_are_more_than_the_cache_may_hold_say_so(
     assert not [note for note in images(tmp_path / "set").notes if "MEDRAY_CACHE_GIB" in note]
     monkeypatch.setenv("MEDRAY_CACHE_GIB", "0.0001")
     made = images(tmp_path / "set")
-    told = (
+    note = (
         "the decoded images alone take 0.000153 GiB, more than the 0.0001 of $MEDRAY_CACHE_GIB; "
         "they are kept, and nothing beside them"
     )
-    assert told in made.notes
+    assert note in made.notes
     assert len(made) == 40

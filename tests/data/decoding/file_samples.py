@@ -1,4 +1,4 @@
-"""Files that tests make themselves: by Pillow and pydicom where these can write them, else byte by byte."""
+"""Image files for tests, written by Pillow and pydicom where these can write them, else byte by byte."""
 
 import io
 import struct
@@ -6,14 +6,27 @@ import zlib
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless, SecondaryCaptureImageStorage
 
 from medray._types import Array
+from medray.data.decoding import ImageError, decode
 
 SECRET = "Doe^Jane"
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def assert_refused(content: bytes, kind: str, text: str = "", **options: Any) -> None:
+    """Check that an image is refused, by a message of one line that holds `text` and names no patient."""
+    with pytest.raises(ImageError) as caught:
+        decode(content, (8, 8, 1), **options)
+    message = str(caught.value)
+    assert caught.value.kind == kind, message
+    assert text in message
+    assert SECRET not in message
+    assert "\n" not in message
 
 
 def noise(height: int, width: int, channels: int = 1, seed: int = 0) -> Array:
@@ -22,7 +35,7 @@ def noise(height: int, width: int, channels: int = 1, seed: int = 0) -> Array:
 
 
 def smooth(height: int, width: int, channels: int = 1) -> Array:
-    """A picture without sharp edges, of all values; each channel is another one."""
+    """Return an image without sharp edges, of all values; its channels differ."""
     y, x = np.mgrid[:height, :width]
     made = [
         np.sin(x * (k + 2) / width * 3) * 70 + np.cos(y * (k + 1) / height * 5) * 55 + 127 for k in range(channels)
@@ -31,7 +44,7 @@ def smooth(height: int, width: int, channels: int = 1) -> Array:
 
 
 def saved(image: Image.Image | Array, kind: str, **options: Any) -> bytes:
-    """The file that Pillow makes of an image."""
+    """Return the file that Pillow makes of an image."""
     stream = io.BytesIO()
     (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(stream, kind, **options)
     return stream.getvalue()
@@ -47,7 +60,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
 def png(
     rows: Array, bits: int, colour: int, *, interlaced: bool = False, before: bytes = b"", cut: int = 0
 ) -> bytes:
-    """A PNG of rows of samples (H, W, samples); `before` are more chunks, `cut` drops bytes of the rows' end."""
+    """Return a PNG of samples (H, W, C); `before` are more chunks, `cut` drops bytes from the end of the rows."""
     height, width, _ = rows.shape
     raw = b""
     for left, top, across, down in PASSES if interlaced else ((0, 0, 1, 1),):
@@ -60,7 +73,7 @@ def png(
 
 
 def packed(values: Array, bits: int) -> bytes:
-    """Values written one after another, the highest bit first."""
+    """Return values packed one after another, the highest bit first."""
     if bits == 16:
         return values.astype(">u2").tobytes()
     ones = (values[:, None] >> np.arange(bits - 1, -1, -1)) & 1
@@ -73,7 +86,7 @@ def packed(values: Array, bits: int) -> bytes:
 def tiff(
     tags: dict[int, int | tuple[int, ...]], parts: list[bytes], order: str = "<", *, tiled: bool = False
 ) -> bytes:
-    """A TIFF of these tags and strips or tiles; their places and sizes are added."""
+    """Return a TIFF of these tags and strips or tiles; the parts' offsets and sizes are added to the tags."""
     content = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HL", 42, 8 + sum(map(len, parts)))
     places, position = [], 8
     for part in parts:
@@ -96,7 +109,7 @@ def tiff(
 
 
 def dataset(pixels: Array, **values: Any) -> Dataset:
-    """A data set of pixels (H, W) or (H, W, 3) of 8 or 16 bits, and any further elements."""
+    """Return a DICOM data set of pixels (H, W) or (H, W, 3) of 8 or 16 bits, and any further elements."""
     made = Dataset()
     made.PatientName = SECRET
     made.SOPClassUID, made.SOPInstanceUID = SecondaryCaptureImageStorage, UID("1.2.3.4")
@@ -117,7 +130,7 @@ def dataset(pixels: Array, **values: Any) -> Dataset:
 
 
 def written(made: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
-    """The file that pydicom makes of a data set."""
+    """Return the file that pydicom makes of a data set."""
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = UID(syntax)
     stream = io.BytesIO()
@@ -130,7 +143,7 @@ def dicom(pixels: Array, **values: Any) -> bytes:
 
 
 def run_length(made: Dataset) -> bytes:
-    """The file of a data set whose pixels pydicom has run-length coded."""
+    """Return the file of a data set whose pixels pydicom has run-length coded."""
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     made.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
@@ -138,7 +151,7 @@ def run_length(made: Dataset) -> bytes:
 
 
 def element(tag: int, vr: str, value: bytes, *, undefined: bool = False) -> bytes:
-    """One element, explicit and little-endian."""
+    """Return one element, explicit and little-endian."""
     head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode())
     if vr in ("OB", "OW", "SQ", "UN"):
         return head + struct.pack("<HL", 0, 0xFFFFFFFF if undefined else len(value)) + value
@@ -146,13 +159,13 @@ def element(tag: int, vr: str, value: bytes, *, undefined: bool = False) -> byte
 
 
 def raw_dicom(syntax: str, data: bytes) -> bytes:
-    """A file of a transfer syntax and whatever is to follow it."""
+    """Return a file of a transfer syntax, followed by `data`."""
     name = syntax.encode()
     return bytes(128) + b"DICM" + element(0x00020010, "UI", name + bytes(len(name) % 2)) + data
 
 
 def fragments(*parts: bytes) -> bytes:
-    """Compressed pixels: an empty table of offsets, and the parts."""
+    """Return compressed pixels: an empty table of offsets, and the parts."""
     items = [struct.pack("<HHL", 0xFFFE, 0xE000, len(part)) + part for part in (b"", *map(even, parts))]
     return element(0x7FE00010, "OB", b"".join(items) + struct.pack("<HHL", 0xFFFE, 0xE0DD, 0), undefined=True)
 
@@ -162,7 +175,7 @@ def even(data: bytes) -> bytes:
 
 
 def compressed(syntax: str, frame: bytes, height: int, width: int, **values: int | str) -> bytes:
-    """A DICOM file of one compressed frame."""
+    """Return a DICOM file of one compressed frame."""
     us = {"Samples": 1, "Bits": 8, "Signed": 0} | values
     meaning = str(us.get("Meaning", "MONOCHROME2" if us["Samples"] == 1 else "RGB"))
     numbers = {

@@ -1,4 +1,4 @@
-"""DICOM: every file that pydicom ships, and made ones, against pydicom's own reading."""
+"""DICOM: every file that pydicom ships, and generated ones, are read as pydicom reads them."""
 
 import struct
 from collections import Counter
@@ -26,6 +26,7 @@ from medray._types import Array
 from medray.data.decoding import KINDS, Decoded, ImageError, decode
 from tests.data.decoding.file_samples import (
     SECRET,
+    assert_refused,
     compressed,
     dataset,
     dicom,
@@ -41,16 +42,6 @@ from tests.data.decoding.file_samples import (
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 JPEG, JPEG_2000 = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.90"
-
-
-def fails(content: bytes, kind: str, text: str = "", **options: Any) -> None:
-    with pytest.raises(ImageError) as caught:
-        decode(content, (8, 8, 1), **options)
-    message = str(caught.value)
-    assert caught.value.kind == kind, message
-    assert text in message
-    assert SECRET not in message
-    assert "\n" not in message
 
 
 def grey(content: bytes, height: int, width: int) -> Array:
@@ -82,8 +73,8 @@ def test_every_file_that_pydicom_ships(record_property: Any) -> None:
     assert counts["multi_frame"] >= 7, counts
 
 
-def wanted(made: Dataset, decoded: Decoded) -> Array:
-    """What pydicom makes of a data set, scaled to 0..255 but not rounded."""
+def reference(made: Dataset, decoded: Decoded) -> Array:
+    """Return what pydicom makes of a data set, scaled to 0..255 but not rounded."""
     pixels = made.pixel_array
     if made.PhotometricInterpretation == "PALETTE COLOR":
         return apply_color_lut(pixels, made) >> 8
@@ -115,7 +106,7 @@ def test_pixels_are_those_that_pydicom_finds() -> None:
         made = pydicom.dcmread(path)
         colours = made.SamplesPerPixel == 3 or made.PhotometricInterpretation == "PALETTE COLOR"
         decoded = decode(content, (small.height, small.width, 3 if colours else 1))
-        difference = np.abs(decoded.pixels.squeeze().astype(float) - wanted(made, decoded)).max()
+        difference = np.abs(decoded.pixels.squeeze().astype(float) - reference(made, decoded)).max()
         compared += 1
         if difference > (1 if colours else 0.51):
             wrong.append((path.name, decoded.notes, difference))
@@ -150,7 +141,7 @@ def test_grey_values_are_those_that_pydicom_finds(data: st.DataObject) -> None:
     if not windowed and np.ptp(pixels.astype(int)) == 0 and "rescaled_to_8_bit" in decoded.notes:
         assert len(np.unique(decoded.pixels)) == 1
         return
-    assert np.abs(decoded.pixels[..., 0] - wanted(made, decoded)).max() <= 0.5 + 1e-6
+    assert np.abs(decoded.pixels[..., 0] - reference(made, decoded)).max() <= 0.5 + 1e-6
 
 
 def test_a_window_by_hand() -> None:
@@ -165,7 +156,7 @@ def test_a_window_by_hand() -> None:
     assert np.array_equal(shifted.pixels, decoded.pixels)
 
 
-def test_monochrome1_is_turned_round() -> None:
+def test_monochrome1_is_inverted() -> None:
     pixels = np.random.default_rng(0).integers(0, 4096, (9, 7), dtype=np.uint16)
     for values in ({}, {"WindowCenter": 2000, "WindowWidth": 1000}):
         second = decode(dicom(pixels, **values), (9, 7, 1))
@@ -194,7 +185,7 @@ def test_padding_is_black_and_does_not_count() -> None:
     assert grey(white, 1, 5)[0, -1] == 0
     zero = np.array([[0, 5, 10]], dtype=np.uint16)
     assert grey(dicom(zero, PixelPaddingValue=0), 1, 3).tolist() == [[0, 0, 255]]
-    fails(dicom(np.full((4, 4), -2000, np.int16), PixelPaddingValue=-2000), "unreadable", "padding")
+    assert_refused(dicom(np.full((4, 4), -2000, np.int16), PixelPaddingValue=-2000), "unreadable", "padding")
 
 
 def test_bits_that_are_not_stored_are_left_out() -> None:
@@ -221,17 +212,18 @@ def test_look_up_tables(name: str, undefined: bool) -> None:
     pixels = np.array([[0, 9, 10, 30, 59, 60, 999]], dtype=np.uint16)
     made = dataset(pixels, **{name: table(entries, 10, 12)})
     made[name].is_undefined_length = undefined
-    found = entries[np.clip(pixels.astype(int) - 10, 0, 49)].astype(float)
+    expected = entries[np.clip(pixels.astype(int) - 10, 0, 49)].astype(float)
     decoded = decode(written(made), (1, 7, 1))
     if name == "VOILUTSequence":
-        assert np.array_equal(decoded.pixels[..., 0], np.floor(found * 255 / 4095 + 0.5))
+        assert np.array_equal(decoded.pixels[..., 0], np.floor(expected * 255 / 4095 + 0.5))
         assert decoded.notes == ("windowed",)
     else:
-        spread = (found - found.min()) / np.ptp(found) * 255
+        spread = (expected - expected.min()) / np.ptp(expected) * 255
         assert np.abs(decoded.pixels[..., 0] - spread).max() <= 0.5 + 1e-6
         made.WindowCenter, made.WindowWidth = 2000, 1000
         assert (
-            np.abs(grey(written(made), 1, 7) - np.clip(((found - 1999.5) / 999 + 0.5) * 255, 0, 255)).max() <= 0.5
+            np.abs(grey(written(made), 1, 7) - np.clip(((expected - 1999.5) / 999 + 0.5) * 255, 0, 255)).max()
+            <= 0.5
         )
 
 
@@ -324,7 +316,7 @@ def test_palettes(bits: int) -> None:
     decoded = decode(dicom(pixels, **values), (1, 7, 3))
     assert np.array_equal(decoded.pixels, colours[np.clip(pixels.astype(int) - 10, 0, 49)])
     assert decoded.notes == ("palette",)
-    fails(dicom(pixels, **values | {"BluePaletteColorLookupTableData": bytes(10)}), "unreadable")
+    assert_refused(dicom(pixels, **values | {"BluePaletteColorLookupTableData": bytes(10)}), "unreadable")
 
 
 # -- what is refused
@@ -333,30 +325,32 @@ def test_palettes(bits: int) -> None:
 def test_what_is_not_an_image_is_refused_with_a_reason() -> None:
     made = dataset(noise(8, 8))
     del made.PixelData
-    fails(written(made), "unreadable", "PixelData")
-    fails(dicom(noise(8, 8), NumberOfFrames=3), "multi_frame", "3 frames")
-    fails(dicom(noise(8, 8), PixelData=bytes(200)), "multi_frame")
-    fails(dicom(noise(8, 8), PixelData=bytes(62)), "unreadable")
-    fails(dicom(noise(8, 8), Rows=0), "unreadable")
-    fails(dicom(noise(8, 8), Rows=60000, Columns=60000), "too_large", "60000 x 60000")
-    fails(dicom(noise(8, 8), BitsAllocated=32), "unsupported", "32 bits")
-    fails(dicom(noise(8, 8), BitsStored=9), "unreadable", "BitsStored")
-    fails(dicom(noise(8, 8), PhotometricInterpretation="ARGB"), "unsupported", "MONOCHROME1")
-    fails(dicom(noise(8, 8), SamplesPerPixel=3), "unreadable")
-    fails(dicom(noise(8, 8), WindowCenter=1, WindowWidth=0.5), "unreadable", "WindowWidth")
-    fails(dicom(noise(8, 8), RescaleSlope=0, RescaleIntercept=1), "unreadable", "RescaleSlope")
-    fails(dicom(noise(8, 8), RescaleSlope="1e308", RescaleIntercept="1e308"), "unreadable")
-    fails(dicom(noise(8, 8), WindowCenter=1, WindowWidth=9, VOILUTFunction="CUBE"), "unsupported", "SIGMOID")
+    assert_refused(written(made), "unreadable", "PixelData")
+    assert_refused(dicom(noise(8, 8), NumberOfFrames=3), "multi_frame", "3 frames")
+    assert_refused(dicom(noise(8, 8), PixelData=bytes(200)), "multi_frame")
+    assert_refused(dicom(noise(8, 8), PixelData=bytes(62)), "unreadable")
+    assert_refused(dicom(noise(8, 8), Rows=0), "unreadable")
+    assert_refused(dicom(noise(8, 8), Rows=60000, Columns=60000), "too_large", "60000 x 60000")
+    assert_refused(dicom(noise(8, 8), BitsAllocated=32), "unsupported", "32 bits")
+    assert_refused(dicom(noise(8, 8), BitsStored=9), "unreadable", "BitsStored")
+    assert_refused(dicom(noise(8, 8), PhotometricInterpretation="ARGB"), "unsupported", "MONOCHROME1")
+    assert_refused(dicom(noise(8, 8), SamplesPerPixel=3), "unreadable")
+    assert_refused(dicom(noise(8, 8), WindowCenter=1, WindowWidth=0.5), "unreadable", "WindowWidth")
+    assert_refused(dicom(noise(8, 8), RescaleSlope=0, RescaleIntercept=1), "unreadable", "RescaleSlope")
+    assert_refused(dicom(noise(8, 8), RescaleSlope="1e308", RescaleIntercept="1e308"), "unreadable")
+    assert_refused(
+        dicom(noise(8, 8), WindowCenter=1, WindowWidth=9, VOILUTFunction="CUBE"), "unsupported", "SIGMOID"
+    )
     assert decode(dicom(noise(8, 8), WindowCenter="", WindowWidth=""), (8, 8, 1)).notes == ()
 
 
 def test_an_unread_transfer_syntax_is_named() -> None:
     pixels = element(0x7FE00010, "OW", bytes(64))
-    fails(raw_dicom("1.2.840.10008.1.2.4.80", pixels), "unsupported", "JPEG-LS Lossless")
-    fails(raw_dicom("1.2.840.10008.1.2.4.70", pixels), "unsupported", "JPEG Lossless")
+    assert_refused(raw_dicom("1.2.840.10008.1.2.4.80", pixels), "unsupported", "JPEG-LS Lossless")
+    assert_refused(raw_dicom("1.2.840.10008.1.2.4.70", pixels), "unsupported", "JPEG Lossless")
     for unknown in (SECRET, "1.2.3.4", "9" * 64, "1.2.840.10008.1.2.4.80 " + SECRET):
-        fails(raw_dicom(unknown, pixels), "unsupported", "does not name")
-    fails(bytes(128) + b"DICM" + pixels, "unreadable", "transfer syntax")
+        assert_refused(raw_dicom(unknown, pixels), "unsupported", "does not name")
+    assert_refused(bytes(128) + b"DICM" + pixels, "unreadable", "transfer syntax")
 
 
 def test_a_compressed_frame_must_be_of_the_size_that_the_file_says() -> None:
@@ -365,11 +359,11 @@ def test_a_compressed_frame_must_be_of_the_size_that_the_file_says() -> None:
         frame = saved(noise(16, 16), kind, **options)
         assert decode(compressed(syntax, frame, 16, 16), (8, 8, 1)).width == 16
         for height, width in ((8, 8), (16, 15), (17, 16)):
-            fails(compressed(syntax, frame, height, width), "unreadable", "size")
-        fails(compressed(syntax, frame, 16, 16, Samples=3), "unreadable", "size")
-    fails(compressed(JPEG_2000, saved(noise(16, 16), "JPEG2000"), 16, 16), "unsupported", "JP2")
+            assert_refused(compressed(syntax, frame, height, width), "unreadable", "size")
+        assert_refused(compressed(syntax, frame, 16, 16, Samples=3), "unreadable", "size")
+    assert_refused(compressed(JPEG_2000, saved(noise(16, 16), "JPEG2000"), 16, 16), "unsupported", "JP2")
     run = struct.pack("<16L", 1, 64, *[0] * 14) + b"\xff\x07"
-    fails(compressed(RLELossless, run, 16, 16), "unreadable")
+    assert_refused(compressed(RLELossless, run, 16, 16), "unreadable")
 
 
 def test_patients_are_never_named() -> None:
@@ -384,4 +378,4 @@ def test_patients_are_never_named() -> None:
             decode(bytes(changed), (8, 8, 1))
         except ImageError as error:
             assert "Doe" not in str(error)  # noqa: PT017  most changes do no harm
-    fails(raw_dicom("1.2.840.10008.1.2.1", fragments(SECRET.encode())), "unreadable")
+    assert_refused(raw_dicom("1.2.840.10008.1.2.1", fragments(SECRET.encode())), "unreadable")

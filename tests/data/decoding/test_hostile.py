@@ -1,4 +1,4 @@
-"""Files that are damaged or made to harm: nothing but an ImageError, little time, little memory, no output."""
+"""Damaged and malicious files give nothing but an ImageError, in little time and memory, without output."""
 
 import logging
 import pickle
@@ -41,7 +41,7 @@ LIMIT = 1_000_000
 
 
 def valid_files() -> dict[str, bytes]:
-    """Small files of every kind that is read."""
+    """Return small files of every kind that is read."""
     grey, colours, wide = smooth(12, 14), smooth(12, 14, 3), smooth(12, 14).astype(np.uint16) * 257
     glass = np.dstack([colours, noise(12, 14)])
     files = {
@@ -66,8 +66,8 @@ def valid_files() -> dict[str, bytes]:
 FILES = valid_files()
 
 
-def try_it(content: bytes) -> None:
-    """Decode what may be damaged: it gives pixels or an error that can be shown."""
+def decode_or_refuse(content: bytes) -> None:
+    """Decode what may be damaged, and check that it gives pixels or a short error of one line."""
     error: ImageError | None = None
     try:
         decoded = decode(content, (7, 6, 3), max_pixels=LIMIT)
@@ -83,7 +83,7 @@ def try_it(content: bytes) -> None:
 
 def test_the_files_are_valid() -> None:
     for content in FILES.values():
-        try_it(content)
+        decode_or_refuse(content)
         decode(content, (7, 6, 1))
 
 
@@ -112,7 +112,7 @@ def test_damage_of_any_kind(name: str, rng: random.Random) -> None:
             content[at:at] = rng.randbytes(rng.randrange(1, 9))
         if name.startswith("png") and rng.random() < 0.7:
             mend_checksums(content)
-        try_it(bytes(content))
+        decode_or_refuse(bytes(content))
 
 
 def mend_checksums(content: bytearray) -> None:
@@ -130,7 +130,7 @@ def mend_checksums(content: bytearray) -> None:
 def test_cut_short_anywhere() -> None:
     for content in FILES.values():
         for size in range(0, len(content), max(1, len(content) // 60)):
-            try_it(content[:size])
+            decode_or_refuse(content[:size])
 
 
 @settings(deadline=None, max_examples=150)
@@ -141,7 +141,7 @@ def test_cut_short_anywhere() -> None:
     st.binary(max_size=400),
 )
 def test_any_bytes(opening: bytes, rest: bytes) -> None:
-    try_it(opening + rest)
+    decode_or_refuse(opening + rest)
 
 
 # -- bombs
@@ -167,13 +167,13 @@ def many_scans() -> bytes:
 
 
 def changed(stream: bytes, marker: bytes, after: int, replacement: bytes) -> bytes:
-    """The stream with other bytes at so many bytes after the beginning of a marker."""
+    """Return the stream with other bytes, so many bytes after the beginning of a marker."""
     at = stream.index(marker) + after
     return stream[:at] + replacement + stream[at + len(replacement) :]
 
 
 def bombs() -> dict[str, tuple[bytes, tuple[str, ...]]]:
-    """Small files that ask for much, and the kinds of error that they may give."""
+    """Return small files that ask for much time or memory, and the kinds of error that they may give."""
     text = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(20_000_000), 9))
     tiled = {256: 10, 257: 10, 258: 8, 262: 1, 322: 65536, 323: 65536, 259: 8}
     strips = {256: 1, 257: 60_000, 258: 8, 262: 1, 278: 1, 259: 8}
@@ -276,10 +276,10 @@ def test_parts_that_lie_upon_one_another_are_each_read_once() -> None:
     """50 000 strips of one row, all of them the same megabyte that inflates to nothing."""
     empty = b"\x78\x01" + b"\0\0\0\xff\xff" * 200_000
     content = tiff({256: 1, 257: 50_000, 258: 8, 262: 1, 278: 1, 259: 8}, [empty] + [b""] * 49_999)
-    place = content.index(struct.pack("<LL", 8, 8 + len(empty)))
+    position = content.index(struct.pack("<LL", 8, 8 + len(empty)))
     changed = bytearray(content)
-    changed[place : place + 200_000] = struct.pack("<L", 8) * 50_000
-    sizes = content.index(struct.pack("<LL", len(empty), 0), place)
+    changed[position : position + 200_000] = struct.pack("<L", 8) * 50_000
+    sizes = content.index(struct.pack("<LL", len(empty), 0), position)
     changed[sizes : sizes + 200_000] = struct.pack("<L", len(empty)) * 50_000
     started = time.perf_counter()
     with pytest.raises(ImageError):
@@ -324,9 +324,9 @@ def test_nothing_is_printed_or_logged(capfd: pytest.CaptureFixture[str], caplog:
     caplog.set_level(logging.DEBUG)
     for content in FILES.values():
         for size in (len(content), len(content) // 2, len(content) - 30):
-            try_it(content[:size])
+            decode_or_refuse(content[:size])
         middle = len(content) // 2
-        try_it(content[:middle] + bytes(8) + content[middle + 8 :])
+        decode_or_refuse(content[:middle] + bytes(8) + content[middle + 8 :])
     assert capfd.readouterr() == ("", "")
     shown = [r for r in caplog.records if r.levelno > logging.DEBUG or r.name.startswith("pydicom")]
     assert not shown

@@ -1,4 +1,4 @@
-"""A photograph of skin is cut to its lesion; one without a lesion stays whole."""
+"""A photograph of skin is cut to its lesion; one without a lesion is not cut."""
 
 import io
 from dataclasses import replace
@@ -23,7 +23,7 @@ SKIN, DARK, MOLE = (220, 170, 150), (20, 15, 15), (30, 60, 150)  # blue: no mixt
 def skin(
     size: tuple[int, int], centre: tuple[float, float], radius: tuple[float, float], *, corners: bool = False
 ) -> Array:
-    """A photograph (H, W, 3) of skin with an elliptic mole at shares of its (height, width), and dark corners."""
+    """Return a photograph (H, W, 3) of skin with an elliptic mole at shares of its (height, width), and dark corners."""
     height, width = size
     y, x = (np.arange(height)[:, None] + 0.5) / height, (np.arange(width) + 0.5) / width
     image = np.empty((height, width, 3))
@@ -63,9 +63,9 @@ def test_the_lesion_fills_the_image_and_is_whole(
     rows, columns = (np.flatnonzero(is_mole(decoded.pixels).any(axis=axis)) for axis in (1, 0))
     # 15 % margin on each side of the longer one, so about 10 of 13 of it are lesion; the border is a pixel or two.
     assert 0.6 <= max(np.ptp(rows), np.ptp(columns)) / 64 <= 0.9
-    for found in (rows, columns):
-        assert found[0] > 0
-        assert found[-1] < 63
+    for indices in (rows, columns):
+        assert indices[0] > 0
+        assert indices[-1] < 63
 
 
 @pytest.mark.parametrize("kind", ["L", "RGB", "LA", "RGBA"])
@@ -74,9 +74,9 @@ def test_an_image_without_a_lesion_stays_whole(kind: str, channels: int) -> None
     image = np.full((60, 90, 3), 180, np.uint8) + np.random.default_rng(0).integers(0, 5, (60, 90, 3), np.uint8)
     stream = io.BytesIO()
     Image.fromarray(image).convert(kind).save(stream, "PNG")
-    whole, kept = (decode(stream.getvalue(), (32, 32, channels), aspect=own) for own in (PADDED, LESION))
-    assert np.array_equal(whole.pixels, kept.pixels)
-    assert whole.notes == kept.notes
+    padded, cropped = (decode(stream.getvalue(), (32, 32, channels), aspect=aspect) for aspect in (PADDED, LESION))
+    assert np.array_equal(padded.pixels, cropped.pixels)
+    assert padded.notes == cropped.notes
 
 
 @settings(max_examples=60, deadline=None)
@@ -89,9 +89,9 @@ def test_a_box_lies_within_the_image(seed: int, kind: str) -> None:
         "constant": np.full((SIDE, SIDE), rng.integers(0, 256)),
         "spot": np.where(rng.random((SIDE, SIDE)) < 0.01, 0, 255),
     }[kind].astype(np.uint8)
-    found = find_lesion(image)
-    if found is not None:
-        left, upper, right, lower = found
+    box = find_lesion(image)
+    if box is not None:
+        left, upper, right, lower = box
         assert 0 <= left < right <= 1
         assert 0 <= upper < lower <= 1
 
@@ -102,10 +102,10 @@ def test_otsus_threshold_parts_two_heaps() -> None:
 
 
 def test_drawn_lesions_are_found() -> None:
-    """The phantom's lie in the middle, under hairs, beside rulers and in round frames."""
+    """The phantom's lesions lie in the middle, under hairs, beside rulers and in round frames."""
     images = load_phantom("skin", size=96, images=100).images
-    found = [find_lesion(np.asarray(Image.fromarray(image).convert("L"))) for image in images]
-    middle = [own is not None and own[0] < 0.5 < own[2] and own[1] < 0.5 < own[3] for own in found]
+    boxes = [find_lesion(np.asarray(Image.fromarray(image).convert("L"))) for image in images]
+    middle = [box is not None and box[0] < 0.5 < box[2] and box[1] < 0.5 < box[3] for box in boxes]
     assert sum(middle) >= 99
 
 

@@ -1,4 +1,4 @@
-"""The phantom `organs`: its make-up, and that it is as hard as it was meant to be."""
+"""The phantom `organs`: its composition, and that it is as hard as intended."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ def organs() -> ImageDataset:
 
 @pytest.fixture(scope="module")
 def cnn(organs: ImageDataset) -> Classifier:
-    """Train a small convolutional network; return what gives the classes of images (n, H, W, 1)."""
+    """Train a small convolutional network; return a function from images (n, H, W, 1) to classes."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with torch.random.fork_rng():
@@ -145,8 +145,8 @@ def test_splits_share_no_patient_and_hold_every_class(seed: int) -> None:
 def test_a_patients_images_look_alike(organs: ImageDataset) -> None:
     assert organs.groups is not None
     darkest = np.quantile(organs.images.reshape(len(organs), -1), 0.05, axis=1)
-    own = np.array([darkest[organs.groups == patient].std() for patient in np.unique(organs.groups)])
-    assert own.mean() < 0.8 * darkest.std()
+    deviations = np.array([darkest[organs.groups == patient].std() for patient in np.unique(organs.groups)])
+    assert deviations.mean() < 0.8 * darkest.std()
 
 
 def test_an_unknown_name_is_refused_with_the_valid_ones() -> None:

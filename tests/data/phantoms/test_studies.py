@@ -1,4 +1,4 @@
-"""The phantoms of four studies: their make-up, what tells their classes apart, and that it takes more than a line."""
+"""The phantoms of four studies: composition, what distinguishes their classes, and how hard they are."""
 
 from collections.abc import Callable
 from functools import cache
@@ -13,10 +13,10 @@ from sklearn.preprocessing import StandardScaler
 from medray._types import Array
 from medray.data.dataset import ImageDataset
 from medray.data.folds import GIVEN, make_folds
+from medray.data.load_data import load_data
 from medray.data.phantoms import load_phantom
 from medray.data.phantoms.canvas import Canvas
 from medray.data.phantoms.skin import outline
-from medray.data.sources import load_data
 
 CLASSES = {  # name, and images in the report
     "glaucoma": {"Normal": 919, "Abnormal": 788},
@@ -36,7 +36,7 @@ def drawn(name: str, seed: int = 0, size: int | None = None) -> ImageDataset:
 
 
 def of_class(name: str, label: str) -> Array:
-    """The images of a class, as whole numbers (n, h, w, channels)."""
+    """Return the images of a class as int (n, h, w, channels)."""
     dataset = drawn(name)
     return dataset.images[dataset.labels == dataset.class_names.index(label)].astype(int)
 
@@ -143,13 +143,13 @@ def test_the_field_is_a_disc_on_black_and_a_patients_eyes_are_mirrored() -> None
     assert dataset.groups is not None
     second = np.flatnonzero(np.diff(dataset.groups) == 0) + 1
     assert np.array_equal(dataset.labels[second], dataset.labels[second - 1])
-    own, mirrored = (
+    unmirrored, mirrored = (
         np.mean(
             [np.abs(dataset.images[i].astype(int) - other).mean() for i, other in zip(second, others, strict=True)]
         )
         for others in (dataset.images[second - 1], dataset.images[second - 1, :, ::-1])
     )
-    assert mirrored < own
+    assert mirrored < unmirrored
 
 
 # -- covid
@@ -175,13 +175,13 @@ def test_the_view_goes_with_the_class_a_little() -> None:
 
 
 def nuclei(images: Array) -> Array:
-    """Where the nucleus is, (n, h, w)."""
+    """Return which pixels are of the nucleus, (n, h, w)."""
     nucleus: Array = (images[..., 1] < 90) & (images[..., 2] > images[..., 0])
     return nucleus
 
 
 def solidity(images: Array) -> float:
-    """The share of a nucleus that has nucleus on all four sides."""
+    """Return the share of a nucleus's pixels with nucleus on all four sides."""
     nucleus = nuclei(images)
     within = nucleus.copy()
     for shift, axis in ((1, 1), (-1, 1), (1, 2), (-1, 2)):
