@@ -1,8 +1,9 @@
 """Whether a report's figures and a run's scores are of the same images."""
 
+from medray.data.arrays.medmnist import FLAT_SETS
 from medray.data.source import MEDMNIST, NPZ, PHANTOM, SIZE, Source, parse_source
 from medray.errors import DataError
-from medray.runs.documents import DataFacts
+from medray.runs.run_facts import DataFacts
 from medray.space.published import Published
 
 NEARLY = 0.01  # MedMNIST 3 left out 10 of OrganSMNIST's 25,221 images
@@ -18,7 +19,7 @@ def same_data(published: Published, data: DataFacts) -> tuple[bool | None, str |
     if parsed is not None and parsed.kind == PHANTOM:
         images = f"the images here are drawings ({source}), the published figures are of {published.data}"
         return False, f"NOT COMPARABLE: {images}."
-    if published.source is not None and _image_set(_parse(published.source)) != _image_set(parsed):
+    if published.source is not None and _image_set(published.source) != _image_set(source):
         return False, f"OTHER DATA: the published figures are of {published.source}, those here of {source}."
     if published.images:
         here = {split: data.splits[split].images if split in data.splits else 0 for split in published.images}
@@ -43,11 +44,13 @@ def _parse(source: str) -> Source | None:
         return None
 
 
-def _image_set(source: Source | None) -> tuple[str, str] | None:
-    """Return the name and size of the MedMNIST set that a source is or is a file of; else the source, no size."""
-    if source is not None and source.kind == NPZ:
-        name, _, size = source.path.stem.partition("_")
-        return name, size or "28"
+def _image_set(text: str) -> tuple[str, str]:
+    """Return the name and size of the MedMNIST set that a source is or is named as a file of; else its text."""
+    source = _parse(text)
     if source is not None and source.kind == MEDMNIST:
         return source.name, source.options.get(SIZE, "28")
-    return None if source is None else (str(source), "")
+    if source is not None and source.kind == NPZ:
+        name, _, size = source.path.stem.partition("_")
+        if name in FLAT_SETS:
+            return name, size or "28"
+    return text, ""

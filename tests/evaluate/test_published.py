@@ -20,9 +20,11 @@ from medray.evaluate.evaluated_models import predict_members
 from medray.evaluate.print_published import print_published
 from medray.evaluate.published_scores import PublishedComparison
 from medray.evaluate.same_data import same_data
-from medray.runs.documents import FAILED, DataFacts, FoldSummary, SettingSummary, SplitFacts, TrialRecord
+from medray.runs.crossval_documents import FoldSummary, SettingSummary
 from medray.runs.finished_search import open_finished_search
+from medray.runs.run_facts import DataFacts, SplitFacts
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import FAILED, TrialRecord
 from medray.space.published import Published
 from medray.stats.scores import Predictions
 from tests.evaluate.conftest import FEW, answer, ask, content, stored_read_names
@@ -70,8 +72,8 @@ def told(told_run: Path, tmp_path: Path) -> Path:
 
 
 def table(document: dict[str, Any], split: str) -> dict[str, dict[str, Any]]:
-    (found,) = [own for own in document["published"]["tables"] if own["split"] == split]
-    return {row["name"]: row for row in found["models"]}
+    (compared,) = [table for table in document["published"]["tables"] if table["split"] == split]
+    return {row["name"]: row for row in compared["models"]}
 
 
 def here(row: dict[str, Any]) -> dict[str, float | None]:
@@ -218,6 +220,8 @@ PLACES = [
     (report(ORGANS), "medmnist:organsmnist:28", True, None),
     (report(ORGANS), "/mnt/organsmnist.npz", True, None),
     (report(ORGANS), "/mnt/organsmnist_64.npz", False, "OTHER DATA: "),
+    (report("/a/films.npz"), "/b/films.npz", False, "OTHER DATA: "),
+    (report("folder:gone?x"), "csv:gone?x", False, "OTHER DATA: "),
     (report(ORGANS, val=300, test=1000), ORGANS, True, None),
     (report(ORGANS, val=300, test=1002), ORGANS, True, "NEARLY THE SAME DATA: the report had 300 val, 1002 test images, "
      "here are 300 val, 1000 test."),
