@@ -21,8 +21,8 @@ from medray.config import METRICS
 from medray.ensemble.candidates import Pool, trial_pool
 from medray.ensemble.selection import all_selections
 from medray.ensemble.strategies import LIBRARY, greedy
-from medray.runs.documents import FINISHED, TrialRecord
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import FINISHED, TrialRecord
 from medray.stats.metrics import all_metrics
 
 TOP_K = 4

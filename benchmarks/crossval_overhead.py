@@ -21,8 +21,9 @@ from search_overhead import write_data
 
 from medray.config import TrainConfig
 from medray.data.load_data import load_data
-from medray.runs.documents import FINISHED, DataFacts, ResolvedOptions, RunFacts
+from medray.runs.run_facts import DataFacts, ResolvedOptions, RunFacts
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import FINISHED
 
 SLOTS = 2
 SPACE = """

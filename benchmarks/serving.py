@@ -46,8 +46,10 @@ def make_ensemble(folder: Path) -> Path:
     from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
     from medray.ensemble.selection import make_selection
     from medray.ensemble.write_ensemble import write_ensemble
-    from medray.runs.documents import FINISHED, TOP_K, DataFacts, TrialRecord
+    from medray.runs.run_facts import DataFacts
     from medray.runs.rundir import RunDir
+    from medray.runs.selection_facts import TOP_K
+    from medray.runs.trial_record import FINISHED, TrialRecord
     from medray.training.models import build_network
     from medray.training.weights import write_weights
 

@@ -182,8 +182,9 @@ def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail
     from medray.cluster.trial_worker import Worker
     from medray.config import TrainConfig
     from medray.ensemble.ood_file import fit_run_ood
-    from medray.runs.documents import FAILED, FINISHED, DataFacts, ResolvedOptions, RunFacts
+    from medray.runs.run_facts import DataFacts, ResolvedOptions, RunFacts
     from medray.runs.rundir import RunDir
+    from medray.runs.trial_record import FAILED, FINISHED
 
     dataset, run, worker = load_data(str(data)), RunDir(str(folder)), Worker(threads=1)
     for number in range(trials):
@@ -239,8 +240,8 @@ def fold_run(folder: Path, *, top: int = 2, count: int = 3) -> None:
     from medray.cluster.trial_worker import Worker
     from medray.crossval.collect import collect, label_issues
     from medray.crossval.plan import CrossvalOptions, jobs_left, make_plan, plan_folds, write_plan
-    from medray.runs.documents import FINISHED
     from medray.runs.finished_search import open_finished_search
+    from medray.runs.trial_record import FINISHED
 
     searched, worker = open_finished_search(str(folder)), Worker(threads=1)
     dataset = searched.load_data()

@@ -11,8 +11,10 @@ from medray.data.dataset import ImageDataset
 from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
 from medray.ensemble.selection import make_selection
 from medray.ensemble.write_ensemble import write_ensemble
-from medray.runs.documents import FINISHED, TOP_K, DataFacts, TrialRecord
+from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import RunDir
+from medray.runs.selection_facts import TOP_K
+from medray.runs.trial_record import FINISHED, TrialRecord
 from tests.test_layers import loaded
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medray.runs.documents import STOPPED, TrialRecord
+from medray.runs.trial_record import STOPPED, TrialRecord
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from medray.analyze.read_training import RUNNING
 from medray.ensemble.candidates import SELECTED_ON, TRIALS
 from medray.ensemble.manifest import MemberFacts, read_manifest
 from medray.errors import RunError, one_line
-from medray.runs.documents import WeightedMember
 from medray.runs.folder import read_arrays
 from medray.runs.leaderboard import gain
 from medray.runs.rundir import MANIFEST
+from medray.runs.selection_facts import WeightedMember
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medray.analyze.read_training import Training
-from medray.runs.documents import FAILED
+from medray.runs.trial_record import FAILED
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from medray.analyze.filtering import filter_rows
 from medray.analyze.frame_columns import SETTING_COLUMNS
 from medray.config import METRICS
 from medray.errors import ConfigError, unknown_choice_line
-from medray.runs.documents import FAILED
+from medray.runs.trial_record import FAILED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,9 @@ class FrameView:
         if self.filter:
             frame = filter_rows(frame, self.filter)
         if self.sort:
-            frame = _sort(frame, self.sort)
+            name, reverse = self.sort.removeprefix("-"), self.sort.startswith("-")
+            _check_column(frame, name, "--sort")
+            frame = sort_frame(frame, name, reverse=reverse)
         if self.top is not None:
             frame = frame.head(self.top)
         if not self.columns:
@@ -64,10 +66,8 @@ def best_first(frame: "pd.DataFrame", *, worst_first: bool = False) -> "pd.DataF
     return frame.loc[keys.sort_values(["metric", "last", "key", "trial"], kind="stable").index]
 
 
-def _sort(frame: "pd.DataFrame", sort: str) -> "pd.DataFrame":
+def sort_frame(frame: "pd.DataFrame", name: str, *, reverse: bool = False) -> "pd.DataFrame":
     """Sort by a column: metrics best first, others ascending; missing values at the end either way."""
-    name, reverse = sort.removeprefix("-"), sort.startswith("-")
-    _check_column(frame, name, "--sort")
     if name == "objective":
         return best_first(frame, worst_first=reverse)
     ascending = METRICS.get(name) != "max"

@@ -14,8 +14,8 @@ from ray.tune.analysis import ExperimentAnalysis
 from ray.tune.experiment import Trial
 
 from medray.analyze.read_training import RUNNING, EpochRecord, Training
-from medray.runs.documents import FAILED, TrialRecord
 from medray.runs.rundir import RunDir, TrialDir
+from medray.runs.trial_record import FAILED, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd

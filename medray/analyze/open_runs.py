@@ -6,10 +6,11 @@ from medray._types import Progress, silent
 from medray.analyze.journal import baselines_of
 from medray.analyze.read_training import RUNNING, Training, read_training
 from medray.errors import MedrayError, RunError, one_line
-from medray.runs.documents import STATES as END_STATES
-from medray.runs.documents import RunFacts, TrialRecord
 from medray.runs.finished_search import find_run
+from medray.runs.run_facts import RunFacts
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import STATES as END_STATES
+from medray.runs.trial_record import TrialRecord
 from medray.space.search_space import SearchSpace
 
 STATES = (*END_STATES, RUNNING)

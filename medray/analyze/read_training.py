@@ -7,8 +7,8 @@ from typing import Any
 from medray.config import SETTINGS
 from medray.errors import ConfigError, RunError, one_line, unknown_choice_line
 from medray.json_document import JsonDocument
-from medray.runs.documents import TrialRecord
 from medray.runs.rundir import TrialDir
+from medray.runs.trial_record import TrialRecord
 
 RUNNING = "running"
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from medray.cluster.step_result import StepResult
 from medray.console import live_picture, say
 from medray.crossval.jobs import Event, Job, JobEnded, JobEpoch
-from medray.runs.documents import FAILED
+from medray.runs.trial_record import FAILED
 
 
 class CrossvalProgress:

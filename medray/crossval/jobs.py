@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from medray.cluster.step_result import StepResult
-from medray.runs.documents import TrialRecord
+from medray.runs.trial_record import TrialRecord
 
 WORKER_DEATHS = 3  # in a row, without an epoch between them, before a fold is given up
 

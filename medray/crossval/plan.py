@@ -13,9 +13,10 @@ from medray.data.folds import Folds, make_folds
 from medray.data.similarity.groups import related_groups
 from medray.ensemble.candidates import trial_pool
 from medray.errors import RunError
-from medray.runs.documents import FAILED, CrossvalPlan
+from medray.runs.crossval_documents import CrossvalPlan
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.rundir import TrialDir
+from medray.runs.trial_record import FAILED
 from medray.training.seeds import draw_seed
 
 TOP, FOLD_COUNT = 3, 5

@@ -14,8 +14,8 @@ from medray.crossval.jobs import WORKER_DEATHS
 from medray.crossval.restarts import Restarts, free_cores
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
-from medray.runs.documents import TrialRecord
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import TrialRecord
 from medray.space.search_space import Resources
 
 #: Turns off what our folds do not need of Ray Train, each in a process of its own that imports Ray.

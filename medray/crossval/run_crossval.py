@@ -31,7 +31,7 @@ from medray.crossval.train_folds_locally import train_folds_locally
 from medray.crossval.train_folds_with_ray import train_folds_with_ray
 from medray.data.folds import Folds
 from medray.errors import RunError
-from medray.runs.documents import CrossvalPlan
+from medray.runs.crossval_documents import CrossvalPlan
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.fold_results import FoldedSetting
 from medray.runs.lock import held
@@ -62,7 +62,7 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
     Raises:
         MedrayError: an option, the run or the data is wrong, or Ray gave up; nothing that was done is lost.
     """
-    check_runner(options)
+    check_runner(options.runner, options.address, options.min_gpus, options.concurrency)
     searched = open_finished_search(options.run)
     with held(searched.run, console), contextlib.ExitStack() as stack:
         try:

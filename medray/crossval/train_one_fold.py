@@ -7,8 +7,8 @@ from medray.cluster.trial_worker import Worker
 from medray.crossval.jobs import Job
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
-from medray.runs.documents import FAILED, FINISHED, TrialRecord
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import FAILED, FINISHED, TrialRecord
 
 
 def train_fold(

@@ -37,7 +37,7 @@ def statistic_count(shape: tuple[int, int, int]) -> int:
 
 
 def thumbnail_size(shape: tuple[int, int, int]) -> int:
-    """Return the number of values in a thumbnail of an image of shape (H, W, C): 8 * 8 * C, fewer if it is smaller."""
+    """Return the number of values in a thumbnail for shape (H, W, C): 8 * 8 * C, fewer if it is smaller."""
     return min(shape[0], CELLS) * min(shape[1], CELLS) * shape[2]
 
 

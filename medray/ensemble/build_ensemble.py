@@ -16,11 +16,11 @@ from medray.ensemble.selection import STRATEGIES, Selection, all_selections, com
 from medray.ensemble.strategies import LIBRARY
 from medray.ensemble.write_ensemble import write_ensemble
 from medray.errors import ConfigError, DataError, RunError, unknown_choice_line
-from medray.runs.documents import ALL_FOLDS, TOP_K
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.fold_results import read_settings
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
+from medray.runs.selection_facts import ALL_FOLDS, TOP_K
 
 DEFAULT_COVERAGES = (0.9, 0.95)
 DEFAULT_K = 4

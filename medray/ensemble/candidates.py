@@ -12,10 +12,10 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import RunError
-from medray.runs.documents import TrialRecord
 from medray.runs.fold_results import FoldedSetting
 from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import RunDir, TrialDir, read_predictions
+from medray.runs.trial_record import TrialRecord
 
 TRIALS, FOLDS = "trials", "folds"
 SELECTED_ON = {TRIALS: "val", FOLDS: "out-of-fold"}

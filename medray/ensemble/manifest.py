@@ -11,8 +11,8 @@ from medray.decisions.ood import OodFacts
 from medray.decisions.thresholds import OperatingPoint
 from medray.errors import RunError, WeightsError
 from medray.json_document import JsonDocument
-from medray.runs.documents import SplitFacts, check_images
 from medray.runs.folder import Folder
+from medray.runs.run_facts import SplitFacts, check_images
 from medray.runs.rundir import MANIFEST, RunDir
 
 FORMAT = 5

@@ -9,7 +9,7 @@ from medray.decisions.temperature import apply_temperature, fit_temperature
 from medray.ensemble.averaging import average
 from medray.ensemble.candidates import FOLDS, TRIALS, Member, Pool
 from medray.ensemble.strategies import Weighted, greedy, top_k
-from medray.runs.documents import (
+from medray.runs.selection_facts import (
     ALL_FOLDS,
     GREEDY,
     SINGLE,

@@ -11,8 +11,8 @@ from medray.ensemble.manifest import FORMAT, Manifest, ManifestData, MemberFacts
 from medray.ensemble.ood_file import copy_ood
 from medray.ensemble.selection import Selection
 from medray.errors import WeightsError
-from medray.runs.documents import DataFacts
 from medray.runs.folder import Folder
+from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import MANIFEST, RunDir
 
 MEMBERS = "members"

@@ -11,10 +11,11 @@ from medray.ensemble.averaging import calibrated_average
 from medray.ensemble.ensemble import load_member
 from medray.ensemble.manifest import Manifest, MemberFacts
 from medray.errors import RunError, WeightsError
-from medray.runs.documents import SINGLE, TrialRecord, WeightedMember
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import RunDir, TrialDir
+from medray.runs.selection_facts import SINGLE, WeightedMember
+from medray.runs.trial_record import TrialRecord
 
 ENSEMBLE = "ensemble"
 NetworkKey = tuple[int, int | None]  # trial, and fold or None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from medray.decisions.conformal import ConformalSets, SetSummary
 from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
-from medray.runs.documents import check_metric
+from medray.runs.run_facts import check_metric
 from medray.stats.bootstrap import Estimate
 from medray.stats.compare import PairedComparison
 from medray.stats.rates import Rates

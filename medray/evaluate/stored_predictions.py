@@ -9,9 +9,9 @@ from medray.ensemble.averaging import average
 from medray.errors import RunError
 from medray.evaluate.evaluated_models import baseline_name
 from medray.evaluate.test_reads import TestRead
-from medray.runs.documents import FAILED
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.rundir import read_predictions
+from medray.runs.trial_record import FAILED
 from medray.space.published import FOLDS, TEST, TRAIN, VAL, PublishedModel
 
 Predicted = tuple[Array, Array]  # probabilities float32 (n, classes), labels int64 (n,)

@@ -16,10 +16,12 @@ from medray.evaluate.scores_document import ReadScores
 from medray.evaluate.test_reads import TestRead, ensemble_fingerprint, stored_reads
 from medray.report.image_album import Album
 from medray.report.model_predictions import ModelPredictions, selection_predictions, stored_predictions
-from medray.runs.documents import CrossvalPlan, DataFacts, SelectionComparison
+from medray.runs.crossval_documents import CrossvalPlan
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.fold_results import FoldedSetting, read_settings
+from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import MANIFEST
+from medray.runs.selection_facts import SelectionComparison
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from medray.evaluate.scores_document import ReadScores
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import BLUE, GREY, axis, bars, figure, line_look, plain, shortened, spec
 from medray.report.model_predictions import ModelPredictions
-from medray.runs.documents import SettingSummary
+from medray.runs.crossval_documents import SettingSummary
 from medray.stats.calibration import Reliability, reliability
 from medray.stats.metrics import BINS
 

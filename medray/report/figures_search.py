@@ -23,7 +23,7 @@ from medray.report.figure_style import (
     plain,
     spec,
 )
-from medray.runs.documents import FAILED, STOPPED
+from medray.runs.trial_record import FAILED, STOPPED
 
 Row = dict[str, Any]  # of a frame
 

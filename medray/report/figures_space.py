@@ -7,7 +7,7 @@ from typing import Any
 from medray.console_tables import metric_title
 from medray.report.blocks import Chart, Columns
 from medray.report.figure_style import SCALE, figure, plain, shortened, spec
-from medray.runs.documents import FAILED
+from medray.runs.trial_record import FAILED
 
 WIDE = 20.0  # an axis is logarithmic where its ends differ by this factor
 MAX_TICKS = 6

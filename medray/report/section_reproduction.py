@@ -6,8 +6,8 @@ from medray.decisions.thresholds import KINDS
 from medray.ensemble.manifest import Manifest
 from medray.report.blocks import Block, Code, Table, Text
 from medray.report.evidence import Evidence
-from medray.runs.documents import TOP_K, SelectionComparison
 from medray.runs.rundir import CrossvalDir
+from medray.runs.selection_facts import TOP_K, SelectionComparison
 
 AGAIN = "runs/again"
 FLAGS = dict(zip(KINDS, ("--sensitivity", "--youden", "--cost-ratio"), strict=True))

@@ -10,7 +10,7 @@ from medray.report.blocks import Block, Table, Text
 from medray.report.evidence import Evidence
 from medray.report.figures_search import asha_chart, importance_chart, learning_chart, progress_chart
 from medray.report.figures_space import parallel_chart
-from medray.runs.documents import FAILED
+from medray.runs.trial_record import FAILED
 
 LEADING = ("trial", "rank", "state", "baseline", "objective", "best_epoch", "epochs", "seconds")
 TEXT_COLUMNS = ("state", "baseline")

@@ -8,8 +8,9 @@ from medray.data.dataset import ImageDataset
 from medray.data.load_data import load_data
 from medray.errors import DataError, RunError, nearest
 from medray.files import expanded
-from medray.runs.documents import DataFacts, ResolvedOptions, TrialRecord
+from medray.runs.run_facts import DataFacts, ResolvedOptions
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import TrialRecord
 from medray.space.search_space import SearchSpace
 
 

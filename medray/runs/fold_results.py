@@ -17,9 +17,10 @@ from medray._types import Array
 from medray.config import METRICS
 from medray.data.folds import Folds
 from medray.errors import RunError
-from medray.runs.documents import FAILED, FoldSummary, SettingSummary, TrialRecord
+from medray.runs.crossval_documents import FoldSummary, SettingSummary
 from medray.runs.folder import read_arrays
 from medray.runs.rundir import RunDir, TrialDir, check_predictions, read_predictions
+from medray.runs.trial_record import FAILED, TrialRecord
 
 
 @dataclass(frozen=True)

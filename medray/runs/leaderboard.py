@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medray.config import METRICS
-from medray.runs.documents import FAILED, TrialRecord
+from medray.runs.trial_record import FAILED, TrialRecord
 
 
 def rank(records: Iterable[TrialRecord], mode: str) -> list[TrialRecord]:

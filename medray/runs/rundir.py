@@ -27,15 +27,11 @@ from medray._types import Array
 from medray.data.folds import Folds
 from medray.errors import DataError, RunError
 from medray.files import UNFINISHED
-from medray.runs.documents import (
-    CrossvalPlan,
-    DataFacts,
-    RunFacts,
-    SelectionComparison,
-    SettingSummary,
-    TrialRecord,
-)
+from medray.runs.crossval_documents import CrossvalPlan, SettingSummary
 from medray.runs.folder import Folder, read_arrays
+from medray.runs.run_facts import DataFacts, RunFacts
+from medray.runs.selection_facts import SelectionComparison
+from medray.runs.trial_record import TrialRecord
 from medray.space.loading import parse
 from medray.space.search_space import SearchSpace
 from medray.stats.validate import check_labelled

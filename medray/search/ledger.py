@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
-from medray.runs.documents import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.runs.leaderboard import rank, to_csv
+from medray.runs.run_facts import ResolvedOptions
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.search.optuna_study import SpreadTPE, StudyFile
-from medray.search.search_options import Plan
 from medray.space.search_space import SearchSpace
 from medray.training.seeds import draw_seed
 
@@ -51,10 +51,10 @@ class Ledger:
     """
 
     def __init__(
-        self, run: RunDir, space: SearchSpace, plan: Plan, file: StudyFile, study: optuna.Study,
+        self, run: RunDir, space: SearchSpace, options: ResolvedOptions, file: StudyFile, study: optuna.Study,
         observer: TrialObserver,
     ) -> None:  # fmt: skip
-        self.run, self.space, self.plan, self.file, self.study = run, space, plan, file, study
+        self.run, self.space, self.options, self.file, self.study = run, space, options, file, study
         self.observer = observer
         self.records: dict[int, TrialRecord] = {}
         self.unfinished: deque[FrozenTrial] = deque()
@@ -65,9 +65,13 @@ class Ledger:
     # -- at the start
 
     def enqueue_baselines(self) -> None:
-        """Enqueue the baselines that are not in the study yet, before everything that will be drawn."""
+        """Enqueue the baselines that are not in the study yet, before everything that will be drawn.
+
+        They take at most half of the trials, unless only baselines are to be run.
+        """
         present = {trial.user_attrs.get("baseline") for trial in self.study.get_trials(deepcopy=False)}
-        for name in self.plan.baselines:
+        names = list(self.space.baselines)
+        for name in names if self.options.baselines_only else names[: self.options.trials // 2]:
             if name in present:  # of an earlier driver, which may have been killed between two of them
                 continue
             self.study.enqueue_trial(self.space.baseline_draw(name), user_attrs={"baseline": name})
@@ -83,7 +87,7 @@ class Ledger:
 
     def left(self) -> int:
         """Return how many trials have not ended: to be started, resumed, or running."""
-        return max(0, self.plan.trials - len(self.records))
+        return max(0, self.options.trials - len(self.records))
 
     def epochs_reported(self) -> dict[int, list[tuple[int, float]]]:
         """Return what ASHA has seen, by trial number: epochs and the best objective so far.
@@ -107,7 +111,7 @@ class Ledger:
         else:  # an enqueued trial has its number already
             number = next((t.number for t in trials if t.state == TrialState.WAITING), len(trials))
         drawn_before = sum("baseline" not in trial.user_attrs for trial in trials[:number])
-        self.study.sampler = SpreadTPE(self.plan.seed, number, drawn_before)
+        self.study.sampler = SpreadTPE(self.options.seed, number, drawn_before)
         # A resumed trial draws the same values again.
         trial = self.study.ask() if frozen is None else Trial(self.study, frozen._trial_id)
         baseline = trial.user_attrs.get("baseline")
@@ -115,8 +119,8 @@ class Ledger:
         outside = baseline is not None and self.space.baselines[baseline].compare_only
         drawn = {} if outside else self.space.draw(trial)
         # Baselines share the seed, as in seed report 001: they differ in their settings alone.
-        seed = self.plan.seed if baseline else draw_seed(self.plan.seed, number)
-        config = self.space.config(drawn, seed=seed, max_epochs=self.plan.max_epochs, baseline=baseline)
+        seed = self.options.seed if baseline else draw_seed(self.options.seed, number)
+        config = self.space.config(drawn, seed=seed, max_epochs=self.options.max_epochs, baseline=baseline)
         folder = self.run.trial(number)
         folder.write_json(folder.CONFIG, config.to_dict())
         self.file.send()

@@ -4,9 +4,9 @@ import shlex
 
 from medray.cluster.runners import LOCAL
 from medray.errors import ConfigError, RunError
-from medray.runs.documents import ResolvedOptions
 from medray.runs.folder import locate
 from medray.runs.lock import CLAIM, LOCK
+from medray.runs.run_facts import ResolvedOptions
 from medray.runs.rundir import RunDir
 from medray.search.search_options import SearchOptions, resolve_options, resolve_resumed
 from medray.space.loading import load_space

@@ -16,7 +16,7 @@ from medray.console import say, step
 from medray.data.dataset import ImageDataset
 from medray.data.load_data import load_data
 from medray.errors import RunError
-from medray.runs.documents import DataFacts, ResolvedOptions, RunFacts
+from medray.runs.run_facts import DataFacts, ResolvedOptions, RunFacts
 from medray.runs.rundir import RunDir
 from medray.search.leaks import check_leaks
 from medray.search.search_options import SearchOptions

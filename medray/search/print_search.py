@@ -8,13 +8,13 @@ from rich.console import Console
 from medray.config import METRICS
 from medray.console import say
 from medray.console_tables import print_table
-from medray.runs.documents import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.runs.leaderboard import gain, rank, usable
+from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.search.run_search import SearchResult
 from medray.search.search_progress import four_places, settings_line
 
 
-def print_result(result: SearchResult, console: Console) -> None:
+def print_search_result(result: SearchResult, console: Console) -> None:
     """Print the first rows of the leaderboard, the gain over the best baseline, and the paths of all files."""
     metric, run = result.space.metric, result.run
     if usable(result.records):
@@ -44,7 +44,7 @@ def print_result(result: SearchResult, console: Console) -> None:
         say(console, f"Next: medray crossval {run.location}")
 
 
-def to_json(result: SearchResult) -> dict[str, Any]:
+def search_result_json(result: SearchResult) -> dict[str, Any]:
     """Return the results as plain values for JSON."""
     mode = result.space.mode
     best_gain = gain(result.records, mode)

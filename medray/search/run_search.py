@@ -21,15 +21,17 @@ from medray.ensemble.selection import make_selection
 from medray.ensemble.strategies import top_k
 from medray.ensemble.write_ensemble import write_ensemble
 from medray.errors import MedrayError, RunError
-from medray.runs.documents import TOP_K, DataFacts, ResolvedOptions, TrialRecord
 from medray.runs.leaderboard import usable
 from medray.runs.lock import held
+from medray.runs.run_facts import DataFacts, ResolvedOptions
 from medray.runs.rundir import RunDir
+from medray.runs.selection_facts import TOP_K
+from medray.runs.trial_record import TrialRecord
 from medray.search.asha import Rungs
 from medray.search.open_run import open_run, resume_command
 from medray.search.prepare_run import prepare_run
 from medray.search.run_tune import run_tune
-from medray.search.search_options import SearchOptions, make_plan
+from medray.search.search_options import SearchOptions
 from medray.search.search_progress import SearchProgress, print_introduction
 from medray.signals import ends_like_ctrl_c
 from medray.space.search_space import SearchSpace
@@ -67,7 +69,7 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
         MedrayError: an option, the space, the data or the run is wrong, or all trials failed; nothing that was
             done is lost.
     """
-    check_runner(options)
+    check_runner(options.runner, options.address, options.min_gpus, options.concurrency)
     run, space, resolved = open_run(options)
     with held(run, console), contextlib.ExitStack() as stack:
         try:
@@ -77,7 +79,7 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
 
             progress = SearchProgress(console, space.metric, resolved.trials)
             file = StudyFile(run)
-            ledger = Ledger(run, space, make_plan(resolved, space), file, file.open(space.mode), progress)
+            ledger = Ledger(run, space, resolved, file, file.open(space.mode), progress)
             ledger.enqueue_baselines()
             ledger.reconcile()
             ended_before = len(ledger.records)

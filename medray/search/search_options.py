@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from medray.cluster.runners import RAY
 from medray.data.source import parse_source
 from medray.errors import ConfigError, RunError
-from medray.runs.documents import ResolvedOptions
+from medray.runs.run_facts import ResolvedOptions
 from medray.runs.rundir import RunDir
 from medray.space.combinations import check_combinations
 from medray.space.search_space import SearchSpace
@@ -34,23 +34,6 @@ class SearchOptions:
     min_gpus: int | None = None
     runner: str = RAY
     verbose: bool = False
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The trials that a search is to run: `trials` in all, the `baselines` among them."""
-
-    trials: int
-    max_epochs: int
-    seed: int
-    baselines: tuple[str, ...]
-
-
-def make_plan(options: ResolvedOptions, space: SearchSpace) -> Plan:
-    """Return the plan: the baselines in the space's order, as many as take at most half of the trials."""
-    names = tuple(space.baselines)
-    baselines = names if options.baselines_only else names[: options.trials // 2]
-    return Plan(options.trials, options.max_epochs, options.seed, baselines)
 
 
 def resolve_options(options: SearchOptions, space: SearchSpace) -> ResolvedOptions:

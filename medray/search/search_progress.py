@@ -16,8 +16,9 @@ from medray.cluster.step_result import StepResult
 from medray.config import METRICS, TrainConfig
 from medray.console import live_picture, say
 from medray.data.dataset import ImageDataset
-from medray.runs.documents import FAILED, FINISHED, STOPPED, ResolvedOptions, TrialRecord
 from medray.runs.leaderboard import rank, usable
+from medray.runs.run_facts import ResolvedOptions
+from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.space.combinations import freezes_less
 from medray.space.search_space import longer_baselines
 from medray.text import first_names

@@ -14,7 +14,7 @@ from medray.analyze.journal import open_study
 from medray.analyze.open_runs import RunSnapshot, open_runs
 from medray.analyze.times import time_spent
 from medray.errors import RunError
-from medray.runs.documents import SelectionComparison, SelectionFacts, WeightedMember
+from medray.runs.selection_facts import SelectionComparison, SelectionFacts, WeightedMember
 from tests.analyze.conftest import edit
 
 

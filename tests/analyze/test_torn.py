@@ -16,7 +16,7 @@ from medray.analyze.open_runs import open_runs
 from medray.analyze.predictions_frame import predictions_frame
 from medray.analyze.summary import summarise
 from medray.errors import MedrayError
-from medray.runs.documents import ResolvedOptions, RunFacts
+from medray.runs.run_facts import ResolvedOptions, RunFacts
 
 SMALL = 200_000  # bytes; weights are not read here
 

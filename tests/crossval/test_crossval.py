@@ -31,10 +31,10 @@ from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds, make_folds
 from medray.data.load_data import load_data
 from medray.errors import DataError, MedrayError, RunError
-from medray.runs.documents import FAILED, FINISHED
 from medray.runs.finished_search import open_finished_search
 from medray.runs.fold_results import read_settings
 from medray.runs.rundir import RunDir, TrialDir
+from medray.runs.trial_record import FAILED, FINISHED
 from medray.training.loop import fit, predict_probabilities
 from medray.training.weights import load_network, weights_from_bytes
 from tests.conftest import Command, make_long_run, make_run, workers, write_npz

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from medray.cluster.step_result import StepResult
 from medray.crossval.jobs import Job, JobQueue
-from medray.runs.documents import FINISHED, TrialRecord
+from medray.runs.trial_record import FINISHED, TrialRecord
 
 EPOCH, RECORD = StepResult(1, 0.5), TrialRecord(0, FINISHED)
 JOBS = [Job(trial, fold) for trial in range(2) for fold in range(3)]

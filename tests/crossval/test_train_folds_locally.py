@@ -12,9 +12,9 @@ from rich.console import Console
 from medray.crossval.plan import CrossvalOptions
 from medray.crossval.run_crossval import CrossvalResult, run_crossval
 from medray.data.load_data import load_data
-from medray.runs.documents import FAILED, FINISHED
 from medray.runs.fold_results import read_settings
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import FAILED, FINISHED
 from tests.conftest import Command, make_long_run
 from tests.crossval.test_crossval import bare, recorded
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from medray._types import Array
 from medray.ensemble.candidates import FOLDS, TRIALS, Candidate, Member, Pool
-from medray.runs.documents import FINISHED, TrialRecord
 from medray.runs.rundir import TrialDir
+from medray.runs.trial_record import FINISHED, TrialRecord
 
 
 def candidate(number: int, probabilities: Array, objective: float = 0.5, folds: int | None = None) -> Candidate:

@@ -13,8 +13,8 @@ import pytest
 from medray.data.dataset import ImageDataset
 from medray.ensemble.candidates import trial_pool
 from medray.errors import RunError
-from medray.runs.documents import FAILED, STOPPED, TrialRecord
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import FAILED, STOPPED, TrialRecord
 
 
 @pytest.fixture

@@ -20,8 +20,9 @@ from medray.ensemble.selection import make_selection
 from medray.ensemble.strategies import top_k
 from medray.ensemble.write_ensemble import write_ensemble
 from medray.errors import ConfigError, DataError, MedrayError, RunError, WeightsError
-from medray.runs.documents import TOP_K, DataFacts
+from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import RunDir
+from medray.runs.selection_facts import TOP_K
 
 NAMES = ("liver", "spleen", "heart")
 

@@ -21,9 +21,9 @@ from medray.ensemble.averaging import average
 from medray.ensemble.build_ensemble import EnsembleOptions, EnsembleResult, run_ensemble
 from medray.ensemble.ensemble_command import ensemble
 from medray.errors import ConfigError, MedrayError
-from medray.runs.documents import FAILED
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import FAILED
 from tests.conftest import Command
 from tests.ensemble.test_candidates import rewrite, stored
 

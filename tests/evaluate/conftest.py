@@ -20,7 +20,7 @@ from medray.decisions.thresholds import Rule
 from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
 from medray.evaluate import measure_models
 from medray.evaluate.evaluate_command import evaluate
-from medray.runs.documents import DataFacts
+from medray.runs.run_facts import DataFacts
 
 RULES = (Rule("sensitivity", 0.9), Rule("youden"))
 WithData = Callable[..., Path]
@@ -44,10 +44,10 @@ def answer(*arguments: object) -> dict[str, Any]:
     """The JSON document of an evaluation that went well."""
     result = ask(*arguments, "--json")
     assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(
+    document: dict[str, Any] = json.loads(
         result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON")
     )
-    return found
+    return document
 
 
 def predicted(run: Path, dataset: ImageDataset) -> tuple[Array, Array]:

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from medray.config import METRICS, TrainConfig
-from medray.runs.documents import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.runs.leaderboard import gain, rank, to_csv, usable
+from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
 
 RECORDS = [
     TrialRecord(0, FINISHED, baseline="plain", objective=0.7),

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from medray.errors import RunError
-from medray.runs.documents import FAILED, FINISHED, TrialRecord
 from medray.runs.folder import Folder
 from medray.runs.rundir import RunDir, TrialDir
+from medray.runs.trial_record import FAILED, FINISHED, TrialRecord
 
 URI = "s3://bucket/runs/organs?region=eu-west-1&endpoint_override=localhost:9000"
 

@@ -12,7 +12,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from medray.runs.documents import FAILED, FINISHED
+from medray.runs.trial_record import FAILED, FINISHED
 from tests.conftest import Command, workers
 from tests.search.conftest import bare_fit, ended, epochs_done, recorded, run_dir
 

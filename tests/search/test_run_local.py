@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from medray.errors import ConfigError
-from medray.runs.documents import FAILED, FINISHED, STOPPED
+from medray.runs.trial_record import FAILED, FINISHED, STOPPED
 from medray.search.run_search import SearchResult, run_search
 from medray.search.search_command import search as search_command
 from medray.search.search_options import SearchOptions

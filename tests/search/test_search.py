@@ -17,7 +17,7 @@ import medray.analyze
 from medray import Ensemble
 from medray.data.load_data import load_data
 from medray.errors import MedrayError
-from medray.runs.documents import FAILED, FINISHED, STOPPED
+from medray.runs.trial_record import FAILED, FINISHED, STOPPED
 from medray.search.run_search import SearchResult, run_search
 from medray.search.search_options import SearchOptions
 

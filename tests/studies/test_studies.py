@@ -26,7 +26,7 @@ from medray.ensemble.ensemble import Ensemble
 from medray.ensemble.ensemble_command import ensemble
 from medray.evaluate.evaluate_command import evaluate
 from medray.predict.predict_command import predict
-from medray.runs.documents import FAILED, FINISHED
+from medray.runs.trial_record import FAILED, FINISHED
 from medray.search.search_command import search
 from medray.space.loading import load_space
 from tests.serving.conftest import png

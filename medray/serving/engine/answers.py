@@ -11,7 +11,7 @@ from medray.decisions.conformal import ConformalSets
 from medray.decisions.ood import OodFacts
 from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.manifest import SelectedOn
-from medray.runs.documents import SplitFacts
+from medray.runs.run_facts import SplitFacts
 
 #: A class of the served model; its own schema in the interface's description lists the model's classes.
 ClassName = TypeAliasType("ClassName", str)

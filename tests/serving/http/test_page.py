@@ -23,8 +23,10 @@ from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
 from medray.ensemble.selection import make_selection
 from medray.ensemble.write_ensemble import write_ensemble
-from medray.runs.documents import FINISHED, TOP_K, DataFacts, TrialRecord
+from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import RunDir
+from medray.runs.selection_facts import TOP_K
+from medray.runs.trial_record import FINISHED, TrialRecord
 from medray.serving.engine.served_model import OUT_OF_DISTRIBUTION, ServedModel
 from medray.serving.engine.service import Service
 from medray.serving.engine.service_settings import ServiceSettings

@@ -1,0 +1,134 @@
+"""RunFacts and DataFacts: the content of run.json and data.json, which describe a search and its data set."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medray._types import Shape
+from medray.audit.findings import Finding
+from medray.config import METRICS
+from medray.data.dataset import ImageDataset
+from medray.errors import unknown_choice_line
+from medray.json_document import JsonDocument
+from medray.space.preparation import ASPECTS
+
+
+@dataclass(frozen=True)
+class ResolvedOptions(JsonDocument):
+    """A search's options with every blank filled in: `data` is its source, `trials` counts the baselines too."""
+
+    data: str
+    trials: int
+    max_epochs: int
+    top_k: int
+    seed: int
+    concurrency: int | None
+    baselines_only: bool
+
+
+@dataclass(frozen=True)
+class RunFacts(JsonDocument):
+    """run.json: the name of the search space, the metric and options of the search, and the versions it ran with.
+
+    `written` is the time, ISO 8601 in UTC; `packages` maps a package to its version.
+    """
+
+    medray: str
+    space: str
+    metric: str
+    options: ResolvedOptions
+    written: str
+    python: str
+    packages: dict[str, str]
+
+    def check(self) -> None:
+        """Check that the metric is known."""
+        check_metric(self.metric)
+
+    @property
+    def mode(self) -> str:
+        """`max` or `min`: which way the metric is better."""
+        return METRICS[self.metric]
+
+
+@dataclass(frozen=True)
+class SplitFacts(JsonDocument):
+    """The number of images of a split, in all and of each class."""
+
+    images: int
+    classes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class DataFacts(JsonDocument):
+    """data.json: what a run's data set is, and the leaks that were found in it when the search began.
+
+    `shape` is height, width and channels of an image, `aspect` how images of another size are brought to it.
+    `folds` and `patients` are numbers, None where the data set brings no folds or does not know the patients.
+    """
+
+    source: str
+    notes: tuple[str, ...]
+    fingerprint: str
+    images: int
+    shape: Shape
+    aspect: str
+    class_names: tuple[str, ...]
+    folds: int | None
+    subgroups: tuple[str, ...]
+    patients: int | None
+    splits: dict[str, SplitFacts]
+    leaks: tuple[Finding, ...]
+
+    @classmethod
+    def of(cls, dataset: ImageDataset, leaks: tuple[Finding, ...] = ()) -> "DataFacts":
+        """Return the facts of a data set in which `leaks` were found."""
+        classes = len(dataset.class_names)
+        return cls(
+            source=dataset.source,
+            notes=dataset.notes,
+            fingerprint=dataset.fingerprint,
+            images=len(dataset),
+            shape=dataset.shape,
+            aspect=dataset.aspect,
+            class_names=dataset.class_names,
+            folds=None if dataset.folds is None else len(dataset.folds),
+            subgroups=tuple(sorted(dataset.subgroups)),
+            patients=None if dataset.groups is None else len(np.unique(dataset.groups)),
+            splits={
+                name: SplitFacts(
+                    len(positions), tuple(np.bincount(dataset.labels[positions], minlength=classes).tolist())
+                )
+                for name, positions in dataset.splits.items()
+            },
+            leaks=leaks,
+        )
+
+    def check(self) -> None:
+        """Check that images can have that shape and aspect, and that every count is of the classes named."""
+        check_images(self.shape, self.aspect)
+        for name, split in self.splits.items():
+            if len(split.classes) != len(self.class_names):
+                raise ValueError(f"{len(split.classes)} counts of split '{name}', {len(self.class_names)} classes")
+
+
+def check_metric(metric: str) -> None:
+    """Check that a search can have the metric.
+
+    Raises:
+        ValueError: it can't; the message names all that it can have.
+    """
+    if metric not in METRICS:
+        raise ValueError(unknown_choice_line("metric", metric, METRICS))
+
+
+def check_images(shape: Shape, aspect: str) -> None:
+    """Check shape (H, W, C) and aspect of the images that networks are trained on.
+
+    Raises:
+        ValueError: no images have that shape, or the aspect is unknown.
+    """
+    if min(shape) < 1 or shape[2] not in (1, 3):
+        raise ValueError(f"images of shape {list(shape)}")
+    if aspect not in ASPECTS:
+        raise ValueError(unknown_choice_line("aspect", aspect, ASPECTS))

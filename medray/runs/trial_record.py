@@ -1,0 +1,41 @@
+"""TrialRecord: the content of trial.json, which ends a trial or a fold."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from medray.errors import unknown_choice_line
+from medray.json_document import JsonDocument
+
+FINISHED, STOPPED, FAILED = STATES = ("finished", "stopped", "failed")
+
+
+@dataclass(frozen=True)
+class TrialRecord(JsonDocument):
+    """trial.json: how a trial ended.
+
+    `state` is finished (its last epoch, or its patience, was reached), stopped (by ASHA) or failed; a trial
+    without a trial.json is running. `objective` is the search's metric at `best_epoch`, whose weights are
+    kept; `metrics` are all validation metrics at that epoch. `seconds` counts its epochs' own time.
+    `worker_died`: it failed because its worker process died again and again, not by itself.
+    """
+
+    number: int
+    state: str
+    baseline: str | None = None
+    reason: str | None = None
+    objective: float | None = None
+    best_epoch: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    ended_by: str | None = None
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+    parameters: int = 0
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    traceback: str | None = None
+    worker_died: bool = False
+
+    def check(self) -> None:
+        """Check that the state is one in which a trial ends."""
+        if self.state not in STATES:
+            raise ValueError(unknown_choice_line("state", self.state, STATES))
