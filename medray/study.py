@@ -212,7 +212,7 @@ class Study:
             MedrayError: something that you can mend is wrong; an ensemble that was there stays as it was.
 
         Example:
-            >>> study.ensemble(sensitivity=0.9, positive="liver").points[0].name
+            >>> study.ensemble(sensitivity=0.9, positive="liver").manifest.operating_points[0].name
             'sensitivity 0.9'
         """
         from medray.decisions.thresholds import Rule
