@@ -65,10 +65,10 @@ def crossval(as_json: bool, **values: Any) -> None:
         go_on = f"interrupted; go on with: {resume_command(options)}"
         with errors_in_one_line(as_json=as_json, interrupted=go_on):
             result = run_crossval(options, console)
-    from medray.crossval.print_crossval import print_result, to_json
+    from medray.crossval.print_crossval import crossval_result_json, print_crossval_result
 
     if as_json:
-        click.echo(json.dumps(to_json(result)))
+        click.echo(json.dumps(crossval_result_json(result)))
     else:
-        print_result(result, console)
+        print_crossval_result(result, console)
     sys.exit(130 if result.left else 1 if not result.settings else 0)

@@ -11,7 +11,7 @@ from medray.crossval.run_crossval import CrossvalResult
 METRICS = ("auc", "accuracy", "balanced_accuracy", "f1_macro", "log_loss")
 
 
-def print_result(result: CrossvalResult, console: Console) -> None:
+def print_crossval_result(result: CrossvalResult, console: Console) -> None:
     """Print mean ± standard deviation over folds, the doubtful labels, and the paths of all files."""
     run = result.searched.run
     if result.settings:
@@ -47,7 +47,7 @@ def _print_settings(result: CrossvalResult, console: Console) -> None:
     print_table(console, f"Mean ± standard deviation over {len(result.folds)} folds", labels, columns, "trial")
 
 
-def to_json(result: CrossvalResult) -> dict[str, Any]:
+def crossval_result_json(result: CrossvalResult) -> dict[str, Any]:
     """Return the results as plain values for JSON."""
     run = result.searched.run
     return {

@@ -28,17 +28,23 @@ STARTUP_TRIALS = 10  # before TPE sets in; baselines count
 
 
 class StudyFile:
-    """Where the study's journal lies: in the run's folder, or for a run at a URI in a copy that is sent there."""
+    """The study's journal: in the run's folder, or for a run at a URI in a local copy that is sent there."""
 
     def __init__(self, run: RunDir) -> None:
         self.run = run
-        self.local = run.local
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        folder = Path(tempfile.mkdtemp(prefix="medray-")) if self.local is None else self.local
+        folder = Path(tempfile.mkdtemp(prefix="medray-")) if run.local is None else run.local
         self.path = folder / run.STUDY
-        if self.local is None and run.exists(run.STUDY):
+        if run.local is None and run.exists(run.STUDY):
             self.path.write_bytes(run.read(run.STUDY))
-        _mend(self.path)
+        # A killed driver may have left its lock and half a last line. Only a driver that holds the run
+        # comes here, so the lock is nobody else's.
+        self.path.with_name(f"{self.path.name}.lock").unlink(missing_ok=True)
+        if self.path.exists():
+            content = self.path.read_bytes()
+            complete = content[: content.rfind(b"\n") + 1]
+            if complete != content:
+                self.path.write_bytes(complete)
 
     def open(self, mode: str) -> Study:
         """Open the study, or create it; `mode` is max or min.
@@ -54,29 +60,16 @@ class StudyFile:
             raise RunError(f"{self.path} is damaged: {error}") from None
 
     def send(self) -> None:
-        """Bring the run's copy up to date; where the run is a folder there is only one."""
-        if self.local is None:
+        """Bring the copy at a URI up to date."""
+        if self.run.local is None:
             self.run.write(self.run.STUDY, self.path.read_bytes())
 
 
-def _mend(path: Path) -> None:
-    """Undo what a killed driver may have left: its lock, and half a last line.
+class BestAndLatest:
+    """A study reduced to its best complete, its running and its latest trials, for TPE to learn from.
 
-    Only the driver that holds the run comes here, so the lock is nobody else's.
-    """
-    path.with_name(path.name + ".lock").unlink(missing_ok=True)
-    if path.exists():
-        content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            path.write_bytes(whole)
-
-
-class _Memory:
-    """A study of which the best complete and the latest trials are remembered.
-
-    TPE's time grows with the trials that it looks at. Its model of good settings is made of the best 25 at most,
-    which are all kept; of the others the latest tell what has been tried well enough.
+    TPE's time grows with the number of trials. Its model of good settings is made of the best 25 at most, which
+    are all kept; for its model of the others the latest are enough.
     """
 
     BEST, LATEST = 25, 150
@@ -104,10 +97,10 @@ class SpreadTPE(optuna.samplers.TPESampler):
     Independent first draws leave much unseen: six of them miss a third of six backbones. These are a Latin
     hypercube instead (McKay et al. 1979): a choice of k values is drawn in shuffled rounds of k, a range in
     shuffled rounds of strata. All randomness follows from seed and number, so a resumed search draws what an
-    unbroken one would, and not the first trials once more. `place` counts the searched trials before this one.
+    unbroken one would, and not the first trials once more. `drawn_before` counts the drawn trials before this one.
     """
 
-    def __init__(self, seed: int, number: int, place: int) -> None:
+    def __init__(self, seed: int, number: int, drawn_before: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             super().__init__(
@@ -117,31 +110,31 @@ class SpreadTPE(optuna.samplers.TPESampler):
                 constant_liar=True,
                 n_startup_trials=STARTUP_TRIALS,
             )
-        self.search_seed, self.place = seed, place
+        self.search_seed, self.drawn_before = seed, drawn_before
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Find what the remembered trials have drawn."""
-        remembered: Any = _Memory(study)
-        space: dict[str, BaseDistribution] = super().infer_relative_search_space(remembered, trial)
+        """Return the distributions that the best and latest trials have drawn from."""
+        reduced: Any = BestAndLatest(study)
+        space: dict[str, BaseDistribution] = super().infer_relative_search_space(reduced, trial)
         return space
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Draw by the remembered trials."""
-        remembered: Any = _Memory(study)
-        drawn: dict[str, Any] = super().sample_relative(remembered, trial, search_space)
+        """Draw values by TPE's model of the best and latest trials."""
+        reduced: Any = BestAndLatest(study)
+        drawn: dict[str, Any] = super().sample_relative(reduced, trial, search_space)
         return drawn
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Draw one value where TPE has too little to go by."""
+        """Draw one value where TPE has too few trials: the stratum of this trial, at a random place within it."""
         name = int.from_bytes(hashlib.sha256(param_name.encode()).digest()[:8], "big")
         if isinstance(param_distribution, CategoricalDistribution):
             choices = param_distribution.choices
             return choices[self._stratum(name, len(choices))]
-        jitter = np.random.default_rng([self.search_seed, name, self.place, 1]).random()
+        jitter = np.random.default_rng([self.search_seed, name, self.drawn_before, 1]).random()
         share = (self._stratum(name, STARTUP_TRIALS) + jitter) / STARTUP_TRIALS
         low, high = param_distribution.low, param_distribution.high
         if isinstance(param_distribution, IntDistribution):
@@ -151,6 +144,6 @@ class SpreadTPE(optuna.samplers.TPESampler):
         return float(np.clip(low + share * (high - low), low, high))
 
     def _stratum(self, name: int, count: int) -> int:
-        """The place of this trial in its shuffled round of `count`."""
-        turn, place = divmod(self.place, count)
-        return int(np.random.default_rng([self.search_seed, name, turn]).permutation(count)[place])
+        """Return the stratum of this trial, 0 to count - 1, in its shuffled round of `count` trials."""
+        turn, position = divmod(self.drawn_before, count)
+        return int(np.random.default_rng([self.search_seed, name, turn]).permutation(count)[position])

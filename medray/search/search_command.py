@@ -71,10 +71,10 @@ def search(as_json: bool, **values: Any) -> None:
         go_on = f"interrupted; go on with: {resume_command(options)}"
         with errors_in_one_line(as_json=as_json, interrupted=go_on):
             result = run_search(options, console)
-    from medray.search.print_search import print_result, to_json
+    from medray.search.print_search import print_search_result, search_result_json
 
     if as_json:
-        click.echo(json.dumps(to_json(result)))
+        click.echo(json.dumps(search_result_json(result)))
     else:
-        print_result(result, console)
+        print_search_result(result, console)
     sys.exit(130 if result.interrupted else 0)

@@ -35,10 +35,10 @@ class ObjectStore:
     def history(self, name: str) -> list[bytes]:
         """All contents that an object has had, oldest first."""
         pages = self.client.get_paginator("list_object_versions").paginate(Bucket=BUCKET, Prefix=name)
-        found = [item for page in pages for item in page.get("Versions", []) if item["Key"] == name]
+        versions = [item for page in pages for item in page.get("Versions", []) if item["Key"] == name]
         newest_first = [
             self.client.get_object(Bucket=BUCKET, Key=name, VersionId=item["VersionId"])["Body"].read()
-            for item in found
+            for item in versions
         ]
         return newest_first[::-1]
 

@@ -15,9 +15,9 @@ SHOWN = re.sub(r" *\\\n *", " ", "\n".join(re.findall(r"```bash\n(.*?)```", DOCS
 
 
 def lines(pattern: str) -> list[str]:
-    found = [match[1].split("#")[0].strip() for match in re.finditer(rf"(?m)^.*?\b{pattern}\b(.*)$", SHOWN)]
-    assert found, pattern
-    return found
+    matches = [match[1].split("#")[0].strip() for match in re.finditer(rf"(?m)^.*?\b{pattern}\b(.*)$", SHOWN)]
+    assert matches, pattern
+    return matches
 
 
 def options(text: str) -> set[str]:

@@ -153,9 +153,9 @@ def test_every_trial_is_accounted_for_after_a_node_was_killed(searched: Searched
 
 def test_no_epoch_that_was_done_is_done_again(searched: Searched, store: ObjectStore) -> None:
     for number in range(TRIALS):
-        told = store.history(f"{RUN}/trials/{number:04d}/epochs.jsonl")
+        contents = store.history(f"{RUN}/trials/{number:04d}/epochs.jsonl")
         # Of an epoch that is trained again, the seconds would differ.
-        assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(told))
+        assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(contents))
 
 
 def test_only_what_can_still_be_needed_is_kept(searched: Searched, store: ObjectStore) -> None:
@@ -177,8 +177,8 @@ def test_the_rest_of_the_study_follows_by_its_uri(
     searched.follow("ensemble", "--sensitivity", 0.9, "--positive", "left")
     members = json.loads(store.read(f"{RUN}/ensemble/manifest.json"))["members"]
     assert {f"{RUN}/ensemble/{member['file']}" for member in members} <= set(store.names())
-    told: dict[str, Any] = json.loads(searched.follow("evaluate", "--json"))
-    assert told["run"] == f"s3://studies/{RUN}"
+    evaluation: dict[str, Any] = json.loads(searched.follow("evaluate", "--json"))
+    assert evaluation["run"] == f"s3://studies/{RUN}"
     table = searched.follow("analyze", "--json")
     assert json.loads(table)
     searched.follow("report")

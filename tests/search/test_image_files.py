@@ -71,9 +71,9 @@ def test_folders_of_images_from_search_to_evaluation(study: Path, monkeypatch: p
     assert '"image_aspect": "pad"' in (study / "run" / "ensemble" / "manifest.json").read_text()
     result = run_evaluate(EvaluateOptions(run=str(study / "run")), console)
     print_result(result, console)
-    said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "24 test images" in said
-    assert "LEAK" not in said
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "24 test images" in printed
+    assert "LEAK" not in printed
 
 
 def test_a_leak_stops_the_search_and_is_told_where_it_is_allowed(study: Path) -> None:

@@ -64,7 +64,7 @@ def test_what_a_killed_driver_left_half_written_is_mended(tmp_path: object) -> N
 
 
 def test_of_many_trials_the_best_the_running_and_the_latest_are_remembered() -> None:
-    from medray.search.optuna_study import _Memory
+    from medray.search.optuna_study import BestAndLatest
 
     study = optuna.create_study(direction="minimize")
     for number in range(400):
@@ -74,10 +74,10 @@ def test_of_many_trials_the_best_the_running_and_the_latest_are_remembered() -> 
             continue  # goes on running
         state = TrialState.PRUNED if number % 3 == 0 else TrialState.COMPLETE
         study.tell(trial, None if state == TrialState.PRUNED else abs(number - 50), state=state)
-    found = [trial.number for trial in _Memory(study)._get_trials(deepcopy=False)]
+    numbers = [trial.number for trial in BestAndLatest(study)._get_trials(deepcopy=False)]
     complete = [n for n in range(250) if n % 3 and n != 7]
     best = sorted(complete, key=lambda n: (abs(n - 50), n))[:25]
-    assert found == sorted([*best, 7, *range(250, 400)])
-    few = optuna.create_study()
-    few.ask()
-    assert len(_Memory(few)._get_trials(deepcopy=False)) == 1
+    assert numbers == sorted([*best, 7, *range(250, 400)])
+    small = optuna.create_study()
+    small.ask()
+    assert len(BestAndLatest(small)._get_trials(deepcopy=False)) == 1
