@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,32 +59,20 @@ def analyze(
     with errors_in_one_line(as_json=as_json):
         from medray.analyze.frame_view import FrameView
         from medray.analyze.open_runs import open_runs
+        from medray.analyze.predictions_frame import FRAMES
         from medray.console import step
+        from medray.errors import ConfigError, unknown_choice_line
 
-        view, make_frame = FrameView(**view_options), _frame_maker(frame_name) if frame_name else None
+        if frame_name and frame_name not in FRAMES:
+            raise ConfigError(f"--frame: {unknown_choice_line('frame', frame_name, FRAMES)}")
+        view = FrameView(**view_options)
         with step(console, f"Reading {', '.join(runs)}") as progress:
             snapshots = open_runs(list(runs), progress)
-        if make_frame:
-            frame = view.apply(make_frame(snapshots))
+        if frame_name:
+            frame = view.apply(FRAMES[frame_name](snapshots))
             _write_frame(frame, csv_file, parquet_file, console, as_json=as_json)
         else:
             _write_tables(snapshots, view, console, as_json=as_json, importance=not no_importance)
-
-
-def _frame_maker(name: str) -> "Callable[[list[RunSnapshot]], pd.DataFrame]":
-    from medray.analyze import frames
-    from medray.analyze.predictions_frame import predictions_frame
-    from medray.errors import ConfigError, unknown_choice_line
-
-    makers: dict[str, Callable[[list[RunSnapshot]], pd.DataFrame]] = {
-        "trials": frames.trials_frame,
-        "epochs": frames.epochs_frame,
-        "folds": frames.folds_frame,
-        "predictions": predictions_frame,
-    }
-    if name not in makers:
-        raise ConfigError(f"--frame: {unknown_choice_line('frame', name, makers)}")
-    return makers[name]
 
 
 def _write_frame(

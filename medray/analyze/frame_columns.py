@@ -90,9 +90,9 @@ FOLDS = (
 PREDICTIONS = (
     _TRIAL,
     Column("fold", COUNT, "the fold whose network it is; NA for the trial's own"),
-    Column("source", TEXT, "val, or out-of-fold: said by a network that was not trained on the image"),
+    Column("source", TEXT, "val, or out-of-fold: by a network that was not trained on the image"),
     Column("position", COUNT, "the image's place in the data set"),
-    Column("epoch", WHOLE, "the epoch whose weights said it"),
+    Column("epoch", WHOLE, "the epoch of the network's weights"),
     Column("label", TEXT, "the true class"),
     Column("predicted", TEXT, "the likeliest class"),
 )

@@ -6,9 +6,8 @@ over them is the importance, the middle 80 % of them its interval. A conditional
 sgd, is measured among the trials that have it.
 """
 
-import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,32 +104,22 @@ def _resampled(
 ) -> list[dict[str, float]]:
     """Return the importances by each resample whose objectives differ; none for too few trials."""
     import numpy as np
+    import optuna
 
     if len(trials) < FEWEST or not names:
         return []
-    shares = []
-    with _optuna_silent():
+    shares, size = [], min(len(trials), LARGEST)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it would log the study of each resample
+    try:
         for seed in range(resamples):
-            drawn = np.random.default_rng([len(trials), seed]).integers(
-                len(trials), size=min(len(trials), LARGEST)
-            )
+            drawn = np.random.default_rng([len(trials), seed]).integers(len(trials), size=size)
             share = _evaluate(study, [trials[i] for i in drawn], names, seed)
             if share is not None:
                 shares.append(share)
-    return shares
-
-
-@contextlib.contextmanager
-def _optuna_silent() -> Iterator[None]:
-    """Silence Optuna, which would log the study of each resample."""
-    import optuna
-
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
     finally:
-        optuna.logging.set_verbosity(before)
+        optuna.logging.set_verbosity(verbosity)
+    return shares
 
 
 def _evaluate(

@@ -1,13 +1,13 @@
 """The frame of predictions: networks on images that they were not trained on, never those of the test split."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medray._types import Array
 from medray.analyze.frame_columns import NUMBER, PREDICTIONS, RUN, Column
-from medray.analyze.frames import make_frame
+from medray.analyze.frames import epochs_frame, folds_frame, make_frame, trials_frame
 from medray.analyze.open_runs import RunSnapshot
 from medray.analyze.read_training import RUNNING, Training
 from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS
@@ -115,3 +115,12 @@ def _read_arrays(training: Training) -> tuple[Array, Array, int]:
         raise RunError(f"{path} is damaged: it is of epoch {epoch}, the trial's best is {record.best_epoch}")
     check_predictions(path, probabilities, labels)
     return probabilities, labels, int(epoch)
+
+
+#: What makes the frame of each name.
+FRAMES: dict[str, Callable[[Sequence[RunSnapshot]], "pd.DataFrame"]] = {
+    "trials": trials_frame,
+    "epochs": epochs_frame,
+    "folds": folds_frame,
+    "predictions": predictions_frame,
+}

@@ -7,7 +7,6 @@ the time that Ray took to start.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -49,33 +48,28 @@ class TimeSpent:
 def time_spent(run: RunSnapshot, study: "optuna.Study | None") -> TimeSpent:
     """Sum up a run's time; its Optuna `study` has the times at which trials began and ended."""
     kinds = [_sum(f"{state} trials", (t for t in run.trials if t.record.state == state)) for state in STATES]
-    spent = [kind for kind in [*kinds, _sum("folds", run.folds)] if kind.trainings]
-    wall, beside = (None, None) if study is None else _wall_seconds(run, study)
-    ended = all(t.record.state != RUNNING for t in run.trials)
-    at_once = sum(t.record.seconds for t in run.trials) / wall if wall and ended else None
+    spent = tuple(kind for kind in [*kinds, _sum("folds", run.folds)] if kind.trainings)
     try:
         starts = sum(name.startswith("start-") for name in run.run.tune.names())
     except (RunError, OSError):
         starts = 1
-    return TimeSpent(tuple(spent), wall, at_once, beside, max(0, starts - 1))
+    times = (
+        {}
+        if study is None
+        else {t.number: (t.datetime_start, t.datetime_complete) for t in study.get_trials(deepcopy=False)}
+    )
+    begun = [begin for begin, _ in times.values() if begin]
+    ended = {number: (begin, end) for number, (begin, end) in times.items() if begin and end}
+    if not ended:
+        return TimeSpent(spent, None, None, None, max(0, starts - 1))
+    seconds = {trial.record.number: trial.record.seconds for trial in run.trials}
+    wall = (max(end for _, end in ended.values()) - min(begun)).total_seconds()
+    beside = [(end - begin).total_seconds() - seconds.get(n, 0.0) for n, (begin, end) in ended.items()]
+    all_ended = all(trial.record.state != RUNNING for trial in run.trials)
+    at_once = sum(seconds.values()) / wall if wall and all_ended else None
+    return TimeSpent(spent, wall, at_once, max(0.0, median(beside)), max(0, starts - 1))
 
 
 def _sum(kind: str, trainings: Iterable[Training]) -> Spent:
     records = [training.record for training in trainings]
     return Spent(kind, len(records), sum(r.epochs for r in records), sum(r.seconds for r in records))
-
-
-def _wall_seconds(run: RunSnapshot, study: "optuna.Study") -> tuple[float | None, float | None]:
-    """Return the wall time of all trials, and the median of what one takes beside its epochs."""
-    trials = study.get_trials(deepcopy=False)
-    begun = [t.datetime_start for t in trials if t.datetime_start]
-    ended = {t.number: t for t in trials if t.datetime_complete and t.datetime_start}
-    if not begun or not ended:
-        return None, None
-    seconds = {trial.record.number: trial.record.seconds for trial in run.trials}
-    beside = [_between(t.datetime_start, t.datetime_complete) - seconds.get(n, 0.0) for n, t in ended.items()]
-    return _between(min(begun), max(t.datetime_complete for t in ended.values())), max(0.0, median(beside))
-
-
-def _between(start: datetime, end: datetime) -> float:
-    return (end - start).total_seconds()

@@ -39,13 +39,13 @@ def test_the_ensemble_is_measured_as_it_would_answer_in_use(run: Path, hard: Ima
         "log_loss": sklearn_metrics.log_loss(labels, exact / exact.sum(axis=1, keepdims=True)),
         "brier": ((exact - np.eye(3)[labels]) ** 2).sum(axis=1).mean(),
     }
-    found = answer(run)
-    scores = found["models"][0]["scores"]
-    assert found["models"][0]["name"] == "ensemble"
+    document = answer(run)
+    scores = document["models"][0]["scores"]
+    assert document["models"][0]["name"] == "ensemble"
     assert {name: scores[name]["value"] for name in expected} == pytest.approx(expected, abs=1e-6)
     assert set(scores) == set(MODES)
-    assert found["confusion_matrix"] == sklearn_metrics.confusion_matrix(labels, called).tolist()
-    for c, row in enumerate(found["per_class"]):
+    assert document["confusion_matrix"] == sklearn_metrics.confusion_matrix(labels, called).tolist()
+    for c, row in enumerate(document["per_class"]):
         assert row["auc"] == pytest.approx(
             sklearn_metrics.roc_auc_score(labels == c, probabilities[:, c]), abs=1e-6
         )
@@ -54,14 +54,14 @@ def test_the_ensemble_is_measured_as_it_would_answer_in_use(run: Path, hard: Ima
 
 
 def test_every_model_is_there_once_and_compared_with_the_ensemble(run: Path) -> None:
-    found = answer(run)
-    names = [model["name"] for model in found["models"]]
+    document = answer(run)
+    names = [model["name"] for model in document["models"]]
     single = next(name for name in names if name.startswith("best single"))
     assert names == ["ensemble", single, "greedy of trials", "baseline plain (trial 0)"]
-    assert found["models"][0]["networks"] == 3
-    pairs = [(row["reference"], row["other"], row["metric"]) for row in found["comparisons"]]
+    assert document["models"][0]["networks"] == 3
+    pairs = [(row["reference"], row["other"], row["metric"]) for row in document["comparisons"]]
     assert pairs == [("ensemble", other, metric) for other in names[1:] for metric in ("auc", "accuracy")]
-    for model in found["models"]:
+    for model in document["models"]:
         for name, score in model["scores"].items():
             if name == "calibration_error":
                 assert score["low"] is score["high"] is None
@@ -92,9 +92,9 @@ def test_the_best_single_and_baselines_are_those_of_the_leaderboard(run: Path, h
         assert models[name]["auc"]["value"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_model_like_the_ensemble_shows_no_difference(found: Path) -> None:
-    make_ensemble(found, top_k=1)
-    answered = answer(found)
+def test_a_model_like_the_ensemble_shows_no_difference(finished_run: Path) -> None:
+    make_ensemble(finished_run, top_k=1)
+    answered = answer(finished_run)
     rows = [row for row in answered["comparisons"] if row["other"].startswith("best single")]
     assert len(rows) == 2
     for row in rows:
@@ -108,18 +108,18 @@ def test_an_ensemble_of_folds_is_measured(folded_run: Path, dataset: ImageDatase
     run = Path(shutil.copytree(folded_run, tmp_path / "folded"))
     make_ensemble(run)
     probabilities, labels = predicted(run, dataset)
-    found = answer(run)
-    assert found["models"][0]["networks"] == 6
+    document = answer(run)
+    assert document["models"][0]["networks"] == 6
     expected = sklearn_metrics.roc_auc_score(labels, probabilities, multi_class="ovr")
-    assert found["models"][0]["scores"]["auc"]["value"] == pytest.approx(expected, abs=1e-6)
-    names = {model["name"] for model in found["models"]}
+    assert document["models"][0]["scores"]["auc"]["value"] == pytest.approx(expected, abs=1e-6)
+    names = {model["name"] for model in document["models"]}
     assert {"folds of the best setting", "greedy of folds", "top-k of trials", "greedy of trials"} <= names
 
 
 def test_the_same_seed_gives_the_same_intervals(run: Path) -> None:
     first, second, other = answer(run), answer(run, "--again"), answer(run, "--again", "--seed", 7)
     assert first["models"] == second["models"]
-    values = [[m["scores"]["auc"]["value"] for m in found["models"]] for found in (first, other)]
+    values = [[m["scores"]["auc"]["value"] for m in answer["models"]] for answer in (first, other)]
     assert values[0] == values[1]
     assert first["models"] != other["models"]
 
@@ -131,12 +131,14 @@ def test_whole_patients_are_drawn_where_they_are_known(run: Path, with_data: Wit
     plain = answer(run)
     groups = {split: np.arange(count) // 4 for split, count in (("train", 48), ("val", 24), ("test", 24))}
     with_data(train_groups=groups["train"], val_groups=groups["val"] + 100, test_groups=groups["test"] + 200)
-    found = answer(run, "--again")
-    assert (found["images"], found["patients"]) == (24, 6)
-    of_ensemble = [document["models"][0]["scores"]["auc"] for document in (plain, found)]
+    document = answer(run, "--again")
+    assert (document["images"], document["patients"]) == (24, 6)
+    of_ensemble = [read["models"][0]["scores"]["auc"] for read in (plain, document)]
     assert of_ensemble[0]["value"] == of_ensemble[1]["value"]
     assert of_ensemble[0] != of_ensemble[1]  # other intervals
-    assert all(row["mcnemar_p"] is None for row in found["comparisons"])  # it would take images to be independent
+    assert all(
+        row["mcnemar_p"] is None for row in document["comparisons"]
+    )  # it would take images to be independent
     shown = ask(run).stdout
     assert "24 test images of 6 patients; 95 % intervals, from 40 resamples of patients" in shown
     assert "McNemar" not in shown
@@ -156,15 +158,15 @@ def test_subgroups_have_a_table_each(run: Path, with_data: WithData) -> None:
         columns[f"{split}_subgroup_sex"] = np.where(np.arange(count) < 21, "f", "m")
         columns[f"{split}_subgroup_scanner"] = np.arange(count) % 2
     with_data(**columns)
-    found = answer(run)["subgroups"]
-    assert {name: [row["value"] for row in rows] for name, rows in found.items()} == {
+    document = answer(run)["subgroups"]
+    assert {name: [row["value"] for row in rows] for name, rows in document.items()} == {
         "scanner": ["0", "1"],
         "sex": ["f", "m"],
     }
-    assert [(row["images"], row["flag"]) for row in found["sex"]] == [(21, None), (3, "too few to tell")]
+    assert [(row["images"], row["flag"]) for row in document["sex"]] == [(21, None), (3, "too few to tell")]
     with np.load(run / "evaluation/read_0001/test_predictions.npz") as stored:
         right = stored["model_0"].argmax(axis=1) == stored["labels"]
-    assert found["sex"][0]["accuracy"]["value"] == pytest.approx(right[:21].mean())
+    assert document["sex"][0]["accuracy"]["value"] == pytest.approx(right[:21].mean())
     shown = ask(run).stdout
     assert "The ensemble by sex" in shown
     assert "The ensemble by scanner" in shown
@@ -194,8 +196,8 @@ def test_the_module_runs_as_a_command(run: Path, command: Callable[..., Command]
     assert json.loads(out) == {**first, "from_store": True}
 
 
-def test_a_refusal_is_json_where_json_was_asked_for(found: Path) -> None:
-    result = ask(found, "--json")
+def test_a_refusal_is_json_where_json_was_asked_for(finished_run: Path) -> None:
+    result = ask(finished_run, "--json")
     assert refused(result)
     assert "has no ensemble" in json.loads(result.stdout)["error"]
 

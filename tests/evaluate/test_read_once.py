@@ -119,11 +119,11 @@ def test_another_seed_is_not_answered_from_the_store(run: Path) -> None:
 def test_thresholds_and_sets_are_those_that_were_set_before(run: Path, hard: ImageDataset) -> None:
     before = content(run)
     manifest = json.loads(before["ensemble/manifest.json"])
-    found = answer(run)
+    document = answer(run)
     assert content(run, AFTERWARDS) == before
     probabilities, labels = predicted(run, hard)
-    assert len(found["operating_points"]) == len(manifest["operating_points"]) == 2
-    for shown, was_set in zip(found["operating_points"], manifest["operating_points"], strict=True):
+    assert len(document["operating_points"]) == len(manifest["operating_points"]) == 2
+    for shown, was_set in zip(document["operating_points"], manifest["operating_points"], strict=True):
         assert {name: shown[name] for name in was_set} == was_set
         called, positive = probabilities[:, 1].astype(np.float64) >= was_set["threshold"], labels == 1
         assert shown["test"]["tp"] == (called & positive).sum()
@@ -132,7 +132,7 @@ def test_thresholds_and_sets_are_those_that_were_set_before(run: Path, hard: Ima
         assert shown["test"]["specificity"]["value"] == pytest.approx((~called)[~positive].mean())
     ensemble = Ensemble.load(run / "ensemble")
     for shown, was_set, own in zip(
-        found["conformal_sets"], manifest["conformal_sets"], ensemble.conformal, strict=True
+        document["conformal_sets"], manifest["conformal_sets"], ensemble.conformal, strict=True
     ):
         assert {name: shown[name] for name in was_set} == was_set
         sets = own.sets(probabilities)
@@ -178,13 +178,13 @@ def test_other_test_labels_change_the_figures_and_nothing_else(
         labels = np.random.default_rng(seed).permutation(file["test_labels"])
     with_data(test_labels=labels)
     before = content(run)
-    found = answer(run)
+    document = answer(run)
     assert content(run, AFTERWARDS) == before
     with np.load(run / "evaluation/read_0001/test_predictions.npz") as stored:
         assert (stored["labels"] == labels[:, 0]).all()
         probabilities = stored["model_0"]
     accuracy = (probabilities.argmax(axis=1) == labels[:, 0]).mean()
-    assert found["models"][0]["scores"]["accuracy"]["value"] == pytest.approx(accuracy)
-    assert found["models"][0]["scores"]["auc"]["value"] == pytest.approx(
+    assert document["models"][0]["scores"]["accuracy"]["value"] == pytest.approx(accuracy)
+    assert document["models"][0]["scores"]["auc"]["value"] == pytest.approx(
         sklearn_metrics.roc_auc_score(labels[:, 0], probabilities, multi_class="ovr"), abs=1e-6
     )

@@ -30,10 +30,10 @@ def test_no_run_is_named_with_the_nearest(run: Path) -> None:
     assert "is no run of medray: it has no run.json (did you mean 'ensembled'?)" in line
 
 
-def test_a_run_without_an_ensemble_is_told_how_to_get_one(found: Path) -> None:
-    line = refused(ask(found))
-    assert f"has no ensemble; first: medray ensemble {found}" in line
-    assert stored_read_names(found) == []
+def test_a_run_without_an_ensemble_is_told_how_to_get_one(finished_run: Path) -> None:
+    line = refused(ask(finished_run))
+    assert f"has no ensemble; first: medray ensemble {finished_run}" in line
+    assert stored_read_names(finished_run) == []
 
 
 def test_other_data_is_refused(run: Path, hard_npz: Path, tmp_path: Path) -> None:
@@ -67,13 +67,18 @@ def test_a_class_without_test_images_leaves_gaps_and_no_nan(
         images, labels = file["test_images"], file["test_labels"]
     there = labels[:, 0] != 1  # the class that the operating points call
     with_data(test_images=images[there], test_labels=labels[there])
-    found = answer(run)
-    assert found["models"][0]["scores"]["auc"] == {"value": None, "low": None, "high": None, "resamples_used": 0}
-    assert found["models"][0]["scores"]["accuracy"]["value"] is not None
-    assert [row["auc"] is None for row in found["per_class"]] == [False, True, False]
-    assert found["operating_points"][0]["test"]["sensitivity"]["value"] is None
-    assert found["operating_points"][0]["test"]["specificity"]["value"] is not None
-    undefined = next(row for row in found["comparisons"] if row["metric"] == "auc")
+    document = answer(run)
+    assert document["models"][0]["scores"]["auc"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "resamples_used": 0,
+    }
+    assert document["models"][0]["scores"]["accuracy"]["value"] is not None
+    assert [row["auc"] is None for row in document["per_class"]] == [False, True, False]
+    assert document["operating_points"][0]["test"]["sensitivity"]["value"] is None
+    assert document["operating_points"][0]["test"]["specificity"]["value"] is not None
+    undefined = next(row for row in document["comparisons"] if row["metric"] == "auc")
     assert undefined["difference"] is undefined["p"] is None
     shown = ask(run)
     assert shown.exit_code == 0, shown.output
@@ -126,13 +131,13 @@ def test_damaged_figures_are_named_and_can_be_read_anew(run: Path, damage: str) 
 
 
 def test_figures_that_are_damaged_further_down_are_named(run: Path) -> None:
-    found = answer(run)
+    document = answer(run)
     scores = run / "evaluation/read_0001/scores.json"
     stored = json.loads(scores.read_text())
     del stored["models"][0]["scores"]["auc"]
     scores.write_text(json.dumps(stored))
     assert f"{scores}: models[0]: damaged: its scores lack 'auc'" in refused(ask(run))
-    assert found["times_read"] == 1
+    assert document["times_read"] == 1
 
 
 @pytest.mark.parametrize(

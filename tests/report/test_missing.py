@@ -15,10 +15,10 @@ from tests.report.conftest import ISSUES, ask, draw, read
 Edit = Callable[..., None]
 
 
-def test_a_search_alone_says_which_commands_are_left(found: Path) -> None:
-    page, printed = draw(found, "--no-images")
+def test_a_search_alone_says_which_commands_are_left(finished_run: Path) -> None:
+    page, printed = draw(finished_run, "--no-images")
     for command in ("evaluate", "crossval", "ensemble"):
-        assert f"medray {command} {found}" in page.text
+        assert f"medray {command} {finished_run}" in page.text
     assert "The test split has not been read." in page.text
     assert "trial" in page.text
     assert "learning-metric" in page.data
@@ -27,9 +27,9 @@ def test_a_search_alone_says_which_commands_are_left(found: Path) -> None:
     assert "splits.json can't be read" in printed  # an older search has none
 
 
-def test_a_run_of_which_no_trial_has_ended_has_a_report(found: Path) -> None:
-    shutil.rmtree(found / "trials")
-    page, _ = draw(found, "--no-images")
+def test_a_run_of_which_no_trial_has_ended_has_a_report(finished_run: Path) -> None:
+    shutil.rmtree(finished_run / "trials")
+    page, _ = draw(finished_run, "--no-images")
     assert "No trial has ended yet." in page.text
     assert not page.specs
 

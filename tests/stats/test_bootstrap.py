@@ -57,8 +57,8 @@ def test_whole_patients_are_drawn_as_many_as_there_are(patients: list[int], as_t
         return
     for counts in resample_counts(len(groups), 3, seed, groups):
         each = [set(counts[groups == patient].tolist()) for patient in patients_there]
-        assert all(len(found) == 1 for found in each)
-        assert sum(found.pop() for found in each) == len(patients_there)
+        assert all(len(result) == 1 for result in each)
+        assert sum(result.pop() for result in each) == len(patients_there)
 
 
 def test_a_seed_gives_the_same_resamples_again_and_another_gives_others() -> None:
@@ -111,9 +111,9 @@ def test_what_no_resample_can_be_drawn_from(
 
 
 def test_patients_are_numbered_from_0() -> None:
-    found = group_numbers(np.array(["b", "a", "b", "c"]), 4)
-    assert found.tolist() == [1, 0, 1, 2]
-    assert found.dtype == np.int64
+    result = group_numbers(np.array(["b", "a", "b", "c"]), 4)
+    assert result.tolist() == [1, 0, 1, 2]
+    assert result.dtype == np.int64
     assert len(set(group_numbers(np.array([7, "7", 8], dtype=object), 3).tolist())) == 2
 
 
@@ -130,13 +130,13 @@ def test_interval_is_of_percentiles() -> None:
 @given(st.lists(st.floats(0, 1) | st.just(math.nan), min_size=1, max_size=40))
 def test_interval_leaves_out_what_is_not_defined(values: list[float]) -> None:
     defined = [value for value in values if not math.isnan(value)]
-    found = percentile_interval(np.array(values))
+    result = percentile_interval(np.array(values))
     if len(defined) < len(values) / 2:
-        assert found is None
+        assert result is None
     else:
-        assert found == percentile_interval(np.array(defined))
-        assert found is not None
-        assert min(defined) <= found[0] <= found[1] <= max(defined)
+        assert result == percentile_interval(np.array(defined))
+        assert result is not None
+        assert min(defined) <= result[0] <= result[1] <= max(defined)
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0, -0.1, math.nan])
@@ -201,24 +201,24 @@ def test_clustered_images_need_whole_patients() -> None:
 def test_bootstrap_scores_each_model_on_each_resample() -> None:
     models = {"a": some_model(1), "b": some_model(2)}
     counts = np.array(list(resample_counts(40, 6, 0)))
-    found = bootstrap(models, resample_counts(40, 6, 0))
-    assert list(found) == ["a", "b"]
+    result = bootstrap(models, resample_counts(40, 6, 0))
+    assert list(result) == ["a", "b"]
     for name, model in models.items():
-        assert list(found[name]) == list(MODES)
+        assert list(result[name]) == list(MODES)
         for row in range(6):
-            assert {metric: values[row] for metric, values in found[name].items()} == model.scores(counts[row])
+            assert {metric: values[row] for metric, values in result[name].items()} == model.scores(counts[row])
     from_array = bootstrap(models, counts)
-    assert all((from_array[m][s] == found[m][s]).all() for m in models for s in MODES)
+    assert all((from_array[m][s] == result[m][s]).all() for m in models for s in MODES)
 
 
 def test_a_resample_without_a_class_has_no_auc() -> None:
     model = some_model(0, images=6)
     drawn = np.array(list(resample_counts(6, 60, 0)))
     lacks = np.array([len(set(model.labels[counts > 0].tolist())) < 3 for counts in drawn])
-    found = bootstrap({"a": model}, drawn)["a"]
+    result = bootstrap({"a": model}, drawn)["a"]
     assert 0 < lacks.sum() < 60
-    assert (np.isnan(found["auc"]) == lacks).all()
-    assert np.isfinite(found["accuracy"]).all()
+    assert (np.isnan(result["auc"]) == lacks).all()
+    assert np.isfinite(result["accuracy"]).all()
 
 
 def test_the_interval_of_an_auc_holds_it() -> None:

@@ -50,39 +50,39 @@ DRAWS = bootstrap(BOTH, resample_counts(IMAGES, 200, 0))
 
 @pytest.mark.parametrize("metric", MODES)
 def test_a_model_does_not_differ_from_itself(metric: str) -> None:
-    found = compare_models("good", "good", metric, SCORES, DRAWS)
-    assert found == PairedComparison("good", "good", metric, 0.0, 0.0, 0.0, 1.0)
-    assert verdict(found) == "no difference shown"
+    result = compare_models("good", "good", metric, SCORES, DRAWS)
+    assert result == PairedComparison("good", "good", metric, 0.0, 0.0, 0.0, 1.0)
+    assert verdict(result) == "no difference shown"
 
 
 @pytest.mark.parametrize("metric", MODES)
 def test_the_better_model_is_better_whichever_way_the_metric_goes(metric: str) -> None:
-    found, turned = (
+    result, turned = (
         compare_models("good", "bad", metric, SCORES, DRAWS),
         compare_models("bad", "good", metric, SCORES, DRAWS),
     )
-    assert (verdict(found), verdict(turned)) == ("better", "worse")
-    assert found.difference is not None
-    assert (found.difference > 0) == (MODES[metric] == "max")
-    assert found.difference == SCORES["good"][metric] - SCORES["bad"][metric]
-    assert found.p == turned.p == pytest.approx(2 / 201)
+    assert (verdict(result), verdict(turned)) == ("better", "worse")
+    assert result.difference is not None
+    assert (result.difference > 0) == (MODES[metric] == "max")
+    assert result.difference == SCORES["good"][metric] - SCORES["bad"][metric]
+    assert result.p == turned.p == pytest.approx(2 / 201)
 
 
 @pytest.mark.parametrize("metric", MODES)
 def test_turned_around_only_the_signs_change(metric: str) -> None:
-    found, turned = (
+    result, turned = (
         compare_models("good", "bad", metric, SCORES, DRAWS),
         compare_models("bad", "good", metric, SCORES, DRAWS),
     )
-    assert None not in (found.difference, found.low, found.high)
-    assert (found.difference, found.low, found.high) == pytest.approx(
+    assert None not in (result.difference, result.low, result.high)
+    assert (result.difference, result.low, result.high) == pytest.approx(
         (-(turned.difference or 0), -(turned.high or 0), -(turned.low or 0)), abs=1e-12
     )
 
 
 def test_the_interval_is_of_paired_differences() -> None:
-    found = compare_models("good", "bad", "accuracy", SCORES, DRAWS)
-    assert (found.low, found.high) == percentile_interval(DRAWS["good"]["accuracy"] - DRAWS["bad"]["accuracy"])
+    result = compare_models("good", "bad", "accuracy", SCORES, DRAWS)
+    assert (result.low, result.high) == percentile_interval(DRAWS["good"]["accuracy"] - DRAWS["bad"]["accuracy"])
 
 
 def test_pairing_shows_a_difference_that_two_intervals_hide() -> None:
@@ -105,9 +105,9 @@ def test_pairing_shows_a_difference_that_two_intervals_hide() -> None:
 def test_a_score_that_is_not_defined_is_not_compared() -> None:
     labels = np.repeat([0, 1], [IMAGES - 1, 1])
     one = Predictions(np.full((IMAGES, 2), 0.5), labels * 0, 2)
-    found = compared(one, one, "auc", resamples=5)
-    assert found == PairedComparison("reference", "other", "auc", None, None, None, None)
-    assert verdict(found) == "no difference shown"
+    result = compared(one, one, "auc", resamples=5)
+    assert result == PairedComparison("reference", "other", "auc", None, None, None, None)
+    assert verdict(result) == "no difference shown"
 
 
 def test_what_can_not_be_compared() -> None:
@@ -159,12 +159,12 @@ def test_p_of_nothing() -> None:
 
 def test_a_difference_by_chance_is_shown_1_time_in_20() -> None:
     """Two models that are right equally often, by independent luck."""
-    rng, found = np.random.default_rng(0), []
+    rng, result = np.random.default_rng(0), []
     for seed in range(200):
         gap = (rng.random(100) < 0.75).astype(float) - (rng.random(100) < 0.75)
-        found.append(bootstrap_p(np.array(list(resample_counts(100, 200, seed))) @ gap / 100))
-    assert 0.005 <= np.mean(np.array(found) <= 0.05) <= 0.11
-    assert 0.4 <= np.mean(np.array(found) <= 0.5) <= 0.6
+        result.append(bootstrap_p(np.array(list(resample_counts(100, 200, seed))) @ gap / 100))
+    assert 0.005 <= np.mean(np.array(result) <= 0.05) <= 0.11
+    assert 0.4 <= np.mean(np.array(result) <= 0.5) <= 0.6
 
 
 # -- McNemar
@@ -179,12 +179,12 @@ def pairs(both: int, only_a: int, only_b: int, neither: int) -> tuple[Array, Arr
 @given(st.tuples(*[st.integers(0, 30)] * 4).filter(any))
 def test_mcnemar_is_the_exact_sum_of_the_binomial(counts: tuple[int, int, int, int]) -> None:
     _, only_a, only_b, _ = counts
-    found = mcnemar(*pairs(*counts))
+    result = mcnemar(*pairs(*counts))
     discordant = only_a + only_b
     tail = sum(math.comb(discordant, k) for k in range(min(only_a, only_b) + 1)) / 2**discordant
-    assert (found.only_a, found.only_b) == (only_a, only_b)
-    assert found.p == pytest.approx(min(1.0, 2 * tail), abs=1e-9)
-    assert mcnemar(*pairs(*counts)[::-1]).p == pytest.approx(found.p, abs=1e-12)
+    assert (result.only_a, result.only_b) == (only_a, only_b)
+    assert result.p == pytest.approx(min(1.0, 2 * tail), abs=1e-9)
+    assert mcnemar(*pairs(*counts)[::-1]).p == pytest.approx(result.p, abs=1e-12)
 
 
 def test_mcnemar_without_a_discordant_pair() -> None:
@@ -193,9 +193,9 @@ def test_mcnemar_without_a_discordant_pair() -> None:
 
 
 def test_mcnemar_shows_what_the_bootstrap_shows() -> None:
-    found = mcnemar(GOOD.correct, BAD.correct)
-    assert found.only_a > found.only_b
-    assert found.p < 1e-6
+    result = mcnemar(GOOD.correct, BAD.correct)
+    assert result.only_a > result.only_b
+    assert result.p < 1e-6
 
 
 @pytest.mark.parametrize(

@@ -208,8 +208,8 @@ def flipped(labels: Array, share: float, seed: int) -> tuple[Array, Array]:
 def out_of_fold(features: Array, labels: Array) -> Array:
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, C=0.1))
     with threadpool_limits(1):  # so small a fit is several times slower on more
-        found: Array = cross_val_predict(model, features, labels, cv=5, method="predict_proba")
-    return found
+        result: Array = cross_val_predict(model, features, labels, cv=5, method="predict_proba")
+    return result
 
 
 def digits() -> tuple[Array, Array]:
@@ -219,18 +219,18 @@ def digits() -> tuple[Array, Array]:
 
 def unequal() -> tuple[Array, Array]:
     """Three classes, of which one has a twelfth of the images."""
-    found: tuple[Array, Array] = make_classification(
+    result: tuple[Array, Array] = make_classification(
         1200, 12, n_informative=8, n_classes=3, n_clusters_per_class=1, weights=[0.6, 0.32, 0.08],
         class_sep=2.5, flip_y=0.0, random_state=1,
     )  # fmt: skip
-    return found
+    return result
 
 
 def two_classes() -> tuple[Array, Array]:
-    found: tuple[Array, Array] = make_classification(
+    result: tuple[Array, Array] = make_classification(
         800, 10, n_informative=6, n_clusters_per_class=1, class_sep=2.0, flip_y=0.0, random_state=2
     )
-    return found
+    return result
 
 
 DRAWS = 4
@@ -259,14 +259,14 @@ def test_most_flipped_labels_are_found_and_stand_first(data: Any) -> None:
 
 def test_the_share_of_doubted_labels_grows_with_that_of_flipped_ones() -> None:
     features, truth = two_classes()
-    found = []
+    result = []
     for share in (0.0, 0.05, 0.15):
         labels, _ = flipped(truth, share, seed=0)
-        found.append(len(find(out_of_fold(features, labels), labels)) / len(labels))
-    assert found == sorted(found)
-    assert found[0] <= 0.01
-    assert 0.02 <= found[1] <= 0.07
-    assert 0.08 <= found[2] <= 0.2
+        result.append(len(find(out_of_fold(features, labels), labels)) / len(labels))
+    assert result == sorted(result)
+    assert result[0] <= 0.01
+    assert 0.02 <= result[1] <= 0.07
+    assert 0.08 <= result[2] <= 0.2
 
 
 @pytest.mark.parametrize("data", [digits, two_classes])

@@ -46,37 +46,37 @@ def by_sklearn(probabilities: Array, labels: Array) -> dict[str, float]:
     predicted = probabilities.argmax(axis=1)
     # It would clip and take logarithms in the probabilities' own precision.
     exact = np.clip(probabilities.astype(np.float64), np.finfo(np.float32).eps, 1)
-    found: dict[str, float] = {
+    result: dict[str, float] = {
         "accuracy": sklearn_metrics.accuracy_score(labels, predicted),
         "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(labels, predicted),
         "log_loss": sklearn_metrics.log_loss(labels, exact, labels=classes),
     }
     for average in ("macro", "weighted"):
         options: dict[str, Any] = {"average": average, "zero_division": 0}
-        found[f"f1_{average}"] = sklearn_metrics.f1_score(labels, predicted, **options)
-        found[f"precision_{average}"] = sklearn_metrics.precision_score(labels, predicted, **options)
-        found[f"recall_{average}"] = sklearn_metrics.recall_score(labels, predicted, **options)
+        result[f"f1_{average}"] = sklearn_metrics.f1_score(labels, predicted, **options)
+        result[f"precision_{average}"] = sklearn_metrics.precision_score(labels, predicted, **options)
+        result[f"recall_{average}"] = sklearn_metrics.recall_score(labels, predicted, **options)
     if len(set(labels.tolist())) == len(classes):
         scores = probabilities[:, 1] if len(classes) == 2 else probabilities
-        found["auc"] = sklearn_metrics.roc_auc_score(labels, scores, multi_class="ovr", labels=classes)
-    return found
+        result["auc"] = sklearn_metrics.roc_auc_score(labels, scores, multi_class="ovr", labels=classes)
+    return result
 
 
 @settings(deadline=None, max_examples=80)
 @given(cases())
 def test_metrics_are_those_of_scikit_learn(case: Case) -> None:
-    found = all_metrics(*case)
+    result = all_metrics(*case)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of classes that are missing, and of what was clipped
         expected = by_sklearn(*case)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9, abs=1e-9)
-    assert math.isnan(found["auc"]) == ("auc" not in expected)
+    assert {name: result[name] for name in expected} == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert math.isnan(result["auc"]) == ("auc" not in expected)
 
 
 def test_evaluate_gives_every_metric_in_order_as_a_float() -> None:
-    found = all_metrics(np.array([[0.2, 0.8], [0.6, 0.4]], dtype=np.float32), np.array([1, 0]))
-    assert list(found) == list(METRICS)
-    assert all(type(value) is float for value in found.values())
+    result = all_metrics(np.array([[0.2, 0.8], [0.6, 0.4]], dtype=np.float32), np.array([1, 0]))
+    assert list(result) == list(METRICS)
+    assert all(type(value) is float for value in result.values())
 
 
 def test_perfect_and_worst_predictions() -> None:
@@ -111,11 +111,11 @@ def test_confusion_matrix_counts_true_by_row(case: Case) -> None:
 def test_roc_auc_is_the_chance_that_a_positive_scores_higher(pairs: list[tuple[int, bool]]) -> None:
     scores, positive = np.array([s for s, _ in pairs]) / 4, np.array([p for _, p in pairs])
     wins = [(a > b) + 0.5 * (a == b) for a in scores[positive] for b in scores[~positive]]
-    found = roc_auc(scores, positive)
+    result = roc_auc(scores, positive)
     if wins:
-        assert found == pytest.approx(np.mean(wins), abs=1e-12)
+        assert result == pytest.approx(np.mean(wins), abs=1e-12)
     else:
-        assert math.isnan(found)
+        assert math.isnan(result)
 
 
 @pytest.mark.parametrize("positive", [True, False])
@@ -206,8 +206,8 @@ def report_metrics(predicted: list[int], labels: list[int], classes: int) -> dic
 def test_weighted_metrics_are_those_of_the_report(case: Case) -> None:
     probabilities, labels = case
     expected = report_metrics(probabilities.argmax(axis=1).tolist(), labels.tolist(), probabilities.shape[1])
-    found = all_metrics(probabilities, labels)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+    result = all_metrics(probabilities, labels)
+    assert {name: result[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
 
 @settings(deadline=None, max_examples=40)
@@ -225,5 +225,5 @@ def test_accuracy_of_two_classes_is_the_reports(case: Case) -> None:
 def test_recall_weighted_is_accuracy() -> None:
     """As in the report's tables, where the two columns are the same."""
     rng = np.random.default_rng(0)
-    found = all_metrics(rng.dirichlet(np.ones(11), size=300), rng.integers(0, 11, size=300))
-    assert found["recall_weighted"] == pytest.approx(found["accuracy"], abs=1e-12)
+    result = all_metrics(rng.dirichlet(np.ones(11), size=300), rng.integers(0, 11, size=300))
+    assert result["recall_weighted"] == pytest.approx(result["accuracy"], abs=1e-12)

@@ -25,19 +25,19 @@ def known(number: float | None) -> float:
 def test_interval_is_that_of_clopper_and_pearson(pair: tuple[int, int]) -> None:
     count, total = pair
     for confidence in (0.8, 0.95):
-        found = Proportion.of(count, total, confidence)
+        result = Proportion.of(count, total, confidence)
         tail = (1 - confidence) / 2
         low = beta.ppf(tail, count, total - count + 1) if count else 0.0
         high = beta.ppf(1 - tail, count + 1, total - count) if count < total else 1.0
-        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
-        assert found.value == count / total
-        assert known(found.low) <= known(found.value) <= known(found.high)
+        assert (result.low, result.high) == pytest.approx((low, high), abs=1e-9)
+        assert result.value == count / total
+        assert known(result.low) <= known(result.value) <= known(result.high)
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 1), (1, 1), (0, 30), (30, 30), (7, 20), (99, 100), (500, 4000)])
 def test_interval_is_that_of_an_exact_binomial_test(count: int, total: int) -> None:
-    found, expected = Proportion.of(count, total), binomtest(count, total).proportion_ci(0.95, method="exact")
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    result, expected = Proportion.of(count, total), binomtest(count, total).proportion_ci(0.95, method="exact")
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 @pytest.mark.parametrize("total", [5, 40])
@@ -76,16 +76,16 @@ def test_what_is_no_confidence(confidence: float) -> None:
 )
 def test_counts_are_those_of_scikit_learn(pairs: list[tuple[int, bool]], threshold: float) -> None:
     scores, positive = np.array([s / 10 for s, _ in pairs]), np.array([p for _, p in pairs])
-    found = measure_rates(scores, positive, threshold)
+    result = measure_rates(scores, positive, threshold)
     called = [score >= threshold for score in scores.tolist()]
     tn, fp, fn, tp = confusion_matrix(positive, called, labels=[False, True]).ravel()
-    assert (found.tp, found.fp, found.tn, found.fn) == (tp, fp, tn, fn)
-    assert found.images == len(pairs)
-    assert found.sensitivity == Proportion.of(tp, tp + fn)
-    assert found.specificity == Proportion.of(tn, tn + fp)
-    assert found.ppv == Proportion.of(tp, tp + fp)
-    assert found.npv == Proportion.of(tn, tn + fn)
-    assert Rates.from_dict(json.loads(json.dumps(asdict(found), allow_nan=False))) == found
+    assert (result.tp, result.fp, result.tn, result.fn) == (tp, fp, tn, fn)
+    assert result.images == len(pairs)
+    assert result.sensitivity == Proportion.of(tp, tp + fn)
+    assert result.specificity == Proportion.of(tn, tn + fp)
+    assert result.ppv == Proportion.of(tp, tp + fp)
+    assert result.npv == Proportion.of(tn, tn + fn)
+    assert Rates.from_dict(json.loads(json.dumps(asdict(result), allow_nan=False))) == result
 
 
 def test_a_score_on_the_threshold_is_called_positive() -> None:

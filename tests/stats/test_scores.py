@@ -50,15 +50,15 @@ def repeated(case: Case, counts: Array) -> Case:
 def test_scores_are_those_of_evaluate(case: Case) -> None:
     expected, measure = all_metrics(*case), measured(case)
     for weights in (None, np.ones(len(measure)), np.ones(len(measure), dtype=np.uint16)):
-        found = measure.scores(weights)
-        assert {name: found[name] for name in METRICS} == pytest.approx(expected, rel=0, abs=1e-12, nan_ok=True)
+        result = measure.scores(weights)
+        assert {name: result[name] for name in METRICS} == pytest.approx(expected, rel=0, abs=1e-12, nan_ok=True)
         assert measure.auc(weights) == pytest.approx(expected["auc"], rel=0, abs=1e-12, nan_ok=True)
 
 
 def test_scores_are_every_metric_and_brier_as_floats() -> None:
-    found = measured((np.array([[0.2, 0.8], [0.6, 0.4]], dtype=np.float32), np.array([1, 0]))).scores()
-    assert list(found) == list(MODES) == [*METRICS, "brier"]
-    assert all(type(value) is float for value in found.values())
+    result = measured((np.array([[0.2, 0.8], [0.6, 0.4]], dtype=np.float32), np.array([1, 0]))).scores()
+    assert list(result) == list(MODES) == [*METRICS, "brier"]
+    assert all(type(value) is float for value in result.values())
 
 
 def brier_by_sklearn(probabilities: Array, labels: Array) -> float:
@@ -74,15 +74,15 @@ def brier_by_sklearn(probabilities: Array, labels: Array) -> float:
 @settings(deadline=None, max_examples=25)
 @given(cases())
 def test_brier_is_that_of_scikit_learn(case: Case) -> None:
-    found = measured(case).scores()["brier"]
-    assert found == pytest.approx(brier_by_sklearn(*case), abs=1e-9)
-    assert 0 <= found <= 2 + 1e-6
+    result = measured(case).scores()["brier"]
+    assert result == pytest.approx(brier_by_sklearn(*case), abs=1e-9)
+    assert 0 <= result <= 2 + 1e-6
 
 
 def test_brier_by_hand() -> None:
     probabilities = np.array([[0.5, 0.3, 0.2], [0.0, 0.0, 1.0]])
-    found = measured((probabilities, np.array([0, 1]))).scores()["brier"]
-    assert found == pytest.approx(((0.25 + 0.09 + 0.04) + (1 + 1)) / 2)
+    result = measured((probabilities, np.array([0, 1]))).scores()["brier"]
+    assert result == pytest.approx(((0.25 + 0.09 + 0.04) + (1 + 1)) / 2)
 
 
 @settings(deadline=None, max_examples=25)
@@ -101,22 +101,22 @@ def test_the_order_of_the_images_does_not_matter(case: Case, random: Any) -> Non
 @given(resampled())
 def test_weights_repeat_images(sample: tuple[Case, Array]) -> None:
     case, counts = sample
-    found, again = measured(case).scores(counts), repeated(case, counts)
+    result, again = measured(case).scores(counts), repeated(case, counts)
     expected = all_metrics(*again) | {"brier": measured(again).scores()["brier"]}
-    assert found == pytest.approx(expected, rel=0, abs=1e-9, nan_ok=True)
-    assert measured(case).auc(counts) == pytest.approx(found["auc"], abs=1e-12, nan_ok=True)
+    assert result == pytest.approx(expected, rel=0, abs=1e-9, nan_ok=True)
+    assert measured(case).auc(counts) == pytest.approx(result["auc"], abs=1e-12, nan_ok=True)
 
 
 @settings(deadline=None, max_examples=20)
 @given(resampled())
 def test_weighted_scores_are_those_of_scikit_learn_on_the_resample(sample: tuple[Case, Array]) -> None:
     case, counts = sample
-    found = measured(case).scores(counts)
+    result = measured(case).scores(counts)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of classes that are missing, and of what was clipped
         expected = by_sklearn(*repeated(case, counts))
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9, abs=1e-9)
-    assert math.isnan(found["auc"]) == ("auc" not in expected)
+    assert {name: result[name] for name in expected} == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert math.isnan(result["auc"]) == ("auc" not in expected)
 
 
 @settings(deadline=None, max_examples=25)
@@ -131,8 +131,8 @@ def test_only_auc_is_undefined_where_a_resample_lacks_a_class() -> None:
     probabilities = np.array([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7]])
     measure = measured((probabilities, np.array([0, 1, 2])))
     assert measure.scores()["auc"] == 1.0
-    found = measure.scores(np.array([2, 1, 0]))
-    assert [name for name, value in found.items() if math.isnan(value)] == ["auc"]
+    result = measure.scores(np.array([2, 1, 0]))
+    assert [name for name, value in result.items() if math.isnan(value)] == ["auc"]
 
 
 # -- each class
@@ -150,15 +150,15 @@ def test_each_class_is_that_of_scikit_learn(case: Case) -> None:
     for name, values in zip(("precision", "recall", "f1", "images"), expected, strict=True):
         assert [getattr(row, name) for row in rows] == pytest.approx(values, abs=1e-9)
     for c, row in enumerate(rows):
-        own = labels == c
-        if own.all() or not own.any():
+        positive = labels == c
+        if positive.all() or not positive.any():
             assert row.auc is None
         else:
-            assert row.auc == pytest.approx(sklearn_metrics.roc_auc_score(own, probabilities[:, c]), abs=1e-9)
-        if own.all():
+            assert row.auc == pytest.approx(sklearn_metrics.roc_auc_score(positive, probabilities[:, c]), abs=1e-9)
+        if positive.all():
             assert row.specificity is None
         else:
-            specificity = sklearn_metrics.recall_score(~own, measure.predicted != c, zero_division=0)
+            specificity = sklearn_metrics.recall_score(~positive, measure.predicted != c, zero_division=0)
             assert row.specificity == pytest.approx(specificity, abs=1e-9)
 
 
@@ -166,14 +166,14 @@ def test_each_class_is_that_of_scikit_learn(case: Case) -> None:
 @given(cases())
 def test_the_mean_auc_of_the_classes_is_the_auc(case: Case) -> None:
     measure = measured(case)
-    found = [row.auc for row in measure.per_class(["x"] * measure.classes)]
+    result = [row.auc for row in measure.per_class(["x"] * measure.classes)]
     whole = measure.scores()["auc"]
     if math.isnan(whole):
-        assert None in found
+        assert None in result
     elif measure.classes == 2:
-        assert found[1] == pytest.approx(whole, abs=1e-12)
+        assert result[1] == pytest.approx(whole, abs=1e-12)
     else:
-        assert np.mean([value or 0.0 for value in found]) == pytest.approx(whole, abs=1e-12)
+        assert np.mean([value or 0.0 for value in result]) == pytest.approx(whole, abs=1e-12)
 
 
 def test_a_class_that_is_never_there_or_never_predicted() -> None:
@@ -232,8 +232,8 @@ def test_weighted_scores_are_those_of_the_reports_tables(
     expected = {
         "accuracy": accuracy, "f1_weighted": f1, "precision_weighted": precision, "recall_weighted": recall,
     }  # fmt: skip
-    found = measure.scores(matrix.ravel())
-    assert {name: round(found[name], 3) for name in expected} == expected
+    result = measure.scores(matrix.ravel())
+    assert {name: round(result[name], 3) for name in expected} == expected
 
 
 @settings(deadline=None, max_examples=30)
@@ -242,9 +242,9 @@ def test_weighted_scores_are_the_reports_formulas_on_a_resample(sample: tuple[Ca
     case, counts = sample
     probabilities, labels = repeated(case, counts)
     expected = report_metrics(probabilities.argmax(axis=1).tolist(), labels.tolist(), probabilities.shape[1])
-    found = measured(case).scores(counts)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
-    assert found["recall_weighted"] == pytest.approx(found["accuracy"], abs=1e-12)  # as in all its tables
+    result = measured(case).scores(counts)
+    assert {name: result[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+    assert result["recall_weighted"] == pytest.approx(result["accuracy"], abs=1e-12)  # as in all its tables
 
 
 # -- what is refused

@@ -31,18 +31,18 @@ MODEL = some_model()
 
 
 def test_each_value_is_a_row_measured_by_itself() -> None:
-    found = subgroup_scores(MODEL, {"sex": SEX, "site": SITE}, resamples=20, seed=4)
-    assert [row.value for row in found["sex"]] == ["F", "M"]
-    assert [row.value for row in found["site"]] == ["2", "9", "10"]  # as numbers, not as text
+    result = subgroup_scores(MODEL, {"sex": SEX, "site": SITE}, resamples=20, seed=4)
+    assert [row.value for row in result["sex"]] == ["F", "M"]
+    assert [row.value for row in result["site"]] == ["2", "9", "10"]  # as numbers, not as text
     for name, column in (("sex", SEX), ("site", SITE)):
-        assert sum(row.images for row in found[name]) == IMAGES
-        assert sum(row.accuracy.count for row in found[name]) == MODEL.correct.sum()
-        for row in found[name]:
-            own = column.astype(str) == row.value
-            measure = Predictions(MODEL.probabilities[own], MODEL.labels[own], 3)
-            assert row.images == row.accuracy.total == own.sum()
+        assert sum(row.images for row in result[name]) == IMAGES
+        assert sum(row.accuracy.count for row in result[name]) == MODEL.correct.sum()
+        for row in result[name]:
+            rows = column.astype(str) == row.value
+            measure = Predictions(MODEL.probabilities[rows], MODEL.labels[rows], 3)
+            assert row.images == row.accuracy.total == rows.sum()
             assert row.accuracy.value == pytest.approx(measure.scores()["accuracy"])
-            draws = np.array([measure.auc(counts) for counts in resample_counts(int(own.sum()), 20, 4)])
+            draws = np.array([measure.auc(counts) for counts in resample_counts(int(rows.sum()), 20, 4)])
             assert row.auc == estimate(measure.auc(), draws)
 
 
@@ -115,28 +115,28 @@ def test_what_is_refused(options: dict[str, Any], error: type[Exception], words:
 def test_the_interval_of_independent_images_is_exact(right: int, wrong: int, confidence: float) -> None:
     if not right + wrong:
         return
-    found = clustered_proportion(np.repeat([True, False], [right, wrong]), confidence=confidence)
+    result = clustered_proportion(np.repeat([True, False], [right, wrong]), confidence=confidence)
     expected = binomtest(right, right + wrong).proportion_ci(confidence, method="exact")
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-    assert (found.count, found.total, found.value) == (right, right + wrong, right / (right + wrong))
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert (result.count, result.total, result.value) == (right, right + wrong, right / (right + wrong))
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=40))
 def test_patients_never_narrow_an_interval(images: list[tuple[int, bool]]) -> None:
     patients, right = np.array([p for p, _ in images]), np.array([r for _, r in images])
-    found, alone = clustered_proportion(right, patients), clustered_proportion(right)
-    assert found.value == alone.value
-    assert 0 <= found.low <= alone.low + 1e-12
-    assert alone.high - 1e-12 <= found.high <= 1
+    result, alone = clustered_proportion(right, patients), clustered_proportion(right)
+    assert result.value == alone.value
+    assert 0 <= result.low <= alone.low + 1e-12
+    assert alone.high - 1e-12 <= result.high <= 1
 
 
 def test_images_that_only_repeat_their_patient_count_as_one() -> None:
     """The design effect is then the images of a patient, but for the few patients that it is told from."""
     right, patients = np.repeat([True, False], [40, 20]), np.arange(60) // 4
     by_patient = binomtest(10, 15).proportion_ci(method="exact")
-    found = clustered_proportion(right, patients)
-    assert (found.low, found.high) == pytest.approx((by_patient.low, by_patient.high), abs=0.02)
+    result = clustered_proportion(right, patients)
+    assert (result.low, result.high) == pytest.approx((by_patient.low, by_patient.high), abs=0.02)
     all_right = clustered_proportion(np.ones(60, dtype=bool), patients)
     assert all_right.low == pytest.approx(binomtest(15, 15).proportion_ci(method="exact").low, abs=1e-9)
     assert all_right.high == 1.0
@@ -148,8 +148,8 @@ def test_the_interval_holds_the_share_of_clustered_images() -> None:
         groups = np.repeat(np.arange(30), rng.integers(1, 9, size=30))
         right = (rng.random(30) < 0.8)[groups]
         for by_patient in held:
-            found = clustered_proportion(right, groups if by_patient else None)
-            held[by_patient] += found.low <= 0.8 <= found.high
+            result = clustered_proportion(right, groups if by_patient else None)
+            held[by_patient] += result.low <= 0.8 <= result.high
     assert 0.88 <= held[True] / 400 <= 0.99
     assert held[False] / 400 < 0.8
 
