@@ -1,7 +1,8 @@
 """TIFF of one page: its directory is checked here, and its samples are given their meaning.
 
 Pillow's reader hands compressed files to libtiff, which writes to standard error of every file that is damaged
-(see tiff_parts). Uncompressed ones it leaves black where strips are missing.
+(see tiff_parts). Uncompressed ones it leaves black where strips are missing, and where a strip is too short it
+takes the bytes behind it for pixels.
 """
 
 from typing import NamedTuple

@@ -380,6 +380,8 @@ def test_what_has_no_evident_meaning_is_refused() -> None:
     )
     key = chunk(b"tRNS", bytes(6))
     assert_refused(png(np.zeros((2, 2, 3), np.uint16), 16, 2, before=key), "unsupported")
+    for bits in (8, 16):  # a transparent colour beside an alpha channel
+        assert_refused(png(np.zeros((2, 2, 4), int), bits, 6, before=chunk(b"tRNS", bytes(2))), "unreadable")
     assert_refused(png(np.zeros((2, 2, 3), np.uint8), 8, 2, before=chunk(b"CgBI", bytes(4))), "unsupported")
 
 
