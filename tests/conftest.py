@@ -147,21 +147,21 @@ def command() -> Iterator[Callable[..., Command]]:
         return started[-1]
 
     yield start
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-        one.process.communicate()
+    for command in started:
+        if command.process.poll() is None:
+            command.process.kill()
+        command.process.communicate()
 
 
 def workers() -> list[psutil.Process]:
     """Processes in which trials are running, of the Ray that this process has started."""
-    found = []
+    workers = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             title = " ".join(process.cmdline())
             if title.startswith("ray::") and "Agent" not in title and "IDLE" not in title:
-                found.append(process)
-    return found
+                workers.append(process)
+    return workers
 
 
 FOUND = """
@@ -230,7 +230,7 @@ def made_run(npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def found(made_run: Path, tmp_path: Path) -> Path:
+def finished_run(made_run: Path, tmp_path: Path) -> Path:
     """A copy of a finished search."""
     return Path(shutil.copytree(made_run, tmp_path / "found"))
 

@@ -55,13 +55,13 @@ def test_a_notebooks_running_event_loop_does_not_disturb_it_and_ray_is_never_imp
     assert done.returncode == 0, done.stderr
 
 
-def test_files_are_asked_about_as_the_command_does(found: Path, tmp_path: Path) -> None:
+def test_files_are_asked_about_as_the_command_does(finished_run: Path, tmp_path: Path) -> None:
     from PIL import Image
 
     for name in ("a", "b"):
         Image.fromarray(np.zeros((12, 12), np.uint8)).save(tmp_path / f"{name}.png")
     (tmp_path / "c.png").write_bytes(b"no image")
-    ensemble = medray.Study.open(found)
+    ensemble = medray.Study.open(finished_run)
     ensemble.ensemble()
     frame = ensemble.predict_files(tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png")
     assert frame["file"].tolist() == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]

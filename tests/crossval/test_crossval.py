@@ -201,7 +201,7 @@ def fatal(name: str, folder: Path, deaths: int) -> str:
     "deaths", [pytest.param(1, marks=pytest.mark.slow), pytest.param(100, marks=pytest.mark.nightly)]
 )
 def test_processes_that_die_as_they_are_told_to_begin(
-    deaths: int, found: Path, npz: Path, tmp_path: Path, ray_address: str
+    deaths: int, finished_run: Path, npz: Path, tmp_path: Path, ray_address: str
 ) -> None:
     """Ray Train gives up on them; the folds are done all the same, unless it happens again and again."""
     import ray
@@ -209,9 +209,9 @@ def test_processes_that_die_as_they_are_told_to_begin(
 
     dead = tmp_path / "dead"
     dead.mkdir()
-    searched = open_finished_search(str(found))
+    searched = open_finished_search(str(finished_run))
     dataset = load_data(str(npz))
-    plan = make_plan(CrossvalOptions(str(found), top=1, folds=2), searched)
+    plan = make_plan(CrossvalOptions(str(finished_run), top=1, folds=2), searched)
     folds = plan_folds(searched, dataset, plan)
     write_plan(searched, plan, folds)
     jobs = jobs_left(searched, plan, folds)
@@ -224,7 +224,7 @@ def test_processes_that_die_as_they_are_told_to_begin(
         run_trainers(searched.run, dataset, folds, metric, capacity, 1, queue, len(jobs), lines.append)
     assert lines
     assert all("worker process has died" in line and "going on with 1, folds left: 2" in line for line in lines)
-    assert ended(found) == (2 if deaths == 1 else 0)
+    assert ended(finished_run) == (2 if deaths == 1 else 0)
     assert len(list(dead.glob("Controller*"))) == 1
     assert len(list(dead.glob("Worker*"))) == (1 if deaths == 1 else WORKER_DEATHS)
     assert {group["state"] for group in ray.util.placement_group_table().values()} == {"REMOVED"}
@@ -283,21 +283,21 @@ def test_ctrl_c_ends_after_the_epoch_and_says_how_to_go_on(
 
 
 @pytest.mark.slow
-def test_a_fold_that_fails_fails_alone(found: Path, ray_address: str) -> None:
+def test_a_fold_that_fails_fails_alone(finished_run: Path, ray_address: str) -> None:
     """One that diverged stays so; one whose worker died is tried again on --resume."""
-    config = found / "trials/0001/config.json"
+    config = finished_run / "trials/0001/config.json"
     values = {**json.loads(config.read_text()), "learning_rate": 10.0, "optimizer": "sgd", "momentum": 0.99}
     config.write_text(json.dumps({**values, "epochs": 9}))
-    result = crossval(found, trials=(0, 1), folds=2, concurrency=1)
+    result = crossval(finished_run, trials=(0, 1), folds=2, concurrency=1)
     assert [s.number for s in result.settings] == [0]
     assert "failed: the loss" in result.unfinished[1]
     assert result.left == 0
-    folder = RunDir(str(found)).fold(0, 1)
+    folder = RunDir(str(finished_run)).fold(0, 1)
     record = folder.record()
     assert record is not None
     reason = "its worker process died 4 times before an epoch was done"
     folder.write_record(dataclasses.replace(record, state=FAILED, reason=reason, worker_died=True))
-    result = crossval(found, resume=True, concurrency=1)
+    result = crossval(finished_run, resume=True, concurrency=1)
     assert [r.state for r in result.settings[0].records] == [FINISHED, FINISHED]
     assert "failed: the loss" in result.unfinished[1]
 
@@ -305,24 +305,24 @@ def test_a_fold_that_fails_fails_alone(found: Path, ray_address: str) -> None:
 # -- refusals: nothing is started, nothing is lost
 
 
-def test_what_can_not_be_cross_validated_is_refused(found: Path, tmp_path: Path) -> None:
+def test_what_can_not_be_cross_validated_is_refused(finished_run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is no run of medray: it has no run\.json \(did you mean 'found'\?\)"):
         crossval(tmp_path / "fuond")
     with pytest.raises(RunError, match="holds no cross-validation to resume"):
-        crossval(found, resume=True)
+        crossval(finished_run, resume=True)
     with pytest.raises(RunError, match=r"--trial 9: that trial does not exist; usable: 0, 1, 2, 3"):
-        crossval(found, trials=(9,))
+        crossval(finished_run, trials=(9,))
     with pytest.raises(
         DataError, match=r"60 folds, but class 0 has 24 images in train and val: ask for at most 24"
     ):
-        crossval(found, folds=60)
+        crossval(finished_run, folds=60)
     other = write_npz(tmp_path / "other.npz", seed=5)
     with pytest.raises(DataError, match=r"is not the data of .*: its content differs"):
-        crossval(found, data=str(other))
-    (found / "trials/0002/trial.json").unlink()
+        crossval(finished_run, data=str(other))
+    (finished_run / "trials/0002/trial.json").unlink()
     with pytest.raises(RunError, match=r"has not finished: 1 of 4 trials are left: go on by .*--trials 3"):
-        crossval(found)
-    assert not (found / "crossval").exists()
+        crossval(finished_run)
+    assert not (finished_run / "crossval").exists()
 
 
 def test_a_run_of_failures_is_refused(npz: Path, tmp_path: Path) -> None:
@@ -333,8 +333,8 @@ def test_a_run_of_failures_is_refused(npz: Path, tmp_path: Path) -> None:
         crossval(run, trials=(0,))
 
 
-def test_options_that_exclude_one_another(command: Start, found: Path) -> None:
-    code, _, complaints = command(found, "--top", 2, "--trial", 1, name="crossval").finish()
+def test_options_that_exclude_one_another(command: Start, finished_run: Path) -> None:
+    code, _, complaints = command(finished_run, "--top", 2, "--trial", 1, name="crossval").finish()
     assert code == 2
     assert complaints == "medray: --top and --trial choose settings in two ways: give one of them\n"
 

@@ -25,24 +25,26 @@ def crossval(run: Path, **options: Any) -> CrossvalResult:
     return run_crossval(CrossvalOptions(str(run), runner="local", **options), Console(file=io.StringIO()))
 
 
-def test_every_local_fold_is_a_training_of_its_own(found: Path, npz: Path) -> None:
-    result = crossval(found, top=2, folds=3)
+def test_every_local_fold_is_a_training_of_its_own(finished_run: Path, npz: Path) -> None:
+    result = crossval(finished_run, top=2, folds=3)
     assert result.left == 0
     dataset = load_data(str(npz))
-    settings = read_settings(RunDir(str(found)))
+    settings = read_settings(RunDir(str(finished_run)))
     assert len(settings) == 2
     for setting in settings:
         for fold in range(3):
-            assert recorded(found, setting.number, fold) == bare(found, dataset, setting.number, fold)
+            assert recorded(finished_run, setting.number, fold) == bare(
+                finished_run, dataset, setting.number, fold
+            )
 
 
-def test_a_local_fold_that_fails_ends_no_other(found: Path) -> None:
-    config = found / "trials/0001/config.json"
+def test_a_local_fold_that_fails_ends_no_other(finished_run: Path) -> None:
+    config = finished_run / "trials/0001/config.json"
     diverging = {"backbone": "lenet5", "learning_rate": 10.0, "optimizer": "sgd", "momentum": 0.99, "epochs": 9}
     config.write_text(json.dumps({**json.loads(config.read_text()), **diverging}))
-    result = crossval(found, trials=(1, 2), folds=2)
+    result = crossval(finished_run, trials=(1, 2), folds=2)
     assert [setting.number for setting in result.settings] == [2]
-    records = [RunDir(str(found)).fold(1, fold).record() for fold in range(2)]
+    records = [RunDir(str(finished_run)).fold(1, fold).record() for fold in range(2)]
     assert [record.state for record in records if record] == [FAILED, FAILED]
     assert "fold 0 failed: " in result.unfinished[1]
 

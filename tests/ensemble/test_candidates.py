@@ -18,8 +18,8 @@ from medray.runs.trial_record import FAILED, STOPPED, TrialRecord
 
 
 @pytest.fixture
-def run(found: Path) -> RunDir:
-    return RunDir(str(found))
+def run(finished_run: Path) -> RunDir:
+    return RunDir(str(finished_run))
 
 
 def records(run: RunDir) -> list[TrialRecord]:

@@ -94,10 +94,10 @@ def test_the_ensemble_answers_as_its_way_did(
 
 def test_operating_points_keep_what_they_promise(made: tuple[Path, EnsembleResult]) -> None:
     run, result = made
-    for point, wanted in zip(result.manifest.operating_points[:2], (0.95, 0.5), strict=True):
+    for point, target in zip(result.manifest.operating_points[:2], (0.95, 0.5), strict=True):
         positive = result.selected.labels == 1
-        found = result.selected.calibrated[positive, 1] >= point.threshold
-        assert found.mean() == point.rates.sensitivity.value >= wanted
+        called = result.selected.calibrated[positive, 1] >= point.threshold
+        assert called.mean() == point.rates.sensitivity.value >= target
     written = [OperatingPoint.from_dict(content) for content in manifest_of(run)["operating_points"]]
     assert tuple(written) == result.manifest.operating_points
     assert {(p.positive, p.class_index, p.set_on, p.images) for p in written} == {("1", 1, "val", 24)}
@@ -140,58 +140,58 @@ def test_every_selection_is_written_down(made: tuple[Path, EnsembleResult]) -> N
     assert [len(selection.members) for selection in comparison.selections[:2]] == [1, 3]
 
 
-def test_without_options_it_averages_four_and_calibrates_for_two_coverages(found: Path) -> None:
-    result = make(found)
+def test_without_options_it_averages_four_and_calibrates_for_two_coverages(finished_run: Path) -> None:
+    result = make(finished_run)
     assert (result.selected.strategy, result.selected.source, len(result.selected.members)) == (
         "top-k",
         "trials",
         4,
     )
-    assert [sets["coverage"] for sets in manifest_of(found)["conformal_sets"]] == [0.9, 0.95]
-    assert manifest_of(found)["operating_points"] == []
+    assert [sets["coverage"] for sets in manifest_of(finished_run)["conformal_sets"]] == [0.9, 0.95]
+    assert manifest_of(finished_run)["operating_points"] == []
 
 
-def test_it_is_the_same_again(found: Path) -> None:
-    make(found, strategy="greedy")
-    first = content_of(found / "ensemble") | content_of(found)
-    make(found, strategy="greedy")
-    assert content_of(found / "ensemble") | content_of(found) == first
+def test_it_is_the_same_again(finished_run: Path) -> None:
+    make(finished_run, strategy="greedy")
+    first = content_of(finished_run / "ensemble") | content_of(finished_run)
+    make(finished_run, strategy="greedy")
+    assert content_of(finished_run / "ensemble") | content_of(finished_run) == first
 
 
 # -- the command line
 
 
-def test_the_table_shows_every_way_beside_the_best_single_one(found: Path) -> None:
-    result = typed(found)
+def test_the_table_shows_every_way_beside_the_best_single_one(finished_run: Path) -> None:
+    result = typed(finished_run)
     assert result.exit_code == 0, result.output
     rows = [line for line in result.stdout.splitlines() if " val (" in line]
     names = [row.replace("→", " ").split(" val ")[0].strip() for row in rows]
     assert names == ["best single trial", "top-k of trials", "greedy of trials"]
     assert ["→ top-k" in row for row in rows] == [False, True, False]
     assert all("val (24)" in row for row in rows)
-    selected = make(found).selected
+    selected = make(finished_run).selected
     assert f"{selected.calibrated_scores()['auc']:.4f}" in rows[1]
     assert f"{selected.scores()['brier']:.3f} → {selected.calibrated_scores()['brier']:.3f}" in rows[1]
-    assert f"Ensemble:   {found}/ensemble (top-k of trials, 4 members)" in result.stdout
+    assert f"Ensemble:   {finished_run}/ensemble (top-k of trials, 4 members)" in result.stdout
     assert "selected and set on 24 validation images" in result.stdout
     assert "-0.0000" not in result.stdout
 
 
-def test_greedy_of_trials(found: Path) -> None:
-    result = typed(found, "--strategy", "greedy", "--from", "trials")
+def test_greedy_of_trials(finished_run: Path) -> None:
+    result = typed(finished_run, "--strategy", "greedy", "--from", "trials")
     assert result.exit_code == 0, result.output
     assert "→ greedy" in result.stdout
-    manifest = manifest_of(found)
+    manifest = manifest_of(finished_run)
     assert manifest["strategy"] == "greedy"
     assert sum(member["weight"] for member in manifest["members"]) == pytest.approx(1)
-    assert json.loads((found / "selection.json").read_text())["selected"] == 2
+    assert json.loads((finished_run / "selection.json").read_text())["selected"] == 2
 
 
-def test_operating_points_are_printed_with_their_intervals(found: Path) -> None:
+def test_operating_points_are_printed_with_their_intervals(finished_run: Path) -> None:
     options = ("--sensitivity", 0.9, "--youden", "--cost-ratio", 10, "--sensitivity", 0.9, "--positive", "2")
-    result = typed(found, *options)
+    result = typed(finished_run, *options)
     assert result.exit_code == 0, result.output
-    points = [OperatingPoint.from_dict(content) for content in manifest_of(found)["operating_points"]]
+    points = [OperatingPoint.from_dict(content) for content in manifest_of(finished_run)["operating_points"]]
     assert [point.name for point in points] == ["sensitivity 0.9", "youden", "cost 10"]
     for point in points:
         (row,) = (line for line in result.stdout.splitlines() if line.strip().startswith(f"{point.name} (2)"))
@@ -200,36 +200,36 @@ def test_operating_points_are_printed_with_their_intervals(found: Path) -> None:
         assert f"{rate.value:.3f} [{rate.low:.3f}, {rate.high:.3f}]" in row
 
 
-def test_too_few_images_for_a_coverage_are_told_of(found: Path, dataset: ImageDataset) -> None:
-    result = typed(found, "--coverage", 0.995)
+def test_too_few_images_for_a_coverage_are_told_of(finished_run: Path, dataset: ImageDataset) -> None:
+    result = typed(finished_run, "--coverage", 0.995)
     assert (
         "Conformal sets at 99.5% coverage: 24 images are too few, so every set holds every class" in result.stdout
     )
     images, _ = dataset.split("val").take(np.arange(3))
-    assert Ensemble.load(found / "ensemble").predict(images).answers() == ["not sure"] * 3
+    assert Ensemble.load(finished_run / "ensemble").predict(images).answers() == ["not sure"] * 3
 
 
-def test_json_is_one_document_and_progress_goes_to_stderr(found: Path) -> None:
-    result = typed(found, "--json", "--youden", "--positive", "0")
+def test_json_is_one_document_and_progress_goes_to_stderr(finished_run: Path) -> None:
+    result = typed(finished_run, "--json", "--youden", "--positive", "0")
     assert result.exit_code == 0, result.output
     answer = json.loads(result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert result.stderr == "Comparing selections of members ...\n"
     assert answer["selected"] == {"strategy": "top-k", "source": "trials"}
-    assert answer["selections"] == json.loads((found / "selection.json").read_text())["selections"]
-    assert answer["operating_points"] == manifest_of(found)["operating_points"]
-    assert answer["conformal_sets"] == manifest_of(found)["conformal_sets"]
-    assert answer["ensemble"] == f"{found}/ensemble"
-    assert (answer["run"], answer["metric"]) == (str(found), "auc")
+    assert answer["selections"] == json.loads((finished_run / "selection.json").read_text())["selections"]
+    assert answer["operating_points"] == manifest_of(finished_run)["operating_points"]
+    assert answer["conformal_sets"] == manifest_of(finished_run)["conformal_sets"]
+    assert answer["ensemble"] == f"{finished_run}/ensemble"
+    assert (answer["run"], answer["metric"]) == (str(finished_run), "auc")
 
 
-def test_a_refusal_as_json_is_one_document_too(found: Path) -> None:
-    result = typed(found, "--json", "--strategy", "folds")
+def test_a_refusal_as_json_is_one_document_too(finished_run: Path) -> None:
+    result = typed(finished_run, "--json", "--strategy", "folds")
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"].startswith("--strategy folds averages")
 
 
-def test_as_a_process_of_its_own(command: Callable[..., Command], found: Path) -> None:
-    code, printed, complaints = command(found, "--json", name="ensemble").finish()
+def test_as_a_process_of_its_own(command: Callable[..., Command], finished_run: Path) -> None:
+    code, printed, complaints = command(finished_run, "--json", name="ensemble").finish()
     assert code == 0, complaints
     assert json.loads(printed)["metric"] == "auc"
     assert complaints == "Comparing selections of members ...\n"
@@ -238,14 +238,14 @@ def test_as_a_process_of_its_own(command: Callable[..., Command], found: Path) -
 # -- refusals: one line, and the ensemble that was there is as it was
 
 
-def test_folds_need_a_cross_validation(found: Path) -> None:
-    line = refused(typed(found, "--strategy", "folds"))
-    assert line.endswith(f"it needs a cross-validation; first: medray crossval {found}")
-    line = refused(typed(found, "--from", "folds"))
+def test_folds_need_a_cross_validation(finished_run: Path) -> None:
+    line = refused(typed(finished_run, "--strategy", "folds"))
+    assert line.endswith(f"it needs a cross-validation; first: medray crossval {finished_run}")
+    line = refused(typed(finished_run, "--from", "folds"))
     assert "has no finished cross-validation" in line
-    assert line.endswith(f"first: medray crossval {found}")
-    assert not (found / "ensemble").exists()
-    assert not (found / "selection.json").exists()
+    assert line.endswith(f"first: medray crossval {finished_run}")
+    assert not (finished_run / "ensemble").exists()
+    assert not (finished_run / "selection.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -277,38 +277,40 @@ def test_what_can_not_be_is_refused_and_changes_nothing(
     assert content_of(run) == before
 
 
-def test_an_unknown_strategy_or_source_is_is_refused_from_python(found: Path) -> None:
+def test_an_unknown_strategy_or_source_is_is_refused_from_python(finished_run: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"unknown strategy 'gredy' \(did you mean 'greedy'\?\); valid: folds, greedy"
     ):
-        make(found, strategy="gredy")
+        make(finished_run, strategy="gredy")
     with pytest.raises(
         ConfigError, match=r"unknown source 'trial' \(did you mean 'trials'\?\); valid: folds, tri"
     ):
-        make(found, source="trial")
+        make(finished_run, source="trial")
 
 
-def test_a_place_without_a_run_names_the_nearest(found: Path, tmp_path: Path) -> None:
+def test_a_place_without_a_run_names_the_nearest(finished_run: Path, tmp_path: Path) -> None:
     line = refused(typed(tmp_path / "fuond"))
     assert line == f"{tmp_path}/fuond is no run of medray: it has no run.json (did you mean 'found'?)"
     (tmp_path / "empty").mkdir()
     assert refused(typed(tmp_path / "empty")).endswith("it has no run.json; runs there: found")
-    assert refused(typed(found / "trials/0001")).endswith("0001 is no run of medray: it has no run.json")
+    assert refused(typed(finished_run / "trials/0001")).endswith("0001 is no run of medray: it has no run.json")
     assert "it has no run.json" in refused(typed("/nowhere/at/all"))
 
 
-def test_an_unfinished_search_is_refused(found: Path) -> None:
-    (found / "trials/0002/trial.json").unlink()
-    line = refused(typed(found))
-    assert f"the search in {found} has not finished: 1 of 4 trials are left" in line
-    assert f"medray search found --resume --out {found}" in line
+def test_an_unfinished_search_is_refused(finished_run: Path) -> None:
+    (finished_run / "trials/0002/trial.json").unlink()
+    line = refused(typed(finished_run))
+    assert f"the search in {finished_run} has not finished: 1 of 4 trials are left" in line
+    assert f"medray search found --resume --out {finished_run}" in line
 
 
-def test_predictions_that_are_no_numbers_are_refused(found: Path) -> None:
-    probabilities = stored(RunDir(str(found)), 3)["probabilities"]
+def test_predictions_that_are_no_numbers_are_refused(finished_run: Path) -> None:
+    probabilities = stored(RunDir(str(finished_run)), 3)["probabilities"]
     probabilities[7] = np.nan
-    rewrite(RunDir(str(found)), 3, probabilities=probabilities)
-    assert f"{found}/trials/0003/val_predictions.npz is damaged: probabilities of image 7" in refused(typed(found))
+    rewrite(RunDir(str(finished_run)), 3, probabilities=probabilities)
+    assert f"{finished_run}/trials/0003/val_predictions.npz is damaged: probabilities of image 7" in refused(
+        typed(finished_run)
+    )
 
 
 def fail_trials(run: Path, *numbers: int) -> None:
@@ -319,48 +321,48 @@ def fail_trials(run: Path, *numbers: int) -> None:
         folder.write_record(dataclasses.replace(record, state=FAILED, reason="the loss became nan", objective=9.0))
 
 
-def test_failed_trials_are_never_members(found: Path) -> None:
-    fail_trials(found, 0, 2)
+def test_failed_trials_are_never_members(finished_run: Path) -> None:
+    fail_trials(finished_run, 0, 2)
     for strategy in ("top-k", "greedy"):
-        result = make(found, strategy=strategy)
+        result = make(finished_run, strategy=strategy)
         assert {member.record.number for member, _ in result.selected.members} <= {1, 3}
         assert len(result.selections[1].members) == 2
 
 
-def test_a_run_of_failures_is_refused(found: Path) -> None:
-    fail_trials(found, 0, 1, 2, 3)
-    assert refused(typed(found)) == f"{found} has no trial to average: all of them failed"
+def test_a_run_of_failures_is_refused(finished_run: Path) -> None:
+    fail_trials(finished_run, 0, 1, 2, 3)
+    assert refused(typed(finished_run)) == f"{finished_run} has no trial to average: all of them failed"
 
 
 # -- making it anew
 
 
-def test_another_ensemble_replaces_the_one_that_was_there(found: Path) -> None:
-    make(found, rules=(Rule("youden"),), positive="0")
-    assert len(list((found / "ensemble/members").iterdir())) == 4
-    (found / "ensemble/members/0009.safetensors.partial-1").write_bytes(b"of a command that was killed")
-    make(found, top_k=2)
-    manifest = manifest_of(found)
+def test_another_ensemble_replaces_the_one_that_was_there(finished_run: Path) -> None:
+    make(finished_run, rules=(Rule("youden"),), positive="0")
+    assert len(list((finished_run / "ensemble/members").iterdir())) == 4
+    (finished_run / "ensemble/members/0009.safetensors.partial-1").write_bytes(b"of a command that was killed")
+    make(finished_run, top_k=2)
+    manifest = manifest_of(finished_run)
     names = {member["file"].removeprefix("members/") for member in manifest["members"]}
-    assert {path.name for path in (found / "ensemble/members").iterdir()} == names
+    assert {path.name for path in (finished_run / "ensemble/members").iterdir()} == names
     assert len(names) == 2
     assert manifest["operating_points"] == []
-    assert len(Ensemble.load(found / "ensemble").networks) == 2
+    assert len(Ensemble.load(finished_run / "ensemble").networks) == 2
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": 1, "members": []}', ""])
-def test_a_damaged_ensemble_is_made_anew(found: Path, content: str) -> None:
-    (found / "ensemble").mkdir()
-    (found / "ensemble/manifest.json").write_text(content)
-    make(found, top_k=1)
-    assert len(Ensemble.load(found / "ensemble").networks) == 1
+def test_a_damaged_ensemble_is_made_anew(finished_run: Path, content: str) -> None:
+    (finished_run / "ensemble").mkdir()
+    (finished_run / "ensemble/manifest.json").write_text(content)
+    make(finished_run, top_k=1)
+    assert len(Ensemble.load(finished_run / "ensemble").networks) == 1
 
 
 @pytest.mark.parametrize("damage", ["missing", "torn", "text", "no config"])
-def test_a_member_that_can_not_be_had_leaves_the_old_ensemble(found: Path, damage: str) -> None:
-    best = make(found, top_k=1).selected.members[0][0].record.number
-    before = content_of(found / "ensemble")
-    trial = found / f"trials/{next(number for number in range(4) if number != best):04d}"
+def test_a_member_that_can_not_be_had_leaves_the_old_ensemble(finished_run: Path, damage: str) -> None:
+    best = make(finished_run, top_k=1).selected.members[0][0].record.number
+    before = content_of(finished_run / "ensemble")
+    trial = finished_run / f"trials/{next(number for number in range(4) if number != best):04d}"
     weights = trial / "weights.safetensors"
     if damage == "missing":
         weights.unlink()
@@ -370,10 +372,10 @@ def test_a_member_that_can_not_be_had_leaves_the_old_ensemble(found: Path, damag
         weights.write_text("no weights")
     else:
         (trial / "config.json").unlink()
-    line = refused(typed(found))
+    line = refused(typed(finished_run))
     assert str(trial / ("config.json" if damage == "no config" else "weights.safetensors")) in line
-    assert (found / "ensemble/manifest.json").read_bytes() == before["manifest.json"]
-    assert len(Ensemble.load(found / "ensemble").networks) == 1
+    assert (finished_run / "ensemble/manifest.json").read_bytes() == before["manifest.json"]
+    assert len(Ensemble.load(finished_run / "ensemble").networks) == 1
 
 
 @pytest.mark.parametrize(
@@ -396,35 +398,39 @@ def test_a_member_that_can_not_be_had_leaves_the_old_ensemble(found: Path, damag
         ("crossval/plan.json", PLAN, "folds.json is missing"),
     ],
 )
-def test_a_damaged_run_is_refused_in_one_line(found: Path, file: str, content: str | None, said: str) -> None:
+def test_a_damaged_run_is_refused_in_one_line(
+    finished_run: Path, file: str, content: str | None, said: str
+) -> None:
     if content is None:
-        (found / file).unlink()
+        (finished_run / file).unlink()
     else:
-        (found / file).parent.mkdir(exist_ok=True)
-        (found / file).write_text(content)
-    line = refused(typed(found))
+        (finished_run / file).parent.mkdir(exist_ok=True)
+        (finished_run / file).write_text(content)
+    line = refused(typed(finished_run))
     assert said in line
-    assert str(found) in line
-    assert not (found / "ensemble").exists()
+    assert str(finished_run) in line
+    assert not (finished_run / "ensemble").exists()
 
 
-def test_a_run_that_another_command_is_working_in_is_refused(found: Path) -> None:
-    with held(RunDir(str(found)), Console(quiet=True)):
-        assert refused(typed(found)) == f"another command is working in {found}"
+def test_a_run_that_another_command_is_working_in_is_refused(finished_run: Path) -> None:
+    with held(RunDir(str(finished_run)), Console(quiet=True)):
+        assert refused(typed(finished_run)) == f"another command is working in {finished_run}"
 
 
-def test_the_data_need_not_be_there(found: Path, tmp_path: Path) -> None:
+def test_the_data_need_not_be_there(finished_run: Path, tmp_path: Path) -> None:
     """Predictions are all that is read, never the test split."""
-    moved = json.loads((found / "run.json").read_text())
+    moved = json.loads((finished_run / "run.json").read_text())
     moved["options"]["data"] = str(tmp_path / "gone.npz")
-    (found / "run.json").write_text(json.dumps(moved))
-    assert make(found).manifest.data.source.endswith("corners.npz")
+    (finished_run / "run.json").write_text(json.dumps(moved))
+    assert make(finished_run).manifest.data.source.endswith("corners.npz")
 
 
-def test_trials_that_no_way_looks_at_are_not_read(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_that_no_way_looks_at_are_not_read(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medray.ensemble.build_ensemble.LIBRARY", 2)
-    ranked = sorted(RunDir(str(found)).records(), key=lambda record: (-(record.objective or 0), record.number))
-    RunDir(str(found)).trial(ranked[-1].number).delete("val_predictions.npz")
-    assert len(make(found, top_k=3).selected.members) == 3
+    ranked = sorted(
+        RunDir(str(finished_run)).records(), key=lambda record: (-(record.objective or 0), record.number)
+    )
+    RunDir(str(finished_run)).trial(ranked[-1].number).delete("val_predictions.npz")
+    assert len(make(finished_run, top_k=3).selected.members) == 3
     with pytest.raises(MedrayError, match=r"val_predictions\.npz can't be read"):
-        make(found, top_k=4)
+        make(finished_run, top_k=4)
