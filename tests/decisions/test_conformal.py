@@ -130,10 +130,10 @@ def test_scores_are_those_of_a_loop(method: str, case: Case) -> None:
     probabilities = case[0].astype(np.float64)
     expected = np.empty(probabilities.shape)
     for row, out in zip(probabilities, expected, strict=True):
-        for c, own in enumerate(row):
-            likelier = row[row > own]
+        for c, probability in enumerate(row):
+            likelier = row[row > probability]
             penalty = PENALTY * max(0, len(likelier) + 1 - FREE_RANKS) if method == "raps" else 0.0
-            out[c] = 1 - own if method == "lac" else likelier.sum() + penalty
+            out[c] = 1 - probability if method == "lac" else likelier.sum() + penalty
     assert nonconformity(case[0], method) == pytest.approx(expected, abs=1e-9)
 
 
@@ -153,15 +153,15 @@ def test_scores_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "coverage", "place"),
+    ("images", "coverage", "rank"),
     [(9, 0.9, 9), (9, 0.8, 8), (99, 0.95, 95), (999, 0.9, 900), (10, 0.9, 10), (19, 0.95, 19), (1, 0.5, 1), (4, 1e-12, 1)],
 )  # fmt: skip
-def test_the_quantile_is_the_right_one_of_the_sorted_scores(images: int, coverage: float, place: int) -> None:
+def test_the_quantile_is_the_right_one_of_the_sorted_scores(images: int, coverage: float, rank: int) -> None:
     """(n + 1) * coverage is whole in most of these, where a float's rounding would go one too far."""
     wrong = (np.arange(images) + 1) / (images + 2)  # image i has a score of this, "lac"
     probabilities = np.column_stack([1 - wrong, wrong])
     fitted = calibrate(probabilities, np.zeros(images, dtype=np.int64), coverage)
-    assert fitted.quantile == pytest.approx(wrong[place - 1])
+    assert fitted.quantile == pytest.approx(wrong[rank - 1])
     assert (fitted.method, fitted.images, fitted.coverage) == ("lac", images, coverage)
 
 
@@ -239,11 +239,11 @@ def test_damaged_sets(changes: dict[str, Any], message: str) -> None:
 
 def test_summary_by_hand() -> None:
     sets = np.array([[True, False, False], [True, True, False], [True, True, True], [False, True, False]])
-    found = summary(sets, np.array([0, 2, 2, 0]))
-    assert found.covered == Proportion.of(2, 4)
-    assert found.mean_size == 7 / 4
-    assert found.singletons == Proportion.of(2, 4)
-    assert found.not_sure == Proportion.of(1, 4)
+    result = summary(sets, np.array([0, 2, 2, 0]))
+    assert result.covered == Proportion.of(2, 4)
+    assert result.mean_size == 7 / 4
+    assert result.singletons == Proportion.of(2, 4)
+    assert result.not_sure == Proportion.of(1, 4)
 
 
 @pytest.mark.parametrize(

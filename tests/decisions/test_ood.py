@@ -23,8 +23,8 @@ def scans(count: int, seed: int = 0, shape: Shape = SHAPE) -> Array:
     """Images of one kind: a soft bright disc near the middle on a dark ground, slightly noisy."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-    place, size = rng.normal(0, 0.15, (2, count, 1, 1)), rng.uniform(0.3, 0.6, (count, 1, 1))
-    reach = np.hypot(x - place[0], y - place[1]) / size
+    centre, size = rng.normal(0, 0.15, (2, count, 1, 1)), rng.uniform(0.3, 0.6, (count, 1, 1))
+    reach = np.hypot(x - centre[0], y - centre[1]) / size
     disc = rng.uniform(120, 180, (count, 1, 1)) / (1 + reach**4) + rng.uniform(20, 40, (count, 1, 1))
     grey = disc[..., None] + rng.normal(0, 5, (count, *shape))
     return grey.clip(0, 255).astype(np.uint8)
@@ -35,15 +35,15 @@ def photograph_crops(count: int, shape: Shape = SHAPE) -> Array:
     from PIL import Image
     from sklearn.datasets import load_sample_images
 
-    rng, found = np.random.default_rng(0), []
+    rng, crops = np.random.default_rng(0), []
     photos = load_sample_images().images
     for number in range(count):
         side = int(rng.integers(150, 420))
         top, left = rng.integers(0, 427 - side), rng.integers(0, 640 - side)
         crop = Image.fromarray(photos[number % 2][top : top + side, left : left + side])
         crop = crop.convert("L" if shape[2] == 1 else "RGB").resize(shape[1::-1], Image.Resampling.BOX)
-        found.append(np.asarray(crop).reshape(shape))
-    return np.stack(found)
+        crops.append(np.asarray(crop).reshape(shape))
+    return np.stack(crops)
 
 
 @pytest.fixture(scope="module")
@@ -112,14 +112,14 @@ def test_every_octave_has_something_to_measure(side: int) -> None:
 
 
 def other_kinds() -> dict[str, Array]:
-    rng, own = np.random.default_rng(9), scans(60, 3)
+    rng, images = np.random.default_rng(9), scans(60, 3)
     along = np.linspace(30, 220, 28).astype(np.uint8)
     return {
         "noise": rng.integers(0, 256, (60, *SHAPE), dtype=np.uint8),
         "constant": np.arange(0, 256, 5, dtype=np.uint8).repeat(784).reshape(-1, *SHAPE),
         "photographs": photograph_crops(60),
-        "inverted": 255 - own,
-        "shuffled": rng.permuted(own.reshape(60, -1), axis=1).reshape(own.shape),
+        "inverted": 255 - images,
+        "shuffled": rng.permuted(images.reshape(60, -1), axis=1).reshape(images.shape),
         "slope": np.broadcast_to(along[None, None, :, None], (2, *SHAPE)),
     }
 
@@ -159,11 +159,11 @@ def test_too_few_held_out_images_for_the_rate_say_what_rate_they_can_give() -> N
 
 def test_the_rate_of_false_alarms_is_the_promised_one() -> None:
     """Over many held-out sets: 5 % of new images on average, to within a few standard errors (0.6 %)."""
-    train, shape, found = scans(80, 1, (12, 12, 1)), (12, 12, 1), []
+    train, shape, rates = scans(80, 1, (12, 12, 1)), (12, 12, 1), []
     for seed in range(15):
         fitted = fit_ood(train, scans(99, 100 + seed, shape), false_alarms=0.05)
-        found.append(fitted.flags(scans(300, 1000 + seed, shape)).mean())
-    assert np.mean(found) == pytest.approx(fitted.facts.false_alarms, abs=0.02)
+        rates.append(fitted.flags(scans(300, 1000 + seed, shape)).mean())
+    assert np.mean(rates) == pytest.approx(fitted.facts.false_alarms, abs=0.02)
 
 
 # -- numbers
@@ -181,7 +181,7 @@ def test_an_image_scores_the_same_alone_and_in_any_batch(shape: Shape, seed: int
     images = rng.integers(0, tones, (40, *shape), dtype=np.uint8)
     fitted = fit_ood(images[:12], images[12:24])
     together = fitted.scores(images)
-    alone = np.concatenate([fitted.scores(images[place : place + 1]) for place in range(40)])
+    alone = np.concatenate([fitted.scores(images[i : i + 1]) for i in range(40)])
     order = rng.permutation(40)
     assert np.isfinite(together).all()
     assert alone == pytest.approx(together, rel=1e-9, abs=1e-9)
@@ -192,9 +192,9 @@ def test_parts_of_a_large_batch_are_put_together_in_order(
     fitted: OodDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = scans(100, 5)
-    whole = fitted.scores(images)
+    scores = fitted.scores(images)
     monkeypatch.setattr("medray.decisions.ood_features.PIXELS", 3 * 784)
-    assert fitted.scores(images) == pytest.approx(whole, rel=1e-12)
+    assert fitted.scores(images) == pytest.approx(scores, rel=1e-12)
     assert fitted.scores(images[:0]).shape == (0,)
     assert fitted.flags(images[:0]).shape == (0,)
 
@@ -219,15 +219,15 @@ def test_fewer_training_images_than_features() -> None:
 def test_of_very_many_images_always_the_same_part_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ood, "MOST", 50)
     train, held_out = scans(120, 1), scans(80, 2)
-    one, other = fit_ood(train, held_out), fit_ood(train, held_out)
-    assert (one.facts.train_images, one.facts.images) == (50, 50)
-    assert (one.scores(held_out) == other.scores(held_out)).all()
+    first, second = fit_ood(train, held_out), fit_ood(train, held_out)
+    assert (first.facts.train_images, first.facts.images) == (50, 50)
+    assert (first.scores(held_out) == second.scores(held_out)).all()
 
 
 def test_the_order_of_the_training_images_does_not_matter() -> None:
     train, held_out = scans(60, 1), scans(60, 2)
-    one, other = fit_ood(train, held_out), fit_ood(train[::-1], held_out[::-1])
-    assert other.scores(scans(60, 3)) == pytest.approx(one.scores(scans(60, 3)), rel=1e-4)  # arrays are float32
+    first, second = fit_ood(train, held_out), fit_ood(train[::-1], held_out[::-1])
+    assert second.scores(scans(60, 3)) == pytest.approx(first.scores(scans(60, 3)), rel=1e-4)  # arrays are float32
 
 
 # -- what it refuses

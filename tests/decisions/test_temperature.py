@@ -31,8 +31,8 @@ def cases(draw: st.DrawFn, least_classes: int = 2, most_classes: int = 6) -> Cas
 
 def drawn(rng: np.random.Generator, truth: Array) -> Array:
     """Labels drawn from each row of probabilities."""
-    found: Array = (rng.random((len(truth), 1)) > truth.cumsum(axis=1)[:, :-1]).sum(axis=1)
-    return found
+    labels: Array = (rng.random((len(truth), 1)) > truth.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    return labels
 
 
 # -- Brier score
@@ -106,9 +106,9 @@ def test_a_known_temperature_is_found(temperature: float, classes: int) -> None:
     sharp = np.exp(logits * temperature)
     given_out = (sharp / sharp.sum(axis=1, keepdims=True)).astype(np.float32)
     labels = drawn(rng, truth)
-    found = fit_temperature(given_out, labels)
-    assert found == pytest.approx(temperature, rel=0.05)
-    assert np.abs(apply_temperature(given_out, found) - truth).mean() < 0.005
+    fitted = fit_temperature(given_out, labels)
+    assert fitted == pytest.approx(temperature, rel=0.05)
+    assert np.abs(apply_temperature(given_out, fitted) - truth).mean() < 0.005
 
 
 @settings(deadline=None, max_examples=50)
@@ -176,23 +176,23 @@ def test_what_is_no_temperature_is_refused(temperature: float) -> None:
 @settings(deadline=None, max_examples=50)
 @given(cases(), st.sampled_from([1, 4, 15]))
 def test_the_expected_calibration_error_follows_from_the_diagram(case: Case, bins: int) -> None:
-    found = reliability(*case, bins=bins)
+    diagram = reliability(*case, bins=bins)
     exact = 1e-9 if case[0].dtype == np.float64 else 1e-6
-    assert found.calibration_error == pytest.approx(calibration_error(*case, bins=bins), abs=exact)
+    assert diagram.calibration_error == pytest.approx(calibration_error(*case, bins=bins), abs=exact)
 
 
 @settings(deadline=None, max_examples=25)
 @given(cases(), st.sampled_from([1, 4, 15]))
 def test_bins_hold_every_image_once_and_none_is_empty(case: Case, bins: int) -> None:
     probabilities, labels = case
-    found = reliability(probabilities, labels, bins=bins)
-    assert sum(found.count) == len(labels)
-    assert all(count > 0 for count in found.count)
-    assert list(found.edges) == sorted(set(found.edges))
-    for (low, high), confidence, accuracy in zip(found.edges, found.confidence, found.accuracy, strict=True):
+    diagram = reliability(probabilities, labels, bins=bins)
+    assert sum(diagram.count) == len(labels)
+    assert all(count > 0 for count in diagram.count)
+    assert list(diagram.edges) == sorted(set(diagram.edges))
+    for (low, high), confidence, accuracy in zip(diagram.edges, diagram.confidence, diagram.accuracy, strict=True):
         assert low - 1e-6 <= confidence <= high + 1e-6
         assert 0 <= accuracy <= 1
-    right = sum(n * accuracy for n, accuracy in zip(found.count, found.accuracy, strict=True))
+    right = sum(n * accuracy for n, accuracy in zip(diagram.count, diagram.accuracy, strict=True))
     assert right == pytest.approx((probabilities.argmax(axis=1) == labels).sum())
 
 
@@ -210,11 +210,11 @@ def test_a_confidence_on_an_edge_falls_into_the_bin_that_the_metric_takes(tenth:
 
 def test_reliability_by_hand() -> None:
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.0, 1.0]])
-    found = reliability(probabilities, np.array([0, 1, 1, 1]), bins=4)
-    assert found.edges == ((0.5, 0.75), (0.75, 1.0))
-    assert found.count == (1, 3)
-    assert found.confidence == pytest.approx((0.6, 0.9))
-    assert found.accuracy == pytest.approx((1.0, 2 / 3))
+    diagram = reliability(probabilities, np.array([0, 1, 1, 1]), bins=4)
+    assert diagram.edges == ((0.5, 0.75), (0.75, 1.0))
+    assert diagram.count == (1, 3)
+    assert diagram.confidence == pytest.approx((0.6, 0.9))
+    assert diagram.accuracy == pytest.approx((1.0, 2 / 3))
 
 
 def test_reliability_needs_a_bin() -> None:

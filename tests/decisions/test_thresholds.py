@@ -34,8 +34,8 @@ def scored(draw: st.DrawFn) -> Scored:
     """Scores (N,) in 0..1, often equal, often 0 or 1, sometimes neighbouring floats; both kinds of image."""
     count = draw(st.integers(2, 30))
     near = [0.5, np.nextafter(0.5, 1), np.nextafter(np.nextafter(0.5, 1), 1), 5e-324, 1e-323]
-    one = st.one_of(st.sampled_from([0.0, 0.2, 0.7, 1.0, *near]), st.floats(0, 1))
-    scores = np.array(draw(st.lists(one, min_size=count, max_size=count)))
+    score = st.one_of(st.sampled_from([0.0, 0.2, 0.7, 1.0, *near]), st.floats(0, 1))
+    scores = np.array(draw(st.lists(score, min_size=count, max_size=count)))
     positive = np.array(draw(st.lists(st.booleans(), min_size=count, max_size=count)))
     positive[draw(st.permutations(range(count)))[:2]] = [True, False]
     return scores.astype(draw(st.sampled_from([np.float32, np.float64]))), positive
@@ -43,11 +43,11 @@ def scored(draw: st.DrawFn) -> Scored:
 
 def decisions(scores: Array, positive: Array) -> list[tuple[int, int]]:
     """Misses and false alarms of every possible decision, from all called positive to none, by brute force."""
-    found = []
+    outcomes = []
     for threshold in [*np.unique(scores).tolist(), 2.0]:
         called = scores.astype(np.float64) >= threshold
-        found.append((int((positive & ~called).sum()), int((~positive & called).sum())))
-    return found
+        outcomes.append((int((positive & ~called).sum()), int((~positive & called).sum())))
+    return outcomes
 
 
 def made(scores: Array, positive: Array, threshold: float) -> tuple[int, int]:
@@ -60,18 +60,18 @@ def made(scores: Array, positive: Array, threshold: float) -> tuple[int, int]:
 @given(scored())
 def test_thresholds_separate_neighbouring_scores(case: Scored) -> None:
     scores, positive = case
-    found = candidates(scores, positive)
+    listed = candidates(scores, positive)
     values = np.unique(scores).astype(np.float64)
-    assert found.thresholds[0] == 0.0
-    assert found.thresholds[-1] == NOTHING_POSITIVE > 1.0
-    for (low, high), threshold in zip(pairwise(values), found.thresholds[1:-1], strict=True):
+    assert listed.thresholds[0] == 0.0
+    assert listed.thresholds[-1] == NOTHING_POSITIVE > 1.0
+    for (low, high), threshold in zip(pairwise(values), listed.thresholds[1:-1], strict=True):
         assert low < threshold <= high
         if np.nextafter(low, 1) < high:  # there is room between them
             assert threshold < high
             assert threshold - low == pytest.approx(high - threshold, rel=1e-6, abs=1e-15)
-    seen = [made(scores, positive, threshold) for threshold in found.thresholds.tolist()]
+    seen = [made(scores, positive, threshold) for threshold in listed.thresholds.tolist()]
     assert seen == decisions(scores, positive)
-    assert seen == list(zip(found.positives - found.hits, found.false_alarms, strict=True))
+    assert seen == list(zip(listed.positives - listed.hits, listed.false_alarms, strict=True))
 
 
 @settings(deadline=None, max_examples=50)

@@ -23,8 +23,8 @@ def candidates(parts: Sequence[Array]) -> list[Candidate]:
 
 
 def pool(parts: Sequence[Array], labels: Array, folds: int | None = None) -> Pool:
-    found = [candidate(number, part, folds=folds) for number, part in enumerate(parts)]
-    return Pool(TRIALS if folds is None else FOLDS, found, labels)
+    members = [candidate(number, part, folds=folds) for number, part in enumerate(parts)]
+    return Pool(TRIALS if folds is None else FOLDS, members, labels)
 
 
 def noisy(rng: np.random.Generator, labels: Array, classes: int, skill: float) -> Array:

@@ -57,9 +57,9 @@ def test_trials_come_best_first_with_their_predictions_and_labels(run: RunDir, d
 
 
 def test_only_so_many_are_read_as_are_wanted(run: RunDir) -> None:
-    whole = [candidate.number for candidate in trial_pool(run, records(run), "max").candidates]
-    run.trial(whole[-1]).delete("val_predictions.npz")
-    assert [c.number for c in trial_pool(run, records(run), "max", limit=3).candidates] == whole[:3]
+    numbers = [candidate.number for candidate in trial_pool(run, records(run), "max").candidates]
+    run.trial(numbers[-1]).delete("val_predictions.npz")
+    assert [c.number for c in trial_pool(run, records(run), "max", limit=3).candidates] == numbers[:3]
 
 
 def test_a_trial_that_repeats_another_is_not_counted_twice(run: RunDir) -> None:
@@ -135,21 +135,23 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_predictions_that_do_not_fit_are_refused(run: RunDir, name: str) -> None:
-    damage, what = DAMAGES[name]
+    damage, message = DAMAGES[name]
     best = trial_pool(run, records(run), "max", limit=1).candidates[0].number
     trial = next(number for number in range(4) if number != best)
     rewrite(run, trial, **damage(stored(run, trial)))
-    assert what in refusal(run, trial)
+    assert message in refusal(run, trial)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no archive", b"PK\x03\x04 torn", "half"])
 def test_a_file_that_is_none_is_refused(run: RunDir, content: bytes | str | None) -> None:
     folder = run.trial(1)
-    whole = folder.read(folder.PREDICTIONS)
+    predictions = folder.read(folder.PREDICTIONS)
     if content is None:
         folder.delete(folder.PREDICTIONS)
     else:
-        folder.write(folder.PREDICTIONS, whole[: len(whole) // 2] if isinstance(content, str) else content)
+        folder.write(
+            folder.PREDICTIONS, predictions[: len(predictions) // 2] if isinstance(content, str) else content
+        )
     assert "can't be read: " in refusal(run)
 
 

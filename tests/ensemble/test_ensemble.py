@@ -65,10 +65,10 @@ def test_weights_and_temperature_are_those_of_the_manifest(folder: Path, dataset
     images, _ = dataset.split("val").take(np.arange(24))
     parts = Ensemble.load(folder).member_probabilities(images)
     change(folder, lambda m: m["members"][0].update(weight=5) or m.update(temperature=2.0))
-    found = Ensemble.load(folder).predict(images).probabilities
+    probabilities = Ensemble.load(folder).predict(images).probabilities
     exact = sum(weight * part.astype(np.float64) for weight, part in zip((5, 1 / 3, 1 / 3), parts, strict=True))
     root = np.sqrt(exact / (5 + 2 / 3))
-    assert np.allclose(found, root / root.sum(axis=1, keepdims=True), atol=1e-5)
+    assert np.allclose(probabilities, root / root.sum(axis=1, keepdims=True), atol=1e-5)
 
 
 def test_images_of_another_kind_are_refused(folder: Path) -> None:
@@ -92,30 +92,30 @@ def prediction() -> Prediction:
 
 
 def test_an_operating_point_is_found_by_its_name() -> None:
-    own = prediction()
-    threshold = own.operating_points[1].threshold
-    assert own.decide("sensitivity 1").tolist() == (own.probabilities[:, 1] >= threshold).tolist()
-    assert own.decide().tolist() == own.decide("youden").tolist()
+    answer = prediction()
+    threshold = answer.operating_points[1].threshold
+    assert answer.decide("sensitivity 1").tolist() == (answer.probabilities[:, 1] >= threshold).tolist()
+    assert answer.decide().tolist() == answer.decide("youden").tolist()
     with pytest.raises(
         ConfigError, match=r"unknown operating point 'yuoden' \(did you mean 'youden'\?\); valid: s"
     ):
-        own.decide("yuoden")
+        answer.decide("yuoden")
     with pytest.raises(ConfigError, match="has no operating point; set one by"):
-        Prediction(own.probabilities, NAMES).decide()
+        Prediction(answer.probabilities, NAMES).decide()
 
 
 def test_sets_are_found_by_their_coverage() -> None:
     """Three images are too few for 90 %: then every class may be it."""
-    own = prediction()
-    assert own.sets(0.5).tolist() == own.sets().tolist()
-    assert own.answers(0.5) == ["liver", "liver", "heart"]
-    assert own.sets(0.75).tolist() == [[True, False, False], [True, True, False], [False, True, True]]
-    assert own.answers(0.75) == ["liver", "liver or spleen", "spleen or heart"]
-    assert own.answers(0.9) == ["not sure"] * 3
+    answer = prediction()
+    assert answer.sets(0.5).tolist() == answer.sets().tolist()
+    assert answer.answers(0.5) == ["liver", "liver", "heart"]
+    assert answer.sets(0.75).tolist() == [[True, False, False], [True, True, False], [False, True, True]]
+    assert answer.answers(0.75) == ["liver", "liver or spleen", "spleen or heart"]
+    assert answer.answers(0.9) == ["not sure"] * 3
     with pytest.raises(ConfigError, match=r"no conformal sets for 0\.8; this ensemble has: 0\.5, 0\.75, 0\.9$"):
-        own.sets(0.8)
+        answer.sets(0.8)
     with pytest.raises(ConfigError, match="no conformal sets for any coverage; this ensemble has: none"):
-        Prediction(own.probabilities, NAMES).answers()
+        Prediction(answer.probabilities, NAMES).answers()
 
 
 # -- damage
@@ -140,9 +140,9 @@ def test_members_that_are_not_those_of_the_manifest_are_refused(folder: Path) ->
     member.write_bytes(content[:-4] + b"\x00\x00\x00\x01")
     assert "its SHA-256 differs" in str(refusal(folder))
     member.unlink()
-    found = refusal(folder)
-    assert f"{member.name} is missing" in str(found)
-    assert isinstance(found, WeightsError)
+    error = refusal(folder)
+    assert f"{member.name} is missing" in str(error)
+    assert isinstance(error, WeightsError)
 
 
 def test_a_folder_without_a_manifest_is_none(folder: Path, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_folder_without_a_manifest_is_none(folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("{", "is damaged"),
         ("", "is damaged"),
@@ -163,11 +163,11 @@ def test_a_folder_without_a_manifest_is_none(folder: Path, tmp_path: Path) -> No
         ('{"format": 5}', "damaged: it has no 'medray'"),
     ],
 )
-def test_a_manifest_that_is_none_is_refused(folder: Path, content: str, said: str) -> None:
+def test_a_manifest_that_is_none_is_refused(folder: Path, content: str, message: str) -> None:
     (folder / "manifest.json").write_text(content)
-    found = refusal(folder)
-    assert isinstance(found, RunError)
-    assert str(found).replace(": damaged", " damaged").startswith(f"{folder}/manifest.json {said}")
+    error = refusal(folder)
+    assert isinstance(error, RunError)
+    assert str(error).replace(": damaged", " damaged").startswith(f"{folder}/manifest.json {message}")
 
 
 LACKING = (
@@ -198,7 +198,7 @@ def test_a_member_that_lacks_something_is_refused(folder: Path, key: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "message"),
     [
         (lambda m: m.update(temperature=0), "damaged: the temperature is 0.0; it must be above 0"),
         (lambda m: m.update(temperature="1"), "temperature: damaged: '1' is not a number"),
@@ -215,7 +215,7 @@ def test_a_member_that_lacks_something_is_refused(folder: Path, key: str) -> Non
     ],
 )
 def test_a_manifest_with_wrong_values_is_refused(
-    folder: Path, how: Callable[[dict[str, Any]], object], said: str
+    folder: Path, how: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     change(folder, how)
-    assert said in str(refusal(folder))
+    assert message in str(refusal(folder))

@@ -69,7 +69,7 @@ def made(made_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 # -- what it leaves
 
 
-def test_the_ensemble_answers_as_its_way_did(
+def test_the_ensemble_answers_as_its_selection_did(
     made: tuple[Path, EnsembleResult], dataset: ImageDataset, tmp_path: Path
 ) -> None:
     """Copied elsewhere, on the validation images, up to the rounding of another batch."""
@@ -85,7 +85,10 @@ def test_the_ensemble_answers_as_its_way_did(
     for name, point in zip(names, result.manifest.operating_points, strict=True):
         assert np.array_equal(answered.decide(name), exact >= point.threshold)
     assert np.array_equal(answered.decide(), answered.decide("sensitivity 0.95"))
-    assert [own.coverage for own in loaded.conformal] == [0.8, 0.5]  # what was asked for twice is there once
+    assert [conformal.coverage for conformal in loaded.conformal] == [
+        0.8,
+        0.5,
+    ]  # what was asked for twice is there once
     for sets in result.manifest.conformal_sets:
         assert np.array_equal(answered.sets(sets.coverage), sets.sets(result.selected.calibrated))
         assert answered.sets(sets.coverage)[np.arange(24), labels].mean() >= sets.coverage
@@ -161,7 +164,7 @@ def test_it_is_the_same_again(finished_run: Path) -> None:
 # -- the command line
 
 
-def test_the_table_shows_every_way_beside_the_best_single_one(finished_run: Path) -> None:
+def test_the_table_shows_every_selection_beside_the_best_single_one(finished_run: Path) -> None:
     result = typed(finished_run)
     assert result.exit_code == 0, result.output
     rows = [line for line in result.stdout.splitlines() if " val (" in line]
@@ -249,7 +252,7 @@ def test_folds_need_a_cross_validation(finished_run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--youden",), "say by --positive which class an operating point calls; valid: 0, 1, 2"),
         (("--youden", "--positive", "3"), "unknown class '3'; valid: 0, 1, 2"),
@@ -269,11 +272,11 @@ def test_folds_need_a_cross_validation(finished_run: Path) -> None:
     ],
 )
 def test_what_can_not_be_is_refused_and_changes_nothing(
-    made: tuple[Path, EnsembleResult], arguments: tuple[str, ...], said: str
+    made: tuple[Path, EnsembleResult], arguments: tuple[str, ...], message: str
 ) -> None:
     run, _ = made
     before = content_of(run)
-    assert said in refused(typed(run, *arguments)), arguments
+    assert message in refused(typed(run, *arguments)), arguments
     assert content_of(run) == before
 
 
@@ -379,7 +382,7 @@ def test_a_member_that_can_not_be_had_leaves_the_old_ensemble(finished_run: Path
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "said"),
+    ("file", "content", "message"),
     [
         ("run.json", "{", "run.json is damaged"),
         ("run.json", "{}", "run.json: damaged: it has no 'medray'"),
@@ -399,7 +402,7 @@ def test_a_member_that_can_not_be_had_leaves_the_old_ensemble(finished_run: Path
     ],
 )
 def test_a_damaged_run_is_refused_in_one_line(
-    finished_run: Path, file: str, content: str | None, said: str
+    finished_run: Path, file: str, content: str | None, message: str
 ) -> None:
     if content is None:
         (finished_run / file).unlink()
@@ -407,7 +410,7 @@ def test_a_damaged_run_is_refused_in_one_line(
         (finished_run / file).parent.mkdir(exist_ok=True)
         (finished_run / file).write_text(content)
     line = refused(typed(finished_run))
-    assert said in line
+    assert message in line
     assert str(finished_run) in line
     assert not (finished_run / "ensemble").exists()
 
@@ -425,7 +428,9 @@ def test_the_data_need_not_be_there(finished_run: Path, tmp_path: Path) -> None:
     assert make(finished_run).manifest.data.source.endswith("corners.npz")
 
 
-def test_trials_that_no_way_looks_at_are_not_read(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_that_no_strategy_looks_at_are_not_read(
+    finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("medray.ensemble.build_ensemble.LIBRARY", 2)
     ranked = sorted(
         RunDir(str(finished_run)).records(), key=lambda record: (-(record.objective or 0), record.number)

@@ -38,16 +38,19 @@ def members_of(run: Path) -> list[dict[str, Any]]:
     return members
 
 
-def test_every_way_of_both_sources_is_there(folded: Path) -> None:
+def test_every_selection_of_both_sources_is_there(folded: Path) -> None:
     result = make(folded)
-    found = [
+    selections = [
         (selection.strategy, selection.source, len(selection.members), len(selection.labels))
         for selection in result.selections
     ]
-    assert [own for own in found if own[0] != "greedy"] == [
+    assert [entry for entry in selections if entry[0] != "greedy"] == [
         ("single", "trials", 1, 24), ("top-k", "trials", 4, 24), ("folds", "folds", 3, 72), ("top-k", "folds", 6, 72),
     ]  # fmt: skip
-    assert [own[:2] for own in found if own[0] == "greedy"] == [("greedy", "trials"), ("greedy", "folds")]
+    assert [entry[:2] for entry in selections if entry[0] == "greedy"] == [
+        ("greedy", "trials"),
+        ("greedy", "folds"),
+    ]
     assert (result.selected.strategy, result.selected.source) == ("top-k", "folds")  # folds where there are any
     assert make(folded, source="trials").selected.selected_on == "val"
 
@@ -92,7 +95,7 @@ def test_top_k_of_folds_holds_every_fold_of_every_setting(folded: Path, dataset:
     assert np.array_equal(prediction.decide(), decided)
 
 
-def test_folds_of_trials_is_no_way(folded: Path) -> None:
+def test_folds_of_trials_is_no_selection(folded: Path) -> None:
     with pytest.raises(
         ConfigError, match="--strategy folds averages the folds of one setting: it needs --from folds"
     ):
@@ -148,9 +151,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damaged_cross_validation_is_refused(folded: Path, name: str) -> None:
-    how, said = DAMAGES[name]
+    how, message = DAMAGES[name]
     how(folded / f"crossval/{read_settings(RunDir(str(folded)))[0].number:04d}")
-    with pytest.raises(MedrayError, match=said) as caught:
+    with pytest.raises(MedrayError, match=message) as caught:
         make(folded, strategy="folds")
     assert "\n" not in str(caught.value)
 

@@ -52,30 +52,30 @@ def test_every_strategy_is_there_the_best_single_trial_first() -> None:
 def test_weights_sum_to_1_and_a_candidates_is_shared_by_its_folds(
     count: int, folds: int | None, seed: int
 ) -> None:
-    own = some_pool(count, folds, seed)
-    chosen = greedy(own.candidates, LABELS, "log_loss")
-    selection = make_selection("greedy", own, chosen)
+    candidates = some_pool(count, folds, seed)
+    selected = greedy(candidates.candidates, LABELS, "log_loss")
+    selection = make_selection("greedy", candidates, selected)
     assert sum(weight for _, weight in selection.members) == pytest.approx(1, abs=1e-12)
-    whole = sum(weight for _, weight in chosen)
-    for candidate, weight in chosen:
+    total = sum(weight for _, weight in selected)
+    for candidate, weight in selected:
         parts = [w for member, w in selection.members if member.record.number == candidate.number]
         assert len(parts) == (folds or 1)
-        assert parts == pytest.approx([weight / whole / len(parts)] * len(parts))
+        assert parts == pytest.approx([weight / total / len(parts)] * len(parts))
     names = [member.name for member, _ in selection.members]
     assert len(set(names)) == len(names)
-    expected = sum(weight * candidate.probabilities.astype(np.float64) for candidate, weight in chosen) / whole
+    expected = sum(weight * candidate.probabilities.astype(np.float64) for candidate, weight in selected) / total
     assert np.allclose(selection.probabilities, expected, atol=1e-6)
 
 
 def test_the_temperature_is_that_of_the_averaged_predictions() -> None:
-    own = some_pool(3)
-    selection = make_selection("top-k", own, top_k(own.candidates, 3))
-    averaged = average([c.probabilities for c in own.candidates])
+    candidates = some_pool(3)
+    selection = make_selection("top-k", candidates, top_k(candidates.candidates, 3))
+    averaged = average([c.probabilities for c in candidates.candidates])
     assert selection.temperature == fit_temperature(averaged, LABELS)
     assert np.array_equal(selection.calibrated, apply_temperature(averaged, selection.temperature))
     assert selection.calibrated_scores()["log_loss"] < selection.scores()["log_loss"]
     assert selection.scores() == {**all_metrics(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
-    assert make_selection("top-k", own, top_k(own.candidates, 3), calibrate=False).temperature == 1.0
+    assert make_selection("top-k", candidates, top_k(candidates.candidates, 3), calibrate=False).temperature == 1.0
 
 
 def test_as_plain_values_it_says_all_that_is_needed_to_average_it_again() -> None:
@@ -103,8 +103,8 @@ def damaged(part: Array) -> Array:
 
 
 def test_probabilities_that_are_none_are_refused() -> None:
-    own = some_pool(2)
-    parts = [damaged(own.candidates[0].probabilities), own.candidates[1].probabilities]
+    candidates = some_pool(2)
+    parts = [damaged(candidates.candidates[0].probabilities), candidates.candidates[1].probabilities]
     with pytest.raises(DataError, match="image 4"):
         make_selection("top-k", pool(parts, LABELS), top_k(pool(parts, LABELS).candidates, 2))
 
@@ -124,9 +124,9 @@ def test_average_is_a_distribution_between_its_parts(count: int, classes: int, s
     rng = np.random.default_rng(seed)
     parts = [rng.dirichlet(np.ones(classes), size=9).astype(np.float32) for _ in range(count)]
     weights = rng.uniform(0.1, 3, size=count).tolist()
-    found = average(parts, weights)
-    assert found.dtype == np.float32
-    assert np.allclose(found.sum(axis=1), 1, atol=1e-6)
-    assert (found >= np.min(parts, axis=0) - 1e-6).all()
-    assert (found <= np.max(parts, axis=0) + 1e-6).all()
-    assert np.allclose(found, average(parts, [7 * weight for weight in weights]), atol=1e-6)
+    mean = average(parts, weights)
+    assert mean.dtype == np.float32
+    assert np.allclose(mean.sum(axis=1), 1, atol=1e-6)
+    assert (mean >= np.min(parts, axis=0) - 1e-6).all()
+    assert (mean <= np.max(parts, axis=0) + 1e-6).all()
+    assert np.allclose(mean, average(parts, [7 * weight for weight in weights]), atol=1e-6)

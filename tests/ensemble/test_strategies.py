@@ -35,10 +35,10 @@ def cases(draw: st.DrawFn, *, most: int = 6, coarse: bool = True) -> Case:
     return parts, labels
 
 
-def mean_of(chosen: Weighted) -> Array:
+def mean_of(selected: Weighted) -> Array:
     """The weighted mean, float64, which selection looks at."""
-    total = sum(weight * own.probabilities.astype(np.float64) for own, weight in chosen)
-    return np.asarray(total) / sum(weight for _, weight in chosen)
+    total = sum(weight * candidate.probabilities.astype(np.float64) for candidate, weight in selected)
+    return np.asarray(total) / sum(weight for _, weight in selected)
 
 
 # -- top-k
@@ -46,8 +46,10 @@ def mean_of(chosen: Weighted) -> Array:
 
 @given(st.integers(1, 8), st.integers(1, 8))
 def test_top_k_is_the_first_ones_with_equal_weights(count: int, k: int) -> None:
-    found = candidates([np.array([[0.5, 0.5]])] * count)
-    assert [(own.number, weight) for own, weight in top_k(found, k)] == [(i, 1.0) for i in range(min(k, count))]
+    library = candidates([np.array([[0.5, 0.5]])] * count)
+    assert [(candidate.number, weight) for candidate, weight in top_k(library, k)] == [
+        (i, 1.0) for i in range(min(k, count))
+    ]
 
 
 # -- greedy
@@ -60,13 +62,13 @@ def plain_greedy(library: list[Candidate], labels: Array, metric: str) -> list[t
     best, best_bag = (-np.inf, -np.inf), bag
     while len(bag) < 20 and len(bag) - len(best_bag) < 5:
         tried = []
-        for number, own in enumerate(library):
-            members = [*(library[i] for i in bag), own]
+        for number, candidate in enumerate(library):
+            members = [*(library[i] for i in bag), candidate]
             mean = np.sum([m.probabilities.astype(np.float64) for m in members], axis=0) / len(members)
             value = round(sign * all_metrics(mean, labels)[metric], 11)
             tried.append((value, round(-log_loss(mean, labels), 11), -number))
-        value, loss, place = max(tried)
-        bag = [*bag, -place]
+        value, loss, negative_number = max(tried)
+        bag = [*bag, -negative_number]
         if (value, loss) > best:
             best, best_bag = (value, loss), bag
     return [(i, float(best_bag.count(i))) for i in sorted(set(best_bag))]
@@ -77,8 +79,8 @@ def plain_greedy(library: list[Candidate], labels: Array, metric: str) -> list[t
 def test_greedy_is_the_plain_one(case: Case, metric: str) -> None:
     parts, labels = case
     library = candidates(parts)
-    found = [(own.number, weight) for own, weight in greedy(library, labels, metric)]
-    assert found == plain_greedy(library, labels, metric)
+    selected = [(candidate.number, weight) for candidate, weight in greedy(library, labels, metric)]
+    assert selected == plain_greedy(library, labels, metric)
 
 
 @settings(deadline=None, max_examples=40)
@@ -87,13 +89,13 @@ def test_greedy_is_never_worse_than_the_best_single_one(case: Case, metric: str)
     """Whatever the order that the candidates come in: folded settings come by the mean over their folds."""
     parts, labels = case
     sign = 1 if METRICS[metric] == "max" else -1
-    chosen = greedy(candidates(parts), labels, metric)
+    selected = greedy(candidates(parts), labels, metric)
     singles = [sign * all_metrics(part.astype(np.float64), labels)[metric] for part in parts]
-    assert sign * all_metrics(mean_of(chosen), labels)[metric] >= max(singles) - 1e-9
-    weights = [weight for _, weight in chosen]
+    assert sign * all_metrics(mean_of(selected), labels)[metric] >= max(singles) - 1e-9
+    weights = [weight for _, weight in selected]
     assert all(weight == int(weight) >= 1 for weight in weights)
     assert sum(weights) <= ROUNDS
-    assert len({own.number for own, _ in chosen}) == len(chosen)
+    assert len({candidate.number for candidate, _ in selected}) == len(selected)
 
 
 @settings(deadline=None, max_examples=40)
@@ -102,17 +104,19 @@ def test_the_metric_alone_is_the_metric(case: Case, metric: str) -> None:
     """Of the mean of the first one, taken three times, and each candidate."""
     parts, labels = case
     total = 3 * parts[0].astype(np.float64)
-    wanted = [all_metrics((total + part) / 4, labels)[metric] for part in parts]
-    found = _scorer(metric, candidates(parts), labels)(total, 4)
-    assert found.tolist() == pytest.approx(wanted, rel=0, abs=1e-12)
+    expected = [all_metrics((total + part) / 4, labels)[metric] for part in parts]
+    scores = _scorer(metric, candidates(parts), labels)(total, 4)
+    assert scores.tolist() == pytest.approx(expected, rel=0, abs=1e-12)
 
 
 def test_weights_count_how_often_a_candidate_was_taken() -> None:
     """The least loss is where the first has a weight of 17/24: two images of three are its own."""
     labels = np.zeros(3, dtype=np.int64)
-    first, second = (np.array([[p, 1 - p] for p in own], np.float32) for own in ((0.9, 0.9, 0.1), (0.1, 0.1, 0.9)))
-    chosen = greedy(candidates([first, second]), labels, "log_loss")
-    weights = {own.number: weight for own, weight in chosen}
+    first, second = (
+        np.array([[p, 1 - p] for p in column], np.float32) for column in ((0.9, 0.9, 0.1), (0.1, 0.1, 0.9))
+    )
+    selected = greedy(candidates([first, second]), labels, "log_loss")
+    weights = {column.number: weight for column, weight in selected}
     assert weights[0] / sum(weights.values()) == pytest.approx(17 / 24, abs=0.03)
     assert weights[0] > weights[1] > 1
 
@@ -121,21 +125,25 @@ def test_of_equal_candidates_the_one_of_the_least_log_loss_is_taken() -> None:
     labels = np.array([0, 1, 0, 1])
     sure = [np.where(labels[:, None] == [0, 1], p, 1 - p).astype(np.float32) for p in (0.6, 0.9, 0.8)]
     for metric in ("accuracy", "auc", "f1_macro"):
-        assert [(own.number, weight) for own, weight in greedy(candidates(sure), labels, metric)] == [(1, 1.0)]
+        assert [(candidate.number, weight) for candidate, weight in greedy(candidates(sure), labels, metric)] == [
+            (1, 1.0)
+        ]
 
 
 def test_of_those_that_are_equal_in_all_the_first_is_taken() -> None:
     part = np.array([[0.75, 0.25], [0.5, 0.5]], np.float32)
-    assert [own.number for own, _ in greedy(candidates([part] * 3), np.array([0, 1]), "accuracy")] == [0]
+    assert [candidate.number for candidate, _ in greedy(candidates([part] * 3), np.array([0, 1]), "accuracy")] == [
+        0
+    ]
 
 
-@pytest.mark.parametrize(("place", "taken"), [(LIBRARY - 1, True), (LIBRARY, False)])
-def test_only_the_best_hundred_take_part(place: int, taken: bool) -> None:
+@pytest.mark.parametrize(("number", "taken"), [(LIBRARY - 1, True), (LIBRARY, False)])
+def test_only_the_best_hundred_take_part(number: int, taken: bool) -> None:
     labels = np.arange(12) % 2
     parts = [np.full((12, 2), 0.5, np.float32)] * (LIBRARY + 5)
-    parts[place] = np.eye(2, dtype=np.float32)[labels]
-    chosen = greedy(candidates(parts), labels, "accuracy")
-    assert (place in [own.number for own, _ in chosen]) == taken
+    parts[number] = np.eye(2, dtype=np.float32)[labels]
+    selected = greedy(candidates(parts), labels, "accuracy")
+    assert (number in [candidate.number for candidate, _ in selected]) == taken
 
 
 def test_what_can_not_be_measured_is_refused() -> None:

@@ -57,7 +57,7 @@ def test_the_tilde_of_nobody_stays_one(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ("s4://bucket/runs", "unknown file system 's4'; valid: abfs, abfss, file, gs, hdfs, s3"),
         ("http://host/runs", "unknown file system 'http'"),
@@ -65,13 +65,13 @@ def test_the_tilde_of_nobody_stays_one(tmp_path: Path, monkeypatch: pytest.Monke
         ("s3:bucket/runs", "a URI has two slashes: s3://bucket/runs"),
     ],
 )
-def test_what_is_almost_a_uri_is_never_taken_for_a_path(given: str, said: str) -> None:
+def test_what_is_almost_a_uri_is_never_taken_for_a_path(given: str, message: str) -> None:
     with pytest.raises(RunError) as refusal:
         locate(given)
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
     result = ask(search, "organs", "--data", "phantom", "--storage", given)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -120,8 +120,8 @@ def folder_of(uri: str) -> Path:
 
 
 def test_crossval_goes_on_in_it(uri: str) -> None:
-    told = json.loads(answer(crossval, uri, "--resume", "--json").stdout)
-    assert told["run"] == uri
+    result = json.loads(answer(crossval, uri, "--resume", "--json").stdout)
+    assert result["run"] == uri
 
 
 def test_ensemble_is_written_to_it(uri: str) -> None:
@@ -129,8 +129,8 @@ def test_ensemble_is_written_to_it(uri: str) -> None:
 
 
 def test_evaluate_keeps_its_reading_in_it(uri: str) -> None:
-    told = json.loads(answer(evaluate, uri, "--json").stdout)
-    assert told["run"] == uri
+    result = json.loads(answer(evaluate, uri, "--json").stdout)
+    assert result["run"] == uri
     assert list((folder_of(uri) / "evaluation").iterdir())
 
 

@@ -61,12 +61,12 @@ def test_gain_is_positive_where_the_search_is_better() -> None:
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_gain_is_negative_where_the_baseline_is_better(mode: str) -> None:
     baseline, searched = (0.9, 0.8) if mode == "max" else (0.8, 0.9)
-    found = gain(
+    difference_to_baseline = gain(
         [TrialRecord(0, FINISHED, baseline="a", objective=baseline), TrialRecord(1, STOPPED, objective=searched)],
         mode,
     )
-    assert found is not None
-    assert found.difference == pytest.approx(-0.1)
+    assert difference_to_baseline is not None
+    assert difference_to_baseline.difference == pytest.approx(-0.1)
 
 
 def test_there_is_no_gain_without_one_of_each() -> None:
@@ -83,8 +83,8 @@ def record(number: int, state: str = FINISHED, **facts: object) -> TrialRecord:
     """A record with the settings that a search keeps, as `medray.search.ledger` makes it."""
     settings = TrainConfig(backbone="resnet18", schedule="none", epochs=40, seed=number).to_dict()
     del settings["pipeline"]
-    own = {"objective": 0.5 + number / 100, "metrics": {n: i / 100 for i, n in enumerate(METRICS)}, **facts}
-    return TrialRecord(number, state, settings=settings, epochs=9, best_epoch=4, parameters=123, **own)
+    values = {"objective": 0.5 + number / 100, "metrics": {n: i / 100 for i, n in enumerate(METRICS)}, **facts}
+    return TrialRecord(number, state, settings=settings, epochs=9, best_epoch=4, parameters=123, **values)
 
 
 def table(records: list[TrialRecord], metric: str = "auc") -> pd.DataFrame:

@@ -38,13 +38,13 @@ def run(store: ObjectStore, request: pytest.FixtureRequest) -> RunDir:
 
 
 def test_a_second_command_is_refused_and_says_who_holds_it(run: RunDir) -> None:
-    said = io.StringIO()
-    with held(run, Console(file=said, width=200)):
+    output = io.StringIO()
+    with held(run, Console(file=output, width=200)):
         first = run.read_json(CLAIM)
-        with pytest.raises(RunError) as refusal, held(run, Console(file=said, width=200)):
+        with pytest.raises(RunError) as refusal, held(run, Console(file=output, width=200)):
             pass
         assert f"process {first['process']} on {socket.gethostname()}" in str(refusal.value)
-        assert run.location in said.getvalue(), "the wait is told"
+        assert run.location in output.getvalue(), "the wait is told"
         assert run.read_json(CLAIM)["claim"] == first["claim"]
     assert not run.exists(CLAIM)
 
