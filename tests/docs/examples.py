@@ -43,7 +43,8 @@ def command_of(words: tuple[str, ...]) -> tuple[click.Command, list[str]]:
     command: click.Command = getattr(import_module(COMMANDS[words[0]][0]), words[0])
     rest = list(words[1:])
     while rest and isinstance(command, click.Group):
-        command = command.commands[rest.pop(0)]
+        default = command.commands.get("start")  # of `medray serve RUN`
+        command = default if default and rest[0] not in command.commands else command.commands[rest.pop(0)]
     return command, rest
 
 
@@ -62,10 +63,9 @@ def in_help() -> Iterator[Example]:
 
 def _commands(*found: click.Command) -> Iterator[click.Command]:
     for command in found:
+        yield command
         if isinstance(command, click.Group):
             yield from _commands(*command.commands.values())
-        else:
-            yield command
 
 
 def _read(where: str, text: str) -> Iterator[Example]:
