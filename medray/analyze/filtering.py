@@ -113,7 +113,8 @@ def _check_comparison(frame: "pd.DataFrame", node: ast.Compare) -> None:
     for op, right in zip(node.ops, node.comparators, strict=True):
         _check_operand(frame, left)
         if isinstance(op, ast.In | ast.NotIn):
-            if not isinstance(right, ast.List | ast.Tuple | ast.Set) or not isinstance(left, ast.Name):
+            names = [item for item in ast.walk(right) if isinstance(item, ast.Name)]
+            if not isinstance(right, ast.List | ast.Tuple) or not isinstance(left, ast.Name) or names:
                 raise ConfigError(f"'{ast.unparse(left)} in {ast.unparse(right)}' is not COLUMN in [a, b]")
             for item in right.elts:
                 _check_operand(frame, item)

@@ -1,7 +1,5 @@
 """Stored predictions of a run's baselines on training, validation, held-out and test images."""
 
-from functools import cached_property
-
 import numpy as np
 
 from medray._types import Array
@@ -12,7 +10,7 @@ from medray.evaluate.test_reads import TestRead
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.rundir import read_predictions
 from medray.runs.trial_record import FAILED
-from medray.space.published import FOLDS, TEST, TRAIN, VAL, PublishedModel
+from medray.space.published import FOLDS, VAL, PublishedModel
 
 Predicted = tuple[Array, Array]  # probabilities float32 (n, classes), labels int64 (n,)
 
@@ -60,12 +58,7 @@ class StoredPredictions:
                 raise RunError(f"not cross-validated; medray crossval --trial {record.number} does it")
             folds = crossval.read_summary(record.number).folds
             return [read_predictions(crossval.fold(record.number, fold.fold), fold.best_epoch) for fold in folds]
-        models, labels = self._of_read.get(split, ({}, np.empty(0)))
+        models, labels = self.read.predictions(split) if self.read.has_predictions(split) else ({}, np.empty(0))
         if baseline_name(record) not in models:
             raise RunError(f"not measured on {split} in read {self.read.number} of the test split")
         return [(models[baseline_name(record)], labels)]
-
-    @cached_property
-    def _of_read(self) -> dict[str, tuple[dict[str, Array], Array]]:
-        splits = (TRAIN, TEST)
-        return {split: self.read.predictions(split) for split in splits if self.read.has_predictions(split)}

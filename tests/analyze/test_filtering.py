@@ -73,6 +73,8 @@ def test_what_is_kept(text: str, kept: list[int]) -> None:
         ("auc + 'x' > 1", "can't be evaluated"),
         ("1 / 0 > auc", "can't be evaluated"),
         ("auc in 'x'", "is not COLUMN in [a, b]"),
+        ("auc in [patience]", "is not COLUMN in [a, b]"),
+        ("(auc > 0.8) == True", "'auc > 0.8' is not allowed here"),
         ("(" * 400 + ")" * 400, "can't be read"),
         ("auc > 0.1 and " * 90 + "auc > 0", f"longer than {LONGEST} characters"),
     ],
