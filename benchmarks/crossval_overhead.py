@@ -67,7 +67,7 @@ def one_trial_run(data: Path, config: TrainConfig) -> RunDir:
     run = RunDir(tempfile.mkdtemp(prefix="medray-bench-"))
     trial = run.trial(0)
     trial.write_json(trial.CONFIG, config.to_dict())
-    trial.write_record(trial.summary(0, FINISHED, ended_by="epochs"))
+    trial.write_record(trial.make_record(0, FINISHED, ended_by="epochs"))
     run.write(run.SPACE, SPACE.encode())
     run.write_json(run.DATA, DataFacts.of(dataset).to_dict())
     options = ResolvedOptions(str(data), 1, 1, 1, 0, None, baselines_only=False)

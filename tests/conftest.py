@@ -197,13 +197,13 @@ def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail
         trial.write_json(trial.CONFIG, config.to_dict())
         baseline = "plain" if number == 0 else None
         if number == fail:
-            trial.write_record(trial.summary(number, FAILED, baseline=baseline, reason="the loss became nan"))
+            trial.write_record(trial.make_record(number, FAILED, baseline=baseline, reason="the loss became nan"))
             continue
         worker.open(trial, dataset.split("train"), dataset.split("val"), "auc")
         while not (result := worker.step()).done:
             pass
         assert result.ended_by == "epochs", result
-        trial.write_record(trial.summary(number, FINISHED, baseline=baseline, ended_by="epochs"))
+        trial.write_record(trial.make_record(number, FINISHED, baseline=baseline, ended_by="epochs"))
     options = ResolvedOptions(str(data), trials, epochs, top_k=2, seed=0, concurrency=None, baselines_only=False)
     run.write(run.SPACE, FOUND.encode())
     run.write_json(run.DATA, DataFacts.of(dataset).to_dict())
@@ -253,7 +253,7 @@ def fold_run(folder: Path, *, top: int = 2, count: int = 3) -> None:
         worker.open(home, dataset.at(fold.train), dataset.at(fold.val), "auc")
         while not (result := worker.step()).done:
             pass
-        home.write_record(home.summary(job.trial, FINISHED, ended_by=result.ended_by))
+        home.write_record(home.make_record(job.trial, FINISHED, ended_by=result.ended_by))
     settings, _ = collect(searched.run, dataset, folds, plan.trials)
     label_issues(searched.run, dataset, settings)
 

@@ -25,7 +25,7 @@ def train_fold(
         if not report(result):
             return None
     failed = result.reason is not None
-    record = folder.summary(
+    record = folder.make_record(
         job.trial,
         FAILED if failed else FINISHED,
         reason=result.reason,
@@ -40,6 +40,6 @@ def give_up_fold(run: RunDir, job: Job, deaths: int) -> TrialRecord:
     """Write that a fold failed because so many worker processes in a row died on it."""
     folder = run.fold(job.trial, job.fold)
     reason = f"its worker process died {deaths} times before an epoch was done"
-    record = folder.summary(job.trial, FAILED, reason=reason, worker_died=True)
+    record = folder.make_record(job.trial, FAILED, reason=reason, worker_died=True)
     folder.write_record(record)
     return record

@@ -1,7 +1,6 @@
 """Build the ensemble of a run: compare selections of members, calibrate one, and set its operating points."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -58,26 +57,31 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
         MedrayError: something a person can mend is wrong; the ensemble that was there is then as it was.
     """
     search = open_finished_search(options.run)
+    with held(search.run, console):
+        try:
+            return _build(search, options, console)
+        except OSError as error:
+            raise RunError(f"{search.run.location}: {error.strerror or error}") from error
+
+
+def _build(search: FinishedSearch, options: EnsembleOptions, console: Console) -> EnsembleResult:
     run, metric = search.run, search.space.metric
-    with held(run, console), _write_errors(run):
-        with step(console, "Comparing selections of members"):
-            k = options.top_k or DEFAULT_K
-            selections = all_selections(_pools(search, k), metric, k)
-        selected = _selected(options, selections)
-        calibrated, labels, names = selected.calibrated, selected.labels, search.data.class_names
-        points = [
-            set_point(rule, calibrated, labels, names, options.positive, selected.selected_on)
-            for rule in options.rules
-        ]
-        conformal = [
-            calibrate(calibrated, labels, coverage)
-            for coverage in dict.fromkeys(options.coverages or DEFAULT_COVERAGES)
-        ]
-        _fit_ood(search, options, console)
-        manifest = write_ensemble(
-            run, selected, data=search.data, metric=metric, points=points, conformal=conformal
-        )
-        run.write_json(run.SELECTION, compare_selections(metric, selections, selected).to_dict())
+    with step(console, "Comparing selections of members"):
+        k = options.top_k or DEFAULT_K
+        selections = all_selections(_pools(search, k), metric, k)
+    selected = _selected(options, selections)
+    calibrated, labels, names = selected.calibrated, selected.labels, search.data.class_names
+    points = [
+        set_point(rule, calibrated, labels, names, options.positive, selected.selected_on)
+        for rule in options.rules
+    ]
+    conformal = [
+        calibrate(calibrated, labels, coverage)
+        for coverage in dict.fromkeys(options.coverages or DEFAULT_COVERAGES)
+    ]
+    _fit_ood(search, options, console)
+    manifest = write_ensemble(run, selected, data=search.data, metric=metric, points=points, conformal=conformal)
+    run.write_json(run.SELECTION, compare_selections(metric, selections, selected).to_dict())
     return EnsembleResult(run, metric, selections, selected, manifest)
 
 
@@ -122,12 +126,3 @@ def _selected(options: EnsembleOptions, selections: Sequence[Selection]) -> Sele
     if FOLDS in sources:
         raise ConfigError(f"{needs} --from folds")
     raise RunError(f"{needs} a cross-validation; {crossval_first}")
-
-
-@contextlib.contextmanager
-def _write_errors(run: RunDir) -> Iterator[None]:
-    """Turn an error of the file system into a RunError that names the run."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"{run.location}: {error.strerror or error}") from error

@@ -66,13 +66,9 @@ def find_run(location: str) -> RunDir:
         location = str(expanded(location).absolute())
     run = RunDir(location)
     if not run.begun():
-        raise RunError(f"{location} is no run of medray: it has no {run.RUN}{_suggestion(run)}")
+        hint = ""
+        if run.local is not None and run.local.parent.is_dir():
+            runs = sorted(path.name for path in run.local.parent.iterdir() if (path / run.RUN).is_file())
+            hint = nearest(run.local.name, runs) or (f"; runs there: {', '.join(runs)}" if runs else "")
+        raise RunError(f"{location} is no run of medray: it has no {run.RUN}{hint}")
     return run
-
-
-def _suggestion(run: RunDir) -> str:
-    """Return a hint at the run beside it whose name is nearest, or at all runs there."""
-    if run.local is None or not run.local.parent.is_dir():
-        return ""
-    runs = [path.name for path in run.local.parent.iterdir() if (path / run.RUN).is_file()]
-    return nearest(run.local.name, runs) or (f"; runs there: {', '.join(sorted(runs))}" if runs else "")

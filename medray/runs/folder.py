@@ -1,7 +1,6 @@
 """Folder: a folder on this machine's disks or at a URI; writes are atomic.
 
-Reads and writes go through the file systems that Ray's storage knows (pyarrow.fs), so a run may live on s3://
-as well as in a folder.
+Reads and writes go through pyarrow.fs, which Ray's storage uses too, so a run may be in a folder or on s3://.
 """
 
 import io
@@ -32,10 +31,10 @@ SCHEMES = ("abfs", "abfss", "file", "gs", "hdfs", "s3")
 
 
 def locate(given: str) -> str:
-    """A location as a person gives it, a path or a URI, as one that holds anywhere: paths become whole.
+    """Return a path or URI that a user gives as a location that holds in any folder: paths become absolute.
 
     Raises:
-        RunError: it is meant as a URI, but is none of a file system that can be reached.
+        RunError: it looks like a URI, but not of a known file system, or with one slash.
     """
     scheme, colon, rest = given.partition(":")
     if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme):
@@ -73,16 +72,16 @@ class Folder:
         return None if "://" in self.location else Path(self.location)
 
     def child(self, *names: str) -> "Folder":
-        """The folder of that name inside this one (before a URI's `?options`)."""
+        """Return the folder of that name inside this one (before a URI's `?options`)."""
         base, options = self._parts()
         return Folder("/".join([base.rstrip("/"), *names]) + options)
 
     def path(self, name: str) -> str:
-        """The path of a file in here, as people read it."""
+        """Return the path of a file in here, as people read it."""
         return f"{self._parts()[0].rstrip('/')}/{name}"
 
     def _parts(self) -> tuple[str, str]:
-        """The location, and a URI's `?options`; a folder's name may hold a question mark."""
+        """Return the location and a URI's `?options`; a local folder's name may hold a question mark."""
         base, mark, options = self.location.partition("?") if self.local is None else (self.location, "", "")
         return base, mark + options
 
@@ -93,7 +92,7 @@ class Folder:
             return bytes(stream.read())
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file so that a reader finds the old one whole or the new one whole."""
+        """Write a file so that readers see the old content or the new, never a part."""
         if self.local is not None:
             write_file_by(self.local / name, lambda path: path.write_bytes(content))
             return
@@ -102,23 +101,23 @@ class Folder:
             stream.write(content)
 
     def write_by(self, name: str, writer: Callable[[Path], None]) -> None:
-        """Write a file as `write` does, by a writer that takes a path: large ones need no copy in memory."""
+        """Write a file as `write` does, by a function that writes to a path: no copy in memory is needed."""
         if self.local is None:
             with tempfile.TemporaryDirectory() as folder:
-                writer(Path(folder) / "whole")
-                self.write(name, (Path(folder) / "whole").read_bytes())
+                writer(Path(folder) / "file")
+                self.write(name, (Path(folder) / "file").read_bytes())
             return
         write_file_by(self.local / name, writer)
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file or folder of that name."""
+        """Return whether there is a file or folder of that name."""
         from pyarrow import fs
 
         system, root = self._opened
         return bool(system.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound)
 
     def names(self) -> list[str]:
-        """Names of what is in here, sorted; none where the folder does not exist."""
+        """Return the names of the files and folders in here, sorted; none where the folder does not exist."""
         from pyarrow import fs
 
         system, root = self._opened
@@ -158,7 +157,7 @@ class Folder:
 
 
 def read_arrays(folder: Folder, file_name: str, *names: str) -> list[Array]:
-    """Return the arrays `names` of a .npz file; nothing in it is run.
+    """Return the arrays `names` of a .npz file; no code in it is run.
 
     Raises:
         RunError: the file is missing or damaged, or lacks one of them.

@@ -1,4 +1,4 @@
-"""RunDir: every path of a run, in a folder or at a URI, in one class.
+"""RunDir: every path of a run, in a folder or at a URI.
 
     runs/organs/
       run.json space.yaml data.json splits.json     written once, by the driver
@@ -9,11 +9,10 @@
       crossval/     plan.json folds.json 0007/fold_3/ (the same files as a trial's)
       selection.json                                the selections of members that were compared
       ensemble/     manifest.json members/*.safetensors
-      evaluation/   what the test split said, and each time it was read
+      evaluation/   each read of the test split, and its scores
       report/       index.html
 
-`trial.json` is written last: where it is missing the training has not ended, and `checkpoint.safetensors`
-holds what it needs to go on.
+`trial.json` is written last: without it the training has not ended, and goes on from `checkpoint.safetensors`.
 """
 
 import json
@@ -46,7 +45,7 @@ class TrialDir(Folder):
     WEIGHTS, PREDICTIONS, RECORD = "weights.safetensors", "val_predictions.npz", "trial.json"
 
     def epochs(self) -> list[dict[str, Any]]:
-        """The epochs so far, one record each; none if it has not finished one."""
+        """Return the epochs so far, one record each; none before the first has finished."""
         try:
             return [json.loads(line) for line in self.read(self.EPOCHS).splitlines() if line.strip()]
         except FileNotFoundError:
@@ -59,14 +58,14 @@ class TrialDir(Folder):
         self.write(self.EPOCHS, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs).encode())
 
     def record(self) -> TrialRecord | None:
-        """How the trial ended, or None while it runs."""
+        """Return how the trial ended, or None while it runs."""
         return self.read_document(self.RECORD, TrialRecord) if self.exists(self.RECORD) else None
 
-    def summary(
+    def make_record(
         self, number: int, state: str, *, baseline: str | None = None, reason: str | None = None,
         ended_by: str | None = None, traceback: str | None = None, worker_died: bool = False,
     ) -> TrialRecord:  # fmt: skip
-        """Sum up what the training has left here, as the record of its end."""
+        """Return the record of a training that ends now, from the epochs and settings in this folder."""
         epochs = self.epochs()
         last = epochs[-1] if epochs else {}
         settings = self.read_json(self.CONFIG)
@@ -88,7 +87,7 @@ class TrialDir(Folder):
         )
 
     def write_record(self, record: TrialRecord) -> None:
-        """End the trial: write its record, then drop what only a running one needs."""
+        """End the trial: write its record, then delete what only a running trial needs."""
         self.write_json(self.RECORD, record.to_dict())
         for name in self.names():
             if name == self.CHECKPOINT or UNFINISHED in name:  # a killed worker's unfinished file
@@ -215,12 +214,12 @@ class RunDir(Folder):
         return TrialDir(self.child("trials", f"{number:04d}").location)
 
     def trial_numbers(self) -> list[int]:
-        """Numbers of the trials that have a folder."""
+        """Return the numbers of the trials that have a folder."""
         names = self.child("trials").names()
         return sorted(int(name) for name in names if re.fullmatch(r"\d{4,}", name))
 
     def records(self) -> Iterator[TrialRecord]:
-        """The records of all ended trials, by number."""
+        """Yield the records of all ended trials, by number."""
         for number in self.trial_numbers():
             record = self.trial(number).record()
             if record is not None:
@@ -228,7 +227,7 @@ class RunDir(Folder):
 
 
 def read_predictions(folder: TrialDir, best_epoch: int) -> tuple[Array, Array]:
-    """Return what a training says of the images that it was measured on, and their labels.
+    """Return a training's predictions of the images that it was measured on, and their labels.
 
     Probabilities are float32 (n, classes), labels int64 (n,).
 

@@ -148,7 +148,7 @@ class Ledger:
             reason = self.death_reasons.get(number, "its worker process died")
         ended_by = result.ended_by if result else None
         state = FAILED if reason else FINISHED if ended_by else STOPPED
-        record = self.run.trial(number).summary(
+        record = self.run.trial(number).make_record(
             number,
             state,
             baseline=trial.user_attrs.get("baseline"),
