@@ -4,6 +4,7 @@ import functools
 import signal
 import threading
 import time
+from typing import Any
 
 from rich.console import Console
 
@@ -59,19 +60,26 @@ def train_folds_with_ray(
     thread = threading.Thread(target=train, daemon=True)
     with ends_like_ctrl_c(signal.SIGTERM), progress.showing():
         thread.start()
-        count = 0
-        while True:
-            try:
-                alive = thread.is_alive()
-                events = ray.get(queue.events_after.remote(count))
-                count += len(events)
-                progress.update(events)
-                if not alive:
-                    break
-                time.sleep(POLL_S)
-            except KeyboardInterrupt:
-                if not ray.get(queue.stop.remote()):
-                    break  # workers that are yet to come are not waited for
+        show_events(queue, thread, progress)
     if failure:
         reason = failure_line(controller_error(failure[0]))
         raise MedrayError(f"Ray Train gave up: {reason}; go on with: {resume_command(options)}")
+
+
+def show_events(queue: Any, thread: threading.Thread, progress: CrossvalProgress) -> None:
+    """Show what happens to the jobs of the `queue` until the `thread` has ended; Ctrl-C stops the queue."""
+    import ray
+
+    count = 0
+    while True:
+        try:
+            alive = thread.is_alive()
+            events = ray.get(queue.events_after.remote(count))
+            count += len(events)
+            progress.update(events)
+            if not alive:
+                break
+            time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            if not ray.get(queue.stop.remote()):
+                break  # workers that are yet to come are not waited for

@@ -72,6 +72,12 @@ def prepare_run(
         raise RunError(
             f"{resolved.data} is not the data that {run.location} was started with: its content differs"
         )
+    write_facts(run, space, resolved)
+    return dataset, capacity
+
+
+def write_facts(run: RunDir, space: SearchSpace, resolved: ResolvedOptions) -> None:
+    """Write run.json: the options, and the versions of the packages that the search uses."""
     facts = RunFacts(
         medray=__version__,
         space=space.name,
@@ -82,4 +88,3 @@ def prepare_run(
         packages={name: version(name) for name in PACKAGES},
     )
     run.write_json(run.RUN, facts.to_dict())
-    return dataset, capacity
