@@ -7,13 +7,12 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.dataset import ImageDataset
-from medray.decisions.conformal import ConformalSets, summary
+from medray.decisions.conformal import ConformalSets
 from medray.decisions.thresholds import OperatingPoint
 from medray.evaluate.evaluated_models import ENSEMBLE, EvaluatedModel
 from medray.evaluate.scores_document import EnsembleComparison, ModelScores, PointOnTest, Scores, SetsOnTest
 from medray.stats.bootstrap import Estimate, bootstrap, estimate, resample_counts
 from medray.stats.compare import compare_models, mcnemar, verdict
-from medray.stats.rates import measure_rates
 from medray.stats.scores import MODES, Predictions
 from medray.stats.subgroups import subgroup_scores
 
@@ -65,20 +64,8 @@ def measure_models(
         comparisons=_comparisons(measured, scores, draws, metric, independent=groups is None),
         confusion_matrix=tuple(map(tuple, ensemble.confusion.tolist())),
         per_class=tuple(ensemble.per_class(names)),
-        operating_points=tuple(
-            PointOnTest(
-                **vars(point),
-                test=measure_rates(
-                    ensemble.probabilities[:, point.class_index].astype(np.float64),
-                    labels == point.class_index,
-                    point.threshold,
-                ),
-            )
-            for point in points
-        ),
-        conformal_sets=tuple(
-            SetsOnTest(**vars(sets), test=summary(sets.sets(ensemble.probabilities), labels)) for sets in conformal
-        ),
+        operating_points=tuple(PointOnTest.of(point, ensemble) for point in points),
+        conformal_sets=tuple(SetsOnTest.of(sets, ensemble) for sets in conformal),
         subgroups={name: tuple(rows) for name, rows in subgroups.items()},
     )
 

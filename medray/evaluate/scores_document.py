@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 
-from medray.decisions.conformal import ConformalSets, SetSummary
+import numpy as np
+
+from medray.decisions.conformal import ConformalSets, SetSummary, summary
 from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
 from medray.runs.run_facts import check_metric
 from medray.stats.bootstrap import Estimate
 from medray.stats.compare import PairedComparison
-from medray.stats.rates import Rates
-from medray.stats.scores import MODES, ClassScores
+from medray.stats.rates import Rates, measure_rates
+from medray.stats.scores import MODES, ClassScores, Predictions
 from medray.stats.subgroups import SubgroupScores
 
 
@@ -58,12 +60,24 @@ class PointOnTest(OperatingPoint):
 
     test: Rates
 
+    @classmethod
+    def of(cls, point: OperatingPoint, predictions: Predictions) -> "PointOnTest":
+        """Return a point with its rates on the test images of which `predictions` are."""
+        scores = predictions.probabilities[:, point.class_index].astype(np.float64)
+        rates = measure_rates(scores, predictions.labels == point.class_index, point.threshold)
+        return cls(**vars(point), test=rates)
+
 
 @dataclass(frozen=True)
 class SetsOnTest(ConformalSets):
     """Conformal sets as they were calibrated before the read, and how they did on the test images."""
 
     test: SetSummary
+
+    @classmethod
+    def of(cls, sets: ConformalSets, predictions: Predictions) -> "SetsOnTest":
+        """Return sets with their summary on the test images of which `predictions` are."""
+        return cls(**vars(sets), test=summary(sets.sets(predictions.probabilities), predictions.labels))
 
 
 @dataclass(frozen=True)
