@@ -75,7 +75,8 @@ def started(run: Path, home: Path, *more: str) -> Iterator[Running]:
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(60)
-        for child in [*family, process]:
+        children: list[Any] = [*family, process]
+        for child in children:
             with contextlib.suppress(psutil.Error, ProcessLookupError):
                 child.kill()
         process.wait()

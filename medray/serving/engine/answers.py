@@ -146,4 +146,5 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 def to_plain(answer: object) -> Any:
     """Return an answer as values that JSON can hold, by the field's names in JSON; defaults are left out."""
-    return adapter(type(answer)).dump_python(answer, by_alias=True, exclude_defaults=True)
+    kind: Any = type(answer)
+    return adapter(kind).dump_python(answer, by_alias=True, exclude_defaults=True)

@@ -120,7 +120,7 @@ def _first_error(error: ValidationError) -> str:
 
 def _read_tensor(tensor: InputTensor, rest: memoryview) -> tuple[Array, memoryview]:
     """Return an input as uint8 of its shape, and the bytes behind it."""
-    name, size = tensor.name[:40], tensor.parameters and tensor.parameters.binary_data_size
+    name, size = tensor.name[:40], None if tensor.parameters is None else tensor.parameters.binary_data_size
     if size is None:
         try:
             values = np.array(tensor.data or [], dtype=None if tensor.data else np.uint8).reshape(-1)
