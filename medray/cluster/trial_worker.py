@@ -1,6 +1,6 @@
-"""What a worker process does: fit(), and the files of a trial or a fold after every epoch.
+"""Worker: runs fit() in a worker process, and writes the files of a trial or a fold after every epoch.
 
-Files reach the run's folder before the epoch is reported, so whatever the driver knows of is on disk:
+Files reach the run's folder before the epoch is reported, so all that the driver knows of is on disk:
 
     val_predictions.npz, weights.safetensors    when the epoch is the best so far
     checkpoint.safetensors                      all that is needed to go on; gone when the trial has ended

@@ -48,7 +48,7 @@ Examples:
 def crossval(as_json: bool, **values: Any) -> None:
     """Train the best settings of the search in RUN on every fold, from fresh weights each time.
 
-    The folds divide the training and validation images, stratified by class, with no copy of an image and, where
+    The folds divide the training and validation images, stratified by class, with no near-duplicates and, where
     the data set knows patients, no patient on both sides. Leaves each fold's model, scores with their spread,
     out-of-fold predictions, and a list of images whose label the folds doubt. The test split is not read.
     """

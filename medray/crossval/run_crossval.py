@@ -37,6 +37,7 @@ from medray.runs.fold_results import FoldedSetting
 from medray.runs.lock import held
 from medray.signals import ends_like_ctrl_c
 from medray.stats.label_issues import LabelIssue
+from medray.text import plural
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ class CrossvalResult:
     issues: list[LabelIssue]
     left: int
     resume_command: str
+
+    def __repr__(self) -> str:
+        metric, run = self.searched.space.metric, self.searched.run
+        scores = ", ".join(f"trial {s.number} with mean {metric} {s.objective:.4f}" for s in self.settings)
+        folds = plural(len(self.folds), "fold")
+        return f"<CrossvalResult of {run.location}, {folds}: {scores or 'none'}; {plural(self.left, 'fold')} left>"
 
 
 def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
@@ -99,7 +106,7 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
 
 
 def _introduce(console: Console, plan: CrossvalPlan, folds: Folds, jobs: Sequence[Job]) -> None:
-    kind = {"grouped": "stratified, no patient and no copy on both sides", "given": "the data set's own"}
+    kind = {"grouped": "stratified, patients and near-duplicates on one side", "given": "the data set's own"}
     say(
         console,
         f"{len(plan.trials)} settings × {len(folds)} folds ({kind.get(folds.kind, folds.kind)}) of "

@@ -4,6 +4,7 @@ import shlex
 
 from medray.cluster.runners import LOCAL
 from medray.errors import ConfigError, RunError
+from medray.files import UNFINISHED
 from medray.runs.folder import locate
 from medray.runs.lock import CLAIM, LOCK
 from medray.runs.run_facts import ResolvedOptions
@@ -43,7 +44,7 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptio
             f"{run.location} already holds a run: go on with it by --resume, or choose another by --out"
         )
     ours = {run.SPACE, run.DATA, run.SPLITS, run.RUN, run.STUDY, LOCK, CLAIM}
-    foreign = {name for name in run.names() if name.partition(".partial")[0] not in ours}
+    foreign = {name for name in run.names() if name.partition(UNFINISHED)[0] not in ours}
     if foreign:
         raise RunError(f"{run.location} is not empty ({sorted(foreign)[0]}): choose another folder by --out")
     return run, space, resolve_options(options, space)
