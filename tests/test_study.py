@@ -1,6 +1,7 @@
 """The Python face: a study from its search to its report, in this process, without Ray."""
 
 import doctest
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,10 @@ def test_the_examples_of_the_face_do_what_they_say(tmp_path: Path, monkeypatch: 
         names = test.globs
     assert runner.summarize(verbose=False).failed == 0
     study = names["study"]
+    assert re.fullmatch(
+        r"<Evaluation of \S+/runs/x: test auc 0\.\d{4} \[0\.\d{4}, [01]\.\d{4}\] on 42 images, read 1 time>",
+        repr(study.evaluate()),
+    )
     assert set(study.folds()["fold"]) == {0, 1}
     assert (tmp_path / "runs/x/report/index.html").is_file()
 
@@ -44,6 +49,7 @@ async def cell():
 
 result = asyncio.run(cell())
 assert len(result.settings) == 1 and result.left == 0
+print(result)
 assert "ray" not in sys.modules
 """
 
@@ -53,6 +59,9 @@ def test_a_notebooks_running_event_loop_does_not_disturb_it_and_ray_is_never_imp
         [sys.executable, "-c", NOTEBOOK], cwd=tmp_path, capture_output=True, text=True, check=False
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert re.fullmatch(
+        r"<CrossvalResult of \S+/runs/y, 2 folds: trial \d with mean auc 0\.\d{4}; 0 folds left>\n", done.stdout
+    )
 
 
 def test_files_are_asked_about_as_the_command_does(finished_run: Path, tmp_path: Path) -> None:

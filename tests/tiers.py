@@ -11,7 +11,7 @@ from _pytest.reports import TestReport
 from _pytest.terminal import TerminalReporter
 
 #: Fixtures that train networks, or start Ray, a command or a browser.
-COMPONENT = {"ray_address", "made_run", "found", "folded_run", "command", "browser"}
+COMPONENT = {"ray_address", "made_run", "finished_run", "folded_run", "command", "browser"}
 LONGEST_SHOWN = 8
 #: Each file is one process's work: none of these should be left alone at the end.
 FIRST = (

@@ -20,6 +20,7 @@ from medray.runs.fold_results import read_settings
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.runs.selection_facts import ALL_FOLDS, TOP_K
+from medray.text import plural
 
 DEFAULT_COVERAGES = (0.9, 0.95)
 DEFAULT_K = 4
@@ -48,6 +49,11 @@ class EnsembleResult:
     selections: list[Selection]
     selected: Selection
     manifest: Manifest
+
+    def __repr__(self) -> str:
+        members = plural(len(self.manifest.members), "member")
+        points = ", ".join(point.name for point in self.manifest.operating_points) or "no operating point"
+        return f"<EnsembleResult of {self.run.location}: {self.manifest.strategy}, {members}; {points}>"
 
 
 def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:

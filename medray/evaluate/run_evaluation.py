@@ -19,6 +19,7 @@ from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.space.published import TEST, TRAIN
+from medray.text import plural
 
 SEED = 0
 
@@ -46,6 +47,12 @@ class Evaluation:
     stored: bool
     count: int
     published: PublishedComparison | None = None
+
+    def __repr__(self) -> str:
+        metric, reads = self.scores.metric, plural(self.count, "time")
+        score = self.scores.models[0].scores[metric]
+        interval = f"{metric} {score.value:.4f} [{score.low:.4f}, {score.high:.4f}]"
+        return f"<Evaluation of {self.run.location}: test {interval} on {self.scores.images} images, read {reads}>"
 
 
 def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:

@@ -21,7 +21,7 @@ from medray.ensemble.selection import make_selection
 from medray.ensemble.strategies import top_k
 from medray.ensemble.write_ensemble import write_ensemble
 from medray.errors import MedrayError, RunError
-from medray.runs.leaderboard import usable
+from medray.runs.leaderboard import rank, usable
 from medray.runs.lock import held
 from medray.runs.run_facts import DataFacts, ResolvedOptions
 from medray.runs.rundir import RunDir
@@ -35,6 +35,7 @@ from medray.search.search_options import SearchOptions
 from medray.search.search_progress import SearchProgress, print_introduction
 from medray.signals import ends_like_ctrl_c
 from medray.space.search_space import SearchSpace
+from medray.text import plural
 
 if TYPE_CHECKING:
     from medray.search.ledger import Ledger
@@ -55,6 +56,12 @@ class SearchResult:
     val_images: int
     left: int
     resume_command: str
+
+    def __repr__(self) -> str:
+        best, metric = rank(usable(self.records), self.space.mode)[:1], self.space.metric
+        lead = "".join(f", best trial {record.number} with val {metric} {record.objective:.4f}" for record in best)
+        trials = plural(len(self.records), "trial")
+        return f"<SearchResult of {self.run.location}: {trials}{lead}; {plural(self.left, 'trial')} left>"
 
     @property
     def interrupted(self) -> bool:
