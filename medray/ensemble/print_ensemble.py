@@ -34,7 +34,7 @@ def print_result(result: EnsembleResult, console: Console) -> None:
     say(console, _ood_line(manifest.ood))
     images = f"{len(selected.labels)} {IMAGES[selected.selected_on]} images"
     say(console, f"All of this was selected and set on {images}: expect a little less on new ones.")
-    say(console, f"Ensemble:   {run.ensemble.location} ({selected.title}, {len(selected.members)} members)")
+    say(console, f"Ensemble:   {run.path(run.ENSEMBLE)} ({selected.title}, {len(selected.members)} members)")
     say(console, f"Selections: {run.path(run.SELECTION)}")
     say(console, f"Next: medray evaluate {run.location}")
 
@@ -95,5 +95,5 @@ def to_json(result: EnsembleResult) -> dict[str, Any]:
         "selections": [selection.facts().to_dict() for selection in result.selections],
         "selected": {"strategy": result.selected.strategy, "source": result.selected.source},
         **{name: manifest[name] for name in ("operating_points", "conformal_sets", "ood")},
-        "ensemble": result.run.ensemble.location,
+        "ensemble": result.run.path(result.run.ENSEMBLE),
     }

@@ -136,6 +136,7 @@ class RunDir(Folder):
     RUN, SPACE, DATA, SPLITS = "run.json", "space.yaml", "data.json", "splits.json"
     LEADERBOARD, STUDY, SELECTION = "leaderboard.csv", "study.journal", "selection.json"
     OOD, OOD_TENSORS = "ood.json", "ood.safetensors"
+    ENSEMBLE = "ensemble"
     REPORT = "index.html"  # in the folder `report`
 
     def begun(self) -> bool:
@@ -183,7 +184,7 @@ class RunDir(Folder):
     @property
     def ensemble(self) -> Folder:
         """The folder of the ensemble."""
-        return self.child("ensemble")
+        return self.child(self.ENSEMBLE)
 
     @property
     def evaluation(self) -> Folder:

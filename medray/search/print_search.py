@@ -65,7 +65,7 @@ def search_result_json(result: SearchResult) -> dict[str, Any]:
         "ensemble": None
         if result.ensemble is None
         else {
-            "folder": result.run.path("ensemble"),
+            "folder": result.run.path(result.run.ENSEMBLE),
             "val_scores": result.ensemble.selected_on.scores,
             "members": [member.trial for member in result.ensemble.members],
         },
