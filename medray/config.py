@@ -1,7 +1,7 @@
-"""TrainConfig: all that one training needs, frozen, and back and forth through JSON.
+"""TrainConfig: all settings of one training, frozen, and to and from JSON.
 
 Every setting is declared once, as a field with its `Setting`: the search space, the command line and a
-stored config are all checked against the same table, and answer with the same words.
+stored config are all checked against the same table, with the same messages.
 """
 
 import copy
@@ -13,7 +13,7 @@ from typing import Any
 
 from medray.errors import ConfigError, nearest, unknown_choice_line
 
-#: What a training can be judged by, and which way is better.
+#: validation metric -> which way is better.
 METRICS: dict[str, str] = {
     "auc": "max",
     "accuracy": "max",
@@ -30,13 +30,13 @@ METRICS: dict[str, str] = {
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 SCHEDULES = ("none", "cosine", "step", "plateau", "one_cycle")
 BALANCES = ("none", "loss", "sampler")
-MOST = 10**300  # beyond it a float would overflow
+LARGEST = 10**300  # of a number; beyond it a float would overflow
 PRECISIONS = ("auto", "float32")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What one setting may be: its type, its range or its choices."""
+    """The values that one setting may have: its type, its range or its choices."""
 
     type: type
     low: float = -math.inf
@@ -46,7 +46,7 @@ class Setting:
     optional: bool = False
 
     def allowed(self) -> str:
-        """Say what is allowed, for an error's line."""
+        """Return what is allowed in words, for an error's line."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -69,12 +69,13 @@ class Setting:
         """
         if value is None and self.optional:
             return None
-        if isinstance(value, int) and abs(value) > MOST:
+        if isinstance(value, int) and abs(value) > LARGEST:
             raise ConfigError(f"a number of {len(str(abs(value // 10**99))) + 99} digits is not {self.allowed()}")
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not self.type:
-            raise ConfigError(f"{_shown(value)} is not {self.allowed()}{_yaml_hint(value, self.type)}")
+            written = "null" if value is None else repr(value)
+            raise ConfigError(f"{written} is not {self.allowed()}{_yaml_hint(value, self.type)}")
         if isinstance(value, int | float) and not isinstance(value, bool):
             in_range = self.low <= value <= self.high and value > self.above and math.isfinite(value)
             if not in_range:
@@ -84,28 +85,24 @@ class Setting:
         return value
 
 
-def _shown(value: object) -> str:
-    return "null" if value is None else repr(value)
-
-
-def _yaml_hint(value: object, wanted: type) -> str:
-    """Explain the two things that YAML reads otherwise than people mean them."""
-    if wanted in (int, float) and isinstance(value, str):
+def _yaml_hint(value: object, expected: type) -> str:
+    """Explain the two kinds of values that YAML reads otherwise than people mean them."""
+    if expected in (int, float) and isinstance(value, str):
         try:
             number = float(value)
         except ValueError:
             return ""
-        if not math.isfinite(number) or (wanted is int and not number.is_integer()):
+        if not math.isfinite(number) or (expected is int and not number.is_integer()):
             return ""
-        return f": YAML reads {value} as text; write {_yaml_number(number, wanted)}"
-    if wanted is str and isinstance(value, bool):
+        return f": YAML reads {value} as text; write {_yaml_number(number, expected)}"
+    if expected is str and isinstance(value, bool):
         return ": YAML reads yes, no, on and off as true or false; put the word in quotes"
     return ""
 
 
-def _yaml_number(number: float, wanted: type) -> str:
-    """Write a number so that YAML reads it as one: an exponent needs a point before it, and a sign."""
-    if wanted is int:
+def _yaml_number(number: float, expected: type) -> str:
+    """Return a number as YAML reads it: an exponent needs a point before it, and a sign."""
+    if expected is int:
         return str(int(number))
     if 1e-4 <= abs(number) < 1e6:
         return repr(number)
@@ -193,7 +190,7 @@ class TrainConfig:
 
     @property
     def mode(self) -> str:
-        """`max` or `min`: which way `monitor` is better."""
+        """Return `max` or `min`: which way `monitor` is better."""
         return METRICS[self.monitor]
 
     def to_dict(self) -> dict[str, Any]:
@@ -228,7 +225,7 @@ def _checked_pipeline(steps: object) -> tuple[dict[str, dict[str, Any]], ...]:
             or not all(isinstance(v, Mapping) for v in step.values())
         ):
             raise ConfigError(f"{step!r} is not one of {form}", key="pipeline")
-    return tuple({name: copy.deepcopy(dict(given)) for name, given in step.items()} for step in steps)
+    return tuple({name: copy.deepcopy(dict(arguments)) for name, arguments in step.items()} for step in steps)
 
 
 #: name of a setting -> what it may be.

@@ -87,7 +87,7 @@ def nearest(word: object, valid: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Return `text` with line ends, control characters and lone surrogates escaped, fit for a line of a message."""
+    """Return `text` fit for one line of a message: line ends, control characters and lone surrogates escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""Ending a command from outside, with what has been reached so far."""
+"""Signals that end a command as Ctrl-C does, so that it keeps what it has done so far."""
 
 import contextlib
 import signal
@@ -9,7 +9,7 @@ from types import FrameType
 
 @contextlib.contextmanager
 def ends_like_ctrl_c(number: signal.Signals) -> Iterator[None]:
-    """Let this signal end a command as Ctrl-C does, also where a shell's `&` has Ctrl-C's own ignored.
+    """Let this signal end a command as Ctrl-C does, also where a shell's `&` makes it ignore SIGINT.
 
     Only the main thread can handle signals: in another one nothing is changed.
     """
@@ -29,4 +29,4 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
     handler = signal.getsignal(signal.SIGINT)
     if not callable(handler):  # ignored
         raise KeyboardInterrupt
-    handler(signal.SIGINT, frame)  # Tune has one of its own
+    handler(signal.SIGINT, frame)  # Tune installs its own

@@ -35,7 +35,7 @@ PROFILE_EXAMPLES = """
 Examples:
   medray data profile folder:scans
   medray data profile csv:cells/labels.csv --sheet cells.png
-  medray data profile images.npz --json > profile.json
+  medray data profile images.npz --json
 """
 AUDIT_EXAMPLES = """
 \b
