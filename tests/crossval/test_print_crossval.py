@@ -1,0 +1,38 @@
+"""The table of a cross-validation on narrow terminals: nothing of it is cut."""
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from medray.crossval.print_crossval import METRICS, print_crossval_result
+from medray.runs.fold_results import FoldedSetting
+from medray.runs.rundir import RunDir
+from medray.runs.trial_record import TrialRecord
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_every_score_is_there_at_any_width(width: int) -> None:
+    records = tuple(
+        TrialRecord(i, "finished", metrics={m: 0.5 + i / 10 + j / 100 for j, m in enumerate(METRICS)},
+                    settings={"backbone": "efficientnet_b0"})
+        for i in range(2)
+    )  # fmt: skip
+    setting = FoldedSetting(17, records, np.arange(2), np.arange(2), np.eye(2))
+    folds = type("TwoFolds", (), {"__len__": lambda _: 2, "held_out": np.arange(2)})()
+    searched = SimpleNamespace(run=RunDir("/runs/x"))
+    result: Any = SimpleNamespace(
+        searched=searched, folds=folds, settings=[setting], unfinished={}, issues=[], left=0, resume_command=""
+    )
+    stream = io.StringIO()
+    print_crossval_result(result, Console(file=stream, width=width))
+    text = stream.getvalue()
+    assert "trial" in text
+    assert "17" in text
+    assert "efficientnet_b0" in text
+    for j, metric in enumerate(METRICS):
+        assert metric in text
+        assert f"{0.55 + j / 100:.4f} ± 0.0707" in text

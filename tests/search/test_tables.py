@@ -1,0 +1,44 @@
+"""The tables of a search on narrow terminals: no column but the settings is ever cut."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from medray.config import TrainConfig
+from medray.runs.trial_record import TrialRecord
+from medray.search.print_search import print_leaderboard
+from medray.search.search_progress import SearchProgress
+
+WIDTHS = [60, 80, 120]
+SETTINGS = TrainConfig(backbone="efficientnet_b0", schedule="one_cycle").to_dict()
+RECORDS = [
+    TrialRecord(i, "finished", "early_stopping" if i else None, objective=0.9 - i / 100, epochs=40,
+                metrics={"accuracy": 0.7123}, settings=SETTINGS)
+    for i in range(3)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_leaderboard_has_all_columns(width: int) -> None:
+    stream = io.StringIO()
+    print_leaderboard(RECORDS, "balanced_accuracy", Console(file=stream, width=width))
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    for cell in ("rank", "trial", "finished", "epochs", "val balanced_accuracy", "0.8800", "0.7123"):
+        assert cell in text
+    assert "one_cycle" in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_live_table_cuts_only_the_settings(width: int) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=width)
+    progress = SearchProgress(console, "balanced_accuracy", 8)
+    progress.ended = list(RECORDS)
+    progress.trial_started(7, None, TrainConfig())
+    console.print(progress.table())
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    for cell in ("trial", "waiting", "finished", "val balanced_accuracy", "0/30", "0.8800"):
+        assert cell in text
