@@ -21,7 +21,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError
-from medray.files import cache_folder
+from medray.files import cache_folder, write_file_by
 
 KIND = "images"
 LIMIT = "MEDRAY_CACHE_GIB"
@@ -202,9 +202,8 @@ def new_array(key: str, shape: tuple[int, ...], source: str) -> Iterator[NewArra
             yield NewArray(images, facts)
             images.flush()
             partial.replace(path)
-            document = path.with_suffix(f".{uuid.uuid4().hex}")
-            document.write_text(json.dumps(facts.to_dict() | {"shape": list(shape)}))
-            document.replace(path.with_suffix(".json"))
+            content = json.dumps(facts.to_dict() | {"shape": list(shape)})
+            write_file_by(path.with_suffix(".json"), lambda document: document.write_text(content))
     except OSError as error:
         raise DataError(f"the cache {folder} can't be written: {error.strerror or error}") from None
     finally:
