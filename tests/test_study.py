@@ -31,8 +31,7 @@ def test_the_examples_of_the_face_do_what_they_say(tmp_path: Path, monkeypatch: 
     assert runner.summarize(verbose=False).failed == 0
     study = names["study"]
     assert re.fullmatch(
-        r"<Evaluation of \S+/runs/x: test auc 0\.\d{4} \[0\.\d{4}, [01]\.\d{4}\] on 42 images, read 1 time>",
-        repr(study.evaluate()),
+        r"<Evaluation of \S+/runs/x: test auc .+ on 42 images, read 1 time>", repr(study.evaluate())
     )
     assert set(study.folds()["fold"]) == {0, 1}
     assert (tmp_path / "runs/x/report/index.html").is_file()

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from medray._types import Array
 from medray.console import step
+from medray.console_tables import interval
 from medray.data.dataset import ImageDataset
 from medray.ensemble.manifest import Manifest, read_manifest
 from medray.errors import ConfigError, RunError
@@ -50,9 +51,8 @@ class Evaluation:
 
     def __repr__(self) -> str:
         metric, reads = self.scores.metric, plural(self.count, "time")
-        score = self.scores.models[0].scores[metric]
-        interval = f"{metric} {score.value:.4f} [{score.low:.4f}, {score.high:.4f}]"
-        return f"<Evaluation of {self.run.location}: test {interval} on {self.scores.images} images, read {reads}>"
+        score = f"test {metric} {interval(self.scores.models[0].scores[metric])}"
+        return f"<Evaluation of {self.run.location}: {score} on {self.scores.images} images, read {reads}>"
 
 
 def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
