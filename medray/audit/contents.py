@@ -41,7 +41,7 @@ def find_unusable(survey: Survey) -> Iterator[Finding]:
 
 def find_small_classes(records: ImageRecords) -> Iterator[Finding]:
     """Yield a finding for classes with too few images, or patients, for splits and folds, and for missing ones."""
-    splits, classes = split_parts(records), records.classes()
+    splits, classes, outside_test = split_parts(records), records.classes(), ~records.in_split(TEST)
     folds = FOLD_COUNT if records.folds is None else len(records.folds)
     small, missing = [], []
     counts = count_classes(records, splits)
@@ -55,7 +55,7 @@ def find_small_classes(records: ImageRecords) -> Iterator[Finding]:
         if not len(splits) and len(images) < LEAST_IN_SPLIT * USUAL_SPLITS:
             small.append(f"{name} ({plural(len(images), 'image')} for {USUAL_SPLITS} splits)")
             continue
-        pool = images[~records.in_split(TEST)[images]]
+        pool = images[outside_test[images]]
         patients = {records.patients[image] for image in pool.tolist()}
         count, noun = (len(pool), "image") if None in patients else (len(patients), "patient")
         if 0 < count < folds:

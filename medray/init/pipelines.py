@@ -1,14 +1,13 @@
 """The section transforms: pipelines for medical images of which only size, channels and class names are known."""
 
 import re
-from typing import Any
 
 from medray.init.document import Line
 from medray.init.proposal import StudyProposal
 
 MILD, EXPOSED, MIRRORED, TURNED = "mild", "exposed", "mirrored", "turned"
 _SIDES = re.compile(r"(?<![^\W_])(left|right)(?![^\W_])", re.IGNORECASE)
-_STEPS: dict[str, dict[str, Any]] = {
+_STEPS = {
     "affine": {
         "Affine": {"translate_percent": [-0.06, 0.06], "rotate": [-10, 10], "scale": [0.92, 1.08], "p": 0.7}
     },

@@ -1,6 +1,6 @@
 """The sections space, fixed and baselines: what is searched, what is fixed, and where to start."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from medray.init.budget_sections import LARGE_IMAGE, UNEVEN, class_ratio
 from medray.init.document import Line
@@ -72,9 +72,7 @@ def backbone_line(height: int, width: int, train: int) -> Line:
     small, large = small_backbones(height, width), large_backbones(height, width, train)
     if min(height, width) < 32:
         return Line("backbone", _choice([*small, *large]), f"small networks for {height}×{width}")
-    reason = (
-        "large ones too, as there are many images" if large else f"large ones learn little from {train:,} images"
-    )
+    reason = "large ones too, as there are many" if large else f"large ones learn little from {train:,} images"
     alternative = (
         "Published weights (timm's hub, $MEDRAY_WEIGHTS) help most with few images. To search with them, replace",
         "the line above by these:",
@@ -95,16 +93,15 @@ def fixed_lines(proposal: StudyProposal) -> list[Line]:
 
 def baseline_lines(proposal: StudyProposal) -> list[Line]:
     """Return one plain setting within the space."""
-    searched = {line.key: line.value for line in space_lines(proposal)}
-    sizes = searched["batch_size"]
-    assert isinstance(sizes, dict)
-    settings: dict[str, Any] = {
-        "backbone": PLAIN, "learning_rate": 0.001, "batch_size": sizes["choice"][-1], "dropout": 0.0,
+    height, width, _ = proposal.shape
+    largest = batch_sizes(proposal.train_count, max(height, width))[-1]
+    settings = {
+        "backbone": PLAIN, "learning_rate": 0.001, "batch_size": largest, "dropout": 0.0,
         "optimizer": "adam", "weight_decay": 0.0, "schedule": "none", "label_smoothing": 0.0, "mixup": 0.0,
         "class_balance": "none", "transforms": "none",
     }  # fmt: skip
     return [Line("plain", settings)]
 
 
-def _choice(values: list[Any]) -> dict[str, list[Any]]:
+def _choice(values: Sequence[object]) -> dict[str, object]:
     return {"choice": values}
