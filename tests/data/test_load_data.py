@@ -198,8 +198,7 @@ def test_an_npz_that_does_not_fit_is_refused_in_one_line(path: Path, name: str) 
     assert problem in message
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "none.npz") == f"no such file: {tmp_path / 'none.npz'}"
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "folder.npz").mkdir()
     assert "no such file" in refusal(tmp_path / "folder.npz")
 
@@ -362,24 +361,14 @@ def test_subgroups_follow_their_images(path: Path, kind: str) -> None:
     ("source", "fragments"),
     [
         ("breast", ["unknown data source 'breast'", "phantom", "medmnist:NAME[:SIZE]", ".npz"]),
-        ("medmist:breastmnist", ["unknown data source 'medmist:breastmnist'", "did you mean 'medmnist'?"]),
         ("images.zip", ["unknown data source 'images.zip'"]),
         ("", ["unknown data source ''"]),
-        (
-            "medmnist:brestmnist",
-            ["unknown 2-D MedMNIST set 'brestmnist'", "did you mean 'breastmnist'?", "pathmnist"],
-        ),
         ("medmnist:", ["unknown 2-D MedMNIST set ''", "pathmnist"]),
         ("medmnist:organmnist3d", ["unknown 2-D MedMNIST set 'organmnist3d'", "organsmnist"]),
         ("medmnist:nodulemnist3d:64", ["unknown 2-D MedMNIST set 'nodulemnist3d'"]),
         ("medmnist:chestmnist", ["several labels", "one class for each image"]),
-        ("medmnist:breastmnist:32", ["no size '32'; valid: 28, 64, 128, 224"]),
         ("medmnist:breastmnist:64:x", ["no size '64:x'; valid: 28, 64, 128, 224"]),
         ("phantom:livr?size=32", ["unknown phantom 'livr'", "valid: bloodcells, covid"]),
-        (
-            "phantom:covid?image=200",
-            ["unknown option 'image' (did you mean 'images'?); valid: seed, size, images"],
-        ),
         ("phantom?size=8", ["phantom?size=8: size is '8', not a whole number from 16 to 1024"]),
         ("phantom?images=2e3", ["images is '2e3', not a whole number from 100 to 100000"]),
         ("phantom?seed=-1", ["seed is '-1', not a whole number from 0"]),

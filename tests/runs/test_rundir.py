@@ -2,7 +2,6 @@
 
 import dataclasses
 import pickle
-import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from medray.errors import RunError
 from medray.runs.folder import Folder
 from medray.runs.rundir import RunDir, TrialDir
-from medray.runs.trial_record import FAILED, FINISHED, TrialRecord
+from medray.runs.trial_record import FAILED, FINISHED, EpochRecord, TrialRecord
 
 URI = "s3://bucket/runs/organs?region=eu-west-1&endpoint_override=localhost:9000"
 
@@ -21,29 +20,6 @@ def folder(tmp_path: Path) -> Folder:
 
 
 # -- files
-
-
-def test_what_is_written_is_read(folder: Folder) -> None:
-    folder.write("a/b/c.bin", b"\x00\xff")
-    assert folder.read("a/b/c.bin") == b"\x00\xff"
-    folder.write_json("facts.json", {"x": [1, 0.1, None, "é"]})
-    assert folder.read_json("facts.json") == {"x": [1, 0.1, None, "é"]}
-    assert folder.names() == ["a", "facts.json"]
-
-
-def test_a_missing_folder_is_empty(folder: Folder) -> None:
-    assert folder.names() == []
-    assert not folder.exists("x")
-    folder.delete("x")
-    with pytest.raises(FileNotFoundError):
-        folder.read("x")
-
-
-def test_a_second_write_takes_the_firsts_place_and_leaves_nothing_else(folder: Folder) -> None:
-    folder.write("x.json", b"a" * 1000)
-    folder.write("x.json", b"b")
-    assert folder.read("x.json") == b"b"
-    assert folder.names() == ["x.json"]
 
 
 def test_half_a_write_is_not_seen_and_the_next_one_goes_over_it(folder: Folder, tmp_path: Path) -> None:
@@ -67,45 +43,6 @@ def test_a_first_write_that_was_cut_leaves_no_file(folder: Folder, tmp_path: Pat
     (tmp_path / "run" / "trial.json.partial-1").write_bytes(b'{"number"')
     assert not folder.exists("trial.json")
     assert TrialDir(folder.location).record() is None
-
-
-def test_a_reader_never_sees_half_a_file(folder: Folder) -> None:
-    contents = [letter * 2_000_000 for letter in (b"a", b"b")]
-    folder.write("x", contents[0])
-
-    def write() -> None:
-        for i in range(30):
-            folder.write("x", contents[i % 2])
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    seen = []
-    while writer.is_alive():
-        seen.append(folder.read("x"))
-    writer.join()
-    assert all(content in contents for content in seen)
-
-
-def test_json_that_no_reader_could_read_is_not_written(folder: Folder) -> None:
-    folder.write_json("x.json", {"x": 1})
-    with pytest.raises(ValueError, match="JSON"):
-        folder.write_json("x.json", {"x": float("nan")})
-    assert folder.read_json("x.json") == {"x": 1}
-
-
-@pytest.mark.parametrize("content", [b"", b'{"a": ', b"\xff\xfe\x00", b"[1]]", b"{'a': 1}\n\n"])
-def test_damaged_json_is_one_line_that_names_the_file(folder: Folder, content: bytes) -> None:
-    folder.write("trial.json", content)
-    with pytest.raises(RunError) as caught:
-        folder.read_json("trial.json")
-    assert str(caught.value).startswith(f"{folder.path('trial.json')} is damaged: ")
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_json_is_one_line_that_names_the_file(folder: Folder) -> None:
-    with pytest.raises(RunError) as caught:
-        folder.read_json("run.json")
-    assert str(caught.value) == f"{folder.path('run.json')} is missing"
 
 
 # -- paths
@@ -161,11 +98,17 @@ RECORD = TrialRecord(
 )  # fmt: skip
 
 
+EPOCH = EpochRecord(
+    epoch=1, objective=0.8, train_loss=0.5, learning_rate=0.01, seconds=1.5, metrics={"auc": 0.8}, best_epoch=1,
+    best={"auc": 0.8}, parameters=3, ended_by=None,
+)  # fmt: skip
+
+
 def test_the_record_ends_a_trial(tmp_path: Path) -> None:
     trial = RunDir(str(tmp_path)).trial(7)
     trial.write(trial.CHECKPOINT, b"state")
     trial.write(trial.WEIGHTS, b"weights")
-    trial.write_epochs([{"epoch": 1}])
+    trial.write_epochs([EPOCH])
     assert trial.record() is None
     trial.write_record(RECORD)
     assert trial.record() == RECORD
@@ -183,14 +126,14 @@ def test_a_trial_without_a_checkpoint_can_be_ended_too(tmp_path: Path) -> None:
 def test_epochs_come_back(tmp_path: Path) -> None:
     trial = TrialDir(str(tmp_path / "t"))
     assert trial.epochs() == []
-    epochs = [{"epoch": 1, "loss": 0.1}, {"epoch": 2, "loss": None}]
+    epochs = [EPOCH, dataclasses.replace(EPOCH, epoch=2, best_epoch=2, ended_by="epochs")]
     trial.write_epochs(epochs)
     assert trial.epochs() == epochs
     trial.write_epochs([])
     assert trial.epochs() == []
 
 
-@pytest.mark.parametrize("content", [b'{"epoch": 1}\n{"epo', b"\xff\n"])
+@pytest.mark.parametrize("content", [b'{"epoch": 1}\n{"epo', b'{"epoch": 1}\n', b"\xff\n"])
 def test_damaged_epochs_are_one_line_that_names_the_file(tmp_path: Path, content: bytes) -> None:
     trial = TrialDir(str(tmp_path))
     trial.write(trial.EPOCHS, content)

@@ -473,7 +473,6 @@ def test_texts_that_are_refused(tmp_path: Path, content: bytes, fragments: list[
 def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
     grow(tmp_path, {"x.xlsx": b"PK\3\4"})
     refusal(lambda: listed(tmp_path / "x.xlsx", "csv"), "a spreadsheet is not read; save it as CSV in UTF-8")
-    refusal(lambda: listed(tmp_path / "none.csv", "csv"), f"no such file: {tmp_path / 'none.csv'}")
     refusal(lambda: listed(tmp_path, "csv"), "is a folder, not a table")
 
 
