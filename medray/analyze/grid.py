@@ -13,9 +13,9 @@ from ray.tune import Checkpoint, ResultGrid, TuneError
 from ray.tune.analysis import ExperimentAnalysis
 from ray.tune.experiment import Trial
 
-from medray.analyze.read_training import RUNNING, EpochRecord, Training
+from medray.analyze.read_training import RUNNING, Training
 from medray.runs.rundir import RunDir, TrialDir
-from medray.runs.trial_record import FAILED, TrialRecord
+from medray.runs.trial_record import FAILED, EpochRecord, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd

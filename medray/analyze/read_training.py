@@ -6,27 +6,10 @@ from typing import Any
 
 from medray.config import SETTINGS
 from medray.errors import ConfigError, RunError, one_line, unknown_choice_line
-from medray.json_document import JsonDocument
 from medray.runs.rundir import TrialDir
-from medray.runs.trial_record import TrialRecord
+from medray.runs.trial_record import EpochRecord, TrialRecord
 
 RUNNING = "running"
-
-
-@dataclass(frozen=True)
-class EpochRecord(JsonDocument):
-    """A line of epochs.jsonl: `metrics` are the validation metrics of the epoch, `best` of the best so far."""
-
-    epoch: int
-    objective: float
-    train_loss: float
-    learning_rate: float
-    seconds: float
-    metrics: dict[str, float]
-    best_epoch: int
-    best: dict[str, float]
-    parameters: int
-    ended_by: str | None
 
 
 @dataclass(frozen=True)

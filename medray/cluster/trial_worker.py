@@ -23,6 +23,7 @@ from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.errors import MedrayError, RunError, one_line
 from medray.runs.rundir import TrialDir
+from medray.runs.trial_record import EpochRecord
 from medray.stats.metrics import defined_metrics
 from medray.training.loop import EpochResult, fit
 from medray.training.state import TrainState
@@ -56,7 +57,7 @@ class Worker:
         """Take up the training whose settings lie in `folder`: a new one, or one that has a checkpoint."""
         self.trial_dir, self.train_split, self.val_split, self.metric = folder, train, val, metric
         self.settings: dict[str, Any] = {}
-        self.records: list[dict[str, Any]] = []
+        self.records: list[EpochRecord] = []
         self.steps = self._train()
 
     def step(self) -> StepResult:
@@ -99,42 +100,42 @@ class Worker:
             return None
         path = self.trial_dir.path(TrialDir.CHECKPOINT)
         state, facts = state_from_bytes(self.trial_dir.read(TrialDir.CHECKPOINT), path)
-        self.records = facts["epochs"]
+        self.records = [EpochRecord.from_dict(epoch, path) for epoch in facts["epochs"]]
         self._write_best(state.best_network, state.best_probabilities, self.records[-1])
         self.trial_dir.write_epochs(self.records)
         return state
 
-    def _keep(self, result: EpochResult) -> dict[str, Any]:
+    def _keep(self, result: EpochResult) -> EpochRecord:
         """Write the epoch's files and return its record."""
-        record = {
-            "epoch": result.epoch,
-            "objective": result.best[self.metric],
-            "train_loss": result.train_loss,
-            "learning_rate": result.learning_rate,
-            "seconds": result.seconds,
-            "metrics": defined_metrics(result.metrics),
-            "best_epoch": result.best_epoch,
-            "best": defined_metrics(result.best),
-            "parameters": result.parameters,
-            "ended_by": result.ended_by,
-        }
+        record = EpochRecord(
+            epoch=result.epoch,
+            objective=result.best[self.metric],
+            train_loss=result.train_loss,
+            learning_rate=result.learning_rate,
+            seconds=result.seconds,
+            metrics=defined_metrics(result.metrics),
+            best_epoch=result.best_epoch,
+            best=defined_metrics(result.best),
+            parameters=result.parameters,
+            ended_by=result.ended_by,
+        )
         self.records.append(record)
         if result.is_best:
             self._write_best(result.best_network, result.best_probabilities, record)
-        state, facts = result.state(), {"epochs": self.records}
+        state, facts = result.state(), {"epochs": [epoch.to_dict() for epoch in self.records]}
         self.trial_dir.write_by(TrialDir.CHECKPOINT, lambda path: write_state(path, state, facts))
         # After the checkpoint: an epoch that can be read of is never done again.
         self.trial_dir.write_epochs(self.records)
         return record
 
-    def _write_best(self, network: dict[str, Tensor], probabilities: Array, record: dict[str, Any]) -> None:
+    def _write_best(self, network: dict[str, Tensor], probabilities: Array, record: EpochRecord) -> None:
         stream = io.BytesIO()
-        epoch, labels = record["best_epoch"], self.val_split.own_labels
+        epoch, labels = record.best_epoch, self.val_split.own_labels
         np.savez(stream, probabilities=probabilities, labels=labels, epoch=epoch)
         self.trial_dir.write(TrialDir.PREDICTIONS, stream.getvalue())
-        facts = {"epoch": epoch, "config": self.settings, "val_metrics": record["best"]}
+        facts = {"epoch": epoch, "config": self.settings, "val_metrics": record.best}
         self.trial_dir.write_by(TrialDir.WEIGHTS, lambda path: write_weights(path, network, facts))
 
 
-def _step_result(record: dict[str, Any]) -> StepResult:
-    return StepResult(record["epoch"], record["objective"], record["ended_by"])
+def _step_result(record: EpochRecord) -> StepResult:
+    return StepResult(record.epoch, record.objective, record.ended_by)

@@ -17,8 +17,7 @@
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -30,7 +29,7 @@ from medray.runs.crossval_documents import CrossvalPlan, SettingSummary
 from medray.runs.folder import Folder, read_arrays
 from medray.runs.run_facts import DataFacts, RunFacts
 from medray.runs.selection_facts import SelectionComparison
-from medray.runs.trial_record import TrialRecord
+from medray.runs.trial_record import EpochRecord, TrialRecord
 from medray.space.loading import parse
 from medray.space.search_space import SearchSpace
 from medray.stats.validate import check_labelled
@@ -44,18 +43,25 @@ class TrialDir(Folder):
     CONFIG, EPOCHS, CHECKPOINT = "config.json", "epochs.jsonl", "checkpoint.safetensors"
     WEIGHTS, PREDICTIONS, RECORD = "weights.safetensors", "val_predictions.npz", "trial.json"
 
-    def epochs(self) -> list[dict[str, Any]]:
-        """Return the epochs so far, one record each; none before the first has finished."""
+    def epochs(self) -> list[EpochRecord]:
+        """Return the epochs so far, none before the first has finished.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        path = self.path(self.EPOCHS)
         try:
-            return [json.loads(line) for line in self.read(self.EPOCHS).splitlines() if line.strip()]
+            lines = [json.loads(line) for line in self.read(self.EPOCHS).splitlines() if line.strip()]
         except FileNotFoundError:
             return []
         except ValueError as error:
-            raise RunError(f"{self.path(self.EPOCHS)} is damaged: {error}") from None
+            raise RunError(f"{path} is damaged: {error}") from None
+        return [EpochRecord.from_dict(line, path) for line in lines]
 
-    def write_epochs(self, epochs: list[dict[str, Any]]) -> None:
+    def write_epochs(self, epochs: Sequence[EpochRecord]) -> None:
         """Write the records of all epochs so far."""
-        self.write(self.EPOCHS, "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs).encode())
+        lines = (json.dumps(epoch.to_dict(), allow_nan=False) + "\n" for epoch in epochs)
+        self.write(self.EPOCHS, "".join(lines).encode())
 
     def record(self) -> TrialRecord | None:
         """Return how the trial ended, or None while it runs."""
@@ -67,20 +73,20 @@ class TrialDir(Folder):
     ) -> TrialRecord:  # fmt: skip
         """Return the record of a training that ends now, from the epochs and settings in this folder."""
         epochs = self.epochs()
-        last = epochs[-1] if epochs else {}
+        last = epochs[-1] if epochs else None
         settings = self.read_json(self.CONFIG)
         return TrialRecord(
             number=number,
             state=state,
             baseline=baseline,
             reason=reason,
-            objective=last.get("objective"),
-            best_epoch=last.get("best_epoch", 0),
+            objective=last.objective if last else None,
+            best_epoch=last.best_epoch if last else 0,
             epochs=len(epochs),
-            seconds=sum(epoch["seconds"] for epoch in epochs),
+            seconds=sum(epoch.seconds for epoch in epochs),
             ended_by=ended_by,
-            metrics=last.get("best", {}),
-            parameters=last.get("parameters", 0),
+            metrics=last.best if last else {},
+            parameters=last.parameters if last else 0,
             settings={name: value for name, value in settings.items() if name != "pipeline"},
             traceback=traceback,
             worker_died=worker_died,

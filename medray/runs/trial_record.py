@@ -1,4 +1,4 @@
-"""TrialRecord: the content of trial.json, which ends a trial or a fold."""
+"""The documents of a trial or a fold: a line of epochs.jsonl for each epoch, and trial.json, which ends it."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -8,6 +8,22 @@ from medray.errors import unknown_choice_line
 from medray.json_document import JsonDocument
 
 FINISHED, STOPPED, FAILED = STATES = ("finished", "stopped", "failed")
+
+
+@dataclass(frozen=True)
+class EpochRecord(JsonDocument):
+    """A line of epochs.jsonl: `metrics` are the validation metrics of the epoch, `best` of the best so far."""
+
+    epoch: int
+    objective: float
+    train_loss: float
+    learning_rate: float
+    seconds: float
+    metrics: dict[str, float]
+    best_epoch: int
+    best: dict[str, float]
+    parameters: int
+    ended_by: str | None
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class Ledger:
         """
         epochs_of = {}
         for number in self.run.trial_numbers():
-            epochs = [(e["epoch"], e["objective"]) for e in self.run.trial(number).epochs()]
+            epochs = [(e.epoch, e.objective) for e in self.run.trial(number).epochs()]
             epochs_of[number] = epochs if number in self.records else epochs[:-1]
         return epochs_of
 

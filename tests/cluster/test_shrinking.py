@@ -39,5 +39,5 @@ def test_the_folds_go_on_where_there_is_room(
     assert re.search(r"; going on with 1, folds left: [123]$", printed, re.MULTILINE), printed
     for fold in (0, 1):
         kept = run.fold(0, fold).epochs()
-        assert [epoch["epoch"] for epoch in kept] == list(range(1, 21))
+        assert [epoch.epoch for epoch in kept] == list(range(1, 21))
         assert kept[: len(before[fold])] == before[fold]  # no epoch that was done is done again

@@ -34,7 +34,7 @@ from medray.errors import DataError, MedrayError, RunError
 from medray.runs.finished_search import open_finished_search
 from medray.runs.fold_results import read_settings
 from medray.runs.rundir import RunDir, TrialDir
-from medray.runs.trial_record import FAILED, FINISHED
+from medray.runs.trial_record import FAILED, FINISHED, EpochRecord
 from medray.training.loop import fit, predict_probabilities
 from medray.training.weights import load_network, weights_from_bytes
 from tests.conftest import Command, make_long_run, make_run, workers, write_npz
@@ -68,7 +68,7 @@ def bare(run: Path, dataset: ImageDataset, trial: int, fold: int) -> list[dict[s
 
 def recorded(run: Path, trial: int, fold: int) -> list[dict[str, object]]:
     kept = ("epoch", "train_loss", "metrics")
-    return [{k: epoch[k] for k in kept} for epoch in RunDir(str(run)).fold(trial, fold).epochs()]
+    return [{k: getattr(epoch, k) for k in kept} for epoch in RunDir(str(run)).fold(trial, fold).epochs()]
 
 
 def test_every_fold_is_a_training_of_its_own_from_fresh_weights(folded: Path, npz: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_second_call_is_refused_and_resume_adds_a_setting(folded: Path, tmp_pa
             crossval(run, resume=True, **wrong)
     before = {s.number: [r.seconds for r in s.records] for s in read_settings(RunDir(str(run)))}
     other = next(n for n in range(4) if n not in before)
-    result = crossval(run, resume=True, trials=(other,), concurrency=1)
+    result = crossval(run, resume=True, trials=(other,), runner="local")
     after = {s.number: [r.seconds for r in s.records] for s in result.settings}
     assert set(after) == {*before, other}
     assert {n: after[n] for n in before} == before  # nothing was done again
@@ -144,7 +144,7 @@ def slow_run(tmp_path: Path) -> tuple[Path, Path]:
     return make_long_run(tmp_path, epochs=8)
 
 
-def epochs(run: Path, fold: int) -> list[dict[str, object]]:
+def epochs(run: Path, fold: int) -> list[EpochRecord]:
     return RunDir(str(run)).fold(0, fold).epochs()
 
 
@@ -174,7 +174,7 @@ def test_a_killed_worker_and_then_a_killed_driver_cost_at_most_an_epoch(
     dataset = load_data(str(data))
     for fold in (0, 1):  # the seconds that an epoch took tell it from one that was done again
         kept = epochs(run, fold)
-        assert [e["seconds"] for e in kept[: len(before[fold])]] == [e["seconds"] for e in before[fold]]
+        assert [e.seconds for e in kept[: len(before[fold])]] == [e.seconds for e in before[fold]]
     for fold in range(3):
         assert recorded(run, 0, fold) == bare(run, dataset, 0, fold)
 
@@ -360,4 +360,4 @@ def test_members_start_from_fresh_weights_in_whatever_order_a_worker_takes_them(
         while not worker.step().done:
             pass
         alone = [(r.train_loss, r.metrics) for r in fit(config, train, val)]
-        assert [(e["train_loss"], e["metrics"]) for e in folder.epochs()] == alone
+        assert [(e.train_loss, e.metrics) for e in folder.epochs()] == alone

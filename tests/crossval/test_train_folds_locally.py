@@ -64,4 +64,4 @@ def test_an_interrupted_local_cross_validation_goes_on(command: Start, tmp_path:
     record = folder.record()
     assert record is not None
     assert record.state == FINISHED
-    assert [e["seconds"] for e in folder.epochs()[: len(under_way)]] == [e["seconds"] for e in under_way]
+    assert [e.seconds for e in folder.epochs()[: len(under_way)]] == [e.seconds for e in under_way]

@@ -87,4 +87,4 @@ def bare_fit(path: Path, number: int, data: Path) -> list[dict[str, Any]]:
 
 def recorded(path: Path, number: int) -> list[dict[str, Any]]:
     kept = ("epoch", "train_loss", "metrics")
-    return [{k: epoch[k] for k in kept} for epoch in run_dir(path).trial(number).epochs()]
+    return [{k: getattr(epoch, k) for k in kept} for epoch in run_dir(path).trial(number).epochs()]

@@ -48,8 +48,8 @@ def test_a_killed_driver_loses_nothing(
     for number, epochs in under_way.items():
         kept = run_dir(out).trial(number).epochs()
         # The seconds an epoch took tell the first driver's epochs from ones done again.
-        assert [e["seconds"] for e in kept[: len(epochs)]] == [e["seconds"] for e in epochs]
-        assert [e["epoch"] for e in kept] == list(range(1, 13))
+        assert [e.seconds for e in kept[: len(epochs)]] == [e.seconds for e in epochs]
+        assert [e.epoch for e in kept] == list(range(1, 13))
         assert recorded(out, number) == bare_fit(out, number, npz)
     assert states(out) == ["COMPLETE"] * 4
     settings = [record.settings["learning_rate"] for record in after.values()]
@@ -73,7 +73,7 @@ def test_a_killed_worker_costs_at_most_its_epoch(
     assert code == 0, complaints
     for number, epochs in before.items():
         kept = run_dir(out).trial(number).epochs()
-        assert [e["seconds"] for e in kept[: len(epochs)]] == [e["seconds"] for e in epochs]
+        assert [e.seconds for e in kept[: len(epochs)]] == [e.seconds for e in epochs]
         assert recorded(out, number) == bare_fit(out, number, npz)
     assert [record.state for record in run_dir(out).records()] == [FINISHED, FINISHED]
 

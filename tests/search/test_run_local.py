@@ -112,7 +112,7 @@ def test_a_killed_local_search_loses_nothing(command: Start, slow_space: Path, n
     assert [record.state for record in records] == [FINISHED] * 2
     kept = run_dir(out).trial(1).epochs()
     # The seconds an epoch took tell the first command's epochs from ones done again.
-    assert [e["seconds"] for e in kept[: len(under_way)]] == [e["seconds"] for e in under_way]
+    assert [e.seconds for e in kept[: len(under_way)]] == [e.seconds for e in under_way]
     assert recorded(out, 1) == bare_fit(out, 1, npz)
 
 
