@@ -145,7 +145,7 @@ def averaged(study: Study, run: Path) -> float:
     """Members, temperature and threshold are chosen on held-out images; return the threshold."""
     found = ask(ensemble, run, "--from", study.source, "--sensitivity", 0.9, "--positive", study.positive)
     manifest = json.loads((run / "ensemble/manifest.json").read_text())
-    assert found["chosen"]["source"] == study.source
+    assert found["selected"]["source"] == study.source
     networks = study.folds if study.source == "folds" else study.trials - len(study.failing)
     assert len(manifest["members"]) == networks
     assert manifest["data"]["fingerprint"] == study.load().fingerprint

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +56,9 @@ class Load:
     content: bytes
     clients: int = 6
     versions: list[str] = field(default_factory=list)
+    begun: list[float] = field(default_factory=list)  # when the request of each version was sent
     failures: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -70,10 +73,16 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+    def since(self, moment: float) -> list[str]:
+        """The versions that answered requests which were sent after `moment`."""
+        with self._lock:
+            return [version for sent, version in zip(self.begun, self.versions, strict=True) if sent > moment]
+
     def _ask(self) -> None:
         headers = {"authorization": f"Bearer {READER}", "content-type": "image/png"}
         with httpx.Client(base_url=self.url, timeout=60, headers=headers) as client:
             while not self._stop.is_set():
+                sent = time.monotonic()
                 try:
                     response = client.post("/predict", content=self.content)
                 except httpx.ConnectError:
@@ -82,7 +91,9 @@ class Load:
                     self.failures.append(repr(error))
                     continue
                 if response.status_code == 200:
-                    self.versions.append(response.json()["model"]["version"])
+                    with self._lock:
+                        self.begun.append(sent)
+                        self.versions.append(response.json()["model"]["version"])
                 else:
                     self.failures.append(response.text)
 
@@ -219,14 +230,14 @@ def test_another_ensemble_goes_in_and_out_again_without_a_failed_request(
         assert set(load.versions) == {first}
         done = boss.post("/admin/ensemble", json={"folder": str(other)})
         assert done.json() == {"version": second, "previous": first, "replicas": 2}, done.text
-        mark = len(load.versions)
-        wait_for(lambda: len(load.versions) > mark + 20)
-        assert set(load.versions[mark + 10 :]) == {second}
+        exchanged = time.monotonic()
+        wait_for(lambda: len(load.since(exchanged)) > 20)
+        assert set(load.since(exchanged)) == {second}
         shutil.rmtree(other)  # what is served does not need it any more
         assert boss.post("/admin/ensemble", json={"back": True}).json()["version"] == first
-        mark = len(load.versions)
-        wait_for(lambda: len(load.versions) > mark + 20)
-        assert set(load.versions[mark + 10 :]) == {first}
+        exchanged = time.monotonic()
+        wait_for(lambda: len(load.since(exchanged)) > 20)
+        assert set(load.since(exchanged)) == {first}
     assert load.failures == []
 
 
