@@ -15,7 +15,7 @@ from medray.evaluate.run_evaluation import EvaluateOptions, run_evaluate
 from medray.search.run_search import run_search
 from medray.search.search_options import SearchOptions
 
-pytestmark = pytest.mark.usefixtures("ray_address")
+pytestmark = pytest.mark.component
 
 SPACE = """
 name: blots
@@ -23,7 +23,6 @@ data: folder:nowhere
 images: { image_size: [16, 20], aspect: pad, channels: 1, unreadable: drop }
 splits: { val: 0.25 }
 objective: { metric: accuracy }
-resources: { cpu: 2 } # one worker to be started, not two
 budget: { trials: 2, max_epochs: 2, grace_epochs: 1, reduction_factor: 2, patience: null }
 space:
   learning_rate: { log: [0.001, 0.01] }
@@ -53,6 +52,7 @@ def study(tmp_path: Path) -> Path:
 def search(study: Path, **more: object) -> str:
     console = Console(file=io.StringIO(), width=200)
     given = {"space": str(study / "blots.yaml"), "data": f"folder:{study / 'films'}", "out": str(study / "run")}
+    given["runner"] = "local"  # the same files and figures as with Ray
     run_search(SearchOptions(**given, **more), console)  # type: ignore[arg-type]
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
@@ -96,7 +96,10 @@ def test_slips_are_one_line(study: Path) -> None:
     with pytest.raises(DataError, match=r"no such folder: .*/film"):
         run_search(
             SearchOptions(
-                space=str(study / "blots.yaml"), data=f"folder:{study / 'film'}", out=str(study / "run")
+                str(study / "blots.yaml"),
+                data=f"folder:{study / 'film'}",
+                out=str(study / "run"),
+                runner="local",
             ),
             Console(file=io.StringIO()),
         )

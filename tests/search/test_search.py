@@ -21,12 +21,14 @@ from medray.runs.trial_record import FAILED, FINISHED, STOPPED
 from medray.search.run_search import SearchResult, run_search
 from medray.search.search_options import SearchOptions
 
-pytestmark = pytest.mark.usefixtures("ray_address")
 
-
-def search(space: Path, data: Path, out: Path, **options: object) -> SearchResult:
-    given = {"space": str(space), "data": str(data), "out": str(out), **options}
+def search_locally(space: Path, data: Path, out: Path, **options: object) -> SearchResult:
+    """Search without Ray, which leaves the same files and figures (`test_run_local.py`)."""
+    given = {"space": str(space), "data": str(data), "out": str(out), "runner": "local", **options}
     return run_search(SearchOptions(**given), Console(file=io.StringIO()))  # type: ignore[arg-type]
+
+
+# -- what a search with Ray leaves
 
 
 @pytest.fixture(scope="module")
@@ -154,28 +156,7 @@ def test_more_trials_can_be_asked_for_afterwards(finished: tuple[SearchResult, P
         assert (out / f"trials/{number:04d}/trial.json").read_bytes() == content
 
 
-def test_only_baselines(one_slot: Path, npz: Path, tmp_path: Path) -> None:
-    result = search(one_slot, npz, tmp_path / "run", baselines_only=True, max_epochs=2)
-    assert [record.baseline for record in result.records] == ["plain", "diverging", "elsewhere"]
-    assert [record.epochs for record in result.records if record.state == FINISHED] == [2, 2]
-
-
-def test_the_test_split_changes_nothing(one_slot: Path, npz: Path, tmp_path: Path) -> None:
-    """The same search on data whose test images and labels are others finds the same."""
-    with np.load(npz) as file:
-        arrays = dict(file)
-    arrays["test_images"] = 255 - arrays["test_images"]
-    arrays["test_labels"] = (arrays["test_labels"] + 1) % 3
-    np.savez(tmp_path / "other.npz", **arrays)
-    searches = []
-    for name, data in (("a", npz), ("b", tmp_path / "other.npz")):
-        result = search(one_slot, data, tmp_path / name, trials=4)
-        assert result.ensemble is not None
-        members = [(m.trial, m.best_epoch, m.scores) for m in result.ensemble.members]
-        searches.append((members, [(r.number, r.objective, r.settings) for r in result.records]))
-    assert searches[0] == searches[1]
-
-
+@pytest.mark.usefixtures("ray_address")
 def test_trials_cannot_write_to_the_shared_images(npz: Path) -> None:
     import ray
 
@@ -191,6 +172,31 @@ def test_trials_cannot_write_to_the_shared_images(npz: Path) -> None:
     assert "read-only" in ray.get(write.remote(reference))
 
 
+# -- what a search decides, whichever runner trains
+
+
+def test_only_baselines(space: Path, npz: Path, tmp_path: Path) -> None:
+    result = search_locally(space, npz, tmp_path / "run", baselines_only=True, max_epochs=2)
+    assert [record.baseline for record in result.records] == ["plain", "diverging", "elsewhere"]
+    assert [record.epochs for record in result.records if record.state == FINISHED] == [2, 2]
+
+
+def test_the_test_split_changes_nothing(space: Path, npz: Path, tmp_path: Path) -> None:
+    """The same search on data whose test images and labels are others finds the same."""
+    with np.load(npz) as file:
+        arrays = dict(file)
+    arrays["test_images"] = 255 - arrays["test_images"]
+    arrays["test_labels"] = (arrays["test_labels"] + 1) % 3
+    np.savez(tmp_path / "other.npz", **arrays)
+    searches = []
+    for name, data in (("a", npz), ("b", tmp_path / "other.npz")):
+        result = search_locally(space, data, tmp_path / name, trials=4)
+        assert result.ensemble is not None
+        members = [(m.trial, m.best_epoch, m.scores) for m in result.ensemble.members]
+        searches.append((members, [(r.number, r.objective, r.settings) for r in result.records]))
+    assert searches[0] == searches[1]
+
+
 def test_a_metric_that_is_not_defined_is_left_out_and_ends_nothing(space: Path, npz: Path, tmp_path: Path) -> None:
     """Where validation lacks a class there is no AUC; accuracy can still be searched for."""
     with np.load(npz) as file:
@@ -198,7 +204,7 @@ def test_a_metric_that_is_not_defined_is_left_out_and_ends_nothing(space: Path, 
     arrays["val_labels"][arrays["val_labels"] == 2] = 1
     np.savez(tmp_path / "lacking.npz", **arrays)
     space.write_text(space.read_text().replace("metric: auc", "metric: accuracy"))
-    result = search(space, tmp_path / "lacking.npz", tmp_path / "run", trials=1, max_epochs=1)
+    result = search_locally(space, tmp_path / "lacking.npz", tmp_path / "run", trials=1, max_epochs=1)
     assert result.records[0].state == FINISHED
     assert "auc" not in result.records[0].metrics
     assert result.ensemble is not None
@@ -206,12 +212,12 @@ def test_a_metric_that_is_not_defined_is_left_out_and_ends_nothing(space: Path, 
 
 
 def test_more_trials_bring_the_baselines_they_make_room_for_and_no_draw_twice(
-    one_slot: Path, npz: Path, tmp_path: Path
+    space: Path, npz: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    first = search(one_slot, npz, out, trials=3, max_epochs=1)
+    first = search_locally(space, npz, out, trials=3, max_epochs=1)
     assert [r.baseline for r in first.records if r.baseline] == ["plain"]
-    result = search(one_slot, npz, out, trials=9, resume=True)
+    result = search_locally(space, npz, out, trials=9, resume=True)
     records = sorted(result.records, key=lambda record: record.number)
     assert sorted(r.baseline for r in records if r.baseline) == ["diverging", "elsewhere", "plain"]
     drawn = [r.settings["learning_rate"] for r in records if r.baseline is None]
@@ -224,9 +230,9 @@ def test_a_resume_names_the_runs_own_space(
     out = Path(shutil.copytree(finished[1], tmp_path / "run"))
     space.write_text(space.read_text().replace("[0.0005, 10.0]", "[0.0004, 10.0]"))
     with pytest.raises(MedrayError, match="is not the search space that"):
-        search(space, npz, out, trials=10, resume=True)
+        search_locally(space, npz, out, trials=10, resume=True)
     with pytest.raises(MedrayError, match="unknown search space 'nonsense'"):
-        run_search(SearchOptions(space="nonsense", out=str(out), resume=True), Console(file=io.StringIO()))
+        search_locally(Path("nonsense"), npz, out, resume=True)
 
 
 def test_an_ensemble_that_was_made_since_is_kept_until_a_trial_comes_to_it(
@@ -239,9 +245,9 @@ def test_an_ensemble_that_was_made_since_is_kept_until_a_trial_comes_to_it(
     space.write_text((run / "space.yaml").read_text())
     run_ensemble(EnsembleOptions(str(run), strategy="greedy", source="trials"), Console(file=io.StringIO()))
     made = (run / "ensemble/manifest.json").read_bytes()
-    search(space, npz, run, resume=True)
+    search_locally(space, npz, run, resume=True)
     assert (run / "ensemble/manifest.json").read_bytes() == made
     more = len(list((run / "trials").glob("*/trial.json"))) + 1
-    search(space, npz, run, resume=True, trials=more)
+    search_locally(space, npz, run, resume=True, trials=more)
     assert json.loads((run / "ensemble/manifest.json").read_text())["strategy"] == "top-k"
     assert not (run / "selection.json").exists()

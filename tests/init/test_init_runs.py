@@ -15,7 +15,7 @@ from medray.search.search_options import SearchOptions
 from tests.audit.audit_samples import blobs
 
 
-@pytest.mark.usefixtures("ray_address")
+@pytest.mark.component
 def test_a_search_of_what_was_written_runs_to_the_end(tmp_path: Path) -> None:
     for number, image in enumerate(blobs(40, size=24)):
         path = tmp_path / "films" / ("dark", "light", "rare")[2 if number < 3 else number % 2] / f"{number}.png"
@@ -25,7 +25,9 @@ def test_a_search_of_what_was_written_runs_to_the_end(tmp_path: Path) -> None:
     (tmp_path / "films" / "dark" / "broken.png").write_bytes(b"half a picture")
     console = Console(file=io.StringIO(), width=200)
     path = begin("films", f"folder:{tmp_path / 'films'}", str(tmp_path / "films.yaml"), console)
-    run_search(SearchOptions(space=str(path), trials=2, max_epochs=1, out=str(tmp_path / "run")), console)
+    run_search(
+        SearchOptions(str(path), trials=2, max_epochs=1, out=str(tmp_path / "run"), runner="local"), console
+    )
     assert (tmp_path / "run" / "ensemble" / "manifest.json").is_file()
     facts = json.loads((tmp_path / "run" / "data.json").read_text())
     counts = [facts["splits"][split]["images"] for split in ("train", "val", "test")]
