@@ -88,8 +88,9 @@ def _read_document(document: type[JsonDocument], content: Mapping[str, object]) 
     for name in types:
         if name not in content:
             raise RunError(f"damaged: it has no '{name}'")
-    read = document(**{name: _read_at(name, type_, content[name]) for name, type_ in types.items()})
+    values = {name: _read_at(name, type_, content[name]) for name, type_ in types.items()}
     try:
+        read = document(**values)
         read.check()
     except (MedrayError, ValueError) as error:
         raise RunError(f"damaged: {error}") from None

@@ -116,7 +116,7 @@ def _check_value(kind: str, value: float | None) -> None:
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(JsonDocument):
     """How to set a threshold: at a sensitivity, by Youden's index, or by the cost of a miss.
 
     Raises:
@@ -152,17 +152,21 @@ class Rule:
 class OperatingPoint(JsonDocument):
     """A threshold for one class, the rule that set it, and its rates on the images that it was set on.
 
-    `name` is the rule's, `positive` the class at `class_index`, `images` how many `set_on` held
-    ("val", "out-of-fold").
+    `positive` is the class at `class_index`, `images` how many `set_on` held ("val", "out-of-fold").
     """
 
-    name: str
+    rule: Rule
     positive: str
     class_index: int
     threshold: float
     rates: Rates
     images: int
     set_on: str
+
+    @property
+    def name(self) -> str:
+        """The rule's name."""
+        return self.rule.name
 
     def decide(self, probabilities: Array) -> Array:
         """Return whether each image is called positive, bool (N,), by probabilities (N, classes).
@@ -208,4 +212,4 @@ def set_point(
         raise DataError(f"no image of {set_on} is of {which} '{name}': no threshold can be set on it")
     threshold = rule.threshold(exact[:, index], of_class)
     rates = measure_rates(exact[:, index], of_class, threshold)
-    return OperatingPoint(rule.name, name, index, threshold, rates, len(labels), set_on)
+    return OperatingPoint(rule, name, index, threshold, rates, len(labels), set_on)

@@ -51,8 +51,7 @@ def _ensemble(comparison: SelectionComparison, manifest: Manifest) -> str:
     if selected.strategy == TOP_K:
         words += ["--top-k", str(len({member.trial for member in manifest.members}))]
     for point in points:
-        kind, _, value = point.name.partition(" ")
-        words += [FLAGS[kind], *([value] if value else [])]
+        words += [FLAGS[point.rule.kind], *([] if point.rule.value is None else [f"{point.rule.value:.12g}"])]
     if points:
         words += ["--positive", points[0].positive]
     for sets in manifest.conformal_sets:

@@ -275,12 +275,13 @@ def test_a_point_refuses_probabilities_of_other_classes() -> None:
         ({"class_index": -1}, "damaged: class_index or threshold is out of range"),
         ({"class_index": True}, "class_index: damaged: True is not a whole number"),
         ({"images": 3}, "3 images, but rates of 20"),
+        ({"rule": {"kind": "cost", "value": -1.0}}, "rule: damaged: rule 'cost' needs a number above 0"),
         ({"rates": {}}, "rates: damaged: it has no 'sensitivity'"),
         ({"treshold": 0.5}, r"unknown field 'treshold' \(did you mean 'threshold'\?\)"),
     ],
 )
 def test_damaged_points(changes: dict[str, Any], message: str) -> None:
-    point = OperatingPoint("youden", "yes", 1, 0.5, Rates.of(8, 1, 9, 2), 20, "val")
+    point = OperatingPoint(Rule("youden"), "yes", 1, 0.5, Rates.of(8, 1, 9, 2), 20, "val")
     with pytest.raises(RunError, match=message) as caught:
         OperatingPoint.from_dict(point.to_dict() | changes)
     assert "\n" not in str(caught.value)

@@ -9,9 +9,9 @@ from typing_extensions import TypeAliasType
 
 from medray.decisions.conformal import ConformalSets
 from medray.decisions.ood import OodFacts
-from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.manifest import SelectedOn
 from medray.runs.run_facts import SplitFacts
+from medray.stats.rates import Rates
 
 #: A class of the served model; its own schema in the interface's description lists the model's classes.
 ClassName = TypeAliasType("ClassName", str)
@@ -120,6 +120,19 @@ class ModelData:
     splits: dict[str, SplitFacts]
 
 
+@dataclass(frozen=True)
+class ModelPoint:
+    """An operating point by its name in the decisions, with its rates on the images that it was set on."""
+
+    name: str
+    positive: str
+    class_index: int
+    threshold: float
+    rates: Rates
+    images: int
+    set_on: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metadata(ModelIdentity):
     """The answer to /metadata: what the model is, how good, and what it is not for."""
@@ -130,7 +143,7 @@ class Metadata(ModelIdentity):
     strategy: str
     selected_on: SelectedOn
     temperature: float
-    operating_points: list[OperatingPoint]
+    operating_points: list[ModelPoint]
     conformal_sets: list[ConformalSets]
     ood: OodFacts | None
     data: ModelData

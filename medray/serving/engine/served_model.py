@@ -22,6 +22,7 @@ from medray.serving.engine.answers import (
     ModelIdentity,
     ModelImage,
     ModelMember,
+    ModelPoint,
     OodScore,
 )
 from medray.serving.engine.onnx_ensemble import FastEnsemble
@@ -125,7 +126,10 @@ class ServedModel:
             strategy=manifest.strategy,
             selected_on=manifest.selected_on,
             temperature=manifest.temperature,
-            operating_points=list(manifest.operating_points),
+            operating_points=[
+                ModelPoint(p.name, p.positive, p.class_index, p.threshold, p.rates, p.images, p.set_on)
+                for p in manifest.operating_points
+            ],
             conformal_sets=list(manifest.conformal_sets),
             ood=None if detector is None else detector.facts,
             data=ModelData(manifest.data.fingerprint, manifest.data.splits),
