@@ -91,9 +91,14 @@ def _evaluate(frame: "pd.DataFrame", node: ast.expr) -> "pd.Series[Any]":
         if not isinstance(node, ast.Name) or frame[node.id].dtype not in ("bool", "boolean"):
             raise ConfigError(f"'{ast.unparse(node)}' is no condition, such as auc > 0.9")
     try:
-        return pd.Series(_eval(frame, node), index=frame.index, dtype="boolean").fillna(False).astype(bool)
+        holds = pd.Series(_eval(frame, node), index=frame.index, dtype="boolean").fillna(False).astype(bool)
     except (TypeError, ValueError, ArithmeticError, AttributeError, KeyError, NotImplementedError) as error:
         raise ConfigError(f"'{ast.unparse(node)}' can't be evaluated: {one_line(error)}") from None
+    if isinstance(node, ast.Compare) and not any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
+        # pandas reads `COLUMN != 'text'` as `COLUMN not in ['text']`, which holds for missing values
+        for name in {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}:
+            holds &= frame[name].notna()
+    return holds
 
 
 def _missing_test(node: ast.Compare) -> tuple[ast.Name, bool] | None:
