@@ -24,6 +24,7 @@ from medray.data.dataset import LabelledImages
 from medray.errors import MedrayError, RunError, one_line
 from medray.runs.rundir import TrialDir
 from medray.runs.trial_record import EpochRecord
+from medray.space.search_space import Resources
 from medray.stats.metrics import defined_metrics
 from medray.training.loop import EpochResult, fit
 from medray.training.state import TrainState
@@ -31,14 +32,15 @@ from medray.training.weights import state_from_bytes, write_state, write_weights
 
 
 @contextlib.contextmanager
-def local_worker(cpu: float) -> "Iterator[Worker]":
-    """Yield a worker in this process, on the GPU if there is one.
+def local_worker(resources: Resources) -> "Iterator[Worker]":
+    """Yield a worker in this process, on the GPU if `resources` ask for one and there is one.
 
-    It uses as many threads as a Ray worker of `cpu` cores; torch's own setting is restored at the end.
+    It uses as many threads as a Ray worker of as many cores; torch's own setting is restored at the end.
     """
     threads = torch.get_num_threads()
     try:
-        yield Worker(max(1, int(cpu)), "cuda" if torch.cuda.is_available() else "cpu")
+        gpu = resources.gpu > 0 and torch.cuda.is_available()
+        yield Worker(max(1, int(resources.cpu)), "cuda" if gpu else "cpu")
     finally:
         torch.set_num_threads(threads)
 

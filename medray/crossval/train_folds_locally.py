@@ -19,7 +19,7 @@ def train_folds_locally(
     from medray.crossval.train_one_fold import train_fold
 
     run, space = searched.run, searched.space
-    with contextlib.suppress(KeyboardInterrupt), local_worker(space.resources.cpu) as worker:
+    with contextlib.suppress(KeyboardInterrupt), local_worker(space.resources) as worker:
         for job in jobs:
 
             def report(result: StepResult, job: Job = job) -> bool:

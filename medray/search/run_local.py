@@ -15,7 +15,7 @@ def run_local(ledger: Ledger, dataset: ImageDataset, rungs: Rungs) -> None:
     the last digit, those of a Ray search that runs one trial at a time.
     """
     train, val = dataset.split("train"), dataset.split("val")
-    with contextlib.suppress(KeyboardInterrupt), local_worker(ledger.space.resources.cpu) as worker:
+    with contextlib.suppress(KeyboardInterrupt), local_worker(ledger.space.resources) as worker:
         while ledger.left():
             trial = ledger.start_next()
             number, is_baseline = trial.number, trial.baseline is not None
