@@ -46,6 +46,10 @@ def locate(given: str) -> str:
     return given if rest.startswith("//") else str(Path(given).absolute())
 
 
+#: Locations in object stores that another command has taken over from this process: it writes nothing there.
+TAKEN_OVER: set[str] = set()
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder on any file system; pickles as its location."""
@@ -92,10 +96,17 @@ class Folder:
             return bytes(stream.read())
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file so that readers see the old content or the new, never a part."""
+        """Write a file so that readers see the old content or the new, never a part.
+
+        Raises:
+            RunError: the folder is in an object store, and another command has taken the run over.
+        """
         if self.local is not None:
             write_file_by(self.local / name, lambda path: path.write_bytes(content))
             return
+        base = self._parts()[0].rstrip("/")
+        if any(f"{base}/".startswith(f"{location}/") for location in TAKEN_OVER):
+            raise RunError(f"another command has taken over {self.location}")
         system, root = self._opened
         with system.open_output_stream(f"{root}/{name}") as stream:  # an object store shows only closed files
             stream.write(content)

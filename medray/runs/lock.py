@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from rich.console import Console
 
 from medray.console import step
 from medray.errors import RunError
-from medray.runs.folder import Folder
+from medray.runs.folder import TAKEN_OVER, Folder
 from medray.signals import ends_like_ctrl_c
 
 LOCK, CLAIM = ".lock", "claim.json"
-CLAIM_LOST = signal.SIGUSR2  # sent to this process by its own thread
+CLAIM_LOST = signal.SIGUSR2  # sent to this process by its own thread, where the main thread holds the run
 HEARTBEAT_S, SETTLE_S = 5.0, 1.0
 DEAD_AFTER = 3  # a claim unchanged for this many heartbeats belongs to a dead process
 
@@ -57,11 +57,21 @@ def _claimed(run: Folder, console: Console) -> Iterator[None]:
     """Hold a run in an object store, which has no locks: the holder rewrites a claim file every few seconds.
 
     Of two commands that start within the same second and see no claim, the one that writes last holds the run. A
-    command that was suspended while another took the run over ends as if by Ctrl-C.
+    command that was suspended while another took the run over ends as if by Ctrl-C; in another thread than the
+    main one, which no signal reaches, its next write or the end of the block raises the error.
     """
-    claim = _Claim()
+    claim, location = _Claim(), run.path("").rstrip("/")
     ended, lost = threading.Event(), threading.Event()
-    beating = threading.Thread(target=_beat, args=(run, claim, ended, lost), daemon=True)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+
+    def lose() -> None:
+        lost.set()
+        if in_main_thread:
+            os.kill(os.getpid(), CLAIM_LOST)
+        else:
+            TAKEN_OVER.add(location)
+
+    beating = threading.Thread(target=_beat, args=(run, claim, ended, lose), daemon=True)
     try:
         _take(run, claim, console)
         with ends_like_ctrl_c(CLAIM_LOST):
@@ -71,11 +81,14 @@ def _claimed(run: Folder, console: Console) -> Iterator[None]:
             finally:
                 ended.set()
                 beating.join()
-    except KeyboardInterrupt:
+        if lost.is_set():
+            raise _held_by_another(run, _read(run))
+    except (KeyboardInterrupt, RunError):
         if lost.is_set():
             raise _held_by_another(run, _read(run)) from None
         raise
     finally:
+        TAKEN_OVER.discard(location)
         with contextlib.suppress(OSError):
             if claim.wrote(_read(run)):
                 run.delete(CLAIM)
@@ -117,15 +130,14 @@ def _take(run: Folder, claim: _Claim, console: Console) -> None:
         raise _held_by_another(run, now)
 
 
-def _beat(run: Folder, claim: _Claim, ended: threading.Event, lost: threading.Event) -> None:
-    """Rewrite the claim at every heartbeat until `ended`, or until another command has written its own."""
+def _beat(run: Folder, claim: _Claim, ended: threading.Event, lose: Callable[[], None]) -> None:
+    """Rewrite the claim at every heartbeat until `ended`; call `lose` once another command has written its own."""
     while not ended.wait(HEARTBEAT_S):
         claim.heartbeat += 1
         with contextlib.suppress(OSError):  # the next write may succeed
             now = _read(run)
             if now is not None and not claim.wrote(now):
-                lost.set()
-                os.kill(os.getpid(), CLAIM_LOST)
+                lose()
                 return
             run.write_json(CLAIM, asdict(claim))
 

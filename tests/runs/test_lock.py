@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -79,6 +80,28 @@ def test_a_command_that_was_overtaken_ends_and_leaves_the_other_its_claim(
         run.write_json(CLAIM, {"claim": "another", "process": 7, "host": "elsewhere"})
         time.sleep(60)
     assert run.read_json(CLAIM)["claim"] == "another"
+
+
+def test_a_thread_that_was_overtaken_is_refused_its_next_write_and_the_process_lives_on(run: RunDir) -> None:
+    refusals: list[str] = []
+
+    def hold() -> None:
+        try:
+            with held(run, Console(quiet=True)):
+                run.write_json(CLAIM, {"claim": "another", "process": 7, "host": "elsewhere"})
+                for _ in range(200):
+                    run.child("trials").write_json("step.json", {})
+                    time.sleep(0.1)
+        except RunError as error:
+            refusals.append(str(error))
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    thread.join(60)
+    assert len(refusals) == 1
+    assert re.search(r"another command is working in .*: process 7 on elsewhere", refusals[0])
+    assert run.read_json(CLAIM)["claim"] == "another"
+    run.write_json("later.json", {})  # what holds nothing is not refused
 
 
 def test_a_bucket_that_can_not_be_written_is_one_line(store: ObjectStore) -> None:
