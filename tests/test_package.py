@@ -17,6 +17,8 @@ from medray.runs.selection_facts import TOP_K
 from medray.runs.trial_record import FINISHED, TrialRecord
 from tests.test_layers import loaded
 
+pytestmark = pytest.mark.component
+
 
 def test_public_names_are_all_there() -> None:
     assert {"Ensemble", "fit", "load_data"} <= set(medray.__all__)

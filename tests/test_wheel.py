@@ -6,6 +6,10 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.component
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -15,8 +15,9 @@ COMPONENT = {"ray_address", "made_run", "finished_run", "folded_run", "command",
 LONGEST_SHOWN = 8
 #: Each file is one process's work: none of these should be left alone at the end.
 FIRST = (
-    "test_service.py", "test_crashes.py", "test_two_nodes.py", "test_examples.py", "test_studies.py", "test_crossval.py",
-    "test_search.py", "test_onnx_ensemble.py", "test_organs.py", "test_image_files.py", "test_init_runs.py",
+    "test_service.py", "test_crashes.py", "test_two_nodes.py", "test_examples.py", "test_studies.py", "test_search.py",
+    "test_crossval.py", "test_run_local.py", "test_onnx_ensemble.py", "test_organs.py", "test_serve_options.py",
+    "test_load_data.py",
 )  # fmt: skip
 
 

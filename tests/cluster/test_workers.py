@@ -8,6 +8,8 @@ import pytest
 
 from medray.cluster.connect import matching_auth_mode, requires_token
 
+pytestmark = pytest.mark.component
+
 
 @pytest.mark.usefixtures("ray_address")
 def test_workers_start_in_the_drivers_own_environment_and_no_folder_is_sent_to_them() -> None:

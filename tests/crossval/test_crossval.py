@@ -39,6 +39,8 @@ from medray.training.loop import fit, predict_probabilities
 from medray.training.weights import load_network, weights_from_bytes
 from tests.conftest import Command, make_long_run, make_run, workers, write_npz
 
+pytestmark = pytest.mark.component
+
 Start = Callable[..., Command]
 
 

@@ -461,6 +461,7 @@ def test_every_flat_set_has_its_classes_and_sums_in_the_packages_table() -> None
     assert medmnist.class_names("organsmnist")[10] == "spleen"
 
 
+@pytest.mark.component
 def test_without_a_copy_and_a_network_both_ways_out_are_named(tmp_path: Path) -> None:
     """In a process of its own: the medmnist package makes a folder in $HOME when it is imported."""
     code = """

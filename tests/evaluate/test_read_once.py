@@ -23,6 +23,8 @@ from tests.evaluate.conftest import (
     stored_read_names,
 )
 
+pytestmark = pytest.mark.component
+
 
 def test_a_second_call_answers_from_the_store(run: Path, with_data: WithData) -> None:
     data = with_data()

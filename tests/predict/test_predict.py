@@ -18,6 +18,8 @@ from medray.predict.output_columns import form, parse_column
 from medray.predict.predict_command import predict
 from tests.serving.conftest import NAMES, pictures, served_run  # noqa: F401  (a fixture)
 
+pytestmark = pytest.mark.component
+
 
 @pytest.fixture
 def films(tmp_path: Path) -> Path:

@@ -24,6 +24,8 @@ from medray.search.search_options import SearchOptions
 from tests.conftest import Command
 from tests.search.conftest import bare_fit, ended, epochs_done, recorded, run_dir
 
+pytestmark = pytest.mark.component
+
 Start = Callable[..., Command]
 
 

@@ -21,6 +21,8 @@ from medray.runs.trial_record import FAILED, FINISHED, STOPPED
 from medray.search.run_search import SearchResult, run_search
 from medray.search.search_options import SearchOptions
 
+pytestmark = pytest.mark.component
+
 
 def search_locally(space: Path, data: Path, out: Path, **options: object) -> SearchResult:
     """Search without Ray, which leaves the same files and figures (`test_run_local.py`)."""

@@ -157,6 +157,7 @@ def test_nothing_to_resume_is_said(tmp_path: Path, space: Path) -> None:
     assert "holds no run to resume" in refused(run(space, "--resume", "--out", tmp_path / "run"))
 
 
+@pytest.mark.component
 def test_an_address_without_a_cluster_is_one_line(tmp_path: Path, space: Path, npz: Path) -> None:
     command = Command(str(space), "--data", str(npz), "--out", str(tmp_path / "run"), "--address", "127.0.0.1:9")
     code, _, complaints = command.finish()

@@ -12,6 +12,8 @@ from medray.errors import TrainingDiverged
 from medray.training.loop import EpochResult, fit, predict_probabilities
 from medray.training.weights import load_network, state_from_bytes, write_state
 
+pytestmark = pytest.mark.component
+
 FLIP = ({"HorizontalFlip": {"p": 0.5}},)
 
 

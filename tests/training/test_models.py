@@ -110,6 +110,7 @@ def test_own_networks_have_no_pretrained_weights() -> None:
         build_network(TrainConfig(backbone="lenet5", pretrained=True), *ORGANS)
 
 
+@pytest.mark.component
 def test_pretrained_without_its_hub_is_an_error_and_never_from_scratch(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

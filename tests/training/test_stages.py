@@ -20,6 +20,8 @@ from medray.training.stages import stages_of
 from medray.training.state import TrainState
 from medray.training.weights import state_from_bytes, write_state
 
+pytestmark = pytest.mark.component
+
 FLIP = ({"HorizontalFlip": {"p": 0.5}},)
 
 

@@ -14,6 +14,8 @@ from medray._types import Array
 from medray.data.dataset import ImageDataset
 from medray.data.phantoms import load_phantom
 
+pytestmark = pytest.mark.component
+
 NAMES = (
     *("bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right"),
     *("liver", "lung-left", "lung-right", "pancreas", "spleen"),

@@ -8,6 +8,8 @@ import pytest
 
 from medray.serving.deploy.haproxy import ERRORS, UnknownConfigError, problem_response, restrict
 
+pytestmark = pytest.mark.component
+
 WRITTEN = """global
     stats socket /tmp/x/admin.sock mode 666 level admin expose-fd listeners
 defaults

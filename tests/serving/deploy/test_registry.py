@@ -15,6 +15,8 @@ from medray.serving.engine.served_model import default_name, version_of
 from medray.serving.telemetry.replica_metrics import Telemetry
 from medray.serving.telemetry.totals import render
 
+pytestmark = pytest.mark.component
+
 FIRST, SECOND = Target("a", "1"), Target("b", "2")
 
 

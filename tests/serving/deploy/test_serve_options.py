@@ -13,6 +13,8 @@ from medray.serving.deploy.serve_options import ServeOptions, is_loopback
 from medray.serving.engine.service_settings import ServiceSettings
 from medray.serving.serve_command import serve
 
+pytestmark = pytest.mark.component
+
 
 def refused(*arguments: str) -> str:
     result = CliRunner().invoke(serve, list(arguments))

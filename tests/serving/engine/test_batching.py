@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from medray.serving.engine.batching import Batcher, QueueFullError
 
+pytestmark = pytest.mark.component
+
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=5), min_size=1, max_size=20), st.integers(1, 8))

@@ -27,6 +27,8 @@ from medray.training.loop import fit, to_input
 from medray.training.models import Network, Normalise, build_network
 from tests.conftest import write_npz
 
+pytestmark = pytest.mark.component
+
 SIZE = 16
 CPU = torch.device("cpu")
 

@@ -24,6 +24,8 @@ from medray.serving.engine.onnx_export import onnx_file
 from medray.training.loop import to_input
 from medray.training.models import MODELS, Network, Normalise, build_network
 
+pytestmark = pytest.mark.component
+
 SMALL = (12, 16, 1)
 MIXED = ("resnet8_small", "lenet5_wide", "resnet8_small")
 

@@ -15,6 +15,8 @@ from PIL import Image
 
 from tests.serving.conftest import Site, pictures, png
 
+pytestmark = pytest.mark.component
+
 REQUESTS, CONNECTIONS = 10_000, 16
 
 

@@ -11,6 +11,8 @@ from schemathesis.specs.openapi import checks
 from medray.serving.http.app import ROUTES as SERVED
 from tests.serving.conftest import Site
 
+pytestmark = pytest.mark.component
+
 PATHS = [route.path for route in SERVED]
 CHECKS = (
     schemathesis.checks.not_a_server_error,

@@ -34,6 +34,8 @@ from medray.serving.http.app import App
 from medray.serving.http.pages import POLICY
 from tests.browser import browser
 
+pytestmark = pytest.mark.component
+
 LONG = "pneumonoultramicroscopicsilicovolcanoconiosis"
 CLASSES = ["<b>x</b> & y", "normal, benign", LONG]
 SIDE = 16

@@ -18,6 +18,8 @@ from medray.serving.engine.problems import Kind
 from medray.serving.engine.served_model import ServedModel
 from tests.serving.conftest import NAMES, Site, listening, pictures, png
 
+pytestmark = pytest.mark.component
+
 
 def problem(response: httpx.Response, slug: str) -> str:
     """Check that an answer is a problem document (RFC 9457) of this kind; return what it says."""

@@ -24,6 +24,8 @@ from medray.serving.http.v2_tensors import (
 )
 from tests.serving.conftest import NAMES, Site, pictures
 
+pytestmark = pytest.mark.component
+
 tritonclient = pytest.importorskip("tritonclient.http")
 InferenceServerException = pytest.importorskip("tritonclient.utils").InferenceServerException
 
