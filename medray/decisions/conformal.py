@@ -7,7 +7,7 @@ images together, not on each class or each patient.
 
     lac    few classes: the smallest sets on average (Sadinle et al. 2019)
     aps    sets that grow on images that are hard (Romano et al. 2020)
-    raps   as aps, with a price on every class beyond the second: smaller sets (Angelopoulos et al. 2021)
+    raps   as aps, with a penalty for every class beyond the second: smaller sets (Angelopoulos et al. 2021)
 """
 
 import math
@@ -54,7 +54,7 @@ def _likelier(probabilities: Array) -> tuple[Array, Array]:
     """
     order = np.argsort(-probabilities, axis=1, kind="stable")
     falling = np.take_along_axis(probabilities, order, axis=1)
-    first = np.ones(falling.shape, dtype=bool)  # of those that are equal
+    first = np.ones(falling.shape, dtype=bool)  # whether a class is the first of its equals
     first[:, 1:] = falling[:, 1:] != falling[:, :-1]
     starts = np.maximum.accumulate(np.where(first, np.arange(falling.shape[1]), 0), axis=1)
     before = np.take_along_axis(falling.cumsum(axis=1) - falling, starts, axis=1)

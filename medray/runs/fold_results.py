@@ -154,5 +154,5 @@ def _read_setting(run: RunDir, number: int, folds: Folds) -> FoldedSetting:
     records = [run.fold(number, fold).record() for fold in range(len(folds))]
     ended = tuple(r for r in records if r is not None and r.state != FAILED and r.objective is not None)
     if len(ended) < len(folds):
-        raise RunError(f"{folder.location}: a fold of it was taken away: cross-validate with --resume")
+        raise RunError(f"{folder.location}: one of its folds is missing: cross-validate with --resume")
     return FoldedSetting(number, ended, positions, labels, probabilities)

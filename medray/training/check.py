@@ -76,7 +76,7 @@ def _check_start(settings: Mapping[str, Any], dataset: ImageDataset) -> None:
         check_weights_file(file)
     if config.backbone in MODELS and blocks:
         network = build_network(TrainConfig(backbone=config.backbone), dataset.shape, 2)
-        parts_of(network.get_submodule("backbone")).frozen(blocks)
+        parts_of(network.get_submodule("backbone")).frozen(blocks)  # raises where it has fewer blocks
     frozen = "freeze_epochs" if settings.get("freeze_epochs") else "trainable_blocks"
     if settings.get(frozen) is not None and file is None and not config.pretrained:
         raise ConfigError("what is frozen would stay random; give `pretrained: true` or `weights`", key=frozen)

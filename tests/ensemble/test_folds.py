@@ -139,7 +139,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a fold gone": (
         lambda home: shutil.rmtree(home / "fold_1"),
-        "a fold of it was taken away: cross-validate with",
+        "one of its folds is missing: cross-validate with",
     ),
     "weights gone": (
         lambda home: (home / "fold_1/weights.safetensors").unlink(),

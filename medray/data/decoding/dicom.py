@@ -64,7 +64,7 @@ def read_format(header: DicomHeader, limit: int) -> PixelFormat:
     check_size("DICOM image", columns, rows, limit)
     frames = header.text("NumberOfFrames") or "1"
     if not frames.isdecimal() or len(frames) > 12:
-        raise ImageError("unreadable", "the DICOM file's NumberOfFrames is not what it must be")
+        raise ImageError("unreadable", "the DICOM file's NumberOfFrames is malformed")
     if int(frames) > 1:
         raise ImageError("multi_frame", f"the DICOM file holds {int(frames)} frames; only single images are read")
     samples, meaning = header.number("SamplesPerPixel", 1), header.text("PhotometricInterpretation")

@@ -26,7 +26,7 @@ class Lut:
     entries: Array
 
     def __call__(self, values: Array) -> Array:
-        """Look up values; those before the first entry and behind the last take these (PS3.3 C.11.1.1)."""
+        """Look up values; those outside the table take its first or last entry (PS3.3 C.11.1.1)."""
         entries: Array = self.entries[np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1).astype(int)]
         return entries
 
@@ -41,7 +41,7 @@ def grey_table(header: DicomHeader, bits: int, used: Array, *, inverted: bool) -
     black, whatever its value.
 
     Raises:
-        ImageError: an element does not hold what it must, or there is nothing but padding.
+        ImageError: an element is malformed, or there is nothing but padding.
     """
     stored = stored_values(header, bits)
     values = rescaled(header, stored)
@@ -63,7 +63,7 @@ def grey_table(header: DicomHeader, bits: int, used: Array, *, inverted: bool) -
 
 
 def stored_values(header: DicomHeader, bits: int) -> Array:
-    """Return the numbers (2**bits,) that are meant by the stored ones: of signed pixels, by two's complement."""
+    """Return the number (2**bits,) that each stored value means: by two's complement where pixels are signed."""
     stored = np.arange(2**bits)
     if header.number("PixelRepresentation", 0) != 1:
         return stored
@@ -142,7 +142,7 @@ def read_lut(header: DicomHeader, sequence: str) -> Lut | None:
     if not descriptor or data is None:
         return None
     if len(descriptor) != 3 or not 8 <= descriptor[2] <= 16:
-        raise ImageError("unreadable", f"the DICOM file's {sequence} is not what it must be")
+        raise ImageError("unreadable", f"the DICOM file's {sequence} is malformed")
     return _lut(header, descriptor, header.is_signed(name), data.value, sequence)
 
 
@@ -165,11 +165,11 @@ def palette(header: DicomHeader, bits: int) -> Array:
     """Return the colours uint8 (2**bits, 3) that a palette gives to stored values; of 16 bits the upper 8.
 
     Raises:
-        ImageError: there is no palette, or it is segmented, or it is not what it must be.
+        ImageError: there is no palette, or it is segmented or malformed.
     """
     descriptor = header.numbers("RedPaletteColorLookupTableDescriptor")
     if len(descriptor) != 3 or descriptor[2] not in (8, 16):
-        raise ImageError("unreadable", "the DICOM file's palette is missing or not what it must be")
+        raise ImageError("unreadable", "the DICOM file's palette is missing or malformed")
     signed, channels = header.number("PixelRepresentation", 0) == 1, []
     for colour in ("Red", "Green", "Blue"):
         data = header.get(f"{colour}PaletteColorLookupTableData")

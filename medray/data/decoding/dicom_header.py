@@ -101,7 +101,7 @@ class DicomHeader:
 
 
 def _wrong(name: str) -> ImageError:
-    return ImageError("unreadable", f"the DICOM file's {name} is not what it must be")
+    return ImageError("unreadable", f"the DICOM file's {name} is malformed")
 
 
 def read_dicom_header(content: bytes, limit: int) -> tuple[str, DicomHeader]:

@@ -108,8 +108,8 @@ def _read_parts(directory: Directory, layout: Layout, limit: int) -> Parts:
     else:
         width, height = layout.width, min(directory.value(_ROWS, layout.height), layout.height) or 1
     planes = layout.samples if planar == 2 else 1
-    across, down = -(-layout.width // width), -(-layout.height // height)
-    count = planes * across * down
+    grid_columns, grid_rows = -(-layout.width // width), -(-layout.height // height)
+    count = planes * grid_columns * grid_rows
     if count > MAX_PARTS:
         raise ImageError("too_large", f"the TIFF is cut into {count} parts; at most {MAX_PARTS} are read")
     starts = directory.values(_TILES if tiled else _STRIPS)
@@ -117,22 +117,23 @@ def _read_parts(directory: Directory, layout: Layout, limit: int) -> Parts:
     if len(starts) != count or len(sizes) != count:
         raise damaged("TIFF")
     return Parts(
-        spans=tuple(zip(starts, sizes, strict=True)), planes=planes, across=across, down=down, width=width,
-        height=height, step=layout.samples // planes, bits=layout.bits, rows=layout.height, tiled=tiled,
+        spans=tuple(zip(starts, sizes, strict=True)), planes=planes, grid_columns=grid_columns,
+        grid_rows=grid_rows, width=width,
+        height=height, samples=layout.samples // planes, bits=layout.bits, rows=layout.height, tiled=tiled,
         compression=compression, differences=predictor == 2, bits_reversed=fill == 2, order=directory.order,
     )  # fmt: skip
 
 
 def _samples(rows: Array, layout: Layout, order: str) -> Array:
     """Return the samples (H, W, C), uint8 or uint16, of rows of bytes (planes, rows, bytes) with their margins."""
-    planes, bits, step = len(rows), layout.bits, layout.samples // len(rows)
+    planes, bits, samples = len(rows), layout.bits, layout.samples // len(rows)
     if bits < 8:
         ones = np.unpackbits(rows[0, : layout.height], axis=1, count=layout.width * bits)
         upper = np.packbits(ones.reshape(layout.height, layout.width, bits), axis=2)  # in the upper bits of a byte
         return upper >> (8 - bits)
     kind = np.dtype(np.uint8 if bits == 8 else f"{order}u2")
-    values = np.ascontiguousarray(rows[:, : layout.height, : layout.width * step * kind.itemsize]).view(kind)
-    return values.transpose(1, 2, 0) if planes > 1 else values.reshape(layout.height, layout.width, step)
+    values = np.ascontiguousarray(rows[:, : layout.height, : layout.width * samples * kind.itemsize]).view(kind)
+    return values.transpose(1, 2, 0) if planes > 1 else values.reshape(layout.height, layout.width, samples)
 
 
 def _image(samples: Array, layout: Layout) -> tuple[Image.Image, frozenset[str]]:

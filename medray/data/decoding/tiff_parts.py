@@ -1,6 +1,6 @@
-"""TIFF's strips and tiles: each is decompressed to exactly the size that it must have, and put in its place.
+"""TIFF's strips and tiles: decompress each to exactly the size that the header implies, and join them to rows.
 
-libtiff, through which Pillow reads every compressed TIFF, writes to standard error of each damaged part ("Using
+libtiff, through which Pillow reads every compressed TIFF, prints to standard error for each damaged part ("Using
 code not yet in table"), so parts are decompressed here: by zlib, and by Pillow's decoders of PackBits and GIF.
 """
 
@@ -28,19 +28,21 @@ _USED = np.arange(16) < 9 + (_NUMBERS >= (255, 767, 1791)).sum(axis=1, keepdims=
 
 
 class Parts(NamedTuple):
-    """Where the parts of an image are and how they are written.
+    """The strips or tiles of an image: where they lie in the file and how they are encoded.
 
-    `spans` are (start, size) in bytes, row by row of parts, plane by plane. A part is `height` rows of `width`
-    pixels of `step` samples of `bits` bits; the last strip is shorter, a tile is not. `rows` are the image's.
+    Each of the `planes` is a grid of `grid_rows` × `grid_columns` parts. `spans` are their (start, size) in bytes,
+    row by row, plane by plane. A part is `height` rows of `width` pixels of `samples` samples of `bits` bits; the
+    last strip may be shorter, a tile never is. `rows` is the height of the image; `differences` says that each
+    value is stored as the difference from the one to its left; `order` is the byte order, "<" or ">".
     """
 
     spans: tuple[tuple[int, int], ...]
     planes: int
-    across: int
-    down: int
+    grid_columns: int
+    grid_rows: int
     width: int
     height: int
-    step: int
+    samples: int
     bits: int
     rows: int
     tiled: bool
@@ -56,9 +58,9 @@ def read_rows(content: bytes, parts: Parts) -> Array:
     Raises:
         ImageError: a part lies outside of the file, or is damaged.
     """
-    row_bytes, view = (parts.width * parts.step * parts.bits + 7) // 8, memoryview(content)
-    rows = np.empty((parts.planes, parts.down * parts.height, parts.across * row_bytes), dtype=np.uint8)
-    numbers = product(range(parts.planes), range(parts.down), range(parts.across))
+    row_bytes, view = (parts.width * parts.samples * parts.bits + 7) // 8, memoryview(content)
+    rows = np.empty((parts.planes, parts.grid_rows * parts.height, parts.grid_columns * row_bytes), dtype=np.uint8)
+    numbers = product(range(parts.planes), range(parts.grid_rows), range(parts.grid_columns))
     for (plane, row, column), (start, size) in zip(numbers, parts.spans, strict=True):
         top = row * parts.height
         height = parts.height if parts.tiled else min(parts.height, parts.rows - top)
@@ -68,7 +70,7 @@ def read_rows(content: bytes, parts: Parts) -> Array:
         block = np.frombuffer(data, dtype=np.uint8, count=height * row_bytes).reshape(height, row_bytes)
         if parts.differences:  # each value is the sum of the differences before it (TIFF 6.0 section 14)
             kind = np.dtype(np.uint8 if parts.bits == 8 else f"{parts.order}u2")
-            values = block.view(kind).reshape(height, parts.width, parts.step)
+            values = block.view(kind).reshape(height, parts.width, parts.samples)
             sums = np.cumsum(values, axis=1, dtype=kind.newbyteorder("="))
             block = sums.astype(kind).view(np.uint8).reshape(block.shape)
         rows[plane, top : top + height, column * row_bytes : (column + 1) * row_bytes] = block
@@ -76,7 +78,7 @@ def read_rows(content: bytes, parts: Parts) -> Array:
 
 
 def _decompress(data: memoryview, parts: Parts, size: int) -> bytes | memoryview:
-    data = data[: 3 * size + 1024]  # more is never needed, and parts may lie upon one another
+    data = data[: 3 * size + 1024]  # more is never needed, and spans may overlap
     if parts.bits_reversed:
         data = memoryview(bytes(data).translate(_REVERSED))
     unpacked: bytes | memoryview
@@ -96,12 +98,12 @@ def _decompress(data: memoryview, parts: Parts, size: int) -> bytes | memoryview
 def unpack_lzw(data: bytes, size: int) -> bytes:
     """Unpack TIFF's LZW (TIFF 6.0 section 13) to exactly `size` bytes.
 
-    GIF's LZW is the same but for two things: codes are packed from the lowest bit, and each width begins one
-    code later. Packing them anew for Pillow's decoder of GIF takes a fifth of the time that following them in
+    GIF's LZW differs in two things: codes are packed from the lowest bit, and each code width begins one
+    code later. Repacking them for Pillow's decoder of GIF takes a fifth of the time that following them in
     Python would take.
 
     Raises:
-        ImageError: the data don't begin as they must.
+        ImageError: the data don't begin with the code that clears the table.
         ValueError: the data are damaged or end too early.
     """
     if data[:1] != b"\x80":  # all data begin by clearing the table

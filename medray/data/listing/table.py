@@ -84,7 +84,7 @@ def list_table(source: Source) -> Listing:
     NA, nan, N/A, null or none is blank; `blank` names other words for it, with commas, or none.
 
     Raises:
-        DataError: the table or its columns can't be read, a cell is not what it must be, two rows of one image
+        DataError: the table or its columns can't be read, a cell is invalid, two rows of one image
             differ, a cell may name several files, or no image exists.
     """
     table = read_table(source.path)
