@@ -64,9 +64,9 @@ def _read(path: Path, count: int) -> Duplicates | None:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as columns:
             duplicates = Duplicates(**{field.name: columns[field.name] for field in fields(Duplicates)})
         os.utime(path)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        return None
-    return duplicates if len(duplicates.content) == count else None
+        return duplicates if len(duplicates.content) == count else None
+    except (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return None  # RuntimeError: a bit that says it is encrypted, or compressed in another way
 
 
 def _write(path: Path, duplicates: Duplicates) -> None:

@@ -1,8 +1,9 @@
 """Groups: duplicates, in whatever orientation, and patients, joined over any number of steps; looked for once."""
 
+import io
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,20 @@ def test_a_damaged_file_is_replaced(drawn: Array, cache: Path, measured: list[in
         file.write_bytes(damaged)
         np.testing.assert_array_equal(array_duplicates(drawn, None).content, expected.content)
         assert file.read_bytes() == written
+    assert measured == [60] * 4
+
+
+def test_a_file_of_another_kind_or_compression_is_replaced(drawn: Array, cache: Path, measured: list[int]) -> None:
+    expected = array_duplicates(drawn, None)
+    (file,) = cache.iterdir()
+    written = bytearray(file.read_bytes())
+    written[written.index(b"PK\x01\x02") + 10] = 99  # the compression that the zip's directory says
+    array, single = io.BytesIO(), io.BytesIO()
+    np.save(array, np.zeros(3))
+    np.savez(single, **dict.fromkeys(asdict(expected), np.array(1)))
+    for damaged in (bytes(written), array.getvalue(), single.getvalue()):
+        file.write_bytes(damaged)
+        np.testing.assert_array_equal(array_duplicates(drawn, None).content, expected.content)
     assert measured == [60] * 4
 
 
