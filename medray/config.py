@@ -111,6 +111,18 @@ def _yaml_number(number: float, expected: type) -> str:
     return f"{mantissa}{'0' if mantissa.endswith('.') else ''}e{int(exponent):+d}"
 
 
+def check_counts(options: object, **least: int) -> None:
+    """Check that these fields of `options` are whole numbers of at least so much, or None.
+
+    Raises:
+        ConfigError: one is not; the key is its name.
+    """
+    for name, low in least.items():
+        value = getattr(options, name)
+        if value is not None and (type(value) is not int or value < low):
+            raise ConfigError(f"{value!r} is not {Setting(int, low=low).allowed()}", key=name)
+
+
 def _setting(default: Any, type_: type, **limits: Any) -> Any:
     return field(default=default, metadata={"setting": Setting(type_, **limits)})
 

@@ -215,16 +215,11 @@ class Study:
             >>> study.ensemble(sensitivity=0.9, positive="liver").manifest.operating_points[0].name
             'sensitivity 0.9'
         """
-        from medray.decisions.thresholds import Rule
-        from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
+        from medray.ensemble.build_ensemble import EnsembleOptions, make_rules, run_ensemble
 
-        rules = [
-            *(Rule("sensitivity", value) for value in _several(sensitivity)),
-            *([Rule("youden")] if youden else []),
-            *(Rule("cost", value) for value in _several(cost_ratio)),
-        ]
+        rules = make_rules(_several(sensitivity), youden, _several(cost_ratio))
         options = EnsembleOptions(
-            run=self.location, strategy=strategy, source=source, top_k=top_k, rules=tuple(dict.fromkeys(rules)),
+            run=self.location, strategy=strategy, source=source, top_k=top_k, rules=rules,
             positive=positive, coverages=tuple(coverages), data=self.data,
         )  # fmt: skip
         return run_ensemble(options, self._console())

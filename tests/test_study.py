@@ -86,6 +86,32 @@ def test_what_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
         medray.Study.open(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("step", "options", "line"),
+    [
+        ("search", {"trials": -2}, "trials: -2 is not a whole number of 1 or more"),
+        ("search", {"max_epochs": 1.5}, "max_epochs: 1.5 is not a whole number of 1 or more"),
+        ("crossval", {"top": 0}, "top: 0 is not a whole number of 1 or more"),
+        ("crossval", {"folds": 1}, "folds: 1 is not a whole number of 2 or more"),
+        ("ensemble", {"top_k": 0}, "top_k: 0 is not a whole number of 1 or more"),
+        ("ensemble", {"positive": "b"}, "--positive says what an operating point calls"),
+        (
+            "ensemble",
+            {"sensitivity": 95, "positive": "b"},
+            "rule 'sensitivity' needs a number above 0 and at most 1",
+        ),
+    ],
+)
+def test_numbers_that_can_not_be_are_refused_before_anything_is_done(
+    tmp_path: Path, step: str, options: dict[str, object], line: str
+) -> None:
+    study = medray.Study("organs", data="phantom", out=tmp_path / "run", runner="local", quiet=True)
+    with pytest.raises(ConfigError) as caught:
+        getattr(study, step)(**options)
+    assert str(caught.value).startswith(line)
+    assert not (tmp_path / "run").exists()
+
+
 def test_dir_lists_the_face_and_nothing_else() -> None:
     assert dir(medray) == sorted(medray.__all__)
     for name in medray.__all__:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from medray._types import Progress, silent
 from medray.cluster.runners import LOCAL, RAY
-from medray.config import TrainConfig
+from medray.config import TrainConfig, check_counts
 from medray.crossval.jobs import Job
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds, make_folds
@@ -24,7 +24,11 @@ TOP, FOLD_COUNT = 3, 5
 
 @dataclass(frozen=True)
 class CrossvalOptions:
-    """The options of the command line, None where one was not given."""
+    """The options of the command line, None where one was not given.
+
+    Raises:
+        ConfigError: a number is too small.
+    """
 
     run: str
     top: int | None = None
@@ -38,6 +42,9 @@ class CrossvalOptions:
     min_gpus: int | None = None
     runner: str = RAY
     verbose: bool = False
+
+    def __post_init__(self) -> None:
+        check_counts(self, top=1, folds=2, seed=0, concurrency=1, min_gpus=1)
 
 
 def resume_command(options: CrossvalOptions) -> str:

@@ -122,7 +122,7 @@ def parse_source(text: str) -> Source:
         return Source(MEDMNIST, name, {SIZE: size} if size else {})
     if text.endswith(".npz") and kind not in FILE_KINDS:
         return Source(NPZ, text)
-    hint = nearest(kind, [PHANTOM, MEDMNIST, *FILE_KINDS]) if kind not in FILE_KINDS else ""
+    hint = nearest(words.partition(":")[0], [PHANTOM, MEDMNIST, *FILE_KINDS]) if kind not in FILE_KINDS else ""
     raise DataError(
         f"unknown data source '{printable(text)}'{hint}; valid: phantom, phantom:NAME, medmnist:NAME[:SIZE], "
         f"{', '.join(f'{name}:PATH' for name in FILE_KINDS)} or a path ending in .npz"

@@ -41,13 +41,13 @@ def _aps(probabilities: Array) -> Array:
 
 def _raps(probabilities: Array) -> Array:
     """Return APS plus the penalty of each class's rank."""
-    total, number = _likelier(probabilities)
-    penalised: Array = total + PENALTY * np.maximum(number + 1 - FREE_RANKS, 0)
+    total, rank = _likelier(probabilities)
+    penalised: Array = total + PENALTY * np.maximum(rank + 1 - FREE_RANKS, 0)
     return penalised
 
 
 def _likelier(probabilities: Array) -> tuple[Array, Array]:
-    """Return sum and number of the classes that are likelier than each class, both (N, classes).
+    """Return the summed probability of the classes likelier than each, and its rank from 0, both (N, classes).
 
     A class's own probability is left out: with it, a sure answer would be a bad fit, and nearly every set would
     get a second class. Classes of equal probability share one sum, so that their order does not matter.
@@ -58,10 +58,10 @@ def _likelier(probabilities: Array) -> tuple[Array, Array]:
     first[:, 1:] = falling[:, 1:] != falling[:, :-1]
     starts = np.maximum.accumulate(np.where(first, np.arange(falling.shape[1]), 0), axis=1)
     before = np.take_along_axis(falling.cumsum(axis=1) - falling, starts, axis=1)
-    total, number = np.empty_like(falling), np.empty(falling.shape, dtype=np.int64)
+    total, rank = np.empty_like(falling), np.empty(falling.shape, dtype=np.int64)
     np.put_along_axis(total, order, before, axis=1)
-    np.put_along_axis(number, order, starts, axis=1)
-    return total, number
+    np.put_along_axis(rank, order, starts, axis=1)
+    return total, rank
 
 
 _SCORES: dict[str, Callable[[Array], Array]] = {"lac": _lac, "aps": _aps, "raps": _raps}
@@ -76,7 +76,7 @@ def default_method(classes: int) -> str:
 def nonconformity(probabilities: Array, method: str) -> Array:
     """Return how badly each class fits each image, float64 (N, classes); smaller is better.
 
-    Nothing is drawn at random: the same image always gets the same set, which is a little larger for it.
+    Scores are not randomised, so that sets are reproducible but slightly conservative.
 
     Raises:
         ConfigError: the method is unknown.
@@ -165,7 +165,7 @@ class SetSummary(JsonDocument):
     not_sure: Proportion
 
 
-def summary(sets: Array, labels: Array) -> SetSummary:
+def summarize_sets(sets: Array, labels: Array) -> SetSummary:
     """Sum up prediction sets, bool (N, classes), against labels int64 (N,); 95% intervals.
 
     Raises:

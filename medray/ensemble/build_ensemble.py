@@ -1,10 +1,11 @@
 """Build the ensemble of a run: compare selections of members, calibrate one, and set its operating points."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 
+from medray.config import check_counts
 from medray.console import say, step
 from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point
@@ -28,7 +29,11 @@ DEFAULT_K = 4
 
 @dataclass(frozen=True)
 class EnsembleOptions:
-    """The command line, None where an option was not given."""
+    """The options of the command line, None where one was not given.
+
+    Raises:
+        ConfigError: `top_k` is below 1, or a positive class is named and no rule for an operating point of it.
+    """
 
     run: str
     strategy: str | None = None
@@ -38,6 +43,14 @@ class EnsembleOptions:
     positive: str | None = None
     coverages: tuple[float, ...] = ()
     data: str | None = None
+
+    def __post_init__(self) -> None:
+        check_counts(self, top_k=1)
+        if self.positive is not None and not self.rules:
+            raise ConfigError(
+                "--positive says what an operating point calls: "
+                "give --sensitivity, --youden or --cost-ratio with it"
+            )
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,20 @@ class EnsembleResult:
         members = plural(len(self.manifest.members), "member")
         points = ", ".join(point.name for point in self.manifest.operating_points) or "no operating point"
         return f"<EnsembleResult of {self.run.location}: {self.manifest.strategy}, {members}; {points}>"
+
+
+def make_rules(sensitivities: Iterable[float], youden: bool, cost_ratios: Iterable[float]) -> tuple[Rule, ...]:
+    """Return the rules of the operating points to set, each once.
+
+    Raises:
+        ConfigError: a sensitivity or a cost ratio is out of range.
+    """
+    rules = [
+        *(Rule("sensitivity", value) for value in sensitivities),
+        *([Rule("youden")] if youden else []),
+        *(Rule("cost", value) for value in cost_ratios),
+    ]
+    return tuple(dict.fromkeys(rules))
 
 
 def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:

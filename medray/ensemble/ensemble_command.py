@@ -56,22 +56,12 @@ def ensemble(
     temperature, thresholds and conformal sets all come from validation or out-of-fold predictions. The test
     split is not read.
     """
-    from medray.errors import ConfigError
-
     console = make_console(as_json)
     with errors_in_one_line(as_json=as_json):
-        from medray.decisions.thresholds import Rule
-        from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
+        from medray.ensemble.build_ensemble import EnsembleOptions, make_rules, run_ensemble
 
-        rules = [
-            *(Rule("sensitivity", value) for value in sensitivity),
-            *([Rule("youden")] if youden else []),
-            *(Rule("cost", value) for value in cost_ratio),
-        ]
-        if given["positive"] is not None and not rules:
-            raise ConfigError("--positive says what an operating point calls: give --sensitivity, --youden or "
-                              "--cost-ratio with it")  # fmt: skip
-        result = run_ensemble(EnsembleOptions(rules=tuple(dict.fromkeys(rules)), **given), console)
+        options = EnsembleOptions(rules=make_rules(sensitivity, youden, cost_ratio), **given)
+        result = run_ensemble(options, console)
     from medray.ensemble.print_ensemble import print_result, to_json
 
     if as_json:

@@ -7,7 +7,7 @@ from rich.console import Console
 from medray.console import say
 from medray.console_tables import Columns, metric_title, number_with_sd, print_table
 from medray.evaluate.published_scores import ComparedModel, ComparedSplit, PublishedComparison
-from medray.space.published import FOLDS, OF_POSITIVE, TEST, TRAIN, VAL
+from medray.space.published import FOLDS, POSITIVE_CLASS_METRICS, TEST, TRAIN, VAL
 
 MAX_NOTE = 160  # characters; the leaderboard has the whole reason
 SPLIT_TITLES = {
@@ -45,8 +45,8 @@ def published_table(table: ComparedSplit, positive: str | None) -> tuple[str, Co
     for metric in table.metrics:
         figures = [model.figures.get(metric) for model in table.models]
         title = metric_title(metric)
-        if metric in OF_POSITIVE:
-            title = f"{metric_title(OF_POSITIVE[metric])} of {positive}"
+        if metric in POSITIVE_CLASS_METRICS:
+            title = f"{metric_title(POSITIVE_CLASS_METRICS[metric])} of {positive}"
         published = [number_with_sd(figure.published, figure.published_sd) if figure else "" for figure in figures]
         here = [number_with_sd(figure.here, figure.here_sd) if figure else "" for figure in figures]
         columns += [(f"{title}\npublished", published), (f"{title}\nhere", here)]

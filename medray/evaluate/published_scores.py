@@ -15,8 +15,8 @@ from medray.evaluate.stored_predictions import StoredPredictions
 from medray.evaluate.test_reads import TestRead
 from medray.json_document import JsonDocument
 from medray.runs.finished_search import FinishedSearch
-from medray.runs.fold_results import Spread
-from medray.space.published import FOLDS, OF_POSITIVE, TEST, TRAIN, VAL, PublishedModel
+from medray.runs.fold_results import MeanStd
+from medray.space.published import FOLDS, POSITIVE_CLASS_METRICS, TEST, TRAIN, VAL, PublishedModel
 from medray.stats.scores import Predictions
 
 
@@ -114,18 +114,18 @@ def _compare_model(
     model: PublishedModel, split: str, stored: StoredPredictions, names: Sequence[str], positive: str | None
 ) -> ComparedModel:
     """Compare a model's figures with those here: means over what is stored, of scores that all folds have."""
-    spreads: dict[str, Spread] = {}
+    spreads: dict[str, MeanStd] = {}
     note, folds = None, None
     try:
         predicted = stored.of_model(model, split)
         folds = len(predicted) if split == FOLDS else None
         scores = [_scores(*arrays, names, positive) for arrays in predicted]
         shared = [metric for metric in scores[0] if all(np.isfinite(others[metric]) for others in scores)]
-        spreads = {metric: Spread.of([others[metric] for others in scores]) for metric in shared}
+        spreads = {metric: MeanStd.of([others[metric] for others in scores]) for metric in shared}
     except MedrayError as error:  # a damaged file concerns this model only
         note = str(error)
     published = model.figures[split]
-    if note is None and any(metric in OF_POSITIVE and metric not in spreads for metric in published):
+    if note is None and any(metric in POSITIVE_CLASS_METRICS and metric not in spreads for metric in published):
         note = f"no class '{positive}' here"
     figures = {}
     for metric, figure in published.items():
@@ -145,5 +145,5 @@ def _scores(probabilities: Array, labels: Array, names: Sequence[str], positive:
     scores = predictions.scores()
     for row in predictions.per_class(names):
         if row.name.casefold() == (positive or "").casefold():
-            scores |= {metric: getattr(row, key) for metric, key in OF_POSITIVE.items()}
+            scores |= {metric: getattr(row, key) for metric, key in POSITIVE_CLASS_METRICS.items()}
     return scores

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medray.decisions.conformal import ConformalSets, SetSummary, summary
+from medray.decisions.conformal import ConformalSets, SetSummary, summarize_sets
 from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
 from medray.runs.run_facts import check_metric
@@ -77,7 +77,7 @@ class SetsOnTest(ConformalSets):
     @classmethod
     def of(cls, sets: ConformalSets, predictions: Predictions) -> "SetsOnTest":
         """Return sets with their summary on the test images of which `predictions` are."""
-        return cls(**vars(sets), test=summary(sets.sets(predictions.probabilities), predictions.labels))
+        return cls(**vars(sets), test=summarize_sets(sets.sets(predictions.probabilities), predictions.labels))
 
 
 @dataclass(frozen=True)

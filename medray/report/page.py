@@ -1,7 +1,7 @@
-"""Render sections as one self-contained HTML file that can load and send nothing.
+"""Render sections as one HTML file that loads nothing from the network and sends nothing to it.
 
-The template escapes all text. The content security policy runs only scripts with the hashes of ours, so that the
-name of an image or a class could not run even if an escape were missing.
+The template escapes all text. The content security policy allows only our own scripts, by their hashes, so that
+the name of an image or a class could not run even if an escape were missing.
 """
 
 import base64
@@ -44,4 +44,6 @@ def render(header: PageHeader, sections: Sequence[PageSection]) -> bytes:
         scripts=[Markup(text) for text in scripts],
         policy=POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in hashes)),
     )  # fmt: skip
-    return page.encode(errors="xmlcharrefreplace")  # a file's name may hold what UTF-8 does not
+    return page.encode(
+        errors="xmlcharrefreplace"
+    )  # a file's name may hold a lone surrogate, which UTF-8 can't encode

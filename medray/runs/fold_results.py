@@ -1,8 +1,8 @@
 """Results of a cross-validation: join the folds of a setting image by image, write them, and read them back.
 
-crossval/plan.json                  settings, metric and seed; written once
+crossval/plan.json                  trials, metric and seed; written once
 crossval/folds.json                 positions of each fold's images; written once
-crossval/0007/fold_3/               the files of a trial, of trial 7's settings on fold 3
+crossval/0007/fold_3/               files as of a trial: trial 7's settings trained on fold 3
 crossval/0007/out_of_fold.npz       each pool image's probabilities by a model that was not trained on it
 crossval/0007/summary.json          scores of each fold, mean and standard deviation; written last
 """
@@ -24,14 +24,14 @@ from medray.runs.trial_record import FAILED, TrialRecord
 
 
 @dataclass(frozen=True)
-class Spread:
+class MeanStd:
     """Mean and sample standard deviation of a metric over folds."""
 
     mean: float
     std: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
+    def of(cls, values: Sequence[float]) -> "MeanStd":
         """Return mean and deviation of one value a fold; the deviation of a single value is 0."""
         return cls(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0)
 
@@ -55,10 +55,10 @@ class FoldedSetting:
         """Mean over folds of the run's metric."""
         return float(np.mean([record.objective for record in self.records]))
 
-    def spread(self, metric: str) -> Spread | None:
+    def spread(self, metric: str) -> MeanStd | None:
         """Return mean and deviation over folds, None where a fold lacks the metric."""
         values = [record.metrics[metric] for record in self.records if metric in record.metrics]
-        return Spread.of(values) if len(values) == len(self.records) else None
+        return MeanStd.of(values) if len(values) == len(self.records) else None
 
 
 def join_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> FoldedSetting | str:

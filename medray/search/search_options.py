@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from medray.cluster.runners import RAY
+from medray.config import check_counts
 from medray.data.source import parse_source
 from medray.errors import ConfigError, RunError
 from medray.runs.run_facts import ResolvedOptions
@@ -16,7 +17,11 @@ TOP_K = 4
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """The options of the command line, None where one was not given."""
+    """The options of the command line, None where one was not given.
+
+    Raises:
+        ConfigError: a number is too small.
+    """
 
     space: str
     data: str | None = None
@@ -34,6 +39,9 @@ class SearchOptions:
     min_gpus: int | None = None
     runner: str = RAY
     verbose: bool = False
+
+    def __post_init__(self) -> None:
+        check_counts(self, trials=1, max_epochs=1, top_k=1, seed=0, concurrency=1, min_gpus=1)
 
 
 def resolve_options(options: SearchOptions, space: SearchSpace) -> ResolvedOptions:

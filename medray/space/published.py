@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from medray.config import METRICS, Setting
 
 #: What a figure was measured on: training, validation or test images, or the mean over folds.
-TRAIN, VAL, TEST, FOLDS = SPLITS = ("train", "val", "test", "folds")
+TRAIN, VAL, TEST, FOLDS = MEASURED_ON = ("train", "val", "test", "folds")
 
 #: Figures of one class against the rest -> their name among the scores of a class.
-OF_POSITIVE = {"f1_positive": "f1", "precision_positive": "precision", "recall_positive": "recall"}
+POSITIVE_CLASS_METRICS = {"f1_positive": "f1", "precision_positive": "precision", "recall_positive": "recall"}
 
-#: Every figure that an evaluation measures -> what it may be.
+#: Every figure that an evaluation measures -> its allowed range.
 FIGURES: dict[str, Setting] = {
-    **{name: Setting(float, low=0.0, high=1.0) for name in (*METRICS, *OF_POSITIVE)},
+    **{name: Setting(float, low=0.0, high=1.0) for name in (*METRICS, *POSITIVE_CLASS_METRICS)},
     "log_loss": Setting(float, low=0.0),
     "brier": Setting(float, low=0.0, high=2.0),
 }
@@ -51,9 +51,9 @@ class PublishedModel:
 class Published:
     """A report: its authors, its data, and its figures.
 
-    `data` describes the images in words and `source` as `--data` does, None where no source is those images;
-    `images` counts them by split, as far as known. `positive` is the class that the figures in `OF_POSITIVE` are
-    of, and `note` what a reader of the figures should know.
+    `data` describes the images in words; `source` is the same images as a `--data` source, or None if there is
+    none; `images` counts them by split, as far as known. `positive` is the class of the figures in
+    `POSITIVE_CLASS_METRICS`, and `note` what a reader of the figures should know.
     """
 
     report: str

@@ -5,12 +5,20 @@ from typing import Any
 
 from medray.config import Setting
 from medray.errors import ConfigError, unknown_choice_line
-from medray.space.published import FIGURES, FOLDS, OF_POSITIVE, SPLITS, Figure, Published, PublishedModel
+from medray.space.published import (
+    FIGURES,
+    FOLDS,
+    MEASURED_ON,
+    POSITIVE_CLASS_METRICS,
+    Figure,
+    Published,
+    PublishedModel,
+)
 from medray.space.yaml_fields import at, check_field, check_fields, check_keys, mapping, subsection
 
-TEXTS = ("report", "data", "source", "positive", "note")
-IMAGES = dict.fromkeys(("train", "val", "test"), Setting(int, low=1))
-AVERAGE = "average_of"
+TEXT_KEYS = ("report", "data", "source", "positive", "note")
+IMAGE_COUNTS = dict.fromkeys(("train", "val", "test"), Setting(int, low=1))
+AVERAGE_KEY = "average_of"
 
 
 def read_published(section: Mapping[str, Any], baselines: Collection[str]) -> Published:
@@ -19,15 +27,15 @@ def read_published(section: Mapping[str, Any], baselines: Collection[str]) -> Pu
     Raises:
         ConfigError: something in it is missing, unknown or not allowed.
     """
-    check_keys(section, (*TEXTS, "images", "figures"), needed=("report", "data"))
+    check_keys(section, (*TEXT_KEYS, "images", "figures"), needed=("report", "data"))
     texts = {}
-    for key in TEXTS:
+    for key in TEXT_KEYS:
         if key in section:
             texts[key] = " ".join(check_field(key, Setting(str), section[key]).split())
             if not texts[key]:
                 raise ConfigError("is empty", key=key)
     with subsection(section, "images", needed="images" in section) as images:
-        check_fields(images, IMAGES)
+        check_fields(images, IMAGE_COUNTS)
     models = []
     with subsection(section, "figures", needed="figures" in section) as figures:
         for name, content in figures.items():
@@ -48,23 +56,23 @@ def read_model(
     name: str, section: Mapping[str, Any], baselines: Collection[str], has_positive: bool
 ) -> PublishedModel:
     """Return the figures of one model by split; it is a baseline, or an average of several."""
-    check_keys(section, (AVERAGE, *SPLITS))
+    check_keys(section, (AVERAGE_KEY, *MEASURED_ON))
     average_of: tuple[str, ...] = ()
-    if AVERAGE in section:
-        with at(AVERAGE):
-            average_of = read_average_of(section[AVERAGE], baselines)
+    if AVERAGE_KEY in section:
+        with at(AVERAGE_KEY):
+            average_of = read_average_of(section[AVERAGE_KEY], baselines)
     elif name not in baselines:
         problem = unknown_choice_line("baseline", name, baselines)
-        raise ConfigError(f"{problem}; a mean of several baselines needs {AVERAGE}")
+        raise ConfigError(f"{problem}; a mean of several baselines needs {AVERAGE_KEY}")
     if average_of and name in baselines:
         raise ConfigError(f"'{name}' is a baseline: a mean of several needs a name of its own")
     splits = {}
-    for split in SPLITS:
+    for split in MEASURED_ON:
         if split in section:
             with at(split):
                 splits[split] = read_figures(split, mapping(section[split]), has_positive)
     if not splits:
-        raise ConfigError(f"has no figures: it needs one of {', '.join(SPLITS)}")
+        raise ConfigError(f"has no figures: it needs one of {', '.join(MEASURED_ON)}")
     return PublishedModel(name, average_of, splits)
 
 
@@ -90,7 +98,7 @@ def read_figures(split: str, section: Mapping[str, Any], has_positive: bool) -> 
         with at(metric):
             if metric not in FIGURES:
                 raise ConfigError(unknown_choice_line("metric", metric, FIGURES))
-            if metric in OF_POSITIVE and not has_positive:
+            if metric in POSITIVE_CLASS_METRICS and not has_positive:
                 raise ConfigError("needs published.positive, the class that it is of")
             if split == FOLDS and isinstance(value, dict):
                 spread = {"mean": FIGURES[metric], "sd": Setting(float, low=0.0)}

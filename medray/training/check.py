@@ -21,7 +21,7 @@ from medray.training.models import (
 )
 
 #: Settings that say which weights a training starts from.
-START = ("backbone", "weights", "pretrained")
+START_SETTINGS = ("backbone", "weights", "pretrained")
 
 
 def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
@@ -30,7 +30,7 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
     Raises:
         ConfigError: a backbone or a transform is unknown or does not take such images; file and key are named.
         WeightsError: a weights file is missing or is a pickle; file and key are named.
-        DataError: a split is missing or empty, or the objective is not defined on it.
+        DataError: a split is missing or empty, or the objective, or a `monitor`, is not defined on it.
     """
     train, val = dataset.split("train"), dataset.split("val")
     check_measurable(space.metric, train.own_labels, dataset.class_names, "train")
@@ -38,9 +38,9 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
     try:
         for key, backbone in space.values_of("backbone"):
             _check_backbone(key, backbone, dataset)
-        for section, settings in combinations(space, (*START, "freeze_epochs", "trainable_blocks")):
+        for section, settings in combinations(space, (*START_SETTINGS, "freeze_epochs", "trainable_blocks")):
             with _keys_within(section):
-                _check_start(settings, dataset)
+                _check_starting_weights(settings, dataset)
         for key, metric in space.values_of("monitor"):
             with _keys_within(key):
                 check_measurable(metric, val.own_labels, dataset.class_names, "val")
@@ -68,9 +68,9 @@ def _check_backbone(key: str, name: str, dataset: ImageDataset) -> None:
         raise ConfigError(error.problem, key=key) from None
 
 
-def _check_start(settings: Mapping[str, Any], dataset: ImageDataset) -> None:
+def _check_starting_weights(settings: Mapping[str, Any], dataset: ImageDataset) -> None:
     """Check that a training has weights to start from where it needs them, and blocks enough to train."""
-    config = TrainConfig.from_dict({name: settings[name] for name in START if name in settings})
+    config = TrainConfig.from_dict({name: settings[name] for name in START_SETTINGS if name in settings})
     file, blocks = weights_file(config), settings.get("trainable_blocks")
     if file is not None:
         check_weights_file(file)
@@ -79,4 +79,6 @@ def _check_start(settings: Mapping[str, Any], dataset: ImageDataset) -> None:
         parts_of(network.get_submodule("backbone")).frozen(blocks)  # raises where it has fewer blocks
     frozen = "freeze_epochs" if settings.get("freeze_epochs") else "trainable_blocks"
     if settings.get(frozen) is not None and file is None and not config.pretrained:
-        raise ConfigError("what is frozen would stay random; give `pretrained: true` or `weights`", key=frozen)
+        raise ConfigError(
+            "frozen layers would keep random weights; give `pretrained: true` or `weights`", key=frozen
+        )

@@ -88,7 +88,7 @@ def make_phantom(root: Path) -> Made:
     return Made(
         "phantom:covid?size=16&images=100", "phantom:covd", "unknown phantom 'covd' (did you mean 'covid'?)",
         "phantom:covid?image=100", "unknown option 'image' (did you mean 'images'?); valid: seed, size, images",
-        "phantm:covid", "did you mean 'phantom'?",
+        "phantm?images=100", "did you mean 'phantom'?",
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from medray.decisions.conformal import (
     calibrate,
     default_method,
     nonconformity,
-    summary,
+    summarize_sets,
 )
 from medray.errors import ConfigError, DataError, RunError
 from medray.stats.rates import Proportion
@@ -61,7 +61,7 @@ def test_coverage_holds_on_average_over_many_calibrations(method: str, classes: 
         for _ in range(80):
             fitted = calibrate(*simulated(rng, images, classes), coverage, method)
             probabilities, labels = simulated(rng, 300, classes)
-            shares.append(summary(fitted.sets(probabilities), labels).covered.value)
+            shares.append(summarize_sets(fitted.sets(probabilities), labels).covered.value)
         assert np.mean(np.array(shares, dtype=np.float64)) >= coverage - 0.01
 
 
@@ -234,12 +234,12 @@ def test_damaged_sets(changes: dict[str, Any], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-# -- summary
+# -- summaries
 
 
 def test_summary_by_hand() -> None:
     sets = np.array([[True, False, False], [True, True, False], [True, True, True], [False, True, False]])
-    result = summary(sets, np.array([0, 2, 2, 0]))
+    result = summarize_sets(sets, np.array([0, 2, 2, 0]))
     assert result.covered == Proportion.of(2, 4)
     assert result.mean_size == 7 / 4
     assert result.singletons == Proportion.of(2, 4)
@@ -256,7 +256,7 @@ def test_summary_by_hand() -> None:
 )
 def test_what_can_not_be_summed_up(sets: Array, labels: Array, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        summary(sets, labels)
+        summarize_sets(sets, labels)
 
 
 def test_sure_and_right_networks_get_sets_of_one_class() -> None:

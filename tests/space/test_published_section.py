@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medray.errors import ConfigError
 from medray.space.loading import load_space, parse
-from medray.space.published import FIGURES, OF_POSITIVE, SPLITS, Figure
+from medray.space.published import FIGURES, MEASURED_ON, POSITIVE_CLASS_METRICS, Figure
 from medray.space.shipped import shipped_spaces
 from medray.stats.scores import MODES
 
@@ -46,7 +46,7 @@ def refusal(text: str) -> str:
 
 
 def test_figures_are_those_that_an_evaluation_measures() -> None:
-    assert set(FIGURES) == set(MODES) | set(OF_POSITIVE)
+    assert set(FIGURES) == set(MODES) | set(POSITIVE_CLASS_METRICS)
 
 
 def test_a_section_is_read_whole() -> None:
@@ -126,7 +126,7 @@ def test_a_mistake_is_named_in_one_line(old: str, new: str, fragments: list[str]
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.sampled_from(sorted(FIGURES)), st.sampled_from(SPLITS), st.floats(-1, 3) | st.integers(-1, 3))
+@given(st.sampled_from(sorted(FIGURES)), st.sampled_from(MEASURED_ON), st.floats(-1, 3) | st.integers(-1, 3))
 def test_a_figure_is_what_its_metric_can_be_or_is_refused(metric: str, split: str, value: float) -> None:
     section: dict[str, Any] = {"report": "a", "data": "b", "positive": "c"}
     section["figures"] = {"plain": {split: {metric: value}}}

@@ -42,7 +42,9 @@ def test_more_blocks_than_a_network_has(dataset: ImageDataset, tmp_path: Path) -
 def test_a_backbone_that_would_be_frozen_at_random(dataset: ImageDataset, line: str) -> None:
     lines = f"space: {{{line}, backbone: {{choice: [resnet10t]}}}}\n"
     message = refusal(dataset, lines)
-    assert message.startswith(f"mine.yaml: space.{line.partition(':')[0]}: what is frozen would stay random")
+    assert message.startswith(
+        f"mine.yaml: space.{line.partition(':')[0]}: frozen layers would keep random weights"
+    )
     check_space(parse(HEAD + lines + "fixed: {pretrained: true}\n", "mine.yaml"), dataset)
 
 

@@ -13,7 +13,7 @@ and 60 MB in each process.
 import numpy as np
 from PIL import Image
 
-from medray.data.decoding.dicom_display import grey_table, palette
+from medray.data.decoding.dicom_display import grey_table, read_palette
 from medray.data.decoding.dicom_header import DicomHeader, read_dicom_header
 from medray.data.decoding.dicom_pixels import MEANINGS, PixelFormat, read_stored
 from medray.data.decoding.image_error import ImageError, check_size
@@ -40,7 +40,7 @@ def read_dicom(content: bytes, limit: int) -> Picture:
         mode = "YCbCr" if stored.ybr else "RGB"
         image = Image.frombytes(mode, values.shape[1::-1], values.tobytes()).convert("RGB")
     elif form.meaning == "PALETTE COLOR":
-        image, notes = Image.fromarray(palette(header, stored.bits)[stored.values]), frozenset({"palette"})
+        image, notes = Image.fromarray(read_palette(header, stored.bits)[stored.values]), frozenset({"palette"})
     else:
         used = np.zeros(2**stored.bits, dtype=bool)
         used[stored.values] = True

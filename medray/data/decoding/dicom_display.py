@@ -32,32 +32,32 @@ class Lut:
 
 
 @np.errstate(all="ignore")  # what overflows is found at the end
-def grey_table(header: DicomHeader, bits: int, used: Array, *, inverted: bool) -> tuple[Array, frozenset[str]]:
+def grey_table(header: DicomHeader, bits: int, present: Array, *, inverted: bool) -> tuple[Array, frozenset[str]]:
     """Return a table uint8 (2**bits,) from stored values to displayed ones, and notes of what it does.
 
-    `used` bool (2**bits,) says which values the image holds. The VOI look-up table comes first, else the
-    first window, by its own function. Without both, 8 bits without sign and rescaling are left as they are;
-    all others are scaled from the least to the greatest value that is used, padding left out. Padding is
-    black, whatever its value.
+    `present` bool (2**bits,) says which values the image holds. The VOI look-up table comes first, else the
+    first window, by its own function. Without either, unsigned 8-bit values without a rescale are kept; all
+    others are scaled from the least to the greatest value present, padding left out. Padding is black,
+    whatever its value.
 
     Raises:
         ImageError: an element is malformed, or there is nothing but padding.
     """
     stored = stored_values(header, bits)
-    values = rescaled(header, stored)
-    padding = is_padding(header, stored)
-    displayed, notes = windowed(header, values), {"windowed"}
+    values = apply_modality_lut(header, stored)
+    padding = padding_mask(header, stored)
+    displayed, notes = apply_voi_lut(header, values), {"windowed"}
     if displayed is None and bits == 8 and np.array_equal(values, np.arange(256)):
         displayed, notes = values, set()
     elif displayed is None:
-        if not (used & ~padding).any():
+        if not (present & ~padding).any():
             raise ImageError("unreadable", "the DICOM file holds nothing but padding")
-        low, high = float(values[used & ~padding].min()), float(values[used & ~padding].max())
+        low, high = float(values[present & ~padding].min()), float(values[present & ~padding].max())
         displayed, notes = (values - low) * 255 / (high - low or 1.0), {"rescaled_to_8_bit"}
     if inverted:
         displayed, notes = 255 - displayed, notes | {"inverted"}
     if not np.isfinite(displayed).all():
-        raise ImageError("unreadable", "the DICOM file's rescaling or window leads to no numbers")
+        raise ImageError("unreadable", "the DICOM file's rescale or window gives values that are not finite")
     displayed = np.where(padding, 0, displayed)
     return np.floor(np.clip(displayed, 0, 255) + 0.5).astype(np.uint8), frozenset(notes)
 
@@ -70,7 +70,7 @@ def stored_values(header: DicomHeader, bits: int) -> Array:
     return np.where(stored < 2 ** (bits - 1), stored, stored - 2**bits)
 
 
-def rescaled(header: DicomHeader, values: Array) -> Array:
+def apply_modality_lut(header: DicomHeader, values: Array) -> Array:
     """Return values in the units of the modality, float64 (PS3.3 C.11.1)."""
     lut = read_lut(header, "ModalityLUTSequence")
     if lut is not None:
@@ -85,7 +85,7 @@ def rescaled(header: DicomHeader, values: Array) -> Array:
     return values.astype(np.float64)
 
 
-def windowed(header: DicomHeader, values: Array) -> Array | None:
+def apply_voi_lut(header: DicomHeader, values: Array) -> Array | None:
     """Return values 0..255 by the VOI look-up table or the first window; None if there is neither."""
     lut = read_lut(header, "VOILUTSequence")
     if lut is not None:
@@ -95,11 +95,11 @@ def windowed(header: DicomHeader, values: Array) -> Array | None:
         prefix = f"{group}FrameVOILUTSequence." if group else ""
         center, width = header.decimal(f"{prefix}WindowCenter"), header.decimal(f"{prefix}WindowWidth")
         if center is not None and width is not None:
-            return window(values, center, width, header.text(f"{prefix}VOILUTFunction").upper() or "LINEAR")
+            return apply_window(values, center, width, header.text(f"{prefix}VOILUTFunction").upper() or "LINEAR")
     return None
 
 
-def window(values: Array, center: float, width: float, function: str) -> Array:
+def apply_window(values: Array, center: float, width: float, function: str) -> Array:
     """Map values to 0..255 by a VOI window, as float64 (PS3.3 C.11.2.1.2 and C.11.2.1.3).
 
     Raises:
@@ -123,7 +123,7 @@ def window(values: Array, center: float, width: float, function: str) -> Array:
     return displayed
 
 
-def is_padding(header: DicomHeader, stored: Array) -> Array:
+def padding_mask(header: DicomHeader, stored: Array) -> Array:
     """Return which of the stored values are padding, bool: one, or a range of them (PS3.3 C.7.5.1.1.2)."""
     ends = [header.number(name, -1) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     if ends[0] < 0:
@@ -156,13 +156,13 @@ def _lut(header: DicomHeader, descriptor: tuple[int, ...], signed: bool, data: m
         entries = np.frombuffer(data[: 2 * count], f"{header.order}u2").astype(np.uint16)
     else:
         entries = np.frombuffer(data[:count], np.uint8)
-        if header.big and count % 2 == 0:  # bytes in words, which were turned round
+        if header.big and count % 2 == 0:  # 16-bit words whose bytes were swapped
             entries = entries.reshape(-1, 2)[:, ::-1].reshape(-1)
     return Lut(first - 0x10000 if signed and first >= 0x8000 else first, bits, entries)
 
 
-def palette(header: DicomHeader, bits: int) -> Array:
-    """Return the colours uint8 (2**bits, 3) that a palette gives to stored values; of 16 bits the upper 8.
+def read_palette(header: DicomHeader, bits: int) -> Array:
+    """Return the colours uint8 (2**bits, 3) of all stored values; 16-bit entries keep their upper 8 bits.
 
     Raises:
         ImageError: there is no palette, or it is segmented or malformed.

@@ -14,7 +14,7 @@ from medray._types import Array
 from medray.data.decoding.image_error import ImageError, check_size, damaged
 from medray.data.decoding.picture import Picture, scale_16_bits, simplify_mode
 from medray.data.decoding.tiff_directory import Directory, read_directory
-from medray.data.decoding.tiff_parts import COMPRESSIONS, Parts, read_rows
+from medray.data.decoding.tiff_parts import COMPRESSIONS, TiffParts, read_rows
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_PARTS = 50_000  # strips or tiles
@@ -88,7 +88,7 @@ def _read_layout(directory: Directory, limit: int) -> Layout:
     return Layout(width, height, bits[0], samples, meaning, extra[0] if extra else None)
 
 
-def _read_parts(directory: Directory, layout: Layout, limit: int) -> Parts:
+def _read_parts(directory: Directory, layout: Layout, limit: int) -> TiffParts:
     """Read where the strips or tiles are and how they are written; there must be as many as the image needs."""
     compression, predictor = directory.value(_COMPRESSION, 1), directory.value(_PREDICTOR, 1)
     planar, fill = directory.value(_PLANAR, 1), directory.value(_FILL_ORDER, 1)
@@ -116,7 +116,7 @@ def _read_parts(directory: Directory, layout: Layout, limit: int) -> Parts:
     sizes = directory.values(_TILE_SIZES if tiled else _STRIP_SIZES)
     if len(starts) != count or len(sizes) != count:
         raise damaged("TIFF")
-    return Parts(
+    return TiffParts(
         spans=tuple(zip(starts, sizes, strict=True)), planes=planes, grid_columns=grid_columns,
         grid_rows=grid_rows, width=width,
         height=height, samples=layout.samples // planes, bits=layout.bits, rows=layout.height, tiled=tiled,

@@ -20,14 +20,14 @@ COMPRESSIONS = {NONE: "none", LZW: "LZW", 8: "deflate", PACK_BITS: "PackBits", 3
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _CLEAR, _END = 256, 257
 #: In LZW a code's number since the table was cleared says how many bits it has, and so where it begins.
-_NUMBERS = np.arange(3840)[:, None]
-_WIDTHS = 9 + (_NUMBERS >= (254, 766, 1790)).sum(axis=1, dtype=np.int32)
+_CODE_NUMBERS = np.arange(3840)[:, None]
+_WIDTHS = 9 + (_CODE_NUMBERS >= (254, 766, 1790)).sum(axis=1, dtype=np.int32)
 _STARTS = np.cumsum(_WIDTHS, dtype=np.int32) - _WIDTHS
 #: Which of a code's 16 bits, the lowest first, GIF would write.
-_USED = np.arange(16) < 9 + (_NUMBERS >= (255, 767, 1791)).sum(axis=1, keepdims=True)
+_GIF_CODE_BITS = np.arange(16) < 9 + (_CODE_NUMBERS >= (255, 767, 1791)).sum(axis=1, keepdims=True)
 
 
-class Parts(NamedTuple):
+class TiffParts(NamedTuple):
     """The strips or tiles of an image: where they lie in the file and how they are encoded.
 
     Each of the `planes` is a grid of `grid_rows` × `grid_columns` parts. `spans` are their (start, size) in bytes,
@@ -52,7 +52,7 @@ class Parts(NamedTuple):
     order: str
 
 
-def read_rows(content: bytes, parts: Parts) -> Array:
+def read_rows(content: bytes, parts: TiffParts) -> Array:
     """Read all parts into rows of bytes uint8 (planes, rows, bytes); where they are tiles, with their margins.
 
     Raises:
@@ -77,7 +77,7 @@ def read_rows(content: bytes, parts: Parts) -> Array:
     return rows
 
 
-def _decompress(data: memoryview, parts: Parts, size: int) -> bytes | memoryview:
+def _decompress(data: memoryview, parts: TiffParts, size: int) -> bytes | memoryview:
     data = data[: 3 * size + 1024]  # more is never needed, and spans may overlap
     if parts.bits_reversed:
         data = memoryview(bytes(data).translate(_REVERSED))
@@ -129,7 +129,7 @@ def _as_gif(data: bytes) -> Iterator[Array]:
         stops = np.flatnonzero((codes == _CLEAR) | (codes == _END))
         count = int(stops[0]) + 1 if len(stops) else count
         pairs = codes[:count].astype("<u2").view(np.uint8).reshape(-1, 2)
-        bits = np.concatenate((bits, np.unpackbits(pairs, axis=1, bitorder="little")[_USED[:count]]))
+        bits = np.concatenate((bits, np.unpackbits(pairs, axis=1, bitorder="little")[_GIF_CODE_BITS[:count]]))
         full = len(bits) // 8 * 8
         yield np.packbits(bits[:full], bitorder="little")
         bits = bits[full:]

@@ -12,11 +12,13 @@ MIB = 2**20
 class ServiceSettings(JsonDocument):
     """Limits and files of a service; sizes in bytes, times in seconds, files on the replica's machine.
 
-    `max_waiting` counts images that wait for a replica's networks, `max_memory` the bytes of all requests that
-    a replica holds at once. Without `token_file` everybody is answered; without `audit_folder` nothing is written.
+    `max_waiting` counts images that wait for a replica's networks, `max_batch` those that they answer at once, and
+    `max_memory` the bytes of all requests that a replica holds. `body_timeout` ends the wait for a request's body,
+    `timeout` that for its answer; `threads` are those of the networks. Without `token_file` everybody is answered;
+    without `audit_folder` no audit log is written; `audit_keep` is how many of its files are kept, None for all.
 
     Raises:
-        ConfigError: a number is not above 0.
+        ConfigError: a number is not above 0, or `max_memory` is below `max_body`.
     """
 
     max_body: int = 32 * MIB
