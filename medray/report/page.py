@@ -44,6 +44,5 @@ def render(header: PageHeader, sections: Sequence[PageSection]) -> bytes:
         scripts=[Markup(text) for text in scripts],
         policy=POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in hashes)),
     )  # fmt: skip
-    return page.encode(
-        errors="xmlcharrefreplace"
-    )  # a file's name may hold a lone surrogate, which UTF-8 can't encode
+    # A file's name may hold a lone surrogate, which UTF-8 can't encode.
+    return page.encode(errors="xmlcharrefreplace")

@@ -43,6 +43,11 @@ def test_what_is_no_run_is_named(tmp_path: Path) -> None:
     assert "is neither a run with an ensemble nor an ensemble" in refused(str(tmp_path))
 
 
+def test_a_misspelt_command_is_named_with_its_nearest() -> None:
+    line = refused("repalce", "runs/organs", "--threads", "2")
+    assert "unknown command 'repalce' (did you mean 'replace'?); valid: config, replace, start" in line
+
+
 def test_a_port_that_is_taken_is_named(served_run: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
