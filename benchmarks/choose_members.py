@@ -91,7 +91,7 @@ def report(pool: Pool, metric: str) -> None:
         for selection in selections:
             selection.facts()
     for selection in selections:
-        score = selection.scores()[metric]
+        score = selection.scores[metric]
         print(f"  {selection.strategy:7} {len(selection.members):3} models  {metric} {score:.5f}")
 
 

@@ -44,7 +44,8 @@ class Study:
         quiet: print no progress.
 
     Raises:
-        ConfigError: there is no such space or runner, or something in the space is wrong.
+        ConfigError: there is no such runner, `address` is given to the local one, or, where `out` is not given,
+            there is no such space.
 
     Example:
         >>> import medray
@@ -63,13 +64,11 @@ class Study:
         address: str | None = None,
         quiet: bool = False,
     ) -> None:
-        from medray.cluster.runners import LOCAL, RAY
-        from medray.errors import ConfigError, unknown_choice_line
+        from medray.cluster.runners import check_runner
         from medray.runs.folder import locate
         from medray.space.loading import load_space
 
-        if runner not in (RAY, LOCAL):
-            raise ConfigError(unknown_choice_line("runner", runner, (RAY, LOCAL)))
+        check_runner(runner, address, None, None)
         self.space = str(space)
         self.data = None if data is None else str(data)
         self.location = locate(f"runs/{load_space(self.space).name}" if out is None else str(out))
@@ -291,13 +290,16 @@ class Study:
         """
         import pandas as pd
 
-        from medray._types import silent
+        from medray.console import step
         from medray.predict.output_columns import FORMS, form
         from medray.predict.predict_files import find_images, predict_files
+        from medray.text import plural
 
         ensemble = self.load_ensemble()
         columns = form(FORMS[0], ensemble.class_names)
-        predicted = predict_files(ensemble, find_images([str(path) for path in paths]), columns, silent)
+        images = find_images([str(path) for path in paths])
+        with step(self._console(), f"Predicting {plural(len(images), 'image')}") as progress:
+            predicted = predict_files(ensemble, images, columns, progress)
         frame = pd.DataFrame(predicted.rows, columns=[column.name for column in columns])
         frame.attrs["unreadable"] = predicted.unreadable
         return frame.astype(dict.fromkeys(ensemble.class_names, float))

@@ -46,7 +46,9 @@ def label_issues(run: RunDir, dataset: ImageDataset, settings: Sequence[FoldedSe
     issues = find_label_issues(mean, settings[0].labels, positions, dataset.class_names, split_of)
     run.crossval.write(run.crossval.ISSUES, issues_to_csv(issues).encode())
     first = issues[:SHEET_IMAGES]
-    if first:
+    if not first:
+        run.crossval.delete(run.crossval.SHEET)  # of an earlier call
+    else:
         images = dataset.images[[issue.position for issue in first]]
         captions = [f"{issue.label} →\n{issue.suggested} {issue.suggested_probability:.2f}" for issue in first]
         title = f"Labels that the folds doubt: the first {len(first)} of {len(issues)} (label → suggested)"

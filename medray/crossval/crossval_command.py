@@ -52,12 +52,8 @@ def crossval(as_json: bool, **values: Any) -> None:
     the data set knows patients, no patient on both sides. Leaves each fold's model, scores with their spread,
     out-of-fold predictions, and a list of images whose label the folds doubt. The test split is not read.
     """
-    from medray.errors import ConfigError
-
     console = make_console(as_json)
     with errors_in_one_line(as_json=as_json):
-        if values["top"] is not None and values["trials"]:
-            raise ConfigError("--top and --trial choose settings in two ways: give one of them")
         from medray.crossval.plan import CrossvalOptions, resume_command
         from medray.crossval.run_crossval import run_crossval
 

@@ -26,6 +26,7 @@ class CrossvalProgress:
     @contextmanager
     def showing(self) -> Iterator[None]:
         """Show the live table for as long as the context lasts, where there is a terminal."""
+        self.started = time.monotonic()  # not while GPUs were waited for
         with live_picture(self.console, self.table):
             yield
 

@@ -12,14 +12,14 @@ from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds, make_folds
 from medray.data.similarity.groups import related_groups
 from medray.ensemble.candidates import trial_pool
-from medray.errors import RunError
+from medray.errors import ConfigError, RunError
 from medray.runs.crossval_documents import CrossvalPlan
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.rundir import TrialDir
 from medray.runs.trial_record import FAILED
 from medray.training.seeds import draw_seed
 
-TOP, FOLD_COUNT = 3, 5
+TOP = 3
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class CrossvalOptions:
     """The options of the command line, None where one was not given.
 
     Raises:
-        ConfigError: a number is too small.
+        ConfigError: a number is too small, or both `top` and `trials` are given.
     """
 
     run: str
@@ -45,12 +45,15 @@ class CrossvalOptions:
 
     def __post_init__(self) -> None:
         check_counts(self, top=1, folds=2, seed=0, concurrency=1, min_gpus=1)
+        if self.top is not None and self.trials:
+            raise ConfigError("--top and --trial choose settings in two ways: give one of them")
 
 
 def resume_command(options: CrossvalOptions) -> str:
     """Return the command that goes on with this cross-validation."""
+    data = f" --data {shlex.quote(options.data)}" if options.data else ""
     local = " --local" if options.runner == LOCAL else ""
-    return f"medray crossval {shlex.quote(options.run)} --resume{local}"
+    return f"medray crossval {shlex.quote(options.run)} --resume{data}{local}"
 
 
 def make_plan(options: CrossvalOptions, searched: FinishedSearch) -> CrossvalPlan:
@@ -91,8 +94,7 @@ def plan_folds(
     folder = searched.run.crossval
     if folder.exists(folder.FOLDS):
         return folder.read_folds()
-    count = plan.folds if plan.folds or dataset.folds is not None else FOLD_COUNT
-    return make_folds(dataset, count, plan.seed, lambda data: related_groups(data, progress))
+    return make_folds(dataset, plan.folds, plan.seed, lambda data: related_groups(data, progress))
 
 
 def write_plan(searched: FinishedSearch, plan: CrossvalPlan, folds: Folds) -> None:

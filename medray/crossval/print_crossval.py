@@ -8,7 +8,12 @@ from medray.console import say
 from medray.console_tables import print_table
 from medray.crossval.run_crossval import CrossvalResult
 
-METRICS = ("auc", "accuracy", "balanced_accuracy", "f1_macro", "log_loss")
+TABLE_METRICS = ("auc", "accuracy", "balanced_accuracy", "f1_macro", "log_loss")
+
+
+def table_metrics(result: CrossvalResult) -> tuple[str, ...]:
+    """Return the metrics to show: the one that the settings are ranked by first."""
+    return tuple(dict.fromkeys([result.searched.space.metric, *TABLE_METRICS]))
 
 
 def print_crossval_result(result: CrossvalResult, console: Console) -> None:
@@ -39,7 +44,7 @@ def print_crossval_result(result: CrossvalResult, console: Console) -> None:
 
 def _print_settings(result: CrossvalResult, console: Console) -> None:
     columns = [("backbone", [str(setting.records[0].settings.get("backbone", "")) for setting in result.settings])]
-    for metric in METRICS:
+    for metric in table_metrics(result):
         spreads = [setting.spread(metric) for setting in result.settings]
         cells = [f"{spread.mean:.4f} ± {spread.std:.4f}" if spread else "–" for spread in spreads]
         columns.append((metric, cells))
@@ -56,8 +61,8 @@ def crossval_result_json(result: CrossvalResult) -> dict[str, Any]:
         "settings": [
             {
                 "trial": setting.number,
-                "mean": {m: s.mean for m in METRICS if (s := setting.spread(m))},
-                "std": {m: s.std for m in METRICS if (s := setting.spread(m))},
+                "mean": {m: s.mean for m in table_metrics(result) if (s := setting.spread(m))},
+                "std": {m: s.std for m in table_metrics(result) if (s := setting.spread(m))},
                 "folds": [record.metrics for record in setting.records],
             }
             for setting in result.settings

@@ -29,7 +29,7 @@ from medray.crossval.plan import (
 )
 from medray.crossval.train_folds_locally import train_folds_locally
 from medray.crossval.train_folds_with_ray import train_folds_with_ray
-from medray.data.folds import Folds
+from medray.data.folds import GIVEN, GROUPED, Folds
 from medray.errors import RunError
 from medray.runs.crossval_documents import CrossvalPlan
 from medray.runs.finished_search import FinishedSearch, open_finished_search
@@ -106,7 +106,7 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
 
 
 def _introduce(console: Console, plan: CrossvalPlan, folds: Folds, jobs: Sequence[Job]) -> None:
-    kind = {"grouped": "stratified, patients and near-duplicates on one side", "given": "the data set's own"}
+    kind = {GROUPED: "stratified, patients and near-duplicates on one side", GIVEN: "the data set's own"}
     say(
         console,
         f"{len(plan.trials)} settings × {len(folds)} folds ({kind.get(folds.kind, folds.kind)}) of "

@@ -8,6 +8,7 @@ from rich.console import Console
 from medray.config import check_counts
 from medray.console import say, step
 from medray.decisions.conformal import calibrate
+from medray.decisions.ood import FEWEST
 from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS, Pool, fold_pool, trial_pool
 from medray.ensemble.manifest import Manifest
@@ -20,11 +21,10 @@ from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.fold_results import read_settings
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
-from medray.runs.selection_facts import ALL_FOLDS, TOP_K
+from medray.runs.selection_facts import ALL_FOLDS, DEFAULT_K, TOP_K
 from medray.text import plural
 
 DEFAULT_COVERAGES = (0.9, 0.95)
-DEFAULT_K = 4
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class EnsembleOptions:
     """The options of the command line, None where one was not given.
 
     Raises:
-        ConfigError: `top_k` is below 1, or a positive class is named and no rule for an operating point of it.
+        ConfigError: `top_k` is below 1, the strategy or source is unknown, or a positive class is named without a
+            rule for an operating point of it.
     """
 
     run: str
@@ -46,6 +47,9 @@ class EnsembleOptions:
 
     def __post_init__(self) -> None:
         check_counts(self, top_k=1)
+        for kind, word, valid in (("strategy", self.strategy, STRATEGIES), ("source", self.source, SELECTED_ON)):
+            if word is not None and word not in valid:
+                raise ConfigError(unknown_choice_line(kind, word, valid))
         if self.positive is not None and not self.rules:
             raise ConfigError(
                 "--positive says what an operating point calls: "
@@ -119,8 +123,9 @@ def _build(search: FinishedSearch, options: EnsembleOptions, console: Console) -
 
 
 def _fit_ood(search: FinishedSearch, options: EnsembleOptions, console: Console) -> None:
-    """Fit the run's out-of-distribution detector where its search left none."""
-    if search.run.exists(search.run.OOD):
+    """Fit the run's out-of-distribution detector where its search left none, unless there are too few images."""
+    images = min(search.data.splits[split].images for split in ("train", "val"))
+    if search.run.exists(search.run.OOD) or images < FEWEST:
         return
     try:
         with step(console, "Fitting the out-of-distribution detector") as progress:
@@ -145,9 +150,6 @@ def _selected(options: EnsembleOptions, selections: Sequence[Selection]) -> Sele
     sources = {selection.source for selection in selections}
     source = options.source or (FOLDS if FOLDS in sources else TRIALS)
     strategy = options.strategy or TOP_K
-    for kind, word, valid in (("strategy", strategy, STRATEGIES), ("source", source, SELECTED_ON)):
-        if word not in valid:
-            raise ConfigError(unknown_choice_line(kind, word, valid))
     crossval_first = f"first: medray crossval {options.run}"
     if source not in sources:
         raise RunError(f"--from folds: {options.run} has no finished cross-validation; {crossval_first}")

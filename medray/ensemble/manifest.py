@@ -9,9 +9,9 @@ from medray.config import TrainConfig
 from medray.decisions.conformal import ConformalSets
 from medray.decisions.ood import OodFacts
 from medray.decisions.thresholds import OperatingPoint
-from medray.errors import RunError, WeightsError
+from medray.errors import RunError, WeightsError, one_line
 from medray.json_document import JsonDocument
-from medray.runs.folder import Folder
+from medray.runs.folder import Folder, locate
 from medray.runs.run_facts import SplitFacts, check_images
 from medray.runs.rundir import MANIFEST, RunDir
 
@@ -64,7 +64,7 @@ class MemberFacts(StoredFile):
         """Check that the weight is above 0 and the settings are some that can be trained with."""
         if self.weight <= 0:
             raise ValueError(f"the weight is {self.weight}; it must be above 0")
-        assert self.train_config
+        TrainConfig.from_dict(self.config)
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,15 @@ def ensemble_folder(location: str) -> Folder:
     """Return the ensemble's folder of a run, or `location` itself where it is one.
 
     Raises:
-        RunError: it is neither.
+        RunError: it is neither, or it can't be reached.
     """
-    for folder in (RunDir(location).ensemble, Folder(location)):
-        if folder.exists(MANIFEST):
-            return folder
+    location = locate(location)
+    try:
+        for folder in (RunDir(location).ensemble, Folder(location)):
+            if folder.exists(MANIFEST):
+                return folder
+    except (OSError, ValueError) as error:  # no access, no such host, a URI that its file system refuses
+        raise RunError(f"{location} can't be reached: {one_line(error)}") from None
     raise RunError(f"{location} is neither a run with an ensemble nor an ensemble: it has no {MANIFEST}")
 
 

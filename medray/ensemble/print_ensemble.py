@@ -10,7 +10,7 @@ from medray.ensemble.build_ensemble import EnsembleResult
 from medray.ensemble.manifest import OodFile
 from medray.stats.rates import Proportion
 
-METRICS = ("auc", "accuracy", "f1_macro", "log_loss")
+TABLE_METRICS = ("auc", "accuracy", "f1_macro", "log_loss")
 IMAGES = {"val": "validation", "out-of-fold": "out-of-fold"}
 
 
@@ -51,13 +51,13 @@ def _ood_line(ood: OodFile | None) -> str:
 
 def _print_selections(result: EnsembleResult, console: Console) -> None:
     selections = result.selections
-    before = [selection.scores() for selection in selections]
-    after = [selection.calibrated_scores() for selection in selections]
+    before = [selection.scores for selection in selections]
+    after = [selection.calibrated_scores for selection in selections]
     columns: Columns = [
         ("selected on", [f"{selection.selected_on} ({len(selection.labels)})" for selection in selections]),
         ("models", [str(len(selection.members)) for selection in selections]),
     ]
-    for metric in dict.fromkeys([result.metric, *METRICS]):
+    for metric in dict.fromkeys([result.metric, *TABLE_METRICS]):
         columns.append((metric, [f"{scores[metric]:z.4f}" if metric in scores else "–" for scores in after]))
     for title, metric in (("ece", "calibration_error"), ("brier", "brier")):
         columns.append((title, [f"{b[metric]:.3f} → {a[metric]:.3f}" for b, a in zip(before, after, strict=True)]))

@@ -51,12 +51,14 @@ class Selection:
         """The probabilities after the temperature, float32 (N, classes)."""
         return apply_temperature(self.probabilities, self.temperature)
 
+    @cached_property
     def scores(self) -> dict[str, float]:
-        """Return all metrics, and the Brier score, before the temperature."""
+        """All metrics, and the Brier score, before the temperature."""
         return _scores(self.probabilities, self.labels)
 
+    @cached_property
     def calibrated_scores(self) -> dict[str, float]:
-        """Return all metrics, and the Brier score, after the temperature."""
+        """All metrics, and the Brier score, after the temperature."""
         return _scores(self.calibrated, self.labels)
 
     def facts(self) -> SelectionFacts:
@@ -68,8 +70,8 @@ class Selection:
             images=len(self.labels),
             temperature=self.temperature,
             members=tuple(WeightedMember(m.record.number, m.fold, weight) for m, weight in self.members),
-            scores=self.scores(),
-            calibrated_scores=self.calibrated_scores(),
+            scores=self.scores,
+            calibrated_scores=self.calibrated_scores,
         )
 
 

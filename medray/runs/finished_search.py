@@ -7,7 +7,7 @@ from medray._types import Progress, silent
 from medray.data.dataset import ImageDataset
 from medray.data.load_data import load_data
 from medray.errors import DataError, RunError, nearest
-from medray.files import expanded
+from medray.runs.folder import locate
 from medray.runs.run_facts import DataFacts, ResolvedOptions
 from medray.runs.rundir import RunDir
 from medray.runs.trial_record import TrialRecord
@@ -62,8 +62,7 @@ def find_run(location: str) -> RunDir:
     Raises:
         RunError: there is no run, or it can't be reached.
     """
-    if "://" not in location:
-        location = str(expanded(location).absolute())
+    location = locate(location)
     run = RunDir(location)
     if not run.begun():
         hint = ""

@@ -1,6 +1,6 @@
 """Results of a cross-validation: join the folds of a setting image by image, write them, and read them back.
 
-crossval/plan.json                  trials, metric and seed; written once
+crossval/plan.json                  trials, metric and seed; written at each start
 crossval/folds.json                 positions of each fold's images; written once
 crossval/0007/fold_3/               files as of a trial: trial 7's settings trained on fold 3
 crossval/0007/out_of_fold.npz       each pool image's probabilities by a model that was not trained on it

@@ -1,7 +1,9 @@
 """RunDir: every path of a run, in a folder or at a URI.
 
     runs/organs/
-      run.json space.yaml data.json splits.json     written once, by the driver
+      run.json                                      the options and versions, written at each start
+      space.yaml data.json splits.json              written once
+      ood.json ood.safetensors                      the out-of-distribution detector
       study.journal                                 the Optuna study (optuna-dashboard opens it)
       tune/                                         Ray's own
       trials/0007/  config.json epochs.jsonl weights.safetensors val_predictions.npz trial.json

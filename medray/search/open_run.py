@@ -29,7 +29,8 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptio
         if not run.begun():
             raise RunError(f"{run.location} holds no run to resume; start one without --resume")
         space = run.read_space()
-        if options.space != space.name or options.space in shipped_spaces():
+        is_own = options.space == run.path(run.SPACE)
+        if not is_own and (options.space != space.name or options.space in shipped_spaces()):
             named = load_space(options.space)
             if named.trained() != space.trained():
                 raise RunError(

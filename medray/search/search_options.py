@@ -9,10 +9,9 @@ from medray.data.source import parse_source
 from medray.errors import ConfigError, RunError
 from medray.runs.run_facts import ResolvedOptions
 from medray.runs.rundir import RunDir
+from medray.runs.selection_facts import DEFAULT_K
 from medray.space.combinations import check_combinations
 from medray.space.search_space import SearchSpace
-
-TOP_K = 4
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def resolve_options(options: SearchOptions, space: SearchSpace) -> ResolvedOptio
         data=str(parse_source(options.data or space.data).absolute()),
         trials=trials,
         max_epochs=options.max_epochs or space.budget.max_epochs,
-        top_k=options.top_k or TOP_K,
+        top_k=options.top_k or DEFAULT_K,
         seed=options.seed or 0,
         concurrency=options.concurrency,
         baselines_only=options.baselines_only,

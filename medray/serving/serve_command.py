@@ -86,7 +86,7 @@ class ServeGroup(MedrayGroup):
         return list(self.commands)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments, with `start` put before those that name no command; two words name a misspelt one."""
+        """Parse the arguments, with `start` put before a lone RUN; two words begin with a misspelt command."""
         two_words = len(args) > 1 and not any(word.startswith("-") for word in args[:2])
         if args and args[0] not in (*self.list_commands(ctx), *ctx.help_option_names) and not two_words:
             args = ["start", *args]

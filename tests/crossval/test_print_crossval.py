@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from medray.crossval.print_crossval import METRICS, print_crossval_result
+from medray.crossval.print_crossval import TABLE_METRICS, print_crossval_result
 from medray.runs.fold_results import FoldedSetting
 from medray.runs.rundir import RunDir
 from medray.runs.trial_record import TrialRecord
@@ -17,13 +17,13 @@ from medray.runs.trial_record import TrialRecord
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_every_score_is_there_at_any_width(width: int) -> None:
     records = tuple(
-        TrialRecord(i, "finished", metrics={m: 0.5 + i / 10 + j / 100 for j, m in enumerate(METRICS)},
+        TrialRecord(i, "finished", metrics={m: 0.5 + i / 10 + j / 100 for j, m in enumerate(TABLE_METRICS)},
                     settings={"backbone": "efficientnet_b0"})
         for i in range(2)
     )  # fmt: skip
     setting = FoldedSetting(17, records, np.arange(2), np.arange(2), np.eye(2))
     folds = type("TwoFolds", (), {"__len__": lambda _: 2, "held_out": np.arange(2)})()
-    searched = SimpleNamespace(run=RunDir("/runs/x"))
+    searched = SimpleNamespace(run=RunDir("/runs/x"), space=SimpleNamespace(metric="auc"))
     result: Any = SimpleNamespace(
         searched=searched, folds=folds, settings=[setting], unfinished={}, issues=[], left=0, resume_command=""
     )
@@ -33,6 +33,6 @@ def test_every_score_is_there_at_any_width(width: int) -> None:
     assert "trial" in text
     assert "17" in text
     assert "efficientnet_b0" in text
-    for j, metric in enumerate(METRICS):
+    for j, metric in enumerate(TABLE_METRICS):
         assert metric in text
         assert f"{0.55 + j / 100:.4f} ± 0.0707" in text

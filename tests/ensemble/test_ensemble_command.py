@@ -113,8 +113,8 @@ def test_the_temperature_is_that_of_the_stored_predictions(made: tuple[Path, Ens
     parts = [stored(RunDir(str(run)), number) for number in numbers]
     mean = average([part["probabilities"] for part in parts])
     assert manifest["temperature"] == fit_temperature(mean, parts[0]["labels"])
-    assert manifest["selected_on"]["scores"] == result.selected.calibrated_scores()
-    assert manifest["selected_on"]["scores_before_temperature"] == result.selected.scores()
+    assert manifest["selected_on"]["scores"] == result.selected.calibrated_scores
+    assert manifest["selected_on"]["scores_before_temperature"] == result.selected.scores
     assert (manifest["strategy"], manifest["selected_on"]["predictions"]) == ("top-k", "val")
     assert manifest["selected_on"]["images"] == 24
 
@@ -173,8 +173,8 @@ def test_the_table_shows_every_selection_beside_the_best_single_one(finished_run
     assert ["→ top-k" in row for row in rows] == [False, True, False]
     assert all("val (24)" in row for row in rows)
     selected = make(finished_run).selected
-    assert f"{selected.calibrated_scores()['auc']:.4f}" in rows[1]
-    assert f"{selected.scores()['brier']:.3f} → {selected.calibrated_scores()['brier']:.3f}" in rows[1]
+    assert f"{selected.calibrated_scores['auc']:.4f}" in rows[1]
+    assert f"{selected.scores['brier']:.3f} → {selected.calibrated_scores['brier']:.3f}" in rows[1]
     assert f"Ensemble:   {finished_run}/ensemble (top-k of trials, 4 members)" in result.stdout
     assert "selected and set on 24 validation images" in result.stdout
     assert "-0.0000" not in result.stdout

@@ -37,8 +37,8 @@ def test_every_strategy_is_there_the_best_single_trial_first() -> None:
     assert [selection.selected_on for selection in selections] == ["val"] * 3 + ["out-of-fold"] * 3
     assert [len(selection.members) for selection in selections[:2]] == [1, 4]
     assert [len(selection.members) for selection in selections[3:5]] == [3, 6]
-    single = selections[0].scores()["auc"]
-    assert selections[2].scores()["auc"] >= single - 1e-6
+    single = selections[0].scores["auc"]
+    assert selections[2].scores["auc"] >= single - 1e-6
     nothing = Pool("folds", [], np.empty(0, dtype=np.int64))
     assert [selection.strategy for selection in all_selections([trials, nothing], "auc", 4)] == [
         "single",
@@ -73,8 +73,8 @@ def test_the_temperature_is_that_of_the_averaged_predictions() -> None:
     averaged = average([c.probabilities for c in candidates.candidates])
     assert selection.temperature == fit_temperature(averaged, LABELS)
     assert np.array_equal(selection.calibrated, apply_temperature(averaged, selection.temperature))
-    assert selection.calibrated_scores()["log_loss"] < selection.scores()["log_loss"]
-    assert selection.scores() == {**all_metrics(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
+    assert selection.calibrated_scores["log_loss"] < selection.scores["log_loss"]
+    assert selection.scores == {**all_metrics(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
     assert make_selection("top-k", candidates, top_k(candidates.candidates, 3), calibrate=False).temperature == 1.0
 
 
@@ -92,8 +92,8 @@ def test_a_class_without_an_image_leaves_its_auc_out() -> None:
     labels = LABELS % 2
     rng = np.random.default_rng(0)
     selection = all_selections([pool([noisy(rng, labels, 3, 1.0)], labels)], "accuracy", 4)[0]
-    assert "auc" not in selection.scores()
-    assert np.isfinite(list(selection.scores().values())).all()
+    assert "auc" not in selection.scores
+    assert np.isfinite(list(selection.scores.values())).all()
 
 
 def damaged(part: Array) -> Array:
