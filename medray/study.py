@@ -169,7 +169,7 @@ class Study:
             MedrayError: something that you can mend is wrong; nothing that was done is lost.
 
         Example:
-            >>> len(study.crossval(top=1, folds=2).settings[0].records)
+            >>> len(study.crossval(top=1, folds=2).trials[0].records)
             2
         """
         from medray.crossval.plan import CrossvalOptions

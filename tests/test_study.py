@@ -47,7 +47,7 @@ async def cell():
     return study.crossval(top=1, folds=2)
 
 result = asyncio.run(cell())
-assert len(result.settings) == 1 and result.left == 0
+assert len(result.trials) == 1 and result.left == 0
 print(result)
 assert "ray" not in sys.modules
 """

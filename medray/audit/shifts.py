@@ -35,14 +35,20 @@ def find_shifts(survey: Survey) -> Iterator[Finding]:
     comparisons = list(_list_comparisons(survey))
     looks = [name for name in LOOKS if name != "tone" or (survey.measures.channels == 3).any()]
     tests = len(comparisons) * (1 + len(looks))
-    names = tuple(_different_classes(survey.classes(), comparisons, tests))
+    names = []
+    for part in comparisons:
+        classes = survey.classes()[part.images]
+        known = classes >= 0
+        difference = compare_classes(classes[known], part.inside[known], part.independent)
+        if difference and difference.stands_out(SMALL_V, tests):
+            names.append(f"{part.name} (Cramér's V {difference.effect:.2f})")
     if names:
         text = f"different shares of classes: {', '.join(names)}"
-        yield Finding("class_balance", WARNING, text, len(names), names)
+        yield Finding("class_balance", WARNING, text, len(names), tuple(names))
     for look in looks:
-        names = tuple(_different_looks(getattr(survey.measures, look), look, comparisons, tests))
-        if names:
-            yield Finding(look, WARNING, ", ".join(names), len(names), names)
+        different = tuple(_different_looks(getattr(survey.measures, look), look, comparisons, tests))
+        if different:
+            yield Finding(look, WARNING, ", ".join(different), len(different), different)
 
 
 def _list_comparisons(survey: Survey) -> Iterator[Comparison]:
@@ -59,14 +65,6 @@ def _compare_part(survey: Survey, name: str, parts: Parts, index: int) -> Compar
     patients = {survey.patients[image] for image in images.tolist()}
     independent = len(images) if None in patients else len(patients)
     return Comparison(name, images, parts.side[images] == index, independent / max(len(images), 1))
-
-
-def _different_classes(classes: Array, comparisons: list[Comparison], tests: int) -> Iterator[str]:
-    for part in comparisons:
-        known = classes[part.images] >= 0
-        difference = compare_classes(classes[part.images[known]], part.inside[known], part.independent)
-        if difference and difference.stands_out(SMALL_V, tests):
-            yield f"{part.name} (Cramér's V {difference.effect:.2f})"
 
 
 def _different_looks(values: Array, look: str, comparisons: list[Comparison], tests: int) -> Iterator[str]:

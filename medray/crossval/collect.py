@@ -10,7 +10,7 @@ from medray.config import METRICS
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
 from medray.pictures.contact_sheet import contact_sheet
-from medray.runs.fold_results import FoldedSetting, join_folds, read_settings, write_setting
+from medray.runs.fold_results import CrossvalTrial, pool_folds, read_crossval_trials, write_crossval_trial
 from medray.runs.rundir import RunDir
 from medray.stats.label_issues import LabelIssue, find_label_issues, issues_to_csv
 
@@ -18,32 +18,32 @@ SHEET_IMAGES = 48
 
 
 def collect(
-    run: RunDir, dataset: ImageDataset, folds: Folds, trials: Sequence[int]
-) -> tuple[list[FoldedSetting], dict[int, str]]:
+    run: RunDir, dataset: ImageDataset, folds: Folds, numbers: Sequence[int]
+) -> tuple[list[CrossvalTrial], dict[int, str]]:
     """Join and write the settings that were trained on every fold.
 
     Returns these settings, best first, and why each of the other trials' is not finished.
     """
     unfinished: dict[int, str] = {}
-    for number in trials:
-        joined = join_folds(run, number, folds, dataset.labels)
+    for number in numbers:
+        joined = pool_folds(run, number, folds, dataset.labels)
         if isinstance(joined, str):
             unfinished[number] = joined
-            run.crossval.setting(number).delete(run.crossval.SUMMARY)
+            run.crossval.trial(number).delete(run.crossval.SUMMARY)
         else:
-            write_setting(run, joined, dataset.class_names)
-    settings = read_settings(run)
-    if settings:
-        run.crossval.write(run.crossval.SCORES, scores_csv(settings).encode())
-    return settings, unfinished
+            write_crossval_trial(run, joined, dataset.class_names)
+    trials = read_crossval_trials(run)
+    if trials:
+        run.crossval.write(run.crossval.SCORES, scores_csv(trials).encode())
+    return trials, unfinished
 
 
-def label_issues(run: RunDir, dataset: ImageDataset, settings: Sequence[FoldedSetting]) -> list[LabelIssue]:
-    """Find and write the labels that the folds doubt, by the mean of all settings' probabilities of each image."""
-    mean = np.mean([setting.probabilities for setting in settings], axis=0)
-    positions = settings[0].positions
+def label_issues(run: RunDir, dataset: ImageDataset, trials: Sequence[CrossvalTrial]) -> list[LabelIssue]:
+    """Find and write the labels that the folds doubt, by the mean of all trials' probabilities of each image."""
+    mean = np.mean([trial.probabilities for trial in trials], axis=0)
+    positions = trials[0].positions
     split_of = {int(p): name for name, split in dataset.splits.items() for p in split}
-    issues = find_label_issues(mean, settings[0].labels, positions, dataset.class_names, split_of)
+    issues = find_label_issues(mean, trials[0].labels, positions, dataset.class_names, split_of)
     run.crossval.write(run.crossval.ISSUES, issues_to_csv(issues).encode())
     first = issues[:SHEET_IMAGES]
     if not first:
@@ -56,16 +56,16 @@ def label_issues(run: RunDir, dataset: ImageDataset, settings: Sequence[FoldedSe
     return issues
 
 
-def scores_csv(settings: Sequence[FoldedSetting]) -> str:
+def scores_csv(trials: Sequence[CrossvalTrial]) -> str:
     """Return scores.csv: a row for each fold of each setting; `fold` is its number, or mean or std over them."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["trial", "fold", "best_epoch", "epochs", "seconds", *METRICS])
-    for setting in settings:
-        for fold, r in enumerate(setting.records):
+    for trial in trials:
+        for fold, r in enumerate(trial.records):
             values = [r.metrics.get(metric) for metric in METRICS]
-            writer.writerow([setting.number, fold, r.best_epoch, r.epochs, round(r.seconds, 3), *values])
-        spreads = [setting.spread(metric) for metric in METRICS]
-        writer.writerow([setting.number, "mean", "", "", "", *(s.mean if s else None for s in spreads)])
-        writer.writerow([setting.number, "std", "", "", "", *(s.std if s else None for s in spreads)])
+            writer.writerow([trial.number, fold, r.best_epoch, r.epochs, round(r.seconds, 3), *values])
+        spreads = [trial.spread(metric) for metric in METRICS]
+        writer.writerow([trial.number, "mean", "", "", "", *(s.mean if s else None for s in spreads)])
+        writer.writerow([trial.number, "std", "", "", "", *(s.std if s else None for s in spreads)])
     return stream.getvalue()

@@ -67,4 +67,4 @@ def crossval(as_json: bool, **values: Any) -> None:
         click.echo(json.dumps(crossval_result_json(result)))
     else:
         print_crossval_result(result, console)
-    sys.exit(130 if result.left else 1 if not result.settings else 0)
+    sys.exit(130 if result.left else 1 if not result.trials else 0)

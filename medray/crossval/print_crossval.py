@@ -19,11 +19,11 @@ def table_metrics(result: CrossvalResult) -> tuple[str, ...]:
 def print_crossval_result(result: CrossvalResult, console: Console) -> None:
     """Print mean ± standard deviation over folds, the doubtful labels, and the paths of all files."""
     run = result.searched.run
-    if result.settings:
-        _print_settings(result, console)
+    if result.trials:
+        _print_trials(result, console)
     for number, reason in result.unfinished.items():
         say(console, f"trial {number} is not finished: {reason}")
-    if result.settings:
+    if result.trials:
         images = len(result.folds.held_out)
         say(
             console,
@@ -38,17 +38,17 @@ def print_crossval_result(result: CrossvalResult, console: Console) -> None:
         say(console, f"Scores: {run.crossval.path(run.crossval.SCORES)}")
     if result.left:
         say(console, f"{result.left} folds are left; go on with: {result.resume_command}")
-    elif result.settings:
+    elif result.trials:
         say(console, f"Next: medray ensemble {result.searched.run.location}")
 
 
-def _print_settings(result: CrossvalResult, console: Console) -> None:
-    columns = [("backbone", [str(setting.records[0].settings.get("backbone", "")) for setting in result.settings])]
+def _print_trials(result: CrossvalResult, console: Console) -> None:
+    columns = [("backbone", [str(trial.records[0].settings.get("backbone", "")) for trial in result.trials])]
     for metric in table_metrics(result):
-        spreads = [setting.spread(metric) for setting in result.settings]
+        spreads = [trial.spread(metric) for trial in result.trials]
         cells = [f"{spread.mean:.4f} ± {spread.std:.4f}" if spread else "–" for spread in spreads]
         columns.append((metric, cells))
-    labels = [str(setting.number) for setting in result.settings]
+    labels = [str(trial.number) for trial in result.trials]
     print_table(console, f"Mean ± standard deviation over {len(result.folds)} folds", labels, columns, "trial")
 
 
@@ -58,14 +58,14 @@ def crossval_result_json(result: CrossvalResult) -> dict[str, Any]:
     return {
         "run": run.location,
         "folds": {"count": len(result.folds), "kind": result.folds.kind, "images": len(result.folds.held_out)},
-        "settings": [
+        "trials": [
             {
-                "trial": setting.number,
-                "mean": {m: s.mean for m in table_metrics(result) if (s := setting.spread(m))},
-                "std": {m: s.std for m in table_metrics(result) if (s := setting.spread(m))},
-                "folds": [record.metrics for record in setting.records],
+                "trial": trial.number,
+                "mean": {m: s.mean for m in table_metrics(result) if (s := trial.spread(m))},
+                "std": {m: s.std for m in table_metrics(result) if (s := trial.spread(m))},
+                "folds": [record.metrics for record in trial.records],
             }
-            for setting in result.settings
+            for trial in result.trials
         ],
         "unfinished": {str(number): reason for number, reason in result.unfinished.items()},
         "label_issues": len(result.issues),

@@ -33,7 +33,7 @@ from medray.data.folds import GIVEN, GROUPED, Folds
 from medray.errors import RunError
 from medray.runs.crossval_documents import CrossvalPlan
 from medray.runs.finished_search import FinishedSearch, open_finished_search
-from medray.runs.fold_results import FoldedSetting
+from medray.runs.fold_results import CrossvalTrial
 from medray.runs.lock import held
 from medray.signals import ends_like_ctrl_c
 from medray.stats.label_issues import LabelIssue
@@ -44,13 +44,13 @@ from medray.text import plural
 class CrossvalResult:
     """The results of a cross-validation.
 
-    `settings` are those trained on every fold, best first; `unfinished` maps the trial number of every other one
+    `trials` are those trained on every fold, best first; `unfinished` maps the trial number of every other one
     to the reason. `left` folds have not ended.
     """
 
     searched: FinishedSearch
     folds: Folds
-    settings: list[FoldedSetting]
+    trials: list[CrossvalTrial]
     unfinished: dict[int, str]
     issues: list[LabelIssue]
     left: int
@@ -58,7 +58,7 @@ class CrossvalResult:
 
     def __repr__(self) -> str:
         metric, run = self.searched.space.metric, self.searched.run
-        scores = ", ".join(f"trial {s.number} with mean {metric} {s.objective:.4f}" for s in self.settings)
+        scores = ", ".join(f"trial {s.number} with mean {metric} {s.objective:.4f}" for s in self.trials)
         folds = plural(len(self.folds), "fold")
         return f"<CrossvalResult of {run.location}, {folds}: {scores or 'none'}; {plural(self.left, 'fold')} left>"
 
@@ -95,10 +95,10 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
                     options, searched, dataset, folds, jobs, console, folds_progress, started_here=started_here
                 )  # fmt: skip
             with step(console, "Putting the folds together"):
-                settings, unfinished = collect(searched.run, dataset, folds, plan.trials)
-                issues = label_issues(searched.run, dataset, settings) if settings else []
+                trials, unfinished = collect(searched.run, dataset, folds, plan.trials)
+                issues = label_issues(searched.run, dataset, trials) if trials else []
             left = len(jobs_left(searched, plan, folds))
-            return CrossvalResult(searched, folds, settings, unfinished, issues, left, resume_command(options))
+            return CrossvalResult(searched, folds, trials, unfinished, issues, left, resume_command(options))
         except OSError as error:
             raise RunError(
                 f"{searched.run.location}: {error.strerror or error}; go on with: {resume_command(options)}"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from medray._types import Progress, Shape, silent
+from medray._types import Progress, silent
 from medray.data.arrays import medmnist
 from medray.data.arrays.npz import read_npz
 from medray.data.arrays.resize import resize_dataset
@@ -39,19 +39,18 @@ def load_data(
         return build_dataset(list_source(source), preparation, progress)
     if source.kind == PHANTOM:
         dataset = phantom_from_source(source, phantom, seed)
-        return replace(dataset, notes=(*dataset.notes, *_notes_of_size(dataset.shape, preparation)))
+        expected = (
+            *(preparation.images.image_size or dataset.shape[:2]),
+            preparation.images.channels or dataset.shape[2],
+        )
+        if expected == dataset.shape:
+            return dataset
+        drawn, asked = (f"{h}×{w} in {'grey' if c == 1 else 'colours'}" for h, w, c in (dataset.shape, expected))
+        note = f"drawn as the source says, {drawn}: the space's `images`, {asked}, are not for drawings"
+        return replace(dataset, notes=(*dataset.notes, note))
     if source.kind == MEDMNIST:
         path = medmnist.locate(source.name, source.options.get(SIZE, medmnist.SIZES[0]))
         dataset = read_npz(path, source=str(source), class_names=medmnist.class_names(source.name))
     else:
         dataset = read_npz(source.path, source=str(source))
     return resize_dataset(dataset, preparation.images, progress)
-
-
-def _notes_of_size(shape: Shape, preparation: Preparation) -> list[str]:
-    """Note that a space's `images` section asks for another shape than the phantom's, which is not resized."""
-    expected = (*(preparation.images.image_size or shape[:2]), preparation.images.channels or shape[2])
-    if expected == shape:
-        return []
-    drawn, asked = (f"{h}×{w} in {'grey' if c == 1 else 'colours'}" for h, w, c in (shape, expected))
-    return [f"drawn as the source says, {drawn}: the space's `images`, {asked}, are not for drawings"]

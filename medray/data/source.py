@@ -20,6 +20,7 @@ dicom:PATH                 DICOM files, in class folders or not
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -75,7 +76,8 @@ class Source:
         text = f"{self.kind}:{self.name}" if self.name or self.kind != PHANTOM else PHANTOM
         if self.kind == MEDMNIST:
             return ":".join([text, *self.options.values()])
-        query = "&".join(f"{name}={_RESERVED.sub(_escape, value)}" for name, value in self.options.items())
+        escape = partial(_RESERVED.sub, lambda match: f"%{ord(match[0]):02X}")
+        query = "&".join(f"{name}={escape(value)}" for name, value in self.options.items())
         return f"{text}?{query}" if query else text
 
     @property
@@ -91,10 +93,6 @@ class Source:
     def absolute(self) -> "Source":
         """Return the same source with an absolute path, so that it can be opened from any folder."""
         return replace(self, name=str(self.path.absolute())) if self.is_listed or self.kind == NPZ else self
-
-
-def _escape(match: re.Match[str]) -> str:
-    return f"%{ord(match[0]):02X}"
 
 
 def parse_source(text: str) -> Source:

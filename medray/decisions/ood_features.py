@@ -64,7 +64,11 @@ def _statistics(images: Array, thumbnails: Array) -> list[Array]:
     for channel in range(1, channels):
         grey += images[..., channel]
     statistics = [_texture(grey, 255 * channels), _tones(grey, channels)]
-    return [*statistics, _colours(thumbnails)] if channels == 3 else statistics
+    if channels == 3:  # means and deviations over the cells of two opponent colours
+        red, green, blue = np.moveaxis(thumbnails.reshape(len(thumbnails), -1, 3), 2, 0)
+        opponents = np.stack([red - green, blue - (red + green) / 2], axis=1)
+        statistics.append(np.concatenate([opponents.mean(axis=2), opponents.std(axis=2)], axis=1))
+    return statistics
 
 
 def _texture(grey: Array, white: int) -> Array:
@@ -110,13 +114,6 @@ def _tones(grey: Array, channels: int) -> Array:
     of_each = np.bincount(bins.ravel(), minlength=count * tones)
     shares: Array = of_each.reshape(count, BINS, -1).sum(axis=2) / bins.shape[1]
     return np.sqrt(shares)
-
-
-def _colours(thumbnails: Array) -> Array:
-    """Means and deviations over the cells of RGB thumbnails (N, values) of two opponent colours, (N, 4)."""
-    red, green, blue = np.moveaxis(thumbnails.reshape(len(thumbnails), -1, 3), 2, 0)
-    opponents = np.stack([red - green, blue - (red + green) / 2], axis=1)
-    return np.concatenate([opponents.mean(axis=2), opponents.std(axis=2)], axis=1)
 
 
 def _thumbnails(images: Array) -> Array:

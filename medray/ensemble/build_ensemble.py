@@ -10,7 +10,7 @@ from medray.console import say, step
 from medray.decisions.conformal import calibrate
 from medray.decisions.ood import FEWEST
 from medray.decisions.thresholds import Rule, set_point
-from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS, Pool, fold_pool, trial_pool
+from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS, fold_pool, trial_pool
 from medray.ensemble.manifest import Manifest
 from medray.ensemble.ood_file import fit_run_ood
 from medray.ensemble.selection import STRATEGIES, Selection, all_selections, compare_selections
@@ -18,7 +18,7 @@ from medray.ensemble.strategies import LIBRARY
 from medray.ensemble.write_ensemble import write_ensemble
 from medray.errors import ConfigError, DataError, RunError, unknown_choice_line
 from medray.runs.finished_search import FinishedSearch, open_finished_search
-from medray.runs.fold_results import read_settings
+from medray.runs.fold_results import read_crossval_trials
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.runs.selection_facts import ALL_FOLDS, DEFAULT_K, TOP_K
@@ -105,7 +105,10 @@ def _build(search: FinishedSearch, options: EnsembleOptions, console: Console) -
     run, metric = search.run, search.space.metric
     with step(console, "Comparing selections of members"):
         k = options.top_k or DEFAULT_K
-        selections = all_selections(_pools(search, k), metric, k)
+        trials = trial_pool(run, search.records, search.space.mode, max(k, LIBRARY))
+        if not trials.candidates:
+            raise RunError(f"{run.location} has no trial to average: all of them failed")
+        selections = all_selections([trials, fold_pool(run, read_crossval_trials(run))], metric, k)
     selected = _selected(options, selections)
     calibrated, labels, names = selected.calibrated, selected.labels, search.data.class_names
     points = [
@@ -134,15 +137,6 @@ def _fit_ood(search: FinishedSearch, options: EnsembleOptions, console: Console)
         if options.data is not None:
             raise
         say(console, f"No image will be called out of distribution: {error}; --data says where the data lies now")
-
-
-def _pools(search: FinishedSearch, k: int) -> list[Pool]:
-    """Return as many trials as some strategy looks at, and all settings whose folds are finished."""
-    run, limit = search.run, max(k, LIBRARY)
-    pools = [trial_pool(run, search.records, search.space.mode, limit), fold_pool(run, read_settings(run))]
-    if not pools[0].candidates:
-        raise RunError(f"{run.location} has no trial to average: all of them failed")
-    return pools
 
 
 def _selected(options: EnsembleOptions, selections: Sequence[Selection]) -> Selection:

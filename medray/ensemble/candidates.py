@@ -12,7 +12,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import RunError
-from medray.runs.fold_results import FoldedSetting
+from medray.runs.fold_results import CrossvalTrial
 from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import RunDir, TrialDir, read_predictions
 from medray.runs.trial_record import TrialRecord
@@ -85,15 +85,15 @@ def trial_pool(run: RunDir, records: Sequence[TrialRecord], mode: str, limit: in
     return Pool(TRIALS, candidates, labels)
 
 
-def fold_pool(run: RunDir, settings: Sequence[FoldedSetting]) -> Pool:
+def fold_pool(run: RunDir, trials: Sequence[CrossvalTrial]) -> Pool:
     """Return the cross-validated settings, best first; each stands for the models of all its folds."""
     candidates = [
         Candidate(
-            setting.number,
-            tuple(Member(r, run.fold(setting.number, i), i) for i, r in enumerate(setting.records)),
-            setting.probabilities,
-            setting.objective,
+            trial.number,
+            tuple(Member(r, run.fold(trial.number, i), i) for i, r in enumerate(trial.records)),
+            trial.probabilities,
+            trial.objective,
         )
-        for setting in settings
+        for trial in trials
     ]
-    return Pool(FOLDS, candidates, settings[0].labels if settings else np.empty(0, dtype=np.int64))
+    return Pool(FOLDS, candidates, trials[0].labels if trials else np.empty(0, dtype=np.int64))

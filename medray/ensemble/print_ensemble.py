@@ -7,7 +7,6 @@ from rich.console import Console
 from medray.console import say
 from medray.console_tables import Columns, print_table
 from medray.ensemble.build_ensemble import EnsembleResult
-from medray.ensemble.manifest import OodFile
 from medray.stats.rates import Proportion
 
 TABLE_METRICS = ("auc", "accuracy", "f1_macro", "log_loss")
@@ -31,22 +30,20 @@ def print_result(result: EnsembleResult, console: Console) -> None:
                 f"Conformal sets at {100 * sets.coverage:g}% coverage: {sets.images} images are too few, so every "
                 "set holds every class",
             )
-    say(console, _ood_line(manifest.ood))
+    if manifest.ood is None:
+        say(console, "Out of distribution: nothing will be flagged; there were no images to set a threshold on")
+    else:
+        facts = manifest.ood.facts
+        say(
+            console,
+            f"Out of distribution: flagged above a score of {facts.threshold:.2f}, set on {facts.images} "
+            f"validation images; expect {100 * facts.false_alarms:.2g}% of images like them to be flagged",
+        )
     images = f"{len(selected.labels)} {IMAGES[selected.selected_on]} images"
     say(console, f"All of this was selected and set on {images}: expect a little less on new ones.")
     say(console, f"Ensemble:   {run.path(run.ENSEMBLE)} ({selected.title}, {len(selected.members)} members)")
     say(console, f"Selections: {run.path(run.SELECTION)}")
     say(console, f"Next: medray evaluate {run.location}")
-
-
-def _ood_line(ood: OodFile | None) -> str:
-    if ood is None:
-        return "Out of distribution: nothing will be flagged; there were no images to set a threshold on"
-    facts = ood.facts
-    return (
-        f"Out of distribution: flagged above a score of {facts.threshold:.2f}, set on {facts.images} validation "
-        f"images; expect {100 * facts.false_alarms:.2g}% of images like them to be flagged"
-    )
 
 
 def _print_selections(result: EnsembleResult, console: Console) -> None:

@@ -54,7 +54,7 @@ class StoredPredictions:
             return [read_predictions(self.run.trial(record.number), record.best_epoch)]
         if split == FOLDS:
             crossval = self.run.crossval
-            if not crossval.setting(record.number).exists(crossval.SUMMARY):
+            if not crossval.trial(record.number).exists(crossval.SUMMARY):
                 raise RunError(f"not cross-validated; medray crossval --trial {record.number} does it")
             folds = crossval.read_summary(record.number).folds
             return [read_predictions(crossval.fold(record.number, fold.fold), fold.best_epoch) for fold in folds]

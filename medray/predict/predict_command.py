@@ -59,7 +59,13 @@ def predict(
             ensemble = open_ensemble(run)
             columns = columns or form(form_name or FORMS[0], ensemble.class_names)
             predictions = predict_files(ensemble, paths, columns, progress)
-        _write([[column.name for column in columns], *predictions.rows], csv_file)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([[column.name for column in columns], *predictions.rows])
+        table = text.getvalue().encode(errors="surrogateescape")  # a file's name may be any bytes
+        if csv_file is None:
+            click.echo(table, nl=False)
+        else:
+            write_file(Path(csv_file), table)
     for line in predictions.unreadable:
         say(console, f"can't be read: {line}")
     if predictions.out_of_distribution:
@@ -71,13 +77,3 @@ def predict(
     if csv_file:
         say(console, f"Predictions of {plural(len(predictions.rows), 'image')}: {csv_file}")
     sys.exit(1 if predictions.unreadable else 0)
-
-
-def _write(rows: list[list[str]], csv_file: str | None) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    table = text.getvalue().encode(errors="surrogateescape")  # a file's name may be any bytes
-    if csv_file is None:
-        click.echo(table, nl=False)
-    else:
-        write_file(Path(csv_file), table)

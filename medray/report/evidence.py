@@ -18,7 +18,7 @@ from medray.report.image_album import Album
 from medray.report.model_predictions import ModelPredictions, selection_predictions, stored_predictions
 from medray.runs.crossval_documents import CrossvalPlan
 from medray.runs.finished_search import FinishedSearch
-from medray.runs.fold_results import FoldedSetting, read_settings
+from medray.runs.fold_results import CrossvalTrial, read_crossval_trials
 from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import MANIFEST
 from medray.runs.selection_facts import SelectionComparison
@@ -71,14 +71,14 @@ class Evidence:
     @cached_property
     def predictions(self) -> ModelPredictions | None:
         """The ensemble's predictions of the images that it was selected on, or the best trial's."""
-        return selection_predictions(self.snapshot, self.manifest, self.settings)
+        return selection_predictions(self.snapshot, self.manifest, self.crossval_trials)
 
     # -- folds
 
     @cached_property
-    def settings(self) -> list[FoldedSetting]:
+    def crossval_trials(self) -> list[CrossvalTrial]:
         """The settings whose cross-validation is finished, best first."""
-        return read_settings(self.run)
+        return read_crossval_trials(self.run)
 
     @cached_property
     def plan(self) -> CrossvalPlan | None:

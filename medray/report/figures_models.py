@@ -9,7 +9,7 @@ from medray.evaluate.scores_document import ReadScores
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import BLUE, GREY, axis, bars, figure, line_look, plain, shortened, spec
 from medray.report.model_predictions import ModelPredictions
-from medray.runs.crossval_documents import SettingSummary
+from medray.runs.crossval_documents import CrossvalSummary
 from medray.stats.calibration import Reliability, reliability
 from medray.stats.metrics import BINS
 
@@ -93,7 +93,7 @@ def _bins_line(bins: Reliability, predictions: ModelPredictions, index: int) -> 
     }
 
 
-def folds_chart(settings: Sequence[SettingSummary], metric: str) -> Chart:
+def folds_chart(settings: Sequence[CrossvalSummary], metric: str) -> Chart:
     """Return the chart of every fold's metric, and of mean ± standard deviation of each setting."""
     data: Columns = {
         "trial": [setting.trial for setting in settings],

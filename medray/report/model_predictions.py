@@ -13,7 +13,7 @@ from medray.ensemble.manifest import Manifest
 from medray.errors import RunError
 from medray.evaluate.evaluated_models import ENSEMBLE
 from medray.evaluate.test_reads import TestRead
-from medray.runs.fold_results import FoldedSetting
+from medray.runs.fold_results import CrossvalTrial
 from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import read_predictions
 from medray.space.published import TEST
@@ -51,7 +51,7 @@ class ModelPredictions:
 
 
 def selection_predictions(
-    snapshot: RunSnapshot, manifest: Manifest | None, settings: Sequence[FoldedSetting]
+    snapshot: RunSnapshot, manifest: Manifest | None, crossval_trials: Sequence[CrossvalTrial]
 ) -> ModelPredictions | None:
     """Return the ensemble's predictions of the images it was selected on, or the best trial's of validation.
 
@@ -77,7 +77,7 @@ def selection_predictions(
         by_trial = [read_predictions(snapshot.run.trial(number), epochs[number]) for number in weights]
         tables, labels, positions = [table for table, _ in by_trial], by_trial[0][1], _val_positions(snapshot)
     else:
-        by_number = {setting.number: setting for setting in settings}
+        by_number = {trial.number: trial for trial in crossval_trials}
         if missing := [number for number in weights if number not in by_number]:
             trial = f"trial {missing[0]}, a member of the ensemble,"
             raise RunError(f"{trial} has no finished cross-validation any more")

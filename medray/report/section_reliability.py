@@ -26,10 +26,10 @@ def predictions_lead(evidence: Evidence) -> list[Block]:
 
 def folds(evidence: Evidence) -> list[Block]:
     """Return each fold, and mean ± standard deviation of each cross-validated setting."""
-    if not evidence.settings:
+    if not evidence.crossval_trials:
         command = evidence.command("crossval")
         return [missing("No cross-validation is finished; it shows whether the best settings were lucky", command)]
-    summaries = [evidence.run.crossval.read_summary(setting.number) for setting in evidence.settings]
+    summaries = [evidence.run.crossval.read_summary(trial.number) for trial in evidence.crossval_trials]
     metrics = list(dict.fromkeys([evidence.metric, *METRIC_TITLES]))
     rows = [
         [

@@ -40,7 +40,7 @@ class FoldSummary(JsonDocument):
 
 
 @dataclass(frozen=True)
-class SettingSummary(JsonDocument):
+class CrossvalSummary(JsonDocument):
     """crossval/0007/summary.json: the folds of trial 7's settings, mean and standard deviation over them.
 
     `out_of_fold` are the metrics of all `images` together, each predicted by a model that did not train on it.

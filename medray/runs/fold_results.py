@@ -17,7 +17,7 @@ from medray._types import Array
 from medray.config import METRICS
 from medray.data.folds import Folds
 from medray.errors import RunError
-from medray.runs.crossval_documents import FoldSummary, SettingSummary
+from medray.runs.crossval_documents import CrossvalSummary, FoldSummary
 from medray.runs.folder import read_arrays
 from medray.runs.rundir import RunDir, TrialDir, check_predictions, read_predictions
 from medray.runs.trial_record import FAILED, TrialRecord
@@ -37,7 +37,7 @@ class MeanStd:
 
 
 @dataclass(frozen=True)
-class FoldedSetting:
+class CrossvalTrial:
     """One setting trained on every fold.
 
     `probabilities` float32 (n, classes) are of the images at `positions` (n,) in the data set, each by the models
@@ -61,8 +61,8 @@ class FoldedSetting:
         return MeanStd.of(values) if len(values) == len(self.records) else None
 
 
-def join_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> FoldedSetting | str:
-    """Join the folds of one setting, or return a text that says why that can't be done.
+def pool_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> CrossvalTrial | str:
+    """Join the folds of one trial, or return a text that says why that can't be done.
 
     An image that several folds hold out gets the mean of their models' probabilities.
     """
@@ -86,39 +86,39 @@ def join_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> FoldedS
         total[rows] += fold_probabilities
         count[rows] += 1
     probabilities = (total / count[:, None]).astype(np.float32)
-    return FoldedSetting(number, ended, positions, labels[positions], probabilities)
+    return CrossvalTrial(number, ended, positions, labels[positions], probabilities)
 
 
-def write_setting(run: RunDir, setting: FoldedSetting, class_names: Sequence[str]) -> None:
+def write_crossval_trial(run: RunDir, trial: CrossvalTrial, class_names: Sequence[str]) -> None:
     """Write a setting's out-of-fold predictions, then its summary."""
     from medray.stats.metrics import all_metrics, confusion_matrix, defined_metrics
 
-    folder = run.crossval.setting(setting.number)
+    folder = run.crossval.trial(trial.number)
     stream = io.BytesIO()
     np.savez(
-        stream, positions=setting.positions, labels=setting.labels, probabilities=setting.probabilities
+        stream, positions=trial.positions, labels=trial.labels, probabilities=trial.probabilities
     )  # fmt: skip
     folder.write(run.crossval.PREDICTIONS, stream.getvalue())
-    matrix = confusion_matrix(setting.labels, setting.probabilities.argmax(axis=1), len(class_names))
-    spreads = {metric: setting.spread(metric) for metric in METRICS}
-    summary = SettingSummary(
-        trial=setting.number,
-        folds=tuple(_fold_summary(run, setting, i, len(class_names)) for i in range(len(setting.records))),
+    matrix = confusion_matrix(trial.labels, trial.probabilities.argmax(axis=1), len(class_names))
+    spreads = {metric: trial.spread(metric) for metric in METRICS}
+    summary = CrossvalSummary(
+        trial=trial.number,
+        folds=tuple(_fold_summary(run, trial, i, len(class_names)) for i in range(len(trial.records))),
         mean={metric: spread.mean for metric, spread in spreads.items() if spread},
         std={metric: spread.std for metric, spread in spreads.items() if spread},
-        out_of_fold=defined_metrics(all_metrics(setting.probabilities, setting.labels)),
-        images=len(setting.labels),
+        out_of_fold=defined_metrics(all_metrics(trial.probabilities, trial.labels)),
+        images=len(trial.labels),
         class_names=tuple(class_names),
         confusion_matrix=tuple(map(tuple, matrix.tolist())),
     )
     folder.write_json(run.crossval.SUMMARY, summary.to_dict())
 
 
-def _fold_summary(run: RunDir, setting: FoldedSetting, fold: int, classes: int) -> FoldSummary:
+def _fold_summary(run: RunDir, trial: CrossvalTrial, fold: int, classes: int) -> FoldSummary:
     from medray.stats.metrics import confusion_matrix
 
-    record = setting.records[fold]
-    probabilities, labels = read_predictions(run.fold(setting.number, fold), record.best_epoch)
+    record = trial.records[fold]
+    probabilities, labels = read_predictions(run.fold(trial.number, fold), record.best_epoch)
     matrix = confusion_matrix(labels, probabilities.argmax(axis=1), classes)
     return FoldSummary(
         fold, len(labels), record.best_epoch, record.epochs, record.seconds, record.metrics,
@@ -126,7 +126,7 @@ def _fold_summary(run: RunDir, setting: FoldedSetting, fold: int, classes: int) 
     )  # fmt: skip
 
 
-def read_settings(run: RunDir) -> list[FoldedSetting]:
+def read_crossval_trials(run: RunDir) -> list[CrossvalTrial]:
     """Read all settings whose folds are finished, best first; none where there is no cross-validation.
 
     Raises:
@@ -136,14 +136,14 @@ def read_settings(run: RunDir) -> list[FoldedSetting]:
     if not crossval.exists(crossval.PLAN):
         return []
     plan, folds = crossval.read_plan(), crossval.read_folds()
-    finished = [number for number in plan.trials if crossval.setting(number).exists(crossval.SUMMARY)]
-    settings = [_read_setting(run, number, folds) for number in finished]
+    finished = [number for number in plan.trials if crossval.trial(number).exists(crossval.SUMMARY)]
+    trials = [_read_trial(run, number, folds) for number in finished]
     sign = -1 if METRICS[plan.metric] == "max" else 1
-    return sorted(settings, key=lambda setting: (sign * setting.objective, setting.number))
+    return sorted(trials, key=lambda trial: (sign * trial.objective, trial.number))
 
 
-def _read_setting(run: RunDir, number: int, folds: Folds) -> FoldedSetting:
-    crossval, folder = run.crossval, run.crossval.setting(number)
+def _read_trial(run: RunDir, number: int, folds: Folds) -> CrossvalTrial:
+    crossval, folder = run.crossval, run.crossval.trial(number)
     path = folder.path(crossval.PREDICTIONS)
     positions, labels, probabilities = read_arrays(
         folder, crossval.PREDICTIONS, "positions", "labels", "probabilities"
@@ -155,4 +155,4 @@ def _read_setting(run: RunDir, number: int, folds: Folds) -> FoldedSetting:
     ended = tuple(r for r in records if r is not None and r.state != FAILED and r.objective is not None)
     if len(ended) < len(folds):
         raise RunError(f"{folder.location}: one of its folds is missing: cross-validate with --resume")
-    return FoldedSetting(number, ended, positions, labels, probabilities)
+    return CrossvalTrial(number, ended, positions, labels, probabilities)

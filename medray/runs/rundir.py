@@ -27,7 +27,7 @@ from medray._types import Array
 from medray.data.folds import Folds
 from medray.errors import DataError, RunError
 from medray.files import UNFINISHED
-from medray.runs.crossval_documents import CrossvalPlan, SettingSummary
+from medray.runs.crossval_documents import CrossvalPlan, CrossvalSummary
 from medray.runs.folder import Folder, read_arrays
 from medray.runs.run_facts import DataFacts, RunFacts
 from medray.runs.selection_facts import SelectionComparison
@@ -117,11 +117,11 @@ class CrossvalDir(Folder):
         """Return the folds; RunError where they are missing or damaged."""
         return Folds.from_dict(self.read_json(self.FOLDS), self.path(self.FOLDS))
 
-    def read_summary(self, number: int) -> SettingSummary:
+    def read_summary(self, number: int) -> CrossvalSummary:
         """Return the summary of trial `number`'s settings; RunError where it is missing or damaged."""
-        return self.setting(number).read_document(self.SUMMARY, SettingSummary)
+        return self.trial(number).read_document(self.SUMMARY, CrossvalSummary)
 
-    def setting(self, number: int) -> Folder:
+    def trial(self, number: int) -> Folder:
         """Return the folder of trial `number`'s settings."""
         return self.child(f"{number:04d}")
 

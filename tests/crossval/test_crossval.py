@@ -32,7 +32,7 @@ from medray.data.folds import Folds, make_folds
 from medray.data.load_data import load_data
 from medray.errors import DataError, MedrayError, RunError
 from medray.runs.finished_search import open_finished_search
-from medray.runs.fold_results import read_settings
+from medray.runs.fold_results import read_crossval_trials
 from medray.runs.rundir import RunDir, TrialDir
 from medray.runs.trial_record import FAILED, FINISHED, EpochRecord
 from medray.training.loop import fit, predict_probabilities
@@ -75,9 +75,9 @@ def recorded(run: Path, trial: int, fold: int) -> list[dict[str, object]]:
 
 def test_every_fold_is_a_training_of_its_own_from_fresh_weights(folded: Path, npz: Path) -> None:
     dataset = load_data(str(npz))
-    for setting in read_settings(RunDir(str(folded))):
+    for trial in read_crossval_trials(RunDir(str(folded))):
         for fold in range(3):
-            assert recorded(folded, setting.number, fold) == bare(folded, dataset, setting.number, fold)
+            assert recorded(folded, trial.number, fold) == bare(folded, dataset, trial.number, fold)
     seeds = {
         json.loads(path.read_text())["seed"] for path in (folded / "crossval").glob("*/fold_*/config.json")
     }  # fmt: skip
@@ -88,17 +88,17 @@ def test_out_of_fold_predictions_are_of_models_that_did_not_see_the_image(folded
     dataset, run = load_data(str(npz)), RunDir(str(folded))
     folds = the_folds(folded)
     pool = np.concatenate([dataset.splits["train"], dataset.splits["val"]])
-    for setting in read_settings(run):
-        assert sorted(setting.positions) == sorted(pool)
-        assert (setting.labels == dataset.labels[setting.positions]).all()
+    for trial in read_crossval_trials(run):
+        assert sorted(trial.positions) == sorted(pool)
+        assert (trial.labels == dataset.labels[trial.positions]).all()
         for number, fold in enumerate(folds.folds):
-            folder = run.fold(setting.number, number)
+            folder = run.fold(trial.number, number)
             tensors, _ = weights_from_bytes(folder.read(folder.WEIGHTS), "weights")
             config = TrainConfig.from_dict(folder.read_json(folder.CONFIG))
             network = load_network(config, dataset.shape, 3, tensors, "weights")
             own = predict_probabilities(network, dataset.at(fold.val), torch.device("cpu"))
-            rows = np.searchsorted(setting.positions, fold.val)
-            assert np.allclose(setting.probabilities[rows], own, atol=1e-5)
+            rows = np.searchsorted(trial.positions, fold.val)
+            assert np.allclose(trial.probabilities[rows], own, atol=1e-5)
 
 
 def test_what_is_left_can_be_read(folded: Path) -> None:
@@ -129,13 +129,13 @@ def test_a_second_call_is_refused_and_resume_adds_a_setting(folded: Path, tmp_pa
     for wrong in ({"folds": 4}, {"seed": 7}):
         with pytest.raises(RunError, match="was started with"):
             crossval(run, resume=True, **wrong)
-    before = {s.number: [r.seconds for r in s.records] for s in read_settings(RunDir(str(run)))}
+    before = {s.number: [r.seconds for r in s.records] for s in read_crossval_trials(RunDir(str(run)))}
     other = next(n for n in range(4) if n not in before)
     result = crossval(run, resume=True, trials=(other,), runner="local")
-    after = {s.number: [r.seconds for r in s.records] for s in result.settings}
+    after = {s.number: [r.seconds for r in s.records] for s in result.trials}
     assert set(after) == {*before, other}
     assert {n: after[n] for n in before} == before  # nothing was done again
-    assert [s.objective for s in result.settings] == sorted((s.objective for s in result.settings), reverse=True)
+    assert [s.objective for s in result.trials] == sorted((s.objective for s in result.trials), reverse=True)
 
 
 # -- kills
@@ -291,7 +291,7 @@ def test_a_fold_that_fails_fails_alone(finished_run: Path, ray_address: str) -> 
     values = {**json.loads(config.read_text()), "learning_rate": 10.0, "optimizer": "sgd", "momentum": 0.99}
     config.write_text(json.dumps({**values, "epochs": 9}))
     result = crossval(finished_run, trials=(0, 1), folds=2, concurrency=1)
-    assert [s.number for s in result.settings] == [0]
+    assert [s.number for s in result.trials] == [0]
     assert "failed: the loss" in result.unfinished[1]
     assert result.left == 0
     folder = RunDir(str(finished_run)).fold(0, 1)
@@ -300,7 +300,7 @@ def test_a_fold_that_fails_fails_alone(finished_run: Path, ray_address: str) -> 
     reason = "its worker process died 4 times before an epoch was done"
     folder.write_record(dataclasses.replace(record, state=FAILED, reason=reason, worker_died=True))
     result = crossval(finished_run, resume=True, concurrency=1)
-    assert [r.state for r in result.settings[0].records] == [FINISHED, FINISHED]
+    assert [r.state for r in result.trials[0].records] == [FINISHED, FINISHED]
     assert "failed: the loss" in result.unfinished[1]
 
 
@@ -352,7 +352,7 @@ def test_members_start_from_fresh_weights_in_whatever_order_a_worker_takes_them(
     """One worker process trains all folds; what a fold gives must not depend on what came before it."""
     home = tmp_path_factory.mktemp("order")
     folds, worker = make_folds(dataset, 2, 0), Worker(threads=1)
-    for setting, fold in order:
+    for trial, fold in order:
         config = TrainConfig(backbone="lenet5" if setting else "lenet5_wide_bn", epochs=2, batch_size=16)
         config = dataclasses.replace(config, seed=10 * setting + fold, dropout=0.2)
         folder = TrialDir(str(home / f"{setting}-{fold}"))

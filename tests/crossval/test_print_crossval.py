@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from medray.crossval.print_crossval import TABLE_METRICS, print_crossval_result
-from medray.runs.fold_results import FoldedSetting
+from medray.runs.fold_results import CrossvalTrial
 from medray.runs.rundir import RunDir
 from medray.runs.trial_record import TrialRecord
 
@@ -21,11 +21,11 @@ def test_every_score_is_there_at_any_width(width: int) -> None:
                     settings={"backbone": "efficientnet_b0"})
         for i in range(2)
     )  # fmt: skip
-    setting = FoldedSetting(17, records, np.arange(2), np.arange(2), np.eye(2))
+    trial = CrossvalTrial(17, records, np.arange(2), np.arange(2), np.eye(2))
     folds = type("TwoFolds", (), {"__len__": lambda _: 2, "held_out": np.arange(2)})()
     searched = SimpleNamespace(run=RunDir("/runs/x"), space=SimpleNamespace(metric="auc"))
     result: Any = SimpleNamespace(
-        searched=searched, folds=folds, settings=[setting], unfinished={}, issues=[], left=0, resume_command=""
+        searched=searched, folds=folds, trials=[trial], unfinished={}, issues=[], left=0, resume_command=""
     )
     stream = io.StringIO()
     print_crossval_result(result, Console(file=stream, width=width))

@@ -12,7 +12,7 @@ from rich.console import Console
 from medray.crossval.plan import CrossvalOptions
 from medray.crossval.run_crossval import CrossvalResult, run_crossval
 from medray.data.load_data import load_data
-from medray.runs.fold_results import read_settings
+from medray.runs.fold_results import read_crossval_trials
 from medray.runs.rundir import RunDir
 from medray.runs.trial_record import FAILED, FINISHED
 from tests.conftest import Command, make_long_run
@@ -29,13 +29,11 @@ def test_every_local_fold_is_a_training_of_its_own(finished_run: Path, npz: Path
     result = crossval(finished_run, top=2, folds=3)
     assert result.left == 0
     dataset = load_data(str(npz))
-    settings = read_settings(RunDir(str(finished_run)))
+    settings = read_crossval_trials(RunDir(str(finished_run)))
     assert len(settings) == 2
-    for setting in settings:
+    for trial in settings:
         for fold in range(3):
-            assert recorded(finished_run, setting.number, fold) == bare(
-                finished_run, dataset, setting.number, fold
-            )
+            assert recorded(finished_run, trial.number, fold) == bare(finished_run, dataset, trial.number, fold)
 
 
 def test_a_local_fold_that_fails_ends_no_other(finished_run: Path) -> None:
@@ -43,7 +41,7 @@ def test_a_local_fold_that_fails_ends_no_other(finished_run: Path) -> None:
     diverging = {"backbone": "lenet5", "learning_rate": 10.0, "optimizer": "sgd", "momentum": 0.99, "epochs": 9}
     config.write_text(json.dumps({**json.loads(config.read_text()), **diverging}))
     result = crossval(finished_run, trials=(1, 2), folds=2)
-    assert [setting.number for setting in result.settings] == [2]
+    assert [trial.number for trial in result.trials] == [2]
     records = [RunDir(str(finished_run)).fold(1, fold).record() for fold in range(2)]
     assert [record.state for record in records if record] == [FAILED, FAILED]
     assert "fold 0 failed: " in result.unfinished[1]

@@ -19,7 +19,7 @@ from medray.decisions.thresholds import Rule
 from medray.ensemble.averaging import average
 from medray.ensemble.build_ensemble import EnsembleOptions, EnsembleResult, run_ensemble
 from medray.errors import ConfigError, MedrayError, RunError
-from medray.runs.fold_results import join_folds, read_settings
+from medray.runs.fold_results import pool_folds, read_crossval_trials
 from medray.runs.rundir import RunDir
 
 
@@ -57,7 +57,7 @@ def test_every_selection_of_both_sources_is_there(folded: Path) -> None:
 
 def test_folds_is_the_best_setting_with_a_fresh_model_for_each_fold(folded: Path) -> None:
     result = make(folded, strategy="folds")
-    best = read_settings(RunDir(str(folded)))[0]
+    best = read_crossval_trials(RunDir(str(folded)))[0]
     members = members_of(folded)
     assert [(m["trial"], m["fold"]) for m in members] == [(best.number, fold) for fold in range(3)]
     assert [m["weight"] for m in members] == pytest.approx([1 / 3] * 3)
@@ -73,7 +73,7 @@ def test_folds_is_the_best_setting_with_a_fresh_model_for_each_fold(folded: Path
 
 def test_top_k_of_folds_holds_every_fold_of_every_setting(folded: Path, dataset: ImageDataset) -> None:
     result = make(folded, strategy="top-k", rules=(Rule("sensitivity", 0.9),), positive="2")
-    settings = read_settings(RunDir(str(folded)))
+    settings = read_crossval_trials(RunDir(str(folded)))
     members = members_of(folded)
     assert [(m["trial"], m["fold"]) for m in members] == [(s.number, f) for s in settings for f in range(3)]
     assert sum(m["weight"] for m in members) == pytest.approx(1)
@@ -104,9 +104,9 @@ def test_folds_of_trials_is_no_selection(folded: Path) -> None:
 
 def test_a_setting_that_is_not_whole_is_left_out(folded: Path) -> None:
     run = RunDir(str(folded))
-    best, other = (setting.number for setting in read_settings(run))
+    best, other = (setting.number for setting in read_crossval_trials(run))
     (folded / f"crossval/{best:04d}/summary.json").unlink()
-    assert [setting.number for setting in read_settings(run)] == [other]
+    assert [setting.number for setting in read_crossval_trials(run)] == [other]
     assert {member.trial for member in make(folded).manifest.members} == {other}
     (folded / f"crossval/{other:04d}/summary.json").unlink()
     with pytest.raises(RunError, match=r"--from folds: .* has no finished cross-validation"):
@@ -152,7 +152,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damaged_cross_validation_is_refused(folded: Path, name: str) -> None:
     how, message = DAMAGES[name]
-    how(folded / f"crossval/{read_settings(RunDir(str(folded)))[0].number:04d}")
+    how(folded / f"crossval/{read_crossval_trials(RunDir(str(folded)))[0].number:04d}")
     with pytest.raises(MedrayError, match=message) as caught:
         make(folded, strategy="folds")
     assert "\n" not in str(caught.value)
@@ -162,12 +162,12 @@ def test_folds_that_were_measured_on_other_images_are_not_put_together(
     folded: Path, dataset: ImageDataset
 ) -> None:
     run = RunDir(str(folded))
-    setting = read_settings(run)[0]
+    setting = read_crossval_trials(run)[0]
     folds = Folds.from_dict(json.loads((folded / "crossval/folds.json").read_text()), "folds.json")
-    joined = join_folds(run, setting.number, folds, dataset.labels)
+    joined = pool_folds(run, setting.number, folds, dataset.labels)
     assert not isinstance(joined, str)
     assert np.array_equal(joined.probabilities, setting.probabilities)
     path = folded / f"crossval/{setting.number:04d}/fold_2/val_predictions.npz"
     repack(path, lambda a: {"labels": a["labels"][::-1]})
     with pytest.raises(RunError, match=r"fold_2/val_predictions\.npz is of other images than fold 2"):
-        join_folds(run, setting.number, folds, dataset.labels)
+        pool_folds(run, setting.number, folds, dataset.labels)

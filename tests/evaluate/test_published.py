@@ -20,7 +20,7 @@ from medray.evaluate.evaluated_models import predict_members
 from medray.evaluate.print_published import print_published
 from medray.evaluate.published_scores import PublishedComparison
 from medray.evaluate.same_data import same_data
-from medray.runs.crossval_documents import FoldSummary, SettingSummary
+from medray.runs.crossval_documents import CrossvalSummary, FoldSummary
 from medray.runs.finished_search import open_finished_search
 from medray.runs.run_facts import DataFacts, SplitFacts
 from medray.runs.rundir import RunDir
@@ -159,8 +159,8 @@ def test_over_folds_it_is_mean_and_deviation(told: Path) -> None:
         run.fold(0, fold).write("val_predictions.npz", (told / "own.npz").read_bytes())
         values.append(sklearn_metrics.f1_score(labels == 1, own == 1))
     folds = tuple(FoldSummary(fold, 24, 7, 9, 1.0, {}, ()) for fold in range(2))
-    summary = SettingSummary(0, folds, {}, {}, {}, 48, ("0", "1", "2"), ())
-    run.crossval.setting(0).write_json("summary.json", summary.to_dict())
+    summary = CrossvalSummary(0, folds, {}, {}, {}, 48, ("0", "1", "2"), ())
+    run.crossval.trial(0).write_json("summary.json", summary.to_dict())
     row = table(answer(told), "folds")["plain"]
     assert (row["folds"], row["note"]) == (2, None)
     assert row["figures"]["f1_positive"] == pytest.approx(

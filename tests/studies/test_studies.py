@@ -129,7 +129,7 @@ def crossvalidated(study: Study, run: Path, dataset: ImageDataset) -> None:
     """The best setting, on folds that hold out each image of train and val once, and see none of test."""
     found = ask(crossval, run, "--top", 1, *(("--folds", study.folds) if study.folds else ()))
     best = pd.read_csv(run / "leaderboard.csv").trial[0]
-    assert [setting["trial"] for setting in found["settings"]] == [best]
+    assert [trial["trial"] for trial in found["trials"]] == [best]
     folds = Folds.from_dict(json.loads((run / "crossval/folds.json").read_text()), "folds.json")
     assert (folds.kind, len(folds)) == ((GROUPED, study.folds) if study.folds else (GIVEN, 10))
     pool = np.sort(np.concatenate([dataset.splits["train"], dataset.splits["val"]]))

@@ -17,7 +17,7 @@ from medray.errors import DataError, LeakError, printable
 LEAKS_NAMED = 3
 
 
-def join_folds(
+def merge_folds(
     root: Path, images: Sequence[FolderImage]
 ) -> tuple[list[FolderImage], tuple[Fold, ...] | None, list[str]]:
     """Return each image once, sorted by path; the folds, as positions of them; and notes.

@@ -13,7 +13,7 @@ from dataclasses import replace
 from medray.data.listing.dicom_patients import with_dicom_patients
 from medray.data.listing.exclude import check_masks, exclude_folders
 from medray.data.listing.file_tree import FileTree, find_files
-from medray.data.listing.fold_folders import join_folds
+from medray.data.listing.fold_folders import merge_folds
 from medray.data.listing.folder_image import FolderImage
 from medray.data.listing.folder_layout import FLAT, FOLDED, check_classes, find_depth
 from medray.data.listing.folder_names import unify_spelling
@@ -60,7 +60,7 @@ def list_tree(tree: FileTree, source: Source, *, patients_by_folder: bool = Fals
     notes = [f"{len({image.label for image in images})} classes by their folders, {layout}"]
     folds = None
     if depth == FOLDED:
-        images, folds, fold_notes = join_folds(tree.root, images)
+        images, folds, fold_notes = merge_folds(tree.root, images)
         notes += fold_notes
     notes += spelling_notes
     filled = {"/".join(image.split("/")[: depth + 1]) for image in tree.images}

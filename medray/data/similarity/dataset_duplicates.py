@@ -54,7 +54,13 @@ def array_duplicates(images: Array, mapped: str | Path | None, progress: Progres
     duplicates = _read(path, len(images))
     if duplicates is None:
         duplicates = find_duplicates(measure_all(images, progress))
-        _write(path, duplicates)
+        stream = io.BytesIO()
+        np.savez_compressed(stream, **asdict(duplicates))
+        with contextlib.suppress(RunError, OSError):  # it only saves time
+            write_file(path, stream.getvalue())
+            by_use = sorted(path.parent.glob("*.npz"), key=lambda file: file.stat().st_mtime)
+            for file in by_use[:-FILES_KEPT]:
+                file.unlink(missing_ok=True)
     return duplicates
 
 
@@ -67,13 +73,3 @@ def _read(path: Path, count: int) -> Duplicates | None:
         return duplicates if len(duplicates.content) == count else None
     except (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return None  # RuntimeError: a bit that says it is encrypted, or compressed in another way
-
-
-def _write(path: Path, duplicates: Duplicates) -> None:
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **asdict(duplicates))
-    with contextlib.suppress(RunError, OSError):  # it only saves time
-        write_file(path, stream.getvalue())
-        by_use = sorted(path.parent.glob("*.npz"), key=lambda file: file.stat().st_mtime)
-        for file in by_use[:-FILES_KEPT]:
-            file.unlink(missing_ok=True)

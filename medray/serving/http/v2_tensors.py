@@ -100,22 +100,18 @@ def read_inference(body: bytes, header_length: str | None) -> tuple[InferRequest
     try:
         request: InferRequest = adapter(InferRequest).validate_json(body[:split], strict=True)
     except ValidationError as error:
-        raise Problem(Kind.BAD_REQUEST, _first_error(error)) from None
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise Problem(Kind.BAD_REQUEST, "the request is not JSON") from None
+        key = ".".join(str(part)[:40] for part in first["loc"]) or "the request"
+        message = f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        raise Problem(Kind.BAD_REQUEST, message) from None
     inputs, rest = {}, memoryview(body)[split:]
     for tensor in request.inputs:
         inputs[tensor.name], rest = _read_tensor(tensor, rest)
     if len(rest):
         raise Problem(Kind.BAD_REQUEST, f"{len(rest)} bytes are left over behind the tensors")
     return request, inputs
-
-
-def _first_error(error: ValidationError) -> str:
-    """Return where in the JSON an error is, and what it is."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
-        return "the request is not JSON"
-    key = ".".join(str(part)[:40] for part in first["loc"]) or "the request"
-    return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _read_tensor(tensor: InputTensor, rest: memoryview) -> tuple[Array, memoryview]:
