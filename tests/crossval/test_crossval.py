@@ -353,9 +353,9 @@ def test_members_start_from_fresh_weights_in_whatever_order_a_worker_takes_them(
     home = tmp_path_factory.mktemp("order")
     folds, worker = make_folds(dataset, 2, 0), Worker(threads=1)
     for trial, fold in order:
-        config = TrainConfig(backbone="lenet5" if setting else "lenet5_wide_bn", epochs=2, batch_size=16)
-        config = dataclasses.replace(config, seed=10 * setting + fold, dropout=0.2)
-        folder = TrialDir(str(home / f"{setting}-{fold}"))
+        config = TrainConfig(backbone="lenet5" if trial else "lenet5_wide_bn", epochs=2, batch_size=16)
+        config = dataclasses.replace(config, seed=10 * trial + fold, dropout=0.2)
+        folder = TrialDir(str(home / f"{trial}-{fold}"))
         folder.write_json(folder.CONFIG, config.to_dict())
         train, val = dataset.at(folds.folds[fold].train), dataset.at(folds.folds[fold].val)
         worker.open(folder, train, val, "auc")
