@@ -76,7 +76,7 @@ async def notebook():
     run_search(SearchOptions(space, data=data, out=out, trials=2, max_epochs=1, runner="local"), console)
 
 def folds():
-    print(len(run_crossval(CrossvalOptions(out, top=1, folds=2, runner="local"), console).settings), "setting")
+    print(len(run_crossval(CrossvalOptions(out, top=1, folds=2, runner="local"), console).trials), "trial")
 
 asyncio.run(notebook())
 thread = threading.Thread(target=folds)
@@ -95,7 +95,7 @@ def test_a_local_run_never_imports_ray_and_works_in_a_notebook_and_in_a_thread(
         text=True,
         check=False,
     )
-    assert done.stdout.splitlines() == ["1 setting", "False"], done.stderr
+    assert done.stdout.splitlines() == ["1 trial", "False"], done.stderr
 
 
 def test_a_killed_local_search_loses_nothing(command: Start, slow_space: Path, npz: Path, tmp_path: Path) -> None:
