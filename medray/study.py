@@ -195,7 +195,8 @@ class Study:
     ) -> "EnsembleResult":
         """Choose the members of the ensemble, calibrate it, and set its operating points.
 
-        All of it comes from validation or out-of-fold predictions; the test split is not read.
+        Members are selected on validation or out-of-fold predictions, all else is set on the calibration split
+        where there is one; the test split is not read.
 
         Args:
             strategy: "top-k", "greedy" or "folds" (all folds of the best setting); "top-k" where it is not given.

@@ -1,7 +1,7 @@
 """Make the folds of a cross-validation: each image of the pool is held out once, the test split is in no fold.
 
-The pool is the train and val splits together. Folds are stratified by class, and each patient and each group of
-duplicates is on one side of a fold.
+The pool is the train and val splits together, without the calibration split. Folds are stratified by class, and
+each patient and each group of duplicates is on one side of a fold.
 """
 
 from collections.abc import Callable
@@ -103,7 +103,7 @@ def make_folds(
 
 
 def given_folds(dataset: ImageDataset, count: int | None) -> Folds:
-    """Return the data set's own folds, without the images of its test split.
+    """Return the data set's own folds, without the images of its test and calibration splits.
 
     Raises:
         DataError: there are none, or not `count` unless that is None, or a patient is on both sides of a fold.
@@ -112,8 +112,9 @@ def given_folds(dataset: ImageDataset, count: int | None) -> Folds:
         raise DataError(f"{dataset.source}: its own folds are none")
     if count is not None and count != len(dataset.folds):
         raise DataError(f"{dataset.source}: has {len(dataset.folds)} folds of its own; leave --folds out")
-    test = dataset.splits.get("test", np.empty(0, dtype=np.int64))
-    folds = tuple(Fold(np.setdiff1d(train, test), np.setdiff1d(val, test)) for train, val in dataset.folds)
+    kept_aside = [positions for name, positions in dataset.splits.items() if name not in POOL]
+    aside = np.concatenate([*kept_aside, np.empty(0, dtype=np.int64)])
+    folds = tuple(Fold(np.setdiff1d(train, aside), np.setdiff1d(val, aside)) for train, val in dataset.folds)
     for number, (train, val) in enumerate(folds):
         patients = _read_patients(dataset, np.concatenate([train, val]))
         if patients is not None and np.intersect1d(patients[: len(train)], patients[len(train) :]).size:

@@ -1,9 +1,9 @@
 """Prediction sets that hold the true class at a given rate: split conformal prediction (Vovk et al. 2005).
 
-`calibrate` looks at images that the networks were not trained on; `ConformalSets.sets` then answers with a
-set of classes instead of one. If new images are drawn as those were, the sets hold the true class of at
-least `coverage` of them, on average over calibrations, whatever the networks are. That is a promise on all
-images together, not on each class or each patient.
+`calibrate` looks at the ensemble's answers for images that neither trained nor selected its networks;
+`ConformalSets.sets` then answers with a set of classes instead of one. If new images are drawn as those were, the
+sets hold the true class of at least `coverage` of them, on average over calibrations, whatever the networks are.
+That is a promise on all images together, not on each class or each patient. Sets of other images promise nothing.
 
     lac    few classes: the smallest sets on average (Sadinle et al. 2019)
     aps    sets that grow on images that are hard (Romano et al. 2020)
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medray._types import Array
+from medray.decisions.promises import CALIBRATION, ROUNDING, conformal_level, effective_number, enough
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.stats.rates import Proportion
@@ -91,14 +92,22 @@ def nonconformity(probabilities: Array, method: str) -> Array:
 class ConformalSets(JsonDocument):
     """Turn probabilities into sets of the classes whose nonconformity is at most `quantile`.
 
-    `quantile` is None where `images`, the number it was calibrated on, is too small for `coverage`: then
-    nothing can be left out, and every set holds all classes.
+    `quantile` is None where `independent`, the number of images that it was calibrated on, or the effective number
+    of their patients, is too small for `coverage`: then nothing can be left out, and every set holds all classes.
+    `set_on` names the `images`: the coverage is promised only where it is "calibration".
     """
 
     method: str
     coverage: float
     quantile: float | None
     images: int
+    independent: float
+    set_on: str
+
+    @property
+    def promised(self) -> bool:
+        """Whether new images are covered at that rate on average: no network has seen the images."""
+        return self.set_on == CALIBRATION
 
     def sets(self, probabilities: Array) -> Array:
         """Return the set of each image, bool (N, classes), by probabilities (N, classes).
@@ -119,18 +128,22 @@ class ConformalSets(JsonDocument):
         """Check that the method is known and the quantile can be that of so many images."""
         if self.method not in METHODS:
             raise ValueError(unknown_choice_line("method", self.method, METHODS))
-        if not 0 < self.coverage < 1 or self.images < 1:
-            raise ValueError("coverage or images is out of range")
-        too_few = _quantile_rank(self.images, self.coverage) > self.images
-        if (self.quantile is None) != too_few or (self.quantile or 0) < 0:
+        if not 0 < self.coverage < 1 or not 0 < self.independent <= self.images:
+            raise ValueError("coverage, images or independent is out of range")
+        if (self.quantile is None) == enough(self.coverage, self.independent) or (self.quantile or 0) < 0:
             raise ValueError(f"the quantile can't be that of {self.images} images")
 
 
-def calibrate(probabilities: Array, labels: Array, coverage: float, method: str | None = None) -> ConformalSets:
+def calibrate(
+    probabilities: Array, labels: Array, coverage: float, method: str | None = None, *,
+    set_on: str = CALIBRATION, groups: Array | None = None,
+) -> ConformalSets:  # fmt: skip
     """Find the quantile for sets that hold the true class at a rate of `coverage` or more.
 
     It is the ceil((n + 1) * coverage)-th smallest score of the n images' true classes (Vovk et al. 2005);
-    `probabilities` are (n, classes), `labels` int64 (n,). Without `method` it is that of `default_method`.
+    `probabilities` are (n, classes), `labels` int64 (n,). With `groups` (n,), the patient of each image, the share
+    of scores below it is that of the effective number of patients. Without `method` it is that of
+    `default_method`.
 
     Raises:
         ConfigError: the method is unknown, or the coverage does not lie between 0 and 1.
@@ -141,14 +154,12 @@ def calibrate(probabilities: Array, labels: Array, coverage: float, method: str 
     exact, labels = check_labelled(probabilities, labels)
     method = default_method(exact.shape[1]) if method is None else method
     true = np.sort(nonconformity(exact, method)[np.arange(len(labels)), labels])
-    rank = _quantile_rank(len(labels), coverage)
-    quantile = float(true[rank - 1]) if rank <= len(labels) else None
-    return ConformalSets(method, float(coverage), quantile, len(labels))
-
-
-def _quantile_rank(images: int, coverage: float) -> int:
-    """Return which of the sorted scores is the quantile, from 1; above `images` where these are too few."""
-    return max(1, math.ceil((images + 1) * coverage - 1e-9))  # (9 + 1) * 0.9 may round to above 9
+    independent = effective_number(groups, np.ones(len(labels), dtype=bool))
+    rank = math.ceil(
+        conformal_level(coverage, independent) * len(labels) - ROUNDING
+    )  # (9 + 1) * 0.9 may be above 9
+    quantile = float(true[min(max(1, rank), len(labels)) - 1]) if enough(coverage, independent) else None
+    return ConformalSets(method, float(coverage), quantile, len(labels), independent, set_on)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 A score is the probability of the positive class, a decision is `score >= threshold`. A threshold is set
 midway between two neighbouring scores, so that rounding in another batch does not flip an image.
-Its rates are measured on the images that set it, so they are slightly optimistic.
+
+A sensitivity is promised where the images that set it neither trained nor selected a network, and are enough: then
+the mean sensitivity on new images is at least the target (see `at_sensitivity`). The rates on the images that set
+a threshold are slightly optimistic.
 """
 
 import math
@@ -13,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medray._types import Array
+from medray.decisions.promises import CALIBRATION, ROUNDING, conformal_level, effective_number, enough
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.stats.rates import Rates, check_scores, measure_rates
@@ -59,10 +63,13 @@ def candidates(scores: Array, positive: Array) -> Candidates:
     return Candidates(thresholds, hits, false_alarms, positives, len(positive) - positives)
 
 
-def at_sensitivity(scores: Array, positive: Array, target: float) -> float:
-    """Return the highest threshold whose sensitivity on these images is at least `target`, above 0 and at most 1.
+def at_sensitivity(scores: Array, positive: Array, target: float, groups: Array | None = None) -> float:
+    """Return the highest threshold whose sensitivity on new images is on average at least `target`, in 0..1.
 
-    This is the most specific threshold that reaches the target. `scores` are (N,), `positive` is bool (N,).
+    Of n positive images it hits at least (n + 1) * target, as a conformal quantile does (Vovk et al. 2005): the
+    next positive image is equally likely to rank anywhere among them. With `groups` (N,), the patient of each
+    image, n is the effective number of patients. Where n is too small for that (19 for a target of 0.95), it hits
+    all of them. `scores` are (N,), `positive` is bool (N,).
 
     Raises:
         ConfigError: the target is out of range.
@@ -70,7 +77,8 @@ def at_sensitivity(scores: Array, positive: Array, target: float) -> float:
     """
     _check_value("sensitivity", target)
     decisions = candidates(scores, positive)
-    reached = np.flatnonzero(decisions.hits / decisions.positives >= target)
+    share = min(1.0, conformal_level(target, effective_number(groups, positive)))
+    reached = np.flatnonzero(decisions.hits >= share * decisions.positives - ROUNDING)
     return float(decisions.thresholds[reached[-1]])
 
 
@@ -136,23 +144,26 @@ class Rule(JsonDocument):
         """Kind and number, such as "sensitivity 0.95"."""
         return self.kind if self.value is None else f"{self.kind} {self.value:.12g}"
 
-    def threshold(self, scores: Array, positive: Array) -> float:
-        """Set a threshold on scores (N,) of images that are `positive` bool (N,).
+    def threshold(self, scores: Array, positive: Array, groups: Array | None = None) -> float:
+        """Set a threshold on scores (N,) of images that are `positive` bool (N,), of the patients `groups` (N,).
 
         Raises:
             DataError: the scores can't be used, or all or none of the images are positive.
         """
         if self.value is None:
             return at_youden(scores, positive)
-        set_threshold = at_sensitivity if self.kind == "sensitivity" else at_cost
-        return set_threshold(scores, positive, self.value)
+        if self.kind == "sensitivity":
+            return at_sensitivity(scores, positive, self.value, groups)
+        return at_cost(scores, positive, self.value)
 
 
 @dataclass(frozen=True)
 class OperatingPoint(JsonDocument):
     """A threshold for one class, the rule that set it, and its rates on the images that it was set on.
 
-    `positive` is the class at `class_index`, `images` how many `set_on` held ("val", "out-of-fold").
+    `positive` is the class at `class_index`, `images` how many `set_on` held ("calibration", "val",
+    "out-of-fold"). `independent_cases` is the number of positive images among them, or the effective number of
+    their patients where these are known.
     """
 
     rule: Rule
@@ -162,11 +173,20 @@ class OperatingPoint(JsonDocument):
     rates: Rates
     images: int
     set_on: str
+    independent_cases: float
 
     @property
     def name(self) -> str:
         """The rule's name."""
         return self.rule.name
+
+    @property
+    def promised(self) -> float | None:
+        """The mean sensitivity that new images have at least, None where there is no such promise."""
+        target = self.rule.value
+        if self.rule.kind != "sensitivity" or target is None or self.set_on != CALIBRATION:
+            return None
+        return target if enough(target, self.independent_cases) else None
 
     def decide(self, probabilities: Array) -> Array:
         """Return whether each image is called positive, bool (N,), by probabilities (N, classes).
@@ -191,12 +211,13 @@ class OperatingPoint(JsonDocument):
 
 
 def set_point(
-    rule: Rule, probabilities: Array, labels: Array, class_names: Sequence[str], positive: str | None, set_on: str
-) -> OperatingPoint:
+    rule: Rule, probabilities: Array, labels: Array, class_names: Sequence[str], positive: str | None, set_on: str,
+    groups: Array | None = None,
+) -> OperatingPoint:  # fmt: skip
     """Set an operating point by `rule` on probabilities (N, classes) of images with labels int64 (N,).
 
     `positive` is the class that it calls. `set_on` names the images, which must not be those that the result is
-    reported on.
+    reported on; `groups` (N,) are their patients where known.
 
     Raises:
         ConfigError: `positive` is no class, or None.
@@ -210,6 +231,7 @@ def set_point(
     if not of_class.any() or of_class.all():
         which = "another class than" if of_class.all() else "class"
         raise DataError(f"no image of {set_on} is of {which} '{name}': no threshold can be set on it")
-    threshold = rule.threshold(exact[:, index], of_class)
+    threshold = rule.threshold(exact[:, index], of_class, groups)
     rates = measure_rates(exact[:, index], of_class, threshold)
-    return OperatingPoint(rule, name, index, threshold, rates, len(labels), set_on)
+    cases = effective_number(groups, of_class)
+    return OperatingPoint(rule, name, index, threshold, rates, len(labels), set_on, cases)

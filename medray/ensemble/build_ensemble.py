@@ -10,6 +10,7 @@ from medray.console import say, step
 from medray.decisions.conformal import calibrate
 from medray.decisions.ood import FEWEST
 from medray.decisions.thresholds import Rule, set_point
+from medray.ensemble.calibrate_ensemble import calibrate_selections
 from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS, fold_pool, trial_pool
 from medray.ensemble.manifest import Manifest
 from medray.ensemble.ood_file import fit_run_ood
@@ -109,14 +110,18 @@ def _build(search: FinishedSearch, options: EnsembleOptions, console: Console) -
         if not trials.candidates:
             raise RunError(f"{run.location} has no trial to average: all of them failed")
         selections = all_selections([trials, fold_pool(run, read_crossval_trials(run))], metric, k)
-    selected = _selected(options, selections)
-    calibrated, labels, names = selected.calibrated, selected.labels, search.data.class_names
+    index = _selected(options, selections)
+    calibrated = calibrate_selections(search, selections, options.data, console)
+    selections, answers = [c.selection for c in calibrated], calibrated[index]
+    selected, names = answers.selection, search.data.class_names
     points = [
-        set_point(rule, calibrated, labels, names, options.positive, selected.selected_on)
+        set_point(
+            rule, answers.probabilities, answers.labels, names, options.positive, answers.set_on, answers.groups
+        )
         for rule in options.rules
     ]
     conformal = [
-        calibrate(calibrated, labels, coverage)
+        calibrate(answers.probabilities, answers.labels, coverage, set_on=answers.set_on, groups=answers.groups)
         for coverage in dict.fromkeys(options.coverages or DEFAULT_COVERAGES)
     ]
     _fit_ood(search, options, console)
@@ -139,17 +144,17 @@ def _fit_ood(search: FinishedSearch, options: EnsembleOptions, console: Console)
         say(console, f"No image will be called out of distribution: {error}; --data says where the data lies now")
 
 
-def _selected(options: EnsembleOptions, selections: Sequence[Selection]) -> Selection:
-    """Return the selection that was asked for; folds rather than trials where both are there."""
+def _selected(options: EnsembleOptions, selections: Sequence[Selection]) -> int:
+    """Return the index of the selection that was asked for; folds rather than trials where both are there."""
     sources = {selection.source for selection in selections}
     source = options.source or (FOLDS if FOLDS in sources else TRIALS)
     strategy = options.strategy or TOP_K
     crossval_first = f"first: medray crossval {options.run}"
     if source not in sources:
         raise RunError(f"--from folds: {options.run} has no finished cross-validation; {crossval_first}")
-    for selection in selections:
+    for index, selection in enumerate(selections):
         if (selection.strategy, selection.source) == (strategy, source):
-            return selection
+            return index
     assert strategy == ALL_FOLDS
     needs = "--strategy folds averages the folds of one setting: it needs"
     if FOLDS in sources:

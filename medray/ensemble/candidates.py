@@ -30,6 +30,11 @@ class Member:
     fold: int | None = None
 
     @property
+    def key(self) -> tuple[int, int | None]:
+        """The trial that trained it, and the fold or None."""
+        return self.record.number, self.fold
+
+    @property
     def name(self) -> str:
         """Name of its file in an ensemble."""
         return f"{self.record.number:04d}" + ("" if self.fold is None else f"_fold_{self.fold}")

@@ -14,7 +14,7 @@ Examples:
   medray ensemble runs/organs                      # the top four, of the folds where there are any
   medray ensemble runs/organs --strategy greedy --from trials
   medray ensemble runs/organs --strategy folds     # all folds of the best setting
-  medray ensemble runs/breast --sensitivity 0.95 --positive malignant   # the threshold that misses one in twenty
+  medray ensemble runs/breast --sensitivity 0.95 --positive malignant   # misses one in twenty of new ones
   medray ensemble runs/breast --cost-ratio 10 --positive malignant
 """
 
@@ -52,9 +52,10 @@ def ensemble(
 ) -> None:
     """Select the members of RUN's ensemble, calibrate it, and set its operating points.
 
-    Every selection is shown beside the best single model, so that one sees what averaging buys. Members,
-    temperature, thresholds and conformal sets all come from validation or out-of-fold predictions. The test
-    split is not read.
+    Every selection is shown beside the best single model, so that one sees what averaging buys. Members are
+    selected on validation or out-of-fold predictions; temperature, thresholds and conformal sets are set on the
+    calibration split, which neither trained nor selected a network. Where there is none, they come from the
+    same predictions as the members, and promise nothing. The test split is not read.
     """
     console = make_console(as_json)
     with errors_in_one_line(as_json=as_json):

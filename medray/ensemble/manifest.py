@@ -15,7 +15,7 @@ from medray.runs.folder import Folder, locate
 from medray.runs.run_facts import SplitFacts, check_images
 from medray.runs.rundir import MANIFEST, RunDir
 
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class OodFile(StoredFile):
 
 @dataclass(frozen=True)
 class SelectedOn(JsonDocument):
-    """The `images` on which members, temperature and thresholds were set; `predictions` is "val" or "out-of-fold".
+    """The `images` on which the members were selected; `predictions` is "val" or "out-of-fold".
 
     `scores` are those of the calibrated average on the same images.
     """
@@ -99,7 +99,11 @@ class ManifestData(JsonDocument):
 
 @dataclass(frozen=True)
 class Manifest(JsonDocument):
-    """manifest.json: all that is known of an ensemble without its run."""
+    """manifest.json: all that is known of an ensemble without its run.
+
+    `calibrated_on` names the images that temperature, operating points and sets were set on: "calibration", which
+    neither trained nor selected a network, or else those of `selected_on`; None where nothing was calibrated.
+    """
 
     format: int
     medray: str
@@ -109,6 +113,7 @@ class Manifest(JsonDocument):
     preprocessing: str
     averaging: str
     temperature: float
+    calibrated_on: str | None
     strategy: str
     selected_on: SelectedOn
     operating_points: tuple[OperatingPoint, ...]

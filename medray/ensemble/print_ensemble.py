@@ -5,7 +5,9 @@ from typing import Any
 from rich.console import Console
 
 from medray.console import say
-from medray.console_tables import Columns, print_table
+from medray.console_tables import Columns, number, print_table
+from medray.decisions.promises import CALIBRATION
+from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.build_ensemble import EnsembleResult
 from medray.stats.rates import Proportion
 
@@ -39,11 +41,29 @@ def print_result(result: EnsembleResult, console: Console) -> None:
             f"Out of distribution: flagged above a score of {facts.threshold:.2f}, set on {facts.images} "
             f"validation images; expect {100 * facts.false_alarms:.2g}% of images like them to be flagged",
         )
-    images = f"{len(selected.labels)} {IMAGES[selected.selected_on]} images"
-    say(console, f"All of this was selected and set on {images}: expect a little less on new ones.")
+    _print_basis(result, console)
     say(console, f"Ensemble:   {run.path(run.ENSEMBLE)} ({selected.title}, {len(selected.members)} members)")
     say(console, f"Selections: {run.path(run.SELECTION)}")
     say(console, f"Next: medray evaluate {run.location}")
+
+
+def _print_basis(result: EnsembleResult, console: Console) -> None:
+    """Say which images the figures come from, and what they promise about new ones."""
+    selected, splits = result.selected, result.manifest.data.splits
+    images = f"{len(selected.labels)} {IMAGES[selected.selected_on]} images"
+    if selected.calibrated_on == CALIBRATION:
+        text = (
+            f"Members were selected on {images}, so their scores there are a little too good. Temperature, points "
+            f"and sets were set on {splits[CALIBRATION].images} calibration images, which neither trained nor "
+            "selected a network: what they promise holds on average for new images like these."
+        )
+    else:
+        text = (
+            f"Members, temperature, points and sets were all set on {images}, which also selected the networks: "
+            "nothing is promised about new images, and figures are lower. Promises need a calibration split: "
+            "`splits: {calibration: 0.2}` in the search space, or more images."
+        )
+    say(console, text)
 
 
 def _print_selections(result: EnsembleResult, console: Console) -> None:
@@ -67,19 +87,27 @@ def _print_points(result: EnsembleResult, console: Console) -> None:
     rates = [point.rates for point in points]
     columns = [
         ("positive from", [f"{point.threshold:.4f}" for point in points]),
-        ("sensitivity", [_with_interval(rate.sensitivity) for rate in rates]),
-        ("specificity", [_with_interval(rate.specificity) for rate in rates]),
-        ("PPV", [_with_interval(rate.ppv) for rate in rates]),
-        ("NPV", [_with_interval(rate.npv) for rate in rates]),
+        ("promised", [f"{point.promised:g}" if point.promised else "nothing" for point in points]),
+        ("sensitivity", [_share(point, rate.sensitivity) for point, rate in zip(points, rates, strict=True)]),
+        ("specificity", [_share(point, rate.specificity) for point, rate in zip(points, rates, strict=True)]),
+        ("PPV", [number(rate.ppv.value) for rate in rates]),
+        ("NPV", [number(rate.npv.value) for rate in rates]),
     ]
     labels = [f"{point.name} ({point.positive})" for point in points]
-    print_table(console, "Operating points", labels, columns)
+    print_table(console, f"Operating points, on the images they were set on ({points[0].set_on})", labels, columns)
+    for point in points:
+        if point.rule.kind == "sensitivity" and point.set_on == CALIBRATION and point.promised is None:
+            say(
+                console,
+                f"{point.name}: {point.independent_cases:.3g} independent calibration images of "
+                f"'{point.positive}' are too few to promise it; the threshold is below all of them",
+            )
 
 
-def _with_interval(proportion: Proportion) -> str:
-    """Return a share with its 95 % interval, as 0.952 [0.901, 0.982]."""
-    if proportion.value is None:
-        return "–"
+def _share(point: OperatingPoint, proportion: Proportion) -> str:
+    """Return a share, with its 95 % interval where a promise is made: elsewhere the images chose the threshold."""
+    if proportion.value is None or point.promised is None:
+        return number(proportion.value)
     return f"{proportion.value:.3f} [{proportion.low:.3f}, {proportion.high:.3f}]"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from medray._types import Array
-from medray.decisions.temperature import apply_temperature, fit_temperature
+from medray.decisions.temperature import apply_temperature
 from medray.ensemble.averaging import average
 from medray.ensemble.candidates import FOLDS, TRIALS, Member, Pool
 from medray.ensemble.strategies import Weighted, greedy, top_k
@@ -30,7 +30,7 @@ class Selection:
     """Members selected by a `strategy` from the candidates of a `source`, with weights that sum to 1.
 
     `probabilities` (N, classes) are the weighted mean before the temperature, on the images of `selected_on` with
-    `labels` (N,); `temperature` was fitted on the same images.
+    `labels` (N,); `temperature` was fitted on images of the split `calibrated_on`, None before it is fitted.
     """
 
     strategy: str
@@ -39,7 +39,8 @@ class Selection:
     members: tuple[tuple[Member, float], ...]
     probabilities: Array
     labels: Array
-    temperature: float
+    temperature: float = 1.0
+    calibrated_on: str | None = None
 
     @property
     def title(self) -> str:
@@ -69,6 +70,7 @@ class Selection:
             selected_on=self.selected_on,
             images=len(self.labels),
             temperature=self.temperature,
+            calibrated_on=self.calibrated_on,
             members=tuple(WeightedMember(m.record.number, m.fold, weight) for m, weight in self.members),
             scores=self.scores,
             calibrated_scores=self.calibrated_scores,
@@ -87,13 +89,12 @@ def all_selections(pools: Sequence[Pool], metric: str, k: int) -> list[Selection
     return selections
 
 
-def make_selection(strategy: str, pool: Pool, candidates: Weighted, *, calibrate: bool = True) -> Selection:
-    """Average weighted candidates of a pool; the members of a candidate share its weight."""
+def make_selection(strategy: str, pool: Pool, candidates: Weighted) -> Selection:
+    """Average weighted candidates of a pool; the members of a candidate share its weight; no temperature yet."""
     total = sum(weight for _, weight in candidates)
     members = tuple((m, weight / total / len(c.members)) for c, weight in candidates for m in c.members)
     probabilities = average([c.probabilities for c, _ in candidates], [weight for _, weight in candidates])
-    temperature = fit_temperature(probabilities, pool.labels) if calibrate else 1.0
-    return Selection(strategy, pool.source, pool.selected_on, members, probabilities, pool.labels, temperature)
+    return Selection(strategy, pool.source, pool.selected_on, members, probabilities, pool.labels)
 
 
 def compare_selections(metric: str, selections: Sequence[Selection], selected: Selection) -> SelectionComparison:

@@ -1,24 +1,21 @@
 """The models that are measured on the test split: ensemble, other selections, best single model, baselines."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from medray._types import Array
-from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset, LabelledImages
 from medray.ensemble.averaging import calibrated_average
-from medray.ensemble.ensemble import load_member
 from medray.ensemble.manifest import Manifest, MemberFacts
-from medray.errors import RunError, WeightsError
+from medray.ensemble.predict_networks import NetworkKey, predict_networks
+from medray.errors import RunError
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.leaderboard import rank, usable
-from medray.runs.rundir import RunDir, TrialDir
+from medray.runs.rundir import RunDir
 from medray.runs.selection_facts import SINGLE, WeightedMember
 from medray.runs.trial_record import TrialRecord
 
 ENSEMBLE = "ensemble"
-NetworkKey = tuple[int, int | None]  # trial, and fold or None
 
 
 @dataclass(frozen=True)
@@ -90,9 +87,8 @@ def network_keys(models: Iterable[EvaluatedModel]) -> list[NetworkKey]:
 
 
 def predict_members(
-    run: RunDir, manifest: Manifest, dataset: ImageDataset, images: LabelledImages, keys: Sequence[NetworkKey],
-    device: str = "cpu",
-) -> dict[NetworkKey, Array]:  # fmt: skip
+    run: RunDir, manifest: Manifest, dataset: ImageDataset, images: LabelledImages, keys: Sequence[NetworkKey]
+) -> dict[NetworkKey, Array]:
     """Return each network's probabilities of the images, float32 (n, classes), without reading their labels.
 
     Raises:
@@ -100,32 +96,4 @@ def predict_members(
         RunError: settings are missing or damaged.
     """
     hashes = {(member.trial, member.fold): member.sha256 for member in manifest.members}
-    predictions = {}
-    for trial, fold in keys:
-        folder = run.trial(trial) if fold is None else run.fold(trial, fold)
-        predictions[trial, fold] = _predict(folder, dataset, images, hashes.get((trial, fold)), device)
-    return predictions
-
-
-def _predict(
-    folder: TrialDir, dataset: ImageDataset, images: LabelledImages, sha256: str | None, device: str
-) -> Array:
-    import torch
-
-    from medray.training.loop import predict_probabilities
-    from medray.training.weights import weights_from_bytes
-
-    name = folder.path(folder.WEIGHTS)
-    try:
-        content = folder.read(folder.WEIGHTS)
-    except FileNotFoundError:
-        raise WeightsError(f"{name} is missing") from None
-    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise WeightsError(f"{name} is not what the ensemble was made of; make it anew: medray ensemble")
-    _, facts = weights_from_bytes(content, name)
-    settings = folder.read_json(folder.CONFIG)
-    if facts.get("config") != settings:
-        raise WeightsError(f"{name} is of another training than {folder.path(folder.CONFIG)}")
-    config = TrainConfig.from_dict(settings)
-    network = load_member(content, name, config, dataset.shape, len(dataset.class_names), device)
-    return predict_probabilities(network, images, torch.device(device))
+    return predict_networks(run, dataset, images, keys, hashes)

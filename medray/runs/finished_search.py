@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from medray._types import Progress, silent
 from medray.data.dataset import ImageDataset
-from medray.data.load_data import load_data
 from medray.errors import DataError, RunError, nearest
 from medray.runs.folder import locate
+from medray.runs.run_data import load_run_data
 from medray.runs.run_facts import DataFacts, ResolvedOptions
 from medray.runs.rundir import RunDir
 from medray.runs.trial_record import TrialRecord
@@ -31,7 +31,7 @@ class FinishedSearch:
             DataError: it can't be loaded, or its content differs from what the search saw.
         """
         source = source or self.options.data
-        dataset = load_data(source, phantom=self.space.name, preparation=self.space.preparation, progress=progress)
+        dataset = load_run_data(source, self.space, progress)
         if dataset.fingerprint != self.data.fingerprint:
             raise DataError(f"{source} is not the data of {self.run.location}: its content differs")
         return dataset

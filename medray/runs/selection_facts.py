@@ -30,7 +30,8 @@ class SelectionFacts(JsonDocument):
     """One selection of an ensemble's members: by which strategy, from which candidates, and how good it is.
 
     `source` is "trials" or "folds". `images` are the images of `selected_on` ("val" or "out-of-fold"), from which
-    the members, the temperature and all scores come; `scores` are those before the temperature.
+    the members and all scores come; `scores` are those before the temperature. The temperature was fitted on
+    images of `calibrated_on` ("calibration", or the images of `selected_on`).
     """
 
     strategy: str
@@ -38,6 +39,7 @@ class SelectionFacts(JsonDocument):
     selected_on: str
     images: int
     temperature: float
+    calibrated_on: str | None
     members: tuple[WeightedMember, ...]
     scores: dict[str, float]
     calibrated_scores: dict[str, float]

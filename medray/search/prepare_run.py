@@ -14,8 +14,8 @@ from medray.cluster.connect import connected
 from medray.cluster.runners import LOCAL
 from medray.console import say, step
 from medray.data.dataset import ImageDataset
-from medray.data.load_data import load_data
 from medray.errors import RunError
+from medray.runs.run_data import load_run_data
 from medray.runs.run_facts import DataFacts, ResolvedOptions, RunFacts
 from medray.runs.rundir import RunDir
 from medray.search.leaks import check_leaks
@@ -41,7 +41,7 @@ def prepare_run(
     task = f"{'Loading' if local else 'Starting Ray and loading'} {resolved.data}"
     with step(console, task) as progress, ThreadPoolExecutor(1) as pool:
         # First the data: a slip in --data need not wait for Ray.
-        dataset = load_data(resolved.data, phantom=space.name, preparation=space.preparation, progress=progress)
+        dataset = load_run_data(resolved.data, space, progress)
 
         def check() -> None:
             from medray.training.check import check_space  # imports torch and timm, while Ray starts

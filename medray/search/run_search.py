@@ -130,7 +130,7 @@ def write_results(
     if usable(records):
         run.delete(run.SELECTION)
         pool = trial_pool(run, records, space.mode, limit=resolved.top_k)
-        selection = make_selection(TOP_K, pool, top_k(pool.candidates, resolved.top_k), calibrate=False)
+        selection = make_selection(TOP_K, pool, top_k(pool.candidates, resolved.top_k))
         fit_run_ood(run, dataset)
         return write_ensemble(run, selection, data=DataFacts.of(dataset), metric=space.metric)
     if records and not ledger.left():

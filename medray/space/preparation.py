@@ -1,7 +1,7 @@
 """Preparation: how images become a data set, from `images`, `labels` and `splits` of a search space."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from medray.errors import ConfigError, unknown_choice_line
@@ -44,10 +44,15 @@ class Labels:
 
 @dataclass(frozen=True)
 class Shares:
-    """The shares of the images that become val and test where the source names no splits."""
+    """The shares of the images that become val and test where the source names no splits.
+
+    `calibration` is the share of the training images that is kept aside to set temperature, thresholds and sets
+    on: None for one by the number of images (`medray.data.calibration_split`), 0 for none.
+    """
 
     val: float = 0.15
     test: float = 0.15
+    calibration: float | None = None
 
 
 #: key -> the values it may have, of keys with a few choices.
@@ -99,11 +104,15 @@ class Preparation:
         if "merge" in labels:
             labels["merge"] = _merge(labels["merge"])
         for name, share in splits.items():
-            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+            is_number = isinstance(share, int | float) and not isinstance(share, bool)
+            if name == "calibration" and (share is None or (is_number and share == 0)):
+                continue
+            if not is_number or not 0 < share < 1:
                 raise ConfigError(f"{share!r} is not a share above 0 and below 1", key=f"splits.{name}")
-        if sum(asdict(Shares(**splits)).values()) >= 1:
+        shares = Shares(**splits)
+        if shares.val + shares.test >= 1:
             raise ConfigError("val and test together leave nothing to train on", key="splits")
-        return cls(Images(**images), Labels(**labels), Shares(**splits))
+        return cls(Images(**images), Labels(**labels), shares)
 
 
 def _with_known_keys(name: str, section: object, kind: type) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def test_rounding_does_not_drop_the_class_on_the_border(method: str) -> None:
     on_border = np.isclose(nonconformity(probabilities, method), fitted.quantile, rtol=0, atol=1e-12)
     assert on_border.any()
     for shift in (-3e-8, 3e-8):
-        moved = ConformalSets(method, 0.8, (fitted.quantile or 0.0) + shift, 50).sets(probabilities)
+        moved = ConformalSets(method, 0.8, (fitted.quantile or 0.0) + shift, 50, 50, "val").sets(probabilities)
         assert moved[on_border].all()
 
 
@@ -219,10 +219,10 @@ def test_what_can_not_be_calibrated() -> None:
     ("changes", "message"),
     [
         ({"method": "lax"}, r"unknown method 'lax' \(did you mean 'lac'\?\)"),
-        ({"coverage": 1.0}, "coverage or images is out of range"),
-        ({"images": 0}, "coverage or images is out of range"),
+        ({"coverage": 1.0}, "coverage, images or independent is out of range"),
+        ({"images": 0}, "coverage, images or independent is out of range"),
         ({"quantile": None}, "the quantile can't be that of 50 images"),
-        ({"images": 5}, "the quantile can't be that of 5 images"),
+        ({"independent": 5}, "the quantile can't be that of 50 images"),
         ({"quantile": -0.1}, "the quantile can't be that of 50 images"),
         ({"quantile": float("inf")}, "quantile: damaged: inf is not a number"),
         ({"quantil": 0.5}, r"unknown field 'quantil' \(did you mean 'quantile'\?\)"),
@@ -230,7 +230,7 @@ def test_what_can_not_be_calibrated() -> None:
 )
 def test_damaged_sets(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RunError, match=message) as caught:
-        ConformalSets.from_dict(ConformalSets("lac", 0.9, 0.7, 50).to_dict() | changes)
+        ConformalSets.from_dict(ConformalSets("lac", 0.9, 0.7, 50, 50.0, "val").to_dict() | changes)
     assert "\n" not in str(caught.value)
 
 

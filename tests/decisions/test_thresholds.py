@@ -4,6 +4,7 @@ import json
 import math
 from fractions import Fraction
 from itertools import pairwise
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -80,11 +81,12 @@ def test_at_sensitivity_is_the_most_specific_that_reaches_the_target(case: Score
     scores, positive = case
     count = int(positive.sum())
     threshold = at_sensitivity(scores, positive, target)
-    reaching = [(misses, alarms) for misses, alarms in decisions(*case) if (count - misses) / count >= target]
+    needed = min(count, math.ceil((count + 1) * target - 1e-9))
+    reaching = [(misses, alarms) for misses, alarms in decisions(*case) if count - misses >= needed]
     assert made(scores, positive, threshold) == reaching[-1]
     assert made(scores, positive, threshold)[1] == min(alarms for _, alarms in reaching)
     higher = [t for t in candidates(scores, positive).thresholds.tolist() if t > threshold]
-    assert all((count - made(scores, positive, t)[0]) / count < target for t in higher)
+    assert all(count - made(scores, positive, t)[0] < needed for t in higher)
 
 
 @settings(deadline=None, max_examples=50)
@@ -121,8 +123,8 @@ def test_thresholds_by_hand() -> None:
     scores = np.array([0.1, 0.2, 0.4, 0.6, 0.7, 0.9])
     positive = np.array([False, False, True, False, True, True])
     assert at_sensitivity(scores, positive, 1.0) == pytest.approx(0.3)
-    assert at_sensitivity(scores, positive, 0.6) == pytest.approx(0.65)
-    assert at_sensitivity(scores, positive, 2 / 3) == pytest.approx(0.65)
+    assert at_sensitivity(scores, positive, 0.5) == pytest.approx(0.65)  # 2 of 3: the next one ranks among 4
+    assert at_sensitivity(scores, positive, 2 / 3) == pytest.approx(0.3)
     assert at_youden(scores, positive) == pytest.approx(0.3)  # as good as 0.65, and more sensitive
     assert at_cost(scores, positive, 5) == pytest.approx(0.3)
     assert at_cost(scores, positive, 0.5) == pytest.approx(0.65)
@@ -131,12 +133,52 @@ def test_thresholds_by_hand() -> None:
     assert at_cost(scores, ~positive, 0.01) == NOTHING_POSITIVE
 
 
-def test_the_target_of_a_share_is_reached_by_that_share() -> None:
+def test_so_many_ranks_of_all_are_reached_by_as_many_hits() -> None:
     for count in range(1, 200, 6):
         scores, positive = np.linspace(0, 1, count + 1), np.arange(count + 1) > 0
         for hits in range(1, count + 1, 7):
-            threshold = at_sensitivity(scores, positive, hits / count)
+            threshold = at_sensitivity(scores, positive, hits / (count + 1))
             assert made(scores, positive, threshold)[0] == count - hits
+
+
+@pytest.mark.parametrize("target", [0.8, 0.9, 0.95])
+@pytest.mark.parametrize(("patients", "each"), [(25, 1), (45, 1), (200, 1), (25, 5), (45, 5)])
+def test_new_images_are_hit_at_the_rate_that_is_promised(target: float, patients: int, each: int) -> None:
+    """In the mean over many draws; a threshold of hits/n >= target misses it by 0.01 and more with 25 patients."""
+    rng = np.random.default_rng([patients, each])
+    true = []
+    for _ in range(2000):
+        middle = rng.normal(size=patients)
+        logits = np.repeat(middle, each) + 0.7 * rng.normal(size=patients * each)
+        scores = np.concatenate([1 / (1 + np.exp(-logits)), rng.random(50) / 2])
+        positive = np.arange(len(scores)) < patients * each
+        groups = (
+            None if each == 1 else np.concatenate([np.repeat(np.arange(patients), each), 1000 + np.arange(50)])
+        )
+        threshold = at_sensitivity(scores, positive, target, groups)
+        logit = math.log(max(threshold, 1e-9) / (1 - threshold))
+        true.append(1 - NormalDist(0, 1.49**0.5).cdf(logit))
+    error = 3 * float(np.std(true)) / len(true) ** 0.5
+    highest = target + (0.02 if patients >= 40 else 0.04)
+    assert target - error <= np.mean(true) <= highest + error
+
+
+def test_a_sensitivity_is_promised_by_enough_images_that_no_network_has_seen() -> None:
+    def point(cases: int, set_on: str, target: float, groups: Array | None = None) -> OperatingPoint:
+        scores = np.linspace(0.01, 0.99, cases + 10)
+        labels = np.r_[np.zeros(10, np.int64), np.ones(cases, np.int64)]
+        names = ("no", "yes")
+        table = np.stack([1 - scores, scores], axis=1)
+        return set_point(Rule("sensitivity", target), table, labels, names, "yes", set_on, groups)
+
+    assert point(19, "calibration", 0.95).promised == 0.95
+    assert point(18, "calibration", 0.95).promised is None
+    assert point(18, "calibration", 0.95).rates.sensitivity.value == 1.0
+    assert point(400, "val", 0.95).promised is None
+    assert point(400, "calibration", 1.0).promised is None
+    of_few = np.arange(410) // 41
+    assert point(400, "calibration", 0.95, of_few).promised is None
+    assert point(400, "calibration", 0.95, of_few).independent_cases < 11
 
 
 @settings(deadline=None, max_examples=25)
@@ -281,7 +323,7 @@ def test_a_point_refuses_probabilities_of_other_classes() -> None:
     ],
 )
 def test_damaged_points(changes: dict[str, Any], message: str) -> None:
-    point = OperatingPoint(Rule("youden"), "yes", 1, 0.5, Rates.of(8, 1, 9, 2), 20, "val")
+    point = OperatingPoint(Rule("youden"), "yes", 1, 0.5, Rates.of(8, 1, 9, 2), 20, "val", 10.0)
     with pytest.raises(RunError, match=message) as caught:
         OperatingPoint.from_dict(point.to_dict() | changes)
     assert "\n" not in str(caught.value)

@@ -32,7 +32,7 @@ def run(made_run: Path, npz: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A run with an ensemble of its best three trials, not calibrated, as a search leaves it."""
     run = RunDir(shutil.copytree(made_run, tmp_path_factory.mktemp("model") / "found").as_posix())
     pool = trial_pool(run, list(run.records()), "max", limit=3)
-    selection = make_selection(TOP_K, pool, top_k(pool.candidates, 3), calibrate=False)
+    selection = make_selection(TOP_K, pool, top_k(pool.candidates, 3))
     write_ensemble(run, selection, data=DataFacts.of(load_data(str(npz))), metric="auc")
     return run
 
@@ -157,10 +157,10 @@ def test_a_folder_without_a_manifest_is_none(folder: Path, tmp_path: Path) -> No
     [
         ("{", "is damaged"),
         ("", "is damaged"),
-        ("[]", "is of format None; this medray reads 5"),
-        ("{}", "is of format None; this medray reads 5"),
-        ('{"format": 99}', "is of format 99; this medray reads 5"),
-        ('{"format": 5}', "damaged: it has no 'medray'"),
+        ("[]", "is of format None; this medray reads 6"),
+        ("{}", "is of format None; this medray reads 6"),
+        ('{"format": 99}', "is of format 99; this medray reads 6"),
+        ('{"format": 6}', "damaged: it has no 'medray'"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(folder: Path, content: str, message: str) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from medray._types import Array
 from medray.decisions.temperature import apply_temperature, fit_temperature
 from medray.ensemble.averaging import average
+from medray.ensemble.calibrate_ensemble import calibrate_selection
 from medray.ensemble.candidates import Pool
 from medray.ensemble.selection import all_selections, make_selection
 from medray.ensemble.strategies import greedy, top_k
@@ -69,13 +70,14 @@ def test_weights_sum_to_1_and_a_candidates_is_shared_by_its_folds(
 
 def test_the_temperature_is_that_of_the_averaged_predictions() -> None:
     candidates = some_pool(3)
-    selection = make_selection("top-k", candidates, top_k(candidates.candidates, 3))
+    uncalibrated = make_selection("top-k", candidates, top_k(candidates.candidates, 3))
     averaged = average([c.probabilities for c in candidates.candidates])
+    selection = calibrate_selection(uncalibrated, "val", averaged, LABELS, None).selection
     assert selection.temperature == fit_temperature(averaged, LABELS)
     assert np.array_equal(selection.calibrated, apply_temperature(averaged, selection.temperature))
     assert selection.calibrated_scores["log_loss"] < selection.scores["log_loss"]
     assert selection.scores == {**all_metrics(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
-    assert make_selection("top-k", candidates, top_k(candidates.candidates, 3), calibrate=False).temperature == 1.0
+    assert (uncalibrated.temperature, uncalibrated.calibrated_on, selection.calibrated_on) == (1.0, None, "val")
 
 
 def test_as_plain_values_it_says_all_that_is_needed_to_average_it_again() -> None:
@@ -105,8 +107,9 @@ def damaged(part: Array) -> Array:
 def test_probabilities_that_are_none_are_refused() -> None:
     candidates = some_pool(2)
     parts = [damaged(candidates.candidates[0].probabilities), candidates.candidates[1].probabilities]
+    selection = make_selection("top-k", pool(parts, LABELS), top_k(pool(parts, LABELS).candidates, 2))
     with pytest.raises(DataError, match="image 4"):
-        make_selection("top-k", pool(parts, LABELS), top_k(pool(parts, LABELS).candidates, 2))
+        calibrate_selection(selection, "val", selection.probabilities, LABELS, None)
 
 
 # -- the mean itself

@@ -26,7 +26,7 @@ DATA = DataFacts.of(DATASET, (LEAK,))
 OPTIONS = ResolvedOptions("a-test", 4, 2, 2, 0, None, baselines_only=False)
 RUN = RunFacts("1.0", "organs", "log_loss", OPTIONS, "2026-01-02T03:04:05+00:00", "3.11", {"torch": "2.9"})
 SELECTION = SelectionFacts(
-    "folds", "folds", "out-of-fold", 60, 1.5, (WeightedMember(7, 0, 0.5), WeightedMember(7, 1, 0.5)),
+    "folds", "folds", "out-of-fold", 60, 1.5, "calibration", (WeightedMember(7, 0, 0.5), WeightedMember(7, 1, 0.5)),
     {"auc": 0.9}, {"auc": 0.9},
 )  # fmt: skip
 COMPARISON = SelectionComparison("auc", 1, (dataclasses.replace(SELECTION, strategy="top-k"), SELECTION))

@@ -21,6 +21,7 @@ from medray.config import TrainConfig
 from medray.data.load_data import load_data
 from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point
+from medray.ensemble.calibrate_ensemble import calibrate_selection
 from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
 from medray.ensemble.ood_file import fit_run_ood
 from medray.ensemble.selection import make_selection
@@ -75,6 +76,7 @@ def write_run(folder: Path, npz: Path, *, seed: int = 0, classes: list[str] | No
     selection = make_selection(
         TOP_K, Pool(TRIALS, candidates, labels), [(candidate, 1.0) for candidate in candidates]
     )
+    selection = calibrate_selection(selection, "val", selection.probabilities, labels, None).selection
     point = set_point(Rule("sensitivity", 0.9), selection.calibrated, labels, names, names[0], "val")
     fit_run_ood(run, dataset)
     write_ensemble(

@@ -11,6 +11,7 @@ from pathlib import Path
 from medray.data.dataset import Fold
 
 TRAIN, VAL, TEST = SPLITS = ("train", "val", "test")
+CALIBRATION = "calibration"  # a split that medray takes from train
 BLANK, SEVERAL = "(blank)", "(several)"  # headings of images without a label, and with more than one
 
 

@@ -122,7 +122,10 @@ class ModelData:
 
 @dataclass(frozen=True)
 class ModelPoint:
-    """An operating point by its name in the decisions, with its rates on the images that it was set on."""
+    """An operating point by its name in the decisions, with its rates on the images that it was set on.
+
+    `promised` is the mean sensitivity that new images have at least, None where none is promised.
+    """
 
     name: str
     positive: str
@@ -131,6 +134,7 @@ class ModelPoint:
     rates: Rates
     images: int
     set_on: str
+    promised: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +147,7 @@ class Metadata(ModelIdentity):
     strategy: str
     selected_on: SelectedOn
     temperature: float
+    calibrated_on: str | None
     operating_points: list[ModelPoint]
     conformal_sets: list[ConformalSets]
     ood: OodFacts | None

@@ -126,8 +126,9 @@ class ServedModel:
             strategy=manifest.strategy,
             selected_on=manifest.selected_on,
             temperature=manifest.temperature,
+            calibrated_on=manifest.calibrated_on,
             operating_points=[
-                ModelPoint(p.name, p.positive, p.class_index, p.threshold, p.rates, p.images, p.set_on)
+                ModelPoint(p.name, p.positive, p.class_index, p.threshold, p.rates, p.images, p.set_on, p.promised)
                 for p in manifest.operating_points
             ],
             conformal_sets=list(manifest.conformal_sets),

@@ -20,6 +20,7 @@ from medray.data.dataset import ImageDataset
 from medray.data.decoding import NOTES
 from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point
+from medray.ensemble.calibrate_ensemble import calibrate_selection
 from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
 from medray.ensemble.selection import make_selection
 from medray.ensemble.write_ensemble import write_ensemble
@@ -82,6 +83,7 @@ def write_model(folder: Path) -> Path:
         record = TrialRecord(number, FINISHED, objective=0.5, best_epoch=1)
         members.append(Candidate(number, (Member(record, trial),), probabilities, 0.5))
     selection = make_selection(TOP_K, Pool(TRIALS, members, labels), [(member, 0.5) for member in members])
+    selection = calibrate_selection(selection, "val", selection.probabilities, labels, None).selection
     images = np.zeros((len(labels), *shape), dtype=np.uint8)
     data = DataFacts.of(ImageDataset(images, labels, tuple(CLASSES), {}, "test"))
     point = set_point(Rule("sensitivity", 0.95), selection.calibrated, labels, CLASSES, CLASSES[0], "val")

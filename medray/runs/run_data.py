@@ -1,0 +1,17 @@
+"""Load the data set of a run: a source, prepared as the search space says, with its calibration split."""
+
+from medray._types import Progress
+from medray.data.calibration_split import with_calibration
+from medray.data.dataset import ImageDataset
+from medray.data.load_data import load_data
+from medray.space.search_space import SearchSpace
+
+
+def load_run_data(source: str, space: SearchSpace, progress: Progress) -> ImageDataset:
+    """Return the data set that a search of `space` trains on, the same one on every call.
+
+    Raises:
+        DataError: there is no such source, or its content does not fit.
+    """
+    dataset = load_data(source, phantom=space.name, preparation=space.preparation, progress=progress)
+    return with_calibration(dataset, space.preparation.splits.calibration, progress)
