@@ -12,7 +12,7 @@ import numpy as np
 from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.json_document import JsonDocument
-from medray.stats.patients import is_missing
+from medray.stats.patients import group_numbers
 from medray.stats.scores import MODES, Predictions
 
 CONFIDENCE = 0.95
@@ -22,13 +22,15 @@ CONFIDENCE = 0.95
 class Estimate(JsonDocument):
     """A score with its interval; None where it is not defined.
 
-    `resamples_used` counts the resamples in which the score is defined.
+    `resamples_used` counts the resamples in which the score is defined, 0 where the interval is not from a
+    bootstrap. `reason` says why there is no interval.
     """
 
     value: float | None
     low: float | None
     high: float | None
     resamples_used: int
+    reason: str | None = None
 
 
 def resample_counts(images: int, resamples: int, seed: int, groups: Array | None = None) -> Iterator[Array]:
@@ -55,22 +57,6 @@ def resample_counts(images: int, resamples: int, seed: int, groups: Array | None
     rng = np.random.default_rng(seed)
     draws = (rng.integers(0, units, size=units) for _ in range(resamples))
     return (np.bincount(drawn, minlength=units)[members] for drawn in draws)
-
-
-def group_numbers(groups: Array, images: int) -> Array:
-    """Return the patients of `groups` (images,) numbered from 0, int64 (images,); 7 and "7" are the same patient.
-
-    Raises:
-        DataError: there is not one patient for each image, or one is missing: None, NaN or empty text.
-    """
-    if groups.shape != (images,):
-        raise DataError(f"groups are {groups.shape}, not ({images},): the patient of each image")
-    names = [str(group) for group in groups.tolist()]
-    missing = sum(map(is_missing, names))
-    if missing:
-        raise DataError(f"{missing} of {images} images have no patient: whole patients can't be drawn")
-    numbers: Array = np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
-    return numbers
 
 
 def percentile_interval(values: Array, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
