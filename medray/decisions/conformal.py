@@ -20,7 +20,7 @@ from medray._types import Array
 from medray.decisions.promises import CALIBRATION, ROUNDING, conformal_level, effective_number, enough
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
-from medray.stats.rates import Proportion
+from medray.stats.rates import Proportion, share_of
 from medray.stats.validate import check_labelled, check_labels, check_probabilities
 
 #: What RAPS adds for each rank beyond `FREE_RANKS`; fixed ahead, since tuned on the same images it would
@@ -176,11 +176,13 @@ class SetSummary(JsonDocument):
     not_sure: Proportion
 
 
-def summarize_sets(sets: Array, labels: Array) -> SetSummary:
+def summarize_sets(sets: Array, labels: Array, groups: Array | None = None) -> SetSummary:
     """Sum up prediction sets, bool (N, classes), against labels int64 (N,); 95% intervals.
 
+    With `groups` (N,), the patient of each image, the intervals are by patient, as `share_of` makes them.
+
     Raises:
-        DataError: the sets or labels can't be used.
+        DataError: the sets, labels or groups can't be used.
     """
     sets = np.asarray(sets)
     if sets.ndim != 2 or sets.shape[1] < 2 or sets.dtype != np.bool_:
@@ -188,9 +190,6 @@ def summarize_sets(sets: Array, labels: Array) -> SetSummary:
     images, classes = sets.shape
     labels = check_labels(labels, images, classes)
     sizes = sets.sum(axis=1)
-
-    def share(sets_counted: Array) -> Proportion:
-        return Proportion.of(int(sets_counted.sum()), images)
-
-    covered = share(sets[np.arange(images), labels])
-    return SetSummary(covered, float(sizes.mean()), share(sizes == 1), share(sizes == classes))
+    covered = share_of(sets[np.arange(images), labels], groups)
+    singletons, not_sure = share_of(sizes == 1, groups), share_of(sizes == classes, groups)
+    return SetSummary(covered, float(sizes.mean()), singletons, not_sure)

@@ -44,7 +44,7 @@ def measure_models(
     scores = {name: model.scores() for name, model in measured.items()}
     ensemble = measured[ENSEMBLE]
     columns = {name: column[positions] for name, column in dataset.subgroups.items()}
-    subgroups = subgroup_scores(ensemble, columns, groups=groups, resamples=RESAMPLES, seed=seed)
+    subgroups = subgroup_scores(ensemble, columns, groups=groups)
     estimates = {
         name: {metric: estimate(model_scores[metric], draws[name][metric]) for metric in MODES}
         for name, model_scores in scores.items()
@@ -64,8 +64,8 @@ def measure_models(
         comparisons=_comparisons(measured, scores, draws, metric, independent=groups is None),
         confusion_matrix=tuple(map(tuple, ensemble.confusion.tolist())),
         per_class=tuple(ensemble.per_class(names)),
-        operating_points=tuple(PointOnTest.of(point, ensemble) for point in points),
-        conformal_sets=tuple(SetsOnTest.of(sets, ensemble) for sets in conformal),
+        operating_points=tuple(PointOnTest.of(point, ensemble, groups) for point in points),
+        conformal_sets=tuple(SetsOnTest.of(sets, ensemble, groups) for sets in conformal),
         subgroups={name: tuple(rows) for name, rows in subgroups.items()},
     )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medray._types import Array
 from medray.decisions.conformal import ConformalSets, SetSummary, summarize_sets
 from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
@@ -61,10 +62,10 @@ class PointOnTest(OperatingPoint):
     test: Rates
 
     @classmethod
-    def of(cls, point: OperatingPoint, predictions: Predictions) -> "PointOnTest":
-        """Return a point with its rates on the test images of which `predictions` are."""
+    def of(cls, point: OperatingPoint, predictions: Predictions, groups: Array | None = None) -> "PointOnTest":
+        """Return a point with its rates on the images of `predictions` (N,), of patients `groups` (N,)."""
         scores = predictions.probabilities[:, point.class_index].astype(np.float64)
-        rates = measure_rates(scores, predictions.labels == point.class_index, point.threshold)
+        rates = measure_rates(scores, predictions.labels == point.class_index, point.threshold, groups)
         return cls(**vars(point), test=rates)
 
 
@@ -75,9 +76,10 @@ class SetsOnTest(ConformalSets):
     test: SetSummary
 
     @classmethod
-    def of(cls, sets: ConformalSets, predictions: Predictions) -> "SetsOnTest":
-        """Return sets with their summary on the test images of which `predictions` are."""
-        return cls(**vars(sets), test=summarize_sets(sets.sets(predictions.probabilities), predictions.labels))
+    def of(cls, sets: ConformalSets, predictions: Predictions, groups: Array | None = None) -> "SetsOnTest":
+        """Return sets with their summary on the images of `predictions` (N,), of patients `groups` (N,)."""
+        summary = summarize_sets(sets.sets(predictions.probabilities), predictions.labels, groups)
+        return cls(**vars(sets), test=summary)
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,34 @@
-"""Rates of a yes-or-no decision, each with its exact interval: sensitivity, specificity, PPV, NPV."""
+"""Shares of images with their intervals, by patient where patients are known, and the rates of a decision.
+
+The rates are sensitivity, specificity, PPV and NPV.
+"""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.json_document import JsonDocument
+from medray.stats.effective import effective_interval, effective_number
+from medray.stats.patients import ENOUGH_CASES, group_numbers
+from medray.text import plural
 
 
 @dataclass(frozen=True)
 class Proportion(JsonDocument):
-    """A proportion, `count` of `total`, with the ends of its interval; all three are None where total is 0."""
+    """A proportion, `count` of `total`, with the ends of its interval; all three are None where total is 0.
+
+    `reason` says why there is a value but no interval.
+    """
 
     value: float | None
     low: float | None
     high: float | None
     count: int
     total: int
+    reason: str | None = None
 
     @classmethod
     def of(cls, count: int, total: int, confidence: float = 0.95) -> "Proportion":
@@ -44,13 +54,50 @@ class Proportion(JsonDocument):
 
     def check(self) -> None:
         """Check that the share is that of the counts, and lies in its interval."""
-        if self.value is None or self.low is None or self.high is None:
-            valid = (self.value, self.low, self.high, self.count, self.total) == (None, None, None, 0, 0)
+        if self.value is None:
+            valid = (self.low, self.high, self.count, self.total) == (None, None, 0, 0)
         else:
-            valid = 0 <= self.count <= self.total != 0 and 0 <= self.low <= self.value <= self.high <= 1
+            valid = 0 <= self.count <= self.total != 0
             valid = valid and math.isclose(self.value, self.count / self.total, abs_tol=1e-9)
+            if self.low is None or self.high is None:
+                valid = valid and self.low is None and self.high is None and self.reason is not None
+            else:
+                valid = valid and 0 <= self.low <= self.value <= self.high <= 1
         if not valid:
             raise ValueError(f"{self.count} of {self.total} has another share or interval")
+
+
+def share_of(hits: Array, groups: Array | None = None, confidence: float = 0.95) -> Proportion:
+    """Return the share of images that are `hits` bool (N,), with its interval.
+
+    Where no patients are known, or each has one image, the interval is the exact one of `Proportion.of`. With
+    `groups` (N,), the patient of each image, it is Wilson's of the effective number of images
+    (`medray.stats.effective`), from the variance between patients (Rao & Scott 1992). Fewer than `ENOUGH_CASES`
+    patients have none.
+
+    Raises:
+        ConfigError: the confidence is not between 0 and 1.
+        DataError: `hits` is not bool, or a patient is missing.
+    """
+    if hits.dtype != np.bool_ or hits.ndim != 1:
+        raise DataError(f"hits are {hits.dtype} {hits.shape}, not bool (N,)")
+    exact = Proportion.of(int(hits.sum()), len(hits), confidence)
+    if groups is None or exact.value is None:
+        return exact
+    patients = group_numbers(groups, len(hits))
+    images = np.bincount(patients)
+    if len(images) == len(hits):
+        return exact
+    if len(images) < ENOUGH_CASES:
+        return replace(exact, low=None, high=None, reason=f"{plural(len(images), 'patient')}: too few")
+    share, count, number = exact.value, len(images), effective_number(images)
+    if number < 2:
+        return replace(exact, low=None, high=None, reason="nearly all images are of one patient")
+    residuals = np.bincount(patients, weights=hits) - share * images
+    variance = count / (count - 1) * float(np.square(residuals).sum()) / len(hits) ** 2
+    added = np.array([1 - share, -share]) / number  # one patient more that is all hits, and one that is none
+    low, high = effective_interval(share, variance, added, number - 1, confidence, most=len(hits))
+    return replace(exact, low=low, high=high)
 
 
 @dataclass(frozen=True)
@@ -122,17 +169,33 @@ def check_scores(scores: Array, positive: Array) -> tuple[Array, Array]:
     return scores.astype(np.float64), positive
 
 
-def measure_rates(scores: Array, positive: Array, threshold: float) -> Rates:
+def measure_rates(scores: Array, positive: Array, threshold: float, groups: Array | None = None) -> Rates:
     """Return the rates of the decision `scores >= threshold` on images that are `positive`, with 95 % intervals.
 
-    Takes scores (N,) in 0..1 and `positive` bool (N,).
+    Takes scores (N,) in 0..1, `positive` bool (N,), and `groups` (N,), the patient of each image where known: then
+    each interval is that of `share_of` among the images that the rate is of.
 
     Raises:
-        DataError: scores or positive can't be used, or the threshold is not finite.
+        DataError: scores or positive can't be used, the threshold is not finite, or a patient is missing.
     """
     scores, positive = check_scores(scores, positive)
     if not math.isfinite(threshold):
         raise DataError(f"threshold is {threshold}; it must be a number")
     called = scores >= threshold
-    tp, fp = int((called & positive).sum()), int((called & ~positive).sum())
-    return Rates.of(tp, fp, int((~called & ~positive).sum()), int((~called & positive).sum()))
+    right = called == positive
+    if groups is not None:
+        group_numbers(groups, len(scores))  # a missing patient is an error of all images, not of a rate
+
+    def rate(images: Array) -> Proportion:
+        return share_of(right[images], None if groups is None else groups[images])
+
+    return Rates(
+        sensitivity=rate(positive),
+        specificity=rate(~positive),
+        ppv=rate(called),
+        npv=rate(~called),
+        tp=int((called & positive).sum()),
+        fp=int((called & ~positive).sum()),
+        tn=int((~called & ~positive).sum()),
+        fn=int((~called & positive).sum()),
+    )
