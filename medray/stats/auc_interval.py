@@ -23,8 +23,8 @@ class AucInfluence:
     """How much each patient moves an AUC of `value`: of the image itself where no patients are known.
 
     `by_class` float64 (patients, classes) is the part that comes from its images of each class, with the
-    small-sample factor, so that the variance is the sum of the squares of `by_patient`. `patients` (classes,)
-    are the effective numbers, `added` (classes,) what one patient more of a class would do if it were ranked by chance.
+    small-sample factor: the variance is the sum of the squares of `by_patient`. `patients` (classes,) are the
+    effective numbers, `added` (classes,) what one patient more of a class would do if it were ranked by chance.
     """
 
     value: float
