@@ -14,7 +14,8 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks/promises.py"
 @pytest.fixture(scope="module")
 def promises() -> ModuleType:
     spec = importlib.util.spec_from_file_location("promises", SCRIPT)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["promises"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)

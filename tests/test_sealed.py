@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import medray
+from medray.decisions.thresholds import OperatingPoint
 from tests.conftest import write_npz
 
 pytestmark = pytest.mark.component
@@ -72,5 +73,9 @@ def test_nothing_changes_with_what_stands_in_the_test_split(tmp_path: Path) -> N
     assert [name for name in runs[0] if runs[0][name] != runs[1][name]] == []
     manifest = runs[0]["ensemble/manifest.json"]
     assert manifest["calibrated_on"] == "calibration"
-    assert manifest["operating_points"][0]["set_on"] == "calibration"
+    point = OperatingPoint.from_dict(
+        json.loads((run / "ensemble/manifest.json").read_text())["operating_points"][0]
+    )
+    assert (point.set_on, point.promised) == ("calibration", 0.8)
+    assert point.rates.sensitivity.low is not None
     assert len(manifest["members"]) == 4

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medray._types import Array
-from medray.decisions.promises import CALIBRATION, ROUNDING, conformal_level, effective_number, enough
+from medray.decisions.promises import CALIBRATION, ROUNDING, conformal_level, enough, independent_number
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.stats.rates import Proportion, share_of
@@ -154,7 +154,7 @@ def calibrate(
     exact, labels = check_labelled(probabilities, labels)
     method = default_method(exact.shape[1]) if method is None else method
     true = np.sort(nonconformity(exact, method)[np.arange(len(labels)), labels])
-    independent = effective_number(groups, np.ones(len(labels), dtype=bool))
+    independent = independent_number(groups, np.ones(len(labels), dtype=bool))
     rank = math.ceil(
         conformal_level(coverage, independent) * len(labels) - ROUNDING
     )  # (9 + 1) * 0.9 may be above 9

@@ -8,23 +8,22 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.listing.listing import CALIBRATION
+from medray.stats.effective import effective_number
 
-__all__ = ["CALIBRATION", "ROUNDING", "conformal_level", "effective_number", "enough"]
+__all__ = ["CALIBRATION", "ROUNDING", "conformal_level", "enough", "independent_number"]
 ROUNDING = 1e-9
 
 
-def effective_number(groups: Array | None, members: Array) -> float:
+def independent_number(groups: Array | None, members: Array) -> float:
     """Return how many independent units the images are that are `members` bool (N,).
 
     Without `groups` each image is one. With `groups` (N,), the patient of each, it is the effective number of
-    patients (sum of images)^2 / (sum of squared images per patient), as of Kish (1965): their number where all
-    have equally many images. Images of one patient are taken to resemble each other fully, so that it is never too
-    high.
+    patients (Kish 1965), as if images of one patient resembled each other fully, so that it is never too high.
     """
     if groups is None:
         return float(members.sum())
     _, images = np.unique(groups[members].astype(str), return_counts=True)
-    return float(images.sum() ** 2 / np.square(images).sum()) if len(images) else 0.0
+    return effective_number(images) if len(images) else 0.0
 
 
 def conformal_level(target: float, units: float) -> float:

@@ -10,13 +10,13 @@ a threshold are slightly optimistic.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from medray._types import Array
-from medray.decisions.promises import CALIBRATION, ROUNDING, conformal_level, effective_number, enough
+from medray.decisions.promises import CALIBRATION, ROUNDING, conformal_level, enough, independent_number
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.stats.rates import Rates, check_scores, measure_rates
@@ -77,7 +77,7 @@ def at_sensitivity(scores: Array, positive: Array, target: float, groups: Array 
     """
     _check_value("sensitivity", target)
     decisions = candidates(scores, positive)
-    share = min(1.0, conformal_level(target, effective_number(groups, positive)))
+    share = min(1.0, conformal_level(target, independent_number(groups, positive)))
     reached = np.flatnonzero(decisions.hits >= share * decisions.positives - ROUNDING)
     return float(decisions.thresholds[reached[-1]])
 
@@ -161,6 +161,9 @@ class Rule(JsonDocument):
 class OperatingPoint(JsonDocument):
     """A threshold for one class, the rule that set it, and its rates on the images that it was set on.
 
+    The rates have intervals only where a sensitivity is promised: elsewhere they are too good for the images to
+    say.
+
     `positive` is the class at `class_index`, `images` how many `set_on` held ("calibration", "val",
     "out-of-fold"). `independent_cases` is the number of positive images among them, or the effective number of
     their patients where these are known.
@@ -232,6 +235,9 @@ def set_point(
         which = "another class than" if of_class.all() else "class"
         raise DataError(f"no image of {set_on} is of {which} '{name}': no threshold can be set on it")
     threshold = rule.threshold(exact[:, index], of_class, groups)
-    rates = measure_rates(exact[:, index], of_class, threshold)
-    cases = effective_number(groups, of_class)
-    return OperatingPoint(rule, name, index, threshold, rates, len(labels), set_on, cases)
+    rates = measure_rates(exact[:, index], of_class, threshold, groups)
+    cases = independent_number(groups, of_class)
+    point = OperatingPoint(rule, name, index, threshold, rates, len(labels), set_on, cases)
+    if point.promised is None:
+        return replace(point, rates=rates.without_intervals("these images set the threshold"))
+    return point

@@ -5,11 +5,9 @@ from typing import Any
 from rich.console import Console
 
 from medray.console import say
-from medray.console_tables import Columns, number, print_table
+from medray.console_tables import Columns, interval, print_table
 from medray.decisions.promises import CALIBRATION
-from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.build_ensemble import EnsembleResult
-from medray.stats.rates import Proportion
 
 TABLE_METRICS = ("auc", "accuracy", "f1_macro", "log_loss")
 IMAGES = {"val": "validation", "out-of-fold": "out-of-fold"}
@@ -88,10 +86,10 @@ def _print_points(result: EnsembleResult, console: Console) -> None:
     columns = [
         ("positive from", [f"{point.threshold:.4f}" for point in points]),
         ("promised", [f"{point.promised:g}" if point.promised else "nothing" for point in points]),
-        ("sensitivity", [_share(point, rate.sensitivity) for point, rate in zip(points, rates, strict=True)]),
-        ("specificity", [_share(point, rate.specificity) for point, rate in zip(points, rates, strict=True)]),
-        ("PPV", [number(rate.ppv.value) for rate in rates]),
-        ("NPV", [number(rate.npv.value) for rate in rates]),
+        ("sensitivity", [interval(rate.sensitivity) for rate in rates]),
+        ("specificity", [interval(rate.specificity) for rate in rates]),
+        ("PPV", [interval(rate.ppv) for rate in rates]),
+        ("NPV", [interval(rate.npv) for rate in rates]),
     ]
     labels = [f"{point.name} ({point.positive})" for point in points]
     print_table(console, f"Operating points, on the images they were set on ({points[0].set_on})", labels, columns)
@@ -102,13 +100,6 @@ def _print_points(result: EnsembleResult, console: Console) -> None:
                 f"{point.name}: {point.independent_cases:.3g} independent calibration images of "
                 f"'{point.positive}' are too few to promise it; the threshold is below all of them",
             )
-
-
-def _share(point: OperatingPoint, proportion: Proportion) -> str:
-    """Return a share, with its 95 % interval where a promise is made: elsewhere the images chose the threshold."""
-    if proportion.value is None or point.promised is None:
-        return number(proportion.value)
-    return f"{proportion.value:.3f} [{proportion.low:.3f}, {proportion.high:.3f}]"
 
 
 def to_json(result: EnsembleResult) -> dict[str, Any]:

@@ -128,6 +128,18 @@ class Rates(JsonDocument):
         shares = {name: Proportion.of(*pair, confidence) for name, pair in _shares(tp, fp, tn, fn).items()}
         return cls(**shares, tp=tp, fp=fp, tn=tn, fn=fn)
 
+    def without_intervals(self, reason: str) -> "Rates":
+        """Return the same rates without intervals, for the `reason`, such as that the images set the threshold."""
+        shares = {name: getattr(self, name) for name in ("sensitivity", "specificity", "ppv", "npv")}
+        return replace(
+            self,
+            **{
+                name: replace(share, low=None, high=None, reason=reason)
+                for name, share in shares.items()
+                if share.total
+            },
+        )
+
     @property
     def images(self) -> int:
         """The number of images that were decided on."""

@@ -254,10 +254,13 @@ def simulated(classes: int = 3, dtype: type = np.float32) -> tuple[Array, Array]
 def test_a_point_decides_as_its_rates_say_and_survives_json(kind: str) -> None:
     probabilities, labels = simulated()
     rule = Rule(kind, {"sensitivity": 0.9, "cost": 5.0}.get(kind))
-    point = set_point(rule, probabilities, labels, NAMES, "effusion", "out-of-fold")
+    point = set_point(rule, probabilities, labels, NAMES, "effusion", "calibration")
     assert (point.name, point.positive, point.class_index) == (rule.name, "effusion", 2)
-    assert (point.images, point.set_on) == (90, "out-of-fold")
-    assert point.rates == measure_rates(probabilities[:, 2], labels == 2, point.threshold)
+    assert (point.images, point.set_on) == (90, "calibration")
+    rates = measure_rates(probabilities[:, 2], labels == 2, point.threshold)
+    without = rates.without_intervals("these images set the threshold")
+    assert point.rates == (rates if kind == "sensitivity" else without)
+    assert set_point(rule, probabilities, labels, NAMES, "effusion", "out-of-fold").rates == without
     called = point.decide(probabilities)
     assert called.dtype == np.bool_
     assert (point.rates.tp, point.rates.fp) == ((called & (labels == 2)).sum(), (called & (labels != 2)).sum())
