@@ -20,6 +20,7 @@ def test_the_examples_of_the_face_do_what_they_say(tmp_path: Path, monkeypatch: 
     import medray.study
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "cache"))  # with no reads of the same phantom by other tests
     names = {"medray": medray}
     finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     steps = ("search", "open", "crossval", "ensemble", "evaluate", "load_ensemble", "predict", "report")

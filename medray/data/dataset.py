@@ -55,6 +55,16 @@ class LabelledImages:
         """The labels of this slice, int64 (n,)."""
         return self.labels[self.positions]
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the images' shape, pixels and labels, the same in whatever order the images come."""
+        digests = []
+        for position in self.positions.tolist():
+            digest = hashlib.sha256(np.ascontiguousarray(self.images[position]).data)
+            digest.update(int(self.labels[position]).to_bytes(8, "big"))
+            digests.append(digest.digest())
+        return hashlib.sha256(repr(self.shape).encode() + b"".join(sorted(digests))).hexdigest()
+
     def take(self, indices: Array) -> tuple[Array, Array]:
         """Return copies of the images (n, H, W, C) and labels (n,) at `indices` of this slice."""
         rows = self.positions[indices]

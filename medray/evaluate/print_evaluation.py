@@ -18,6 +18,7 @@ from medray.console_tables import (
 from medray.evaluate.print_published import print_published
 from medray.evaluate.run_evaluation import Evaluation
 from medray.evaluate.scores_document import ModelScores, Scores
+from medray.evaluate.without_copies import without_copies_line
 from medray.stats.scores import MODES
 
 RATE_TITLES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
@@ -51,14 +52,10 @@ def print_result(result: Evaluation, console: Console) -> None:
     for leak in scores.leaks:
         console.print()
         say(console, f"LEAK in the data, so these figures may be too good: {leak}")
+    if scores.without_copies is not None:
+        say(console, without_copies_line(scores.without_copies))
     console.print()
-    times = times_read(result.count)
-    say(console, f"The test split of this run has been read {times}. Figures: {result.read.folder.location}")
-
-
-def times_read(count: int) -> str:
-    """Return how often the split was read, as `once` or `3 times`."""
-    return "once" if count == 1 else f"{count} times"
+    say(console, f"{result.reads.sentence} Figures: {result.read.folder.location}")
 
 
 def model_title(model: ModelScores) -> str:
@@ -140,7 +137,9 @@ def to_json(result: Evaluation) -> dict[str, Any]:
     return {
         "run": result.run.location,
         "from_store": result.stored,
-        "times_read": result.count,
+        "times_read": result.reads.total,
+        "times_read_by_run": result.reads.by_run,
+        "other_reads": [read.to_dict() for read in result.reads.others],
         **result.scores.to_dict(),
         "published": None if result.published is None else result.published.to_dict(),
     }

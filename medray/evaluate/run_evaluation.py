@@ -1,21 +1,31 @@
-"""The only code that reads the test split: once a run, on request, and never to select anything by it."""
+"""The only code that reads the test split: on request, counted over all runs, never to select by it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from rich.console import Console
 
 from medray._types import Array
-from medray.console import step
+from medray.console import say, step
 from medray.console_tables import interval
 from medray.data.dataset import ImageDataset
 from medray.ensemble.manifest import Manifest, read_manifest
 from medray.errors import ConfigError, RunError
-from medray.evaluate.evaluated_models import EvaluatedModel, evaluated_models, network_keys, predict_members
+from medray.evaluate.evaluated_models import (
+    ENSEMBLE,
+    EvaluatedModel,
+    evaluated_models,
+    network_keys,
+    predict_members,
+)
 from medray.evaluate.measure_models import check_resamples, measure_models
 from medray.evaluate.published_scores import PublishedComparison, compare_published
-from medray.evaluate.scores_document import ReadScores
+from medray.evaluate.read_count import ReadCount, count_reads
+from medray.evaluate.read_registry import register
+from medray.evaluate.scores_document import ReadFacts, ReadScores
 from medray.evaluate.test_reads import TestRead, ensemble_fingerprint, new_read, stored_reads
+from medray.evaluate.without_copies import copied_images, measure_without_copies
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
@@ -37,7 +47,7 @@ class EvaluateOptions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one read of the test split; `stored` says that it was not read now, `count` how often ever.
+    """The scores of one read of the test split; `stored` says that it was not read now, `reads` how often ever.
 
     `published` compares them with a report; None where the search space names none.
     """
@@ -46,11 +56,11 @@ class Evaluation:
     scores: ReadScores
     read: TestRead
     stored: bool
-    count: int
+    reads: ReadCount
     published: PublishedComparison | None = None
 
     def __repr__(self) -> str:
-        metric, reads = self.scores.metric, plural(self.count, "time")
+        metric, reads = self.scores.metric, plural(self.reads.total, "time")
         score = f"test {metric} {interval(self.scores.models[0].scores[metric])}"
         return f"<Evaluation of {self.run.location}: {score} on {self.scores.images} images, read {reads}>"
 
@@ -92,7 +102,7 @@ def _stored_evaluation(run: RunDir, ensemble: str, seed: int | None) -> Evaluati
         if scores.ensemble == ensemble:
             if seed not in (None, scores.seed):
                 raise ConfigError(f"the stored intervals are of --seed {scores.seed}, not {seed}: {hint}")
-            return Evaluation(run, scores, read, stored=True, count=len(reads))
+            return Evaluation(run, scores, read, stored=True, reads=count_reads(run))
         others.append((read, scores.time))
     if not others:
         time = reads[-1].facts().time
@@ -114,25 +124,45 @@ def _read_test_split(
     with step(console, f"Loading {options.data or search.options.data}") as progress:
         dataset = search.load_data(options.data, progress)
     images = dataset.split(TEST)
+    test = (dataset.original or dataset).split(TEST).fingerprint  # the same for runs at different image sizes
+    if warning := count_reads(run, test).warning:
+        say(console, warning)
     check_resamples(dataset, images.positions)
     networks = network_keys(models)
     with step(console, f"Predicting {len(images)} test images with {len(networks)} networks"):
         by_network = predict_members(run, manifest, dataset, images, networks)
         predictions = {model.name: model.combine(by_network) for model in models}
     train_predictions = _predict_train(search, manifest, dataset, models, console)
+    copied = np.zeros(len(images), dtype=bool)
+    if search.data.leaks:  # else the search has found none
+        with step(console, "Looking for copies of test images in train and val") as progress:
+            copied = copied_images(dataset, progress)
     read = new_read(run)
-    facts = read.begin(ensemble, dataset.fingerprint)
+    facts = _begin(read, run, (ensemble, dataset.fingerprint, test), console)
     with step(console, f"Measuring {len(models)} models"):
         scores = measure_models(
             dataset, images.positions, predictions, models, search.space.metric, seed,
             points=manifest.operating_points, conformal=manifest.conformal_sets,
         )  # fmt: skip
+        without = measure_without_copies(
+            dataset, copied, predictions[ENSEMBLE], models[0], search.space.metric, seed
+        )
     leaks = tuple(leak.text for leak in search.data.leaks)
-    read_scores = ReadScores(**vars(facts), **vars(scores), leaks=leaks)
+    read_scores = ReadScores(**vars(facts), **vars(scores), leaks=leaks, without_copies=without)
     if train_predictions:
         read.write_predictions(TRAIN, dataset.split(TRAIN).own_labels, train_predictions)
     read.write(read_scores, images.own_labels, predictions)
-    return Evaluation(run, read_scores, read, stored=False, count=len(stored_reads(run)))
+    return Evaluation(run, read_scores, read, stored=False, reads=count_reads(run))
+
+
+def _begin(read: TestRead, run: RunDir, digests: tuple[str, str, str], console: Console) -> ReadFacts:
+    """Begin a read of the ensemble, data and test split of these digests, and register it on this machine."""
+    facts = read.begin(*digests)
+    try:
+        register(facts, run)
+    except RunError as error:
+        say(console, f"Runs that do not lie beside this one will not know of this read: {error}")
+    return facts
 
 
 def _predict_train(

@@ -18,16 +18,20 @@ from medray.stats.subgroups import SubgroupScores
 
 @dataclass(frozen=True)
 class ReadFacts(JsonDocument):
-    """begun.json: the number of the read, from 1, its time, and the SHA-256 of the ensemble and of the data.
+    """begun.json: the number of the read in its run, from 1, its time, and SHA-256 digests of what was read.
 
-    `time` is ISO 8601 in UTC, `ensemble` that of the manifest, `medray` the version.
+    `time` is ISO 8601 in UTC, `ensemble` the digest of the manifest, `data` that of the data set, `test` that of
+    the test split's images, before arrays were resized, and labels (`LabelledImages.fingerprint`), `medray` the
+    version. `uuid` is the read's own, which it keeps where its run is moved or copied.
     """
 
     read: int
     time: str
     ensemble: str
     data: str
+    test: str
     medray: str
+    uuid: str
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,24 @@ class Scores(JsonDocument):
 
 
 @dataclass(frozen=True)
+class WithoutCopies(JsonDocument):
+    """The ensemble's scores, by name, on the `images` test images without the `copies`.
+
+    `copies` counts the test images of which a copy, or the patient, is in train or val. `scores` has the run's
+    metric, accuracy and AUC, and is empty where too few images are left.
+    """
+
+    images: int
+    copies: int
+    scores: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
 class ReadScores(Scores, ReadFacts):
-    """scores.json: the facts of the read, all scores, and the leaks in the data in one line each."""
+    """scores.json: the facts of the read, all scores, and the leaks in the data in one line each.
+
+    `without_copies` is None where no test image has a copy or its patient in train or val.
+    """
 
     leaks: tuple[str, ...]
+    without_copies: WithoutCopies | None

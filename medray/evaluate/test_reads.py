@@ -1,6 +1,6 @@
 """The reads of the test split that a run stores: when it was read, and the results.
 
-    evaluation/read_0001/begun.json              when, for which ensemble and data; before any score
+    evaluation/read_0001/begun.json              when, for which ensemble, data and test split; before any score
     evaluation/read_0001/train_predictions.npz   of the baselines, where a report has figures on train
     evaluation/read_0001/test_predictions.npz    probabilities of every model
     evaluation/read_0001/scores.json             all scores; written last
@@ -13,6 +13,7 @@ import datetime
 import hashlib
 import io
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ from medray.runs.rundir import MANIFEST, RunDir
 from medray.space.published import TEST
 
 BEGUN, SCORES = "begun.json", "scores.json"
-PREFIX = "read_"
+READ = r"read_(\d+)"  # the name of a read's folder
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class TestRead:
     number: int
     folder: Folder
 
-    def begin(self, ensemble: str, data: str) -> ReadFacts:
+    def begin(self, ensemble: str, data: str, test: str) -> ReadFacts:
         """Write begun.json, from which on the read counts, and return it; arguments are SHA-256 digests."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        facts = ReadFacts(self.number, now, ensemble, data, __version__)
+        facts = ReadFacts(self.number, now, ensemble, data, test, __version__, uuid.uuid4().hex)
         self.folder.write_json(BEGUN, facts.to_dict())
         return facts
 
@@ -90,7 +91,7 @@ class TestRead:
 
 def stored_reads(run: RunDir) -> list[TestRead]:
     """Return all reads of a run's test split that have begun, in their order."""
-    matches = [re.fullmatch(rf"{PREFIX}(\d+)", name) for name in run.evaluation.names()]
+    matches = [re.fullmatch(READ, name) for name in run.evaluation.names()]
     reads = [TestRead(int(match[1]), run.evaluation.child(match[0])) for match in matches if match]
     return sorted((read for read in reads if read.folder.exists(BEGUN)), key=lambda read: read.number)
 
@@ -98,7 +99,7 @@ def stored_reads(run: RunDir) -> list[TestRead]:
 def new_read(run: RunDir) -> TestRead:
     """Return a read with the next number, which has not begun."""
     number = max((read.number for read in stored_reads(run)), default=0) + 1
-    return TestRead(number, run.evaluation.child(f"{PREFIX}{number:04d}"))
+    return TestRead(number, run.evaluation.child(f"read_{number:04d}"))
 
 
 def ensemble_fingerprint(run: RunDir) -> str:

@@ -12,6 +12,7 @@ from medray.analyze.open_runs import RunSnapshot
 from medray.analyze.summary import Summary, rows_of
 from medray.ensemble.manifest import Manifest, read_manifest
 from medray.evaluate.published_scores import PublishedComparison, compare_published
+from medray.evaluate.read_count import ReadCount, count_reads
 from medray.evaluate.scores_document import ReadScores
 from medray.evaluate.test_reads import TestRead, ensemble_fingerprint, stored_reads
 from medray.report.image_album import Album
@@ -96,8 +97,13 @@ class Evidence:
 
     @cached_property
     def reads(self) -> list[TestRead]:
-        """All reads of the test split."""
+        """This run's reads of the test split."""
         return stored_reads(self.run)
+
+    @cached_property
+    def read_count(self) -> ReadCount:
+        """The reads of the same test split by this run and by others that are known here."""
+        return count_reads(self.run)
 
     @cached_property
     def _read_and_scores(self) -> tuple[TestRead, ReadScores] | None:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from medray.console_tables import METRIC_TITLES, interval, metric_title, number, p_value
-from medray.evaluate.print_evaluation import CLASS_TITLES, model_title, times_read
+from medray.evaluate.print_evaluation import CLASS_TITLES, model_title
 from medray.evaluate.print_published import published_table, source_line
 from medray.evaluate.scores_document import SetsOnTest
+from medray.evaluate.without_copies import without_copies_line
 from medray.report.blocks import Block, Matrix, Table, Text, missing, readable_time
 from medray.report.evidence import Evidence
 from medray.report.figures_models import models_chart
@@ -14,12 +15,12 @@ from medray.report.figures_roc import points_table, roc_chart
 
 def test_lead(evidence: Evidence) -> list[Block]:
     """Return the main score, how often the split was read, and warnings on its worth."""
-    scores, times = evidence.scores, times_read(len(evidence.reads))
+    scores = evidence.scores
     if scores is None:
         evaluate = evidence.command("evaluate")
         if not evidence.reads:
-            return [missing("The test split has not been read. It is read once, at the end", evaluate)]
-        interrupted = f"The test split was read {times}, but no read was finished."
+            return [missing("This run has not read the test split. It is read once, at the end", evaluate)]
+        interrupted = f"{evidence.read_count.sentence} No read by this run was finished."
         return [Text(interrupted, "warning"), missing("To read it again, which is counted", f"{evaluate} --again")]
     ensemble = scores.models[0]
     patients = f" of {scores.patients} patients" if scores.patients else ""
@@ -27,11 +28,12 @@ def test_lead(evidence: Evidence) -> list[Block]:
         Text(
             f"On {scores.images} test images{patients} the {ensemble.name} has {metric_title(evidence.metric)} "
             f"{interval(ensemble.scores[evidence.metric])} and accuracy {interval(ensemble.scores['accuracy'])} "
-            f"(95 % intervals). The test split has been read {times}; these scores are of "
-            f"{readable_time(scores.time)}."
+            f"(95 % intervals). {evidence.read_count.sentence} These scores are of {readable_time(scores.time)}."
         )
     ]
-    if len(evidence.reads) > 1:
+    if scores.without_copies is not None:
+        blocks.append(Text(without_copies_line(scores.without_copies), "warning"))
+    if evidence.read_count.total > 1:
         blocks.append(Text("The more often a split is read, the less its scores are worth.", "warning"))
     if not evidence.is_current:
         blocks.append(Text("These scores are of another ensemble than the run has now.", "warning"))

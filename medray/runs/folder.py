@@ -84,6 +84,20 @@ class Folder:
         """Return the path of a file in here, as people read it."""
         return f"{self._parts()[0].rstrip('/')}/{name}"
 
+    @property
+    def parent(self) -> "Folder | None":
+        """The folder that this one lies in; None in a file system's root, and for a bucket."""
+        base, options = self._parts()
+        scheme, mark, path = base.rstrip("/").rpartition("://")
+        outer = path.rpartition("/")[0]
+        return Folder(f"{scheme}{mark}{outer}{options}") if outer else None
+
+    @property
+    def public_location(self) -> str:
+        """The location without what may be secret in a URI: its `?options`, and `user:password@`."""
+        base = self._parts()[0].rstrip("/")
+        return base if self.local is not None else re.sub(r"(?<=://)[^/]*@", "", base)
+
     def _parts(self) -> tuple[str, str]:
         """Return the location and a URI's `?options`; a local folder's name may hold a question mark."""
         base, mark, options = self.location.partition("?") if self.local is None else (self.location, "", "")
@@ -127,12 +141,16 @@ class Folder:
         system, root = self._opened
         return bool(system.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound)
 
-    def names(self) -> list[str]:
-        """Return the names of the files and folders in here, sorted; none where the folder does not exist."""
+    def names(self, inside: str = "") -> list[str]:
+        """Return the names of the files and folders in here, sorted; none where the folder does not exist.
+
+        `inside` is the path of a folder in here whose names are returned instead.
+        """
         from pyarrow import fs
 
         system, root = self._opened
-        infos = system.get_file_info(fs.FileSelector(root, allow_not_found=True))
+        path = f"{root}/{inside}" if inside else root
+        infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
         return sorted(info.base_name for info in infos)
 
     def delete(self, name: str) -> None:

@@ -144,7 +144,7 @@ class RunDir(Folder):
     RUN, SPACE, DATA, SPLITS = "run.json", "space.yaml", "data.json", "splits.json"
     LEADERBOARD, STUDY, SELECTION = "leaderboard.csv", "study.journal", "selection.json"
     OOD, OOD_TENSORS = "ood.json", "ood.safetensors"
-    ENSEMBLE = "ensemble"
+    ENSEMBLE, EVALUATION = "ensemble", "evaluation"
     REPORT = "index.html"  # in the folder `report`
 
     def begun(self) -> bool:
@@ -197,7 +197,7 @@ class RunDir(Folder):
     @property
     def evaluation(self) -> Folder:
         """The folder of the reads of the test split."""
-        return self.child("evaluation")
+        return self.child(self.EVALUATION)
 
     @property
     def report(self) -> Folder:

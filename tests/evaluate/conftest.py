@@ -80,6 +80,14 @@ def content(run: Path, *without: str) -> dict[str, bytes]:
 
 
 @pytest.fixture(autouse=True)
+def no_other_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own: other tests read the same test splits."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("MEDRAY_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_models, "RESAMPLES", FEW)
 

@@ -16,6 +16,7 @@ from medray.decisions.thresholds import Rule, set_point
 from medray.evaluate.evaluated_models import ENSEMBLE, EvaluatedModel
 from medray.evaluate.measure_models import measure_models
 from medray.evaluate.print_evaluation import print_result
+from medray.evaluate.read_count import ReadCount
 from medray.evaluate.run_evaluation import Evaluation
 from medray.evaluate.scores_document import ReadScores
 from medray.evaluate.test_reads import TestRead as Read
@@ -45,12 +46,16 @@ def made_up(names: tuple[str, ...], metric: str = "auc", images: int = 60, **mor
         dataset, np.arange(images), predictions, models, metric, 0,
         points=[point], conformal=[calibrate(own, labels, coverage) for coverage in (0.9, 0.95)],
     )  # fmt: skip
-    return ReadScores(1, "2026-01-02T03:04:05+00:00", "", "", "", **vars(scores), leaks=())
+    return ReadScores(
+        1, "2026-01-02T03:04:05+00:00", "", "", "", "", "", **vars(scores), leaks=(), without_copies=None
+    )
 
 
 def printed(scores: ReadScores, width: int, *, stored: bool = False, count: int = 1) -> str:
     stream, run = io.StringIO(), RunDir("/runs/x")
-    result = Evaluation(run, scores, Read(count, run.evaluation.child(f"read_{count:04d}")), stored, count)
+    result = Evaluation(
+        run, scores, Read(count, run.evaluation.child(f"read_{count:04d}")), stored, ReadCount("/runs/x", count)
+    )
     print_result(result, Console(file=stream, width=width))
     return stream.getvalue()
 
@@ -154,7 +159,7 @@ def test_it_says_how_often_the_split_was_read_and_what_of() -> None:
     assert "has been read once. Figures: /runs/x/evaluation/read_0001" in printed(scores, 100)
     text = printed(scores, 100, stored=True, count=3)
     assert "From the store: the test split was read on 2026-01-02T03:04:05+00:00, and is not read again." in text
-    assert "has been read 3 times." in text
+    assert "has been read 3 times, all by this run." in text
     assert "60 test images; 95 % intervals, from 40 resamples of images" in text
     patients = printed(made_up(BREAST, groups=np.arange(60) // 3), 100)
     assert "60 test images of 20 patients; 95 % intervals, from 40 resamples of patients" in patients

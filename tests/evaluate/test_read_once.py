@@ -29,7 +29,7 @@ pytestmark = pytest.mark.component
 def test_a_second_call_answers_from_the_store(run: Path, with_data: WithData) -> None:
     data = with_data()
     first = ask(run)
-    assert "The test split of this run has been read once." in first.stdout
+    assert "The test split has been read once." in first.stdout
     assert "From the store" not in first.stdout
     data.write_bytes(b"no longer images")
     kept = content(run)
@@ -39,7 +39,7 @@ def test_a_second_call_answers_from_the_store(run: Path, with_data: WithData) ->
     assert told.startswith("From the store: the test split was read on 20")
     assert "is not read again" in told
     assert first.stdout.endswith(rest.lstrip("\n"))
-    assert "The test split of this run has been read once." in second.stdout
+    assert "The test split has been read once." in second.stdout
     data.unlink()
     document = answer(run)
     assert (document["from_store"], document["times_read"]) == (True, 1)
@@ -51,7 +51,7 @@ def test_again_reads_anew_and_is_counted(run: Path) -> None:
     first = answer(run)
     kept = content(run)
     result = ask(run, "--again")
-    assert "has been read 2 times." in result.stdout
+    assert "has been read 2 times, all by this run." in result.stdout
     assert stored_read_names(run) == ["read_0001", "read_0002"]
     after = content(run)
     assert {name: after[name] for name in kept} == kept

@@ -16,11 +16,13 @@ from medray.stats.scores import MODES, ClassScores
 
 ESTIMATES = dict.fromkeys(MODES, Estimate(0.5, 0.25, 0.75, 40))
 SCORES = ReadScores(
-    read=2, time="2026-01-02T03:04:05+00:00", ensemble="ensemble's", data="data's", medray="0.1.0", seed=0,
+    read=2, time="2026-01-02T03:04:05+00:00", ensemble="ensemble's", data="data's", test="split's",
+    medray="0.1.0", uuid="ab12", seed=0,
     metric="auc", images=2, patients=None, class_names=("a", "b"), resamples=40,
     models=(ModelScores("ensemble", 3, ESTIMATES),), comparisons=(), confusion_matrix=((1, 0), (0, 1)),
     per_class=tuple(ClassScores(name, 1, 1.0, 1.0, 1.0, 1.0, None) for name in "ab"), operating_points=(),
     conformal_sets=(), subgroups={}, leaks=(),
+    without_copies=None,
 )  # fmt: skip
 
 
@@ -31,7 +33,7 @@ def empty(tmp_path: Path) -> RunDir:
 
 def begun(run: RunDir) -> Read:
     read = new_read(run)
-    read.begin("ensemble's", "data's")
+    read.begin("ensemble's", "data's", "split's")
     return read
 
 
@@ -45,7 +47,8 @@ def test_a_read_counts_once_it_has_begun(empty: RunDir) -> None:
     second.write(SCORES, np.array([0, 1]), predictions)
     assert [(read.number, read.scores()) for read in stored_reads(empty)] == [(1, None), (2, SCORES)]
     facts = second.facts()
-    assert (facts.read, facts.ensemble, facts.data) == (2, "ensemble's", "data's")
+    assert (facts.read, facts.ensemble, facts.data, facts.test) == (2, "ensemble's", "data's", "split's")
+    assert facts.uuid != first.facts().uuid
 
 
 def test_predictions_come_back_without_pickle(empty: RunDir) -> None:
@@ -60,7 +63,7 @@ def test_predictions_come_back_without_pickle(empty: RunDir) -> None:
 
 def test_reads_come_in_the_order_of_their_numbers(empty: RunDir) -> None:
     for number in (10000, 9, 9999):
-        Read(number, empty.evaluation.child(f"read_{number:04d}")).begin("", "")
+        Read(number, empty.evaluation.child(f"read_{number:04d}")).begin("", "", "")
     assert [read.number for read in stored_reads(empty)] == [9, 9999, 10000]
     assert new_read(empty).number == 10001
 

@@ -107,6 +107,12 @@ def read(path: Path) -> Any:
 
 
 @pytest.fixture(autouse=True)
+def no_other_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache folder of the test's own: other tests read the same test splits."""
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
 def quiet_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -134,7 +140,9 @@ def studied(folded_run: Path, dataset: ImageDataset, tmp_path_factory: pytest.Te
 def drawn(studied: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Page, str]:
     """A run with its report: the folder, the page, and what was printed. Nobody may write to it."""
     run = Path(shutil.copytree(studied, tmp_path_factory.mktemp("drawn") / "found"))
-    return run, *draw(run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDRAY_CACHE", str(run.parent / "cache"))
+        return run, *draw(run)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def test_a_search_alone_says_which_commands_are_left(finished_run: Path) -> None
     page, printed = draw(finished_run, "--no-images")
     for command in ("evaluate", "crossval", "ensemble"):
         assert f"medray {command} {finished_run}" in page.text
-    assert "The test split has not been read." in page.text
+    assert "This run has not read the test split." in page.text
     assert "trial" in page.text
     assert "learning-metric" in page.data
     assert "confusion-val" in page.data
@@ -62,6 +62,19 @@ def test_a_reading_that_broke_off_and_one_of_another_ensemble_say_so(run: Path) 
     assert "no read was finished" in page.text
     assert "evaluate" in page.text
     assert "test-scores" not in page.data
+
+
+def test_reads_by_other_runs_and_copies_of_test_images_are_said(run: Path, edit: Edit) -> None:
+    other = shutil.copytree(run, run.with_name("other"))
+    edit(other / "evaluation/read_0001/begun.json", uuid="another", time="2026-11-02T00:00:00+00:00")
+    score = {"value": 0.75, "low": 0.5, "high": 1.0, "resamples_used": 40}
+    without = {"images": 20, "copies": 4, "scores": {"accuracy": score}}
+    edit(run / "evaluation/read_0001/scores.json", without_copies=without)
+    page, _ = draw(run, "--no-images")
+    assert f"has been read 2 times, 1 of them by this run (others: {other} on 2026-11-02)." in page.text
+    assert "the less its scores are worth" in page.text
+    assert "4 test images have a copy, or the same patient, in train or val" in page.text
+    assert "on 20 images: accuracy 0.750 [0.500, 1.000]." in page.text
 
 
 def test_leaks_stand_at_the_top(run: Path, edit: Edit) -> None:

@@ -17,7 +17,7 @@ from medray.ensemble.ensemble_command import ensemble
 from medray.errors import ConfigError, RunError
 from medray.evaluate.evaluate_command import evaluate
 from medray.predict.predict_command import predict
-from medray.runs.folder import locate
+from medray.runs.folder import Folder, locate
 from medray.search.open_run import resume_command, run_dir
 from medray.search.search_command import search
 from medray.search.search_options import SearchOptions
@@ -160,3 +160,40 @@ def test_a_uri_without_a_run_is_one_line(command: click.Command, tmp_path: Path)
     assert result.exit_code == 2, result.output
     [line] = [line for line in result.stderr.splitlines() if line.startswith("medray: ")]
     assert "nothing" in line
+
+
+@pytest.mark.parametrize(
+    ("location", "parent"),
+    [
+        ("/mnt/runs/a", "/mnt/runs"),
+        ("/mnt/runs/a/", "/mnt/runs"),
+        ("/a?b/c", "/a?b"),
+        ("/mnt", None),
+        ("file:///mnt/runs/a", "file:///mnt/runs"),
+        ("file:///mnt", None),
+        ("s3://bucket/runs/a?region=x/y", "s3://bucket/runs?region=x/y"),
+        ("s3://key:word@bucket/a", "s3://key:word@bucket"),
+        ("s3://bucket", None),
+    ],
+)
+def test_the_folder_that_a_folder_lies_in(location: str, parent: str | None) -> None:
+    assert Folder(location).parent == (None if parent is None else Folder(parent))
+
+
+@pytest.mark.parametrize(
+    ("location", "public"),
+    [
+        ("/mnt/a@b?c=d/", "/mnt/a@b?c=d"),
+        ("s3://key:word@bucket/runs/a@b?secret_key=word", "s3://bucket/runs/a@b"),
+        ("s3://bucket/runs/a/", "s3://bucket/runs/a"),
+        ("file:///mnt/a", "file:///mnt/a"),
+    ],
+)
+def test_a_public_location_has_no_secrets(location: str, public: str) -> None:
+    assert Folder(location).public_location == public
+
+
+def test_names_inside_a_folder(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path))
+    folder.write("a/b/one", b"")
+    assert (folder.names(), folder.names("a/b"), folder.names("a/gone")) == (["a"], ["one"], [])

@@ -161,7 +161,7 @@ def evaluated(study: Study, run: Path, dataset: ImageDataset, threshold: float) 
     """The test split is read once; the figures are those of the ensemble as anybody would compute them."""
     first, again = ask(evaluate, run), ask(evaluate, run)
     assert (first["from_store"], again["from_store"]) == (False, True)
-    assert first["times_read"] == again["times_read"] == 1
+    assert first["times_read_by_run"] == again["times_read_by_run"] == 1
     test = dataset.split("test")
     prediction = Ensemble.load(run / "ensemble").predict(dataset.images[dataset.splits["test"]])
     scores = first["models"][0]["scores"]

@@ -1,0 +1,57 @@
+"""The ensemble's scores without the test images that it may have seen: copies, and patients, in train or val."""
+
+import numpy as np
+
+from medray._types import Array, Progress, silent
+from medray.console_tables import interval, metric_title
+from medray.data.dataset import ImageDataset
+from medray.data.similarity.groups import related_groups
+from medray.evaluate.evaluated_models import EvaluatedModel
+from medray.evaluate.measure_models import measure_models
+from medray.evaluate.scores_document import WithoutCopies
+from medray.space.published import TEST
+from medray.stats.subgroups import ENOUGH
+from medray.text import plural
+
+
+def copied_images(dataset: ImageDataset, progress: Progress = silent) -> Array:
+    """Return for each test image whether a copy of it, or its patient, is in another split, bool (n,).
+
+    Copies and patients connect images over any number of steps: see `related_groups`.
+
+    Raises:
+        DataError: millions of images look the same.
+    """
+    groups = related_groups(dataset, progress)
+    others = [groups[positions] for name, positions in dataset.splits.items() if name != TEST]
+    copied: Array = np.isin(groups[dataset.splits[TEST]], np.concatenate([groups[:0], *others]))
+    return copied
+
+
+def measure_without_copies(
+    dataset: ImageDataset, copied: Array, probabilities: Array, model: EvaluatedModel, metric: str, seed: int
+) -> WithoutCopies | None:
+    """Return a model's scores without the test images that are `copied` (n,); None where none are.
+
+    `probabilities` (n, classes) are its predictions of the test split. Intervals are as those of `measure_models`.
+    Fewer than ENOUGH images, or one patient, have no scores.
+    """
+    if not copied.any():
+        return None
+    positions = dataset.splits[TEST][~copied]
+    units = positions if dataset.groups is None else np.unique(dataset.groups[positions])
+    scores = {}
+    if len(positions) >= ENOUGH and len(units) > 1:
+        rest = measure_models(dataset, positions, {model.name: probabilities[~copied]}, [model], metric, seed)
+        scores = {name: rest.models[0].scores[name] for name in dict.fromkeys([metric, "accuracy", "auc"])}
+    return WithoutCopies(len(positions), int(copied.sum()), scores)
+
+
+def without_copies_line(without: WithoutCopies) -> str:
+    """Return the scores without copies as a sentence."""
+    images = "image has" if without.copies == 1 else "images have"
+    copies = f"{without.copies:,} test {images} a copy, or the same patient, in train or val; without them"
+    if not without.scores:
+        return f"{copies} too few are left to be measured: {plural(without.images, 'image')}."
+    scores = ", ".join(f"{metric_title(name)} {interval(score)}" for name, score in without.scores.items())
+    return f"{copies} the ensemble has, on {without.images:,} images: {scores}."
