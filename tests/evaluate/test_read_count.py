@@ -15,15 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from medray.data.dataset import ImageDataset, LabelledImages
+from medray.data.dataset import LabelledImages
 from medray.data.load_data import load_data
 from medray.evaluate.read_count import ReadCount, count_reads
 from medray.evaluate.read_registry import KnownRead, reads_beside, register, registered
 from medray.evaluate.run_evaluation import EvaluateOptions, run_evaluate
 from medray.evaluate.test_reads import new_read
+from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import RunDir
 from medray.space.preparation import Images, Preparation
-from tests.evaluate.conftest import WithData, answer, ask, refused
+from tests.evaluate.conftest import WithData, answer, ask, give_data, refused
 
 SPLIT = "5" * 64
 
@@ -168,6 +169,7 @@ REGISTER = f"""
 import sys
 from medray.evaluate.read_registry import register
 from medray.evaluate.scores_document import ReadFacts
+from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import RunDir
 for number in range(1, 101):
     facts = ReadFacts(number, "2026-01-02T03:04:05+00:00", "", "", "{SPLIT}", "", f"{{sys.argv[1]}}{{number:03d}}")
@@ -255,11 +257,18 @@ def test_the_order_of_images_does_not_matter_and_everything_else_does(seed: int,
     assert len({original, *others}) == 6
 
 
-def test_arrays_that_were_resized_are_of_the_same_split(hard_npz: Path, run: Path, hard: ImageDataset) -> None:
-    resized = load_data(str(hard_npz), preparation=Preparation(images=Images(image_size=(8, 8))))
-    assert resized.original is not None
-    assert resized.original.split("test").fingerprint == hard.split("test").fingerprint == answer(run)["test"]
-    assert resized.split("test").fingerprint != hard.split("test").fingerprint
+def test_a_run_on_resized_arrays_reads_the_same_split(run: Path, hard_npz: Path, tmp_path: Path) -> None:
+    path = tmp_path / "large.npz"
+    with np.load(hard_npz) as file:
+        np.savez(path, **{k: v.repeat(2, 1).repeat(2, 2) if "images" in k else v for k, v in file.items()})
+    resized = load_data(str(path), preparation=Preparation(images=Images(image_size=(12, 12))))
+    give_data(run, path)
+    (run / "data.json").write_text(json.dumps(DataFacts.of(resized).to_dict()))
+    with (run / "space.yaml").open("a") as space:
+        space.write("images: {image_size: [12, 12]}\n")
+    read = answer(run)["test"]
+    assert read == load_data(str(path)).split("test").fingerprint
+    assert read != resized.split("test").fingerprint
 
 
 def test_a_refusal_before_the_read_is_not_registered(run: Path, no_other_reads: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_reading_that_broke_off_and_one_of_another_ensemble_say_so(run: Path) 
     assert "of another ensemble" in page.text
     shutil.rmtree(run / "evaluation/read_0001")
     page, _ = draw(run, "--no-images")
-    assert "no read was finished" in page.text
+    assert "No read by this run was finished." in page.text
     assert "evaluate" in page.text
     assert "test-scores" not in page.data
 
