@@ -24,6 +24,7 @@ from medray.evaluate.test_reads import new_read
 from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import RunDir
 from medray.space.preparation import Images, Preparation
+from tests.cluster.object_store import object_store
 from tests.evaluate.conftest import WithData, answer, ask, give_data, refused
 
 SPLIT = "5" * 64
@@ -205,6 +206,18 @@ def test_what_lies_beside_a_run_need_not_be_runs(tmp_path: Path) -> None:
     assert reads_beside(run, "other") == {}
     assert reads_beside(RunDir(str(tmp_path / "gone/mine")), SPLIT) == {}
     assert (count_reads(run, SPLIT).total, count_reads(run).total) == (1, 0)
+
+
+@pytest.mark.component
+def test_runs_beside_each_other_in_an_object_store_count_together() -> None:
+    with object_store() as store:
+        runs = [RunDir(f"{store.uri}/runs/{name}") for name in "ab"]
+        for run in (*runs, runs[0]):
+            new_read(run).begin("", "", SPLIT)
+        (count, _) = map(count_reads, runs)
+    assert (count.total, count.by_run) == (3, 2)
+    (other,) = count.others
+    assert other.run == runs[1].public_location
 
 
 def test_no_secret_of_a_uri_is_kept(tmp_path: Path) -> None:

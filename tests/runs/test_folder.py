@@ -191,9 +191,3 @@ def test_the_folder_that_a_folder_lies_in(location: str, parent: str | None) -> 
 )
 def test_a_public_location_has_no_secrets(location: str, public: str) -> None:
     assert Folder(location).public_location == public
-
-
-def test_names_inside_a_folder(tmp_path: Path) -> None:
-    folder = Folder(str(tmp_path))
-    folder.write("a/b/one", b"")
-    assert (folder.names(), folder.names("a/b"), folder.names("a/gone")) == (["a"], ["one"], [])

@@ -50,6 +50,16 @@ def test_what_is_written_is_read(folder: Folder) -> None:
     assert folder.names() == ["a", "facts.json", "weights.bin"]
 
 
+def test_folders_beside_it_are_listed(folder: Folder) -> None:
+    folder.write("a/b/one", b"1")
+    parent = folder.parent
+    assert parent is not None
+    parent.child("other").write("x/two", b"2")
+    assert {"run", "other"} <= set(parent.names())
+    assert (parent.names("run/a/b"), parent.names("other/x"), parent.names("gone/x")) == (["one"], ["two"], [])
+    assert parent.read("other/x/two") == b"2"
+
+
 def test_a_missing_folder_is_empty(folder: Folder) -> None:
     assert folder.names() == []
     assert not folder.exists("x")
