@@ -10,8 +10,9 @@ from medray.evaluate.evaluated_models import EvaluatedModel
 from medray.evaluate.measure_models import measure_models
 from medray.evaluate.scores_document import WithoutCopies
 from medray.space.published import TEST
-from medray.stats.subgroups import ENOUGH
 from medray.text import plural
+
+LEAST = 20  # images
 
 
 def copied_images(dataset: ImageDataset, progress: Progress = silent) -> Array:
@@ -34,14 +35,14 @@ def measure_without_copies(
     """Return a model's scores without the test images that are `copied` (n,); None where none are.
 
     `probabilities` (n, classes) are its predictions of the test split. Intervals are as those of `measure_models`.
-    Fewer than ENOUGH images, or one patient, have no scores.
+    Fewer than LEAST images, or one patient, have no scores.
     """
     if not copied.any():
         return None
     positions = dataset.splits[TEST][~copied]
     units = positions if dataset.groups is None else np.unique(dataset.groups[positions])
     scores = {}
-    if len(positions) >= ENOUGH and len(units) > 1:
+    if len(positions) >= LEAST and len(units) > 1:
         rest = measure_models(dataset, positions, {model.name: probabilities[~copied]}, [model], metric, seed)
         scores = {name: rest.models[0].scores[name] for name in dict.fromkeys([metric, "accuracy", "auc"])}
     return WithoutCopies(len(positions), int(copied.sum()), scores)

@@ -24,7 +24,7 @@ def print_search_result(result: SearchResult, console: Console) -> None:
     for record in result.records:
         if record.state == FAILED:
             say(console, f"  trial {record.number} failed: {record.reason}")
-    line = gain_line(result.records, metric, result.val_images)
+    line = gain_line(result)
     if line:
         say(console, line)
     if result.ensemble is not None:
@@ -60,6 +60,7 @@ def search_result_json(result: SearchResult) -> dict[str, Any]:
             "best": best_gain.best.number,
             "baseline": best_gain.baseline.baseline,
             "difference": best_gain.difference,
+            "interval": None if result.gain is None else [result.gain.low, result.gain.high],
         },
         "val_images": result.val_images,
         "ensemble": None
@@ -90,18 +91,21 @@ def print_leaderboard(records: list[TrialRecord], metric: str, console: Console,
     print_table(console, f"Leaderboard, by {metric} on validation", ranks, columns, "rank", settings)
 
 
-def gain_line(records: list[TrialRecord], metric: str, images: int) -> str | None:
-    """Return what the search gained over the best baseline on `images` images; None without a baseline."""
-    best_gain = gain(records, METRICS[metric])
+def gain_line(result: SearchResult) -> str | None:
+    """Return what the search gained over the best baseline, with its interval; None without a baseline."""
+    metric = result.space.metric
+    best_gain = gain(result.records, METRICS[metric])
     if best_gain is None:
         return None
     baseline, difference = best_gain.baseline, best_gain.difference
     verb = "gained" if difference > 0 else "lost" if difference < 0 else "neither gained nor lost"
     monitor = baseline.settings.get("monitor", metric)
-    caveat = (
-        "" if monitor == metric else f"; part of a gain is that the baseline's epoch was selected by {monitor}"
-    )
-    return (
+    caveat = "" if monitor == metric else f"; part of it is that the baseline's epoch was selected by {monitor}"
+    line = (
         f"Over the best baseline ({baseline.baseline}, {baseline.objective:.4f}) the search {verb} "
-        f"{abs(difference):.4f} {metric} on {images} validation images{caveat}."
+        f"{abs(difference):.4f} {metric} on {result.val_images} validation images"
     )
+    if result.gain is not None and result.gain.low is not None and result.gain.high is not None:
+        low, high = result.gain.low, result.gain.high
+        line += f" (95 % interval {low + 0.0:+.4f} to {high + 0.0:+.4f})"
+    return f"{line}{caveat}. The best of several was picked on them: on new images it gains less, or nothing."

@@ -31,10 +31,12 @@ from medray.search.asha import Rungs
 from medray.search.open_run import open_run, resume_command
 from medray.search.prepare_run import prepare_run
 from medray.search.run_tune import run_tune
+from medray.search.search_gain import compare_gain
 from medray.search.search_options import SearchOptions
 from medray.search.search_progress import SearchProgress, print_introduction
 from medray.signals import ends_like_ctrl_c
 from medray.space.search_space import SearchSpace
+from medray.stats.compare import PairedComparison
 from medray.text import plural
 
 if TYPE_CHECKING:
@@ -45,13 +47,15 @@ if TYPE_CHECKING:
 class SearchResult:
     """The results of a search.
 
-    `records` are those of the trials that have ended, by number; `ensemble` is the manifest of their ensemble,
+    `records` are those of the trials that have ended, by number; `gain` compares the best of them with the best
+    baseline on the validation images, which also selected it; `ensemble` is the manifest of their ensemble,
     None where no trial can be a member. `left` trials have not ended; `resume_command` goes on with them.
     """
 
     run: RunDir
     space: SearchSpace
     records: list[TrialRecord]
+    gain: PairedComparison | None
     ensemble: Manifest | None
     val_images: int
     left: int
@@ -108,8 +112,11 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
                 f"{run.location}: {error.strerror or error}; go on with: {resume_command(options)}"
             ) from error
     records = [ledger.records[number] for number in sorted(ledger.records)]
-    val_images = len(dataset.splits["val"])
-    return SearchResult(run, space, records, manifest, val_images, ledger.left(), resume_command(options))
+    val = dataset.splits["val"]
+    patients = None if dataset.groups is None else dataset.groups[val]
+    difference = compare_gain(run, records, space.metric, patients)
+    left = ledger.left()
+    return SearchResult(run, space, records, difference, manifest, len(val), left, resume_command(options))
 
 
 def write_results(
