@@ -23,6 +23,7 @@ from medray.runs.fold_results import read_crossval_trials
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.runs.selection_facts import ALL_FOLDS, DEFAULT_K, TOP_K
+from medray.stats.validate import class_index
 from medray.text import plural
 
 DEFAULT_COVERAGES = (0.9, 0.95)
@@ -104,6 +105,8 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
 
 def _build(search: FinishedSearch, options: EnsembleOptions, console: Console) -> EnsembleResult:
     run, metric = search.run, search.space.metric
+    if options.rules:
+        class_index(options.positive, search.data.class_names)  # a slip is said before the networks are asked
     with step(console, "Comparing selections of members"):
         k = options.top_k or DEFAULT_K
         trials = trial_pool(run, search.records, search.space.mode, max(k, LIBRARY))

@@ -73,6 +73,7 @@ def test_a_class_without_test_images_leaves_gaps_and_no_nan(
         "low": None,
         "high": None,
         "resamples_used": 0,
+        "reason": None,
     }
     assert document["models"][0]["scores"]["accuracy"]["value"] is not None
     assert [row["auc"] is None for row in document["per_class"]] == [False, True, False]
