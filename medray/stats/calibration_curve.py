@@ -7,12 +7,12 @@ import numpy as np
 from medray._types import Array
 from medray.errors import ConfigError
 from medray.json_document import JsonDocument
-from medray.stats.bootstrap import CONFIDENCE, group_numbers
+from medray.stats.bootstrap import CONFIDENCE
 from medray.stats.calibration_slope import log_odds
 from medray.stats.logistic import fit_logistic
 from medray.stats.metrics import BINS, calibration_error, confidence_bins
-from medray.stats.rates import Proportion, check_scores
-from medray.stats.subgroups import clustered_proportion
+from medray.stats.patients import group_numbers
+from medray.stats.rates import Proportion, check_scores, share_of
 from medray.stats.validate import check_labelled
 
 CURVE_BINS = 10
@@ -81,7 +81,7 @@ def calibration_bins(
     return [
         CalibrationBin(
             float(scores[rows].mean()),
-            clustered_proportion(positive[rows], None if patients is None else patients[rows], confidence),
+            share_of(positive[rows], None if patients is None else patients[rows], confidence),
         )
         for rows in (np.flatnonzero(bin_of == b) for b in np.unique(bin_of_value))
     ]

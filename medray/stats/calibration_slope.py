@@ -14,9 +14,10 @@ import numpy as np
 from medray._types import Array
 from medray.errors import ConfigError
 from medray.json_document import JsonDocument
-from medray.stats.bootstrap import CONFIDENCE, group_numbers
+from medray.stats.bootstrap import CONFIDENCE
 from medray.stats.interval import Interval
 from medray.stats.logistic import fit_logistic
+from medray.stats.patients import group_numbers
 from medray.stats.rates import check_scores
 
 SMALLEST = float(np.finfo(np.float32).eps)  # a probability below it has the log-odds of it, as in the log loss

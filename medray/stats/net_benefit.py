@@ -13,10 +13,10 @@ import numpy as np
 from medray._types import Array
 from medray.errors import DataError
 from medray.json_document import JsonDocument
-from medray.stats.bootstrap import CONFIDENCE, group_numbers
+from medray.stats.bootstrap import CONFIDENCE
 from medray.stats.interval import Interval
-from medray.stats.rates import check_scores
-from medray.stats.subgroups import clustered_proportion
+from medray.stats.patients import group_numbers
+from medray.stats.rates import check_scores, share_of
 
 THRESHOLDS = tuple(percent / 100 for percent in range(1, 100))
 
@@ -70,7 +70,7 @@ def decision_curve(
 
 def _benefit(gained: Array, gain: float, lost: Array, loss: float, clusters: Array, confidence: float) -> Interval:
     """Return `gain` times the share of images `gained` bool (N,), less `loss` times that `lost`."""
-    shares = [clustered_proportion(images, clusters, confidence) for images in (gained, lost)]
+    shares = [share_of(images, clusters, confidence) for images in (gained, lost)]
     values, lows, highs = (
         np.array([getattr(share, end) for share in shares], dtype=np.float64) * (gain, loss)
         for end in ("value", "low", "high")
