@@ -32,6 +32,7 @@ from medray.ensemble.averaging import average
 from medray.ensemble.calibrate_ensemble import CalibratedSelection, calibrate_selection
 from medray.ensemble.candidates import FOLDS, TRIALS, Candidate, Member, Pool
 from medray.ensemble.selection import Selection, all_selections
+from medray.errors import DataError
 from medray.runs.rundir import TrialDir
 from medray.runs.selection_facts import SINGLE
 from medray.runs.trial_record import FINISHED, TrialRecord
@@ -175,10 +176,11 @@ def study(population: Population, condition: Condition, rng: np.random.Generator
         aside = draw(train, pool.labels, groups, share) if share else np.empty(0, dtype=np.int64)
         train = np.setdiff1d(train, aside)
         networks, pools = train_networks(pool, train, val, groups, rng)
-    except ValueError:  # a class has too few images to be divided: no study
+        selections = all_selections(pools, "auc", 4)
+    except (ValueError, DataError):  # a class has too few images to be divided: no study
         return
     known = {key: network.predict(new.features) for key, network in networks.items()}
-    for selection in all_selections(pools, "auc", 4):
+    for selection in selections:
         if selection.strategy == SINGLE:
             continue
         if share:

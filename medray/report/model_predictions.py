@@ -22,6 +22,7 @@ from medray.stats.validate import check_labelled
 VAL, OUT_OF_FOLD = SELECTED_ON[TRIALS], SELECTED_ON[FOLDS]
 SOURCE_TITLES = {VAL: "validation", OUT_OF_FOLD: "out-of-fold", TEST: "test"}
 THE_ENSEMBLE = "the ensemble"
+OUT_OF_FOLD_AVERAGE = "the networks of the ensemble that did not see the image, a smaller average,"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def selection_predictions(
     if len({table.shape for table in tables}) > 1:
         raise RunError("the ensemble's members were measured on different images")
     mean = apply_temperature(average(tables, list(weights.values())), manifest.temperature)
-    return ModelPredictions(THE_ENSEMBLE, source, mean, labels, positions)
+    model = THE_ENSEMBLE if source == VAL else OUT_OF_FOLD_AVERAGE
+    return ModelPredictions(model, source, mean, labels, positions)
 
 
 def stored_predictions(read: TestRead) -> ModelPredictions | None:

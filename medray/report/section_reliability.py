@@ -1,6 +1,7 @@
 """Can one trust it: folds, calibration, mistakes and doubtful labels, the data, the selections of members."""
 
 from medray.console_tables import METRIC_TITLES, metric_title, number, number_with_sd
+from medray.decisions.promises import CALIBRATION
 from medray.report.blocks import Block, Gallery, Matrix, Table, Text, missing
 from medray.report.evidence import Evidence
 from medray.report.figures_models import folds_chart, reliability_chart
@@ -52,8 +53,11 @@ def calibration(evidence: Evidence) -> list[Block]:
     if evidence.manifest is None or evidence.selections is None:
         temperature = missing("No temperature has been fitted; one is by", evidence.command("ensemble"))
     else:
-        fitted = f"Temperature {evidence.manifest.temperature:.3f}, fitted on the images"
-        temperature = Text(f"{fitted} that the ensemble was selected on.")
+        fitted = f"Temperature {evidence.manifest.temperature:.3f}, fitted on"
+        if evidence.manifest.calibrated_on == CALIBRATION:
+            temperature = Text(f"{fitted} calibration images, which neither trained nor selected a network.")
+        else:
+            temperature = Text(f"{fitted} the images that the ensemble was selected on: it promises nothing.")
     return [reliability_chart(sets), temperature]
 
 
@@ -72,9 +76,11 @@ def mistakes(evidence: Evidence) -> list[Block]:
     matrix = Matrix(f"confusion-{predictions.source}", caption, names, counts)
     # With scores, the points stand beside their rates on the test split.
     table = []
-    if rated and evidence.scores is None:
-        set_on = [(point, f"set on {point.set_on}", rates) for point, rates in rated]
-        table.append(points_table(f"Operating points on {predictions.images}", set_on))
+    if points and evidence.scores is None:
+        set_on = [
+            (point, f"{point.set_on}, promised: {point.promised or 'nothing'}", point.rates) for point in points
+        ]
+        table.append(points_table("Operating points, on the images that set them", set_on))
     return [matrix, *([chart] if chart else []), *table]
 
 

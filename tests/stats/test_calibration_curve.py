@@ -62,7 +62,7 @@ def test_each_image_is_in_one_bin_and_equal_scores_are_in_the_same(
 def test_patients_widen_the_intervals() -> None:
     scores, positive = np.full(40, 0.5), np.repeat([True, False], 20)
     (alone,), (grouped,) = (
-        calibration_bins(scores, positive, groups=groups) for groups in (None, np.repeat(np.arange(8), 5))
+        calibration_bins(scores, positive, groups=groups) for groups in (None, np.repeat(np.arange(10), 4))
     )
     assert alone.observed.low is not None
     assert grouped.observed.low is not None
