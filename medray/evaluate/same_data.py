@@ -1,6 +1,7 @@
 """Whether a report's figures and a run's scores are of the same images."""
 
 from medray.data.arrays.medmnist import FLAT_SETS
+from medray.data.listing.listing import CALIBRATION, TRAIN
 from medray.data.source import MEDMNIST, NPZ, PHANTOM, SIZE, Source, parse_source
 from medray.errors import DataError
 from medray.runs.run_facts import DataFacts
@@ -22,9 +23,12 @@ def same_data(published: Published, data: DataFacts) -> tuple[bool | None, str |
     if published.source is not None and _image_set(published.source) != _image_set(source):
         return False, f"OTHER DATA: the published figures are of {published.source}, those here of {source}."
     if published.images:
-        here = {split: data.splits[split].images if split in data.splits else 0 for split in published.images}
+        counts = {split: facts.images for split, facts in data.splits.items()}
+        aside = counts.get(CALIBRATION, 0)  # of the training images
+        here = {split: counts.get(split, 0) + aside * (split == TRAIN) for split in published.images}
         if here == dict(published.images):
-            return True, None
+            kept = f"{aside} training images are kept aside here to calibrate on; the report trained on them."
+            return True, kept if aside else None
         nearly = all(abs(here[split] - count) <= NEARLY * count for split, count in published.images.items())
         theirs, ours = (
             ", ".join(f"{count} {split}" for split, count in counts.items()) for counts in (published.images, here)

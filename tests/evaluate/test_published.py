@@ -244,6 +244,15 @@ def test_other_data_are_told_of(
     assert (sentence or "") in (warning or "")
 
 
+def test_training_images_that_are_kept_aside_are_the_reports_too() -> None:
+    counts = {"train": 80, "calibration": 20, "val": 300}
+    splits = {name: SplitFacts(images, (images,)) for name, images in counts.items()}
+    data = DataFacts("folder:x", (), "", 400, (28, 28, 1), "crop", ("a",), None, (), None, splits, ())
+    same, sentence = same_data(report(train=100, val=300), data)
+    assert same is True
+    assert sentence == "20 training images are kept aside here to calibrate on; the report trained on them."
+
+
 def test_a_phantoms_figures_are_printed_under_a_warning(told: Path) -> None:
     data = json.loads((told / "data.json").read_text())
     (told / "data.json").write_text(json.dumps({**data, "source": "phantom:organs"}))
