@@ -587,7 +587,9 @@ def test_what_the_model_is(page: Page) -> None:
     assert " ".join(CLASSES) in shown
     assert "Members 2 (1 × lenet5, 1 × resnet8_small)" in shown
     assert re.search(r"Score accuracy 0\.\d{3} on 60 images \(val\)", shown)
-    assert re.search(r"Sensitivity 0\.95 .* nothing is promised; sensitivity \d\.\d{3}, specificity \d\.\d{3}, on", shown)
+    assert re.search(
+        r"Sensitivity 0\.95 .* nothing is promised; sensitivity \d\.\d{3}, specificity \d\.\d{3}, on", shown
+    )
 
 
 # -- for everybody
