@@ -12,7 +12,7 @@ from medray.data.folds import Folds
 from medray.pictures.contact_sheet import contact_sheet
 from medray.runs.fold_results import CrossvalTrial, pool_folds, read_crossval_trials, write_crossval_trial
 from medray.runs.rundir import RunDir
-from medray.stats.label_issues import LabelIssue, find_label_issues, issues_to_csv
+from medray.stats.label_issues import DoubtedLabels, find_label_issues, issues_to_csv
 
 SHEET_IMAGES = 48
 
@@ -38,12 +38,13 @@ def collect(
     return trials, unfinished
 
 
-def label_issues(run: RunDir, dataset: ImageDataset, trials: Sequence[CrossvalTrial]) -> list[LabelIssue]:
+def label_issues(run: RunDir, dataset: ImageDataset, trials: Sequence[CrossvalTrial]) -> DoubtedLabels:
     """Find and write the labels that the folds doubt, by the mean of all trials' probabilities of each image."""
     mean = np.mean([trial.probabilities for trial in trials], axis=0)
     positions = trials[0].positions
     split_of = {int(p): name for name, split in dataset.splits.items() for p in split}
-    issues = find_label_issues(mean, trials[0].labels, positions, dataset.class_names, split_of)
+    doubted = find_label_issues(mean, trials[0].labels, positions, dataset.class_names, split_of)
+    issues = doubted.issues
     run.crossval.write(run.crossval.ISSUES, issues_to_csv(issues).encode())
     first = issues[:SHEET_IMAGES]
     if not first:
@@ -51,9 +52,12 @@ def label_issues(run: RunDir, dataset: ImageDataset, trials: Sequence[CrossvalTr
     else:
         images = dataset.images[[issue.position for issue in first]]
         captions = [f"{issue.label} →\n{issue.suggested} {issue.suggested_probability:.2f}" for issue in first]
-        title = f"Labels that the folds doubt: the first {len(first)} of {len(issues)} (label → suggested)"
+        title = (
+            f"Labels that the folds doubt: the first {len(first)} of {len(issues)} (label → suggested); "
+            f"{doubted.expectation}"
+        )
         run.crossval.write(run.crossval.SHEET, contact_sheet(images, captions, title=title))
-    return issues
+    return doubted
 
 
 def scores_csv(trials: Sequence[CrossvalTrial]) -> str:

@@ -7,6 +7,7 @@ from rich.console import Console
 from medray.console import say
 from medray.console_tables import print_table
 from medray.crossval.run_crossval import CrossvalResult
+from medray.stats.label_noise import SHARE
 
 TABLE_METRICS = ("auc", "accuracy", "balanced_accuracy", "f1_macro", "log_loss")
 
@@ -24,17 +25,17 @@ def print_crossval_result(result: CrossvalResult, console: Console) -> None:
     for number, reason in result.unfinished.items():
         say(console, f"trial {number} is not finished: {reason}")
     if result.trials:
-        images = len(result.folds.held_out)
         say(
             console,
             "Each fold's epoch was selected on the images it holds out: expect a little less on new ones.",
         )
-        say(
-            console,
-            f"Doubtful labels: {len(result.issues)} of {images} images: {run.crossval.path(run.crossval.ISSUES)}",
-        )
-        if result.issues:
+    if (doubted := result.doubted) is not None:
+        images, path = len(result.folds.held_out), run.crossval.path(run.crossval.ISSUES)
+        say(console, f"Doubtful labels: {len(doubted.issues)} of {images} images: {path}")
+        say(console, f"                 look before you change one: {doubted.expectation}")
+        if doubted.issues:
             say(console, f"                 as pictures: {run.crossval.path(run.crossval.SHEET)}")
+    if result.trials:
         say(console, f"Scores: {run.crossval.path(run.crossval.SCORES)}")
     if result.left:
         say(console, f"{result.left} folds are left; go on with: {result.resume_command}")
@@ -54,7 +55,7 @@ def _print_trials(result: CrossvalResult, console: Console) -> None:
 
 def crossval_result_json(result: CrossvalResult) -> dict[str, Any]:
     """Return the results as plain values for JSON."""
-    run = result.searched.run
+    run, doubted = result.searched.run, result.doubted
     return {
         "run": run.location,
         "folds": {"count": len(result.folds), "kind": result.folds.kind, "images": len(result.folds.held_out)},
@@ -68,7 +69,8 @@ def crossval_result_json(result: CrossvalResult) -> dict[str, Any]:
             for trial in result.trials
         ],
         "unfinished": {str(number): reason for number, reason in result.unfinished.items()},
-        "label_issues": len(result.issues),
+        "label_issues": len(doubted.issues) if doubted else 0,
+        "flipped_labels": {"share": SHARE, "first": doubted.first, "hits": doubted.hits} if doubted else None,
         "scores": run.crossval.path(run.crossval.SCORES),
         "folds_left": result.left,
         "resume": result.resume_command if result.left else None,

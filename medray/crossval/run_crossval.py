@@ -36,7 +36,7 @@ from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.fold_results import CrossvalTrial
 from medray.runs.lock import held
 from medray.signals import ends_like_ctrl_c
-from medray.stats.label_issues import LabelIssue
+from medray.stats.label_issues import DoubtedLabels
 from medray.text import plural
 
 
@@ -45,14 +45,15 @@ class CrossvalResult:
     """The results of a cross-validation.
 
     `trials` are those trained on every fold, best first; `unfinished` maps the trial number of every other one
-    to the reason. `left` folds have not ended.
+    to the reason. `doubted` are the labels that the folds doubt, None without a setting trained on every fold;
+    `left` folds have not ended.
     """
 
     searched: FinishedSearch
     folds: Folds
     trials: list[CrossvalTrial]
     unfinished: dict[int, str]
-    issues: list[LabelIssue]
+    doubted: DoubtedLabels | None
     left: int
     resume_command: str
 
@@ -96,9 +97,9 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
                 )  # fmt: skip
             with step(console, "Putting the folds together"):
                 trials, unfinished = collect(searched.run, dataset, folds, plan.trials)
-                issues = label_issues(searched.run, dataset, trials) if trials else []
+                doubted = label_issues(searched.run, dataset, trials) if trials else None
             left = len(jobs_left(searched, plan, folds))
-            return CrossvalResult(searched, folds, trials, unfinished, issues, left, resume_command(options))
+            return CrossvalResult(searched, folds, trials, unfinished, doubted, left, resume_command(options))
         except OSError as error:
             raise RunError(
                 f"{searched.run.location}: {error.strerror or error}; go on with: {resume_command(options)}"

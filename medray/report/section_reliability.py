@@ -90,7 +90,7 @@ def pictures(evidence: Evidence) -> list[Block]:
     if table is not None:
         crossval = evidence.run.crossval
         captions = label_issue_captions(table, crossval.path(crossval.ISSUES))
-        title = f"Labels that the folds doubt (Northcutt et al. 2021): {{}} of {len(captions)}"
+        title = f"Labels that the folds doubt: {{}} of {len(captions)}"
         nothing = "The folds doubt no label."
     elif (predictions := evidence.predictions) is not None:
         captions = worst_mistakes(predictions, evidence.data.class_names)
@@ -108,7 +108,8 @@ def pictures(evidence: Evidence) -> list[Block]:
         listed = Table(title, ["image", "label", "prediction"], rows, frozenset({1, 2}))
         return [Text(f"The images can't be shown: {evidence.album.why_not}.", "note"), listed]
     return [
-        Text("Look before a label is changed. These pictures are inside this file: mind who gets it.", "note"),
+        Text("Look before a label is changed: a model can be sure and wrong.", "note"),
+        Text("These pictures are inside this file: mind who gets it.", "note"),
         Gallery(title, evidence.album.pictures(captions)),
     ]
 

@@ -1,16 +1,13 @@
-"""Label issues: images whose label is in doubt by confident learning on out-of-fold predictions.
+"""Label issues: images whose label is in doubt by out-of-fold predictions, those likelier wrong first.
 
-Northcutt, Jiang & Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 70, section 3.
-The threshold of a class is its mean probability over the images labelled with it. An image that reaches the
-threshold of another class than its label's is an issue, so a model that is under-confident in a rare class, or
-over-confident in all, does not bias the result. The probabilities must be out-of-fold: a model that was trained on
-an image has learnt its wrong label too. Not every wrong label is found: an image that reaches no threshold is no
-issue.
+The chance that a label is wrong is that of `medray.stats.label_noise`: listed are the images where it is above one
+half. The rate of wrong labels that it rests on is a lower limit, so a set without wrong labels has a short list.
+Many wrong labels are not listed, the more the worse the model is. The probabilities must be out-of-fold: a model
+that was trained on an image has learnt its wrong label too.
 """
 
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +15,10 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import DataError
-from medray.stats.validate import ROUNDING, check_labelled
+from medray.stats.label_noise import SHARE, fit_label_noise, planted_hits
+from medray.stats.validate import check_labelled
+
+FIRST = 20  # images at the head of the list, of which it is said how many to expect
 
 COLUMNS = (
     "rank",
@@ -28,7 +28,7 @@ COLUMNS = (
     "suggested",
     "given_probability",
     "suggested_probability",
-    "margin",
+    "wrong_probability",
 )
 
 
@@ -37,8 +37,8 @@ class LabelIssue:
     """An image whose label is in doubt.
 
     `position` is its index in the data set and `split` its split; `label` is the class it is labelled with and
-    `suggested` the class that it more likely shows, with their probabilities. `margin` is the probability of the
-    suggested class less that of the label: below 0 where the label is likelier but below its class's threshold.
+    `suggested` the likeliest other class, with their probabilities; `wrong_probability` is the estimated chance
+    that the label is wrong.
     """
 
     position: int
@@ -47,7 +47,28 @@ class LabelIssue:
     suggested: str
     given_probability: float
     suggested_probability: float
-    margin: float
+    wrong_probability: float
+
+
+@dataclass(frozen=True)
+class DoubtedLabels:
+    """The label issues of a data set, and what to expect of the head of their list.
+
+    Where `SHARE` of the labels is flipped on purpose in these predictions, about `hits` of the `first` that are
+    doubted most are flipped ones. Where no label is wrong, all that are listed are right.
+    """
+
+    issues: list[LabelIssue]
+    first: int
+    hits: float
+
+    @property
+    def expectation(self) -> str:
+        """What to expect of the list, in words."""
+        return (
+            f"were {SHARE:.0%} of the labels flipped, about {self.hits:.0f} of the first {self.first} would be "
+            "flipped ones"
+        )
 
 
 def find_label_issues(
@@ -56,12 +77,12 @@ def find_label_issues(
     positions: Array,
     class_names: Sequence[str],
     split_of: Mapping[int, str] | Array,
-) -> list[LabelIssue]:
-    """Return the images off the diagonal of the confident joint, by descending margin, then by position.
+) -> DoubtedLabels:
+    """Return the images whose label is likelier wrong than right, the least credible first, then by position.
 
     Takes out-of-fold `probabilities` (n, classes), `labels` int (n,), the images' `positions` int (n,) in the
     data set, and `split_of`: the splits by position, or the split of each image (n,). The order of the images does
-    not matter.
+    not matter. A class that no image is labelled with is never suggested.
 
     Raises:
         DataError: the predictions can't be used, an array does not fit the others, a position occurs twice, or the
@@ -72,14 +93,24 @@ def find_label_issues(
         raise DataError(f"{len(class_names)} class names for probabilities of {probabilities.shape[1]} classes")
     positions = np.asarray(positions)
     splits = _checked_splits(split_of, positions, len(labels))
-    classes = _confident_classes(probabilities, labels)
+    order = np.argsort(positions)  # sums depend on the order in their last digit
+    probabilities, labels, positions = probabilities[order], labels[order], positions[order]
+    noise = fit_label_noise(probabilities, labels)
+    wrong = noise.wrong(labels)
+    candidates = np.full_like(probabilities, -1.0)
+    present = np.unique(labels)
+    candidates[:, present] = probabilities[:, present]
+    candidates[np.arange(len(labels)), labels] = -1.0
     issues = []
-    for row in np.flatnonzero((classes >= 0) & (classes != labels)):
-        label, suggested = int(labels[row]), int(classes[row])
+    for row in np.flatnonzero((wrong > 0.5) & (candidates.max(axis=1) >= 0)).tolist():
+        label, suggested = int(labels[row]), int(candidates[row].argmax())
         given, other = float(probabilities[row, label]), float(probabilities[row, suggested])
         names = class_names[label], class_names[suggested]
-        issues.append(LabelIssue(int(positions[row]), splits[row], *names, given, other, other - given))
-    return sorted(issues, key=lambda issue: (-issue.margin, issue.position))
+        split = splits[int(order[row])]
+        issues.append(LabelIssue(int(positions[row]), split, *names, given, other, float(wrong[row])))
+    issues.sort(key=lambda issue: (-issue.wrong_probability, issue.position))
+    first = min(FIRST, max(1, round(SHARE * len(labels))))
+    return DoubtedLabels(issues, first, planted_hits(noise, labels, first))
 
 
 def issues_to_csv(issues: Sequence[LabelIssue]) -> str:
@@ -88,28 +119,10 @@ def issues_to_csv(issues: Sequence[LabelIssue]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for rank, issue in enumerate(issues, start=1):
-        numbers = (issue.given_probability, issue.suggested_probability, issue.margin)
+        numbers = (issue.given_probability, issue.suggested_probability, issue.wrong_probability)
         fields = [rank, issue.position, issue.split, issue.label, issue.suggested]
         writer.writerow([*fields, *(round(number, 6) for number in numbers)])
     return stream.getvalue()
-
-
-def _confident_classes(probabilities: Array, labels: Array) -> Array:
-    """Return the class that each image counts to in the confident joint, int64 (n,); -1 where it counts to none.
-
-    It is the likeliest of the classes whose threshold the image reaches (Northcutt et al. 2021, equation 1); of
-    equally likely ones the label if it is one of them, else the first. A threshold is the mean probability of a
-    class over the images labelled with it (equation 2), and infinite where there are none. Probabilities within
-    `ROUNDING` count as equal: a mean of equal float32 numbers may lie a little above them.
-    """
-    thresholds = np.full(probabilities.shape[1], np.inf)
-    for label in np.unique(labels):
-        values = probabilities[labels == label, label]
-        thresholds[label] = math.fsum(values) / len(values)  # exact: independent of the images' order
-    scores = np.where(probabilities >= thresholds - ROUNDING, probabilities, -np.inf)
-    best = scores.max(axis=1)
-    labelled = scores[np.arange(len(labels)), labels]
-    return np.where(np.isneginf(best), -1, np.where(labelled >= best - ROUNDING, labels, scores.argmax(axis=1)))
 
 
 def _checked_splits(split_of: Mapping[int, str] | Array, positions: Array, images: int) -> list[str]:

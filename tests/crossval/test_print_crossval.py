@@ -25,7 +25,7 @@ def test_every_score_is_there_at_any_width(width: int) -> None:
     folds = type("TwoFolds", (), {"__len__": lambda _: 2, "held_out": np.arange(2)})()
     searched = SimpleNamespace(run=RunDir("/runs/x"), space=SimpleNamespace(metric="auc"))
     result: Any = SimpleNamespace(
-        searched=searched, folds=folds, trials=[trial], unfinished={}, issues=[], left=0, resume_command=""
+        searched=searched, folds=folds, trials=[trial], unfinished={}, doubted=None, left=0, resume_command=""
     )
     stream = io.StringIO()
     print_crossval_result(result, Console(file=stream, width=width))

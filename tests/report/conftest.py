@@ -22,7 +22,7 @@ from medray.report.report_command import report
 from tests.analyze.conftest import SPACE, write_journal
 
 FEW = 40  # resamples
-ISSUES = "rank,position,split,label,suggested,given_probability,suggested_probability,margin\n"
+ISSUES = "rank,position,split,label,suggested,given_probability,suggested_probability,wrong_probability\n"
 
 
 class Page(HTMLParser):
