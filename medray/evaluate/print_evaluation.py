@@ -16,6 +16,7 @@ from medray.console_tables import (
     print_table,
 )
 from medray.evaluate.print_published import print_published
+from medray.evaluate.print_reviewed import print_reviewed
 from medray.evaluate.run_evaluation import Evaluation
 from medray.evaluate.scores_document import ModelScores, Scores
 from medray.evaluate.without_copies import without_copies_line
@@ -42,6 +43,7 @@ def print_result(result: Evaluation, console: Console) -> None:
     title = "The ensemble by class, each against the rest"
     print_table(console, title, scores.class_names, columns, "class")
     _print_confusion(console, scores)
+    print_reviewed(console, scores.reviewed)
     for name, rows in scores.subgroups.items():
         columns = [("images", [str(row.images) for row in rows])]
         columns += [("accuracy", [interval(row.accuracy) for row in rows])]

@@ -23,6 +23,7 @@ from medray.evaluate.measure_models import check_resamples, measure_models
 from medray.evaluate.published_scores import PublishedComparison, compare_published
 from medray.evaluate.read_count import ReadCount, count_reads
 from medray.evaluate.read_registry import register
+from medray.evaluate.reviewed_scores import review
 from medray.evaluate.scores_document import ReadFacts, ReadScores
 from medray.evaluate.test_reads import TestRead, ensemble_fingerprint, new_read, stored_reads
 from medray.evaluate.without_copies import copied_images, measure_without_copies
@@ -30,6 +31,7 @@ from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.space.published import TEST, TRAIN
+from medray.stats.scores import Predictions
 from medray.text import plural
 
 SEED = 0
@@ -144,11 +146,14 @@ def _read_test_split(
             dataset, images.positions, predictions, models, search.space.metric, seed,
             points=manifest.operating_points, conformal=manifest.conformal_sets,
         )  # fmt: skip
+        groups = None if dataset.groups is None else dataset.groups[images.positions]
+        answers = Predictions(predictions[ENSEMBLE], images.own_labels, len(dataset.class_names))
+        reviewed = review(answers, dataset.class_names, manifest.operating_points, groups, seed)
         without = measure_without_copies(
             dataset, copied, predictions[ENSEMBLE], models[0], search.space.metric, seed
         )
     leaks = tuple(leak.text for leak in search.data.leaks)
-    read_scores = ReadScores(**vars(facts), **vars(scores), leaks=leaks, without_copies=without)
+    read_scores = ReadScores(**vars(facts), **vars(scores), leaks=leaks, reviewed=reviewed, without_copies=without)
     if train_predictions:
         read.write_predictions(TRAIN, dataset.split(TRAIN).own_labels, train_predictions)
     read.write(read_scores, images.own_labels, predictions)

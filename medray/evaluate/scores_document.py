@@ -7,6 +7,7 @@ import numpy as np
 from medray._types import Array
 from medray.decisions.conformal import ConformalSets, SetSummary, summarize_sets
 from medray.decisions.thresholds import OperatingPoint
+from medray.evaluate.reviewed_scores import ReviewedScores
 from medray.json_document import JsonDocument
 from medray.runs.run_facts import check_metric
 from medray.stats.bootstrap import Estimate
@@ -135,8 +136,10 @@ class WithoutCopies(JsonDocument):
 class ReadScores(Scores, ReadFacts):
     """scores.json: the facts of the read, all scores, and the leaks in the data in one line each.
 
-    `without_copies` is None where no test image has a copy or its patient in train or val.
+    `reviewed` is of the ensemble. `without_copies` is None where no test image has a copy or its patient in train
+    or val.
     """
 
     leaks: tuple[str, ...]
+    reviewed: ReviewedScores
     without_copies: WithoutCopies | None

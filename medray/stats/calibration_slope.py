@@ -78,4 +78,8 @@ def _last_coefficient(
     if fit is None:
         return Interval(None, None, None)
     only_last = np.eye(design.shape[1])[-1:]
-    return Interval(*(float(ends[0]) for ends in fit.band(only_last, confidence)))
+    value, low, high = (float(ends[0]) for ends in fit.band(only_last, confidence))
+    if not np.isfinite(value):
+        return Interval(None, None, None)
+    finite = np.isfinite(low) and np.isfinite(high)  # not where a left-out patient separates the rest
+    return Interval(value, low if finite else None, high if finite else None)

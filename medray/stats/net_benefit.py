@@ -82,6 +82,8 @@ def _benefit(gained: Array, gain: float, lost: Array, loss: float, clusters: Arr
     def reach(a: float, b: float) -> float:
         return math.sqrt(max(a * a + b * b - 2 * correlation * a * b, 0.0))
 
+    if any(share.low is None for share in shares):  # too few patients
+        return Interval(float(values[0] - values[1]), None, None)
     value, below, above = values[0] - values[1], values - lows, highs - values
     low, high = value - reach(below[0], above[1]), value + reach(above[0], below[1])
     return Interval(float(value), float(low), float(high))

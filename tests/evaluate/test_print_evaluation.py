@@ -17,10 +17,12 @@ from medray.evaluate.evaluated_models import ENSEMBLE, EvaluatedModel
 from medray.evaluate.measure_models import measure_models
 from medray.evaluate.print_evaluation import print_result
 from medray.evaluate.read_count import ReadCount
+from medray.evaluate.reviewed_scores import review
 from medray.evaluate.run_evaluation import Evaluation
 from medray.evaluate.scores_document import ReadScores
 from medray.evaluate.test_reads import TestRead as Read
 from medray.runs.rundir import RunDir
+from medray.stats.scores import Predictions
 
 BREAST = ("malignant", "normal, benign")
 ORGANS = (
@@ -46,9 +48,9 @@ def made_up(names: tuple[str, ...], metric: str = "auc", images: int = 60, **mor
         dataset, np.arange(images), predictions, models, metric, 0,
         points=[point], conformal=[calibrate(own, labels, coverage) for coverage in (0.9, 0.95)],
     )  # fmt: skip
-    return ReadScores(
-        1, "2026-01-02T03:04:05+00:00", "", "", "", "", "", **vars(scores), leaks=(), without_copies=None
-    )
+    reviewed = review(Predictions(own, labels, len(names)), names, [point], None, 0)
+    facts = (1, "2026-01-02T03:04:05+00:00", "", "", "", "", "")
+    return ReadScores(*facts, **vars(scores), leaks=(), reviewed=reviewed, without_copies=None)
 
 
 def printed(scores: ReadScores, width: int, *, stored: bool = False, count: int = 1) -> str:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from medray.errors import RunError
+from medray.evaluate.reviewed_scores import review
 from medray.evaluate.scores_document import ModelScores, ReadScores
 from medray.evaluate.test_reads import TestRead as Read
 from medray.evaluate.test_reads import new_read, stored_reads
 from medray.runs.rundir import RunDir
 from medray.stats.bootstrap import Estimate
-from medray.stats.scores import MODES, ClassScores
+from medray.stats.scores import MODES, ClassScores, Predictions
 
 ESTIMATES = dict.fromkeys(MODES, Estimate(0.5, 0.25, 0.75, 40))
 SCORES = ReadScores(
@@ -22,6 +23,9 @@ SCORES = ReadScores(
     models=(ModelScores("ensemble", 3, ESTIMATES),), comparisons=(), confusion_matrix=((1, 0), (0, 1)),
     per_class=tuple(ClassScores(name, 1, 1.0, 1.0, 1.0, 1.0, None) for name in "ab"), operating_points=(),
     conformal_sets=(), subgroups={}, leaks=(),
+    reviewed=review(
+        Predictions(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]), 2), ("a", "b"), [], None, 0
+    ),
     without_copies=None,
 )  # fmt: skip
 

@@ -1,0 +1,49 @@
+"""Print what reviewers ask for: calibration, agreement, likelihood ratios and net benefit."""
+
+from rich.console import Console
+
+from medray.console import say
+from medray.console_tables import interval, number, p_value, print_table
+from medray.evaluate.reviewed_scores import DecisionCurve, ReviewedScores
+
+SHOWN = (0.05, 0.1, 0.2, 0.3, 0.5)  # threshold probabilities of the printed table
+
+
+def print_reviewed(console: Console, reviewed: ReviewedScores) -> None:
+    """Print calibration by class, the calibration error beside chance's, agreement, ratios and net benefit."""
+    rows = reviewed.classes
+    columns = [
+        ("images", [str(row.images) for row in rows]),
+        ("intercept (0)", [interval(row.calibration.intercept) for row in rows]),
+        ("slope (1)", [interval(row.calibration.slope) for row in rows]),
+        ("average precision", [number(row.average_precision) for row in rows]),
+    ]
+    title = "The ensemble's calibration, each class against the rest; in brackets what is right"
+    print_table(console, title, [row.name for row in rows], columns, "class")
+    error = reviewed.calibration_error
+    say(
+        console,
+        f"Calibration error {error.value:.3f}; a perfectly calibrated model with these probabilities has "
+        f"{error.mean:.3f} by chance, in one of twenty cases {error.high:.3f} or more (p {p_value(error.p)}).",
+    )
+    say(console, f"Matthews' correlation {reviewed.mcc:.3f}, Cohen's kappa {number(reviewed.kappa)}.")
+    if reviewed.likelihood_ratios:
+        columns = [
+            ("LR+", [interval(row.ratios.positive) for row in reviewed.likelihood_ratios]),
+            ("LR-", [interval(row.ratios.negative) for row in reviewed.likelihood_ratios]),
+        ]
+        labels = [f"{row.point} ({row.positive})" for row in reviewed.likelihood_ratios]
+        print_table(console, "Likelihood ratios of the operating points", labels, columns, "point")
+    for curve in reviewed.decision_curves:
+        _print_curve(console, curve)
+
+
+def _print_curve(console: Console, curve: DecisionCurve) -> None:
+    points = [point for point in curve.points if round(point.threshold, 6) in SHOWN]
+    columns = [
+        ("the ensemble", [interval(point.model) for point in points]),
+        ("calling all", [number(point.all) for point in points]),
+        ("gain over all", [interval(point.over_all, sign=True) for point in points]),
+    ]
+    title = f"Net benefit of calling '{curve.positive}' from a probability on (calling none: 0)"
+    print_table(console, title, [f"{point.threshold:g}" for point in points], columns, "from")

@@ -1,0 +1,107 @@
+"""What reviewers ask for beside the metrics: calibration, agreement and net benefit of the ensemble on test.
+
+TRIPOD+AI (Collins et al. 2024) and Van Calster et al. (2025) ask for calibration intercept and slope and for net
+benefit; both say more of a model in use than another AUC.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medray._types import Array
+from medray.decisions.thresholds import OperatingPoint
+from medray.json_document import JsonDocument
+from medray.stats.agreement import average_precision, kappa, matthews_correlation
+from medray.stats.calibration_curve import ChanceError, chance_calibration_error
+from medray.stats.calibration_slope import Recalibration, recalibrate
+from medray.stats.likelihood_ratios import LikelihoodRatios, likelihood_ratios
+from medray.stats.net_benefit import NetBenefit, decision_curve
+from medray.stats.rates import measure_rates
+from medray.stats.scores import Predictions
+
+
+@dataclass(frozen=True)
+class ClassCalibration(JsonDocument):
+    """One class against the rest: its calibration and average precision; `images` are those of the class.
+
+    `average_precision` is None where no image is of the class.
+    """
+
+    name: str
+    images: int
+    calibration: Recalibration
+    average_precision: float | None
+
+
+@dataclass(frozen=True)
+class DecisionCurve(JsonDocument):
+    """Net benefit of deciding on the class `positive` by its probability, at rising thresholds."""
+
+    positive: str
+    points: tuple[NetBenefit, ...]
+
+
+@dataclass(frozen=True)
+class PointRatios(JsonDocument):
+    """The likelihood ratios of an operating point on the test images."""
+
+    point: str
+    positive: str
+    ratios: LikelihoodRatios
+
+
+@dataclass(frozen=True)
+class ReviewedScores(JsonDocument):
+    """Calibration, agreement and net benefit of one model on the test images.
+
+    `calibration_error` stands beside what chance alone gives. `mcc` is Matthews' correlation, `kappa` Cohen's,
+    None where one class is all there is. There is a decision curve for the second of two classes, and for each
+    class that has an operating point.
+    """
+
+    calibration_error: ChanceError
+    classes: tuple[ClassCalibration, ...]
+    mcc: float
+    kappa: float | None
+    decision_curves: tuple[DecisionCurve, ...]
+    likelihood_ratios: tuple[PointRatios, ...]
+
+
+def review(
+    predictions: Predictions, class_names: Sequence[str], points: Sequence[OperatingPoint], groups: Array | None,
+    seed: int
+) -> ReviewedScores:  # fmt: skip
+    """Return what reviewers ask for of a model's `predictions`, by patient where `groups` (N,) are known.
+
+    Raises:
+        DataError: a patient is missing.
+    """
+    probabilities, labels = predictions.probabilities, predictions.labels
+    classes = []
+    for index, name in enumerate(class_names):
+        scores, of_class = probabilities[:, index], labels == index
+        precision = average_precision(scores, of_class) if of_class.any() else None
+        calibration = recalibrate(scores, of_class, groups)
+        classes.append(ClassCalibration(name, int(of_class.sum()), calibration, precision))
+    decided = {point.class_index for point in points} | ({1} if len(class_names) == 2 else set())
+    ratios = []
+    for point in points:
+        rates = measure_rates(probabilities[:, point.class_index], labels == point.class_index, point.threshold)
+        if rates.sensitivity.total and rates.specificity.total:
+            ratios.append(PointRatios(point.name, point.positive, likelihood_ratios(rates)))
+    agreement = kappa(predictions.confusion)
+    return ReviewedScores(
+        calibration_error=chance_calibration_error(probabilities, labels, seed=seed),
+        classes=tuple(classes),
+        mcc=matthews_correlation(predictions.confusion),
+        kappa=None if np.isnan(agreement) else agreement,
+        decision_curves=tuple(
+            DecisionCurve(
+                class_names[index],
+                tuple(decision_curve(probabilities[:, index], labels == index, groups=groups)),
+            )
+            for index in sorted(decided)
+        ),
+        likelihood_ratios=tuple(ratios),
+    )

@@ -1,0 +1,63 @@
+"""What reviewers ask for of the ensemble: by class and point, through JSON, and in words."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from medray.decisions.thresholds import Rule, set_point
+from medray.evaluate.print_reviewed import print_reviewed
+from medray.evaluate.reviewed_scores import ReviewedScores, review
+from medray.stats.scores import Predictions
+
+NAMES = ("normal", "case")
+
+
+def calibrated(images: int, sharpness: float = 1.0) -> Predictions:
+    """Answers whose log-odds are `sharpness` times those by which the labels are drawn."""
+    rng = np.random.default_rng(3)
+    odds = 2 * rng.normal(size=images)
+    labels = (rng.random(images) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    positive = 1 / (1 + np.exp(-sharpness * odds))
+    return Predictions(np.stack([1 - positive, positive], axis=1), labels, 2)
+
+
+def test_an_overconfident_model_shows_in_its_slope_and_beside_chance() -> None:
+    right, sure = (review(calibrated(600, sharpness), NAMES, [], None, 0) for sharpness in (1.0, 2.5))
+    assert right.classes[1].calibration.slope.low is not None
+    assert right.classes[1].calibration.slope.low < 1 < (right.classes[1].calibration.slope.high or 0)
+    assert (sure.classes[1].calibration.slope.high or 1) < 0.6
+    assert right.calibration_error.p > 0.05 > sure.calibration_error.p
+    assert right.calibration_error.value < right.calibration_error.high
+    assert [curve.positive for curve in right.decision_curves] == ["case"]
+
+
+def test_points_have_ratios_and_a_curve_of_their_class_and_survive_json() -> None:
+    answers = calibrated(300)
+    points = [set_point(Rule("youden"), answers.probabilities, answers.labels, NAMES, "normal", "val")]
+    reviewed = review(answers, NAMES, points, np.arange(300) // 3, 0)
+    assert [curve.positive for curve in reviewed.decision_curves] == ["normal", "case"]
+    rates = points[0].rates
+    expected = (rates.sensitivity.value or 0) / (1 - (rates.specificity.value or 0))
+    assert reviewed.likelihood_ratios[0].ratios.positive.value == pytest.approx(expected)
+    assert ReviewedScores.from_dict(json.loads(json.dumps(reviewed.to_dict(), allow_nan=False))) == reviewed
+
+
+def test_it_is_printed_with_what_chance_alone_gives() -> None:
+    answers = calibrated(300)
+    stream = io.StringIO()
+    print_reviewed(Console(file=stream, width=100), review(answers, NAMES, [], None, 0))
+    text = stream.getvalue()
+    assert "each class against the rest" in text
+    assert "by chance, in one of twenty cases" in text
+    assert "Net benefit of calling 'case'" in text
+
+
+def test_a_class_without_images_has_gaps() -> None:
+    answers = Predictions(np.full((20, 2), 0.5), np.zeros(20, dtype=np.int64), 2)
+    reviewed = review(answers, NAMES, [], None, 0)
+    assert reviewed.classes[1].average_precision is None
+    assert reviewed.classes[1].calibration.slope.value is None
+    json.dumps(reviewed.to_dict(), allow_nan=False)
