@@ -133,6 +133,7 @@ def join_columns(
         groups,
         preparation.splits,
         source,
+        class_names=labelled.class_names,
         in_folds=listing.folds is not None,
         duplicate_groups=lambda: duplicate_groups(array_duplicates(images.array, images.path)),
     )

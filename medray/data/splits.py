@@ -1,17 +1,23 @@
 """Make the train, val and test splits that a source does not name: the same ones on every call."""
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from medray._types import Array
+from medray.data.group_assignment import assign_groups
 from medray.data.listing.listing import SPLITS, TEST, TRAIN, VAL
 from medray.data.similarity.groups import merge_patients
 from medray.errors import DataError
 from medray.space.preparation import Shares
+from medray.text import first_names, plural
 
-SEED = 0  # not the search's: the test split must stay the same one
+IMAGE = ("image", "images")  # the groups of images that stay together, in messages
+PATIENT = ("patient", "patients")
+DUPLICATES = ("group of duplicates", "groups of duplicates")
+RELATED = ("group of patients with duplicates", "groups of patients with duplicates")
+SMALL, LARGE = 0.5, 1.6  # times the share asked for; beyond them a note says so
+MOST_NAMED = 8
 
 
 def make_splits(
@@ -21,19 +27,22 @@ def make_splits(
     shares: Shares,
     source: str,
     *,
+    class_names: Sequence[str],
     in_folds: bool = False,
     duplicate_groups: Callable[[], Array] | None = None,
 ) -> tuple[dict[str, Array], list[str]]:
-    """Return the positions of train, val and test, and a note on each split that was drawn here.
+    """Return the positions of train, val and test, and notes on the splits that were drawn here.
 
     `names` are the splits as the source names them, None where it names none. An image of val or test stays there.
-    If there is no test, it is drawn from all others, and if there is no val, it is drawn from what is left then:
+    Those of val and test that the source does not name are drawn from all other images, by `shares` of them:
     stratified by class, each patient and each group of duplicates in one split. `duplicate_groups` returns the
     group (n,) of each image by duplicates; it is called only if a split is drawn. With `in_folds`, images may be
-    in no split.
+    in no split. Notes name each split that lacks a class, has far more or fewer images than asked for, or has more
+    than half of its images from one patient.
 
     Raises:
-        DataError: only some images have a split, none is left to train on, or a class has too few images.
+        DataError: only some images have a split, none is left to train on, a class has fewer images than there are
+            splits to make, or there are fewer patients.
     """
     splits = {split: np.flatnonzero([name == split for name in names]) for split in SPLITS}
     pool = np.flatnonzero([name is None for name in names])
@@ -41,53 +50,81 @@ def make_splits(
         raise DataError(f"{source}: {len(pool)} of {len(names)} images have no split: give each one, or none")
     if len(pool) < len(names):
         pool = splits[TRAIN]
-    total = len(pool)
-    if not total:
+    if not len(pool):
         raise DataError(f"{source}: no image to train on")
-    missing = {split: share for split, share in ((TEST, shares.test), (VAL, shares.val)) if not len(splits[split])}
-    groups, basis = patients, "class" if patients is None else "class and patient"
-    if missing and duplicate_groups is not None:
+    drawn = {split: share for split, share in ((VAL, shares.val), (TEST, shares.test)) if not len(splits[split])}
+    if not drawn:
+        return splits, []
+    groups, basis, unit = patients, "class and patient", PATIENT
+    if groups is None:
+        groups, basis, unit = np.arange(len(labels)), "class", IMAGE
+    if duplicate_groups is not None:
         related = merge_patients(duplicate_groups(), patients)
-        if count_groups(related, pool) < count_groups(patients, pool):
+        if len(np.unique(related[pool])) < len(np.unique(groups[pool])):
             groups, basis = related, f"{basis}, duplicates together"
-    notes = []
-    for split, share in missing.items():
-        try:
-            splits[split] = draw(pool, labels, groups, share * total / len(pool))
-        except DataError as error:
-            raise DataError(f"{source}: {split} can't be drawn from its images: {error}") from None
-        pool = np.setdiff1d(pool, splits[split])
-        notes.append(f"{split}: {len(splits[split])} images drawn by {basis}, as the source names none")
-    splits[TRAIN] = pool
+            unit = DUPLICATES if patients is None else RELATED
+    try:
+        check_numbers(labels[pool], groups[pool], class_names, 1 + len(drawn), unit)
+    except DataError as error:
+        raise DataError(f"{source}: {' and '.join(drawn)} can't be drawn from its images: {error}") from None
+    made = {TRAIN: 1 - sum(drawn.values()), **drawn}
+    assigned = assign_groups(labels[pool], groups[pool], np.array(list(made.values())))
+    splits |= {split: pool[assigned == index] for index, split in enumerate(made)}
+    notes = [f"{split}: {len(splits[split])} images drawn by {basis}, as the source names none" for split in drawn]
+    parts = {split: splits[split] for split in made}
+    notes += note_classes(parts, labels, groups, class_names, unit)
+    notes += note_shares({split: len(splits[split]) / len(pool) for split in drawn}, drawn, unit)
+    if unit != IMAGE:
+        notes += note_large_groups(parts, groups, unit)
     return splits, notes
 
 
-def count_groups(groups: Array | None, pool: Array) -> int:
-    """Return how many groups the images at the positions `pool` are of; without groups each is its own."""
-    return len(pool) if groups is None else len(np.unique(groups[pool]))
-
-
-def draw(pool: Array, labels: Array, groups: Array | None, share: float) -> Array:
-    """Draw about `share` of the positions `pool`, stratified by class, whole groups only; sorted.
+def check_numbers(
+    labels: Array, groups: Array, class_names: Sequence[str], splits: int, unit: tuple[str, str]
+) -> None:
+    """Check that each class of `labels` (n,) has an image for each of the `splits`, and that each gets a group.
 
     Raises:
-        DataError: a class has one image only, or there are too few groups.
+        DataError: there are too few.
     """
-    counts = np.bincount(labels[pool])
-    if (counts[counts > 0] < 2).any():
-        raise DataError("a class has one image only; `labels: {min_count: 5}` leaves such classes out")
-    if groups is None:
-        rng = np.random.default_rng(SEED)
-        classes = [rng.permutation(pool[labels[pool] == label]) for label in np.unique(labels[pool])]
-        drawn = [images[: min(len(images) - 1, max(1, round(share * len(images))))] for images in classes]
-        return np.sort(np.concatenate(drawn))
-    from sklearn.model_selection import StratifiedGroupKFold
+    counts = np.bincount(labels, minlength=len(class_names)).tolist()
+    few = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if 0 < count < splits]
+    if few:
+        raise DataError(
+            f"too few images for {splits} splits of class {first_names(few, MOST_NAMED)}; `labels: {{min_count: "
+            f"{splits}}}` leaves such classes out"
+        )
+    number = len(np.unique(groups))
+    if number < splits:
+        raise DataError(f"{plural(number, *unit)} can't be divided into {splits} splits")
 
-    folds = StratifiedGroupKFold(max(2, round(1 / share)), shuffle=True, random_state=SEED)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a class that not every fold will have
-            _, held_out = next(iter(folds.split(pool, labels[pool], groups[pool])))
-    except ValueError as error:
-        raise DataError(str(error)) from None
-    return np.sort(pool[held_out])
+
+def note_classes(
+    parts: Mapping[str, Array], labels: Array, groups: Array, class_names: Sequence[str], unit: tuple[str, str]
+) -> Iterator[str]:
+    """Yield a note on each of the splits that has no image of a class which another one has."""
+    pool = np.concatenate(list(parts.values()))
+    group_counts = {
+        label: len(np.unique(groups[pool][labels[pool] == label])) for label in np.unique(labels[pool])
+    }
+    for split, positions in parts.items():
+        absent = np.setdiff1d(labels[pool], labels[positions])
+        if len(absent):
+            names = [f"{class_names[label]} ({plural(group_counts[label], *unit)})" for label in absent]
+            yield f"{split}: no image of {first_names(names, MOST_NAMED)}, as no {unit[0]} is in two splits"
+
+
+def note_shares(shares: Mapping[str, float], asked: Mapping[str, float], unit: tuple[str, str]) -> Iterator[str]:
+    """Yield a note on each split whose share is less than half, or more than 1.6 times, the one asked for."""
+    for split, share in shares.items():
+        if not SMALL * asked[split] <= share <= LARGE * asked[split]:
+            reason = "each class is to be in each split" + ("" if unit == IMAGE else f", no {unit[0]} in two")
+            yield f"{split}: {share:.1%} of the images, though {asked[split]:.1%} were asked for: {reason}"
+
+
+def note_large_groups(parts: Mapping[str, Array], groups: Array, unit: tuple[str, str]) -> Iterator[str]:
+    """Yield a note on each split more than half of whose images are of one group."""
+    for split, positions in parts.items():
+        largest = np.unique(groups[positions], return_counts=True)[1].max()
+        if 2 * largest > len(positions):
+            yield f"{split}: {largest} of its {plural(len(positions), 'image')} are of one {unit[0]}"

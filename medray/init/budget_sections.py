@@ -2,7 +2,7 @@
 
 import math
 
-from medray.data.listing.listing import TRAIN, VAL
+from medray.data.listing.listing import TRAIN
 from medray.init.document import Line
 from medray.init.proposal import StudyProposal
 
@@ -21,16 +21,14 @@ def class_ratio(proposal: StudyProposal) -> float:
 
 def objective_lines(proposal: StudyProposal) -> list[Line]:
     """Choose the metric: auc for two classes, else f1_macro for uneven ones, else accuracy."""
-    counts, absent = proposal.class_counts(TRAIN), proposal.absent_classes(TRAIN, VAL)
+    counts = proposal.class_counts(TRAIN)
     large, small = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
     most, least, ratio = (
         f"{large} ({counts[large]:,} in train)",
         f"{small} ({counts[small]:,})",
         class_ratio(proposal),
     )
-    if absent:
-        metric, reason = "f1_macro", f"each class counts the same; auc can't be measured, as {', '.join(absent)}"
-    elif len(counts) == 2:
+    if len(counts) == 2:
         metric, reason = "auc", f"two classes, {most} and {least}: how well any threshold separates them"
     elif ratio == 1:
         metric, reason = "accuracy", f"the classes are equally large, {counts[large]:,} in train each"

@@ -46,10 +46,7 @@ def describe_images(proposal: StudyProposal) -> Iterator[str]:
     for line in (*proposal.images, *proposal.labels):
         if line.value == "drop" or line.key == "min_count":
             yield f"  {line.key}: {line.value} ({line.reason})"
-    if proposal.splits:
-        names = " and ".join(line.key for line in proposal.splits)
-        yield f"the source does not name {names}: they are drawn from its images"
-    yield from survey.notes
+    yield from kept.notes
     if proposal.guessed:
         columns = ", ".join(f"{role} is '{column}'" for role, column in proposal.guessed)
         yield f"columns, by their names: {columns}; if that is wrong, change them in the file"
@@ -60,8 +57,10 @@ def list_warnings(proposal: StudyProposal, audit: Audit) -> Iterator[str]:
     for leak in audit.leaks:
         yield f"leak: {leak.text}; `medray search` refuses to start on it without --allow-leaks"
     yield from (finding.text for finding in audit.findings if finding.kind == "duplicates_across_classes")
-    for absence in proposal.absent_classes(TRAIN, VAL, TEST):
-        yield f"{absence}: it can't be learned or measured there"
+    for absence in proposal.absent_classes(TRAIN, VAL):
+        yield f"{absence}: `medray search` refuses to start; make other splits, or leave the class out or merge it"
+    for absence in proposal.absent_classes(TEST):
+        yield f"{absence}: the evaluation will have no figures of it, nor AUC"
     small = {name: count for name, count in count_pool(proposal).items() if count < FOLD_COUNT}
     if small and proposal.kept.folds is None:
         names = first_names([f"{name} ({count})" for name, count in small.items()])

@@ -115,23 +115,22 @@ def keep(survey: Survey, rules: Preparation) -> Survey:
             "or do without (`csv:PATH?patient=`)"
         )
     groups = np.array(patients) if all(patients) else None
-    positions, _ = make_splits(
+    positions, notes = make_splits(
         [survey.splits[position] for position in kept],
         labelled.labels,
         groups,
         rules.splits,
         survey.source,
+        class_names=labelled.class_names,
         in_folds=survey.folds is not None,
         duplicate_groups=lambda: duplicate_groups(find_duplicates(survey.measures))[kept],
     )
     splits: list[str | None] = [None] * len(kept)
     for split, images_of_split in positions.items():
-        if not len(images_of_split):
-            reason = f"; {len(set(patients))} patients are too few" if groups is not None else ""
-            raise DataError(f"{survey.source}: no image is left for {split}{reason}")
         for position in images_of_split.tolist():
             splits[position] = split
-    return _select(survey, kept, tuple(splits), labelled.class_names)
+    selected = _select(survey, kept, tuple(splits), labelled.class_names)
+    return replace(selected, notes=(*survey.notes, *notes))
 
 
 def _select(survey: Survey, kept: Array, splits: tuple[str | None, ...], class_names: tuple[str, ...]) -> Survey:

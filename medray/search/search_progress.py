@@ -197,6 +197,14 @@ def print_introduction(
     )
     for note in dataset.notes:
         say(console, f"  {note}")
+    test = dataset.at(dataset.splits["test"]).class_counts().tolist()
+    missing = [name for name, count in zip(dataset.class_names, test, strict=True) if not count]
+    if missing:
+        say(
+            console,
+            f"  split 'test' has no image of {first_names(missing)}: the evaluation will have no figures of such "
+            "classes, nor AUC",
+        )
     say(console, f"{capacity.describe() if capacity else LOCAL_LINE}; results go to {ledger.run.location}")
     if space.budget.grace_epochs >= max_epochs:
         say(console, f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")

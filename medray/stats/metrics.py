@@ -11,7 +11,6 @@ import numpy as np
 
 from medray._types import Array
 from medray.config import METRICS
-from medray.errors import DataError
 
 BINS = 15  # of the calibration error
 
@@ -113,14 +112,3 @@ def confusion_metrics(matrix: Array) -> dict[str, float]:
 def defined_metrics(scores: Mapping[str, float]) -> dict[str, float]:
     """Return only the metrics that have a value: AUC has none where a class has no image."""
     return {name: value for name, value in scores.items() if np.isfinite(value)}
-
-
-def check_measurable(metric: str, labels: Array, class_names: tuple[str, ...], split: str = "val") -> None:
-    """Check that `metric` is defined on `labels` int64 (N,).
-
-    Raises:
-        DataError: AUC is asked for and a class has no image.
-    """
-    missing = [name for i, name in enumerate(class_names) if not (labels == i).any()]
-    if metric == "auc" and missing:
-        raise DataError(f"split '{split}' has no image of {', '.join(missing)}: auc can't be measured on it")

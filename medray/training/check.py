@@ -6,10 +6,10 @@ from typing import Any
 
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
-from medray.errors import ConfigError, MedrayError
+from medray.errors import ConfigError, DataError, MedrayError
 from medray.space.combinations import combinations
 from medray.space.search_space import SearchSpace
-from medray.stats.metrics import check_measurable
+from medray.text import first_names
 from medray.training.augment import check_pipeline
 from medray.training.models import (
     MODELS,
@@ -25,30 +25,53 @@ START_SETTINGS = ("backbone", "weights", "pretrained")
 
 
 def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
-    """Check every backbone, weights file and pipeline of `space`, and that its objective can be measured.
+    """Check every backbone, weights file and pipeline of `space`, and that train and val have each class.
 
     Raises:
         ConfigError: a backbone or a transform is unknown or does not take such images; file and key are named.
         WeightsError: a weights file is missing or is a pickle; file and key are named.
-        DataError: a split is missing or empty, or the objective, or a `monitor`, is not defined on it.
+        DataError: train or val is missing, empty, or lacks a class.
     """
-    train, val = dataset.split("train"), dataset.split("val")
-    check_measurable(space.metric, train.own_labels, dataset.class_names, "train")
-    check_measurable(space.metric, val.own_labels, dataset.class_names, "val")
+    check_classes(dataset)
     try:
         for key, backbone in space.values_of("backbone"):
             _check_backbone(key, backbone, dataset)
         for section, settings in combinations(space, (*START_SETTINGS, "freeze_epochs", "trainable_blocks")):
             with _keys_within(section):
                 _check_starting_weights(settings, dataset)
-        for key, metric in space.values_of("monitor"):
-            with _keys_within(key):
-                check_measurable(metric, val.own_labels, dataset.class_names, "val")
         for name, pipeline in space.transforms.items():
             with _keys_within(f"transforms.{name}"):
                 check_pipeline(pipeline, dataset.shape)
     except MedrayError as error:
         raise error.within(file=space.path) from None
+
+
+def check_classes(dataset: ImageDataset) -> None:
+    """Check that train and val have an image of each class: what is not there is not learned, or not measured.
+
+    Raises:
+        DataError: a split is missing or empty, or lacks a class; the line names it and the way out.
+    """
+    for split in ("train", "val"):
+        missing = [
+            f"{name}{_of_one_patient(dataset, label)}"
+            for label, name in enumerate(dataset.class_names)
+            if not dataset.split(split).class_counts()[label]
+        ]
+        if missing:
+            purpose = "trained" if split == "train" else "measured"
+            raise DataError(
+                f"{dataset.source}: split '{split}' has no image of {first_names(missing)}, so no model can be "
+                f"{purpose} on it: make other splits or folds, or, of files, leave such a class out (`labels: "
+                "{min_count: N}`) or merge it with another (`labels: {merge: ..}`)"
+            )
+
+
+def _of_one_patient(dataset: ImageDataset, label: int) -> str:
+    """Return in brackets that all images of a class are of one patient, where that is so."""
+    if dataset.groups is None or len(set(dataset.groups[dataset.labels == label].tolist())) != 1:
+        return ""
+    return " (all its images are of one patient)"
 
 
 @contextlib.contextmanager

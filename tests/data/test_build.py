@@ -330,10 +330,10 @@ def test_splits_hold_every_image_once(labels: list[int], by_patient: bool, named
         "all": ["train", "val", "test"],
     }
     names = [cycle[named][(index // 2) % len(cycle[named])] for index in range(len(numbers))]
-    splits, notes = make_splits(names, numbers, groups, Shares(), "here")
+    splits, notes = make_splits(names, numbers, groups, Shares(), "here", class_names="abc")
     assert sorted(np.concatenate(list(splits.values())).tolist()) == list(range(len(numbers)))
     assert len(notes) == {"none": 2, "train and test": 1, "all": 0}[named]
-    again, _ = make_splits(names, numbers, groups, Shares(), "here")
+    again, _ = make_splits(names, numbers, groups, Shares(), "here", class_names="abc")
     assert all((splits[name] == again[name]).all() for name in splits)
     for name in ("test", "val") if named != "none" else ():
         given_so = [index for index, split in enumerate(names) if split == name]
@@ -364,18 +364,21 @@ def test_duplicates_stay_in_one_split_and_are_looked_for_once(
 
 def test_splits_that_can_not_be() -> None:
     labels = np.array([0, 0, 1])
-    with pytest.raises(DataError, match="test can't be drawn from its images: a class has one image only"):
-        make_splits([None] * 3, labels, None, Shares(), "here")
+    with pytest.raises(
+        DataError,
+        match=r"val and test can't be drawn from its images: too few images .* class a \(2\), b \(1\); .*min_count: 3",
+    ):
+        make_splits([None] * 3, labels, None, Shares(), "here", class_names="abc")
     with pytest.raises(DataError, match="1 of 3 images have no split"):
-        make_splits(["train", None, "test"], labels, None, Shares(), "here")
+        make_splits(["train", None, "test"], labels, None, Shares(), "here", class_names="abc")
     with pytest.raises(DataError, match="no image to train on"):
-        make_splits(["test"] * 3, labels, None, Shares(), "here")
+        make_splits(["test"] * 3, labels, None, Shares(), "here", class_names="abc")
 
 
 def test_an_image_of_a_later_fold_only_is_in_no_split() -> None:
     labels = np.array([0, 1] * 6)
     names = ["train", "train", "val", "val", "test", "test"] + [None] * 6
-    splits, notes = make_splits(names, labels, None, Shares(), "here", in_folds=True)
+    splits, notes = make_splits(names, labels, None, Shares(), "here", class_names="abc", in_folds=True)
     assert {name: part.tolist() for name, part in splits.items()} == {
         "train": [0, 1],
         "val": [2, 3],

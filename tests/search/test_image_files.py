@@ -1,6 +1,7 @@
 """A study of image files in folders: searched, evaluated; a leak stops it unless it is allowed, and is told then."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,11 @@ def test_a_leak_stops_the_search_and_is_told_where_it_is_allowed(study: Path) ->
     assert (
         "LEAK in the data, so these figures may be too good: 2 images with duplicates" in console.file.getvalue()
     )  # type: ignore[attr-defined]
+
+
+def test_a_class_that_the_test_split_lacks_is_named_before_training(study: Path) -> None:
+    shutil.rmtree(study / "films" / "Test" / "light")
+    assert "split 'test' has no image of light: the evaluation will have no figures" in search(study)
 
 
 def test_slips_are_one_line(study: Path) -> None:

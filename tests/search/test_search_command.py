@@ -135,7 +135,7 @@ def test_a_class_that_validation_lacks_is_named(tmp_path: Path, space: Path) -> 
     arrays["val_labels"][arrays["val_labels"] == 2] = 1
     np.savez(path, **arrays)
     line = refused(run(space, "--data", path, "--out", tmp_path / "run"))
-    assert "split 'val' has no image of 2: auc can't be measured on it" in line
+    assert f"{path}: split 'val' has no image of 2, so no model can be measured on it" in line
 
 
 def test_a_run_is_never_written_over(tmp_path: Path, space: Path) -> None:

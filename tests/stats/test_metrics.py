@@ -12,12 +12,10 @@ from sklearn import metrics as sklearn_metrics
 
 from medray._types import Array
 from medray.config import METRICS
-from medray.errors import DataError
 from medray.stats.metrics import (
     all_metrics,
     auc,
     calibration_error,
-    check_measurable,
     confusion_matrix,
     log_loss,
     roc_auc,
@@ -128,14 +126,6 @@ def test_auc_is_nan_where_a_class_is_absent(classes: int) -> None:
     probabilities = np.full((4, classes), 1 / classes)
     assert math.isnan(auc(probabilities, np.zeros(4, dtype=np.int64)))
     assert auc(probabilities, np.arange(4) % classes) == 0.5
-
-
-def test_auc_is_refused_as_a_metric_of_labels_that_lack_a_class() -> None:
-    labels = np.array([0, 0, 2])
-    with pytest.raises(DataError, match="split 'val' has no image of spleen: auc can't be measured"):
-        check_measurable("auc", labels, ("liver", "spleen", "heart"))
-    check_measurable("accuracy", labels, ("liver", "spleen", "heart"))
-    check_measurable("auc", np.array([0, 1, 2]), ("liver", "spleen", "heart"))
 
 
 # -- calibration

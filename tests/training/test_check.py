@@ -1,12 +1,14 @@
 """What is asked of a search space before anything is trained."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from medray.data.dataset import ImageDataset
-from medray.errors import ConfigError, WeightsError
+from medray.errors import ConfigError, DataError, WeightsError
 from medray.space.loading import parse
 from medray.training.check import check_space
 
@@ -69,3 +71,20 @@ def test_a_backbone_under_another_name(dataset: ImageDataset) -> None:
     assert "(did you mean 'efficientnet_b0'?)" in refusal(
         dataset, "space: {backbone: {choice: [EfficientNetB0]}}\n"
     )
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("metric", ["auc", "accuracy"])
+def test_a_class_that_train_or_val_lacks(dataset: ImageDataset, split: str, metric: str) -> None:
+    positions = dataset.splits[split]
+    lacking = replace(dataset, splits={**dataset.splits, split: positions[dataset.labels[positions] != 1]})
+    space = parse(HEAD.replace("auc", metric) + "space: {dropout: {uniform: [0, 0.5]}}\n", "mine.yaml")
+    with pytest.raises(
+        DataError, match=f"split '{split}' has no image of 1, so .*min_count: N.*merge: "
+    ) as caught:
+        check_space(space, lacking)
+    assert "\n" not in str(caught.value)
+    patients = np.where(dataset.labels == 1, "p1", np.arange(len(dataset)).astype(str))
+    with pytest.raises(DataError, match=r"no image of 1 \(all its images are of one patient\), so"):
+        check_space(space, replace(lacking, groups=patients))
+    check_space(space, replace(dataset, splits={**dataset.splits, "test": dataset.splits["test"][:1]}))
