@@ -127,4 +127,5 @@ def note_large_groups(parts: Mapping[str, Array], groups: Array, unit: tuple[str
     for split, positions in parts.items():
         largest = np.unique(groups[positions], return_counts=True)[1].max()
         if 2 * largest > len(positions):
-            yield f"{split}: {largest} of its {plural(len(positions), 'image')} are of one {unit[0]}"
+            number = "all" if largest == len(positions) else largest
+            yield f"{split}: {number} of its {len(positions)} images are of one {unit[0]}"

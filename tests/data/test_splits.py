@@ -58,11 +58,11 @@ def test_the_split_of_one_patient_and_the_share_that_can_not_be_are_named() -> N
             "patient in two"
             for split in ("val", "test")
         ),
-        *(f"{split}: 10 of its 10 images are of one patient" for split in ("train", "val", "test")),
+        *(f"{split}: all of its 10 images are of one patient" for split in ("train", "val", "test")),
     ]
     assert {len(positions) for positions in splits.values()} == {10}
-    _, notes = draw([0, 1] * 50, [max(image - 80, 0) for image in range(100)])
-    assert notes == ["train: 81 of its 82 images are of one patient"]
+    _, notes = draw([0, 1] * 50, [max(image - 60, 0) for image in range(100)])
+    assert notes == ["train: 61 of its 70 images are of one patient"]
 
 
 def test_classes_of_three_images_get_more_than_the_share_and_it_is_said() -> None:
