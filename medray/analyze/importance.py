@@ -3,7 +3,10 @@
 fANOVA fits a forest to settings and objectives of finished trials, and gives the share of the forest's variance
 that each setting explains alone. The forest is fitted to resamples of the trials, each with its own seed: the mean
 over them is the importance, the middle 80 % of them its interval. A conditional setting, such as `momentum` under
-sgd, is measured among the trials that have it.
+sgd, is measured among the trials that have it. Whether the trials can tell at all is a permutation test's to say
+(`main_effect_p`), as a forest finds importance in noise, too.
+
+Trials that ASHA stopped are left out and counted: an objective after fewer epochs can't be compared.
 """
 
 import warnings
@@ -12,7 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medray._types import Progress, silent
+from medray.analyze.main_effects import main_effect_p
 from medray.space.search_space import Parameter, SearchSpace
+from medray.text import plural
 
 if TYPE_CHECKING:
     import optuna
@@ -22,7 +27,7 @@ FEWEST = 10  # finished trials: fewer are too few for a forest
 RESAMPLES, TREES = 16, 4
 LARGEST = 200  # trials in a resample: its time grows with them
 LOW, HIGH = 10, 90  # percentiles of the interval
-CLEAR = 0.05  # an importance whose interval begins below it may be none
+CLEAR = 0.03  # highest p: TPE draws by the objectives before, which makes one below 0.05 a little too frequent
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class Importance:
     """One parameter: the share of the variance that it explains, from 0 to 1, and the interval of that share.
 
     `among` is the number of finished trials that have it, `when` the settings under which it exists. `value`,
-    `low` and `high` are None where it has fewer than `FEWEST` trials.
+    `low` and `high` are None where it has fewer than `FEWEST` trials. `p` is the chance that noise alone has any
+    setting explain the objective as well, None where it can't be tested.
     """
 
     parameter: str
@@ -39,20 +45,37 @@ class Importance:
     value: float | None
     low: float | None
     high: float | None
+    p: float | None
+
+    @property
+    def clear(self) -> bool:
+        """Whether the trials tell that the parameter matters."""
+        return self.p is not None and self.p <= CLEAR
 
 
 @dataclass(frozen=True)
 class Importances:
-    """All parameters, the most important first; `why_not` is the reason where there are none."""
+    """All parameters, the most important first; `why_not` is the reason where there are none.
+
+    They are of `finished` trials; `stopped` more, which ASHA stopped, are left out.
+    """
 
     finished: int
+    stopped: int = 0
     rows: tuple[Importance, ...] = ()
     why_not: str | None = None
 
     @property
     def any_clear(self) -> bool:
-        """Whether the interval of any parameter lies above `CLEAR`."""
-        return any((row.low or 0.0) >= CLEAR for row in self.rows)
+        """Whether the trials tell of any parameter that it matters."""
+        return any(row.clear for row in self.rows)
+
+    @property
+    def left_out(self) -> str:
+        """Which trials are left out, in words; empty where none is."""
+        if not self.stopped:
+            return ""
+        return f"{plural(self.stopped, 'trial')} stopped by ASHA left out: an objective after fewer epochs"
 
 
 def importances(
@@ -63,40 +86,56 @@ def importances(
     resamples: int = RESAMPLES,
 ) -> Importances:
     """Return the importance of a study's parameters; `space` has the conditions under which they exist."""
+    import numpy as np
+    from optuna.distributions import CategoricalDistribution
     from optuna.trial import TrialState
 
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     trials = [t for t in ended if t.params and t.value is not None]  # a compare_only baseline draws nothing
+    stopped = sum(bool(t.params) for t in study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)))
     if len(trials) < FEWEST:
         few = f"{len(trials)} finished trial{'' if len(trials) == 1 else 's'}"
-        return Importances(len(trials), why_not=f"{few}: at least {FEWEST} are needed")
+        return Importances(len(trials), stopped, why_not=f"{few}: at least {FEWEST} are needed")
     if len({t.value for t in trials}) == 1:
-        return Importances(len(trials), why_not="all finished trials have the same objective")
+        return Importances(len(trials), stopped, why_not="all finished trials have the same objective")
     names = list(dict.fromkeys(name for t in trials for name in t.params))
     always = [name for name in names if all(name in t.params for t in trials)]
     groups = [always, *([*always, name] for name in names if name not in always)]
     known = {p.label: p for p in space.parameters} if space else {}
+    categorical = {
+        name for t in trials for name, d in t.distributions.items() if isinstance(d, CategoricalDistribution)
+    }
+    p = main_effect_p(
+        {name: [t.params.get(name) for t in trials] for name in names},
+        np.array([t.value for t in trials]),
+        frozenset(categorical),
+        FEWEST,
+    )
     rows: list[Importance] = []
     for i, group in enumerate(groups):
         progress("settings", len(rows), len(names))
         having = [t for t in trials if set(group) <= set(t.params)]
         shares = _resampled(study, having, group, resamples)
         rows += [
-            _importance(name, shares, len(having), known.get(name)) for name in (always if i == 0 else group[-1:])
+            _importance(name, shares, len(having), known.get(name), p[name])
+            for name in (always if i == 0 else group[-1:])
         ]
-    return Importances(len(trials), tuple(sorted(rows, key=lambda row: (row.value is None, -(row.value or 0.0)))))
+    rows.sort(key=lambda row: (row.value is None, -(row.value or 0.0)))
+    return Importances(len(trials), stopped, tuple(rows))
 
 
-def _importance(name: str, shares: list[dict[str, float]], among: int, parameter: Parameter | None) -> Importance:
+def _importance(
+    name: str, shares: list[dict[str, float]], among: int, parameter: Parameter | None, p: float | None
+) -> Importance:
     import numpy as np
 
     when = parameter.when if parameter else {}
     under = ", ".join(f"{parent}={'|'.join(map(str, values))}" for parent, values in when.items())
     if not shares:
-        return Importance(name, under, among, None, None, None)
+        return Importance(name, under, among, None, None, None, p)
     values = [share[name] for share in shares]
     low, high = np.percentile(values, [LOW, HIGH])
-    return Importance(name, under, among, float(np.mean(values)), float(low), float(high))
+    return Importance(name, under, among, float(np.mean(values)), float(low), float(high), p)
 
 
 def _resampled(

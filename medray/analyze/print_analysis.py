@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from medray.analyze.frame_view import varied
-from medray.analyze.importance import HIGH, LOW
+from medray.analyze.importance import CLEAR, HIGH, LOW
 from medray.analyze.summary import Summary
 from medray.analyze.times import TimeSpent
 from medray.config import METRICS
@@ -164,12 +164,16 @@ def _print_importance(summary: Summary, console: Console) -> None:
     importances = summary.importance
     if importances.why_not:
         console.print()
-        say(console, f"Importance of settings: {importances.why_not}")
+        say(
+            console,
+            f"Importance of settings: {'; '.join(filter(None, (importances.why_not, importances.left_out)))}",
+        )
         return
     rows = importances.rows
     columns = [
         ("importance", [number(row.value) for row in rows]),
         (f"{LOW}–{HIGH} %", ["" if row.low is None else f"{number(row.low)}–{number(row.high)}" for row in rows]),
+        ("p", ["" if row.p is None else f"{row.p:.3f}" for row in rows]),
         ("trials", [str(row.among) for row in rows]),
     ]
     notes = []
@@ -179,8 +183,11 @@ def _print_importance(summary: Summary, console: Console) -> None:
     title = f"Importance of settings: fANOVA over {importances.finished} finished trials"
     print_table(console, title, [row.parameter for row in rows], columns, "setting", notes)
     say(console, "  share of the variance that a setting explains alone, and its spread over resampled trials")
+    say(console, "  p: the chance that noise alone has any setting explain as much (objectives shuffled)")
+    if importances.left_out:
+        say(console, f"  {importances.left_out}")
     if not importances.any_clear:
-        say(console, "  every interval begins near 0: these trials can't tell which setting mattered")
+        say(console, f"  no p is {CLEAR} or less: these trials can't tell which setting mattered")
 
 
 def time_rows(time: TimeSpent) -> list[list[str]]:

@@ -149,12 +149,16 @@ def importance_chart(importances: Importances) -> Chart:
     )  # fmt: skip
     cells = [
         [row.parameter, f"under {row.when}" if row.when else "", number(row.value),
-         f"{number(row.low)} to {number(row.high)}" if row.value is not None else "too few trials", str(row.among)]
+         f"{number(row.low)} to {number(row.high)}" if row.value is not None else "too few trials",
+         "" if row.p is None else f"{row.p:.3f}", str(row.among)]
         for row in importances.rows
     ]  # fmt: skip
-    head = ["setting", "exists", "importance", f"{LOW}–{HIGH} % of resamples", "trials"]
+    head = ["setting", "exists", "importance", f"{LOW}–{HIGH} % of resamples", "p", "trials"]
     table = Table(f"Importance by fANOVA over {importances.finished} finished trials", head, cells, frozenset({1}))
-    summary = "Share of the variance that a setting explains alone, and its spread over resampled trials."
+    summary = (
+        "Share of the variance that a setting explains alone, and its spread over resampled trials; p is the "
+        "chance that noise alone has any setting explain as much."
+    )
     return Chart("importance", "Which settings mattered", summary, spec(chart), data, table)
 
 

@@ -1,6 +1,7 @@
 """What was searched: gain over the baselines, learning curves, importance, stopped and failed trials."""
 
 from medray.analyze.frame_view import best_first, varied
+from medray.analyze.importance import CLEAR
 from medray.analyze.journal import open_study
 from medray.analyze.print_analysis import cell, duration, time_rows
 from medray.config import METRICS
@@ -85,10 +86,13 @@ def importance(evidence: Evidence) -> list[Block]:
         blocks.append(chart)
     importances = evidence.summary.importance
     if importances.why_not:
-        return [*blocks, Text(f"Importance of settings: {importances.why_not}.", "note")]
+        reasons = "; ".join(filter(None, (importances.why_not, importances.left_out)))
+        return [*blocks, Text(f"Importance of settings: {reasons}.", "note")]
     blocks.append(importance_chart(importances))
+    if importances.left_out:
+        blocks.append(Text(f"{importances.left_out}.", "note"))
     if not importances.any_clear:
-        unclear = "Every interval begins near 0: these trials can't tell which setting mattered."
+        unclear = f"No p is {CLEAR} or less: these trials can't tell which setting mattered."
         blocks.append(Text(unclear, "note"))
     return blocks
 

@@ -68,6 +68,11 @@ def test_the_setting_that_matters_comes_first(tmp_path: Path, space: SearchSpace
     rows = {row.parameter: row for row in found.rows}
     assert (rows["momentum"].among, rows["momentum"].when) == (11, "optimizer=sgd")
     assert rows["momentum"].value is not None
+    assert first.clear
+    assert found.any_clear
+    assert not rows["dropout"].clear
+    assert found.stopped == 1
+    assert found.left_out == "1 trial stopped by ASHA left out: an objective after fewer epochs"
     assert optuna.logging.get_verbosity() == verbosity
 
 
@@ -81,5 +86,6 @@ def test_too_few_trials_and_equal_ones_are_refused(tmp_path: Path) -> None:
     few = importances(study_of(tmp_path, 3))
     assert few.why_not == "3 finished trials: at least 10 are needed"
     assert few.rows == ()
+    assert few.stopped == 1
     flat = importances(study_of(tmp_path, 12, flat=True))
     assert flat.why_not == "all finished trials have the same objective"
