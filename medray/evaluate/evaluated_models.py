@@ -1,7 +1,7 @@
 """The models that are measured on the test split: ensemble, other selections, best single model, baselines."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medray._types import Array
 from medray.data.dataset import ImageDataset, LabelledImages
@@ -22,13 +22,15 @@ ENSEMBLE = "ensemble"
 class EvaluatedModel:
     """A model to be measured: the weighted mean of its `members`' probabilities after a temperature.
 
-    `baseline` is the name of the search space's baseline that is measured, None for other models.
+    `baseline` is the name of the search space's baseline that is measured, None for other models; `primary` says
+    that the ensemble's comparison with this model is the one that was named beforehand.
     """
 
     name: str
     members: tuple[tuple[NetworkKey, float], ...]
     temperature: float = 1.0
     baseline: str | None = None
+    primary: bool = False
 
     def combine(self, predictions: Mapping[NetworkKey, Array]) -> Array:
         """Return the model's probabilities, float32 (n, classes), as it answers in use."""
@@ -39,6 +41,8 @@ class EvaluatedModel:
 def evaluated_models(search: FinishedSearch, manifest: Manifest) -> list[EvaluatedModel]:
     """Return the ensemble that `manifest` describes, first, then all models that it is compared with.
 
+    The primary one is the best baseline by validation, or where there is none the best single model.
+
     Raises:
         RunError: a file is damaged, or the stored selections are those of another ensemble.
     """
@@ -47,6 +51,7 @@ def evaluated_models(search: FinishedSearch, manifest: Manifest) -> list[Evaluat
     selections = search.run.read_selections()
     if selections is None:  # the search alone has made the ensemble
         others = [EvaluatedModel(f"best single (trial {record.number})", _single(record)) for record in ranked[:1]]
+        singles = [model.name for model in others]
     else:
         selected = selections.of_ensemble
         if (_members(selected.members), selected.temperature) != (ensemble.members, ensemble.temperature):
@@ -54,18 +59,20 @@ def evaluated_models(search: FinishedSearch, manifest: Manifest) -> list[Evaluat
                 f"{search.run.path(search.run.SELECTION)} is of another ensemble than the one in "
                 f"{search.run.ensemble.location}; make both anew: medray ensemble {search.run.location}"
             )
-        others = []
+        others, singles = [], []
         for selection in selections.selections:
             if selection is not selected:
                 single = f"best single (trial {selection.members[0].trial})"
                 name = single if selection.strategy == SINGLE else selection.title
+                singles += [single] if selection.strategy == SINGLE else []
                 others.append(EvaluatedModel(name, _members(selection.members), selection.temperature))
     baselines = [
         EvaluatedModel(baseline_name(record), _single(record), baseline=record.baseline)
         for record in sorted(ranked, key=lambda record: record.number)
         if record.baseline
     ]
-    return [ensemble, *others, *baselines]
+    best = [baseline_name(record) for record in ranked if record.baseline][:1] or singles
+    return [ensemble, *(replace(model, primary=model.name in best) for model in (*others, *baselines))]
 
 
 def baseline_name(record: TrialRecord) -> str:

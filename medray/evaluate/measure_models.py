@@ -11,8 +11,10 @@ from medray.decisions.conformal import ConformalSets
 from medray.decisions.thresholds import OperatingPoint
 from medray.evaluate.evaluated_models import ENSEMBLE, EvaluatedModel
 from medray.evaluate.scores_document import EnsembleComparison, ModelScores, PointOnTest, Scores, SetsOnTest
-from medray.stats.bootstrap import Estimate, bootstrap, estimate, resample_counts
-from medray.stats.compare import compare_models, mcnemar, verdict
+from medray.stats.bootstrap import bootstrap, resample_counts
+from medray.stats.class_scores import class_scores
+from medray.stats.compare import compare_models, holm, verdict
+from medray.stats.score_intervals import score_interval
 from medray.stats.scores import MODES, Predictions
 from medray.stats.subgroups import subgroup_scores
 
@@ -34,25 +36,21 @@ def measure_models(
 ) -> Scores:  # fmt: skip
     """Return all scores of `models` on the images at `positions` (n,), from their probabilities (n, classes).
 
-    Intervals are 95 % intervals, from a bootstrap of images, or of patients where the data set knows them.
+    Intervals are 95 % intervals, by patient where the data set knows them.
     `points` and `conformal` are those of the ensemble, which were set before.
     """
     labels, names = dataset.labels[positions], dataset.class_names
     groups = None if dataset.groups is None else dataset.groups[positions]
     measured = {name: Predictions(table, labels, len(names)) for name, table in predictions.items()}
     draws = bootstrap(measured, resample_counts(len(labels), RESAMPLES, seed, groups))
-    scores = {name: model.scores() for name, model in measured.items()}
     ensemble = measured[ENSEMBLE]
+    primary = next((model.name for model in models if model.primary), None)
     columns = {name: column[positions] for name, column in dataset.subgroups.items()}
     subgroups = subgroup_scores(ensemble, columns, groups=groups)
     estimates = {
-        name: {metric: estimate(model_scores[metric], draws[name][metric]) for metric in MODES}
-        for name, model_scores in scores.items()
+        name: {metric: score_interval(metric, model, groups) for metric in MODES}
+        for name, model in measured.items()
     }
-    for by_metric in estimates.values():
-        # A resample's own noise widens the gaps that are summed, so that this interval would be biased upwards.
-        error = by_metric["calibration_error"]
-        by_metric["calibration_error"] = Estimate(error.value, None, None, error.resamples_used)
     return Scores(
         seed=seed,
         metric=metric,
@@ -61,9 +59,9 @@ def measure_models(
         class_names=tuple(names),
         resamples=RESAMPLES,
         models=tuple(ModelScores(model.name, len(model.members), estimates[model.name]) for model in models),
-        comparisons=_comparisons(measured, scores, draws, metric, independent=groups is None),
+        comparisons=_comparisons(measured, draws, metric, groups, primary),
         confusion_matrix=tuple(map(tuple, ensemble.confusion.tolist())),
-        per_class=tuple(ensemble.per_class(names)),
+        per_class=tuple(class_scores(ensemble, names, groups)),
         operating_points=tuple(PointOnTest.of(point, ensemble, groups) for point in points),
         conformal_sets=tuple(SetsOnTest.of(sets, ensemble, groups) for sets in conformal),
         subgroups={name: tuple(rows) for name, rows in subgroups.items()},
@@ -71,19 +69,24 @@ def measure_models(
 
 
 def _comparisons(
-    measured: Mapping[str, Predictions], scores: Mapping[str, Mapping[str, float]],
-    draws: Mapping[str, Mapping[str, Array]], metric: str, *, independent: bool,
+    measured: Mapping[str, Predictions], draws: Mapping[str, Mapping[str, Array]], metric: str,
+    groups: Array | None, primary: str | None,
 ) -> tuple[EnsembleComparison, ...]:  # fmt: skip
     """Compare the ensemble with each other model, by the run's metric and by accuracy.
 
-    McNemar's p is None unless the images are `independent`, as its test assumes.
+    That with the model `primary` by the run's metric stands alone, the others are one family.
     """
-    comparisons = []
     metrics = list(dict.fromkeys([metric, "accuracy"]))
-    for other, name in itertools.product(list(measured)[1:], metrics):
-        result = compare_models(ENSEMBLE, other, name, scores, draws)
-        p = None
-        if name == "accuracy" and independent:
-            p = mcnemar(measured[ENSEMBLE].correct, measured[other].correct).p
-        comparisons.append(EnsembleComparison(**vars(result), verdict=verdict(result), mcnemar_p=p))
+    results = [
+        compare_models(ENSEMBLE, other, name, measured, draws, groups)
+        for other, name in itertools.product(list(measured)[1:], metrics)
+    ]
+    alone = [(result.other, result.metric) == (primary, metric) for result in results]
+    adjusted = holm([None if first else result.p for result, first in zip(results, alone, strict=True)])
+    comparisons = []
+    for result, first, family_p in zip(results, alone, adjusted, strict=True):
+        p = result.p if first else family_p
+        comparisons.append(
+            EnsembleComparison(**vars(result), primary=first, adjusted_p=p, verdict=verdict(result, p))
+        )
     return tuple(comparisons)

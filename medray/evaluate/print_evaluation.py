@@ -1,5 +1,6 @@
 """Print the result of `medray evaluate`, as text or as JSON."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -20,7 +21,12 @@ from medray.evaluate.print_reviewed import print_reviewed
 from medray.evaluate.run_evaluation import Evaluation
 from medray.evaluate.scores_document import ModelScores, Scores
 from medray.evaluate.without_copies import without_copies_line
+from medray.stats.bootstrap import Estimate
+from medray.stats.class_scores import ClassScores
+from medray.stats.rates import Proportion
 from medray.stats.scores import MODES
+from medray.stats.subgroups import SubgroupScores
+from medray.text import plural
 
 RATE_TITLES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
 CLASS_TITLES = {
@@ -38,16 +44,16 @@ def print_result(result: Evaluation, console: Console) -> None:
     _print_decisions(console, scores)
     columns: Columns = [("images", [str(row.images) for row in scores.per_class])]
     columns += [
-        (title, [number(getattr(row, key)) for row in scores.per_class]) for key, title in CLASS_TITLES.items()
+        (title, [class_figure(row, key) for row in scores.per_class]) for key, title in CLASS_TITLES.items()
     ]
-    title = "The ensemble by class, each against the rest"
+    title = "The ensemble by class, each against the rest; 95 % intervals"
     print_table(console, title, scores.class_names, columns, "class")
     _print_confusion(console, scores)
     print_reviewed(console, scores.reviewed)
     for name, rows in scores.subgroups.items():
         columns = [("images", [str(row.images) for row in rows])]
         columns += [("accuracy", [interval(row.accuracy) for row in rows])]
-        columns += [("AUC", [interval(row.auc) for row in rows]), ("", [row.flag or "" for row in rows])]
+        columns += [("AUC", [interval(row.auc) for row in rows]), ("", list(map(subgroup_note, rows)))]
         print_table(console, f"The ensemble by {name}", [row.value for row in rows], columns, name)
     if result.published is not None:
         print_published(console, result.published)
@@ -60,20 +66,49 @@ def print_result(result: Evaluation, console: Console) -> None:
     say(console, f"{result.reads.sentence} Figures: {result.read.folder.location}")
 
 
+def class_figure(row: ClassScores, key: str) -> str:
+    """Return a figure of a class as a table shows it, with its interval where it has one."""
+    figure: float | Proportion | Estimate = getattr(row, key)
+    return number(figure) if isinstance(figure, float) else interval(figure)
+
+
+def subgroup_note(row: SubgroupScores) -> str:
+    """Return why a subgroup has no intervals, empty where it has."""
+    return f"{row.flag} ({row.accuracy.reason})" if row.flag else ""
+
+
+def without_interval(figures: Iterable[tuple[str, Estimate | Proportion]]) -> list[str]:
+    """Return a line for each reason why some of the titled figures have no interval."""
+    titles: dict[str, list[str]] = {}
+    for title, figure in figures:
+        if figure.reason:
+            titles.setdefault(figure.reason, []).append(title)
+    return [f"No interval of {', '.join(dict.fromkeys(names))}: {reason}." for reason, names in titles.items()]
+
+
 def model_title(model: ModelScores) -> str:
     """Return a model's name with the number of its networks, where they are several."""
     return model.name + (f" ({model.networks} networks)" if model.networks > 1 else "")
 
 
+def models_without_interval(scores: Scores) -> list[str]:
+    """Return why figures of the models' table have no interval, a line for each reason."""
+    return without_interval(
+        (metric_title(metric), model.scores[metric]) for model in scores.models for metric in METRIC_TITLES
+    )
+
+
 def _print_models(console: Console, scores: Scores) -> None:
     images = f"{scores.images} test images" + (f" of {scores.patients} patients" if scores.patients else "")
-    units = "patients" if scores.patients else "images"
+    units = "patient" if scores.patients else "image"
     columns = [
         (metric_title(metric), [interval(model.scores[metric]) for model in scores.models])
         for metric in dict.fromkeys([scores.metric, *METRIC_TITLES])
     ]
-    title = f"{images}; 95 % intervals, from {scores.resamples} resamples of {units}"
+    title = f"{images}; 95 % intervals by {units}"
     print_table(console, title, list(map(model_title, scores.models)), columns, "model")
+    for line in models_without_interval(scores):
+        say(console, line)
 
 
 def _print_comparisons(console: Console, scores: Scores) -> None:
@@ -81,15 +116,25 @@ def _print_comparisons(console: Console, scores: Scores) -> None:
         rows = [comparison for comparison in scores.comparisons if comparison.metric == metric]
         more = "more" if MODES[metric] == "max" else "less"
         columns = [("difference", [interval(row, sign=True) for row in rows])]
-        columns.append(("p", [p_value(row.p) for row in rows]))
-        if any(row.mcnemar_p is not None for row in rows):
-            columns.append(("McNemar p", [p_value(row.mcnemar_p) for row in rows]))
+        columns.append((f"p ({rows[0].test})", [p_value(row.p) for row in rows]))
+        columns.append(("p adjusted", [p_value(row.adjusted_p) + (" *" if row.primary else "") for row in rows]))
+        columns.append(("p (bootstrap)", [p_value(row.bootstrap_p) for row in rows]))
         columns.append(("the ensemble is", [row.verdict for row in rows]))
         title = f"{metric_title(metric)} of the ensemble less that of each other model ({more} is better)"
         print_table(console, title, [row.other for row in rows], columns, "model")
     if scores.comparisons:
-        others = len({comparison.other for comparison in scores.comparisons})
-        say(console, f"p: two-sided, by the same resamples; not corrected for {others} comparisons.")
+        say(console, family_line(scores))
+
+
+def family_line(scores: Scores) -> str:
+    """Return how the p-values of the comparisons are adjusted."""
+    family = sum(not row.primary for row in scores.comparisons)
+    primary = next((row for row in scores.comparisons if row.primary), None)
+    rest = f"The verdicts on {plural(family, 'comparison')} are by p adjusted for all of them (Holm)"
+    if primary is None:
+        return f"{rest}."
+    other, metric = primary.other, metric_title(primary.metric)
+    return f"{rest}. That with {other} by {metric} (*) was named beforehand and stands alone."
 
 
 def _print_decisions(console: Console, scores: Scores) -> None:
@@ -114,8 +159,15 @@ def _print_decisions(console: Console, scores: Scores) -> None:
         print_table(
             console, title, [f"{sets.coverage:.4g}" for sets in scores.conformal_sets], columns, "promised"
         )
-    if scores.patients and (scores.operating_points or scores.conformal_sets):
-        say(console, "The intervals of points and sets take images, not patients, to be independent.")
+    rates = [
+        (f"{title} ({point.name})", getattr(point.test, key))
+        for point in scores.operating_points
+        for key, title in RATE_TITLES.items()
+    ]
+    for line in without_interval([*rates, *(("sets", sets.test.covered) for sets in scores.conformal_sets)]):
+        say(console, line)
+    if scores.patients and scores.operating_points:
+        say(console, "Where a point was set, intervals take images, not patients, to be independent.")
 
 
 def _print_confusion(console: Console, scores: Scores) -> None:

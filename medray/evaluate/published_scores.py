@@ -17,6 +17,7 @@ from medray.json_document import JsonDocument
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.fold_results import MeanStd
 from medray.space.published import FOLDS, POSITIVE_CLASS_METRICS, TEST, TRAIN, VAL, PublishedModel
+from medray.stats.metrics import recall_precision_f1
 from medray.stats.scores import Predictions
 
 
@@ -143,7 +144,9 @@ def _scores(probabilities: Array, labels: Array, names: Sequence[str], positive:
     """Return all scores, and those of the class `positive`, its name compared without case, if there is one."""
     predictions = Predictions(probabilities, labels, len(names))
     scores = predictions.scores()
-    for row in predictions.per_class(names):
-        if row.name.casefold() == (positive or "").casefold():
-            scores |= {metric: getattr(row, key) for metric, key in POSITIVE_CLASS_METRICS.items()}
+    recall, precision, f1 = recall_precision_f1(predictions.confusion.astype(np.float64))
+    of_key = {"recall": recall, "precision": precision, "f1": f1}
+    for c, name in enumerate(names):
+        if name.casefold() == (positive or "").casefold():
+            scores |= {metric: float(of_key[key][c]) for metric, key in POSITIVE_CLASS_METRICS.items()}
     return scores

@@ -11,9 +11,10 @@ from medray.evaluate.reviewed_scores import ReviewedScores
 from medray.json_document import JsonDocument
 from medray.runs.run_facts import check_metric
 from medray.stats.bootstrap import Estimate
+from medray.stats.class_scores import ClassScores
 from medray.stats.compare import PairedComparison
 from medray.stats.rates import Rates, measure_rates
-from medray.stats.scores import MODES, ClassScores, Predictions
+from medray.stats.scores import MODES, Predictions
 from medray.stats.subgroups import SubgroupScores
 
 
@@ -53,11 +54,13 @@ class ModelScores(JsonDocument):
 class EnsembleComparison(PairedComparison):
     """The ensemble, `reference`, against another model, with the verdict in words.
 
-    `mcnemar_p` is None for other metrics than accuracy, and where patients have several images.
+    `primary` is the comparison that was named beforehand. The others are a family: `adjusted_p` is by Holm's
+    correction, and the verdict is by it.
     """
 
+    primary: bool
+    adjusted_p: float | None
     verdict: str
-    mcnemar_p: float | None
 
 
 @dataclass(frozen=True)

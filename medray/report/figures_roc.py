@@ -87,6 +87,4 @@ def points_table(caption: str, points: Sequence[tuple[OperatingPoint, str, Rates
         ]
         for point, images, rates in points
     ]  # fmt: skip
-    return Table(
-        f"{caption}; exact 95 % intervals", ["point", "images", *RATE_TITLES.values()], rows, frozenset({1})
-    )
+    return Table(f"{caption}; 95 % intervals", ["point", "images", *RATE_TITLES.values()], rows, frozenset({1}))

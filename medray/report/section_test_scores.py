@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 
 from medray.console_tables import METRIC_TITLES, interval, metric_title, number, p_value
-from medray.evaluate.print_evaluation import CLASS_TITLES, model_title
+from medray.evaluate.print_evaluation import (
+    CLASS_TITLES,
+    class_figure,
+    family_line,
+    model_title,
+    models_without_interval,
+    subgroup_note,
+)
 from medray.evaluate.print_published import published_table, source_line
 from medray.evaluate.scores_document import SetsOnTest
 from medray.evaluate.without_copies import without_copies_line
@@ -45,26 +52,36 @@ def scores_of_models(evidence: Evidence) -> list[Block]:
     scores = evidence.scores
     if scores is None:
         return []
-    units = "patients" if scores.patients else "images"
+    units = "patient" if scores.patients else "image"
     metrics = list(dict.fromkeys([evidence.metric, *METRIC_TITLES]))
     rows = [
         [model_title(model), *(interval(model.scores[metric]) for metric in metrics)] for model in scores.models
     ]
-    caption = f"All models on the test split; 95 % intervals from {scores.resamples} resamples of {units}"
+    caption = f"All models on the test split; 95 % intervals by {units}"
     blocks: list[Block] = [models_chart(scores, evidence.metric)]
     blocks.append(Table(caption, ["model", *map(metric_title, metrics)], rows))
+    blocks += [Text(line) for line in models_without_interval(scores)]
     if scores.comparisons:
         rows = [
             [
-                row.other, metric_title(row.metric), interval(row, sign=True), p_value(row.p),
-                p_value(row.mcnemar_p), row.verdict,
+                row.other, metric_title(row.metric), interval(row, sign=True), p_value(row.p), row.test,
+                p_value(row.adjusted_p), p_value(row.bootstrap_p), row.verdict,
             ]
             for row in scores.comparisons
         ]  # fmt: skip
-        others = len(scores.models) - 1
-        caption = f"The ensemble less each other model; p is two-sided and not corrected for {others} comparisons"
-        head = ["other model", "metric", "difference", "p", "McNemar p", "the ensemble is"]
-        blocks.append(Table(caption, head, rows, frozenset({1, 5}), folded=True))
+        head = [
+            "other model",
+            "metric",
+            "difference",
+            "p",
+            "test",
+            "p adjusted",
+            "p (bootstrap)",
+            "the ensemble is",
+        ]
+        caption = "The ensemble less each other model; p is two-sided"
+        blocks.append(Table(caption, head, rows, frozenset({1, 4, 7}), folded=True))
+        blocks.append(Text(family_line(scores)))
     return blocks
 
 
@@ -110,8 +127,7 @@ def classes(evidence: Evidence) -> list[Block]:
         return []
     caption = f"The ensemble on {scores.images} test images: true class by row, predicted by column"
     rows = [
-        [row.name, str(row.images), *(number(getattr(row, key)) for key in CLASS_TITLES)]
-        for row in scores.per_class
+        [row.name, str(row.images), *(class_figure(row, key) for key in CLASS_TITLES)] for row in scores.per_class
     ]
     head = ["class", "images", *CLASS_TITLES.values()]
     blocks: list[Block] = [
@@ -120,7 +136,7 @@ def classes(evidence: Evidence) -> list[Block]:
     ]
     for name, subgroups in scores.subgroups.items():
         rows = [
-            [row.value, str(row.images), interval(row.accuracy), interval(row.auc), row.flag or ""]
+            [row.value, str(row.images), interval(row.accuracy), interval(row.auc), subgroup_note(row)]
             for row in subgroups
         ]
         head = [name, "images", "accuracy", "AUC", ""]

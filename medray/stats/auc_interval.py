@@ -1,48 +1,53 @@
 """Intervals of an AUC from its structural components, for few cases, near 1 and for patients of several images.
 
-The component of an image is the share of the other kind's images that it is ranked rightly against (DeLong et al.
+The component of an image is the share of the other kind's images that it is ranked rightly to (DeLong et al.
 1988). What they add up to by patient gives the variance (Obuchowski 1997), also of the mean over several classes.
 """
-
-import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from medray._types import Array
 from medray.errors import ConfigError
 from medray.stats.bootstrap import CONFIDENCE, Estimate
-from medray.stats.effective import ADDED, effective_interval, effective_number
+from medray.stats.effective import effective_number
+from medray.stats.influence import Influence, unbiased
 from medray.stats.metrics import auc
 from medray.stats.patients import group_numbers, too_few_cases
 from medray.stats.validate import check_labelled
 
 
-@dataclass(frozen=True, eq=False)
-class AucInfluence:
-    """How much each patient moves an AUC of `value`: of the image itself where no patients are known.
+def auc_interval(
+    probabilities: Array, labels: Array, groups: Array | None = None, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Return the AUC of probabilities (N, classes) against `labels` int64 (N,), with its interval.
 
-    `by_class` float64 (patients, classes) is the part that comes from its images of each class, with the
-    small-sample factor: the variance is the sum of the squares of `by_patient`. `patients` (classes,) are the
-    effective numbers, `added` (classes,) what one patient more of a class would do if it were ranked by chance.
+    It is Wilson's interval of the effective number of images, or of patients `groups` (N,). There is none, and the
+    estimate says why, below `medray.stats.patients.ENOUGH_CASES` images or patients of a class.
+
+    Raises:
+        DataError: the probabilities, labels or groups can't be used.
+        ConfigError: the confidence is not between 0 and 1.
     """
+    if not 0 < confidence < 1:
+        raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1")
+    labels = check_labelled(probabilities, labels)[1]
+    exact = np.asarray(probabilities, dtype=np.float64)  # not clipped to 0..1, which could make ties
+    reason = too_few_cases(labels, exact.shape[1], groups)
+    if len(np.unique(labels)) < exact.shape[1]:
+        return Estimate(None, None, None, 0, reason)
+    if reason:
+        return Estimate(auc(exact, labels), None, None, 0, reason)
+    influence = auc_influence(exact, labels, groups)
+    if not influence.by_class.any() and not influence.added.any():
+        return Estimate(influence.value, None, None, 0, "all images have the same probability")
+    return influence.interval(confidence)
 
-    value: float
-    by_class: Array
-    patients: Array
-    added: Array
 
-    @property
-    def by_patient(self) -> Array:
-        """The influence of each patient, float64 (patients,)."""
-        total: Array = self.by_class.sum(axis=1)
-        return total
+def auc_influence(probabilities: Array, labels: Array, groups: Array | None = None) -> Influence:
+    """Return the influences on the AUC of probabilities (N, classes), each class with an image or more.
 
-
-def auc_influence(probabilities: Array, labels: Array, groups: Array | None = None) -> AucInfluence:
-    """Return the influences on the AUC of probabilities (N, classes), each class with two images or more.
-
-    The AUC is that of `medray.stats.metrics.auc`. `labels` are int64 (N,), `groups` (N,) the patients.
+    The AUC is that of `medray.stats.metrics.auc`. `labels` are int64 (N,), `groups` (N,) the patients. The patient
+    that is added to each class is ranked by chance.
 
     Raises:
         DataError: a patient is missing.
@@ -52,21 +57,21 @@ def auc_influence(probabilities: Array, labels: Array, groups: Array | None = No
     counts = np.zeros((patients.max() + 1, classes), dtype=np.int64)
     np.add.at(counts, (patients, labels), 1)
     columns = [1] if classes == 2 else list(range(classes))
-    influence, added, values = np.zeros(images), np.zeros(classes), []
+    influence, added, values = np.zeros(images), np.zeros((1, classes)), []
     for c in columns:
         of_class = labels == c
         value, placements = _placements(probabilities[:, c], of_class)
         values.append(value)
         for side in (of_class, ~of_class):
             sizes = np.bincount(patients[side])
-            factor = _unbiased(int((sizes > 0).sum())) / (side.sum() * len(columns))
+            factor = unbiased(int((sizes > 0).sum())) / (side.sum() * len(columns))
             influence[side] += (placements[side] - value) * factor
             of_side = [k for k in range(classes) if (k == c) == (side is of_class)]
-            added[of_side] += (0.5 - value) / (effective_number(sizes) * len(columns))
+            added[0, of_side] += (0.5 - value) / (effective_number(sizes) * len(columns))
     by_class = np.zeros(counts.shape)
     np.add.at(by_class, (patients, labels), influence)
     numbers = np.array([effective_number(counts[:, c]) for c in range(classes)])
-    return AucInfluence(float(np.mean(values)), by_class, numbers, added)
+    return Influence(float(np.mean(values)), by_class, numbers, added)
 
 
 def _placements(scores: Array, positive: Array) -> tuple[float, Array]:
@@ -81,50 +86,3 @@ def _placements(scores: Array, positive: Array) -> tuple[float, Array]:
     placements[positive] = (ranks[positive] - rankdata(scores[positive])) / rest
     placements[~positive] = 1 - (ranks[~positive] - rankdata(scores[~positive])) / cases
     return float(placements[positive].mean()), placements
-
-
-def _unbiased(patients: int) -> float:
-    return math.sqrt(patients / (patients - 1)) if patients > 1 else 1.0
-
-
-def degrees_of_freedom(by_class: Array, patients: Array) -> float:
-    """Return the degrees of freedom of a variance (Satterthwaite 1946) from influences (patients, classes).
-
-    They are at least the effective `patients` (classes,) of the rarest class, less 1.
-    """
-    parts = np.square(by_class).sum(axis=0)
-    if not parts.any():
-        return float(patients.min() - 1)
-    return float(parts.sum() ** 2 / (np.square(parts) / (patients - 1)).sum())
-
-
-def auc_interval(
-    probabilities: Array, labels: Array, groups: Array | None = None, confidence: float = CONFIDENCE
-) -> Estimate:
-    """Return the AUC of probabilities (N, classes) against `labels` int64 (N,), with its interval.
-
-    It is Wilson's interval of the effective number of images, or of patients `groups` (N,). There is none, and the
-    estimate says why, below `ENOUGH_CASES` images or patients of a class.
-
-    Raises:
-        DataError: the probabilities, labels or groups can't be used.
-        ConfigError: the confidence is not between 0 and 1.
-    """
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1")
-    exact, labels = check_labelled(probabilities, labels)
-    reason = too_few_cases(labels, exact.shape[1], groups)
-    if len(np.unique(labels)) < exact.shape[1]:
-        return Estimate(None, None, None, 0, reason)
-    if reason:
-        return Estimate(auc(exact, labels), None, None, 0, reason)
-    influence = auc_influence(exact, labels, groups)
-    variance = float(np.square(influence.by_patient).sum())
-    if not variance and not influence.added.any():
-        return Estimate(influence.value, None, None, 0, "all images have the same probability")
-    if influence.patients.min() < 2:
-        return Estimate(influence.value, None, None, 0, "nearly all images of a class are of one patient")
-    seen = np.concatenate([influence.by_class, math.sqrt(ADDED) * np.diag(influence.added)])
-    degrees = degrees_of_freedom(seen, influence.patients)
-    low, high = effective_interval(influence.value, variance, influence.added, degrees, confidence)
-    return Estimate(influence.value, low, high, 0)

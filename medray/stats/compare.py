@@ -1,6 +1,6 @@
-"""Comparison of two models on the same images, by the paired bootstrap of a score and by McNemar's test."""
+"""Comparison of two models on the same images: a paired test of each score, and Holm's correction of a family."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +8,15 @@ import numpy as np
 from medray._types import Array
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
-from medray.stats.bootstrap import percentile_interval
-from medray.stats.scores import MODES
+from medray.stats.bootstrap import CONFIDENCE, percentile_interval
+from medray.stats.influence import difference
+from medray.stats.patients import group_numbers
+from medray.stats.score_intervals import score_influence
+from medray.stats.scores import MODES, Predictions
 
 SIGNIFICANCE = 0.05  # goes with the interval of 95 %
 BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
+DELONG, MCNEMAR, STUDENT, BOOTSTRAP = "DeLong", "McNemar", "Student's t", "bootstrap"
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class PairedComparison(JsonDocument):
     """The difference of two models' scores on the same images.
 
     `difference` is the score of `reference` less that of `other`, whichever way is better; `low` and `high`
-    are its 95 % interval and `p` is two-sided. Each is None where the score is not defined.
+    are its 95 % interval, `p` is two-sided and that of `test`, `bootstrap_p` that of the bootstrap. Each is None
+    where it is not defined, or where cases or patients are too few.
     """
 
     reference: str
@@ -30,6 +35,8 @@ class PairedComparison(JsonDocument):
     low: float | None
     high: float | None
     p: float | None
+    test: str
+    bootstrap_p: float | None
 
     @property
     def value(self) -> float | None:
@@ -41,32 +48,70 @@ def compare_models(
     reference: str,
     other: str,
     metric: str,
-    scores: Mapping[str, Mapping[str, float]],
+    models: Mapping[str, Predictions],
     draws: Mapping[str, Mapping[str, Array]],
+    groups: Array | None = None,
 ) -> PairedComparison:
-    """Compare two models by `metric`, a name in `MODES`.
+    """Compare two of the `models` by `metric`, a name in `MODES`.
 
-    `scores` are those of the images themselves, by model and name, and `draws` those of the resamples,
-    float (B,), as `medray.stats.bootstrap.bootstrap` returns them. The interval is the percentile interval of
-    the resampled differences.
+    `draws` are their scores on resamples, float (B,), as `medray.stats.bootstrap.bootstrap` returns them;
+    `groups` (N,) are the patients where known.
+    AUC is tested as by DeLong et al. (1988), with patients Obuchowski (1997); accuracy by `mcnemar`; other scores
+    by Student's t of their influences too, but the calibration error, which has none, by the bootstrap.
 
     Raises:
-        ConfigError: there is no such metric, or no such model in the scores.
-        DataError: the two models' numbers of resamples differ.
+        ConfigError: there is no such metric, or no such model.
+        DataError: the two models' numbers of resamples differ, or a patient is missing.
     """
     if metric not in MODES:
         raise ConfigError(unknown_choice_line("metric", metric, MODES))
     for model in (reference, other):
-        if model not in scores or model not in draws:
-            raise ConfigError(unknown_choice_line("model", model, set(scores) & set(draws)))
+        if model not in models or model not in draws:
+            raise ConfigError(unknown_choice_line("model", model, set(models) & set(draws)))
     a, b = draws[reference][metric], draws[other][metric]
     if a.shape != b.shape:
         raise DataError(f"'{reference}' has {len(a)} resamples and '{other}' {len(b)}: they can't be paired")
-    difference = scores[reference][metric] - scores[other][metric]
     ends = percentile_interval(a - b)
-    if ends is None or np.isnan(difference):
-        return PairedComparison(reference, other, metric, None, None, None, None)
-    return PairedComparison(reference, other, metric, float(difference), *ends, bootstrap_p(a - b))
+    value = models[reference].scores()[metric] - models[other].scores()[metric]
+    undefined = ends is None or np.isnan(value)
+    by_bootstrap = None if undefined else bootstrap_p(a - b)
+    if metric == "calibration_error":
+        test = BOOTSTRAP
+        low, high, p = (None, None, None) if ends is None or undefined else (*ends, by_bootstrap)
+    else:
+        test = {"auc": DELONG, "accuracy": MCNEMAR}.get(metric, STUDENT)
+        low, high, p = _paired_test(metric, models[reference], models[other], groups)
+    shown = None if np.isnan(value) else float(value)
+    return PairedComparison(reference, other, metric, shown, low, high, p, test, by_bootstrap)
+
+
+def _paired_test(
+    metric: str, reference: Predictions, other: Predictions, groups: Array | None
+) -> tuple[float | None, float | None, float | None]:
+    """Return the interval of the difference, and p; all None where cases or patients are too few."""
+    a, b = score_influence(metric, reference, groups), score_influence(metric, other, groups)
+    if isinstance(a, str) or isinstance(b, str):
+        return None, None, None
+    result = difference(a, b, CONFIDENCE)
+    if result is None:
+        return None, None, None
+    p = mcnemar(reference.correct, other.correct, groups).p if metric == "accuracy" else result.p
+    return result.low, result.high, p
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Return the p-values of a family, adjusted so that it is wrong as seldom as a single test (Holm 1979).
+
+    The smallest of n is multiplied by n, the next by n - 1, and so on; none is below the one before. A None stays
+    so and does not count.
+    """
+    order = sorted((value, i) for i, value in enumerate(values) if value is not None)
+    adjusted: list[float | None] = [None] * len(values)
+    largest = 0.0
+    for rank, (value, i) in enumerate(order):
+        largest = max(largest, min(1.0, value * (len(order) - rank)))
+        adjusted[i] = largest
+    return adjusted
 
 
 def bootstrap_p(differences: Array) -> float:
@@ -86,19 +131,19 @@ def bootstrap_p(differences: Array) -> float:
     return min(1.0, 2 * (rarer + 1) / (len(defined) + 1))
 
 
-def verdict(comparison: PairedComparison) -> str:
+def verdict(comparison: PairedComparison, adjusted_p: float | None) -> str:
     """Return whether `reference` is `BETTER` or `WORSE` than `other`, or `NOT_SHOWN`.
 
-    A difference is shown where p is at most 0.05 and the 95 % interval excludes 0. For a score whose mode
-    is "min", such as log_loss, less is better.
+    A difference is shown where `adjusted_p` is at most 0.05 and the 95 % interval excludes 0. For a score whose
+    mode is "min", such as log_loss, less is better.
 
     Raises:
         ConfigError: there is no such metric.
     """
     if comparison.metric not in MODES:
         raise ConfigError(unknown_choice_line("metric", comparison.metric, MODES))
-    low, high, p = comparison.low, comparison.high, comparison.p
-    if low is None or high is None or p is None or low <= 0 <= high or p > SIGNIFICANCE:
+    low, high = comparison.low, comparison.high
+    if low is None or high is None or adjusted_p is None or low <= 0 <= high or adjusted_p > SIGNIFICANCE:
         return NOT_SHOWN
     return BETTER if (low > 0) == (MODES[comparison.metric] == "max") else WORSE
 
@@ -112,14 +157,14 @@ class McNemar:
     p: float
 
 
-def mcnemar(correct_a: Array, correct_b: Array) -> McNemar:
+def mcnemar(correct_a: Array, correct_b: Array, groups: Array | None = None) -> McNemar:
     """Test whether two models are correct equally often; `correct_a` and `correct_b` are bool (N,).
 
-    The exact binomial form of McNemar (1947): under the hypothesis, of the images that only one model predicts
-    correctly each model has half. It assumes independent images: where patients have several, p is too small.
+    The exact form of McNemar (1947): under the hypothesis, the models' answers to an image could as well be
+    exchanged. With `groups` (N,), the patient of each image, those to all images of a patient are exchanged.
 
     Raises:
-        DataError: the two are not bool, not of one length, or empty.
+        DataError: the two are not bool, not of one length, or empty, or a patient is missing.
     """
     for correct in (correct_a, correct_b):
         if correct.dtype != np.bool_ or correct.ndim != 1 or not len(correct):
@@ -127,8 +172,24 @@ def mcnemar(correct_a: Array, correct_b: Array) -> McNemar:
     if len(correct_a) != len(correct_b):
         raise DataError(f"{len(correct_a)} and {len(correct_b)} images: the models' images must be the same")
     only_a, only_b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
-    if not only_a + only_b:
-        return McNemar(0, 0, 1.0)
-    from scipy.stats import binomtest
+    ahead = correct_a.astype(np.int64) - correct_b
+    if groups is not None:
+        ahead = np.bincount(group_numbers(groups, len(ahead)), weights=ahead).astype(np.int64)
+    return McNemar(only_a, only_b, _even_signs_p(ahead))
 
-    return McNemar(only_a, only_b, float(binomtest(only_a, only_a + only_b, 0.5).pvalue))
+
+def _even_signs_p(ahead: Array) -> float:
+    """Return the chance that the sum of whole numbers with random signs is as far from 0 as that of `ahead`.
+
+    Of each size the number of plus signs is binomial; the sums of the sizes are convolved, so that p is exact.
+    """
+    from scipy.stats import binom
+
+    sizes, counts = np.unique(np.abs(ahead[ahead != 0]), return_counts=True)
+    chances = np.ones(1)
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        spaced = np.zeros(size * count + 1)  # by half the sum, from the lowest
+        spaced[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = np.convolve(chances, spaced)
+    sums = 2 * np.arange(len(chances)) - (len(chances) - 1)
+    return min(1.0, float(chances[np.abs(sums) >= abs(int(ahead.sum()))].sum()))

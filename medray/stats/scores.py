@@ -4,7 +4,6 @@ A resample is a vector of counts: how often each image was drawn. What does not 
 the images by each class's probability, their losses, their bins) is computed once, so a bootstrap takes seconds.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,32 +12,16 @@ import numpy as np
 from medray._types import Array
 from medray.config import METRICS
 from medray.errors import DataError
-from medray.json_document import JsonDocument
 from medray.stats.metrics import (
     confidence_bins,
     confusion_matrix,
     confusion_metrics,
     nats,
-    recall_precision_f1,
-    roc_auc,
 )
 from medray.stats.validate import check_labelled
 
 #: Every score and which way is better: the metrics that a search can be judged by, and the Brier score.
 MODES: dict[str, str] = {**METRICS, "brier": "min"}
-
-
-@dataclass(frozen=True)
-class ClassScores(JsonDocument):
-    """Scores of one class against the rest; see `Predictions.per_class` for what would divide by 0."""
-
-    name: str
-    images: int
-    precision: float
-    recall: float
-    specificity: float | None
-    f1: float
-    auc: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +71,15 @@ class Predictions:
     def _by_image(self) -> tuple[Array, Array, Array, Array]:
         """Each image's log loss, Brier score, bin of confidence, and confidence less correctness; each (N,)."""
         confidence = self.probabilities.max(axis=1)
-        brier = np.square(self.probabilities.astype(np.float64) - np.eye(self.classes)[self.labels]).sum(axis=1)
         gaps = confidence - self.correct
-        return nats(self.probabilities, self.labels), brier, confidence_bins(confidence), gaps
+        return nats(self.probabilities, self.labels), self.squared_errors, confidence_bins(confidence), gaps
+
+    @cached_property
+    def squared_errors(self) -> Array:
+        """Each image's Brier score: the squared distance of its probabilities from its label, float64 (N,)."""
+        distance = self.probabilities.astype(np.float64) - np.eye(self.classes)[self.labels]
+        squared: Array = np.square(distance).sum(axis=1)
+        return squared
 
     def scores(self, weights: Array | None = None) -> dict[str, float]:
         """Return every score of `MODES` by name, with image i counted `weights[i]` times (N,), or once if None.
@@ -116,34 +105,6 @@ class Predictions:
     def auc(self, weights: Array | None = None) -> float:
         """Return only the AUC of `scores`, which is faster; it raises as `scores` does."""
         return self._ranking.auc(self._counts(weights))
-
-    def per_class(self, class_names: Sequence[str]) -> list[ClassScores]:
-        """Return each class's scores against the rest, in the order of `class_names`; recall is sensitivity.
-
-        Precision, recall and F1 of a class that is never predicted, or never there, are 0, as in the macro
-        averages; specificity is None where every image is of the class, AUC where all or none are.
-
-        Raises:
-            DataError: there is not one name for each class.
-        """
-        if len(class_names) != self.classes:
-            raise DataError(f"{len(class_names)} class names for {self.classes} classes")
-        matrix = self.confusion.astype(np.float64)
-        recall, precision, f1 = recall_precision_f1(matrix)
-        actual, false = matrix.sum(axis=1), matrix.sum(axis=0) - matrix.diagonal()
-        rest = len(self) - actual
-        return [
-            ClassScores(
-                name=name,
-                images=int(actual[c]),
-                precision=float(precision[c]),
-                recall=float(recall[c]),
-                specificity=float(1 - false[c] / rest[c]) if rest[c] else None,
-                f1=float(f1[c]),
-                auc=roc_auc(self.probabilities[:, c], self.labels == c) if rest[c] and actual[c] else None,
-            )
-            for c, name in enumerate(class_names)
-        ]
 
     def _counts(self, weights: Array | None) -> Array:
         if weights is None:

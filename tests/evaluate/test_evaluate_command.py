@@ -12,6 +12,7 @@ from sklearn import metrics as sklearn_metrics
 from medray.data.dataset import ImageDataset
 from medray.runs.rundir import RunDir
 from medray.stats.compare import NOT_SHOWN
+from medray.stats.score_intervals import NO_INTERVAL
 from medray.stats.scores import MODES
 from tests.conftest import Command
 from tests.evaluate.conftest import (
@@ -46,11 +47,11 @@ def test_the_ensemble_is_measured_as_it_would_answer_in_use(run: Path, hard: Ima
     assert set(scores) == set(MODES)
     assert document["confusion_matrix"] == sklearn_metrics.confusion_matrix(labels, called).tolist()
     for c, row in enumerate(document["per_class"]):
-        assert row["auc"] == pytest.approx(
+        assert row["auc"]["value"] == pytest.approx(
             sklearn_metrics.roc_auc_score(labels == c, probabilities[:, c]), abs=1e-6
         )
-        assert row["recall"] == pytest.approx((called == c)[labels == c].mean(), abs=1e-6)
-        assert row["specificity"] == pytest.approx((called != c)[labels != c].mean(), abs=1e-6)
+        assert row["recall"]["value"] == pytest.approx((called == c)[labels == c].mean(), abs=1e-6)
+        assert row["specificity"]["value"] == pytest.approx((called != c)[labels != c].mean(), abs=1e-6)
 
 
 def test_every_model_is_there_once_and_compared_with_the_ensemble(run: Path) -> None:
@@ -59,14 +60,17 @@ def test_every_model_is_there_once_and_compared_with_the_ensemble(run: Path) -> 
     single = next(name for name in names if name.startswith("best single"))
     assert names == ["ensemble", single, "greedy of trials", "baseline plain (trial 0)"]
     assert document["models"][0]["networks"] == 3
+    primary = [row for row in document["comparisons"] if row["primary"]]
+    assert [(row["other"], row["metric"]) for row in primary] == [("baseline plain (trial 0)", "auc")]
     pairs = [(row["reference"], row["other"], row["metric"]) for row in document["comparisons"]]
     assert pairs == [("ensemble", other, metric) for other in names[1:] for metric in ("auc", "accuracy")]
     for model in document["models"]:
         for name, score in model["scores"].items():
-            if name == "calibration_error":
-                assert score["low"] is score["high"] is None
-            else:
+            if name in ("accuracy", "log_loss", "brier"):
                 assert score["low"] <= score["value"] <= score["high"], (model["name"], name)
+            else:
+                assert score["low"] is score["high"] is None
+                assert score["reason"] in ("8 images of a class: too few", NO_INTERVAL)
 
 
 def test_the_best_single_and_baselines_are_those_of_the_leaderboard(run: Path, hard: ImageDataset) -> None:
@@ -98,9 +102,8 @@ def test_a_model_like_the_ensemble_shows_no_difference(finished_run: Path) -> No
     rows = [row for row in answered["comparisons"] if row["other"].startswith("best single")]
     assert len(rows) == 2
     for row in rows:
-        assert (row["difference"], row["low"], row["high"], row["p"]) == (0.0, 0.0, 0.0, 1.0)
-        assert row["verdict"] == NOT_SHOWN
-    assert rows[1]["mcnemar_p"] == 1.0
+        assert (row["difference"], row["bootstrap_p"], row["verdict"]) == (0.0, 1.0, NOT_SHOWN)
+    assert (rows[1]["low"], rows[1]["high"], rows[1]["p"], rows[1]["test"]) == (0.0, 0.0, 1.0, "McNemar")
     assert answered["models"][0]["scores"] == answered["models"][1]["scores"]
 
 
@@ -116,33 +119,30 @@ def test_an_ensemble_of_folds_is_measured(folded_run: Path, dataset: ImageDatase
     assert {"folds of the best setting", "greedy of folds", "top-k of trials", "greedy of trials"} <= names
 
 
-def test_the_same_seed_gives_the_same_intervals(run: Path) -> None:
+def test_the_same_seed_gives_the_same_resamples(run: Path) -> None:
     first, second, other = answer(run), answer(run, "--again"), answer(run, "--again", "--seed", 7)
-    assert first["models"] == second["models"]
-    values = [[m["scores"]["auc"]["value"] for m in answer["models"]] for answer in (first, other)]
-    assert values[0] == values[1]
-    assert first["models"] != other["models"]
+    assert first["comparisons"] == second["comparisons"]
+    assert first["models"] == second["models"] == other["models"]
+    assert first["comparisons"] != other["comparisons"]
 
 
 # -- patients and subgroups
 
 
-def test_whole_patients_are_drawn_where_they_are_known(run: Path, with_data: WithData) -> None:
+def test_intervals_are_by_patient_where_they_are_known(run: Path, with_data: WithData) -> None:
     plain = answer(run)
     groups = {split: np.arange(count) // 4 for split, count in (("train", 48), ("val", 24), ("test", 24))}
     with_data(train_groups=groups["train"], val_groups=groups["val"] + 100, test_groups=groups["test"] + 200)
     document = answer(run, "--again")
     assert (document["images"], document["patients"]) == (24, 6)
-    of_ensemble = [read["models"][0]["scores"]["auc"] for read in (plain, document)]
+    of_ensemble = [read["models"][0]["scores"]["accuracy"] for read in (plain, document)]
     assert of_ensemble[0]["value"] == of_ensemble[1]["value"]
-    assert of_ensemble[0] != of_ensemble[1]  # other intervals
-    assert all(
-        row["mcnemar_p"] is None for row in document["comparisons"]
-    )  # it would take images to be independent
+    assert of_ensemble[0]["low"] is not None
+    assert (of_ensemble[1]["low"], of_ensemble[1]["reason"]) == (None, "6 patients: too few")
     shown = ask(run).stdout
-    assert "24 test images of 6 patients; 95 % intervals, from 40 resamples of patients" in shown
-    assert "McNemar" not in shown
-    assert "take images, not patients, to be independent" in shown
+    assert "24 test images of 6 patients; 95 % intervals by patient" in shown
+    assert "No interval of accuracy" in shown
+    assert "Where a point was set, intervals take images, not patients, to be independent" in shown
 
 
 def test_a_patient_who_is_not_known_is_refused_before_the_reading(run: Path, with_data: WithData) -> None:
@@ -164,8 +164,9 @@ def test_subgroups_have_a_table_each(run: Path, with_data: WithData) -> None:
         "sex": ["f", "m"],
     }
     assert [(row["images"], row["flag"]) for row in document["sex"]] == [
-        (21, "too few to tell"), (3, "too few to tell")
-    ]  # fmt: skip
+        (21, "too few to tell"),
+        (3, "too few to tell"),
+    ]
     with np.load(run / "evaluation/read_0001/test_predictions.npz") as stored:
         right = stored["model_0"].argmax(axis=1) == stored["labels"]
     assert document["sex"][0]["accuracy"]["value"] == pytest.approx(right[:21].mean())

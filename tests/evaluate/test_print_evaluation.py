@@ -70,7 +70,7 @@ def tables(text: str) -> list[str]:
 @pytest.mark.parametrize("width", [60, 80, 100, 140, 160])
 @pytest.mark.parametrize("names", [BREAST, ORGANS], ids=["breast", "organs"])
 def test_nothing_is_cut_off(names: tuple[str, ...], width: int) -> None:
-    scores = made_up(names)
+    scores = made_up(names, images=132)
     text = printed(scores, width)
     assert "…" not in text
     assert max(map(cell_len, tables(text))) <= width
@@ -83,7 +83,8 @@ def test_nothing_is_cut_off(names: tuple[str, ...], width: int) -> None:
             assert f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]" in squeezed
         assert f"{model.scores['calibration_error'].value:.3f}" in squeezed
     for row in scores.per_class:
-        assert f"{row.specificity:.3f}" in squeezed
+        for figure in (row.precision, row.recall, row.specificity, row.auc):
+            assert f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]" in squeezed
     for counts in scores.confusion_matrix:
         assert re.search(r"\s+".join(map(str, counts)), squeezed)
 
@@ -146,14 +147,14 @@ def test_the_runs_own_metric_comes_first_and_says_which_way_is_better() -> None:
 
 def test_differences_carry_a_sign_and_a_small_p_is_not_0() -> None:
     scores = made_up(BREAST)
-    changed = {"difference": -0.0001, "low": -0.25, "high": 0.125, "p": 0.002, "mcnemar_p": 1e-9}
+    changed = {"difference": -0.0001, "low": -0.25, "high": 0.125, "p": 0.002, "adjusted_p": 1e-9}
     rows = list(scores.comparisons)
     rows[1] = dataclasses.replace(rows[1], **changed)
     scores = dataclasses.replace(scores, comparisons=tuple(rows))
     line = next(
         line for line in printed(scores, 140).splitlines() if "best single" in line and "<0.001" in line
     )  # fmt: skip
-    assert "+0.000 [-0.250, +0.125]  0.002     <0.001" in line
+    assert "+0.000 [-0.250, +0.125]        0.002      <0.001" in line
 
 
 def test_it_says_how_often_the_split_was_read_and_what_of() -> None:
@@ -162,6 +163,26 @@ def test_it_says_how_often_the_split_was_read_and_what_of() -> None:
     text = printed(scores, 100, stored=True, count=3)
     assert "From the store: the test split was read on 2026-01-02T03:04:05+00:00, and is not read again." in text
     assert "has been read 3 times, all by this run." in text
-    assert "60 test images; 95 % intervals, from 40 resamples of images" in text
+    assert "60 test images; 95 % intervals by image" in text
     patients = printed(made_up(BREAST, groups=np.arange(60) // 3), 100)
-    assert "60 test images of 20 patients; 95 % intervals, from 40 resamples of patients" in patients
+    assert "60 test images of 20 patients; 95 % intervals by patient" in patients
+
+
+def test_it_says_why_a_figure_has_no_interval() -> None:
+    text = " ".join(printed(made_up(ORGANS), 140).split())
+    assert "No interval of AUC, balanced acc., F1 macro: 5 images of a class: too few." in text
+    few = {"sex": np.repeat(["f", "m"], [8, 52])}
+    text = " ".join(printed(made_up(BREAST, groups=np.arange(60) // 8, subgroups=few), 140).split())
+    assert "No interval of accuracy, log loss: 8 patients: too few." in text
+    assert "too few to tell (1 patient of a class: too few)" in text
+
+
+def test_the_comparison_that_was_named_beforehand_is_marked_and_the_others_are_a_family() -> None:
+    scores = made_up(BREAST)
+    text = " ".join(printed(scores, 140).split())
+    assert "The verdicts on 6 comparisons are by p adjusted for all of them (Holm)." in text
+    first = dataclasses.replace(scores.comparisons[0], primary=True)
+    scores = dataclasses.replace(scores, comparisons=(first, *scores.comparisons[1:]))
+    text = " ".join(printed(scores, 140).split())
+    assert "The verdicts on 5 comparisons are by p adjusted for all of them (Holm)." in text
+    assert "That with best single (trial 6) by AUC (*) was named beforehand and stands alone." in text

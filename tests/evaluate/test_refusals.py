@@ -73,10 +73,10 @@ def test_a_class_without_test_images_leaves_gaps_and_no_nan(
         "low": None,
         "high": None,
         "resamples_used": 0,
-        "reason": None,
+        "reason": "0 images of a class: too few",
     }
     assert document["models"][0]["scores"]["accuracy"]["value"] is not None
-    assert [row["auc"] is None for row in document["per_class"]] == [False, True, False]
+    assert [row["auc"]["value"] is None for row in document["per_class"]] == [False, True, False]
     assert document["operating_points"][0]["test"]["sensitivity"]["value"] is None
     assert document["operating_points"][0]["test"]["specificity"]["value"] is not None
     undefined = next(row for row in document["comparisons"] if row["metric"] == "auc")

@@ -1,5 +1,6 @@
-"""Two models on the same images: the paired bootstrap, its p, McNemar's test, and what is said of them."""
+"""Two models on the same images: the paired tests and their level, alone and in a family, and the verdict."""
 
+import itertools
 import math
 
 import numpy as np
@@ -17,9 +18,12 @@ from medray.stats.compare import (
     PairedComparison,
     bootstrap_p,
     compare_models,
+    holm,
     mcnemar,
     verdict,
 )
+from medray.stats.influence import Influence, difference
+from medray.stats.score_intervals import score_influence
 from medray.stats.scores import MODES, Predictions
 
 CLASSES, IMAGES = 3, 300
@@ -37,52 +41,49 @@ def model(skill: float, seed: int = 0, confidence: float = 0.9) -> Predictions:
 
 def compared(reference: Predictions, other: Predictions, metric: str, resamples: int = 200) -> PairedComparison:
     models = {"reference": reference, "other": other}
-    scores = {name: measure.scores() for name, measure in models.items()}
     draws = bootstrap(models, resample_counts(len(reference), resamples, 0))
-    return compare_models("reference", "other", metric, scores, draws)
+    return compare_models("reference", "other", metric, models, draws)
 
 
 GOOD, BAD = model(0.9, seed=1), model(0.6, seed=2)
 BOTH = {"good": GOOD, "bad": BAD}
-SCORES = {name: measure.scores() for name, measure in BOTH.items()}
 DRAWS = bootstrap(BOTH, resample_counts(IMAGES, 200, 0))
 
 
 @pytest.mark.parametrize("metric", MODES)
 def test_a_model_does_not_differ_from_itself(metric: str) -> None:
-    result = compare_models("good", "good", metric, SCORES, DRAWS)
-    assert result == PairedComparison("good", "good", metric, 0.0, 0.0, 0.0, 1.0)
-    assert verdict(result) == "no difference shown"
+    result = compare_models("good", "good", metric, BOTH, DRAWS)
+    test = {"auc": "DeLong", "accuracy": "McNemar", "calibration_error": "bootstrap"}.get(metric, "Student's t")
+    assert result == PairedComparison("good", "good", metric, 0.0, 0.0, 0.0, 1.0, test, 1.0)
+    assert verdict(result, result.p) == "no difference shown"
 
 
 @pytest.mark.parametrize("metric", MODES)
 def test_the_better_model_is_better_whichever_way_the_metric_goes(metric: str) -> None:
     result, turned = (
-        compare_models("good", "bad", metric, SCORES, DRAWS),
-        compare_models("bad", "good", metric, SCORES, DRAWS),
+        compare_models("good", "bad", metric, BOTH, DRAWS),
+        compare_models("bad", "good", metric, BOTH, DRAWS),
     )
-    assert (verdict(result), verdict(turned)) == ("better", "worse")
+    assert (verdict(result, result.p), verdict(turned, turned.p)) == ("better", "worse")
     assert result.difference is not None
     assert (result.difference > 0) == (MODES[metric] == "max")
-    assert result.difference == SCORES["good"][metric] - SCORES["bad"][metric]
-    assert result.p == turned.p == pytest.approx(2 / 201)
+    assert result.difference == GOOD.scores()[metric] - BAD.scores()[metric]
+    assert result.bootstrap_p == turned.bootstrap_p == pytest.approx(2 / 201)
+    assert result.p is not None
+    assert result.p == pytest.approx(turned.p)
+    assert result.p < 0.01
 
 
 @pytest.mark.parametrize("metric", MODES)
 def test_turned_around_only_the_signs_change(metric: str) -> None:
     result, turned = (
-        compare_models("good", "bad", metric, SCORES, DRAWS),
-        compare_models("bad", "good", metric, SCORES, DRAWS),
+        compare_models("good", "bad", metric, BOTH, DRAWS),
+        compare_models("bad", "good", metric, BOTH, DRAWS),
     )
     assert None not in (result.difference, result.low, result.high)
     assert (result.difference, result.low, result.high) == pytest.approx(
         (-(turned.difference or 0), -(turned.high or 0), -(turned.low or 0)), abs=1e-12
     )
-
-
-def test_the_interval_is_of_paired_differences() -> None:
-    result = compare_models("good", "bad", "accuracy", SCORES, DRAWS)
-    assert (result.low, result.high) == percentile_interval(DRAWS["good"]["accuracy"] - DRAWS["bad"]["accuracy"])
 
 
 def test_pairing_shows_a_difference_that_two_intervals_hide() -> None:
@@ -92,7 +93,8 @@ def test_pairing_shows_a_difference_that_two_intervals_hide() -> None:
     mended = np.flatnonzero(~other.correct)[:8]
     probabilities[mended] = np.where(np.eye(CLASSES)[other.labels[mended]] == 1, 0.9, 0.05)
     better = Predictions(probabilities, other.labels, CLASSES)
-    assert verdict(compared(better, other, "accuracy")) == "better"
+    result = compared(better, other, "accuracy")
+    assert verdict(result, result.p) == "better"
     apart = [
         percentile_interval(bootstrap({"x": one}, resample_counts(IMAGES, 200, 0))["x"]["accuracy"])
         for one in (other, better)
@@ -106,20 +108,20 @@ def test_a_score_that_is_not_defined_is_not_compared() -> None:
     labels = np.repeat([0, 1], [IMAGES - 1, 1])
     one = Predictions(np.full((IMAGES, 2), 0.5), labels * 0, 2)
     result = compared(one, one, "auc", resamples=5)
-    assert result == PairedComparison("reference", "other", "auc", None, None, None, None)
-    assert verdict(result) == "no difference shown"
+    assert result == PairedComparison("reference", "other", "auc", None, None, None, None, "DeLong", None)
+    assert verdict(result, result.p) == "no difference shown"
 
 
 def test_what_can_not_be_compared() -> None:
     with pytest.raises(ConfigError, match=r"unknown metric 'acuracy' \(did you mean 'accuracy'\?\); valid: acc"):
-        compare_models("good", "bad", "acuracy", SCORES, DRAWS)
+        compare_models("good", "bad", "acuracy", BOTH, DRAWS)
     with pytest.raises(ConfigError, match=r"unknown model 'goood' \(did you mean 'good'\?\); valid: bad, good"):
-        compare_models("good", "goood", "accuracy", SCORES, DRAWS)
+        compare_models("good", "goood", "accuracy", BOTH, DRAWS)
     fewer = DRAWS | {"bad": {name: values[:7] for name, values in DRAWS["bad"].items()}}
     with pytest.raises(DataError, match="'good' has 200 resamples and 'bad' 7: they can't be paired"):
-        compare_models("good", "bad", "accuracy", SCORES, fewer)
+        compare_models("good", "bad", "accuracy", BOTH, fewer)
     with pytest.raises(ConfigError, match="unknown metric 'speed'"):
-        verdict(PairedComparison("a", "b", "speed", 0.1, 0.1, 0.1, 0.01))
+        verdict(PairedComparison("a", "b", "speed", 0.1, 0.1, 0.1, 0.01, "bootstrap", None), 0.01)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,9 @@ def test_what_can_not_be_compared() -> None:
     ],
 )
 def test_verdict(metric: str, low: float, high: float, p: float, expected: str) -> None:
-    assert verdict(PairedComparison("a", "b", metric, (low + high) / 2, low, high, p)) == expected
+    comparison = PairedComparison("a", "b", metric, (low + high) / 2, low, high, 0.001, "bootstrap", None)
+    assert verdict(comparison, p) == expected
+    assert verdict(comparison, None) == NOT_SHOWN
 
 
 # -- p of the bootstrap
@@ -167,6 +171,85 @@ def test_a_difference_by_chance_is_shown_1_time_in_20() -> None:
     assert 0.4 <= np.mean(np.array(result) <= 0.5) <= 0.6
 
 
+# -- a family of comparisons
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.none() | st.floats(0, 1), max_size=12))
+def test_holm_is_that_of_its_definition(values: list[float | None]) -> None:
+    adjusted, defined = holm(values), sorted(value for value in values if value is not None)
+    for value, result in zip(values, adjusted, strict=True):
+        if value is None:
+            assert result is None
+            continue
+        steps = [(len(defined) - k) * p for k, p in enumerate(defined) if p <= value]
+        assert result == pytest.approx(min(1.0, max(steps)))
+
+
+def test_a_family_without_differences_is_wrong_at_most_1_time_in_20() -> None:
+    """Sixteen models that rank as well as the reference does, and resemble it and each other."""
+    rng, labels, wrong, draws = (
+        np.random.default_rng(0),
+        np.repeat([0, 1], [70, 30]),
+        {"auc": 0, "accuracy": 0},
+        150,
+    )
+    for _ in range(draws):
+        shared = rng.normal(size=100)
+        models = []
+        for _ in range(17):
+            score = 1.5 * labels + 0.8 * shared + 0.6 * rng.normal(size=100)
+            chance = 1 / (1 + np.exp(0.75 - score))
+            models.append(Predictions(np.stack([1 - chance, chance], axis=1), labels, 2))
+        for metric in wrong:
+            influences = [score_influence(metric, each) for each in models]
+            values = []
+            for each, influence in zip(models[1:], influences[1:], strict=True):
+                assert isinstance(influences[0], Influence)
+                assert isinstance(influence, Influence)
+                gap = difference(influences[0], influence, 0.95)
+                assert gap is not None
+                values.append(mcnemar(models[0].correct, each.correct).p if metric == "accuracy" else gap.p)
+            wrong[metric] += min(p or 0 for p in holm(values)) <= 0.05
+    assert max(wrong.values()) / draws <= 0.05
+
+
+@pytest.mark.parametrize("metric", ["auc", "balanced_accuracy", "brier"])
+@pytest.mark.parametrize("by_patient", [False, True])
+def test_one_comparison_without_a_difference_is_wrong_about_1_time_in_20(metric: str, by_patient: bool) -> None:
+    rng, wrong, draws, each = np.random.default_rng(1), 0, 500, 4 if by_patient else 1
+    groups = np.arange(100 * each) // each
+    labels = (groups < 40).astype(np.int64)
+    for _ in range(draws):
+        shared = 0.5 * rng.normal(size=100)[groups] + 0.5 * rng.normal(size=len(groups))
+        models = []
+        for _ in range(2):
+            noise = 0.5 * rng.normal(size=100)[groups] + 0.5 * rng.normal(size=len(groups))
+            chance = 1 / (1 + np.exp(0.6 - 1.2 * labels - shared - noise))
+            models.append(Predictions(np.stack([1 - chance, chance], axis=1), labels, 2))
+        influences = [score_influence(metric, model, groups if by_patient else None) for model in models]
+        assert isinstance(influences[0], Influence)
+        assert isinstance(influences[1], Influence)
+        gap = difference(influences[0], influences[1], 0.95)
+        assert gap is not None
+        assert (gap.p <= 0.05) == (not gap.low <= 0 <= gap.high)
+        wrong += gap.p <= 0.05
+    assert 0.01 <= wrong / draws <= 0.075
+
+
+def test_few_cases_or_patients_are_not_compared() -> None:
+    few = Predictions(GOOD.probabilities[:27], GOOD.labels[:27], CLASSES)
+    other = Predictions(BAD.probabilities[:27], BAD.labels[:27], CLASSES)
+    result = compared(few, other, "auc")
+    assert (result.low, result.high, result.p) == (None, None, None)
+    assert result.difference is not None
+    assert result.bootstrap_p is not None
+    assert compared(few, other, "accuracy").p is not None
+    patients = np.arange(IMAGES) % 9
+    draws = bootstrap(BOTH, resample_counts(IMAGES, 20, 0, patients))
+    assert compare_models("good", "bad", "accuracy", BOTH, draws, patients).p is None
+
+
 # -- McNemar
 
 
@@ -196,6 +279,17 @@ def test_mcnemar_shows_what_the_bootstrap_shows() -> None:
     result = mcnemar(GOOD.correct, BAD.correct)
     assert result.only_a > result.only_b
     assert result.p < 1e-6
+
+
+def test_whole_patients_are_exchanged_where_they_are_known() -> None:
+    """Of 16 ways to exchange four patients, those of which the sum is as far from 0 are counted."""
+    ahead = np.array([3, 2, 1, -1])
+    a = np.concatenate([np.repeat([gap > 0], abs(gap)) for gap in ahead])
+    groups = np.repeat(np.arange(4), np.abs(ahead))
+    sums = [abs(sum(np.array(signs) * np.abs(ahead))) for signs in itertools.product([1, -1], repeat=4)]
+    assert mcnemar(a, ~a, groups).p == pytest.approx(np.mean([total >= 5 for total in sums]))
+    assert mcnemar(a, ~a, np.arange(7)).p == pytest.approx(mcnemar(a, ~a).p)
+    assert mcnemar(a, ~a, np.zeros(7)).p == 1.0
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from medray._types import Array
 from medray.config import METRICS
 from medray.errors import DataError
 from medray.stats.metrics import all_metrics
-from medray.stats.scores import MODES, ClassScores, Predictions
+from medray.stats.scores import MODES, Predictions
 from tests.stats.test_metrics import Case, by_sklearn, cases, report_metrics
 
 DTYPES = st.sampled_from([np.float16, np.float32, np.float64])
@@ -135,53 +135,7 @@ def test_only_auc_is_undefined_where_a_resample_lacks_a_class() -> None:
     assert [name for name, value in result.items() if math.isnan(value)] == ["auc"]
 
 
-# -- each class
-
-
-@settings(deadline=None, max_examples=20)
-@given(cases())
-def test_each_class_is_that_of_scikit_learn(case: Case) -> None:
-    probabilities, labels = case
-    measure = measured(case)
-    classes = measure.classes
-    options: dict[str, Any] = {"labels": range(classes), "zero_division": 0}
-    expected = sklearn_metrics.precision_recall_fscore_support(labels, measure.predicted, **options)
-    rows = measure.per_class([f"class {c}" for c in range(classes)])
-    for name, values in zip(("precision", "recall", "f1", "images"), expected, strict=True):
-        assert [getattr(row, name) for row in rows] == pytest.approx(values, abs=1e-9)
-    for c, row in enumerate(rows):
-        positive = labels == c
-        if positive.all() or not positive.any():
-            assert row.auc is None
-        else:
-            assert row.auc == pytest.approx(sklearn_metrics.roc_auc_score(positive, probabilities[:, c]), abs=1e-9)
-        if positive.all():
-            assert row.specificity is None
-        else:
-            specificity = sklearn_metrics.recall_score(~positive, measure.predicted != c, zero_division=0)
-            assert row.specificity == pytest.approx(specificity, abs=1e-9)
-
-
-@settings(deadline=None, max_examples=25)
-@given(cases())
-def test_the_mean_auc_of_the_classes_is_the_auc(case: Case) -> None:
-    measure = measured(case)
-    result = [row.auc for row in measure.per_class(["x"] * measure.classes)]
-    whole = measure.scores()["auc"]
-    if math.isnan(whole):
-        assert None in result
-    elif measure.classes == 2:
-        assert result[1] == pytest.approx(whole, abs=1e-12)
-    else:
-        assert np.mean([value or 0.0 for value in result]) == pytest.approx(whole, abs=1e-12)
-
-
-def test_a_class_that_is_never_there_or_never_predicted() -> None:
-    probabilities = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.3, 0.7, 0.0]])
-    liver, spleen, heart = measured((probabilities, np.array([0, 0, 0]))).per_class(["liver", "spleen", "heart"])
-    assert liver == ClassScores("liver", 3, 1.0, pytest.approx(2 / 3), None, pytest.approx(0.8), None)
-    assert (spleen.images, spleen.recall, spleen.specificity) == (0, 0.0, pytest.approx(2 / 3))
-    assert (heart.precision, heart.f1, heart.specificity, heart.auc) == (0.0, 0.0, 1.0, None)
+# -- the confusion matrix
 
 
 def test_confusion_has_true_classes_as_rows() -> None:
@@ -296,8 +250,3 @@ def test_what_is_no_resample(weights: Array, words: str) -> None:
         measure.scores(weights)
     with pytest.raises(DataError, match=words):
         measure.auc(weights)
-
-
-def test_each_class_has_one_name() -> None:
-    with pytest.raises(DataError, match="3 class names for 2 classes"):
-        Predictions(EVEN, LABELS, 2).per_class(["a", "b", "c"])
