@@ -23,7 +23,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.calibration_split import calibration_share
-from medray.data.splits import draw
+from medray.data.group_assignment import assign_groups
 from medray.decisions.conformal import calibrate, summarize_sets
 from medray.decisions.promises import CALIBRATION
 from medray.decisions.temperature import apply_temperature
@@ -168,13 +168,13 @@ def study(population: Population, condition: Condition, rng: np.random.Generator
     pool = population.draw(condition, condition.images, rng, condition.per_patient)
     new = population.draw(condition, NEW, rng, 1)
     groups = pool.patients if condition.per_patient > 1 else None
-    everything = np.arange(len(pool.labels))
+    units = np.arange(len(pool.labels)) if groups is None else groups
     try:
-        val = draw(everything, pool.labels, groups, 0.2)
-        train = np.setdiff1d(everything, val)
+        assigned = assign_groups(pool.labels, units, np.array([0.8, 0.2]))
+        train, val = np.flatnonzero(assigned == 0), np.flatnonzero(assigned == 1)
         share = calibration_share(pool.labels[train], pool.patients[train], 2)
-        aside = draw(train, pool.labels, groups, share) if share else np.empty(0, dtype=np.int64)
-        train = np.setdiff1d(train, aside)
+        assigned = assign_groups(pool.labels[train], units[train], np.array([1 - share, share]))
+        train, aside = train[assigned == 0], train[assigned == 1]
         networks, pools = train_networks(pool, train, val, groups, rng)
         selections = all_selections(pools, "auc", 4)
     except (ValueError, DataError):  # a class has too few images to be divided: no study

@@ -10,9 +10,9 @@ import numpy as np
 
 from medray._types import Array, Progress, silent
 from medray.data.dataset import ImageDataset
+from medray.data.group_assignment import assign_groups
 from medray.data.listing.listing import CALIBRATION, TRAIN
 from medray.data.similarity.groups import related_groups
-from medray.data.splits import draw
 
 CASES = 20  # of each class: from 19 on, a sensitivity of 0.95 can be promised
 LEAST, MOST = 0.15, 0.25  # shares of the training images
@@ -38,8 +38,8 @@ def with_calibration(dataset: ImageDataset, share: float | None, progress: Progr
         if share == 0:
             return dataset
     related = related_groups(dataset, progress)
-    groups = None if len(np.unique(related[train])) == len(train) else related
-    drawn = draw(train, dataset.labels, groups, share)
+    assigned = assign_groups(dataset.labels[train], related[train], np.array([1 - share, share]))
+    drawn = train[assigned == 1]
     splits: Mapping[str, Array] = {
         **dataset.splits, TRAIN: np.setdiff1d(train, drawn), CALIBRATION: drawn
     }  # fmt: skip

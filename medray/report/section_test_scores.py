@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from medray.console_tables import METRIC_TITLES, interval, metric_title, number, p_value
 from medray.evaluate.print_evaluation import (
     CLASS_TITLES,
+    SET_BY_IMAGE,
     class_figure,
     family_line,
     model_title,
@@ -100,6 +101,8 @@ def decisions(evidence: Evidence) -> list[Block]:
             for images, rates in ((f"set on {point.set_on}", point.rates), ("test", point.test))
         ]
         blocks.append(points_table("Operating points, where they were set and on the test split", both))
+        if scores.patients:
+            blocks.append(Text(SET_BY_IMAGE))
     else:
         command = evidence.command("ensemble") + " --sensitivity 0.95 --positive CLASS"
         blocks.append(missing("No operating point was set; before the split is read one can be, by", command))

@@ -37,8 +37,7 @@ def compare_gain(
             probabilities, labels = read_predictions(run.trial(record.number), record.best_epoch)
             measured[name] = Predictions(probabilities, labels.astype(np.int64), probabilities.shape[1])
         draws = bootstrap(measured, resample_counts(len(measured[BEST]), RESAMPLES, 0, groups))
-        scores = {name: model.scores() for name, model in measured.items()}
-        comparison = compare_models(BEST, BASELINE, metric, scores, draws)
+        comparison = compare_models(BEST, BASELINE, metric, measured, draws, groups)
     except MedrayError:
         return None
     if mode == "max" or comparison.difference is None or comparison.low is None or comparison.high is None:

@@ -34,12 +34,12 @@ def auc_interval(
     exact = np.asarray(probabilities, dtype=np.float64)  # not clipped to 0..1, which could make ties
     reason = too_few_cases(labels, exact.shape[1], groups)
     if len(np.unique(labels)) < exact.shape[1]:
-        return Estimate(None, None, None, 0, reason)
+        return Estimate(None, None, None, reason)
     if reason:
-        return Estimate(auc(exact, labels), None, None, 0, reason)
+        return Estimate(auc(exact, labels), None, None, reason)
     influence = auc_influence(exact, labels, groups)
     if not influence.by_class.any() and not influence.added.any():
-        return Estimate(influence.value, None, None, 0, "all images have the same probability")
+        return Estimate(influence.value, None, None, "all images have the same probability")
     return influence.interval(confidence)
 
 

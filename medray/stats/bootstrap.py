@@ -1,7 +1,8 @@
 """Bootstrap: how much a score would vary with other images, or other patients, of the same kind.
 
 Images of one patient resemble each other, so where patients are known whole patients are drawn. Every model is
-scored on the same resamples, so that a difference between two models is not one between their images.
+scored on the same resamples, so that a difference between two models is not one between their images. The scores'
+own intervals are not from it, but from `medray.stats.score_intervals`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,16 +21,11 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate(JsonDocument):
-    """A score with its interval; None where it is not defined.
-
-    `resamples_used` counts the resamples in which the score is defined, 0 where the interval is not from a
-    bootstrap. `reason` says why there is no interval.
-    """
+    """A score with its interval; None where it is not defined. `reason` says why there is no interval."""
 
     value: float | None
     low: float | None
     high: float | None
-    resamples_used: int
     reason: str | None = None
 
 
@@ -79,20 +75,6 @@ def percentile_interval(values: Array, confidence: float = CONFIDENCE) -> tuple[
         return None
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
-
-
-def estimate(value: float, values: Array, confidence: float = CONFIDENCE) -> Estimate:
-    """Return the score `value` of the images themselves, NaN if undefined, with the interval of `values` (B,).
-
-    Raises:
-        ConfigError, DataError: as `percentile_interval`.
-    """
-    ends = percentile_interval(values, confidence)
-    used = int((~np.isnan(values)).sum())
-    if np.isnan(value):
-        return Estimate(None, None, None, used)
-    low, high = ends or (None, None)
-    return Estimate(float(value), low, high, used)
 
 
 def bootstrap(models: Mapping[str, Predictions], counts: Iterable[Array]) -> dict[str, dict[str, Array]]:

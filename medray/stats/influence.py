@@ -42,12 +42,12 @@ class Influence:
     def interval(self, confidence: float) -> Estimate:
         """Return the score with Wilson's interval of the effective number of patients."""
         if self.patients.min() < 2:
-            return Estimate(self.value, None, None, 0, ONE_PATIENT)
+            return Estimate(self.value, None, None, ONE_PATIENT)
         variance = float(np.square(self.by_patient / self.most).sum())
         degrees = _degrees(self.by_class, self.added, self.patients)
         added = self.added.ravel() / self.most
         low, high = effective_interval(self.value / self.most, variance, added, degrees, confidence)
-        return Estimate(self.value, low * self.most, high * self.most, 0)
+        return Estimate(self.value, low * self.most, high * self.most)
 
 
 @dataclass(frozen=True)

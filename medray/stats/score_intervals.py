@@ -4,7 +4,6 @@ No percentile bootstrap: 50 or 100 images of a good model hold a few errors, whi
 intervals of F1, Brier score and log loss then miss the truth up to four times in ten.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +14,7 @@ from medray.stats.auc_interval import auc_influence, auc_interval
 from medray.stats.bootstrap import CONFIDENCE, Estimate
 from medray.stats.effective import effective_number
 from medray.stats.influence import Influence, unbiased
-from medray.stats.metrics import confusion_metrics, nats
+from medray.stats.metrics import nats
 from medray.stats.patients import group_numbers, too_few_cases
 from medray.stats.rates import share_of
 from medray.stats.scores import MODES, Predictions
@@ -23,7 +22,6 @@ from medray.stats.scores import MODES, Predictions
 #: The highest Brier score, and the highest log loss: that of a float32's epsilon.
 MOST_BRIER, MOST_NATS = 2.0, float(-np.log(np.finfo(np.float32).eps))
 ADDED_NATS = 6.0  # the loss of the patient that is added, whose class has a probability of 0.25 %; simulated
-STEP = 1e-4  # images, in the derivatives by the confusion matrix
 NO_INTERVAL = "a resample's own noise would bias it"  # of the calibration error
 OVER_IMAGES = ("accuracy", "brier", "log_loss")  # means over images, for which no class needs cases
 
@@ -46,10 +44,10 @@ def score_interval(
         return auc_interval(predictions.probabilities, predictions.labels, groups, confidence)
     if name == "accuracy":
         share = share_of(predictions.correct, groups, confidence)
-        return Estimate(share.value, share.low, share.high, 0, share.reason)
+        return Estimate(share.value, share.low, share.high, share.reason)
     influence = score_influence(name, predictions, groups)
     if isinstance(influence, str):
-        return Estimate(predictions.scores()[name], None, None, 0, influence)
+        return Estimate(predictions.scores()[name], None, None, influence)
     return replace(influence.interval(confidence), value=predictions.scores()[name])
 
 
@@ -77,7 +75,7 @@ def score_influence(name: str, predictions: Predictions, groups: Array | None = 
         return _of_mean(nats(predictions.probabilities, labels), (ADDED_NATS,), MOST_NATS, groups)
     if name == "brier":
         return _of_mean(predictions.squared_errors, (MOST_BRIER,), MOST_BRIER, groups)
-    return _of_confusion(lambda matrix: confusion_metrics(matrix)[name], predictions, groups)
+    return _of_confusion(name, predictions, groups)
 
 
 def _of_mean(values: Array, added: tuple[float, ...], most: float, groups: Array | None) -> Influence:
@@ -90,18 +88,13 @@ def _of_mean(values: Array, added: tuple[float, ...], most: float, groups: Array
     return Influence(mean, residuals[:, None], np.array([number]), change, most)
 
 
-def _of_confusion(score: Callable[[Array], float], predictions: Predictions, groups: Array | None) -> Influence:
-    """Return the influences on a score of the confusion matrix (classes, classes), by its derivatives.
+def _of_confusion(name: str, predictions: Predictions, groups: Array | None) -> Influence:
+    """Return the influences on a score of the confusion matrix, by its derivatives.
 
     The patients that are added to each class are one with nothing wrong and one with nothing right.
     """
-    matrix, labels = predictions.confusion.astype(np.float64), predictions.labels
-    classes, value = predictions.classes, score(matrix)
-    slopes = np.zeros(matrix.shape)
-    for cell in np.ndindex(*matrix.shape):
-        more = matrix.copy()
-        more[cell] += STEP
-        slopes[cell] = (score(more) - value) / STEP
+    labels, classes, slopes = predictions.labels, predictions.classes, predictions.confusion_slopes[name]
+    value = predictions.scores()[name]
     patients = np.arange(len(labels)) if groups is None else group_numbers(groups, len(labels))
     sizes = np.zeros((patients.max() + 1, classes))
     np.add.at(sizes, (patients, labels), 1)

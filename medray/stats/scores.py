@@ -23,6 +23,8 @@ from medray.stats.validate import check_labelled
 #: Every score and which way is better: the metrics that a search can be judged by, and the Brier score.
 MODES: dict[str, str] = {**METRICS, "brier": "min"}
 
+STEP = 1e-4  # images, in derivatives by the confusion matrix
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -64,6 +66,19 @@ class Predictions:
         return confusion_matrix(self.labels, self.predicted, self.classes)
 
     @cached_property
+    def confusion_slopes(self) -> dict[str, Array]:
+        """The derivatives of `confusion_metrics` by the confusion matrix, each (classes, classes), by name."""
+        matrix = self.confusion.astype(np.float64)
+        here = confusion_metrics(matrix)
+        slopes = {name: np.zeros(matrix.shape) for name in here}
+        for cell in np.ndindex(*matrix.shape):
+            matrix[cell] += STEP
+            for name, value in confusion_metrics(matrix).items():
+                slopes[name][cell] = (value - here[name]) / STEP
+            matrix[cell] -= STEP
+        return slopes
+
+    @cached_property
     def _ranking(self) -> "_Ranking":
         return _Ranking.of(self.probabilities, self.labels)
 
@@ -101,10 +116,6 @@ class Predictions:
             "brier": counts @ brier / total,
         }
         return {name: float(scores[name]) for name in MODES}
-
-    def auc(self, weights: Array | None = None) -> float:
-        """Return only the AUC of `scores`, which is faster; it raises as `scores` does."""
-        return self._ranking.auc(self._counts(weights))
 
     def _counts(self, weights: Array | None) -> Array:
         if weights is None:

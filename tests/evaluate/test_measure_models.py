@@ -111,7 +111,7 @@ def test_a_calibration_error_has_no_interval_as_a_resamples_lies_too_high(monkey
     labels = np.tile([0, 1], 50)
     honest = np.full((100, 2), 0.5, np.float32)  # right half of the time: an error of 0, which no resample has
     score = measured(made_up(labels, ("a", "b")), {ENSEMBLE: honest}).models[0].scores["calibration_error"]
-    assert score == Estimate(0.0, None, None, 0, "a resample's own noise would bias it")
+    assert score == Estimate(0.0, None, None, "a resample's own noise would bias it")
 
 
 def test_what_cannot_be_resampled_is_told_without_the_labels() -> None:

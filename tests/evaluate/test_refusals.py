@@ -72,7 +72,6 @@ def test_a_class_without_test_images_leaves_gaps_and_no_nan(
         "value": None,
         "low": None,
         "high": None,
-        "resamples_used": 0,
         "reason": "0 images of a class: too few",
     }
     assert document["models"][0]["scores"]["accuracy"]["value"] is not None

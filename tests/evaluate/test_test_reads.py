@@ -17,7 +17,7 @@ from medray.stats.class_scores import ClassScores
 from medray.stats.rates import Proportion
 from medray.stats.scores import MODES, Predictions
 
-ESTIMATES = dict.fromkeys(MODES, Estimate(0.5, 0.25, 0.75, 40))
+ESTIMATES = dict.fromkeys(MODES, Estimate(0.5, 0.25, 0.75))
 ALL = Proportion.of(1, 1)
 SCORES = ReadScores(
     read=2, time="2026-01-02T03:04:05+00:00", ensemble="ensemble's", data="data's", test="split's",
@@ -124,7 +124,7 @@ def test_a_damaged_beginning_still_counts(empty: RunDir, text: str) -> None:
 
 def test_nan_is_never_written(empty: RunDir) -> None:
     read = begun(empty)
-    model = ModelScores("ensemble", 1, {**ESTIMATES, "auc": Estimate(float("nan"), None, None, 0)})
+    model = ModelScores("ensemble", 1, {**ESTIMATES, "auc": Estimate(float("nan"), None, None)})
     with pytest.raises(ValueError, match="not JSON compliant"):
         read.write(dataclasses.replace(SCORES, models=(model,)), np.array([0]), {})
     assert read.scores() is None

@@ -45,8 +45,8 @@ def test_classes_points_and_sets_are_those_that_were_stored(drawn: Drawn) -> Non
     cells = page.table(f"The ensemble on {scores.images} test images")
     assert [row[1:-1] for row in cells[1:]] == [[str(n) for n in row] for row in scores.confusion_matrix]
     for row, own in zip(page.table("The ensemble by class")[1:], scores.per_class, strict=True):
-        assert row[:3] == [own.name, str(own.images), number(own.precision)]
-        assert row[-1] == number(own.auc)
+        assert row[:3] == [own.name, str(own.images), interval(own.precision)]
+        assert row[-1] == interval(own.auc)
     set_on, tested = page.table("Operating points, where they were set")[1:]
     (point,) = scores.operating_points
     assert set_on[2] == interval(point.rates.sensitivity)

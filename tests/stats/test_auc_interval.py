@@ -154,9 +154,9 @@ def test_few_cases_have_no_interval_and_it_says_why() -> None:
     patients = np.concatenate([np.arange(40), 100 + np.arange(40) % 7])
     assert auc_interval(np.eye(2)[labels], labels, patients).reason == "7 patients of a class: too few"
     result = auc_interval(np.eye(2)[labels * 0], labels * 0)
-    assert result == Estimate(None, None, None, 0, "0 images of a class: too few")
+    assert result == Estimate(None, None, None, "0 images of a class: too few")
     result = auc_interval(np.full((80, 2), 0.5), labels)
-    assert result == Estimate(0.5, None, None, 0, "all images have the same probability")
+    assert result == Estimate(0.5, None, None, "all images have the same probability")
 
 
 def test_confidence_is_between_0_and_1() -> None:

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.stats.bootstrap import (
-    Estimate,
     bootstrap,
-    estimate,
     group_numbers,
     percentile_interval,
     resample_counts,
@@ -151,13 +149,6 @@ def test_no_interval_of_nothing(values: Array) -> None:
         percentile_interval(values)
 
 
-def test_estimate_joins_a_score_and_its_interval() -> None:
-    nan = math.nan
-    assert estimate(0.5, np.array([0.4, 0.4, nan])) == Estimate(0.5, 0.4, 0.4, 2)
-    assert estimate(0.5, np.array([0.4, nan, nan])) == Estimate(0.5, None, None, 1)
-    assert estimate(nan, np.array([0.4, 0.4, 0.4])) == Estimate(None, None, None, 3)
-
-
 def held(sets: Iterator[tuple[Array, Array | None]], truth: float, seed: int) -> tuple[float, float]:
     """How often the interval of a mean holds the truth, and how wide it is on average."""
     inside, width = [], []
@@ -219,19 +210,6 @@ def test_a_resample_without_a_class_has_no_auc() -> None:
     assert 0 < lacks.sum() < 60
     assert (np.isnan(result["auc"]) == lacks).all()
     assert np.isfinite(result["accuracy"]).all()
-
-
-def test_the_interval_of_an_auc_holds_it() -> None:
-    """Scores of two normal distributions a standard deviation apart: AUC is Phi(1 / sqrt 2)."""
-    rng, truth, inside = np.random.default_rng(2), 0.5 * (1 + math.erf(0.5)), []
-    labels = np.repeat([0, 1], [50, 40])
-    for seed in range(50):
-        chance = 1 / (1 + np.exp(-rng.normal(labels, 1)))
-        model = Predictions(np.stack([1 - chance, chance], axis=1), labels, 2)
-        ends = percentile_interval(np.array([model.auc(counts) for counts in resample_counts(90, 100, seed)]))
-        assert ends is not None
-        inside.append(ends[0] <= truth <= ends[1])
-    assert 0.87 <= np.mean(inside) <= 1.0
 
 
 def test_models_must_be_measured_on_the_same_images() -> None:

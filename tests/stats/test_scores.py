@@ -52,7 +52,6 @@ def test_scores_are_those_of_evaluate(case: Case) -> None:
     for weights in (None, np.ones(len(measure)), np.ones(len(measure), dtype=np.uint16)):
         result = measure.scores(weights)
         assert {name: result[name] for name in METRICS} == pytest.approx(expected, rel=0, abs=1e-12, nan_ok=True)
-        assert measure.auc(weights) == pytest.approx(expected["auc"], rel=0, abs=1e-12, nan_ok=True)
 
 
 def test_scores_are_every_metric_and_brier_as_floats() -> None:
@@ -104,7 +103,6 @@ def test_weights_repeat_images(sample: tuple[Case, Array]) -> None:
     result, again = measured(case).scores(counts), repeated(case, counts)
     expected = all_metrics(*again) | {"brier": measured(again).scores()["brier"]}
     assert result == pytest.approx(expected, rel=0, abs=1e-9, nan_ok=True)
-    assert measured(case).auc(counts) == pytest.approx(result["auc"], abs=1e-12, nan_ok=True)
 
 
 @settings(deadline=None, max_examples=20)
@@ -248,5 +246,3 @@ def test_what_is_no_resample(weights: Array, words: str) -> None:
     measure = Predictions(EVEN, LABELS, 2)
     with pytest.raises(DataError, match=words):
         measure.scores(weights)
-    with pytest.raises(DataError, match=words):
-        measure.auc(weights)

@@ -80,7 +80,7 @@ def test_few_patients_are_flagged_however_many_images_they_have() -> None:
 def test_a_subgroup_without_a_class_has_no_auc() -> None:
     column = np.where(MODEL.labels == 0, "only class 0", "the rest")
     for row in subgroup_scores(MODEL, {"by class": column})["by class"]:
-        assert row.auc == Estimate(None, None, None, 0, "0 images of a class: too few")
+        assert row.auc == Estimate(None, None, None, "0 images of a class: too few")
         assert (row.flag, row.accuracy.low, row.accuracy.high) == (TOO_FEW, None, None)
 
 
