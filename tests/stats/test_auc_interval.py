@@ -31,19 +31,26 @@ def missed(draw: Callable[[], Data], truth: float, draws: int) -> tuple[float, f
 
 
 @pytest.mark.parametrize(
-    ("cases", "rest", "truth", "spread"),
+    ("cases", "rest", "truth", "spread", "draws"),
     [
-        (10, 40, 0.85, 2.0), (10, 200, 0.7, 1.0), (20, 200, 0.85, 1.5), (50, 50, 0.95, 0.5), (300, 100, 0.99, 0.5),
-        (500, 500, 0.99, 1.0),
+        (10, 40, 0.85, 2.0, 1000), (10, 200, 0.7, 1.0, 1000), (20, 200, 0.85, 2.0, 4000), (50, 50, 0.95, 0.5, 1000),
+        (300, 100, 0.99, 0.5, 1000), (500, 500, 0.99, 1.0, 1000),
     ],
 )  # fmt: skip
-def test_the_interval_holds_the_auc_19_times_in_20(cases: int, rest: int, truth: float, spread: float) -> None:
-    """Scores are normal; the cases' standard deviation is `spread`, the others' 1."""
-    rng, labels = np.random.default_rng(1), np.repeat([1, 0], [cases, rest])
+def test_the_interval_holds_the_auc_19_times_in_20(
+    cases: int, rest: int, truth: float, spread: float, draws: int
+) -> None:
+    """Scores are normal; the cases' standard deviation is `spread`, the others' 1.
+
+    The third point is the hardest that is known for normal scores: 0.934 over 5,000 draws, so it has more of them.
+    """
+    rng, labels = np.random.default_rng(0), np.repeat([1, 0], [cases, rest])
     mean = ndtri(truth) * math.hypot(1, spread)
-    high, low = missed(
-        lambda: (two_classes(rng.normal(mean * labels, np.where(labels, spread, 1.0))), labels, None), truth, 1000
-    )
+
+    def draw() -> Data:
+        return two_classes(rng.normal(mean * labels, np.where(labels, spread, 1.0))), labels, None
+
+    high, low = missed(draw, truth, draws)
     assert 0.925 <= 1 - high - low <= 0.985
     assert max(high, low) <= 0.055
     if (truth <= 0.9 and cases > 10) or cases >= 500:
@@ -107,6 +114,19 @@ def test_a_perfect_model_on_50_images_is_not_certain() -> None:
     assert (result.value, result.high) == (1.0, 1.0)
     assert result.low is not None
     assert 0.7 < result.low < 0.93
+
+
+@pytest.mark.parametrize(("images", "truth"), [(10, 0.99), (100, 0.999)])
+def test_cases_that_a_model_cannot_see_are_held_less_often(images: int, truth: float) -> None:
+    """A share of the cases looks like the others, the rest is far from them: no draw without one can tell of it."""
+    rng, labels = np.random.default_rng(0), np.repeat([1, 0], [images, images])
+
+    def draw() -> Data:
+        hidden = rng.random(2 * images) < 2 * (1 - truth)
+        return two_classes(rng.normal(12.0 * (labels & ~hidden))), labels, None
+
+    high, low = missed(draw, truth, 1000)
+    assert 0.89 <= 1 - high - low <= 0.985
 
 
 @settings(deadline=None, max_examples=60)
