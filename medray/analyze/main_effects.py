@@ -2,7 +2,7 @@
 
 A forest finds importance in noise, too: its shares always sum to what it has fitted. So each setting is tested by
 how well a parabola in its rank (or its categories) explains the rank of the objective, beside what it explains
-where the objectives are shuffled among the trials. The p of a setting is the share of shuffles in which any setting
+where the objectives are shuffled among the trials. A setting's p is the share of shuffles in which any setting
 does as well (Westfall & Young 1993, single-step minP), so it holds for all settings together.
 """
 
