@@ -159,6 +159,7 @@ class Result:
     specificity: dict[float, float]
     covered: dict[float, float]
     size: dict[float, float]
+    accuracy: float
     slope: float
     auc: float
 
@@ -248,7 +249,7 @@ def judge(condition: Condition, calibrated: CalibratedSelection, answers: Array,
     positive = new.labels == 1
     result = Result(
         condition, calibrated.selection.title, calibrated.set_on, 0.0, {}, {}, {}, {}, {},
-        calibration_slope(answers, new.labels), roc_auc(answers[:, 1], positive),
+        float((answers.argmax(axis=1) == new.labels).mean()), calibration_slope(answers, new.labels), roc_auc(answers[:, 1], positive),
     )  # fmt: skip
     cases = 0.0
     for target in TARGETS:
@@ -309,15 +310,17 @@ def table(results: list[Result]) -> tuple[list[str], list[str]]:
             promised = [r for r in own if r.promised[target]]
             if promised and len(promised) == len(own):
                 error = 2 * true.std() / len(true) ** 0.5
-                lowest = target if np.mean([r.cases for r in own]) >= 40 else target - 0.01
-                if true.mean() < lowest - error or true.mean() > target + 0.02 + error:
+                many = np.mean([r.cases for r in own]) >= 40
+                lowest, highest = (target, target + 0.02) if many else (target - 0.01, 1.0)
+                if not lowest - error <= true.mean() <= highest + error:
                     broken.append(f"{name}: sensitivity {target} is {true.mean():.3f} ± {error:.3f}")
         cells.append(f"{np.mean([r.specificity[0.95] for r in own]):.3f}")
         for target in TARGETS:
             covered = np.array([r.covered[target] for r in own])
             cells.append(f"{covered.mean():.3f} ({np.mean([r.size[target] for r in own]):.2f})")
             error = 2 * covered.std() / len(covered) ** 0.5
-            if calibrated and abs(covered.mean() - target) > 0.01 + error:
+            accurate = float(np.mean([r.accuracy for r in own]))  # no set is empty, so they cover at least that
+            if calibrated and not target - 0.01 - error <= covered.mean() <= max(target, accurate) + 0.01 + error:
                 broken.append(f"{name}: coverage {target} is {covered.mean():.3f} ± {error:.3f}")
         slopes = np.log([max(r.slope, 1e-3) for r in own])
         slope, error = float(np.exp(slopes.mean())), 2 * float(slopes.std()) / len(own) ** 0.5

@@ -92,9 +92,9 @@ def nonconformity(probabilities: Array, method: str) -> Array:
 class ConformalSets(JsonDocument):
     """Turn probabilities into sets of the classes whose nonconformity is at most `quantile`.
 
-    `quantile` is None where `independent`, the number of images that it was calibrated on, or the effective number
-    of their patients, is too small for `coverage`: then nothing can be left out, and every set holds all classes.
-    `set_on` names the `images`: the coverage is promised only where it is "calibration".
+    `quantile` is None where `independent`, the number of images that it was calibrated on, or what they are worth
+    in independent ones, is too small for `coverage`: then nothing can be left out, and every set holds all
+    classes. `set_on` names the `images`: the coverage is promised only where it is "calibration".
     """
 
     method: str
@@ -142,8 +142,8 @@ def calibrate(
 
     It is the ceil((n + 1) * coverage)-th smallest score of the n images' true classes (Vovk et al. 2005);
     `probabilities` are (n, classes), `labels` int64 (n,). With `groups` (n,), the patient of each image, the share
-    of scores below it is that of the effective number of patients. Without `method` it is that of
-    `default_method`.
+    of scores below it is for what the images are worth in independent ones (`independent_number`). Without
+    `method` it is that of `default_method`.
 
     Raises:
         ConfigError: the method is unknown, or the coverage does not lie between 0 and 1.
@@ -153,8 +153,9 @@ def calibrate(
         raise ConfigError(f"coverage is {coverage}; it must lie between 0 and 1")
     exact, labels = check_labelled(probabilities, labels)
     method = default_method(exact.shape[1]) if method is None else method
-    true = np.sort(nonconformity(exact, method)[np.arange(len(labels)), labels])
-    independent = independent_number(groups, np.ones(len(labels), dtype=bool))
+    scores = nonconformity(exact, method)[np.arange(len(labels)), labels]
+    true = np.sort(scores)
+    independent = independent_number(scores, groups)
     rank = math.ceil(
         conformal_level(coverage, independent) * len(labels) - ROUNDING
     )  # (9 + 1) * 0.9 may be above 9

@@ -8,22 +8,36 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.listing.listing import CALIBRATION
-from medray.stats.effective import effective_number
 
 __all__ = ["CALIBRATION", "ROUNDING", "conformal_level", "enough", "independent_number"]
 ROUNDING = 1e-9
 
 
-def independent_number(groups: Array | None, members: Array) -> float:
-    """Return how many independent units the images are that are `members` bool (N,).
+def independent_number(values: Array, groups: Array | None) -> float:
+    """Return how many independent images the scores `values` (n,) of the patients `groups` (n,) are worth.
 
-    Without `groups` each image is one. With `groups` (N,), the patient of each, it is the effective number of
-    patients (Kish 1965), as if images of one patient resembled each other fully, so that it is never too high.
+    It is n without `groups`. With them it is n over the design effect 1 + (m - 1) r (Kish 1965): m is the mean
+    number of images of the patient of an image, r the intraclass correlation of the ranks of the values, by
+    analysis of variance and at least 0. So it is the number of patients where their images are all alike, and n
+    where they are as different as those of others.
     """
-    if groups is None:
-        return float(members.sum())
-    _, images = np.unique(groups[members].astype(str), return_counts=True)
-    return effective_number(images) if len(images) else 0.0
+    if groups is None or len(values) < 2:
+        return float(len(values))
+    from scipy.stats import rankdata
+
+    _, patient = np.unique(groups.astype(str), return_inverse=True)
+    images, number = np.bincount(patient), len(values)
+    mates = float(np.square(images).sum()) / number
+    if len(images) < 2 or mates == 1:
+        return number / mates
+    ranks = rankdata(values)
+    means = np.bincount(patient, weights=ranks) / images
+    between = float(images @ np.square(means - ranks.mean())) / (len(images) - 1)
+    within = float(np.square(ranks - means[patient]).sum()) / max(1, number - len(images))
+    size = (number - mates) / (len(images) - 1)
+    spread = between + (size - 1) * within
+    correlation = min(1.0, max(0.0, (between - within) / spread)) if spread else 1.0
+    return number / (1 + (mates - 1) * correlation)
 
 
 def conformal_level(target: float, units: float) -> float:

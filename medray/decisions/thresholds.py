@@ -68,8 +68,8 @@ def at_sensitivity(scores: Array, positive: Array, target: float, groups: Array 
 
     Of n positive images it hits at least (n + 1) * target, as a conformal quantile does (Vovk et al. 2005): the
     next positive image is equally likely to rank anywhere among them. With `groups` (N,), the patient of each
-    image, n is the effective number of patients. Where n is too small for that (19 for a target of 0.95), it hits
-    all of them. `scores` are (N,), `positive` is bool (N,).
+    image, n is what the images are worth in independent ones. Where n is too small for that (19 for a target of
+    0.95), it hits all of them. `scores` are (N,), `positive` is bool (N,).
 
     Raises:
         ConfigError: the target is out of range.
@@ -77,7 +77,8 @@ def at_sensitivity(scores: Array, positive: Array, target: float, groups: Array 
     """
     _check_value("sensitivity", target)
     decisions = candidates(scores, positive)
-    share = min(1.0, conformal_level(target, independent_number(groups, positive)))
+    cases = independent_number(scores[positive], None if groups is None else groups[positive])
+    share = min(1.0, conformal_level(target, cases))
     reached = np.flatnonzero(decisions.hits >= share * decisions.positives - ROUNDING)
     return float(decisions.thresholds[reached[-1]])
 
@@ -165,8 +166,8 @@ class OperatingPoint(JsonDocument):
     say.
 
     `positive` is the class at `class_index`, `images` how many `set_on` held ("calibration", "val",
-    "out-of-fold"). `independent_cases` is the number of positive images among them, or the effective number of
-    their patients where these are known.
+    "out-of-fold"). `independent_cases` is the number of positive images among them, or what they are worth in
+    independent ones where patients are known.
     """
 
     rule: Rule
@@ -236,7 +237,7 @@ def set_point(
         raise DataError(f"no image of {set_on} is of {which} '{name}': no threshold can be set on it")
     threshold = rule.threshold(exact[:, index], of_class, groups)
     rates = measure_rates(exact[:, index], of_class, threshold, groups)
-    cases = independent_number(groups, of_class)
+    cases = independent_number(exact[of_class, index], None if groups is None else groups[of_class])
     point = OperatingPoint(rule, name, index, threshold, rates, len(labels), set_on, cases)
     if point.promised is None:
         return replace(point, rates=rates.without_intervals("these images set the threshold"))
