@@ -247,10 +247,10 @@ def combine(selection: Selection, predictions: dict[tuple[int, int | None], Arra
 def judge(condition: Condition, calibrated: CalibratedSelection, answers: Array, new: Images) -> Result:
     """Set points and sets on the calibrated images, and measure them on the new ones."""
     positive = new.labels == 1
-    result = Result(
-        condition, calibrated.selection.title, calibrated.set_on, 0.0, {}, {}, {}, {}, {},
-        float((answers.argmax(axis=1) == new.labels).mean()), calibration_slope(answers, new.labels), roc_auc(answers[:, 1], positive),
-    )  # fmt: skip
+    accuracy = float((answers.argmax(axis=1) == new.labels).mean())
+    slope, auc = calibration_slope(answers, new.labels), roc_auc(answers[:, 1], positive)
+    title, set_on = calibrated.selection.title, calibrated.set_on
+    result = Result(condition, title, set_on, 0.0, {}, {}, {}, {}, {}, accuracy, slope, auc)
     cases = 0.0
     for target in TARGETS:
         point = set_point(
