@@ -29,7 +29,6 @@ from medray.stats.subgroups import SubgroupScores
 from medray.text import plural
 
 RATE_TITLES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
-SET_BY_IMAGE = "Where a point was set, intervals take images, not patients, to be independent."
 CLASS_TITLES = {
     "precision": "precision", "recall": "sensitivity", "specificity": "specificity", "f1": "F1", "auc": "AUC",
 }  # fmt: skip
@@ -167,8 +166,6 @@ def _print_decisions(console: Console, scores: Scores) -> None:
     ]
     for line in without_interval([*rates, *(("sets", sets.test.covered) for sets in scores.conformal_sets)]):
         say(console, line)
-    if scores.patients and scores.operating_points:
-        say(console, SET_BY_IMAGE)
 
 
 def _print_confusion(console: Console, scores: Scores) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from medray.console_tables import METRIC_TITLES, interval, metric_title, number, p_value
 from medray.evaluate.print_evaluation import (
     CLASS_TITLES,
-    SET_BY_IMAGE,
     class_figure,
     family_line,
     model_title,
@@ -17,6 +16,7 @@ from medray.evaluate.scores_document import SetsOnTest
 from medray.evaluate.without_copies import without_copies_line
 from medray.report.blocks import Block, Matrix, Table, Text, missing, readable_time
 from medray.report.evidence import Evidence
+from medray.report.figures_decision import decision_chart
 from medray.report.figures_models import models_chart
 from medray.report.figures_roc import points_table, roc_chart
 
@@ -101,14 +101,12 @@ def decisions(evidence: Evidence) -> list[Block]:
             for images, rates in ((f"set on {point.set_on}", point.rates), ("test", point.test))
         ]
         blocks.append(points_table("Operating points, where they were set and on the test split", both))
-        if scores.patients:
-            blocks.append(Text(SET_BY_IMAGE))
     else:
         command = evidence.command("ensemble") + " --sensitivity 0.95 --positive CLASS"
         blocks.append(missing("No operating point was set; before the split is read one can be, by", command))
     if scores.conformal_sets:
         blocks.append(_sets(scores.conformal_sets, len(scores.class_names)))
-    return blocks
+    return [*blocks, *(decision_chart(curve, i) for i, curve in enumerate(scores.reviewed.decision_curves))]
 
 
 def _sets(conformal: Sequence[SetsOnTest], classes: int) -> Table:
@@ -137,6 +135,26 @@ def classes(evidence: Evidence) -> list[Block]:
         Matrix("confusion-test", caption, scores.class_names, scores.confusion_matrix),
         Table("The ensemble by class, each against the rest, on the test split", head, rows),
     ]
+    reviewed = scores.reviewed
+    calibration = [
+        [
+            row.name, interval(row.calibration.intercept), interval(row.calibration.slope),
+            number(row.average_precision),
+        ]
+        for row in reviewed.classes
+    ]  # fmt: skip
+    head = ["class", "intercept (0 is right)", "slope (1 is right)", "average precision"]
+    blocks.append(
+        Table("The ensemble's calibration on the test split, each class against the rest", head, calibration)
+    )
+    error = reviewed.calibration_error
+    blocks.append(
+        Text(
+            f"Calibration error {number(error.value)}; a perfectly calibrated model with these probabilities has "
+            f"{number(error.mean)} by chance, in one of twenty cases {number(error.high)} or more. Matthews' "
+            f"correlation {number(reviewed.mcc)}, Cohen's kappa {number(reviewed.kappa)}."
+        )
+    )
     for name, subgroups in scores.subgroups.items():
         rows = [
             [row.value, str(row.images), interval(row.accuracy), interval(row.auc), subgroup_note(row)]

@@ -142,7 +142,6 @@ def test_intervals_are_by_patient_where_they_are_known(run: Path, with_data: Wit
     shown = ask(run).stdout
     assert "24 test images of 6 patients; 95 % intervals by patient" in shown
     assert "No interval of accuracy" in shown
-    assert "Where a point was set, intervals take images, not patients, to be independent" in shown
 
 
 def test_a_patient_who_is_not_known_is_refused_before_the_reading(run: Path, with_data: WithData) -> None:
