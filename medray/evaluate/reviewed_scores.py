@@ -84,7 +84,7 @@ def review(
         precision = average_precision(scores, of_class) if of_class.any() else None
         calibration = recalibrate(scores, of_class, groups)
         classes.append(ClassCalibration(name, int(of_class.sum()), calibration, precision))
-    decided = {point.class_index for point in points} | ({1} if len(class_names) == 2 else set())
+    decided = {point.class_index for point in points} or ({1} if len(class_names) == 2 else set())
     ratios = []
     for point in points:
         rates = measure_rates(probabilities[:, point.class_index], labels == point.class_index, point.threshold)
