@@ -379,6 +379,8 @@ def main() -> None:
     if given.write:
         page = Path(given.write)
         before, _, rest = page.read_text().partition(MARKS[0])
+        lines = "\n".join(f"- {line}" for line in broken) or "- nothing"
+        text += f"\n\n{count} studies of each kind. Broken:\n\n{lines}"
         page.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
     for line in broken:
         print(f"broken: {line}")
