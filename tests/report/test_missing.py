@@ -67,7 +67,7 @@ def test_a_reading_that_broke_off_and_one_of_another_ensemble_say_so(run: Path) 
 def test_reads_by_other_runs_and_copies_of_test_images_are_said(run: Path, edit: Edit) -> None:
     other = shutil.copytree(run, run.with_name("other"))
     edit(other / "evaluation/read_0001/begun.json", uuid="another", time="2026-11-02T00:00:00+00:00")
-    score = {"value": 0.75, "low": 0.5, "high": 1.0, "resamples_used": 40, "reason": None}
+    score = {"value": 0.75, "low": 0.5, "high": 1.0, "reason": None}
     without = {"images": 20, "copies": 4, "scores": {"accuracy": score}}
     edit(run / "evaluation/read_0001/scores.json", without_copies=without)
     page, _ = draw(run, "--no-images")

@@ -199,18 +199,17 @@ def test_the_test_split_changes_nothing(space: Path, npz: Path, tmp_path: Path) 
     assert searches[0] == searches[1]
 
 
-def test_a_metric_that_is_not_defined_is_left_out_and_ends_nothing(space: Path, npz: Path, tmp_path: Path) -> None:
-    """Where validation lacks a class there is no AUC; accuracy can still be searched for."""
+def test_a_class_that_validation_lacks_is_refused_whatever_the_metric(
+    space: Path, npz: Path, tmp_path: Path
+) -> None:
     with np.load(npz) as file:
         arrays = dict(file)
     arrays["val_labels"][arrays["val_labels"] == 2] = 1
     np.savez(tmp_path / "lacking.npz", **arrays)
     space.write_text(space.read_text().replace("metric: auc", "metric: accuracy"))
-    result = search_locally(space, tmp_path / "lacking.npz", tmp_path / "run", trials=1, max_epochs=1)
-    assert result.records[0].state == FINISHED
-    assert "auc" not in result.records[0].metrics
-    assert result.ensemble is not None
-    assert "auc" not in result.ensemble.selected_on.scores
+    with pytest.raises(MedrayError, match="split 'val' has no image of 2"):
+        search_locally(space, tmp_path / "lacking.npz", tmp_path / "run", trials=1, max_epochs=1)
+    assert not (tmp_path / "run/trials").exists()
 
 
 def test_more_trials_bring_the_baselines_they_make_room_for_and_no_draw_twice(
