@@ -175,8 +175,10 @@ def study(population: Population, condition: Condition, rng: np.random.Generator
         assigned = assign_groups(pool.labels, units, np.array([0.8, 0.2]))
         train, val = np.flatnonzero(assigned == 0), np.flatnonzero(assigned == 1)
         share = calibration_share(pool.labels[train], pool.patients[train], 2)
-        assigned = assign_groups(pool.labels[train], units[train], np.array([1 - share, share]))
-        train, aside = train[assigned == 0], train[assigned == 1]
+        aside = train[:0]
+        if share:
+            assigned = assign_groups(pool.labels[train], units[train], np.array([1 - share, share]))
+            train, aside = train[assigned == 0], train[assigned == 1]
         networks, pools = train_networks(pool, train, val, groups, rng)
         selections = all_selections(pools, "auc", 4)
     except (ValueError, DataError):  # a class has too few images to be divided: no study
