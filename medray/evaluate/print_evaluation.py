@@ -1,6 +1,6 @@
 """Print the result of `medray evaluate`, as text or as JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +17,8 @@ from medray.console_tables import (
     print_table,
 )
 from medray.evaluate.print_published import print_published
-from medray.evaluate.print_reviewed import print_reviewed
+from medray.evaluate.print_reviewed import print_prevalences, print_reviewed
+from medray.evaluate.reviewed_scores import at_prevalence
 from medray.evaluate.run_evaluation import Evaluation
 from medray.evaluate.scores_document import ModelScores, Scores
 from medray.evaluate.without_copies import without_copies_line
@@ -34,7 +35,7 @@ CLASS_TITLES = {
 }  # fmt: skip
 
 
-def print_result(result: Evaluation, console: Console) -> None:
+def print_result(result: Evaluation, console: Console, prevalences: Sequence[float] = ()) -> None:
     """Print models with intervals, comparisons, points, sets, classes, subgroups and a report's figures."""
     scores = result.scores
     if result.stored:
@@ -50,6 +51,7 @@ def print_result(result: Evaluation, console: Console) -> None:
     print_table(console, title, scores.class_names, columns, "class")
     _print_confusion(console, scores)
     print_reviewed(console, scores.reviewed)
+    print_prevalences(console, scores, prevalences)
     for name, rows in scores.subgroups.items():
         columns = [("images", [str(row.images) for row in rows])]
         columns += [("accuracy", [interval(row.accuracy) for row in rows])]
@@ -184,8 +186,17 @@ def _print_confusion(console: Console, scores: Scores) -> None:
     print_table(console, title, labels, columns)
 
 
-def to_json(result: Evaluation) -> dict[str, Any]:
-    """Return the result as plain values that JSON can hold."""
+def to_json(result: Evaluation, prevalences: Sequence[float] = ()) -> dict[str, Any]:
+    """Return the result as plain values that JSON can hold, with PPV and NPV at each of the `prevalences`."""
+    at_prevalences = [
+        {
+            "point": point.name,
+            "positive": point.positive,
+            **at_prevalence(point.test, prevalence, independent=result.scores.patients is None).to_dict(),
+        }
+        for prevalence in prevalences
+        for point in result.scores.operating_points
+    ]
     return {
         "run": result.run.location,
         "from_store": result.stored,
@@ -193,5 +204,6 @@ def to_json(result: Evaluation) -> dict[str, Any]:
         "times_read_by_run": result.reads.by_run,
         "other_reads": [read.to_dict() for read in result.reads.others],
         **result.scores.to_dict(),
+        "at_prevalences": at_prevalences,
         "published": None if result.published is None else result.published.to_dict(),
     }

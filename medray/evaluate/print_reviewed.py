@@ -1,10 +1,13 @@
 """Print what reviewers ask for: calibration, agreement, likelihood ratios and net benefit."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
 from medray.console import say
 from medray.console_tables import interval, number, p_value, print_table
-from medray.evaluate.reviewed_scores import DecisionCurve, ReviewedScores
+from medray.evaluate.reviewed_scores import DecisionCurve, ReviewedScores, at_prevalence
+from medray.evaluate.scores_document import Scores
 
 SHOWN = (0.05, 0.1, 0.2, 0.3, 0.5)  # threshold probabilities of the printed table
 
@@ -36,6 +39,22 @@ def print_reviewed(console: Console, reviewed: ReviewedScores) -> None:
         print_table(console, "Likelihood ratios of the operating points", labels, columns, "point")
     for curve in reviewed.decision_curves:
         _print_curve(console, curve)
+
+
+def print_prevalences(console: Console, scores: Scores, prevalences: Sequence[float]) -> None:
+    """Print PPV and NPV of the operating points at each of the `prevalences`."""
+    independent = scores.patients is None
+    for prevalence in prevalences if scores.operating_points else ():
+        values = [
+            at_prevalence(point.test, prevalence, independent=independent) for point in scores.operating_points
+        ]
+        columns = [
+            ("PPV", [interval(value.ppv) for value in values]),
+            ("NPV", [interval(value.npv) for value in values]),
+        ]
+        labels = [f"{point.name} ({point.positive})" for point in scores.operating_points]
+        title = f"Where a share of {prevalence:g} are cases, at the sensitivity and specificity on test"
+        print_table(console, title, labels, columns, "point")
 
 
 def _print_curve(console: Console, curve: DecisionCurve) -> None:

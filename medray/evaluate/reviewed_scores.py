@@ -15,9 +15,15 @@ from medray.json_document import JsonDocument
 from medray.stats.agreement import average_precision, kappa, matthews_correlation
 from medray.stats.calibration_curve import ChanceError, chance_calibration_error
 from medray.stats.calibration_slope import Recalibration, recalibrate
-from medray.stats.likelihood_ratios import LikelihoodRatios, likelihood_ratios
+from medray.stats.interval import Interval
+from medray.stats.likelihood_ratios import (
+    LikelihoodRatios,
+    PredictiveValues,
+    likelihood_ratios,
+    predictive_values,
+)
 from medray.stats.net_benefit import NetBenefit, decision_curve
-from medray.stats.rates import measure_rates
+from medray.stats.rates import Rates, measure_rates
 from medray.stats.scores import Predictions
 
 
@@ -89,7 +95,10 @@ def review(
     for point in points:
         rates = measure_rates(probabilities[:, point.class_index], labels == point.class_index, point.threshold)
         if rates.sensitivity.total and rates.specificity.total:
-            ratios.append(PointRatios(point.name, point.positive, likelihood_ratios(rates)))
+            of_point = likelihood_ratios(rates)
+            if groups is not None:  # their intervals take images to be independent
+                of_point = LikelihoodRatios(value_alone(of_point.positive), value_alone(of_point.negative))
+            ratios.append(PointRatios(point.name, point.positive, of_point))
     agreement = kappa(predictions.confusion)
     return ReviewedScores(
         calibration_error=chance_calibration_error(probabilities, labels, seed=seed),
@@ -105,3 +114,22 @@ def review(
         ),
         likelihood_ratios=tuple(ratios),
     )
+
+
+def at_prevalence(rates: Rates, prevalence: float, *, independent: bool) -> PredictiveValues:
+    """Return PPV and NPV where a share `prevalence` of the images are cases, from the rates on these images.
+
+    There are no intervals unless the images are `independent`.
+
+    Raises:
+        ConfigError: the prevalence does not lie between 0 and 1.
+    """
+    values = predictive_values(rates, prevalence)
+    if independent:
+        return values
+    return PredictiveValues(prevalence, value_alone(values.ppv), value_alone(values.npv))
+
+
+def value_alone(figure: Interval) -> Interval:
+    """Return a figure without its interval."""
+    return Interval(figure.value, None, None)

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from medray.decisions.thresholds import Rule, set_point
 from medray.evaluate.print_reviewed import print_reviewed
-from medray.evaluate.reviewed_scores import ReviewedScores, review
+from medray.evaluate.reviewed_scores import ReviewedScores, at_prevalence, review
+from medray.stats.rates import Rates
 from medray.stats.scores import Predictions
 
 NAMES = ("normal", "case")
@@ -61,3 +62,12 @@ def test_a_class_without_images_has_gaps() -> None:
     assert reviewed.classes[1].average_precision is None
     assert reviewed.classes[1].calibration.slope.value is None
     json.dumps(reviewed.to_dict(), allow_nan=False)
+
+
+def test_predictive_values_at_another_prevalence_are_those_of_bayes() -> None:
+    rates = Rates.of(80, 30, 270, 20)
+    values = at_prevalence(rates, 0.02, independent=True)
+    assert values.ppv.value == pytest.approx(0.8 * 0.02 / (0.8 * 0.02 + 0.1 * 0.98))
+    assert values.npv.value == pytest.approx(0.9 * 0.98 / (0.9 * 0.98 + 0.2 * 0.02))
+    assert values.ppv.low is not None
+    assert at_prevalence(rates, 0.02, independent=False).ppv.low is None
