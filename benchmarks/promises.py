@@ -25,7 +25,7 @@ from medray._types import Array
 from medray.data.calibration_split import calibration_share
 from medray.data.group_assignment import assign_groups
 from medray.decisions.conformal import calibrate, summarize_sets
-from medray.decisions.promises import CALIBRATION
+from medray.decisions.promises import CALIBRATION, independent_number
 from medray.decisions.temperature import apply_temperature
 from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble.averaging import average
@@ -43,6 +43,7 @@ NEW = 20_000  # images that a study is asked about afterwards
 TRIALS_PER_STUDY, FOLDED, FOLD_COUNT = 12, 3, 5
 WITHIN_PATIENT = 0.6  # share of the noise's variance that all images of a patient have in common
 TARGETS = (0.9, 0.95)  # of sensitivities and of coverages
+FEWEST = 10  # studies, for a promise to be judged by
 NAMES = ("other", "case")
 MARKS = ("<!-- promises -->", "<!-- end of promises -->")
 
@@ -253,14 +254,15 @@ def judge(condition: Condition, calibrated: CalibratedSelection, answers: Array,
     accuracy = float((answers.argmax(axis=1) == new.labels).mean())
     slope, auc = calibration_slope(answers, new.labels), roc_auc(answers[:, 1], positive)
     title, set_on, images = calibrated.selection.title, calibrated.set_on, len(calibrated.labels)
-    result = Result(condition, title, set_on, images, 0.0, {}, {}, {}, {}, {}, accuracy, slope, auc)
-    cases = 0.0
+    scores = calibrated.probabilities[calibrated.labels == 1, 1]
+    groups = None if calibrated.groups is None else calibrated.groups[calibrated.labels == 1]
+    cases = independent_number(scores, groups)
+    result = Result(condition, title, set_on, images, cases, {}, {}, {}, {}, {}, accuracy, slope, auc)
     for target in TARGETS:
         point = set_point(
             Rule("sensitivity", target), calibrated.probabilities, calibrated.labels, NAMES, NAMES[1],
             calibrated.set_on, calibrated.groups,
         )  # fmt: skip
-        cases = point.independent_cases
         called = point.decide(answers)
         result.promised[target] = point.promised is not None
         result.sensitivity[target] = float(called[positive].mean())
@@ -271,7 +273,7 @@ def judge(condition: Condition, calibrated: CalibratedSelection, answers: Array,
         summary = summarize_sets(sets.sets(answers), new.labels)
         result.covered[target] = summary.covered.value or 0.0
         result.size[target] = summary.mean_size
-    return Result(**{**vars(result), "cases": cases})
+    return result
 
 
 def calibration_slope(answers: Array, labels: Array) -> float:
@@ -294,43 +296,53 @@ def conditions(quick: bool) -> list[Condition]:
 
 
 def table(results: list[Result]) -> tuple[list[str], list[str]]:
-    """Return the rows of the table in Markdown, and the promises that are broken."""
+    """Return the rows of the table in Markdown, and the promises that are broken.
+
+    The sensitivity of a target is that of the studies that promise it, where any does. Rows of fewer than
+    `FEWEST` studies are shown and not judged.
+    """
     rows, broken = [], []
-    for (condition, ensemble), own in grouped(results).items():
-        calibrated = own[0].set_on == CALIBRATION
-        cells = [
-            f"{condition.auc}",
-            f"{condition.images}",
-            f"{condition.cases:g}",
-            f"{condition.per_patient}",
-            ensemble,
-        ]
-        cells += [own[0].set_on, f"{np.mean([r.cases for r in own]):.0f}", f"{np.mean([r.auc for r in own]):.3f}"]
-        name = " ".join(cells[:5])
+    for (condition, ensemble, set_on), own in grouped(results).items():
+        kind = [str(condition.auc), str(condition.images), f"{condition.cases:g}", str(condition.per_patient)]
+        name = " ".join([*kind, ensemble])
+        cells = [*kind, ensemble, set_on, str(len(own))]
+        cells += [f"{mean(own, 'cases'):.0f}", f"{mean(own, 'auc'):.3f}"]
+        judged = set_on == CALIBRATION and len(own) >= FEWEST
         for target in TARGETS:
-            true = np.array([r.sensitivity[target] for r in own])
-            cells.append(f"{true.mean():.3f}")
             promised = [r for r in own if r.promised[target]]
-            if promised and len(promised) == len(own):
-                error = 2 * true.std() / len(true) ** 0.5
-                many = np.mean([r.cases for r in own]) >= 40
-                lowest, highest = (target, target + 0.02) if many else (target - 0.01, 1.0)
-                if not lowest - error <= true.mean() <= highest + error:
-                    broken.append(f"{name}: sensitivity {target} is {true.mean():.3f} ± {error:.3f}")
+            true = np.array([r.sensitivity[target] for r in promised or own])
+            cells.append(f"{true.mean():.3f}")
+            lowest, highest = (target, target + 0.02) if mean(own, "cases") >= 40 else (target - 0.01, 1.0)
+            if len(promised) >= FEWEST and not within(true, lowest, highest):
+                broken.append(f"{name}: sensitivity {target} is {true.mean():.3f} ± {twice_error(true):.3f}")
         cells.append(f"{np.mean([r.specificity[0.95] for r in own]):.3f}")
         for target in TARGETS:
             covered = np.array([r.covered[target] for r in own])
             cells.append(f"{covered.mean():.3f} ({np.mean([r.size[target] for r in own]):.2f})")
-            error = 2 * covered.std() / len(covered) ** 0.5
-            if calibrated and not target - 0.01 - error <= covered.mean() <= highest_coverage(own, target) + error:
-                broken.append(f"{name}: coverage {target} is {covered.mean():.3f} ± {error:.3f}")
+            if judged and not within(covered, target - 0.01, highest_coverage(own, target)):
+                broken.append(f"{name}: coverage {target} is {covered.mean():.3f} ± {twice_error(covered):.3f}")
         slopes = np.log([max(r.slope, 1e-3) for r in own])
-        slope, error = float(np.exp(slopes.mean())), 2 * float(slopes.std()) / len(own) ** 0.5
+        slope = float(np.exp(slopes.mean()))
         cells.append(f"{slope:.2f}")
-        if calibrated and not 0.9 - error <= slope <= 1.1 + error:
+        if judged and not within(slopes, float(np.log(0.9)), float(np.log(1.1))):
             broken.append(f"{name}: calibration slope {slope:.2f}")
         rows.append("| " + " | ".join(cells) + " |")
     return rows, broken
+
+
+def mean(results: list[Result], name: str) -> float:
+    """Return the mean of one of the numbers of `results`."""
+    return float(np.mean([getattr(result, name) for result in results]))
+
+
+def twice_error(values: Array) -> float:
+    """Return twice the standard error of the mean of `values` (n,)."""
+    return float(2 * values.std() / np.sqrt(len(values)))
+
+
+def within(values: Array, low: float, high: float) -> bool:
+    """Return whether the mean of `values` (n,) lies in `low`..`high`, give or take twice its standard error."""
+    return bool(low - twice_error(values) <= values.mean() <= high + twice_error(values))
 
 
 def highest_coverage(results: list[Result], target: float) -> float:
@@ -339,21 +351,23 @@ def highest_coverage(results: list[Result], target: float) -> float:
     It is 0.01 above the target, or above the accuracy, as no set is empty. Of n images the rank of the quantile is
     whole, so that the coverage is up to 1 / (n + 1) above the target: more than 0.01 below a hundred images.
     """
-    accurate, images = (float(np.mean([getattr(r, name) for r in results])) for name in ("accuracy", "images"))
-    return max(target, accurate) + max(0.01, 1 / (images + 1))
+    return max(target, mean(results, "accuracy")) + max(0.01, 1 / (mean(results, "images") + 1))
 
 
-def grouped(results: list[Result]) -> dict[tuple[Condition, str], list[Result]]:
-    """Return the results by condition and ensemble, in their order."""
-    groups: dict[tuple[Condition, str], list[Result]] = {}
+def grouped(results: list[Result]) -> dict[tuple[Condition, str, str], list[Result]]:
+    """Return the results by condition, ensemble and the images that set it, in their order.
+
+    By chance one study of a kind has enough cases for a calibration split, and another has not.
+    """
+    groups: dict[tuple[Condition, str, str], list[Result]] = {}
     for result in results:
-        groups.setdefault((result.condition, f"{result.ensemble}"), []).append(result)
+        groups.setdefault((result.condition, result.ensemble, result.set_on), []).append(result)
     return groups
 
 
-HEADER = """| AUC | images | cases | of each patient | ensemble | set on | cases there | AUC on new | \
+HEADER = """| AUC | images | cases | of each patient | ensemble | set on | studies | cases there | AUC on new | \
 sens. 0.9 | sens. 0.95 | spec. at 0.95 | sets 0.9 (size) | sets 0.95 (size) | slope |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"""
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"""
 
 
 def main() -> None:

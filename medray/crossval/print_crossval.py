@@ -7,7 +7,7 @@ from rich.console import Console
 from medray.console import say
 from medray.console_tables import print_table
 from medray.crossval.run_crossval import CrossvalResult
-from medray.stats.label_noise import SHARE
+from medray.stats.label_noise import FLIPPED
 
 TABLE_METRICS = ("auc", "accuracy", "balanced_accuracy", "f1_macro", "log_loss")
 
@@ -32,8 +32,8 @@ def print_crossval_result(result: CrossvalResult, console: Console) -> None:
     if (doubted := result.doubted) is not None:
         images, path = len(result.folds.held_out), run.crossval.path(run.crossval.ISSUES)
         say(console, f"Doubtful labels: {len(doubted.issues)} of {images} images: {path}")
-        say(console, f"                 look before you change one: {doubted.expectation}")
         if doubted.issues:
+            say(console, f"                 look before you change one: {doubted.expectation}")
             say(console, f"                 as pictures: {run.crossval.path(run.crossval.SHEET)}")
     if result.trials:
         say(console, f"Scores: {run.crossval.path(run.crossval.SCORES)}")
@@ -70,7 +70,7 @@ def crossval_result_json(result: CrossvalResult) -> dict[str, Any]:
         ],
         "unfinished": {str(number): reason for number, reason in result.unfinished.items()},
         "label_issues": len(doubted.issues) if doubted else 0,
-        "flipped_labels": {"share": SHARE, "first": doubted.first, "hits": doubted.hits} if doubted else None,
+        "flipped_labels": {"share": FLIPPED, "first": doubted.first, "hits": doubted.hits} if doubted else None,
         "scores": run.crossval.path(run.crossval.SCORES),
         "folds_left": result.left,
         "resume": result.resume_command if result.left else None,

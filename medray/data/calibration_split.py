@@ -27,7 +27,7 @@ def with_calibration(dataset: ImageDataset, share: float | None, progress: Progr
     set brings is kept.
 
     Raises:
-        DataError: a class has too few images or groups for the `share` that is asked for.
+        DataError: millions of images look the same, so that duplicates can't be looked for.
     """
     if CALIBRATION in dataset.splits or share == 0 or TRAIN not in dataset.splits:
         return dataset

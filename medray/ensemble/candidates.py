@@ -17,6 +17,7 @@ from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import RunDir, TrialDir, read_predictions
 from medray.runs.trial_record import TrialRecord
 
+NetworkKey = tuple[int, int | None]  # trial, and fold or None
 TRIALS, FOLDS = "trials", "folds"
 SELECTED_ON = {TRIALS: "val", FOLDS: "out-of-fold"}
 
@@ -30,8 +31,8 @@ class Member:
     fold: int | None = None
 
     @property
-    def key(self) -> tuple[int, int | None]:
-        """The trial that trained it, and the fold or None."""
+    def key(self) -> NetworkKey:
+        """What tells it from all other networks of the run."""
         return self.record.number, self.fold
 
     @property

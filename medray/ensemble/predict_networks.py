@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from medray._types import Array
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset, LabelledImages
+from medray.ensemble.candidates import NetworkKey
 from medray.ensemble.ensemble import load_member
 from medray.errors import WeightsError
 from medray.runs.rundir import RunDir, TrialDir
-
-NetworkKey = tuple[int, int | None]  # trial, and fold or None
 
 
 def predict_networks(

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from medray._types import Array
 from medray.data.dataset import ImageDataset, LabelledImages
 from medray.ensemble.averaging import calibrated_average
+from medray.ensemble.candidates import NetworkKey
 from medray.ensemble.manifest import Manifest, MemberFacts
-from medray.ensemble.predict_networks import NetworkKey, predict_networks
+from medray.ensemble.predict_networks import predict_networks
 from medray.errors import RunError
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.leaderboard import rank, usable

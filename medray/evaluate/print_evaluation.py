@@ -157,9 +157,9 @@ def _print_decisions(console: Console, scores: Scores) -> None:
             ("one class", [f"{test.singletons.value:.1%}" for test in tests]),
             ("all (not sure)", [f"{test.not_sure.value:.1%}" for test in tests]),
         ]
-        title = f"Conformal sets of the {len(scores.class_names)} classes, by the coverage that was promised"
+        title = f"Conformal sets of the {len(scores.class_names)} classes, by coverage; {sets_promise(scores)}"
         print_table(
-            console, title, [f"{sets.coverage:.4g}" for sets in scores.conformal_sets], columns, "promised"
+            console, title, [f"{sets.coverage:.4g}" for sets in scores.conformal_sets], columns, "coverage"
         )
     rates = [
         (f"{title} ({point.name})", getattr(point.test, key))
@@ -168,6 +168,13 @@ def _print_decisions(console: Console, scores: Scores) -> None:
     ]
     for line in without_interval([*rates, *(("sets", sets.test.covered) for sets in scores.conformal_sets)]):
         say(console, line)
+
+
+def sets_promise(scores: Scores) -> str:
+    """Return whether the coverage of the conformal sets is promised."""
+    if all(sets.promised for sets in scores.conformal_sets):
+        return "new images have it on average"
+    return "nothing is promised: the images that set them also selected the networks"
 
 
 def _print_confusion(console: Console, scores: Scores) -> None:

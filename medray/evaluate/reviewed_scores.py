@@ -12,9 +12,8 @@ import numpy as np
 from medray._types import Array
 from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
-from medray.stats.agreement import average_precision, kappa, matthews_correlation
-from medray.stats.calibration_curve import ChanceError, chance_calibration_error
 from medray.stats.calibration_slope import Recalibration, recalibrate
+from medray.stats.chance_calibration import ChanceError, chance_calibration_error
 from medray.stats.interval import Interval
 from medray.stats.likelihood_ratios import (
     LikelihoodRatios,
@@ -23,7 +22,7 @@ from medray.stats.likelihood_ratios import (
     predictive_values,
 )
 from medray.stats.net_benefit import NetBenefit, decision_curve
-from medray.stats.rates import Rates, measure_rates
+from medray.stats.rates import Rates
 from medray.stats.scores import Predictions
 
 
@@ -62,8 +61,8 @@ class ReviewedScores(JsonDocument):
     """Calibration, agreement and net benefit of one model on the test images.
 
     `calibration_error` stands beside what chance alone gives. `mcc` is Matthews' correlation, `kappa` Cohen's,
-    None where one class is all there is. There is a decision curve for the second of two classes, and for each
-    class that has an operating point.
+    None where one class is all there is. There is a decision curve for each class that has an operating point, or
+    else for the second of two classes.
     """
 
     calibration_error: ChanceError
@@ -75,36 +74,39 @@ class ReviewedScores(JsonDocument):
 
 
 def review(
-    predictions: Predictions, class_names: Sequence[str], points: Sequence[OperatingPoint], groups: Array | None,
-    seed: int
+    predictions: Predictions, class_names: Sequence[str], rated: Sequence[tuple[OperatingPoint, Rates]],
+    groups: Array | None, seed: int,
 ) -> ReviewedScores:  # fmt: skip
     """Return what reviewers ask for of a model's `predictions`, by patient where `groups` (N,) are known.
+
+    `rated` are the operating points with their rates on the same images.
 
     Raises:
         DataError: a patient is missing.
     """
+    from sklearn.metrics import average_precision_score, cohen_kappa_score, matthews_corrcoef
+
     probabilities, labels = predictions.probabilities, predictions.labels
     classes = []
     for index, name in enumerate(class_names):
         scores, of_class = probabilities[:, index], labels == index
-        precision = average_precision(scores, of_class) if of_class.any() else None
+        precision = float(average_precision_score(of_class, scores)) if of_class.any() else None
         calibration = recalibrate(scores, of_class, groups)
         classes.append(ClassCalibration(name, int(of_class.sum()), calibration, precision))
-    decided = {point.class_index for point in points} or ({1} if len(class_names) == 2 else set())
+    decided = {point.class_index for point, _ in rated} or ({1} if len(class_names) == 2 else set())
     ratios = []
-    for point in points:
-        rates = measure_rates(probabilities[:, point.class_index], labels == point.class_index, point.threshold)
+    for point, rates in rated:
         if rates.sensitivity.total and rates.specificity.total:
             of_point = likelihood_ratios(rates)
             if groups is not None:  # their intervals take images to be independent
                 of_point = LikelihoodRatios(value_alone(of_point.positive), value_alone(of_point.negative))
             ratios.append(PointRatios(point.name, point.positive, of_point))
-    agreement = kappa(predictions.confusion)
+    varied = len(np.unique(np.concatenate([labels, predictions.predicted]))) > 1
     return ReviewedScores(
         calibration_error=chance_calibration_error(probabilities, labels, seed=seed),
         classes=tuple(classes),
-        mcc=matthews_correlation(predictions.confusion),
-        kappa=None if np.isnan(agreement) else agreement,
+        mcc=float(matthews_corrcoef(labels, predictions.predicted)) if varied else 0.0,
+        kappa=float(cohen_kappa_score(labels, predictions.predicted)) if varied else None,
         decision_curves=tuple(
             DecisionCurve(
                 class_names[index],

@@ -103,7 +103,7 @@ def _stored_evaluation(run: RunDir, ensemble: str, seed: int | None) -> Evaluati
             continue
         if scores.ensemble == ensemble:
             if seed not in (None, scores.seed):
-                raise ConfigError(f"the stored intervals are of --seed {scores.seed}, not {seed}: {hint}")
+                raise ConfigError(f"the stored scores are of --seed {scores.seed}, not {seed}: {hint}")
             return Evaluation(run, scores, read, stored=True, reads=count_reads(run))
         others.append((read, scores.time))
     if not others:
@@ -137,7 +137,7 @@ def _read_test_split(
     train_predictions = _predict_train(search, manifest, dataset, models, console)
     copied = np.zeros(len(images), dtype=bool)
     if search.data.leaks:  # else the search has found none
-        with step(console, "Looking for copies of test images in train and val") as progress:
+        with step(console, "Looking for copies of test images in other splits") as progress:
             copied = copied_images(dataset, progress)
     read = new_read(run)
     facts = _begin(read, run, (ensemble, dataset.fingerprint, test), console)
@@ -148,7 +148,8 @@ def _read_test_split(
         )  # fmt: skip
         groups = None if dataset.groups is None else dataset.groups[images.positions]
         answers = Predictions(predictions[ENSEMBLE], images.own_labels, len(dataset.class_names))
-        reviewed = review(answers, dataset.class_names, manifest.operating_points, groups, seed)
+        rated = [(point, point.test) for point in scores.operating_points]
+        reviewed = review(answers, dataset.class_names, rated, groups, seed)
         without = measure_without_copies(
             dataset, copied, predictions[ENSEMBLE], models[0], search.space.metric, seed
         )

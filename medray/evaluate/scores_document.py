@@ -126,7 +126,7 @@ class Scores(JsonDocument):
 class WithoutCopies(JsonDocument):
     """The ensemble's scores, by name, on the `images` test images without the `copies`.
 
-    `copies` counts the test images of which a copy, or the patient, is in train or val. `scores` has the run's
+    `copies` counts the test images of which a copy, or the patient, is in another split. `scores` has the run's
     metric, accuracy and AUC, and is empty where too few images are left.
     """
 

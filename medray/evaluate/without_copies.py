@@ -1,4 +1,4 @@
-"""The ensemble's scores without the test images that it may have seen: copies, and patients, in train or val."""
+"""The ensemble's scores without the test images that it may have seen: copies, and patients, in another split."""
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def measure_without_copies(
 def without_copies_line(without: WithoutCopies) -> str:
     """Return the scores without copies as a sentence."""
     images = "image has" if without.copies == 1 else "images have"
-    copies = f"{without.copies:,} test {images} a copy, or the same patient, in train or val; without them"
+    copies = f"{without.copies:,} test {images} a copy, or the same patient, in another split; without them"
     if not without.scores:
         return f"{copies} too few are left to be measured: {plural(without.images, 'image')}."
     scores = ", ".join(f"{metric_title(name)} {interval(score)}" for name, score in without.scores.items())

@@ -40,7 +40,8 @@ def models_chart(scores: ReadScores, metric: str) -> Chart:
         hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
     summary = f"Each model on {scores.images} test images; the table below has the figures."
-    title = f"{metric_title(metric)} on the test split, with 95 % intervals"
+    ends = ", with 95 % intervals" if any(estimate.low is not None for estimate in estimates) else ""
+    title = f"{metric_title(metric)} on the test split{ends}"
     return Chart("test-scores", title, summary, spec(chart), data)
 
 

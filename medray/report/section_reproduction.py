@@ -66,7 +66,7 @@ def seeds(evidence: Evidence) -> list[Block]:
         rows.append([f"seed of the folds ({CrossvalDir.PLAN})", str(evidence.plan.seed)])
     rows.append(["fingerprint of the data", evidence.data.fingerprint])
     if evidence.scores is not None:
-        rows.append(["seed of the intervals", str(evidence.scores.seed)])
+        rows.append(["seed of the evaluation", str(evidence.scores.seed)])
         rows.append(["fingerprint of the ensemble that was evaluated", evidence.scores.ensemble])
     facts = evidence.snapshot.facts
     versions = {"medray": facts.medray, "Python": facts.python, **facts.packages}

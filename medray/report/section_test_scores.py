@@ -1,7 +1,5 @@
 """How good is it: the scores on the test split, as `medray evaluate` has stored them; nothing here reads it."""
 
-from collections.abc import Sequence
-
 from medray.console_tables import METRIC_TITLES, interval, metric_title, number, p_value
 from medray.evaluate.print_evaluation import (
     CLASS_TITLES,
@@ -9,10 +7,11 @@ from medray.evaluate.print_evaluation import (
     family_line,
     model_title,
     models_without_interval,
+    sets_promise,
     subgroup_note,
 )
 from medray.evaluate.print_published import published_table, source_line
-from medray.evaluate.scores_document import SetsOnTest
+from medray.evaluate.scores_document import Scores
 from medray.evaluate.without_copies import without_copies_line
 from medray.report.blocks import Block, Matrix, Table, Text, missing, readable_time
 from medray.report.evidence import Evidence
@@ -105,20 +104,21 @@ def decisions(evidence: Evidence) -> list[Block]:
         command = evidence.command("ensemble") + " --sensitivity 0.95 --positive CLASS"
         blocks.append(missing("No operating point was set; before the split is read one can be, by", command))
     if scores.conformal_sets:
-        blocks.append(_sets(scores.conformal_sets, len(scores.class_names)))
+        blocks.append(_sets(scores))
     return [*blocks, *(decision_chart(curve, i) for i, curve in enumerate(scores.reviewed.decision_curves))]
 
 
-def _sets(conformal: Sequence[SetsOnTest], classes: int) -> Table:
+def _sets(scores: Scores) -> Table:
     rows = [
         [
             f"{sets.coverage:.4g}", interval(sets.test.covered), f"{sets.test.mean_size:.2f}",
             number(sets.test.singletons.value), number(sets.test.not_sure.value),
         ]
-        for sets in conformal
+        for sets in scores.conformal_sets
     ]  # fmt: skip
-    head = ["promised", "hold the true class", "classes in a set", "share of one class", "share of all classes"]
-    return Table(f"Conformal sets of {classes} classes on the test split", head, rows)
+    head = ["coverage", "hold the true class", "classes in a set", "share of one class", "share of all classes"]
+    caption = f"Conformal sets of {len(scores.class_names)} classes on the test split; {sets_promise(scores)}"
+    return Table(caption, head, rows)
 
 
 def classes(evidence: Evidence) -> list[Block]:

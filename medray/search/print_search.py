@@ -108,4 +108,6 @@ def gain_line(result: SearchResult) -> str | None:
     if result.gain is not None and result.gain.low is not None and result.gain.high is not None:
         low, high = result.gain.low, result.gain.high
         line += f" (95 % interval {low + 0.0:+.4f} to {high + 0.0:+.4f})"
+    else:
+        line += " (no interval: too few images or patients of a class)"
     return f"{line}{caveat}. The best of several was picked on them: on new images it gains less, or nothing."

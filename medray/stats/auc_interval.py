@@ -7,13 +7,12 @@ The component of an image is the share of the other kind's images that it is ran
 import numpy as np
 
 from medray._types import Array
-from medray.errors import ConfigError
 from medray.stats.bootstrap import CONFIDENCE, Estimate
 from medray.stats.effective import effective_number
 from medray.stats.influence import Influence, unbiased
 from medray.stats.metrics import auc
 from medray.stats.patients import group_numbers, too_few_cases
-from medray.stats.validate import check_labelled
+from medray.stats.validate import check_confidence, check_labelled
 
 
 def auc_interval(
@@ -28,8 +27,7 @@ def auc_interval(
         DataError: the probabilities, labels or groups can't be used.
         ConfigError: the confidence is not between 0 and 1.
     """
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1")
+    check_confidence(confidence)
     labels = check_labelled(probabilities, labels)[1]
     exact = np.asarray(probabilities, dtype=np.float64)  # not clipped to 0..1, which could make ties
     reason = too_few_cases(labels, exact.shape[1], groups)

@@ -15,6 +15,7 @@ from medray.errors import ConfigError, DataError
 from medray.json_document import JsonDocument
 from medray.stats.patients import group_numbers
 from medray.stats.scores import MODES, Predictions
+from medray.stats.validate import check_confidence
 
 CONFIDENCE = 0.95
 
@@ -66,8 +67,7 @@ def percentile_interval(values: Array, confidence: float = CONFIDENCE) -> tuple[
         ConfigError: the confidence is not between 0 and 1.
         DataError: there are no values.
     """
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1")
+    check_confidence(confidence)
     if values.ndim != 1 or not len(values):
         raise DataError(f"values are {values.shape}, not (resamples,): there is no interval of none")
     defined = values[~np.isnan(values)]

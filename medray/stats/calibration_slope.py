@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from medray._types import Array
-from medray.errors import ConfigError
 from medray.json_document import JsonDocument
 from medray.stats.bootstrap import CONFIDENCE
 from medray.stats.interval import Interval
 from medray.stats.logistic import fit_logistic
 from medray.stats.patients import group_numbers
 from medray.stats.rates import check_scores
+from medray.stats.validate import check_confidence
 
 SMALLEST = float(np.finfo(np.float32).eps)  # a probability below it has the log-odds of it, as in the log loss
 
@@ -51,8 +51,7 @@ def recalibrate(
         DataError: scores or positive can't be used, or a patient is missing.
     """
     scores, positive = check_scores(scores, positive)
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1")
+    check_confidence(confidence)
     clusters = np.arange(len(scores)) if groups is None else group_numbers(groups, len(scores))
     odds = log_odds(scores)
     ones = np.ones((len(odds), 1))

@@ -15,7 +15,7 @@ from medray.stats.score_intervals import score_influence
 from medray.stats.scores import MODES, Predictions
 
 SIGNIFICANCE = 0.05  # goes with the interval of 95 %
-BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
+BETTER, WORSE, NOT_SHOWN, NOT_TESTED = "better", "worse", "no difference shown", "not tested"
 DELONG, MCNEMAR, STUDENT, BOOTSTRAP = "DeLong", "McNemar", "Student's t", "bootstrap"
 
 
@@ -81,6 +81,7 @@ def compare_models(
     else:
         test = {"auc": DELONG, "accuracy": MCNEMAR}.get(metric, STUDENT)
         low, high, p = _paired_test(metric, models[reference], models[other], groups)
+        by_bootstrap = None if p is None else by_bootstrap  # of few cases it says no more
     shown = None if np.isnan(value) else float(value)
     return PairedComparison(reference, other, metric, shown, low, high, p, test, by_bootstrap)
 
@@ -132,7 +133,7 @@ def bootstrap_p(differences: Array) -> float:
 
 
 def verdict(comparison: PairedComparison, adjusted_p: float | None) -> str:
-    """Return whether `reference` is `BETTER` or `WORSE` than `other`, or `NOT_SHOWN`.
+    """Return whether `reference` is `BETTER` or `WORSE` than `other`, or `NOT_SHOWN`; `NOT_TESTED` without a p.
 
     A difference is shown where `adjusted_p` is at most 0.05 and the 95 % interval excludes 0. For a score whose
     mode is "min", such as log_loss, less is better.
@@ -143,7 +144,9 @@ def verdict(comparison: PairedComparison, adjusted_p: float | None) -> str:
     if comparison.metric not in MODES:
         raise ConfigError(unknown_choice_line("metric", comparison.metric, MODES))
     low, high = comparison.low, comparison.high
-    if low is None or high is None or adjusted_p is None or low <= 0 <= high or adjusted_p > SIGNIFICANCE:
+    if low is None or high is None or adjusted_p is None:
+        return NOT_TESTED
+    if low <= 0 <= high or adjusted_p > SIGNIFICANCE:
         return NOT_SHOWN
     return BETTER if (low > 0) == (MODES[comparison.metric] == "max") else WORSE
 

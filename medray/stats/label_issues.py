@@ -15,7 +15,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import DataError
-from medray.stats.label_noise import SHARE, fit_label_noise, planted_hits
+from medray.stats.label_noise import FLIPPED, fit_label_noise, planted_hits
 from medray.stats.validate import check_labelled
 
 FIRST = 20  # images at the head of the list, of which it is said how many to expect
@@ -54,8 +54,8 @@ class LabelIssue:
 class DoubtedLabels:
     """The label issues of a data set, and what to expect of the head of their list.
 
-    Where `SHARE` of the labels is flipped on purpose in these predictions, about `hits` of the `first` that are
-    doubted most are flipped ones. Where no label is wrong, all that are listed are right.
+    Where `FLIPPED` of the labels is flipped on purpose in these predictions, about `hits` of the `first`
+    that are doubted most are flipped ones. Where no label is wrong, all that are listed are right.
     """
 
     issues: list[LabelIssue]
@@ -66,7 +66,7 @@ class DoubtedLabels:
     def expectation(self) -> str:
         """What to expect of the list, in words."""
         return (
-            f"were {SHARE:.0%} of the labels flipped, about {self.hits:.0f} of the first {self.first} would be "
+            f"were {FLIPPED:.0%} of the labels flipped, about {self.hits:.0f} of the first {self.first} would be "
             "flipped ones"
         )
 
@@ -109,7 +109,7 @@ def find_label_issues(
         split = splits[int(order[row])]
         issues.append(LabelIssue(int(positions[row]), split, *names, given, other, float(wrong[row])))
     issues.sort(key=lambda issue: (-issue.wrong_probability, issue.position))
-    first = min(FIRST, max(1, round(SHARE * len(labels))))
+    first = min(FIRST, max(1, round(FLIPPED * len(labels))))
     return DoubtedLabels(issues, first, planted_hits(noise, labels, first))
 
 

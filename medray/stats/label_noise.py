@@ -19,7 +19,7 @@ from medray._types import Array
 SUREST, FEWEST = 10, 20  # at least a tenth of all images, and so many, are looked at for the rate
 TAIL = 0.05  # the rate is above its lower limit but for this chance
 SMALLEST = 1e-7  # probability, so that its logarithm is finite
-SHARE = 0.05  # labels that `planted_hits` flips
+FLIPPED = 0.05  # labels that `planted_hits` flips
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +77,14 @@ def flip_rate(probabilities: Array, labels: Array) -> float:
 
 
 def planted_hits(noise: LabelNoise, labels: Array, first: int, draws: int = 100, seed: int = 0) -> float:
-    """Return how many of the `first` labels in doubt are wrong ones where a share `SHARE` of labels is flipped.
+    """Return how many of the `first` labels in doubt are wrong ones where a share `FLIPPED` of labels is flipped.
 
     The flips are planted in `labels` int64 (n,) at random, the mean over draws; the images' probabilities stay as
     they are. Labels that are wrong already count as right, so with many of them it is too low.
     """
     rng = np.random.default_rng(seed)
     images, classes = noise.probabilities.shape
-    count = max(1, round(SHARE * images))
+    count = max(1, round(FLIPPED * images))
     hits = 0
     for _ in range(draws):
         flips = rng.choice(images, size=count, replace=False)

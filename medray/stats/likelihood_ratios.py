@@ -9,6 +9,7 @@ from medray.json_document import JsonDocument
 from medray.stats.bootstrap import CONFIDENCE
 from medray.stats.interval import Interval
 from medray.stats.rates import Rates
+from medray.stats.validate import check_confidence
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,7 @@ def predictive_values(rates: Rates, prevalence: float, confidence: float = CONFI
 
 def _ratio(count: int, total: int, other_count: int, other_total: int, confidence: float) -> Interval:
     """Return (count / total) / (other_count / other_total) with Koopman's interval."""
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1")
+    check_confidence(confidence)
     if not total or not other_total:
         return Interval(None, None, None)
     if not count and not other_count:

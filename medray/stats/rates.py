@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medray._types import Array
-from medray.errors import ConfigError, DataError
+from medray.errors import DataError
 from medray.json_document import JsonDocument
 from medray.stats.effective import effective_interval, effective_number
 from medray.stats.patients import ENOUGH_CASES, group_numbers
+from medray.stats.validate import check_confidence
 from medray.text import plural
 
 
@@ -41,8 +42,7 @@ class Proportion(JsonDocument):
         count, total = int(count), int(total)
         if not 0 <= count <= total:
             raise DataError(f"{count} of {total} is no proportion: the count must lie in 0..{total}")
-        if not 0 < confidence < 1:
-            raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1")
+        check_confidence(confidence)
         if total == 0:
             return cls(None, None, None, 0, 0)
         from scipy.special import betaincinv

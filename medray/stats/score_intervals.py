@@ -18,6 +18,7 @@ from medray.stats.metrics import nats
 from medray.stats.patients import group_numbers, too_few_cases
 from medray.stats.rates import share_of
 from medray.stats.scores import MODES, Predictions
+from medray.stats.validate import check_confidence
 
 #: The highest Brier score, and the highest log loss: that of a float32's epsilon.
 MOST_BRIER, MOST_NATS = 2.0, float(-np.log(np.finfo(np.float32).eps))
@@ -38,8 +39,7 @@ def score_interval(
         ConfigError: there is no such score, or the confidence is not between 0 and 1.
         DataError: a patient is missing.
     """
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1")
+    check_confidence(confidence)
     if name == "auc":
         return auc_interval(predictions.probabilities, predictions.labels, groups, confidence)
     if name == "accuracy":

@@ -11,6 +11,16 @@ ROUNDING = 1e-6  # how far a softmax may be from 0..1
 SUM_TOLERANCE = 1e-3  # how far a row may be from a sum of 1; half precision comes within it
 
 
+def check_confidence(confidence: float) -> None:
+    """Check the confidence of an interval, such as 0.95.
+
+    Raises:
+        ConfigError: it does not lie between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise ConfigError(f"confidence is {confidence}; it must lie between 0 and 1")
+
+
 def check_probabilities(probabilities: Array) -> Array:
     """Return a table of probabilities, float (N, classes), as float64 within 0..1; N may be 0.
 

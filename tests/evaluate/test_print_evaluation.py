@@ -48,7 +48,7 @@ def made_up(names: tuple[str, ...], metric: str = "auc", images: int = 60, **mor
         dataset, np.arange(images), predictions, models, metric, 0,
         points=[point], conformal=[calibrate(own, labels, coverage) for coverage in (0.9, 0.95)],
     )  # fmt: skip
-    reviewed = review(Predictions(own, labels, len(names)), names, [point], None, 0)
+    reviewed = review(Predictions(own, labels, len(names)), names, [(point, point.rates)], None, 0)
     facts = (1, "2026-01-02T03:04:05+00:00", "", "", "", "", "")
     return ReadScores(*facts, **vars(scores), leaks=(), reviewed=reviewed, without_copies=None)
 

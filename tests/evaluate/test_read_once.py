@@ -110,7 +110,7 @@ def test_another_ensemble_is_not_given_the_figures_of_the_first(run: Path) -> No
 
 def test_another_seed_is_not_answered_from_the_store(run: Path) -> None:
     answer(run, "--seed", 3)
-    assert "the stored intervals are of --seed 3, not 4" in refused(ask(run, "--seed", 4))
+    assert "the stored scores are of --seed 3, not 4" in refused(ask(run, "--seed", 4))
     assert answer(run, "--seed", 3)["from_store"]
     assert answer(run)["seed"] == 3
 

@@ -38,7 +38,8 @@ def test_an_overconfident_model_shows_in_its_slope_and_beside_chance() -> None:
 def test_points_have_ratios_and_a_curve_of_their_class_and_survive_json() -> None:
     answers = calibrated(300)
     points = [set_point(Rule("youden"), answers.probabilities, answers.labels, NAMES, "normal", "val")]
-    reviewed = review(answers, NAMES, points, np.arange(300) // 3, 0)
+    rated = [(point, point.rates) for point in points]
+    reviewed = review(answers, NAMES, rated, np.arange(300) // 3, 0)
     assert [curve.positive for curve in reviewed.decision_curves] == ["normal"]
     rates = points[0].rates
     expected = (rates.sensitivity.value or 0) / (1 - (rates.specificity.value or 0))

@@ -1,4 +1,4 @@
-"""Scores without the test images that the ensemble may have seen: copies, and patients, in train or val."""
+"""Scores without the test images that the ensemble may have seen: copies, and patients, in another split."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_the_ensemble_is_measured_without_copies_too(run: Path, with_data: WithD
     assert scores["accuracy"] != document["models"][0]["scores"]["accuracy"]
     shown = ask(run).stdout
     beginning = (
-        "3 test images have a copy, or the same patient, in train or val; without them the ensemble has, on 21"
+        "3 test images have a copy, or the same patient, in another split; without them the ensemble has, on 21"
     )
     assert f"{beginning} images: AUC {scores['auc']['value']:.3f}," in shown
     assert f"accuracy {scores['accuracy']['value']:.3f} [" in shown

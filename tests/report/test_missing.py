@@ -73,7 +73,7 @@ def test_reads_by_other_runs_and_copies_of_test_images_are_said(run: Path, edit:
     page, _ = draw(run, "--no-images")
     assert f"has been read 2 times, 1 of them by this run (others: {other} on 2026-11-02)." in page.text
     assert "the less its scores are worth" in page.text
-    assert "4 test images have a copy, or the same patient, in train or val" in page.text
+    assert "4 test images have a copy, or the same patient, in another split" in page.text
     assert "on 20 images: accuracy 0.750 [0.500, 1.000]." in page.text
 
 

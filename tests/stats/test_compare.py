@@ -14,6 +14,7 @@ from medray.stats.bootstrap import bootstrap, percentile_interval, resample_coun
 from medray.stats.compare import (
     BETTER,
     NOT_SHOWN,
+    NOT_TESTED,
     WORSE,
     PairedComparison,
     bootstrap_p,
@@ -109,7 +110,7 @@ def test_a_score_that_is_not_defined_is_not_compared() -> None:
     one = Predictions(np.full((IMAGES, 2), 0.5), labels * 0, 2)
     result = compared(one, one, "auc", resamples=5)
     assert result == PairedComparison("reference", "other", "auc", None, None, None, None, "DeLong", None)
-    assert verdict(result, result.p) == "no difference shown"
+    assert verdict(result, result.p) == "not tested"
 
 
 def test_what_can_not_be_compared() -> None:
@@ -139,7 +140,7 @@ def test_what_can_not_be_compared() -> None:
 def test_verdict(metric: str, low: float, high: float, p: float, expected: str) -> None:
     comparison = PairedComparison("a", "b", metric, (low + high) / 2, low, high, 0.001, "bootstrap", None)
     assert verdict(comparison, p) == expected
-    assert verdict(comparison, None) == NOT_SHOWN
+    assert verdict(comparison, None) == NOT_TESTED
 
 
 # -- p of the bootstrap
@@ -241,9 +242,9 @@ def test_few_cases_or_patients_are_not_compared() -> None:
     few = Predictions(GOOD.probabilities[:27], GOOD.labels[:27], CLASSES)
     other = Predictions(BAD.probabilities[:27], BAD.labels[:27], CLASSES)
     result = compared(few, other, "auc")
-    assert (result.low, result.high, result.p) == (None, None, None)
+    assert (result.low, result.high, result.p, result.bootstrap_p) == (None, None, None, None)
     assert result.difference is not None
-    assert result.bootstrap_p is not None
+    assert verdict(result, result.p) == "not tested"
     assert compared(few, other, "accuracy").p is not None
     patients = np.arange(IMAGES) % 9
     draws = bootstrap(BOTH, resample_counts(IMAGES, 20, 0, patients))
