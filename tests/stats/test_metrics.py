@@ -55,8 +55,9 @@ def by_sklearn(probabilities: Array, labels: Array) -> dict[str, float]:
         result[f"precision_{average}"] = sklearn_metrics.precision_score(labels, predicted, **options)
         result[f"recall_{average}"] = sklearn_metrics.recall_score(labels, predicted, **options)
     if len(set(labels.tolist())) == len(classes):
-        scores = probabilities[:, 1] if len(classes) == 2 else probabilities
-        result["auc"] = sklearn_metrics.roc_auc_score(labels, scores, multi_class="ovr", labels=classes)
+        # Class by class, as its "ovr" does, which refuses a row of half precision that does not sum to 1.
+        of_each = [sklearn_metrics.roc_auc_score(labels == c, probabilities[:, c]) for c in classes]
+        result["auc"] = of_each[1] if len(classes) == 2 else float(np.mean(of_each))
     return result
 
 
