@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from medray._types import Array
+    from medray.crossval.nested.run_nested import NestedResult
     from medray.crossval.run_crossval import CrossvalResult
     from medray.ensemble.build_ensemble import EnsembleResult
     from medray.ensemble.ensemble import Ensemble, Prediction
@@ -180,6 +181,40 @@ class Study:
             concurrency=concurrency, resume=resume, address=self.address, runner=self.runner,
         )  # fmt: skip
         return run_crossval(options, self._console())
+
+    def nested_crossval(
+        self,
+        *,
+        folds: int | None = None,
+        seed: int | None = None,
+        concurrency: int | None = None,
+        resume: bool = False,
+    ) -> "NestedResult":
+        """Run the whole search again inside each fold, and measure its ensemble on what the fold holds out.
+
+        Its scores are those of the procedure, which no selection flatters. It takes as long as so many searches.
+
+        Args:
+            folds: number of outer folds; 5, or those that the data set brings along, where it is not given.
+            seed: seed of the folds and of the searches; 0 where it is not given.
+            concurrency: most trials side by side on Ray.
+            resume: go on with the nested cross-validation in the folder.
+
+        Raises:
+            MedrayError: something that you can mend is wrong; nothing that was done is lost.
+
+        Example:
+            >>> len(study.nested_crossval(folds=2).scores.ended)
+            2
+        """
+        from medray.crossval.nested.plan_nested import NestedOptions
+        from medray.crossval.nested.run_nested import run_nested
+
+        options = NestedOptions(
+            run=self.location, folds=folds, seed=seed, data=self.data, concurrency=concurrency, resume=resume,
+            address=self.address, runner=self.runner,
+        )  # fmt: skip
+        return run_nested(options, self._console())
 
     def ensemble(
         self,

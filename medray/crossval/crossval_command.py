@@ -2,7 +2,7 @@
 
 import json
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -17,6 +17,7 @@ from medray.cli.base import (
     positive,
 )
 from medray.console import make_console
+from medray.errors import ConfigError
 
 EXAMPLES = """
 \b
@@ -26,6 +27,8 @@ Examples:
   medray crossval runs/organs --trial 7 --trial 12  # these settings
   medray crossval runs/organs --resume              # go on after a crash, or after Ctrl-C
   medray crossval runs/organs --resume --trial 4    # add a setting to those that are done
+  medray crossval runs/organs --baselines           # the best three, and the search's baselines
+  medray crossval runs/organs --nested              # the whole search again inside each fold
 """
 
 
@@ -36,6 +39,8 @@ Examples:
 @click.option(
     "--trial", "trials", type=click.IntRange(min=0), multiple=True, help="Settings of this trial; again for more."
 )
+@click.option("--baselines", is_flag=True, help="The search's baselines too.")
+@click.option("--nested", is_flag=True, help="Run the whole search inside each fold; measures the procedure.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the folds and of the weights.  [0]")
 @data_option
 @click.option("--concurrency", type=positive, help="Most folds side by side.  [as many as there is room for]")
@@ -45,14 +50,20 @@ Examples:
 @local_option
 @json_option
 @click.option("--verbose", is_flag=True, help="Let Ray say what it does.")
-def crossval(as_json: bool, **values: Any) -> None:
+def crossval(as_json: bool, nested: bool, **values: Any) -> None:
     """Train the best settings of the search in RUN on every fold, from fresh weights each time.
 
     The folds divide the training and validation images, stratified by class, with no near-duplicates and, where
     the data set knows patients, no patient on both sides. Leaves each fold's model, scores with their spread,
     out-of-fold predictions, and a list of images whose label the folds doubt. The test split is not read.
+
+    With --nested the search itself runs again inside each fold, and the ensemble of its best trials is measured
+    on the images that the fold holds out: what the procedure is worth, which no selection flatters. It takes as
+    long as that many searches.
     """
     console = make_console(as_json)
+    if nested:
+        _nested(as_json, values)
     with errors_in_one_line(as_json=as_json):
         from medray.crossval.plan import CrossvalOptions, resume_command
         from medray.crossval.run_crossval import run_crossval
@@ -68,3 +79,26 @@ def crossval(as_json: bool, **values: Any) -> None:
     else:
         print_crossval_result(result, console)
     sys.exit(130 if result.left else 1 if not result.trials else 0)
+
+
+def _nested(as_json: bool, values: dict[str, Any]) -> NoReturn:
+    console = make_console(as_json)
+    with errors_in_one_line(as_json=as_json):
+        for name, flag in (("top", "--top"), ("trials", "--trial"), ("baselines", "--baselines")):
+            if values.pop(name):
+                raise ConfigError(
+                    f"{flag} with --nested: each fold's own search selects its settings; leave it out"
+                )
+        from medray.crossval.nested.plan_nested import NestedOptions
+        from medray.crossval.nested.run_nested import run_nested
+
+        options = NestedOptions(**values)
+        with errors_in_one_line(as_json=as_json, interrupted=f"interrupted; go on with: {options.resume_command}"):
+            result = run_nested(options, console)
+    from medray.crossval.nested.print_nested import nested_result_json, print_nested_result
+
+    if as_json:
+        click.echo(json.dumps(nested_result_json(result)))
+    else:
+        print_nested_result(result, console)
+    sys.exit(130 if result.left else 0)

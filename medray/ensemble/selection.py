@@ -55,12 +55,12 @@ class Selection:
     @cached_property
     def scores(self) -> dict[str, float]:
         """All metrics, and the Brier score, before the temperature."""
-        return _scores(self.probabilities, self.labels)
+        return metrics_and_brier(self.probabilities, self.labels)
 
     @cached_property
     def calibrated_scores(self) -> dict[str, float]:
         """All metrics, and the Brier score, after the temperature."""
-        return _scores(self.calibrated, self.labels)
+        return metrics_and_brier(self.calibrated, self.labels)
 
     def facts(self) -> SelectionFacts:
         """Return all that another command needs to average the same members."""
@@ -103,5 +103,6 @@ def compare_selections(metric: str, selections: Sequence[Selection], selected: S
     return SelectionComparison(metric, index, tuple(selection.facts() for selection in selections))
 
 
-def _scores(probabilities: Array, labels: Array) -> dict[str, float]:
+def metrics_and_brier(probabilities: Array, labels: Array) -> dict[str, float]:
+    """Return all metrics that are defined of probabilities (N, classes), and their Brier score."""
     return {**defined_metrics(all_metrics(probabilities, labels)), "brier": brier_score(probabilities, labels)}

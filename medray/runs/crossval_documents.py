@@ -1,4 +1,4 @@
-"""The JSON documents of a cross-validation: plan.json, and the summary.json of each setting."""
+"""The JSON documents of a cross-validation: plan.json, the summary.json of each setting, and nested ones."""
 
 from dataclasses import dataclass
 
@@ -54,3 +54,49 @@ class CrossvalSummary(JsonDocument):
     images: int
     class_names: tuple[str, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class NestedPlan(JsonDocument):
+    """crossval/nested/plan.json: the search that is run inside each of the outer `folds`, and its ensemble.
+
+    The search has so many `trials` of at most `max_epochs`, the ensemble is of its `top_k` best. `seed` is that of
+    the folds and of each fold's search. `data` is the fingerprint of the run's data set.
+    """
+
+    metric: str
+    folds: int
+    seed: int
+    trials: int
+    max_epochs: int
+    top_k: int
+    baselines_only: bool
+    data: str
+
+    def check(self) -> None:
+        """Check that the metric is known."""
+        check_metric(self.metric)
+
+
+@dataclass(frozen=True)
+class NestedFold(JsonDocument):
+    """crossval/nested/fold_0/fold.json: what a search inside the fold selected, and its scores.
+
+    `images` are those that the fold holds out, `train` and `val` those that its search used. `best_trial` is the
+    best on `val`, `members` the trials of the ensemble, whose `temperature` was fitted on the split
+    `calibrated_on`. The scores are metrics of the ensemble and of the best trial alone, on `val`, which selected
+    them, and held out.
+    """
+
+    fold: int
+    train: int
+    val: int
+    images: int
+    best_trial: int
+    members: tuple[int, ...]
+    temperature: float
+    calibrated_on: str
+    val_scores: dict[str, float]
+    held_out_scores: dict[str, float]
+    best_trial_val_scores: dict[str, float]
+    best_trial_held_out_scores: dict[str, float]

@@ -9,6 +9,7 @@
       trials/0007/  config.json epochs.jsonl weights.safetensors val_predictions.npz trial.json
       leaderboard.csv
       crossval/     plan.json folds.json 0007/fold_3/ (the same files as a trial's)
+                    nested/fold_3/  a search inside the fold: trials/ and the rest, as of a run
       selection.json                                the selections of members that were compared
       ensemble/     manifest.json members/*.safetensors
       evaluation/   each read of the test split, and its scores
@@ -27,7 +28,7 @@ from medray._types import Array
 from medray.data.folds import Folds
 from medray.errors import DataError, RunError
 from medray.files import UNFINISHED
-from medray.runs.crossval_documents import CrossvalPlan, CrossvalSummary
+from medray.runs.crossval_documents import CrossvalPlan, CrossvalSummary, NestedFold, NestedPlan
 from medray.runs.folder import Folder, read_arrays
 from medray.runs.run_facts import DataFacts, RunFacts
 from medray.runs.selection_facts import SelectionComparison
@@ -214,6 +215,11 @@ class RunDir(Folder):
         return self.crossval.fold(number, fold)
 
     @property
+    def nested(self) -> "NestedDir":
+        """The folder of the nested cross-validation."""
+        return NestedDir(self.crossval.child("nested").location)
+
+    @property
     def tune(self) -> Folder:
         """The folder that Ray Tune keeps for itself."""
         return self.child("tune")
@@ -233,6 +239,32 @@ class RunDir(Folder):
             record = self.trial(number).record()
             if record is not None:
                 yield record
+
+
+class NestedDir(Folder):
+    """The folder of a nested cross-validation; a search inside a fold has a run's folder."""
+
+    PLAN, FOLDS, SCORES = "plan.json", "folds.json", "scores.csv"
+    FOLD, PREDICTIONS = "fold.json", "held_out.npz"  # in the folder of a fold
+
+    def read_plan(self) -> NestedPlan:
+        """Return the plan; RunError where it is missing or damaged."""
+        return self.read_document(self.PLAN, NestedPlan)
+
+    def read_folds(self) -> Folds:
+        """Return the outer folds; RunError where they are missing or damaged."""
+        return Folds.from_dict(self.read_json(self.FOLDS), self.path(self.FOLDS))
+
+    def fold(self, number: int) -> RunDir:
+        """Return the folder of the search inside an outer fold."""
+        return RunDir(self.child(f"fold_{number}").location)
+
+    def ended(self) -> list[NestedFold]:
+        """Return the outer folds that have ended, in order; RunError where a file is damaged."""
+        if not self.exists(self.PLAN):
+            return []
+        folders = [self.fold(number) for number in range(self.read_plan().folds)]
+        return [f.read_document(self.FOLD, NestedFold) for f in folders if f.exists(self.FOLD)]
 
 
 def read_predictions(folder: TrialDir, best_epoch: int) -> tuple[Array, Array]:

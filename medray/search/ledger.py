@@ -47,7 +47,8 @@ class StartedTrial:
 class Ledger:
     """All trials of one search: `records` of those that have ended, by number, `unfinished` ones to be resumed.
 
-    `death_reasons` holds, by number, why the worker of a trial died, as the runner heard of it.
+    `ended_before` trials had ended when an earlier driver's records were read. `death_reasons` holds, by number,
+    why the worker of a trial died, as the runner heard of it.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Ledger:
         self.run, self.space, self.options, self.file, self.study = run, space, options, file, study
         self.observer = observer
         self.records: dict[int, TrialRecord] = {}
+        self.ended_before = 0
         self.unfinished: deque[FrozenTrial] = deque()
         self.running: dict[int, Trial] = {}
         self.death_reasons: dict[int, str] = {}
@@ -79,6 +81,7 @@ class Ledger:
     def reconcile(self) -> None:
         """Read the records that an earlier driver left, and find the trials that are to be resumed."""
         self.records = {record.number: record for record in self.run.records()}
+        self.ended_before = len(self.records)
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if trial.number in self.records:
                 self._tell_study(self.records[trial.number])

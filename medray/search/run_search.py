@@ -1,12 +1,11 @@
 """A search from its options to its ensemble.
 
 prepare   check the search space, lock the run's folder, start Ray and load the data side by side
-search    Ray Tune, or this process, asks the ledger for trials until there are none left
-finish    leaderboard.csv and ensemble/, of all trials that have ended
+search    Ray Tune, or this process, asks the ledger for trials until there are none left; leaderboard.csv
+finish    ensemble/, of all trials that have ended
 """
 
 import contextlib
-import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,18 +22,15 @@ from medray.ensemble.write_ensemble import write_ensemble
 from medray.errors import MedrayError, RunError
 from medray.runs.leaderboard import rank, usable
 from medray.runs.lock import held
-from medray.runs.run_facts import DataFacts, ResolvedOptions
+from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import RunDir
 from medray.runs.selection_facts import TOP_K
 from medray.runs.trial_record import TrialRecord
-from medray.search.asha import Rungs
 from medray.search.open_run import open_run, resume_command
 from medray.search.prepare_run import prepare_run
-from medray.search.run_tune import run_tune
+from medray.search.run_trials import run_trials
 from medray.search.search_gain import compare_gain
 from medray.search.search_options import SearchOptions
-from medray.search.search_progress import SearchProgress, print_introduction
-from medray.signals import ends_like_ctrl_c
 from medray.space.search_space import SearchSpace
 from medray.stats.compare import PairedComparison
 from medray.text import plural
@@ -85,28 +81,8 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
     with held(run, console), contextlib.ExitStack() as stack:
         try:
             dataset, capacity = prepare_run(options, run, space, resolved, console, stack)
-            from medray.search.ledger import Ledger  # imports Optuna: not before the options are known to be right
-            from medray.search.optuna_study import StudyFile
-
-            progress = SearchProgress(console, space.metric, resolved.trials)
-            file = StudyFile(run)
-            ledger = Ledger(run, space, resolved, file, file.open(space.mode), progress)
-            ledger.enqueue_baselines()
-            ledger.reconcile()
-            ended_before = len(ledger.records)
-            progress.begin(list(ledger.records.values()), capacity.slots if capacity else 1)
-            print_introduction(console, ledger, resolved, dataset, capacity)
-            if ledger.left():
-                rungs = Rungs(space.budget, resolved.max_epochs, space.mode)
-                rungs.replay(ledger.epochs_reported())
-                with ends_like_ctrl_c(signal.SIGTERM), progress.showing():
-                    if capacity is None:
-                        from medray.search.run_local import run_local
-
-                        run_local(ledger, dataset, rungs)
-                    else:
-                        run_tune(ledger, dataset, rungs, capacity, resolved.concurrency, verbose=options.verbose)
-            manifest = write_results(ledger, resolved, dataset, ended_before)
+            ledger = run_trials(run, space, resolved, dataset, capacity, console, verbose=options.verbose)
+            manifest = write_results(ledger, dataset)
         except OSError as error:
             raise RunError(
                 f"{run.location}: {error.strerror or error}; go on with: {resume_command(options)}"
@@ -119,25 +95,22 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
     return SearchResult(run, space, records, difference, manifest, len(val), left, resume_command(options))
 
 
-def write_results(
-    ledger: "Ledger", resolved: ResolvedOptions, dataset: ImageDataset, ended_before: int
-) -> Manifest | None:
-    """Write the leaderboard and the ensemble of all trials that have ended; return the ensemble's manifest.
+def write_results(ledger: "Ledger", dataset: ImageDataset) -> Manifest | None:
+    """Write the ensemble of all trials that have ended; return its manifest.
 
-    An ensemble that `medray ensemble` has made since is kept where no trial has ended besides the `ended_before`.
+    An ensemble that `medray ensemble` has made since is kept where no trial has ended besides those before.
 
     Raises:
         MedrayError: no trial is left, and all of them failed.
     """
-    run, space = ledger.run, ledger.space
-    ledger.write_leaderboard()
+    run, space, top = ledger.run, ledger.space, ledger.options.top_k
     records = [ledger.records[number] for number in sorted(ledger.records)]
-    if run.exists(run.SELECTION) and len(records) == ended_before:
+    if run.exists(run.SELECTION) and len(records) == ledger.ended_before:
         return read_manifest(run.ensemble)
     if usable(records):
         run.delete(run.SELECTION)
-        pool = trial_pool(run, records, space.mode, limit=resolved.top_k)
-        selection = make_selection(TOP_K, pool, top_k(pool.candidates, resolved.top_k))
+        pool = trial_pool(run, records, space.mode, limit=top)
+        selection = make_selection(TOP_K, pool, top_k(pool.candidates, top))
         fit_run_ood(run, dataset)
         return write_ensemble(run, selection, data=DataFacts.of(dataset), metric=space.metric)
     if records and not ledger.left():

@@ -1,0 +1,79 @@
+"""Measure one outer fold: make the ensemble of its search, and predict the images that the fold holds out."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from medray.crossval.nested.plan_nested import OuterFold
+from medray.data.listing.listing import CALIBRATION, TRAIN, VAL
+from medray.decisions.temperature import apply_temperature
+from medray.ensemble.averaging import average
+from medray.ensemble.calibrate_ensemble import calibrate_selection
+from medray.ensemble.candidates import trial_pool
+from medray.ensemble.predict_networks import predict_networks
+from medray.ensemble.selection import make_selection, metrics_and_brier
+from medray.ensemble.strategies import top_k
+from medray.errors import MedrayError
+from medray.runs.crossval_documents import NestedFold
+from medray.runs.rundir import NestedDir, RunDir
+from medray.runs.selection_facts import TOP_K
+from medray.runs.trial_record import TrialRecord
+
+
+def measure_fold(run: RunDir, fold: OuterFold, records: Sequence[TrialRecord], mode: str, k: int) -> NestedFold:
+    """Measure the ensemble of a fold's search in `run`, on its val split and on the images that it holds out.
+
+    The ensemble is that of the `k` best trials, as a search makes it, with a temperature as `medray ensemble` fits
+    it: on the calibration split where there is one. The held-out predictions are written, then the scores; then
+    the weights of the fold's networks are deleted.
+
+    Raises:
+        MedrayError: all trials of the search failed.
+        WeightsError: weights are missing or damaged.
+    """
+    pool = trial_pool(run, records, mode, limit=k)
+    if not pool.candidates:
+        raise MedrayError(
+            f"outer fold {fold.number}: all {len(records)} trials failed; the first: {records[0].reason} (see "
+            f"{run.location}/trials)"
+        )
+    selection = make_selection(TOP_K, pool, top_k(pool.candidates, k))
+    members, shares = zip(*selection.members, strict=True)
+    dataset, held_out = fold.dataset, fold.held_out
+    aside = dataset.splits.get(CALIBRATION, np.empty(0, dtype=np.int64))
+    images = dataset.at(np.concatenate([aside, held_out]))
+    by_network = predict_networks(run, dataset, images, [member.key for member in members])
+    answers = average([by_network[member.key] for member in members], shares)
+    if len(aside):
+        calibrated = calibrate_selection(
+            selection, CALIBRATION, answers[: len(aside)], dataset.labels[aside], None
+        ).selection  # fmt: skip
+    else:
+        calibrated = calibrate_selection(selection, VAL, selection.probabilities, pool.labels, None).selection
+    probabilities, labels = (
+        apply_temperature(answers[len(aside) :], calibrated.temperature),
+        dataset.labels[held_out],
+    )
+    best = pool.candidates[0]
+    result = NestedFold(
+        fold=fold.number,
+        train=len(dataset.splits[TRAIN]),
+        val=len(dataset.splits[VAL]),
+        images=len(held_out),
+        best_trial=best.number,
+        members=tuple(member.record.number for member in members),
+        temperature=calibrated.temperature,
+        calibrated_on=str(calibrated.calibrated_on),
+        val_scores=calibrated.calibrated_scores,
+        held_out_scores=metrics_and_brier(probabilities, labels),
+        best_trial_val_scores=metrics_and_brier(best.probabilities, pool.labels),
+        best_trial_held_out_scores=metrics_and_brier(by_network[best.members[0].key][len(aside) :], labels),
+    )
+    stream = io.BytesIO()
+    np.savez(stream, positions=held_out, labels=labels, probabilities=probabilities)
+    run.write(NestedDir.PREDICTIONS, stream.getvalue())
+    run.write_json(NestedDir.FOLD, result.to_dict())
+    for number in run.trial_numbers():
+        run.trial(number).delete(run.trial(number).WEIGHTS)
+    return result

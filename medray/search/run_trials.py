@@ -1,0 +1,53 @@
+"""Run the trials of a search that are left, by Ray Tune or in this process."""
+
+import signal
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from medray.cluster.capacity import Capacity
+from medray.data.dataset import ImageDataset
+from medray.runs.run_facts import ResolvedOptions
+from medray.runs.rundir import RunDir
+from medray.search.asha import Rungs
+from medray.search.run_tune import run_tune
+from medray.search.search_progress import SearchProgress, print_introduction
+from medray.signals import ends_like_ctrl_c
+from medray.space.search_space import SearchSpace
+
+if TYPE_CHECKING:
+    from medray.search.ledger import Ledger
+
+
+def run_trials(
+    run: RunDir, space: SearchSpace, resolved: ResolvedOptions, dataset: ImageDataset, capacity: Capacity | None,
+    console: Console, *, verbose: bool, introduce: bool = True,
+) -> "Ledger":  # fmt: skip
+    """Run all trials of the search in `run` that have not ended, and return its ledger.
+
+    Trains on the splits train and val of `dataset`, in this process where there is no `capacity` of a Ray cluster.
+    Ctrl-C ends it early: the ledger has trials left then. `introduce` prints first what is searched, and where.
+    """
+    from medray.search.ledger import Ledger  # imports Optuna: not before the options are known to be right
+    from medray.search.optuna_study import StudyFile
+
+    progress = SearchProgress(console, space.metric, resolved.trials)
+    file = StudyFile(run)
+    ledger = Ledger(run, space, resolved, file, file.open(space.mode), progress)
+    ledger.enqueue_baselines()
+    ledger.reconcile()
+    progress.begin(list(ledger.records.values()), capacity.slots if capacity else 1)
+    if introduce:
+        print_introduction(console, ledger, resolved, dataset, capacity)
+    if ledger.left():
+        rungs = Rungs(space.budget, resolved.max_epochs, space.mode)
+        rungs.replay(ledger.epochs_reported())
+        with ends_like_ctrl_c(signal.SIGTERM), progress.showing():
+            if capacity is None:
+                from medray.search.run_local import run_local
+
+                run_local(ledger, dataset, rungs)
+            else:
+                run_tune(ledger, dataset, rungs, capacity, resolved.concurrency, verbose=verbose)
+    ledger.write_leaderboard()
+    return ledger
