@@ -152,6 +152,7 @@ class Study:
         top: int | None = None,
         folds: int | None = None,
         trials: Sequence[int] = (),
+        baselines: bool = False,
         seed: int | None = None,
         concurrency: int | None = None,
         resume: bool = False,
@@ -162,6 +163,7 @@ class Study:
             top: how many of the best settings; 3 where it is not given.
             folds: number of folds; 5, or those that the data set brings along, where it is not given.
             trials: the settings of these trials instead of the best.
+            baselines: the search's baselines too; the result's `gain` compares with them.
             seed: seed of the folds and of the weights; 0 where it is not given.
             concurrency: most folds side by side on Ray.
             resume: go on with the cross-validation in the folder, or add settings to it.
@@ -177,8 +179,8 @@ class Study:
         from medray.crossval.run_crossval import run_crossval
 
         options = CrossvalOptions(
-            run=self.location, top=top, folds=folds, trials=tuple(trials), seed=seed, data=self.data,
-            concurrency=concurrency, resume=resume, address=self.address, runner=self.runner,
+            run=self.location, top=top, folds=folds, trials=tuple(trials), baselines=baselines, seed=seed,
+            data=self.data, concurrency=concurrency, resume=resume, address=self.address, runner=self.runner,
         )  # fmt: skip
         return run_crossval(options, self._console())
 

@@ -23,7 +23,17 @@ def test_the_examples_of_the_face_do_what_they_say(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "cache"))  # with no reads of the same phantom by other tests
     names = {"medray": medray}
     finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    steps = ("search", "open", "crossval", "ensemble", "evaluate", "load_ensemble", "predict", "report")
+    steps = (
+        "search",
+        "open",
+        "crossval",
+        "nested_crossval",
+        "ensemble",
+        "evaluate",
+        "load_ensemble",
+        "predict",
+        "report",
+    )
     for item in (medray.Study, *(getattr(medray.Study, step) for step in steps)):
         (test,) = finder.find(item, name=item.__name__, globs=names)
         assert test.examples, f"{item.__name__} has no example"

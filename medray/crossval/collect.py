@@ -39,7 +39,7 @@ def collect(
 
 
 def label_issues(run: RunDir, dataset: ImageDataset, trials: Sequence[CrossvalTrial]) -> DoubtedLabels:
-    """Find and write the labels that the folds doubt, by the mean of all trials' probabilities of each image."""
+    """Find and write the labels that the folds doubt, by the mean of the trials' probabilities of each image."""
     mean = np.mean([trial.probabilities for trial in trials], axis=0)
     positions = trials[0].positions
     split_of = {int(p): name for name, split in dataset.splits.items() for p in split}

@@ -15,6 +15,7 @@ from medray.ensemble.candidates import trial_pool
 from medray.errors import ConfigError, RunError
 from medray.runs.crossval_documents import CrossvalPlan
 from medray.runs.finished_search import FinishedSearch
+from medray.runs.leaderboard import usable
 from medray.runs.rundir import TrialDir
 from medray.runs.trial_record import FAILED
 from medray.training.seeds import draw_seed
@@ -34,6 +35,7 @@ class CrossvalOptions:
     top: int | None = None
     folds: int | None = None
     trials: tuple[int, ...] = ()
+    baselines: bool = False
     seed: int | None = None
     data: str | None = None
     concurrency: int | None = None
@@ -61,7 +63,7 @@ def make_plan(options: CrossvalOptions, searched: FinishedSearch) -> CrossvalPla
 
     Raises:
         RunError: there is a plan and no --resume, or the other way round; an option contradicts the plan; all
-            trials of the search failed.
+            trials of the search failed, or those of its baselines.
     """
     folder = searched.run.crossval
     if folder.exists(folder.PLAN):
@@ -84,6 +86,11 @@ def make_plan(options: CrossvalOptions, searched: FinishedSearch) -> CrossvalPla
         if not best:
             raise RunError(f"{searched.run.location} has no trial to cross-validate: all of them failed")
         trials = [candidate.number for candidate in best]
+    if options.baselines:
+        baselines = [record.number for record in usable(searched.records) if record.baseline is not None]
+        if not baselines:
+            raise RunError(f"--baselines: the search in {searched.run.location} has no trial of a baseline")
+        trials += baselines
     return dataclasses.replace(plan, trials=tuple(dict.fromkeys([*plan.trials, *trials])))
 
 
@@ -105,11 +112,11 @@ def write_plan(searched: FinishedSearch, plan: CrossvalPlan, folds: Folds) -> No
     """
     run = searched.run
     records = {record.number: record for record in searched.records}
-    usable = [number for number, record in records.items() if record.state != FAILED]
+    trained = [number for number, record in records.items() if record.state != FAILED]
     for number in plan.trials:
-        if number not in usable:
+        if number not in trained:
             problem = "failed" if number in records else "does not exist"
-            raise RunError(f"--trial {number}: that trial {problem}; usable: {', '.join(map(str, usable))}")
+            raise RunError(f"--trial {number}: that trial {problem}; usable: {', '.join(map(str, trained))}")
     for number in plan.trials:
         settings = TrainConfig.from_dict(run.trial(number).read_json(TrialDir.CONFIG))
         for fold in range(len(folds)):

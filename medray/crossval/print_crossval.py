@@ -22,6 +22,8 @@ def print_crossval_result(result: CrossvalResult, console: Console) -> None:
     run = result.searched.run
     if result.trials:
         _print_trials(result, console)
+    if result.gain is not None:
+        say(console, result.gain.line)
     for number, reason in result.unfinished.items():
         say(console, f"trial {number} is not finished: {reason}")
     if result.trials:
@@ -49,7 +51,8 @@ def _print_trials(result: CrossvalResult, console: Console) -> None:
         spreads = [trial.spread(metric) for trial in result.trials]
         cells = [f"{spread.mean:.4f} ± {spread.std:.4f}" if spread else "–" for spread in spreads]
         columns.append((metric, cells))
-    labels = [str(trial.number) for trial in result.trials]
+    names = {record.number: record.baseline for record in result.searched.records}
+    labels = [" ".join(filter(None, (str(trial.number), names.get(trial.number)))) for trial in result.trials]
     print_table(console, f"Mean ± standard deviation over {len(result.folds)} folds", labels, columns, "trial")
 
 
@@ -68,6 +71,7 @@ def crossval_result_json(result: CrossvalResult) -> dict[str, Any]:
             }
             for trial in result.trials
         ],
+        "gain": result.gain and result.gain.to_dict(),
         "unfinished": {str(number): reason for number, reason in result.unfinished.items()},
         "label_issues": len(doubted.issues) if doubted else 0,
         "flipped_labels": {"share": FLIPPED, "first": doubted.first, "hits": doubted.hits} if doubted else None,

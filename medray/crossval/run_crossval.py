@@ -15,6 +15,7 @@ from rich.console import Console
 from medray.cluster.connect import connected
 from medray.cluster.runners import LOCAL, LOCAL_LINE, RAY, check_runner
 from medray.console import say, step
+from medray.crossval.baseline_gain import compare_with_baselines
 from medray.crossval.collect import collect, label_issues
 from medray.crossval.crossval_progress import CrossvalProgress
 from medray.crossval.jobs import Job
@@ -31,7 +32,7 @@ from medray.crossval.train_folds_locally import train_folds_locally
 from medray.crossval.train_folds_with_ray import train_folds_with_ray
 from medray.data.folds import GIVEN, GROUPED, Folds
 from medray.errors import RunError
-from medray.runs.crossval_documents import CrossvalPlan
+from medray.runs.crossval_documents import BaselineGain, CrossvalPlan
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.fold_results import CrossvalTrial
 from medray.runs.lock import held
@@ -46,7 +47,7 @@ class CrossvalResult:
 
     `trials` are those trained on every fold, best first; `unfinished` maps the trial number of every other one
     to the reason. `doubted` are the labels that the folds doubt, None without a setting trained on every fold;
-    `left` folds have not ended.
+    `gain` compares the best of them with the best baseline, None without one of each; `left` folds have not ended.
     """
 
     searched: FinishedSearch
@@ -54,6 +55,7 @@ class CrossvalResult:
     trials: list[CrossvalTrial]
     unfinished: dict[int, str]
     doubted: DoubtedLabels | None
+    gain: BaselineGain | None
     left: int
     resume_command: str
 
@@ -97,9 +99,15 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
                 )  # fmt: skip
             with step(console, "Putting the folds together"):
                 trials, unfinished = collect(searched.run, dataset, folds, plan.trials)
-                doubted = label_issues(searched.run, dataset, trials) if trials else None
+                settings = [trial for trial in trials if not searched.is_baseline(trial.number)]
+                doubted = label_issues(searched.run, dataset, settings or trials) if trials else None
+                gain = compare_with_baselines(trials, searched.records, dataset, searched.space.metric)
+                if gain is not None:
+                    searched.run.crossval.write_json(searched.run.crossval.GAIN, gain.to_dict())
             left = len(jobs_left(searched, plan, folds))
-            return CrossvalResult(searched, folds, trials, unfinished, doubted, left, resume_command(options))
+            return CrossvalResult(
+                searched, folds, trials, unfinished, doubted, gain, left, resume_command(options)
+            )
         except OSError as error:
             raise RunError(
                 f"{searched.run.location}: {error.strerror or error}; go on with: {resume_command(options)}"

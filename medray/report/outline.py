@@ -5,7 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from medray.errors import MedrayError, one_line
-from medray.report import section_reliability, section_reproduction, section_search, section_test_scores
+from medray.report import (
+    section_nested,
+    section_reliability,
+    section_reproduction,
+    section_search,
+    section_test_scores,
+)
 from medray.report.blocks import Block, Chart, PageHeader, PageSection, Part, Text, readable_time
 from medray.report.evidence import Evidence
 
@@ -36,6 +42,7 @@ OUTLINE: tuple[tuple[PlannedPart, tuple[PlannedPart, ...]], ...] = (
         PlannedPart("trust", "Can one trust it?", section_reliability.predictions_lead, "ensemble"),
         (
             PlannedPart("cross-validation", "Folds", section_reliability.folds, "crossval"),
+            PlannedPart("nested", "The whole procedure", section_nested.nested, "crossval/nested"),
             PlannedPart("calibration", "Calibration", section_reliability.calibration, "ensemble"),
             PlannedPart("mistakes", "Mistakes", section_reliability.mistakes, "ensemble"),
             PlannedPart("pictures", "Doubtful images", section_reliability.pictures, "crossval"),

@@ -32,9 +32,11 @@ def folds(evidence: Evidence) -> list[Block]:
         return [missing("No cross-validation is finished; it shows whether the best settings were lucky", command)]
     summaries = [evidence.run.crossval.read_summary(trial.number) for trial in evidence.crossval_trials]
     metrics = list(dict.fromkeys([evidence.metric, *METRIC_TITLES]))
+    baselines = {row["trial"]: row["baseline"] for row in evidence.trial_rows}
     rows = [
         [
-            f"trial {summary.trial}", str(len(summary.folds)),
+            " ".join(filter(None, (f"trial {summary.trial}", baselines.get(summary.trial)))),
+            str(len(summary.folds)),
             *(number_with_sd(summary.mean.get(metric), summary.std.get(metric)) for metric in metrics),
         ]
         for summary in summaries
@@ -42,7 +44,10 @@ def folds(evidence: Evidence) -> list[Block]:
     caption = f"Mean ± standard deviation over the folds, which divide {summaries[0].images} images"
     head = ["setting", "folds", *map(metric_title, metrics)]
     note = "Each fold keeps the weights of its best epoch by the images that it holds out: a little optimistic."
-    return [folds_chart(summaries, evidence.metric), Table(caption, head, rows), Text(note, "note")]
+    chart = folds_chart(summaries, evidence.metric)
+    blocks: list[Block] = [chart, Table(caption, head, rows), Text(note, "note")]
+    gain = evidence.run.crossval.read_gain()
+    return blocks if gain is None else [*blocks, Text(gain.line)]
 
 
 def calibration(evidence: Evidence) -> list[Block]:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from medray.console_tables import interval, metric_title
 from medray.json_document import JsonDocument
 from medray.runs.run_facts import check_metric
+from medray.stats.compare import PairedComparison
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,25 @@ class CrossvalSummary(JsonDocument):
     images: int
     class_names: tuple[str, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class BaselineGain(JsonDocument):
+    """crossval/gain.json: the settings of trial `best` against the `baseline`, on the out-of-fold predictions."""
+
+    best: int
+    baseline: str
+    comparison: PairedComparison
+
+    @property
+    def line(self) -> str:
+        """A sentence that gives the difference with its interval, or says why there is none."""
+        metric, difference = metric_title(self.comparison.metric), interval(self.comparison, sign=True)
+        reason = "" if self.comparison.low is not None else " (no interval: too few images or patients of a class)"
+        return (
+            f"Over the best baseline ({self.baseline}) the best setting (trial {self.best}) gained {difference} "
+            f"{metric} out of fold{reason}. Both were selected on images of these folds."
+        )
 
 
 @dataclass(frozen=True)

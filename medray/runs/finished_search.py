@@ -24,6 +24,10 @@ class FinishedSearch:
     data: DataFacts
     records: list[TrialRecord]
 
+    def is_baseline(self, number: int) -> bool:
+        """Return whether a trial was one of the search space's baselines."""
+        return any(record.number == number and record.baseline is not None for record in self.records)
+
     def load_data(self, source: str | None = None, progress: Progress = silent) -> ImageDataset:
         """Load the run's data, from `source` where the files have moved.
 

@@ -28,7 +28,7 @@ from medray._types import Array
 from medray.data.folds import Folds
 from medray.errors import DataError, RunError
 from medray.files import UNFINISHED
-from medray.runs.crossval_documents import CrossvalPlan, CrossvalSummary, NestedFold, NestedPlan
+from medray.runs.crossval_documents import BaselineGain, CrossvalPlan, CrossvalSummary, NestedFold, NestedPlan
 from medray.runs.folder import Folder, read_arrays
 from medray.runs.run_facts import DataFacts, RunFacts
 from medray.runs.selection_facts import SelectionComparison
@@ -106,7 +106,7 @@ class TrialDir(Folder):
 class CrossvalDir(Folder):
     """The folder of a cross-validation."""
 
-    PLAN, FOLDS = "plan.json", "folds.json"
+    PLAN, FOLDS, GAIN = "plan.json", "folds.json", "gain.json"
     SCORES, ISSUES, SHEET = "scores.csv", "label_issues.csv", "label_issues.png"
     SUMMARY, PREDICTIONS = "summary.json", "out_of_fold.npz"  # in the folder of a setting
 
@@ -121,6 +121,10 @@ class CrossvalDir(Folder):
     def read_summary(self, number: int) -> CrossvalSummary:
         """Return the summary of trial `number`'s settings; RunError where it is missing or damaged."""
         return self.trial(number).read_document(self.SUMMARY, CrossvalSummary)
+
+    def read_gain(self) -> BaselineGain | None:
+        """Return the gain over the best baseline, None where none was folded; RunError where it is damaged."""
+        return self.read_document(self.GAIN, BaselineGain) if self.exists(self.GAIN) else None
 
     def trial(self, number: int) -> Folder:
         """Return the folder of trial `number`'s settings."""

@@ -27,21 +27,35 @@ def compare_gain(
     `groups` (N,) are the patients of the validation images where known. None where there is not one of each, or
     the interval can't be had: too few images, or damaged predictions.
     """
-    mode = METRICS[metric]
-    pair = gain(records, mode)
+    pair = gain(records, METRICS[metric])
     if pair is None:
         return None
     try:
-        measured = {}
-        for name, record in ((BEST, pair.best), (BASELINE, pair.baseline)):
-            probabilities, labels = read_predictions(run.trial(record.number), record.best_epoch)
-            measured[name] = Predictions(probabilities, labels.astype(np.int64), probabilities.shape[1])
-        draws = bootstrap(measured, resample_counts(len(measured[BEST]), RESAMPLES, 0, groups))
-        comparison = compare_models(BEST, BASELINE, metric, measured, draws, groups)
+        best, baseline = (read_measured(run, record) for record in (pair.best, pair.baseline))
+        return paired_gain(best, baseline, metric, groups)
     except MedrayError:
         return None
-    if mode == "max" or comparison.difference is None or comparison.low is None or comparison.high is None:
+
+
+def read_measured(run: RunDir, record: TrialRecord) -> Predictions:
+    """Return a trial's predictions of the validation images; RunError where they are missing or damaged."""
+    probabilities, labels = read_predictions(run.trial(record.number), record.best_epoch)
+    return Predictions(probabilities, labels.astype(np.int64), probabilities.shape[1])
+
+
+def paired_gain(best: Predictions, baseline: Predictions, metric: str, groups: Array | None) -> PairedComparison:
+    """Compare predictions of the same images (N,), of patients `groups` (N,) where known.
+
+    The difference is positive where `best` is better, whichever way the metric is.
+
+    Raises:
+        DataError: a patient is missing.
+    """
+    measured = {BEST: best, BASELINE: baseline}
+    draws = bootstrap(measured, resample_counts(len(best), RESAMPLES, 0, groups))
+    comparison = compare_models(BEST, BASELINE, metric, measured, draws, groups)
+    low, high = comparison.low, comparison.high
+    if METRICS[metric] == "max" or comparison.difference is None:
         return comparison
-    return dataclasses.replace(
-        comparison, difference=-comparison.difference, low=-comparison.high, high=-comparison.low
-    )
+    ends = (None, None) if low is None or high is None else (-high, -low)
+    return dataclasses.replace(comparison, difference=-comparison.difference, low=ends[0], high=ends[1])

@@ -23,9 +23,16 @@ def test_every_score_is_there_at_any_width(width: int) -> None:
     )  # fmt: skip
     trial = CrossvalTrial(17, records, np.arange(2), np.arange(2), np.eye(2))
     folds = type("TwoFolds", (), {"__len__": lambda _: 2, "held_out": np.arange(2)})()
-    searched = SimpleNamespace(run=RunDir("/runs/x"), space=SimpleNamespace(metric="auc"))
+    searched = SimpleNamespace(run=RunDir("/runs/x"), space=SimpleNamespace(metric="auc"), records=[])
     result: Any = SimpleNamespace(
-        searched=searched, folds=folds, trials=[trial], unfinished={}, doubted=None, left=0, resume_command=""
+        searched=searched,
+        folds=folds,
+        trials=[trial],
+        unfinished={},
+        doubted=None,
+        gain=None,
+        left=0,
+        resume_command="",
     )
     stream = io.StringIO()
     print_crossval_result(result, Console(file=stream, width=width))

@@ -7,14 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 from rich.console import Console
 
 from medray.crossval.plan import CrossvalOptions
 from medray.crossval.run_crossval import CrossvalResult, run_crossval
 from medray.data.load_data import load_data
+from medray.errors import RunError
 from medray.runs.fold_results import read_crossval_trials
 from medray.runs.rundir import RunDir
 from medray.runs.trial_record import FAILED, FINISHED
+from medray.search.search_gain import paired_gain
+from medray.stats.metrics import all_metrics
+from medray.stats.scores import Predictions
 from tests.conftest import Command, make_long_run
 from tests.crossval.test_crossval import bare, recorded
 
@@ -45,6 +51,42 @@ def test_a_local_fold_that_fails_ends_no_other(finished_run: Path) -> None:
     records = [RunDir(str(finished_run)).fold(1, fold).record() for fold in range(2)]
     assert [record.state for record in records if record] == [FAILED, FAILED]
     assert "fold 0 failed: " in result.unfinished[1]
+
+
+def test_baselines_are_cross_validated_beside_the_best_and_compared_on_the_same_images(finished_run: Path) -> None:
+    result = crossval(finished_run, trials=(1,), baselines=True, folds=2)
+    best, baseline = (next(t for t in result.trials if t.number == number) for number in (1, 0))
+    assert result.gain is not None
+    assert (result.gain.best, result.gain.baseline) == (1, "plain")
+    scores = [all_metrics(trial.probabilities, trial.labels)["auc"] for trial in (best, baseline)]
+    comparison = result.gain.comparison
+    assert comparison.difference == pytest.approx(scores[0] - scores[1])
+    assert comparison.low is not None
+    assert comparison.high is not None
+    assert comparison.low < comparison.difference < comparison.high
+    assert "Over the best baseline (plain) the best setting (trial 1) gained" in result.gain.line
+    assert RunDir(str(finished_run)).crossval.read_gain() == result.gain
+    alone = crossval(finished_run, resume=True)
+    assert alone.gain == result.gain
+
+
+def test_baselines_that_there_are_none_of_are_refused(finished_run: Path) -> None:
+    record = finished_run / "trials/0000/trial.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "baseline": None}))
+    with pytest.raises(RunError, match=r"--baselines: the search in .* has no trial of a baseline"):
+        crossval(finished_run, baselines=True)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "auc"])
+def test_a_gain_is_positive_where_the_best_is_better_whichever_way_the_metric_is(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    logits = (2 * labels - 1) + rng.normal(size=(2, 200)) * [[0.5], [3.0]]
+    best, baseline = (Predictions(np.stack([1 - p, p], axis=1), labels, 2) for p in 1 / (1 + np.exp(-logits)))
+    gain = paired_gain(best, baseline, metric, None)
+    assert gain.difference is not None
+    assert gain.low is not None
+    assert 0 < gain.low < gain.difference
 
 
 def test_an_interrupted_local_cross_validation_goes_on(command: Start, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import medray
 from medray.audit.findings import Finding
 from medray.report.image_album import LEFT_OUT
 from tests.report.conftest import ISSUES, ask, draw, read
@@ -143,3 +144,20 @@ def test_a_mistake_is_one_line(run: Path, arguments: list[str], words: str) -> N
     assert lines[0].startswith("medray: ")
     assert words in lines[0]
     assert not (run / "report").exists()
+
+
+def test_a_nested_cross_validation_and_a_gain_over_baselines_are_shown(run: Path) -> None:
+    page, _ = draw(run, "--no-images")
+    assert f"medray crossval {run} --nested" in page.text
+    study = medray.Study.open(run, runner="local", quiet=True)
+    study.crossval(resume=True, baselines=True)
+    study.nested_crossval(folds=2)
+    page, _ = draw(run, "--no-images")
+    assert f"medray crossval {run} --nested" not in page.text
+    assert "Over the best baseline (plain) the best setting" in page.text
+    table = page.table("Mean ± standard deviation over 2 of 2 outer folds")
+    assert [row[0] for row in table[-3:]] == ["ensemble, held out", "ensemble, on val", "best trial, held out"]
+    (run / "crossval/nested/fold_1/fold.json").write_text("{}")
+    page, printed = draw(run, "--no-images")
+    assert "fold_1/fold.json" in printed
+    assert "The whole procedure" in page.text
