@@ -26,7 +26,7 @@ CLAIM = Checklist(
         Item("14", "Reference standard", "what the label of each class rests on, so that others can repeat it"),
         Item("15", "Why this reference standard", "why this one, what else there is, what errors it makes"),
         Item("16", "Who annotated", "how many, with what training and instructions"),
-        Item("17", "Annotation of the test images", "by whom, with which software; whether otherwise than the rest"),
+        Item("17", "Annotation of the test images", "by whom, with which software; if otherwise than the rest"),
         Item("18", "Agreement of annotators", "agreement between and within readers; how disputes were settled"),
         Item("19", "How splits were made", "how splits were made that the source brings, and why these shares",
              data_facts.partition),

@@ -46,7 +46,7 @@ def test_size(evidence: Evidence) -> Answer:
     split = data.splits[TEST]
     fewest = min(split.classes)
     rarest = data.class_names[split.classes.index(fewest)]
-    return Given(f"{plural(split.images, 'test image')}, of the rarest class ({rarest}) {fewest}")
+    return Given(f"{plural(split.images, 'test image')}, {fewest:,} of the rarest class ({rarest})")
 
 
 @fact("data", "images of each split, and notes on how splits were drawn")
@@ -108,7 +108,7 @@ def shares(evidence: Evidence) -> Answer:
     differences = [abs(a / train.images - b / test.images) for a, b in pairs]
     largest = max(differences)
     name = data.class_names[differences.index(largest)]
-    return Given(f"both are of {data.source}; a class's share differs by at most {largest:.3f} ({name})")
+    return Given(f"both are of one source; a class's share differs by at most {largest:.3f} ({name})")
 
 
 def _splits(data: DataFacts) -> str:

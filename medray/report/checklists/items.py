@@ -40,7 +40,8 @@ Read = Callable[[Evidence], Answer]
 class Fact:
     """A fact of a run: `summary` says in general what it is, `anchor` names the part of the report that shows it.
 
-    The anchor is "" where nothing but the checklist shows it. `read` returns it; None where the run's data can't give it, whatever command is run.
+    The anchor is "" where nothing but the checklist shows it. `read` returns the fact; None where the run's data
+    can't give it, whatever command is run.
     """
 
     summary: str

@@ -41,7 +41,7 @@ def training(evidence: Evidence) -> Answer:
     return Given(f"of the ensemble's first network: {settings}; {epochs}{patience}; all trials in the leaderboard")
 
 
-@fact("selections", "the ensemble's backbones, input and output")
+@fact("leaderboard", "the ensemble's backbones, input and output")
 def networks(evidence: Evidence) -> Answer:
     """Return the ensemble's backbones with their number of weights."""
     manifest = evidence.manifest
@@ -55,7 +55,7 @@ def networks(evidence: Evidence) -> Answer:
     return Given(f"{plural(len(manifest.members), 'network')} of {first_names(names)}; input {size}, {output}")
 
 
-@fact("selections", "fresh or published weights, and the seed")
+@fact("", "fresh or published weights, and the seed")
 def initialisation(evidence: Evidence) -> Answer:
     """Return what the members' weights began as."""
     if evidence.manifest is None:
@@ -103,7 +103,7 @@ def prediction(evidence: Evidence) -> Answer:
     return Given(f"{manifest.averaging}; {_temperature(manifest)}; computed by medray {manifest.medray}")
 
 
-@fact("selections", "weighting or sampling of classes in training, temperature after it")
+@fact("", "weighting or sampling of classes in training, temperature after it")
 def balance(evidence: Evidence) -> Answer:
     """Return what was done about unequal classes in the members' trainings."""
     manifest = evidence.manifest
@@ -121,7 +121,7 @@ def output(evidence: Evidence) -> Answer:
     if manifest is None:
         return NotYet(ENSEMBLE)
     points = [
-        f"{point.positive} from {point.threshold:.3g} on ({point.name}, set on {point.set_on} images)"
+        f"{point.positive} at {point.threshold:.3g} or more ({point.name}, set on {point.set_on} images)"
         for point in manifest.operating_points
     ]
     decided = first_names(points) if points else "the likeliest class, no operating point"

@@ -56,9 +56,14 @@ def performance(evidence: Evidence, scores: ReadScores) -> Answer:
     figures = ", ".join(f"{metric_title(metric)} {interval(ensemble[metric])}" for metric in metrics)
     patients = f" of {plural(scores.patients, 'patient')}" if scores.patients else ""
     text = f"{figures} on {plural(scores.images, 'test image')}{patients}"
+    left = [
+        f"no interval of {metric_title(metric)}: {reason}"
+        for metric in metrics
+        if (reason := ensemble[metric].reason)
+    ]
     if not scores.subgroups:
-        return Given(text, NO_COLUMN)
-    return Given(f"{text}; also by {', '.join(scores.subgroups)}")
+        return Given(text, "; ".join([*left, NO_COLUMN]))
+    return Given(f"{text}; also by {', '.join(scores.subgroups)}", "; ".join(left))
 
 
 @score_fact(
