@@ -156,7 +156,8 @@ def test_subgroups_are_given_only_where_the_data_name_a_column(run: Path, edit: 
     edit(run / "data.json", subgroups=["sex"])
     edit(scores, subgroups={"sex": [group]})
     page, _ = draw(run, "--no-images")
-    assert statuses_of(page, TRIPOD_AI)["23a"] == FROM_RUN
+    assert rows_of(page, TRIPOD_AI)["23a"][2].endswith("; also by sex")
+    assert "subgroup" not in rows_of(page, TRIPOD_AI)["23a"][3]
     assert "by sex (1)" in rows_of(page, TRIPOD_AI)["23b"][2]
 
 
