@@ -24,7 +24,8 @@ class Text:
 class Table:
     """A table whose first column names the rows; `words` are the indices of columns of text, left-aligned.
 
-    A `folded` table is shown when it is opened.
+    A `folded` table is shown when it is opened. With `links`, an anchor or "" for each row, a last column
+    links the parts of the page that have these anchors, by their titles.
     """
 
     caption: str
@@ -32,6 +33,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     words: frozenset[int] = frozenset()
     folded: bool = False
+    links: Sequence[str] = ()
     block: ClassVar[str] = "table"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from medray.errors import MedrayError, one_line
 from medray.report import (
+    section_checklists,
     section_nested,
     section_reliability,
     section_reproduction,
@@ -68,6 +69,13 @@ OUTLINE: tuple[tuple[PlannedPart, tuple[PlannedPart, ...]], ...] = (
             PlannedPart("commands", "Commands", section_reproduction.commands, "run.json"),
             PlannedPart("seeds", "Seeds, fingerprints, versions", section_reproduction.seeds, "run.json"),
             PlannedPart("space", "Search space", section_reproduction.search_space, "space.yaml"),
+        ),
+    ),
+    (
+        PlannedPart("write", "What is left to write?", section_checklists.checklists_lead, "run.json"),
+        (
+            PlannedPart("tripod-ai", "TRIPOD+AI", section_checklists.tripod_ai, "run.json"),
+            PlannedPart("claim", "CLAIM", section_checklists.claim, "run.json"),
         ),
     ),
 )

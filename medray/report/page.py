@@ -40,6 +40,7 @@ def render(header: PageHeader, sections: Sequence[PageSection]) -> bytes:
     page = environment.get_template(TEMPLATE).render(
         header=header,
         sections=sections,
+        titles={part.anchor: part.title for section in sections for part in section.parts},
         style=Markup(style),
         scripts=[Markup(text) for text in scripts],
         policy=POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in hashes)),

@@ -1,14 +1,17 @@
-"""docs/commands.md is what the commands themselves answer."""
+"""The pages that are written by the code itself, as cog writes them: commands.md and checklists.md."""
 
 import subprocess
 import sys
 
+import pytest
+
 from tests.docs.examples import ROOT
 
 
-def test_the_page_of_commands_is_up_to_date() -> None:
+@pytest.mark.parametrize("page", ["docs/commands.md", "docs/checklists.md"])
+def test_a_page_that_is_written_by_code_is_up_to_date(page: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "cogapp", "--check", "docs/commands.md"],
+        [sys.executable, "-m", "cogapp", "--check", page],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, "run: uv run cog -r docs/commands.md"
+    assert done.returncode == 0, f"run: uv run cog -r {page}"
