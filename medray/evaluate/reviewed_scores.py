@@ -12,6 +12,7 @@ import numpy as np
 from medray._types import Array
 from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
+from medray.stats.calibration_curve import CalibrationCurve
 from medray.stats.calibration_slope import Recalibration, recalibrate
 from medray.stats.chance_calibration import ChanceError, chance_calibration_error
 from medray.stats.interval import Interval
@@ -62,7 +63,7 @@ class ReviewedScores(JsonDocument):
 
     `calibration_error` stands beside what chance alone gives. `mcc` is Matthews' correlation, `kappa` Cohen's,
     None where one class is all there is. There is a decision curve for each class that has an operating point, or
-    else for the second of two classes.
+    else for the second of two classes; a calibration curve for the same, or else for every class.
     """
 
     calibration_error: ChanceError
@@ -70,6 +71,7 @@ class ReviewedScores(JsonDocument):
     mcc: float
     kappa: float | None
     decision_curves: tuple[DecisionCurve, ...]
+    calibration_curves: tuple[CalibrationCurve, ...]
     likelihood_ratios: tuple[PointRatios, ...]
 
 
@@ -113,6 +115,10 @@ def review(
                 tuple(decision_curve(probabilities[:, index], labels == index, groups=groups)),
             )
             for index in sorted(decided)
+        ),
+        calibration_curves=tuple(
+            CalibrationCurve.of(class_names[index], probabilities[:, index], labels == index, groups)
+            for index in sorted(decided or range(len(class_names)))
         ),
         likelihood_ratios=tuple(ratios),
     )

@@ -15,6 +15,7 @@ from medray.evaluate.scores_document import Scores
 from medray.evaluate.without_copies import without_copies_line
 from medray.report.blocks import Block, Matrix, Table, Text, missing, readable_time
 from medray.report.evidence import Evidence
+from medray.report.figures_calibration import calibration_chart
 from medray.report.figures_decision import decision_chart
 from medray.report.figures_models import models_chart
 from medray.report.figures_roc import points_table, roc_chart
@@ -155,6 +156,10 @@ def classes(evidence: Evidence) -> list[Block]:
             f"correlation {number(reviewed.mcc)}, Cohen's kappa {number(reviewed.kappa)}."
         )
     )
+    if evidence.test_predictions is not None:
+        units = "patient" if scores.patients else "image"
+        curves = reviewed.calibration_curves
+        blocks.append(calibration_chart(curves, evidence.test_predictions, scores.class_names, units))
     for name, subgroups in scores.subgroups.items():
         rows = [
             [row.value, str(row.images), interval(row.accuracy), interval(row.auc), subgroup_note(row)]

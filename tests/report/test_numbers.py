@@ -9,7 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from medray.console_tables import interval, number
 from medray.evaluate.scores_document import ReadScores
+from medray.report.figures_calibration import calibration_chart
+from medray.report.model_predictions import ModelPredictions
 from medray.stats.calibration import reliability
+from medray.stats.calibration_curve import CalibrationCurve
 from tests.report.conftest import Page, draw, read
 
 Drawn = tuple[Path, Page, str]
@@ -69,6 +72,37 @@ def test_curves_on_test_are_of_the_stored_predictions(drawn: Drawn) -> None:
     own = page.data["reliability"]["on"].index("test")
     assert page.data["reliability"]["count"][own] == list(bins.count)
     assert page.data["reliability"]["calibration_error"][own] == bins.calibration_error
+
+
+def test_calibration_curves_are_those_that_were_stored_above_the_probabilities_bars(drawn: Drawn) -> None:
+    run, page, _ = drawn
+    scores = scores_of(run)
+    with np.load(run / "evaluation/read_0001/test_predictions.npz") as file:
+        probabilities = file[f"model_{file['models'].tolist().index('ensemble')}"]
+    (curve,) = scores.reviewed.calibration_curves  # of the class that has an operating point
+    shown = page.data["calibration-test"]
+    assert shown["class"] == [curve.positive] == ["1"]
+    assert shown["value"] == [[b.observed.value for b in curve.bins]]
+    assert shown["smooth"] == [[[p.score, p.observed, p.low, p.high] for p in curve.smooth]]
+    assert sum(shown["images"][0]) == sum(shown["bars"][0]) == scores.images
+    assert shown["bars"][0][0] == (probabilities[:, 1] < 0.05).sum()
+    rows = page.table("The bins of the calibration curves; 95 % intervals by image")[1:]
+    assert [row[2] for row in rows] == [interval(b.observed) for b in curve.bins]
+
+
+def test_of_many_classes_the_curves_of_those_with_most_images_are_drawn() -> None:
+    rng, names = np.random.default_rng(0), [f"class {i}" for i in range(14)]
+    labels = np.repeat(np.arange(14), np.arange(14, 0, -1) * 4)[::-1]  # class 13 has the fewest
+    probabilities = rng.dirichlet(np.ones(14), size=len(labels)).astype(np.float32)
+    curves = [CalibrationCurve.of(name, probabilities[:, i], labels == i) for i, name in enumerate(names)]
+    predictions = ModelPredictions("the ensemble", "test", probabilities, labels)
+    chart = calibration_chart(curves, predictions, names, "image")
+    assert chart.data["class"] == names[:12]
+    assert "12 classes of most images; 2 more are not drawn" in chart.summary
+    titles = [
+        axis["title"]["text"] for name, axis in chart.spec["layout"].items() if "xaxis" in name and "title" in axis
+    ]
+    assert titles == [f"probability of '{name}'" for name in names[:12]]
 
 
 def test_out_of_fold_figures_are_those_that_the_ensemble_was_chosen_by(drawn: Drawn) -> None:
