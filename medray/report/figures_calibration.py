@@ -111,7 +111,7 @@ def _grid(curves: Sequence[CalibrationCurve]) -> "go.Figure":
         chart.update_yaxes(title_text="images", row=row + 1, col=1)
     for index, curve in enumerate(curves):
         row, column = divmod(index, columns)
-        title = plain(f"probability of '{shortened(curve.positive)}'")
+        title = plain(f"probability of '{shortened(curve.positive, 18)}'")
         chart.update_xaxes(title_text=title, row=2 * row + 2, col=column + 1)
     return chart
 

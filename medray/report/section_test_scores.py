@@ -18,6 +18,7 @@ from medray.report.evidence import Evidence
 from medray.report.figures_calibration import calibration_chart
 from medray.report.figures_decision import decision_chart
 from medray.report.figures_models import models_chart
+from medray.report.figures_risks import risks_chart
 from medray.report.figures_roc import points_table, roc_chart
 
 
@@ -87,13 +88,17 @@ def scores_of_models(evidence: Evidence) -> list[Block]:
 
 
 def decisions(evidence: Evidence) -> list[Block]:
-    """Return the ROC curve, and operating points and conformal sets where they were set and on the test split."""
+    """Return ROC curve and probabilities by class; operating points and conformal sets where set and on test."""
     scores, predictions = evidence.scores, evidence.test_predictions
     if scores is None or predictions is None:
         return []
     points = [(point, point.test) for point in scores.operating_points]
     chart = roc_chart(predictions, scores.class_names, points)
+    curves = scores.reviewed.decision_curves
     blocks: list[Block] = [chart] if chart is not None else []
+    blocks += [
+        risks_chart(predictions, scores.class_names, curve.positive, scores.operating_points) for curve in curves
+    ]
     if points:
         both = [
             (point, images, rates)
@@ -106,7 +111,7 @@ def decisions(evidence: Evidence) -> list[Block]:
         blocks.append(missing("No operating point was set; before the split is read one can be, by", command))
     if scores.conformal_sets:
         blocks.append(_sets(scores))
-    return [*blocks, *(decision_chart(curve, i) for i, curve in enumerate(scores.reviewed.decision_curves))]
+    return [*blocks, *(decision_chart(curve, i) for i, curve in enumerate(curves))]
 
 
 def _sets(scores: Scores) -> Table:

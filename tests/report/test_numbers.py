@@ -90,6 +90,24 @@ def test_calibration_curves_are_those_that_were_stored_above_the_probabilities_b
     assert [row[2] for row in rows] == [interval(b.observed) for b in curve.bins]
 
 
+def test_probabilities_by_true_class_count_every_image_once_and_mark_the_points(drawn: Drawn) -> None:
+    run, page, _ = drawn
+    scores = scores_of(run)
+    with np.load(run / "evaluation/read_0001/test_predictions.npz") as file:
+        probabilities, labels = file[f"model_{file['models'].tolist().index('ensemble')}"], file["labels"]
+    shown, (point,) = page.data["risks-1"], scores.operating_points
+    assert (sum(shown["positive"]), sum(shown["other"])) == ((labels == 1).sum(), (labels != 1).sum())
+    assert shown["positive"][:10] == [
+        int(((labels == 1) & (probabilities[:, 1] >= b / 20) & (probabilities[:, 1] < (b + 1) / 20)).sum())
+        for b in range(10)
+    ]
+    assert shown["thresholds"] == [point.threshold]
+    (spec,) = [own for own in page.specs if any("true class: 1" in trace.get("name", "") for trace in own["data"])]
+    lines = [trace for trace in spec["data"] if trace["type"] == "scatter"]
+    assert [trace["x"] for trace in lines] == [[point.threshold] * 2] * 2
+    assert lines[0]["name"] == f"{point.name}: from {point.threshold:.4f}"
+
+
 def test_of_many_classes_the_curves_of_those_with_most_images_are_drawn() -> None:
     rng, names = np.random.default_rng(0), [f"class {i}" for i in range(14)]
     labels = np.repeat(np.arange(14), np.arange(14, 0, -1) * 4)[::-1]  # class 13 has the fewest
