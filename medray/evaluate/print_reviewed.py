@@ -29,7 +29,7 @@ def print_reviewed(console: Console, reviewed: ReviewedScores) -> None:
         f"Calibration error {error.value:.3f}; a perfectly calibrated model with these probabilities has "
         f"{error.mean:.3f} by chance, in one of twenty cases {error.high:.3f} or more (p {p_value(error.p)}).",
     )
-    say(console, f"Matthews' correlation {reviewed.mcc:.3f}, Cohen's kappa {number(reviewed.kappa)}.")
+    say(console, agreement_line(reviewed))
     if reviewed.likelihood_ratios:
         columns = [
             ("LR+", [interval(row.ratios.positive) for row in reviewed.likelihood_ratios]),
@@ -39,6 +39,16 @@ def print_reviewed(console: Console, reviewed: ReviewedScores) -> None:
         print_table(console, "Likelihood ratios of the operating points", labels, columns, "point")
     for curve in reviewed.decision_curves:
         _print_curve(console, curve)
+
+
+def agreement_line(reviewed: ReviewedScores) -> str:
+    """Return the measures of agreement in a sentence."""
+    weighted = ""
+    if reviewed.weighted_kappa is not None:
+        names = [row.name for row in reviewed.classes]
+        weighted = f"; if {names[0]} to {names[-1]} are grades, kappa with quadratic weights is "
+        weighted += number(reviewed.weighted_kappa)
+    return f"Matthews' correlation {number(reviewed.mcc)}, Cohen's kappa {number(reviewed.kappa)}{weighted}."
 
 
 def print_prevalences(console: Console, scores: Scores, prevalences: Sequence[float]) -> None:

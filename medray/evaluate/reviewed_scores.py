@@ -6,6 +6,7 @@ benefit; both say more of a model in use than another AUC.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -62,14 +63,16 @@ class ReviewedScores(JsonDocument):
     """Calibration, agreement and net benefit of one model on the test images.
 
     `calibration_error` stands beside what chance alone gives. `mcc` is Matthews' correlation, `kappa` Cohen's,
-    None where one class is all there is. There is a decision curve for each class that has an operating point, or
-    else for the second of two classes; a calibration curve for the same, or else for every class.
+    None where one class is all there is. `weighted_kappa`, with quadratic weights (Cohen 1968), is None
+    too unless the classes look like grades (`are_grades`). There is a decision curve for each class that has an
+    operating point, or else for the second of two classes; a calibration curve for the same, or else for every one.
     """
 
     calibration_error: ChanceError
     classes: tuple[ClassCalibration, ...]
     mcc: float
     kappa: float | None
+    weighted_kappa: float | None
     decision_curves: tuple[DecisionCurve, ...]
     calibration_curves: tuple[CalibrationCurve, ...]
     likelihood_ratios: tuple[PointRatios, ...]
@@ -103,12 +106,19 @@ def review(
             if groups is not None:  # their intervals take images to be independent
                 of_point = LikelihoodRatios(value_alone(of_point.positive), value_alone(of_point.negative))
             ratios.append(PointRatios(point.name, point.positive, of_point))
-    varied = len(np.unique(np.concatenate([labels, predictions.predicted]))) > 1
+    predicted = predictions.predicted
+    varied = len(np.unique(np.concatenate([labels, predicted]))) > 1
+    graded = varied and are_grades(class_names)
     return ReviewedScores(
         calibration_error=chance_calibration_error(probabilities, labels, seed=seed),
         classes=tuple(classes),
-        mcc=float(matthews_corrcoef(labels, predictions.predicted)) if varied else 0.0,
-        kappa=float(cohen_kappa_score(labels, predictions.predicted)) if varied else None,
+        mcc=float(matthews_corrcoef(labels, predicted)) if varied else 0.0,
+        kappa=float(cohen_kappa_score(labels, predicted)) if varied else None,
+        weighted_kappa=float(
+            cohen_kappa_score(labels, predicted, labels=range(len(class_names)), weights="quadratic")
+        )
+        if graded
+        else None,
         decision_curves=tuple(
             DecisionCurve(
                 class_names[index],
@@ -122,6 +132,15 @@ def review(
         ),
         likelihood_ratios=tuple(ratios),
     )
+
+
+def are_grades(class_names: Sequence[str]) -> bool:
+    """Return whether there are three or more classes whose names are rising numbers, as those of grades are."""
+    try:
+        numbers = [float(name) for name in class_names]
+    except ValueError:
+        return False
+    return len(numbers) > 2 and all(lower < higher for lower, higher in pairwise(numbers))
 
 
 def at_prevalence(rates: Rates, prevalence: float, *, independent: bool) -> PredictiveValues:

@@ -11,6 +11,7 @@ from medray.evaluate.print_evaluation import (
     subgroup_note,
 )
 from medray.evaluate.print_published import published_table, source_line
+from medray.evaluate.print_reviewed import agreement_line
 from medray.evaluate.scores_document import Scores
 from medray.evaluate.without_copies import without_copies_line
 from medray.report.blocks import Block, Matrix, Table, Text, missing, readable_time
@@ -157,8 +158,8 @@ def classes(evidence: Evidence) -> list[Block]:
     blocks.append(
         Text(
             f"Calibration error {number(error.value)}; a perfectly calibrated model with these probabilities has "
-            f"{number(error.mean)} by chance, in one of twenty cases {number(error.high)} or more. Matthews' "
-            f"correlation {number(reviewed.mcc)}, Cohen's kappa {number(reviewed.kappa)}."
+            f"{number(error.mean)} by chance, in one of twenty cases {number(error.high)} or more. "
+            f"{agreement_line(reviewed)}"
         )
     )
     if evidence.test_predictions is not None:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from medray.decisions.thresholds import Rule, set_point
-from medray.evaluate.print_reviewed import print_reviewed
+from medray.evaluate.print_reviewed import agreement_line, print_reviewed
 from medray.evaluate.reviewed_scores import ReviewedScores, at_prevalence, review
 from medray.stats.rates import Rates
 from medray.stats.scores import Predictions
@@ -67,6 +67,33 @@ def test_it_is_printed_with_what_chance_alone_gives() -> None:
     assert "each class against the rest" in text
     assert "by chance, in one of twenty cases" in text
     assert "Net benefit of calling 'case'" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "graded"),
+    [
+        (("0", "1", "2"), True), (("1", "1.5", "2"), True), (("0", "1"), False), (("2", "1", "0"), False),
+        (("mild", "none", "severe"), False), (("0", "1", "nan"), False), (("0", "1", "1.0"), False),
+    ],
+)  # fmt: skip
+def test_kappa_has_quadratic_weights_only_where_classes_look_like_grades(
+    names: tuple[str, ...], graded: bool
+) -> None:
+    rng, classes = np.random.default_rng(0), len(names)
+    labels = np.arange(90) % classes
+    near = np.clip(labels + rng.integers(-1, 2, 90), 0, classes - 1)
+    reviewed = review(Predictions(np.eye(classes)[near], labels, classes), names, [], None, 0)
+    assert (reviewed.weighted_kappa is not None) == graded
+    assert ("kappa with quadratic weights" in agreement_line(reviewed)) == graded
+    if graded:  # 1 - observed over expected squared distance (Cohen 1968)
+        expected = np.square(np.subtract.outer(labels, near)).mean()
+        assert reviewed.weighted_kappa == pytest.approx(1 - np.square(labels - near).mean() / expected)
+        assert reviewed.weighted_kappa > (reviewed.kappa or 0)
+
+
+def test_one_class_alone_has_no_weighted_kappa() -> None:
+    answers = Predictions(np.eye(3)[np.zeros(9, dtype=np.int64)], np.zeros(9, dtype=np.int64), 3)
+    assert review(answers, ("0", "1", "2"), [], None, 0).weighted_kappa is None
 
 
 def test_a_class_without_images_has_gaps() -> None:
