@@ -11,6 +11,7 @@ from medray.console_tables import (
     Columns,
     fits,
     interval,
+    metric_caveat,
     metric_title,
     number,
     p_value,
@@ -109,8 +110,9 @@ def _print_models(console: Console, scores: Scores) -> None:
     ]
     title = f"{images}; 95 % intervals by {units}"
     print_table(console, title, list(map(model_title, scores.models)), columns, "model")
-    for line in models_without_interval(scores):
-        say(console, line)
+    for line in [metric_caveat(scores.metric), *models_without_interval(scores)]:
+        if line:
+            say(console, line)
 
 
 def _print_comparisons(console: Console, scores: Scores) -> None:

@@ -65,7 +65,7 @@ class ReviewedScores(JsonDocument):
     `calibration_error` stands beside what chance alone gives. `mcc` is Matthews' correlation, `kappa` Cohen's,
     None where one class is all there is. `weighted_kappa`, with quadratic weights (Cohen 1968), is None
     too unless the classes look like grades (`are_grades`). There is a decision curve for each class that has an
-    operating point, or else for the second of two classes; a calibration curve for the same, or else for every one.
+    operating point, or else for the second of two classes; a calibration curve for the same, or else for all.
     """
 
     calibration_error: ChanceError

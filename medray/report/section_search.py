@@ -5,7 +5,7 @@ from medray.analyze.importance import CLEAR
 from medray.analyze.journal import open_study
 from medray.analyze.print_analysis import cell, duration, time_rows
 from medray.config import METRICS
-from medray.console_tables import metric_title, number
+from medray.console_tables import metric_caveat, metric_title, number
 from medray.errors import RunError
 from medray.report.blocks import Block, Table, Text
 from medray.report.evidence import Evidence
@@ -22,12 +22,14 @@ def search_lead(evidence: Evidence) -> list[Block]:
     summary, better = evidence.summary, "higher" if METRICS[evidence.metric] == "max" else "lower"
     trained = f"{summary.stopped.epochs_trained} epochs in {duration(summary.stopped.seconds_trained)}"
     wall = summary.time.wall_seconds
+    caveat = metric_caveat(evidence.metric)
     clock = "" if wall is None else f", {duration(wall)} on the clock"
     return [
         Text(
             f"{summary.trials_line}, ranked by {metric_title(evidence.metric)} on validation images ({better} is "
             f"better); {trained}{clock}."
-        )
+        ),
+        *([Text(caveat, "note")] if caveat else []),
     ]
 
 

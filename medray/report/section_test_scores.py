@@ -1,6 +1,6 @@
 """How good is it: the scores on the test split, as `medray evaluate` has stored them; nothing here reads it."""
 
-from medray.console_tables import METRIC_TITLES, interval, metric_title, number, p_value
+from medray.console_tables import METRIC_TITLES, interval, metric_caveat, metric_title, number, p_value
 from medray.evaluate.print_evaluation import (
     CLASS_TITLES,
     class_figure,
@@ -41,6 +41,8 @@ def test_lead(evidence: Evidence) -> list[Block]:
             f"(95 % intervals). {evidence.read_count.sentence} These scores are of {readable_time(scores.time)}."
         )
     ]
+    if caveat := metric_caveat(evidence.metric):
+        blocks.append(Text(caveat, "note"))
     if scores.without_copies is not None:
         blocks.append(Text(without_copies_line(scores.without_copies), "warning"))
     if evidence.read_count.total > 1:

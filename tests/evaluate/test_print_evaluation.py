@@ -143,6 +143,8 @@ def test_the_runs_own_metric_comes_first_and_says_which_way_is_better() -> None:
     assert text.count("the ensemble is") == 2
     text = printed(made_up(BREAST, metric="accuracy"), 160)
     assert text.count("the ensemble is") == 1
+    assert "ignores true negatives" not in text
+    assert "ignores true negatives" in printed(made_up(BREAST, metric="f1_macro"), 160)
 
 
 def test_differences_carry_a_sign_and_a_small_p_is_not_0() -> None:
