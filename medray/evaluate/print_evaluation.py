@@ -18,8 +18,7 @@ from medray.console_tables import (
     print_table,
 )
 from medray.evaluate.print_published import print_published
-from medray.evaluate.print_reviewed import print_prevalences, print_reviewed
-from medray.evaluate.reviewed_scores import at_prevalence
+from medray.evaluate.print_reviewed import at_prevalence, print_prevalences, print_reviewed
 from medray.evaluate.run_evaluation import Evaluation
 from medray.evaluate.scores_document import ModelScores, Scores
 from medray.evaluate.without_copies import without_copies_line
@@ -198,13 +197,9 @@ def _print_confusion(console: Console, scores: Scores) -> None:
 def to_json(result: Evaluation, prevalences: Sequence[float] = ()) -> dict[str, Any]:
     """Return the result as plain values that JSON can hold, with PPV and NPV at each of the `prevalences`."""
     at_prevalences = [
-        {
-            "point": point.name,
-            "positive": point.positive,
-            **at_prevalence(point.test, prevalence, independent=result.scores.patients is None).to_dict(),
-        }
+        {"point": point.name, "positive": point.positive, **values.to_dict()}
         for prevalence in prevalences
-        for point in result.scores.operating_points
+        for point, values in at_prevalence(result.scores, prevalence)
     ]
     return {
         "run": result.run.location,

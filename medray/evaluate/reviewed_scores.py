@@ -16,12 +16,10 @@ from medray.json_document import JsonDocument
 from medray.stats.calibration_curve import CalibrationCurve
 from medray.stats.calibration_slope import Recalibration, recalibrate
 from medray.stats.chance_calibration import ChanceError, chance_calibration_error
-from medray.stats.interval import Interval
 from medray.stats.likelihood_ratios import (
     LikelihoodRatios,
-    PredictiveValues,
     likelihood_ratios,
-    predictive_values,
+    likelihood_ratios_by_patient,
 )
 from medray.stats.net_benefit import NetBenefit, decision_curve
 from medray.stats.rates import Rates
@@ -101,11 +99,12 @@ def review(
     decided = {point.class_index for point, _ in rated} or ({1} if len(class_names) == 2 else set())
     ratios = []
     for point, rates in rated:
-        if rates.sensitivity.total and rates.specificity.total:
-            of_point = likelihood_ratios(rates)
-            if groups is not None:  # their intervals take images to be independent
-                of_point = LikelihoodRatios(value_alone(of_point.positive), value_alone(of_point.negative))
-            ratios.append(PointRatios(point.name, point.positive, of_point))
+        called = probabilities[:, point.class_index].astype(np.float64) >= point.threshold
+        of_class = labels == point.class_index
+        of_point = (
+            likelihood_ratios(rates) if groups is None else likelihood_ratios_by_patient(called, of_class, groups)
+        )
+        ratios.append(PointRatios(point.name, point.positive, of_point))
     predicted = predictions.predicted
     varied = len(np.unique(np.concatenate([labels, predicted]))) > 1
     graded = varied and are_grades(class_names)
@@ -141,22 +140,3 @@ def are_grades(class_names: Sequence[str]) -> bool:
     except ValueError:
         return False
     return len(numbers) > 2 and all(lower < higher for lower, higher in pairwise(numbers))
-
-
-def at_prevalence(rates: Rates, prevalence: float, *, independent: bool) -> PredictiveValues:
-    """Return PPV and NPV where a share `prevalence` of the images are cases, from the rates on these images.
-
-    There are no intervals unless the images are `independent`.
-
-    Raises:
-        ConfigError: the prevalence does not lie between 0 and 1.
-    """
-    values = predictive_values(rates, prevalence)
-    if independent:
-        return values
-    return PredictiveValues(prevalence, value_alone(values.ppv), value_alone(values.npv))
-
-
-def value_alone(figure: Interval) -> Interval:
-    """Return a figure without its interval."""
-    return Interval(figure.value, None, None)

@@ -9,8 +9,7 @@ from rich.console import Console
 
 from medray.decisions.thresholds import Rule, set_point
 from medray.evaluate.print_reviewed import agreement_line, print_reviewed
-from medray.evaluate.reviewed_scores import ReviewedScores, at_prevalence, review
-from medray.stats.rates import Rates
+from medray.evaluate.reviewed_scores import ReviewedScores, review
 from medray.stats.scores import Predictions
 
 NAMES = ("normal", "case")
@@ -104,10 +103,19 @@ def test_a_class_without_images_has_gaps() -> None:
     json.dumps(reviewed.to_dict(), allow_nan=False)
 
 
-def test_predictive_values_at_another_prevalence_are_those_of_bayes() -> None:
-    rates = Rates.of(80, 30, 270, 20)
-    values = at_prevalence(rates, 0.02, independent=True)
-    assert values.ppv.value == pytest.approx(0.8 * 0.02 / (0.8 * 0.02 + 0.1 * 0.98))
-    assert values.npv.value == pytest.approx(0.9 * 0.98 / (0.9 * 0.98 + 0.2 * 0.02))
-    assert values.ppv.low is not None
-    assert at_prevalence(rates, 0.02, independent=False).ppv.low is None
+def test_ratios_by_patient_are_wider_and_say_why_there_are_none() -> None:
+    answers = calibrated(300)
+    point = set_point(Rule("youden"), answers.probabilities, answers.labels, NAMES, "case", "val")
+    by_image, by_patient, by_few = (
+        review(answers, NAMES, [(point, point.rates)], groups, 0).likelihood_ratios[0].ratios
+        for groups in (None, np.argsort(np.argsort(answers.probabilities[:, 1])) // 6, np.arange(300) % 8)
+    )
+    assert by_image.positive.low is not None
+    assert by_patient.positive.low is not None
+    assert by_patient.positive.low < by_image.positive.low
+    assert (by_few.positive.low, by_few.reason) == (None, "8 patients: too few")
+    stream = io.StringIO()
+    print_reviewed(
+        Console(file=stream, width=100), review(answers, NAMES, [(point, point.rates)], np.arange(300) % 8, 0)
+    )
+    assert "No interval of the likelihood ratios of youden (case): 8 patients: too few." in stream.getvalue()
