@@ -1,12 +1,14 @@
-"""The interval of what a search gained over its best baseline, on the validation images."""
+"""The intervals of what a search gained over its best baseline, on the validation images."""
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from medray._types import Array
 from medray.config import METRICS
+from medray.ensemble.averaging import average
 from medray.errors import MedrayError
 from medray.runs.leaderboard import gain
 from medray.runs.rundir import RunDir, read_predictions
@@ -25,23 +27,56 @@ def compare_gain(
     """Compare the best searched trial with the best baseline on validation, positive where it is better.
 
     `groups` (N,) are the patients of the validation images where known. None where there is not one of each, or
-    the interval can't be had: too few images, or damaged predictions.
+    their predictions are damaged.
     """
-    mode = METRICS[metric]
-    pair = gain(records, mode)
+    records = list(records)
+    pair = gain(records, METRICS[metric])
     if pair is None:
         return None
+    models = {BEST: {pair.best.number: 1.0}}
+    return compare_on_validation(run, records, pair.baseline.number, models, metric, groups).get(BEST)
+
+
+def compare_on_validation(
+    run: RunDir,
+    records: Iterable[TrialRecord],
+    baseline: int,
+    models: Mapping[str, Mapping[int, float]],
+    metric: str,
+    groups: Array | None,
+) -> dict[str, PairedComparison]:
+    """Compare models with the trial `baseline` on validation, each positive where it is better.
+
+    A model is the average of trials, given by the weight of each. One is left out where predictions are damaged,
+    missing or of other images; ends are None where images or patients of a class are too few.
+    """
+    epochs = {record.number: record.best_epoch for record in records}
+    measured: dict[str, Predictions] = {}
+    for name, weights in {BASELINE: {baseline: 1.0}, **models}.items():
+        with contextlib.suppress(MedrayError, KeyError):
+            predicted = [read_predictions(run.trial(number), epochs[number]) for number in weights]
+            tables, labels = [table for table, _ in predicted], predicted[0][1].astype(np.int64)
+            if len({table.shape for table in tables}) == 1 and all((own == labels).all() for _, own in predicted):
+                mean = tables[0] if len(tables) == 1 else average(tables, list(weights.values()))
+                measured[name] = Predictions(mean, labels, mean.shape[1])
+    if BASELINE not in measured:
+        return {}
+    labels = measured[BASELINE].labels
+    measured = {name: own for name, own in measured.items() if np.array_equal(own.labels, labels)}
     try:
-        measured = {}
-        for name, record in ((BEST, pair.best), (BASELINE, pair.baseline)):
-            probabilities, labels = read_predictions(run.trial(record.number), record.best_epoch)
-            measured[name] = Predictions(probabilities, labels.astype(np.int64), probabilities.shape[1])
-        draws = bootstrap(measured, resample_counts(len(measured[BEST]), RESAMPLES, 0, groups))
-        comparison = compare_models(BEST, BASELINE, metric, measured, draws, groups)
+        draws = None
+        if metric == "calibration_error":  # the only metric whose interval is the bootstrap's
+            draws = bootstrap(measured, resample_counts(len(labels), RESAMPLES, 0, groups))
+        compared = {
+            name: compare_models(name, BASELINE, metric, measured, draws, groups)
+            for name in models
+            if name in measured
+        }
     except MedrayError:
-        return None
-    if mode == "max" or comparison.difference is None or comparison.low is None or comparison.high is None:
-        return comparison
-    return dataclasses.replace(
-        comparison, difference=-comparison.difference, low=-comparison.high, high=-comparison.low
-    )
+        return {}
+    return compared if METRICS[metric] == "max" else {name: _turned(pair) for name, pair in compared.items()}
+
+
+def _turned(pair: PairedComparison) -> PairedComparison:
+    difference, low, high = (None if end is None else -end for end in (pair.difference, pair.high, pair.low))
+    return dataclasses.replace(pair, difference=difference, low=low, high=high)

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from medray.analyze.baselines import compare_with_baseline
+from medray.analyze.open_runs import open_runs
 from medray.console_tables import interval, number
 from medray.evaluate.scores_document import ReadScores
 from medray.report.figures_calibration import calibration_chart
 from medray.report.model_predictions import ModelPredictions
 from medray.stats.calibration import reliability
 from medray.stats.calibration_curve import CalibrationCurve
+from tests.analyze.conftest import predict
 from tests.report.conftest import Page, draw, read
 
 Drawn = tuple[Path, Page, str]
@@ -185,6 +188,23 @@ def test_the_data_are_as_the_run_has_stored_them(drawn: Drawn) -> None:
     assert rows[-1][-1] == str(data["images"])
     assert data["fingerprint"] in page.text
     assert scores_of(run).ensemble in page.text
+
+
+def test_no_difference_to_a_baseline_stands_without_its_interval(run: Path) -> None:
+    """24 images are too few for one; of 80 it is that of the analysis."""
+    page, _ = draw(run, "--no-images")
+    assert {row[2] for row in page.table("Baselines against the search")[1:]} == {"–"}
+    assert "No difference without its interval: too few images or patients of a class" in page.text
+    predict(run, {0: 0.5, 1: 2.0, 2: 2.0, 3: 2.0})
+    page, _ = draw(run, "--no-images")
+    (seen,) = open_runs([str(run)])
+    comparison = compare_with_baseline(seen)
+    assert comparison is not None
+    rows = page.table("Baselines against the search on 80 validation images")[1:]
+    assert [row[2] for row in rows] == [interval(entry, sign=True) for entry in comparison.entries]
+    assert rows[1][2].startswith("+0.")
+    assert "[+0." in rows[1][2]
+    assert "No difference without" not in page.text
 
 
 def test_what_repeats_it_has_the_seeds_of_the_run(drawn: Drawn) -> None:
