@@ -71,6 +71,16 @@ def metric_title(name: str) -> str:
     return METRIC_TITLES.get(name, name.replace("_", " ").replace("f1", "F1"))
 
 
+def metric_caveat(name: str) -> str | None:
+    """Return what whoever ranks models by a metric should know of it; None where there is nothing to say."""
+    if not name.startswith("f1_"):
+        return None
+    return (
+        "F1 depends on how frequent each class is and on the threshold (here the likeliest class is called), and "
+        "ignores true negatives; AUC and average precision rank models without a threshold."
+    )
+
+
 def print_table(
     console: Console,
     title: str,

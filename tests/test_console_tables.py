@@ -1,12 +1,14 @@
 """Tables at the widths of terminals: every cell is there whole, whatever has to be put below one another."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from medray.console_tables import Columns, print_table
+from medray.config import METRICS
+from medray.console_tables import Columns, metric_caveat, print_table
 
 WIDTHS = [60, 80, 120]
 
@@ -32,3 +34,12 @@ def test_a_table_without_columns_holds_its_labels() -> None:
     stream = io.StringIO()
     print_table(Console(file=stream, width=60), "Names", ["a", "b"], [])
     assert "b" in stream.getvalue()
+
+
+def test_f1_alone_has_a_caveat_which_the_page_on_search_spaces_repeats() -> None:
+    caveats = {name: caveat for name in METRICS if (caveat := metric_caveat(name))}
+    assert set(caveats) == {"f1_macro", "f1_weighted"}
+    (sentence,) = set(caveats.values())
+    assert "ignores true negatives" in sentence
+    page = Path(__file__).resolve().parent.parent / "docs/search.md"
+    assert sentence in " ".join(page.read_text(encoding="utf-8").split())

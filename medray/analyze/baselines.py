@@ -1,11 +1,12 @@
 """The gain of a search: best baseline, best searched trial and ensembles of trials, on the same images."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medray.analyze.open_runs import RunSnapshot
 from medray.analyze.read_training import RUNNING
+from medray.data.dataset import ImageDataset
 from medray.ensemble.candidates import SELECTED_ON, TRIALS
 from medray.ensemble.manifest import MemberFacts, read_manifest
 from medray.errors import RunError, one_line
@@ -13,16 +14,28 @@ from medray.runs.folder import read_arrays
 from medray.runs.leaderboard import gain
 from medray.runs.rundir import MANIFEST
 from medray.runs.selection_facts import WeightedMember
+from medray.search.search_gain import compare_on_validation
+from medray.stats.compare import PairedComparison
 
 
 @dataclass(frozen=True)
 class ComparisonEntry:
-    """A trial, or an ensemble of `trials`; `difference` to the best baseline is positive where it is better."""
+    """A trial, or an ensemble of `trials`, and its `difference` to the best baseline with the paired interval.
+
+    A difference is positive where it is better. It is None where it has no 95 % interval.
+    """
 
     name: str
     trials: tuple[int, ...]
     objective: float
-    difference: float | None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def value(self) -> float | None:
+        """The difference, which `low` and `high` enclose: the name that it has in an `Interval`."""
+        return self.difference
 
 
 @dataclass(frozen=True)
@@ -30,16 +43,21 @@ class BaselineComparison:
     """Best baseline (the first entry), best searched trial and ensembles on `images` validation images.
 
     `baseline_monitor` is the metric that selected the baseline's epoch, where it is another than the run's.
+    `no_interval` says why differences are missing, None where none is.
     """
 
     metric: str
     images: int | None
     entries: tuple[ComparisonEntry, ...]
     baseline_monitor: str | None
+    no_interval: str | None
 
 
-def compare_with_baseline(snapshot: RunSnapshot) -> BaselineComparison | None:
-    """Compare the trials that have ended; None where there is no baseline or no searched trial among them."""
+def compare_with_baseline(snapshot: RunSnapshot, dataset: ImageDataset | None = None) -> BaselineComparison | None:
+    """Compare the trials that have ended; None where there is no baseline or no searched trial among them.
+
+    Where patients are known, differences and their intervals take the `dataset`, which tells whose images are.
+    """
     best = gain((record for record in snapshot.records if record.state != RUNNING), snapshot.mode)
     if best is None:
         return None
@@ -47,28 +65,48 @@ def compare_with_baseline(snapshot: RunSnapshot) -> BaselineComparison | None:
     folder, images = snapshot.run.trial(baseline.number), None
     with contextlib.suppress(RunError, TypeError):
         images = len(read_arrays(folder, folder.PREDICTIONS, "labels")[0])
-    zero, sign = baseline.objective or 0.0, 1 if snapshot.mode == "max" else -1
-    others = [("best searched trial", (searched.number,), searched.objective or 0.0), *_ensembles(snapshot)]
+    models = [("best searched trial", {searched.number: 1.0}, searched.objective or 0.0), *_ensembles(snapshot)]
+    compared, reason = _compare(snapshot, baseline.number, {name: weights for name, weights, _ in models}, dataset)
+    entries = [
+        ComparisonEntry(f"best baseline ({baseline.baseline})", (baseline.number,), baseline.objective or 0.0)
+    ]
+    for name, weights, objective in models:
+        pair = compared.get(name)
+        if pair is None or pair.low is None:
+            entries.append(ComparisonEntry(name, tuple(weights), objective))
+        else:
+            entries.append(ComparisonEntry(name, tuple(weights), objective, pair.difference, pair.low, pair.high))
+    if reason is None and any(entry.difference is None for entry in entries[1:]):
+        reason = "too few images or patients of a class, or predictions that can't be read"
     monitor = baseline.settings.get("monitor", snapshot.metric)
-    return BaselineComparison(
-        snapshot.metric,
-        images,
-        (
-            ComparisonEntry(f"best baseline ({baseline.baseline})", (baseline.number,), zero, None),
-            *(ComparisonEntry(name, trials, value, sign * (value - zero)) for name, trials, value in others),
-        ),
-        None if monitor == snapshot.metric else monitor,
-    )
+    monitor = None if monitor == snapshot.metric else monitor
+    return BaselineComparison(snapshot.metric, images, tuple(entries), monitor, reason)
 
 
-def _ensembles(snapshot: RunSnapshot) -> list[tuple[str, tuple[int, ...], float]]:
-    """Return name, trials and score of each ensemble of trials; those of folds were measured on other images."""
+def _compare(
+    snapshot: RunSnapshot, baseline: int, models: Mapping[str, Mapping[int, float]], dataset: ImageDataset | None
+) -> tuple[dict[str, PairedComparison], str | None]:
+    """Return the comparisons by name, or none and the reason why."""
+    groups = None
+    try:
+        if dataset is not None and dataset.groups is not None:
+            groups = dataset.groups[dataset.splits["val"]]
+        elif dataset is None and snapshot.run.read_data().patients is not None:
+            return {}, "it needs the patient of each image, which only the data tell: `medray report` reads them"
+    except (RunError, OSError) as error:
+        return {}, one_line(error)
+    compared = compare_on_validation(snapshot.run, snapshot.records, baseline, models, snapshot.metric, groups)
+    return compared, None
+
+
+def _ensembles(snapshot: RunSnapshot) -> list[tuple[str, dict[int, float], float]]:
+    """Return name, weight of each trial, and score of each ensemble of trials; those of folds saw other images."""
     run, metric = snapshot.run, snapshot.metric
     try:
         comparison = run.read_selections()
         if comparison is not None:
             return [
-                (f"ensemble ({selection.strategy})", _trials(selection.members), selection.scores[metric])
+                (f"ensemble ({selection.strategy})", _weights(selection.members), selection.scores[metric])
                 for selection in comparison.selections
                 if selection.source == TRIALS and len(selection.members) > 1
             ]
@@ -77,11 +115,14 @@ def _ensembles(snapshot: RunSnapshot) -> list[tuple[str, tuple[int, ...], float]
         manifest = read_manifest(run.ensemble)
         if manifest.selected_on.predictions != SELECTED_ON[TRIALS]:
             return []
-        return [("ensemble", _trials(manifest.members), manifest.selected_on.scores[metric])]
+        return [("ensemble", _weights(manifest.members), manifest.selected_on.scores[metric])]
     except (RunError, OSError, KeyError) as error:
         snapshot.notes.append(f"the ensemble's scores can't be read: {one_line(error)}")
         return []
 
 
-def _trials(members: Sequence[WeightedMember | MemberFacts]) -> tuple[int, ...]:
-    return tuple(member.trial for member in members)
+def _weights(members: Sequence[WeightedMember | MemberFacts]) -> dict[int, float]:
+    weights: dict[int, float] = {}
+    for member in members:
+        weights[member.trial] = weights.get(member.trial, 0.0) + member.weight
+    return weights

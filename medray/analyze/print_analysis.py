@@ -12,7 +12,7 @@ from medray.analyze.summary import Summary
 from medray.analyze.times import TimeSpent
 from medray.config import METRICS
 from medray.console import say
-from medray.console_tables import number, print_table
+from medray.console_tables import interval, number, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,7 @@ def _print_side_by_side(summaries: Sequence[Summary], console: Console) -> None:
         ("metric", [summary.metric for summary in summaries]),
         ("best baseline", [number(row[0].objective if row else None) for row in entries]),
         ("best searched", [number(row[1].objective if row else None) for row in entries]),
-        ("better by", [number(row[1].difference if row else None, sign=True) for row in entries]),
+        ("better by", [interval(row[1], sign=True) if row else "–" for row in entries]),
         ("trials trained", [duration(summary.stopped.seconds_trained) for summary in summaries]),
         ("ASHA saved", [f"≤ {duration(summary.stopped.seconds_saved)}" for summary in summaries]),
     ]
@@ -128,10 +128,12 @@ def _print_baselines(summary: Summary, console: Console) -> None:
     images = f" on {comparison.images} validation images" if comparison.images else ""
     columns = [
         (summary.metric, [f"{entry.objective:.4f}" for entry in entries]),
-        ("better by", ["–" if entry.difference is None else f"{entry.difference:+.4f}" for entry in entries]),
+        ("better by (95 % interval)", [interval(entry, sign=True) for entry in entries]),
         ("trials", [", ".join(map(str, entry.trials)) for entry in entries]),
     ]
     print_table(console, f"Baselines against the search{images}", [entry.name for entry in entries], columns)
+    if comparison.no_interval:
+        say(console, f"  no difference without its interval: {comparison.no_interval}")
     say(console, "  selected on these same images: expect less of a difference on new ones")
     if comparison.baseline_monitor:
         monitor = f"the baseline's epoch was selected by {comparison.baseline_monitor}, not by {summary.metric}"

@@ -12,6 +12,7 @@ from medray.analyze.importance import Importances, importances
 from medray.analyze.journal import open_study
 from medray.analyze.open_runs import STATES, RunSnapshot
 from medray.analyze.times import TimeSpent, time_spent
+from medray.data.dataset import ImageDataset
 from medray.errors import RunError
 
 if TYPE_CHECKING:
@@ -48,8 +49,13 @@ class Summary:
         return f"{total}{of} trials ({counts})"
 
 
-def summarise(run: RunSnapshot, progress: Progress = silent, *, importance: bool = True) -> Summary:
-    """Return the summary of a run; the importance of settings, which takes seconds, only if asked for."""
+def summarise(
+    run: RunSnapshot, progress: Progress = silent, *, importance: bool = True, dataset: ImageDataset | None = None
+) -> Summary:
+    """Return the summary of a run; the importance of settings, which takes seconds, only if asked for.
+
+    `dataset`, the run's data where they were loaded, has the patients, if any.
+    """
     study, measured = None, Importances(0, why_not="not asked for")
     try:
         study = open_study(run.run)
@@ -65,7 +71,7 @@ def summarise(run: RunSnapshot, progress: Progress = silent, *, importance: bool
         mode=run.mode,
         planned=run.facts.options.trials,
         states={state: sum(r.state == state for r in run.records) for state in STATES},
-        baselines=compare_with_baseline(run),
+        baselines=compare_with_baseline(run, dataset),
         stopped=asha_savings(run.records),
         importance=measured,
         failures=failure_groups([*run.trials, *run.folds]),

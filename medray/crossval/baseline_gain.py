@@ -6,7 +6,7 @@ from medray.data.dataset import ImageDataset
 from medray.runs.crossval_documents import BaselineGain
 from medray.runs.fold_results import CrossvalTrial
 from medray.runs.trial_record import TrialRecord
-from medray.search.search_gain import paired_gain
+from medray.search.search_gain import BASELINE, BEST, paired_gain
 from medray.stats.scores import Predictions
 
 
@@ -26,6 +26,9 @@ def compare_with_baselines(
     if best is None or baseline is None:
         return None
     classes = len(dataset.class_names)
-    ours, theirs = (Predictions(trial.probabilities, trial.labels, classes) for trial in (best, baseline))
+    measured = {
+        name: Predictions(trial.probabilities, trial.labels, classes)
+        for name, trial in ((BEST, best), (BASELINE, baseline))
+    }
     groups = None if dataset.groups is None else dataset.groups[best.positions]
-    return BaselineGain(best.number, str(names[baseline.number]), paired_gain(ours, theirs, metric, groups))
+    return BaselineGain(best.number, str(names[baseline.number]), paired_gain(measured, BEST, metric, groups))

@@ -11,14 +11,14 @@ from medray.console_tables import (
     Columns,
     fits,
     interval,
+    metric_caveat,
     metric_title,
     number,
     p_value,
     print_table,
 )
 from medray.evaluate.print_published import print_published
-from medray.evaluate.print_reviewed import print_prevalences, print_reviewed
-from medray.evaluate.reviewed_scores import at_prevalence
+from medray.evaluate.print_reviewed import at_prevalence, print_prevalences, print_reviewed
 from medray.evaluate.run_evaluation import Evaluation
 from medray.evaluate.scores_document import ModelScores, Scores
 from medray.evaluate.without_copies import without_copies_line
@@ -109,8 +109,9 @@ def _print_models(console: Console, scores: Scores) -> None:
     ]
     title = f"{images}; 95 % intervals by {units}"
     print_table(console, title, list(map(model_title, scores.models)), columns, "model")
-    for line in models_without_interval(scores):
-        say(console, line)
+    for line in [metric_caveat(scores.metric), *models_without_interval(scores)]:
+        if line:
+            say(console, line)
 
 
 def _print_comparisons(console: Console, scores: Scores) -> None:
@@ -196,13 +197,9 @@ def _print_confusion(console: Console, scores: Scores) -> None:
 def to_json(result: Evaluation, prevalences: Sequence[float] = ()) -> dict[str, Any]:
     """Return the result as plain values that JSON can hold, with PPV and NPV at each of the `prevalences`."""
     at_prevalences = [
-        {
-            "point": point.name,
-            "positive": point.positive,
-            **at_prevalence(point.test, prevalence, independent=result.scores.patients is None).to_dict(),
-        }
+        {"point": point.name, "positive": point.positive, **values.to_dict()}
         for prevalence in prevalences
-        for point in result.scores.operating_points
+        for point, values in at_prevalence(result.scores, prevalence)
     ]
     return {
         "run": result.run.location,

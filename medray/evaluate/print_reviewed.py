@@ -6,8 +6,9 @@ from rich.console import Console
 
 from medray.console import say
 from medray.console_tables import interval, number, p_value, print_table
-from medray.evaluate.reviewed_scores import DecisionCurve, ReviewedScores, at_prevalence
-from medray.evaluate.scores_document import Scores
+from medray.evaluate.reviewed_scores import DecisionCurve, ReviewedScores
+from medray.evaluate.scores_document import PointOnTest, ReadScores
+from medray.stats.likelihood_ratios import PredictiveValues, predictive_values
 
 SHOWN = (0.05, 0.1, 0.2, 0.3, 0.5)  # threshold probabilities of the printed table
 
@@ -29,7 +30,7 @@ def print_reviewed(console: Console, reviewed: ReviewedScores) -> None:
         f"Calibration error {error.value:.3f}; a perfectly calibrated model with these probabilities has "
         f"{error.mean:.3f} by chance, in one of twenty cases {error.high:.3f} or more (p {p_value(error.p)}).",
     )
-    say(console, f"Matthews' correlation {reviewed.mcc:.3f}, Cohen's kappa {number(reviewed.kappa)}.")
+    say(console, agreement_line(reviewed))
     if reviewed.likelihood_ratios:
         columns = [
             ("LR+", [interval(row.ratios.positive) for row in reviewed.likelihood_ratios]),
@@ -37,17 +38,37 @@ def print_reviewed(console: Console, reviewed: ReviewedScores) -> None:
         ]
         labels = [f"{row.point} ({row.positive})" for row in reviewed.likelihood_ratios]
         print_table(console, "Likelihood ratios of the operating points", labels, columns, "point")
+        for label, row in zip(labels, reviewed.likelihood_ratios, strict=True):
+            if row.ratios.reason:
+                say(console, f"No interval of the likelihood ratios of {label}: {row.ratios.reason}.")
     for curve in reviewed.decision_curves:
         _print_curve(console, curve)
 
 
-def print_prevalences(console: Console, scores: Scores, prevalences: Sequence[float]) -> None:
+def agreement_line(reviewed: ReviewedScores) -> str:
+    """Return the measures of agreement in a sentence."""
+    weighted = ""
+    if reviewed.weighted_kappa is not None:
+        names = [row.name for row in reviewed.classes]
+        weighted = f"; if {names[0]} to {names[-1]} are grades, kappa with quadratic weights is "
+        weighted += number(reviewed.weighted_kappa)
+    return f"Matthews' correlation {number(reviewed.mcc)}, Cohen's kappa {number(reviewed.kappa)}{weighted}."
+
+
+def at_prevalence(scores: ReadScores, prevalence: float) -> list[tuple[PointOnTest, PredictiveValues]]:
+    """Return each operating point with its PPV and NPV where a share `prevalence` of the images are cases.
+
+    Raises:
+        ConfigError: the prevalence does not lie between 0 and 1.
+    """
+    rows = zip(scores.operating_points, scores.reviewed.likelihood_ratios, strict=True)
+    return [(point, predictive_values(point.test, row.ratios, prevalence)) for point, row in rows]
+
+
+def print_prevalences(console: Console, scores: ReadScores, prevalences: Sequence[float]) -> None:
     """Print PPV and NPV of the operating points at each of the `prevalences`."""
-    independent = scores.patients is None
     for prevalence in prevalences if scores.operating_points else ():
-        values = [
-            at_prevalence(point.test, prevalence, independent=independent) for point in scores.operating_points
-        ]
+        values = [value for _, value in at_prevalence(scores, prevalence)]
         columns = [
             ("PPV", [interval(value.ppv) for value in values]),
             ("NPV", [interval(value.npv) for value in values]),

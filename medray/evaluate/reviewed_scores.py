@@ -6,20 +6,20 @@ benefit; both say more of a model in use than another AUC.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from medray._types import Array
 from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
+from medray.stats.calibration_curve import CalibrationCurve
 from medray.stats.calibration_slope import Recalibration, recalibrate
 from medray.stats.chance_calibration import ChanceError, chance_calibration_error
-from medray.stats.interval import Interval
 from medray.stats.likelihood_ratios import (
     LikelihoodRatios,
-    PredictiveValues,
     likelihood_ratios,
-    predictive_values,
+    likelihood_ratios_by_patient,
 )
 from medray.stats.net_benefit import NetBenefit, decision_curve
 from medray.stats.rates import Rates
@@ -61,15 +61,18 @@ class ReviewedScores(JsonDocument):
     """Calibration, agreement and net benefit of one model on the test images.
 
     `calibration_error` stands beside what chance alone gives. `mcc` is Matthews' correlation, `kappa` Cohen's,
-    None where one class is all there is. There is a decision curve for each class that has an operating point, or
-    else for the second of two classes.
+    None where one class is all there is. `weighted_kappa`, with quadratic weights (Cohen 1968), is None
+    too unless the classes look like grades (`are_grades`). There is a decision curve for each class that has an
+    operating point, or else for the second of two classes; a calibration curve for the same, or else for all.
     """
 
     calibration_error: ChanceError
     classes: tuple[ClassCalibration, ...]
     mcc: float
     kappa: float | None
+    weighted_kappa: float | None
     decision_curves: tuple[DecisionCurve, ...]
+    calibration_curves: tuple[CalibrationCurve, ...]
     likelihood_ratios: tuple[PointRatios, ...]
 
 
@@ -96,17 +99,25 @@ def review(
     decided = {point.class_index for point, _ in rated} or ({1} if len(class_names) == 2 else set())
     ratios = []
     for point, rates in rated:
-        if rates.sensitivity.total and rates.specificity.total:
-            of_point = likelihood_ratios(rates)
-            if groups is not None:  # their intervals take images to be independent
-                of_point = LikelihoodRatios(value_alone(of_point.positive), value_alone(of_point.negative))
-            ratios.append(PointRatios(point.name, point.positive, of_point))
-    varied = len(np.unique(np.concatenate([labels, predictions.predicted]))) > 1
+        called = probabilities[:, point.class_index].astype(np.float64) >= point.threshold
+        of_class = labels == point.class_index
+        of_point = (
+            likelihood_ratios(rates) if groups is None else likelihood_ratios_by_patient(called, of_class, groups)
+        )
+        ratios.append(PointRatios(point.name, point.positive, of_point))
+    predicted = predictions.predicted
+    varied = len(np.unique(np.concatenate([labels, predicted]))) > 1
+    graded = varied and are_grades(class_names)
     return ReviewedScores(
         calibration_error=chance_calibration_error(probabilities, labels, seed=seed),
         classes=tuple(classes),
-        mcc=float(matthews_corrcoef(labels, predictions.predicted)) if varied else 0.0,
-        kappa=float(cohen_kappa_score(labels, predictions.predicted)) if varied else None,
+        mcc=float(matthews_corrcoef(labels, predicted)) if varied else 0.0,
+        kappa=float(cohen_kappa_score(labels, predicted)) if varied else None,
+        weighted_kappa=float(
+            cohen_kappa_score(labels, predicted, labels=range(len(class_names)), weights="quadratic")
+        )
+        if graded
+        else None,
         decision_curves=tuple(
             DecisionCurve(
                 class_names[index],
@@ -114,24 +125,18 @@ def review(
             )
             for index in sorted(decided)
         ),
+        calibration_curves=tuple(
+            CalibrationCurve.of(class_names[index], probabilities[:, index], labels == index, groups)
+            for index in sorted(decided or range(len(class_names)))
+        ),
         likelihood_ratios=tuple(ratios),
     )
 
 
-def at_prevalence(rates: Rates, prevalence: float, *, independent: bool) -> PredictiveValues:
-    """Return PPV and NPV where a share `prevalence` of the images are cases, from the rates on these images.
-
-    There are no intervals unless the images are `independent`.
-
-    Raises:
-        ConfigError: the prevalence does not lie between 0 and 1.
-    """
-    values = predictive_values(rates, prevalence)
-    if independent:
-        return values
-    return PredictiveValues(prevalence, value_alone(values.ppv), value_alone(values.npv))
-
-
-def value_alone(figure: Interval) -> Interval:
-    """Return a figure without its interval."""
-    return Interval(figure.value, None, None)
+def are_grades(class_names: Sequence[str]) -> bool:
+    """Return whether there are three or more classes whose names are rising numbers, as those of grades are."""
+    try:
+        numbers = [float(name) for name in class_names]
+    except ValueError:
+        return False
+    return len(numbers) > 2 and all(lower < higher for lower, higher in pairwise(numbers))

@@ -146,3 +146,9 @@ class ReadScores(Scores, ReadFacts):
     leaks: tuple[str, ...]
     reviewed: ReviewedScores
     without_copies: WithoutCopies | None
+
+    def check(self) -> None:
+        """Check, beside all scores, that each operating point has its likelihood ratios."""
+        super().check()
+        if len(self.reviewed.likelihood_ratios) != len(self.operating_points):
+            raise ValueError("likelihood_ratios are not those of its operating_points")

@@ -3,7 +3,7 @@
 from medray.console_tables import number
 from medray.evaluate.reviewed_scores import DecisionCurve
 from medray.report.blocks import Chart, Columns, Table
-from medray.report.figure_style import BLUE, GREY, axis, figure, plain, shortened, spec
+from medray.report.figure_style import BLUE, GREY, axis, figure, shortened, spec
 
 ROWS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # threshold probabilities of the table
 
@@ -43,7 +43,7 @@ def decision_chart(curve: DecisionCurve, index: int) -> Chart:
         for p in points
         if round(p.threshold, 6) in ROWS
     ]
-    name = plain(shortened(curve.positive))
+    name = shortened(curve.positive)
     summary = (
         f"Net benefit of calling '{name}' from a probability on: right calls less false ones, weighed by the odds "
         "of the threshold, for each image. The ensemble is of use where its line lies above both others."

@@ -5,7 +5,7 @@ from medray.analyze.importance import CLEAR
 from medray.analyze.journal import open_study
 from medray.analyze.print_analysis import cell, duration, time_rows
 from medray.config import METRICS
-from medray.console_tables import metric_title, number
+from medray.console_tables import interval, metric_caveat, metric_title, number
 from medray.errors import RunError
 from medray.report.blocks import Block, Table, Text
 from medray.report.evidence import Evidence
@@ -22,12 +22,14 @@ def search_lead(evidence: Evidence) -> list[Block]:
     summary, better = evidence.summary, "higher" if METRICS[evidence.metric] == "max" else "lower"
     trained = f"{summary.stopped.epochs_trained} epochs in {duration(summary.stopped.seconds_trained)}"
     wall = summary.time.wall_seconds
+    caveat = metric_caveat(evidence.metric)
     clock = "" if wall is None else f", {duration(wall)} on the clock"
     return [
         Text(
             f"{summary.trials_line}, ranked by {metric_title(evidence.metric)} on validation images ({better} is "
             f"better); {trained}{clock}."
-        )
+        ),
+        *([Text(caveat, "note")] if caveat else []),
     ]
 
 
@@ -38,14 +40,16 @@ def gain(evidence: Evidence) -> list[Block]:
         return [Text("There is nothing to compare: no baseline or no searched trial has ended.", "note")]
     rows = [
         [
-            entry.name, number(entry.objective), number(entry.difference, sign=True),
+            entry.name, number(entry.objective), interval(entry, sign=True),
             ", ".join(map(str, entry.trials)),
         ]
         for entry in comparison.entries
     ]  # fmt: skip
     images = f" on {comparison.images} validation images" if comparison.images else ""
-    head = ["", metric_title(comparison.metric), "better by", "trials"]
+    head = ["", metric_title(comparison.metric), "better by (95 % interval)", "trials"]
     blocks: list[Block] = [Table(f"Baselines against the search{images}", head, rows)]
+    if comparison.no_interval:
+        blocks.append(Text(f"No difference without its interval: {comparison.no_interval}.", "note"))
     blocks.append(Text("Selected on these same images: expect less of a difference on new ones.", "note"))
     if comparison.baseline_monitor:
         monitor = f"the baseline's epoch was selected by {comparison.baseline_monitor}, not by {comparison.metric}"

@@ -1,6 +1,6 @@
 """How good is it: the scores on the test split, as `medray evaluate` has stored them; nothing here reads it."""
 
-from medray.console_tables import METRIC_TITLES, interval, metric_title, number, p_value
+from medray.console_tables import METRIC_TITLES, interval, metric_caveat, metric_title, number, p_value
 from medray.evaluate.print_evaluation import (
     CLASS_TITLES,
     class_figure,
@@ -11,12 +11,15 @@ from medray.evaluate.print_evaluation import (
     subgroup_note,
 )
 from medray.evaluate.print_published import published_table, source_line
+from medray.evaluate.print_reviewed import agreement_line
 from medray.evaluate.scores_document import Scores
 from medray.evaluate.without_copies import without_copies_line
 from medray.report.blocks import Block, Matrix, Table, Text, missing, readable_time
 from medray.report.evidence import Evidence
+from medray.report.figures_calibration import calibration_chart
 from medray.report.figures_decision import decision_chart
 from medray.report.figures_models import models_chart
+from medray.report.figures_risks import risks_chart
 from medray.report.figures_roc import points_table, roc_chart
 
 
@@ -38,6 +41,8 @@ def test_lead(evidence: Evidence) -> list[Block]:
             f"(95 % intervals). {evidence.read_count.sentence} These scores are of {readable_time(scores.time)}."
         )
     ]
+    if caveat := metric_caveat(evidence.metric):
+        blocks.append(Text(caveat, "note"))
     if scores.without_copies is not None:
         blocks.append(Text(without_copies_line(scores.without_copies), "warning"))
     if evidence.read_count.total > 1:
@@ -86,13 +91,17 @@ def scores_of_models(evidence: Evidence) -> list[Block]:
 
 
 def decisions(evidence: Evidence) -> list[Block]:
-    """Return the ROC curve, and operating points and conformal sets where they were set and on the test split."""
+    """Return ROC curve and probabilities by class; operating points and conformal sets where set and on test."""
     scores, predictions = evidence.scores, evidence.test_predictions
     if scores is None or predictions is None:
         return []
     points = [(point, point.test) for point in scores.operating_points]
     chart = roc_chart(predictions, scores.class_names, points)
+    curves = scores.reviewed.decision_curves
     blocks: list[Block] = [chart] if chart is not None else []
+    blocks += [
+        risks_chart(predictions, scores.class_names, curve.positive, scores.operating_points) for curve in curves
+    ]
     if points:
         both = [
             (point, images, rates)
@@ -105,7 +114,7 @@ def decisions(evidence: Evidence) -> list[Block]:
         blocks.append(missing("No operating point was set; before the split is read one can be, by", command))
     if scores.conformal_sets:
         blocks.append(_sets(scores))
-    return [*blocks, *(decision_chart(curve, i) for i, curve in enumerate(scores.reviewed.decision_curves))]
+    return [*blocks, *(decision_chart(curve, i) for i, curve in enumerate(curves))]
 
 
 def _sets(scores: Scores) -> Table:
@@ -151,10 +160,14 @@ def classes(evidence: Evidence) -> list[Block]:
     blocks.append(
         Text(
             f"Calibration error {number(error.value)}; a perfectly calibrated model with these probabilities has "
-            f"{number(error.mean)} by chance, in one of twenty cases {number(error.high)} or more. Matthews' "
-            f"correlation {number(reviewed.mcc)}, Cohen's kappa {number(reviewed.kappa)}."
+            f"{number(error.mean)} by chance, in one of twenty cases {number(error.high)} or more. "
+            f"{agreement_line(reviewed)}"
         )
     )
+    if evidence.test_predictions is not None:
+        units = "patient" if scores.patients else "image"
+        curves = reviewed.calibration_curves
+        blocks.append(calibration_chart(curves, evidence.test_predictions, scores.class_names, units))
     for name, subgroups in scores.subgroups.items():
         rows = [
             [row.value, str(row.images), interval(row.accuracy), interval(row.auc), subgroup_note(row)]

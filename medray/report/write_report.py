@@ -48,7 +48,7 @@ def write_report(options: ReportOptions, console: Console) -> WrittenReport:
         with step(console, f"Loading {options.data or snapshot.facts.options.data}") as progress:
             album = open_album(snapshot, options.data, progress)
     with step(console, "Measuring which settings mattered") as progress:
-        summary = summarise(snapshot, progress)
+        summary = summarise(snapshot, progress, dataset=album.dataset)
     with step(console, "Drawing"):
         header, sections, problems = compose(Evidence(snapshot, summary, album))
         page = render(header, sections)

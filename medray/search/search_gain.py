@@ -1,12 +1,14 @@
-"""The interval of what a search gained over its best baseline, on the validation images."""
+"""The intervals of what a search gained over its best baseline, on the validation images."""
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from medray._types import Array
 from medray.config import METRICS
+from medray.ensemble.averaging import average
 from medray.errors import MedrayError
 from medray.runs.leaderboard import gain
 from medray.runs.rundir import RunDir, read_predictions
@@ -25,37 +27,64 @@ def compare_gain(
     """Compare the best searched trial with the best baseline on validation, positive where it is better.
 
     `groups` (N,) are the patients of the validation images where known. None where there is not one of each, or
-    the interval can't be had: too few images, or damaged predictions.
+    their predictions are damaged.
     """
+    records = list(records)
     pair = gain(records, METRICS[metric])
     if pair is None:
         return None
+    models = {BEST: {pair.best.number: 1.0}}
+    return compare_on_validation(run, records, pair.baseline.number, models, metric, groups).get(BEST)
+
+
+def compare_on_validation(
+    run: RunDir,
+    records: Iterable[TrialRecord],
+    baseline: int,
+    models: Mapping[str, Mapping[int, float]],
+    metric: str,
+    groups: Array | None,
+) -> dict[str, PairedComparison]:
+    """Compare models with the trial `baseline` on validation, each positive where it is better.
+
+    A model is the average of trials, given by the weight of each. One is left out where predictions are damaged,
+    missing or of other images; ends are None where images or patients of a class are too few.
+    """
+    epochs = {record.number: record.best_epoch for record in records}
+    measured: dict[str, Predictions] = {}
+    for name, weights in {BASELINE: {baseline: 1.0}, **models}.items():
+        with contextlib.suppress(MedrayError, KeyError):
+            predicted = [read_predictions(run.trial(number), epochs[number]) for number in weights]
+            tables, labels = [table for table, _ in predicted], predicted[0][1].astype(np.int64)
+            if len({table.shape for table in tables}) == 1 and all((own == labels).all() for _, own in predicted):
+                mean = tables[0] if len(tables) == 1 else average(tables, list(weights.values()))
+                measured[name] = Predictions(mean, labels, mean.shape[1])
+    if BASELINE not in measured:
+        return {}
+    labels = measured[BASELINE].labels
+    measured = {name: own for name, own in measured.items() if np.array_equal(own.labels, labels)}
     try:
-        best, baseline = (read_measured(run, record) for record in (pair.best, pair.baseline))
-        return paired_gain(best, baseline, metric, groups)
+        return {name: paired_gain(measured, name, metric, groups) for name in models if name in measured}
     except MedrayError:
-        return None
+        return {}
 
 
-def read_measured(run: RunDir, record: TrialRecord) -> Predictions:
-    """Return a trial's predictions of the validation images; RunError where they are missing or damaged."""
-    probabilities, labels = read_predictions(run.trial(record.number), record.best_epoch)
-    return Predictions(probabilities, labels.astype(np.int64), probabilities.shape[1])
+def paired_gain(
+    measured: Mapping[str, Predictions], name: str, metric: str, groups: Array | None
+) -> PairedComparison:
+    """Compare the predictions called `name` with those called `BASELINE`, of the same images (N,).
 
-
-def paired_gain(best: Predictions, baseline: Predictions, metric: str, groups: Array | None) -> PairedComparison:
-    """Compare predictions of the same images (N,), of patients `groups` (N,) where known.
-
-    The difference is positive where `best` is better, whichever way the metric is.
+    `groups` (N,) are their patients where known. The difference is positive where `name` is better, whichever way
+    the metric is; its ends are None where images or patients of a class are too few.
 
     Raises:
         DataError: a patient is missing.
     """
-    measured = {BEST: best, BASELINE: baseline}
-    draws = bootstrap(measured, resample_counts(len(best), RESAMPLES, 0, groups))
-    comparison = compare_models(BEST, BASELINE, metric, measured, draws, groups)
-    low, high = comparison.low, comparison.high
-    if METRICS[metric] == "max" or comparison.difference is None:
-        return comparison
-    ends = (None, None) if low is None or high is None else (-high, -low)
-    return dataclasses.replace(comparison, difference=-comparison.difference, low=ends[0], high=ends[1])
+    draws = None
+    if metric == "calibration_error":  # the only metric whose interval is the bootstrap's
+        draws = bootstrap(measured, resample_counts(len(measured[name]), RESAMPLES, 0, groups))
+    pair = compare_models(name, BASELINE, metric, measured, draws, groups)
+    if METRICS[metric] == "max":
+        return pair
+    difference, low, high = (None if end is None else -end for end in (pair.difference, pair.high, pair.low))
+    return dataclasses.replace(pair, difference=difference, low=low, high=high)

@@ -15,6 +15,7 @@ from medray.cluster.runners import LOCAL_LINE
 from medray.cluster.step_result import StepResult
 from medray.config import METRICS, TrainConfig
 from medray.console import live_picture, say
+from medray.console_tables import metric_caveat
 from medray.data.dataset import ImageDataset
 from medray.runs.leaderboard import rank, usable
 from medray.runs.run_facts import ResolvedOptions
@@ -208,6 +209,8 @@ def print_introduction(
     say(console, f"{capacity.describe() if capacity else LOCAL_LINE}; results go to {ledger.run.location}")
     if space.budget.grace_epochs >= max_epochs:
         say(console, f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")
+    if caveat := metric_caveat(space.metric):
+        say(console, f"  ranked by {space.metric}: {caveat}")
     shortened = [f"{name} ({epochs})" for name, epochs in longer_baselines(space, max_epochs).items()]
     if shortened:
         say(console, f"  {max_epochs} epochs at most, though baselines ask for more: {first_names(shortened)}")

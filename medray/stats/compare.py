@@ -49,13 +49,14 @@ def compare_models(
     other: str,
     metric: str,
     models: Mapping[str, Predictions],
-    draws: Mapping[str, Mapping[str, Array]],
+    draws: Mapping[str, Mapping[str, Array]] | None,
     groups: Array | None = None,
 ) -> PairedComparison:
     """Compare two of the `models` by `metric`, a name in `MODES`.
 
-    `draws` are their scores on resamples, float (B,), as `medray.stats.bootstrap.bootstrap` returns them;
-    `groups` (N,) are the patients where known.
+    `draws` are their scores on resamples, float (B,), as `medray.stats.bootstrap.bootstrap` returns them; without
+    them there is no p of the bootstrap, and nothing for the calibration error. `groups` (N,) are the patients
+    where known.
     AUC is tested as by DeLong et al. (1988), with patients Obuchowski (1997); accuracy by `mcnemar`; other scores
     by Student's t of their influences too, but the calibration error, which has none, by the bootstrap.
 
@@ -66,18 +67,20 @@ def compare_models(
     if metric not in MODES:
         raise ConfigError(unknown_choice_line("metric", metric, MODES))
     for model in (reference, other):
-        if model not in models or model not in draws:
-            raise ConfigError(unknown_choice_line("model", model, set(models) & set(draws)))
-    a, b = draws[reference][metric], draws[other][metric]
-    if a.shape != b.shape:
-        raise DataError(f"'{reference}' has {len(a)} resamples and '{other}' {len(b)}: they can't be paired")
-    ends = percentile_interval(a - b)
+        known = set(models) if draws is None else set(models) & set(draws)
+        if model not in known:
+            raise ConfigError(unknown_choice_line("model", model, known))
     value = models[reference].scores()[metric] - models[other].scores()[metric]
-    undefined = ends is None or np.isnan(value)
-    by_bootstrap = None if undefined else bootstrap_p(a - b)
+    ends, by_bootstrap = None, None
+    if draws is not None:
+        a, b = draws[reference][metric], draws[other][metric]
+        if a.shape != b.shape:
+            raise DataError(f"'{reference}' has {len(a)} resamples and '{other}' {len(b)}: they can't be paired")
+        ends = None if np.isnan(value) else percentile_interval(a - b)
+        by_bootstrap = None if ends is None else bootstrap_p(a - b)
     if metric == "calibration_error":
         test = BOOTSTRAP
-        low, high, p = (None, None, None) if ends is None or undefined else (*ends, by_bootstrap)
+        low, high, p = (None, None, None) if ends is None else (*ends, by_bootstrap)
     else:
         test = {"auc": DELONG, "accuracy": MCNEMAR}.get(metric, STUDENT)
         low, high, p = _paired_test(metric, models[reference], models[other], groups)

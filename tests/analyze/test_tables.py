@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import log_loss, roc_auc_score
 
 import medray.analyze
 from medray.analyze.asha_savings import asha_savings
@@ -13,9 +15,10 @@ from medray.analyze.failures import failure_groups
 from medray.analyze.journal import open_study
 from medray.analyze.open_runs import RunSnapshot, open_runs
 from medray.analyze.times import time_spent
+from medray.data.dataset import ImageDataset
 from medray.errors import RunError
 from medray.runs.selection_facts import SelectionComparison, SelectionFacts, WeightedMember
-from tests.analyze.conftest import edit
+from tests.analyze.conftest import edit, predict
 
 
 def snapshot(run: Path) -> RunSnapshot:
@@ -35,23 +38,71 @@ def test_the_best_searched_trial_and_the_ensembles_beside_the_best_baseline(run:
     ]  # fmt: skip
     comparison = SelectionComparison("auc", 1, tuple(selections))
     (run / "selection.json").write_text(json.dumps(comparison.to_dict()))
+    few = compare_with_baseline(snapshot(run))
+    assert few is not None
+    assert few.images == 24
+    assert [(c.difference, c.low, c.high) for c in few.entries] == [(None, None, None)] * 3
+    assert few.no_interval is not None
+    assert few.no_interval.startswith("too few images")
+
+    labels, tables = predict(run, {0: 0.5, 2: 2.0, 3: 1.5})
     comparison = compare_with_baseline(snapshot(run))
     assert comparison is not None
     assert [(c.name, c.trials) for c in comparison.entries] == [
         ("best baseline (plain)", (0,)), ("best searched trial", (2,)), ("ensemble (top-k)", (2, 3)),
     ]  # fmt: skip
-    assert [c.difference for c in comparison.entries] == [None, pytest.approx(0.1), pytest.approx(0.15)]
-    assert comparison.images == 24
+    assert (comparison.images, comparison.no_interval) == (len(labels), None)
+    baseline, searched, ensemble = comparison.entries
+    assert (baseline.difference, baseline.low) == (None, None)
+    zero = roc_auc_score(labels, tables[0][:, 1])
+    assert searched.difference == pytest.approx(roc_auc_score(labels, tables[2][:, 1]) - zero)
+    mean = (tables[2] + tables[3])[:, 1]
+    assert ensemble.difference == pytest.approx(roc_auc_score(labels, mean) - zero, abs=1e-6)
+    for entry in (searched, ensemble):
+        assert entry.low is not None
+        assert entry.high is not None
+        assert entry.difference is not None
+        assert entry.low < entry.difference < entry.high < entry.low + 0.4
+
+
+def test_where_patients_are_known_a_difference_takes_the_data_that_tell_whose_images_are(run: Path) -> None:
+    labels, _ = predict(run, {0: 0.5, 1: 0.5, 2: 2.0, 3: 1.5})
+    for number, objective in enumerate((0.8, 0.7, 0.9, 0.85)):
+        edit(run / f"trials/{number:04d}/trial.json", objective=objective)
+    edit(run / "data.json", patients=20)
+    without = compare_with_baseline(snapshot(run))
+    assert without is not None
+    assert {entry.difference for entry in without.entries} == {None}
+    assert "the patient of each image" in (without.no_interval or "")
+    widths = []
+    for patients in (np.arange(80), np.arange(80) // 4, np.arange(80) // 40):
+        shape = np.zeros((80, 1, 1, 1), np.uint8)
+        dataset = ImageDataset(shape, labels, ("0", "1"), {"val": np.arange(80)}, "made up", groups=patients)
+        comparison = compare_with_baseline(snapshot(run), dataset)
+        assert comparison is not None
+        searched = comparison.entries[1]
+        widths.append(None if searched.low is None or searched.high is None else searched.high - searched.low)
+    assert widths[2] is None  # two patients
+    assert widths[0] != widths[1]
+    assert comparison.no_interval is not None
+    assert "too few images or patients" in comparison.no_interval
 
 
 def test_a_loss_that_fell_is_a_gain(run: Path) -> None:
     edit(run / "run.json", metric="log_loss")
+    labels, tables = predict(run, {0: 0.5, 1: 2.0})
     for number, objective in enumerate((0.8, 0.7, 0.9, 0.85)):
         edit(run / f"trials/{number:04d}/trial.json", objective=objective)
     comparison = compare_with_baseline(snapshot(run))
     assert comparison is not None
     assert comparison.entries[1].trials == (1,)
-    assert comparison.entries[1].difference == pytest.approx(0.1)
+    searched = comparison.entries[1]
+    assert searched.difference == pytest.approx(
+        log_loss(labels, tables[0]) - log_loss(labels, tables[1]), abs=1e-6
+    )
+    assert searched.low is not None
+    assert searched.high is not None
+    assert searched.low < searched.difference < searched.high
     assert comparison.baseline_monitor == "auc"
     assert medray.analyze.trials(str(run))["rank"].tolist() == [2, 1, 4, 3]
 

@@ -18,7 +18,7 @@ from medray.errors import RunError
 from medray.runs.fold_results import read_crossval_trials
 from medray.runs.rundir import RunDir
 from medray.runs.trial_record import FAILED, FINISHED
-from medray.search.search_gain import paired_gain
+from medray.search.search_gain import BASELINE, BEST, paired_gain
 from medray.stats.metrics import all_metrics
 from medray.stats.scores import Predictions
 from tests.conftest import Command, make_long_run
@@ -83,7 +83,7 @@ def test_a_gain_is_positive_where_the_best_is_better_whichever_way_the_metric_is
     labels = np.arange(200) % 2
     logits = (2 * labels - 1) + rng.normal(size=(2, 200)) * [[0.5], [3.0]]
     best, baseline = (Predictions(np.stack([1 - p, p], axis=1), labels, 2) for p in 1 / (1 + np.exp(-logits)))
-    gain = paired_gain(best, baseline, metric, None)
+    gain = paired_gain({BEST: best, BASELINE: baseline}, BEST, metric, None)
     assert gain.difference is not None
     assert gain.low is not None
     assert 0 < gain.low < gain.difference

@@ -15,13 +15,14 @@ from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point
 from medray.evaluate.evaluated_models import ENSEMBLE, EvaluatedModel
 from medray.evaluate.measure_models import measure_models
-from medray.evaluate.print_evaluation import print_result
+from medray.evaluate.print_evaluation import print_result, to_json
 from medray.evaluate.read_count import ReadCount
 from medray.evaluate.reviewed_scores import review
 from medray.evaluate.run_evaluation import Evaluation
 from medray.evaluate.scores_document import ReadScores
 from medray.evaluate.test_reads import TestRead as Read
 from medray.runs.rundir import RunDir
+from medray.stats.likelihood_ratios import predictive_values
 from medray.stats.scores import Predictions
 
 BREAST = ("malignant", "normal, benign")
@@ -53,12 +54,15 @@ def made_up(names: tuple[str, ...], metric: str = "auc", images: int = 60, **mor
     return ReadScores(*facts, **vars(scores), leaks=(), reviewed=reviewed, without_copies=None)
 
 
-def printed(scores: ReadScores, width: int, *, stored: bool = False, count: int = 1) -> str:
+def printed(
+    scores: ReadScores, width: int, *, stored: bool = False, count: int = 1, prevalences: tuple[float, ...] = ()
+) -> str:
     stream, run = io.StringIO(), RunDir("/runs/x")
     result = Evaluation(
         run, scores, Read(count, run.evaluation.child(f"read_{count:04d}")), stored, ReadCount("/runs/x", count)
     )
-    print_result(result, Console(file=stream, width=width))
+    print_result(result, Console(file=stream, width=width), prevalences)
+    assert len(to_json(result, prevalences)["at_prevalences"]) == len(prevalences) * len(scores.operating_points)
     return stream.getvalue()
 
 
@@ -143,6 +147,19 @@ def test_the_runs_own_metric_comes_first_and_says_which_way_is_better() -> None:
     assert text.count("the ensemble is") == 2
     text = printed(made_up(BREAST, metric="accuracy"), 160)
     assert text.count("the ensemble is") == 1
+    assert "ignores true negatives" not in text
+    assert "ignores true negatives" in printed(made_up(BREAST, metric="f1_macro"), 160)
+
+
+def test_values_at_a_prevalence_have_the_intervals_of_the_ratios() -> None:
+    scores = made_up(BREAST)
+    (point,), (row,) = scores.operating_points, scores.reviewed.likelihood_ratios
+    values = predictive_values(point.test, row.ratios, 0.02)
+    text = printed(scores, 100, prevalences=(0.02, 0.5))
+    assert "Where a share of 0.02 are cases" in text
+    assert "Where a share of 0.5 are cases" in text
+    assert f"{values.ppv.value:.3f} [{values.ppv.low:.3f}, {values.ppv.high:.3f}]" in text
+    assert f"{values.npv.value:.3f} [{values.npv.low:.3f}, {values.npv.high:.3f}]" in text
 
 
 def test_differences_carry_a_sign_and_a_small_p_is_not_0() -> None:

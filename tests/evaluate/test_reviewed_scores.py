@@ -8,9 +8,8 @@ import pytest
 from rich.console import Console
 
 from medray.decisions.thresholds import Rule, set_point
-from medray.evaluate.print_reviewed import print_reviewed
-from medray.evaluate.reviewed_scores import ReviewedScores, at_prevalence, review
-from medray.stats.rates import Rates
+from medray.evaluate.print_reviewed import agreement_line, print_reviewed
+from medray.evaluate.reviewed_scores import ReviewedScores, review
 from medray.stats.scores import Predictions
 
 NAMES = ("normal", "case")
@@ -33,6 +32,18 @@ def test_an_overconfident_model_shows_in_its_slope_and_beside_chance() -> None:
     assert right.calibration_error.p > 0.05 > sure.calibration_error.p
     assert right.calibration_error.value < right.calibration_error.high
     assert [curve.positive for curve in right.decision_curves] == ["case"]
+    assert [curve.positive for curve in right.calibration_curves] == ["case"]
+    assert all(p.low <= p.score <= p.high for p in right.calibration_curves[0].smooth)
+    assert sure.calibration_curves[0].smooth[-5].high < sure.calibration_curves[0].smooth[-5].score
+
+
+def test_every_class_of_several_has_a_calibration_curve_unless_a_point_names_one() -> None:
+    rng, names = np.random.default_rng(0), ("a", "b", "c")
+    answers = Predictions(rng.dirichlet(np.ones(3), size=90), np.arange(90) % 3, 3)
+    assert [curve.positive for curve in review(answers, names, [], None, 0).calibration_curves] == list(names)
+    point = set_point(Rule("youden"), answers.probabilities, answers.labels, names, "c", "val")
+    reviewed = review(answers, names, [(point, point.rates)], None, 0)
+    assert [curve.positive for curve in reviewed.calibration_curves] == ["c"]
 
 
 def test_points_have_ratios_and_a_curve_of_their_class_and_survive_json() -> None:
@@ -57,6 +68,33 @@ def test_it_is_printed_with_what_chance_alone_gives() -> None:
     assert "Net benefit of calling 'case'" in text
 
 
+@pytest.mark.parametrize(
+    ("names", "graded"),
+    [
+        (("0", "1", "2"), True), (("1", "1.5", "2"), True), (("0", "1"), False), (("2", "1", "0"), False),
+        (("mild", "none", "severe"), False), (("0", "1", "nan"), False), (("0", "1", "1.0"), False),
+    ],
+)  # fmt: skip
+def test_kappa_has_quadratic_weights_only_where_classes_look_like_grades(
+    names: tuple[str, ...], graded: bool
+) -> None:
+    rng, classes = np.random.default_rng(0), len(names)
+    labels = np.arange(90) % classes
+    near = np.clip(labels + rng.integers(-1, 2, 90), 0, classes - 1)
+    reviewed = review(Predictions(np.eye(classes)[near], labels, classes), names, [], None, 0)
+    assert (reviewed.weighted_kappa is not None) == graded
+    assert ("kappa with quadratic weights" in agreement_line(reviewed)) == graded
+    if graded:  # 1 - observed over expected squared distance (Cohen 1968)
+        expected = np.square(np.subtract.outer(labels, near)).mean()
+        assert reviewed.weighted_kappa == pytest.approx(1 - np.square(labels - near).mean() / expected)
+        assert reviewed.weighted_kappa > (reviewed.kappa or 0)
+
+
+def test_one_class_alone_has_no_weighted_kappa() -> None:
+    answers = Predictions(np.eye(3)[np.zeros(9, dtype=np.int64)], np.zeros(9, dtype=np.int64), 3)
+    assert review(answers, ("0", "1", "2"), [], None, 0).weighted_kappa is None
+
+
 def test_a_class_without_images_has_gaps() -> None:
     answers = Predictions(np.full((20, 2), 0.5), np.zeros(20, dtype=np.int64), 2)
     reviewed = review(answers, NAMES, [], None, 0)
@@ -65,10 +103,19 @@ def test_a_class_without_images_has_gaps() -> None:
     json.dumps(reviewed.to_dict(), allow_nan=False)
 
 
-def test_predictive_values_at_another_prevalence_are_those_of_bayes() -> None:
-    rates = Rates.of(80, 30, 270, 20)
-    values = at_prevalence(rates, 0.02, independent=True)
-    assert values.ppv.value == pytest.approx(0.8 * 0.02 / (0.8 * 0.02 + 0.1 * 0.98))
-    assert values.npv.value == pytest.approx(0.9 * 0.98 / (0.9 * 0.98 + 0.2 * 0.02))
-    assert values.ppv.low is not None
-    assert at_prevalence(rates, 0.02, independent=False).ppv.low is None
+def test_ratios_by_patient_are_wider_and_say_why_there_are_none() -> None:
+    answers = calibrated(300)
+    point = set_point(Rule("youden"), answers.probabilities, answers.labels, NAMES, "case", "val")
+    by_image, by_patient, by_few = (
+        review(answers, NAMES, [(point, point.rates)], groups, 0).likelihood_ratios[0].ratios
+        for groups in (None, np.argsort(np.argsort(answers.probabilities[:, 1])) // 6, np.arange(300) % 8)
+    )
+    assert by_image.positive.low is not None
+    assert by_patient.positive.low is not None
+    assert by_patient.positive.low < by_image.positive.low
+    assert (by_few.positive.low, by_few.reason) == (None, "8 patients: too few")
+    stream = io.StringIO()
+    print_reviewed(
+        Console(file=stream, width=100), review(answers, NAMES, [(point, point.rates)], np.arange(300) % 8, 0)
+    )
+    assert "No interval of the likelihood ratios of youden (case): 8 patients: too few." in stream.getvalue()

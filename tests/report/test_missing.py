@@ -78,6 +78,12 @@ def test_reads_by_other_runs_and_copies_of_test_images_are_said(run: Path, edit:
     assert "on 20 images: accuracy 0.750 [0.500, 1.000]." in page.text
 
 
+def test_a_run_that_was_ranked_by_f1_says_twice_what_f1_is(run: Path, edit: Edit) -> None:
+    assert "ignores true negatives" not in draw(run, "--no-images")[0].text
+    edit(run / "run.json", metric="f1_macro")
+    assert draw(run, "--no-images")[0].text.count("ignores true negatives") == 2  # in two sections
+
+
 def test_leaks_stand_at_the_top(run: Path, edit: Edit) -> None:
     leak = Finding("patients_across_splits", "leak", "7 patients in several splits", 7).to_dict()
     edit(run / "data.json", leaks=[leak])

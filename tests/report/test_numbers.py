@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from medray.analyze.baselines import compare_with_baseline
+from medray.analyze.open_runs import open_runs
 from medray.console_tables import interval, number
 from medray.evaluate.scores_document import ReadScores
+from medray.report.figures_calibration import calibration_chart
+from medray.report.model_predictions import ModelPredictions
 from medray.stats.calibration import reliability
+from medray.stats.calibration_curve import CalibrationCurve
+from tests.analyze.conftest import predict
 from tests.report.conftest import Page, draw, read
 
 Drawn = tuple[Path, Page, str]
@@ -69,6 +75,55 @@ def test_curves_on_test_are_of_the_stored_predictions(drawn: Drawn) -> None:
     own = page.data["reliability"]["on"].index("test")
     assert page.data["reliability"]["count"][own] == list(bins.count)
     assert page.data["reliability"]["calibration_error"][own] == bins.calibration_error
+
+
+def test_calibration_curves_are_those_that_were_stored_above_the_probabilities_bars(drawn: Drawn) -> None:
+    run, page, _ = drawn
+    scores = scores_of(run)
+    with np.load(run / "evaluation/read_0001/test_predictions.npz") as file:
+        probabilities = file[f"model_{file['models'].tolist().index('ensemble')}"]
+    (curve,) = scores.reviewed.calibration_curves  # of the class that has an operating point
+    shown = page.data["calibration-test"]
+    assert shown["class"] == [curve.positive] == ["1"]
+    assert shown["value"] == [[b.observed.value for b in curve.bins]]
+    assert shown["smooth"] == [[[p.score, p.observed, p.low, p.high] for p in curve.smooth]]
+    assert sum(shown["images"][0]) == sum(shown["bars"][0]) == scores.images
+    assert shown["bars"][0][0] == (probabilities[:, 1] < 0.05).sum()
+    rows = page.table("The bins of the calibration curves; 95 % intervals by image")[1:]
+    assert [row[2] for row in rows] == [interval(b.observed) for b in curve.bins]
+
+
+def test_probabilities_by_true_class_count_every_image_once_and_mark_the_points(drawn: Drawn) -> None:
+    run, page, _ = drawn
+    scores = scores_of(run)
+    with np.load(run / "evaluation/read_0001/test_predictions.npz") as file:
+        probabilities, labels = file[f"model_{file['models'].tolist().index('ensemble')}"], file["labels"]
+    shown, (point,) = page.data["risks-1"], scores.operating_points
+    assert (sum(shown["positive"]), sum(shown["other"])) == ((labels == 1).sum(), (labels != 1).sum())
+    assert shown["positive"][:10] == [
+        int(((labels == 1) & (probabilities[:, 1] >= b / 20) & (probabilities[:, 1] < (b + 1) / 20)).sum())
+        for b in range(10)
+    ]
+    assert shown["thresholds"] == [point.threshold]
+    (spec,) = [own for own in page.specs if any("true class: 1" in trace.get("name", "") for trace in own["data"])]
+    lines = [trace for trace in spec["data"] if trace["type"] == "scatter"]
+    assert [trace["x"] for trace in lines] == [[point.threshold] * 2] * 2
+    assert lines[0]["name"] == f"{point.name}: from {point.threshold:.4f}"
+
+
+def test_of_many_classes_the_curves_of_those_with_most_images_are_drawn() -> None:
+    rng, names = np.random.default_rng(0), [f"class {i}" for i in range(14)]
+    labels = np.repeat(np.arange(14), np.arange(14, 0, -1) * 4)[::-1]  # class 13 has the fewest
+    probabilities = rng.dirichlet(np.ones(14), size=len(labels)).astype(np.float32)
+    curves = [CalibrationCurve.of(name, probabilities[:, i], labels == i) for i, name in enumerate(names)]
+    predictions = ModelPredictions("the ensemble", "test", probabilities, labels)
+    chart = calibration_chart(curves, predictions, names, "image")
+    assert chart.data["class"] == names[:12]
+    assert "12 classes of most images; 2 more are not drawn" in chart.summary
+    titles = [
+        axis["title"]["text"] for name, axis in chart.spec["layout"].items() if "xaxis" in name and "title" in axis
+    ]
+    assert titles == [f"probability of '{name}'" for name in names[:12]]
 
 
 def test_out_of_fold_figures_are_those_that_the_ensemble_was_chosen_by(drawn: Drawn) -> None:
@@ -134,6 +189,23 @@ def test_the_data_are_as_the_run_has_stored_them(drawn: Drawn) -> None:
     assert rows[-1][-1] == str(data["images"])
     assert data["fingerprint"] in page.text
     assert scores_of(run).ensemble in page.text
+
+
+def test_no_difference_to_a_baseline_stands_without_its_interval(run: Path) -> None:
+    """24 images are too few for one; of 80 it is that of the analysis."""
+    page, _ = draw(run, "--no-images")
+    assert {row[2] for row in page.table("Baselines against the search")[1:]} == {"–"}
+    assert "No difference without its interval: too few images or patients of a class" in page.text
+    predict(run, {0: 0.5, 1: 2.0, 2: 2.0, 3: 2.0})
+    page, _ = draw(run, "--no-images")
+    (seen,) = open_runs([str(run)])
+    comparison = compare_with_baseline(seen)
+    assert comparison is not None
+    rows = page.table("Baselines against the search on 80 validation images")[1:]
+    assert [row[2] for row in rows] == [interval(entry, sign=True) for entry in comparison.entries]
+    assert rows[1][2].startswith("+0.")
+    assert "[+0." in rows[1][2]
+    assert "No difference without" not in page.text
 
 
 def test_what_repeats_it_has_the_seeds_of_the_run(drawn: Drawn) -> None:

@@ -182,3 +182,11 @@ def test_what_a_local_run_cannot_do_is_refused(
 def test_an_unknown_runner_is_refused(space: Path, npz: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown runner 'locl' \\(did you mean 'local'\\?\\)"):
         search(space, npz, tmp_path / "run", runner="locl")
+
+
+def test_a_search_by_f1_begins_with_what_f1_is(space: Path, npz: Path, tmp_path: Path) -> None:
+    space.write_text(space.read_text().replace("metric: auc", "metric: f1_macro"))
+    stream = io.StringIO()
+    options = SearchOptions(str(space), data=str(npz), out=str(tmp_path / "out"), trials=1, runner="local")
+    run_search(options, Console(file=stream, width=400))
+    assert stream.getvalue().index("ignores true negatives") < stream.getvalue().index("[1/1] trial 0")

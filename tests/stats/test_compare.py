@@ -60,6 +60,18 @@ def test_a_model_does_not_differ_from_itself(metric: str) -> None:
 
 
 @pytest.mark.parametrize("metric", MODES)
+def test_without_resamples_only_the_bootstrap_is_missing(metric: str) -> None:
+    with_draws = compare_models("good", "bad", metric, BOTH, DRAWS)
+    result = compare_models("good", "bad", metric, BOTH, None)
+    assert result.difference == with_draws.difference
+    assert result.bootstrap_p is None
+    if metric == "calibration_error":
+        assert (result.low, result.high, result.p) == (None, None, None)
+    else:
+        assert (result.low, result.high, result.p) == (with_draws.low, with_draws.high, with_draws.p)
+
+
+@pytest.mark.parametrize("metric", MODES)
 def test_the_better_model_is_better_whichever_way_the_metric_goes(metric: str) -> None:
     result, turned = (
         compare_models("good", "bad", metric, BOTH, DRAWS),
