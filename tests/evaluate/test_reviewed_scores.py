@@ -103,6 +103,15 @@ def test_a_class_without_images_has_gaps() -> None:
     json.dumps(reviewed.to_dict(), allow_nan=False)
 
 
+def test_the_calibration_curve_is_by_patient() -> None:
+    answers = calibrated(300)
+    (by_image,), (by_patient,) = (
+        review(answers, NAMES, [], groups, 0).calibration_curves for groups in (None, np.arange(300) % 60)
+    )
+    assert (len(by_image.bins), len(by_patient.bins)) == (10, 3)
+    assert by_image.smooth != by_patient.smooth
+
+
 def test_ratios_by_patient_are_wider_and_say_why_there_are_none() -> None:
     answers = calibrated(300)
     point = set_point(Rule("youden"), answers.probabilities, answers.labels, NAMES, "case", "val")
