@@ -8,7 +8,6 @@ from medray.evaluate.print_evaluation import (
     model_title,
     models_without_interval,
     sets_promise,
-    subgroup_note,
 )
 from medray.evaluate.print_published import published_table, source_line
 from medray.evaluate.scores_document import Scores
@@ -122,7 +121,7 @@ def _sets(scores: Scores) -> Table:
 
 
 def classes(evidence: Evidence) -> list[Block]:
-    """Return the confusion matrix, and a table of the classes and of each column of subgroups."""
+    """Return the confusion matrix, and a table of the classes."""
     scores = evidence.scores
     if scores is None:
         return []
@@ -155,13 +154,6 @@ def classes(evidence: Evidence) -> list[Block]:
             f"correlation {number(reviewed.mcc)}, Cohen's kappa {number(reviewed.kappa)}."
         )
     )
-    for name, subgroups in scores.subgroups.items():
-        rows = [
-            [row.value, str(row.images), interval(row.accuracy), interval(row.auc), subgroup_note(row)]
-            for row in subgroups
-        ]
-        head = [name, "images", "accuracy", "AUC", ""]
-        blocks.append(Table(f"The ensemble by {name}, on the test split", head, rows, frozenset({4})))
     return blocks
 
 

@@ -1,7 +1,7 @@
 """The gap between the share of a group and that of all other images, with its interval and a test."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,12 +36,6 @@ class ShareGap(JsonDocument):
     def shown(self) -> bool:
         """Whether there is a gap, by the corrected p."""
         return self.adjusted_p is not None and self.adjusted_p <= SIGNIFICANCE
-
-    @property
-    def mirrored(self) -> "ShareGap":
-        """The gap of the other images to this group."""
-        value, low, high = (None if end is None else 0.0 - end for end in (self.value, self.high, self.low))
-        return replace(self, value=value, low=low, high=high)
 
     def check(self) -> None:
         """Check that the gap lies in its interval, and that there is a reason where there is none."""
@@ -131,6 +125,7 @@ def exchange_p(hits: Array, inside: Array, groups: Array | None = None, *, seed:
     ahead = right * total - images * total_right  # times `total`, so that they are whole numbers
     kinds, counts = np.unique(ahead, return_counts=True)
     rng = np.random.default_rng(seed)
-    draws = rng.multivariate_hypergeometric(counts, int(in_group.sum()), EXCHANGES, method="marginals") @ kinds
+    drawn = min(int(in_group.sum()), int((~in_group).sum()))  # the others are as far ahead as these are behind
+    draws = rng.multivariate_hypergeometric(counts, drawn, EXCHANGES, method="marginals") @ kinds
     extreme = int((np.abs(draws) >= abs(int(ahead[in_group].sum()))).sum())
     return (extreme + 1) / (EXCHANGES + 1)

@@ -1,0 +1,48 @@
+"""Is it as good for everyone: the ensemble's scores in each subgroup, and the gaps at the operating points."""
+
+from medray.console_tables import interval, p_value
+from medray.evaluate.print_subgroups import gap_lines, rates_note, rates_title, subgroup_note
+from medray.evaluate.subgroup_rates import SubgroupRates
+from medray.report.blocks import Block, Table, Text, missing
+from medray.report.evidence import Evidence
+from medray.report.figures_subgroups import MOST_GROUPS, gaps_chart
+
+
+def subgroups(evidence: Evidence) -> list[Block]:
+    """Return each column's scores, its rates at the operating points with a chart of the gaps, and what they show."""
+    scores = evidence.scores
+    if scores is None or not scores.subgroups:
+        return []
+    blocks: list[Block] = []
+    for name, rows in scores.subgroups.items():
+        cells = [
+            [row.value, str(row.images), interval(row.accuracy), interval(row.auc), subgroup_note(row)]
+            for row in rows
+        ]
+        head = [name, "images", "accuracy", "AUC", ""]
+        blocks.append(Table(f"The ensemble by {name}, on the test split", head, cells, frozenset({4})))
+    for index, table in enumerate(scores.subgroup_rates):
+        if any(table.tested) and len(table.groups) <= MOST_GROUPS:
+            blocks.append(gaps_chart(table, index))
+        blocks.append(_rates(table))
+    blocks += [Text(line) for line in gap_lines(scores.subgroup_rates)]
+    if not scores.operating_points:
+        command = evidence.command("ensemble") + " --sensitivity 0.95 --positive CLASS"
+        problem = "No operating point was set, so there is no sensitivity by subgroup; before the split is read"
+        blocks.append(missing(f"{problem} one can be, by", command))
+    return blocks
+
+
+def _rates(table: SubgroupRates) -> Table:
+    rows = []
+    for group in table.groups:
+        row = [group.value]
+        for rate in (group.sensitivity, group.specificity):
+            gap = rate.gap
+            row += [str(rate.rate.total), interval(rate.rate), interval(gap, sign=True), p_value(gap.adjusted_p)]
+        rows.append([*row, rates_note(group)])
+    head = [
+        table.column, "cases", "sensitivity", "gap", "p adjusted", "others", "specificity", "gap", "p adjusted", "",
+    ]  # fmt: skip
+    caption = f"{rates_title(table)} on the test split; gaps to all other images, 95 % intervals"
+    return Table(caption, head, rows, frozenset({9}))
