@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from medray.console import say
-from medray.console_tables import Columns, interval, number, p_value, print_table
+from medray.console_tables import interval, number, p_value, print_table
 from medray.evaluate.scores_document import Scores
-from medray.evaluate.subgroup_rates import GroupRates, SubgroupRates
-from medray.stats.share_gap import ShareGap
+from medray.evaluate.subgroup_rates import SENSITIVITY, SPECIFICITY, SubgroupRates
 from medray.stats.subgroups import SubgroupScores
 from medray.text import plural
 
@@ -29,15 +28,17 @@ def print_subgroups(console: Console, scores: Scores) -> None:
 
 
 def _print_rates(console: Console, table: SubgroupRates) -> None:
-    columns: Columns = []
-    for noun, name in (("cases", "sensitivity"), ("others", "specificity")):
-        rates = [getattr(group, name) for group in table.groups]
-        columns.append((noun, [str(rate.rate.total) for rate in rates]))
-        columns.append((name, [interval(rate.rate) for rate in rates]))
-        columns.append(("gap", [gap_text(rate.gap) for rate in rates]))
-    labels, notes = [group.value for group in table.groups], list(map(rates_note, table.groups))
-    notes = notes if any(notes) else []
-    print_table(console, f"{rates_title(table)}; gaps to all other images", labels, columns, table.column, notes)
+    labels = [group.value for group in table.groups]
+    for name, counted in ((SENSITIVITY, "cases"), (SPECIFICITY, "others")):
+        rates = [group.rates[name] for group in table.groups]
+        columns = [
+            (counted, [str(rate.rate.total) for rate in rates]),
+            (name, [interval(rate.rate) for rate in rates]),
+            ("gap to all others", [interval(rate.gap, sign=True) + " *" * rate.gap.shown for rate in rates]),
+        ]
+        notes = [rate.gap.reason or "" for rate in rates]
+        title = f"{name.capitalize()} {rates_title(table)}"
+        print_table(console, title, labels, columns, table.column, notes if any(notes) else ())
 
 
 def subgroup_note(row: SubgroupScores) -> str:
@@ -46,19 +47,8 @@ def subgroup_note(row: SubgroupScores) -> str:
 
 
 def rates_title(table: SubgroupRates) -> str:
-    """Return the title of a column's rates at an operating point."""
-    return f"The ensemble by {table.column} at {table.point} ('{table.positive}')"
-
-
-def gap_text(gap: ShareGap) -> str:
-    """Return a gap with its sign and its interval, and a star where it is shown."""
-    return interval(gap, sign=True) + (" *" if gap.shown else "")
-
-
-def rates_note(group: GroupRates) -> str:
-    """Return why rates or gaps of a group have no interval, empty where all have."""
-    reasons = {"sensitivity": group.sensitivity.gap.reason, "specificity": group.specificity.gap.reason}
-    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason)
+    """Return which column's rates these are, and of which operating point."""
+    return f"by {table.column} at {table.point} ('{table.positive}')"
 
 
 def gap_lines(tables: Sequence[SubgroupRates]) -> list[str]:

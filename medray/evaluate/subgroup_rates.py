@@ -41,6 +41,11 @@ class GroupRates(JsonDocument):
     sensitivity: GroupRate
     specificity: GroupRate
 
+    @property
+    def rates(self) -> dict[str, GroupRate]:
+        """Both rates by name."""
+        return {SENSITIVITY: self.sensitivity, SPECIFICITY: self.specificity}
+
 
 @dataclass(frozen=True)
 class SubgroupRates(JsonDocument):
@@ -59,7 +64,7 @@ class SubgroupRates(JsonDocument):
     def tested(self) -> Iterator[tuple[GroupRates, str, ShareGap]]:
         """Each gap that was tested, with its group and the name of its rate; that of two groups counts once."""
         for group in self.groups[:1] if len(self.groups) == 2 else self.groups:
-            for name, of_group in ((SENSITIVITY, group.sensitivity), (SPECIFICITY, group.specificity)):
+            for name, of_group in group.rates.items():
                 if of_group.gap.p is not None:
                     yield group, name, of_group.gap
 
@@ -90,8 +95,9 @@ def _with_adjusted_p(table: SubgroupRates, adjusted: Iterator[float | None]) -> 
     groups: list[GroupRates] = []
     for group in table.groups:
         if len(table.groups) != 2 or not groups:
-            rates = (group.sensitivity, group.specificity)
-            sensitivity_p, specificity_p = (None if rate.gap.p is None else next(adjusted) for rate in rates)
+            sensitivity_p, specificity_p = (
+                None if rate.gap.p is None else next(adjusted) for rate in group.rates.values()
+            )
         sensitivity = group.sensitivity.with_adjusted_p(sensitivity_p)
         specificity = group.specificity.with_adjusted_p(specificity_p)
         groups.append(replace(group, sensitivity=sensitivity, specificity=specificity))

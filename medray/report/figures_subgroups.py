@@ -32,7 +32,7 @@ def gaps_chart(table: SubgroupRates, index: int) -> Chart:
         (SENSITIVITY, 0.0, BLUE, "circle"),
         (SPECIFICITY, 0.24, ORANGE, "diamond"),
     ):
-        gaps = [getattr(group, name).gap for group in table.groups]
+        gaps = [group.rates[name].gap for group in table.groups]
         ends: Columns = {key: [getattr(gap, key) for gap in gaps] for key in ("value", "low", "high")}
         tested = [None if gap.p is None else gap.value for gap in gaps]
         chart.add_scatter(
@@ -49,5 +49,5 @@ def gaps_chart(table: SubgroupRates, index: int) -> Chart:
         "Left of 0 a group is worse off than all other images. Groups with too few images or patients have no "
         "mark; the table below has the figures."
     )
-    title = f"Gaps by {table.column} at {table.point} ('{plain(table.positive)}'), with 95 % intervals"
+    title = f"Gaps by {table.column} at {table.point} ('{table.positive}'), with 95 % intervals"
     return Chart(f"gaps-{index}", title, summary, spec(chart), data)

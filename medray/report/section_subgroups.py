@@ -1,7 +1,7 @@
 """Is it as good for everyone: the ensemble's scores in each subgroup, and the gaps at the operating points."""
 
 from medray.console_tables import interval, p_value
-from medray.evaluate.print_subgroups import gap_lines, rates_note, rates_title, subgroup_note
+from medray.evaluate.print_subgroups import gap_lines, rates_title, subgroup_note
 from medray.evaluate.subgroup_rates import SubgroupRates
 from medray.report.blocks import Block, Table, Text, missing
 from medray.report.evidence import Evidence
@@ -9,7 +9,7 @@ from medray.report.figures_subgroups import MOST_GROUPS, gaps_chart
 
 
 def subgroups(evidence: Evidence) -> list[Block]:
-    """Return each column's scores, its rates at the operating points with a chart of the gaps, and what they show."""
+    """Return each column's scores, its rates at the operating points with charts, and which gaps are shown."""
     scores = evidence.scores
     if scores is None or not scores.subgroups:
         return []
@@ -37,12 +37,12 @@ def _rates(table: SubgroupRates) -> Table:
     rows = []
     for group in table.groups:
         row = [group.value]
-        for rate in (group.sensitivity, group.specificity):
+        for rate in group.rates.values():
             gap = rate.gap
             row += [str(rate.rate.total), interval(rate.rate), interval(gap, sign=True), p_value(gap.adjusted_p)]
-        rows.append([*row, rates_note(group)])
-    head = [
-        table.column, "cases", "sensitivity", "gap", "p adjusted", "others", "specificity", "gap", "p adjusted", "",
-    ]  # fmt: skip
-    caption = f"{rates_title(table)} on the test split; gaps to all other images, 95 % intervals"
+        reasons = {name: rate.gap.reason for name, rate in group.rates.items()}
+        rows.append([*row, "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason)])
+    of_rate = ["gap", "p adjusted"]
+    head = [table.column, "cases", "sensitivity", *of_rate, "others", "specificity", *of_rate, ""]
+    caption = f"The ensemble {rates_title(table)} on the test split; gaps to all other images, 95 % intervals"
     return Table(caption, head, rows, frozenset({9}))
