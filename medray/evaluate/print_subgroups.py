@@ -63,13 +63,14 @@ def gap_lines(tables: Sequence[SubgroupRates]) -> list[str]:
         if gap.shown
     ]
     more = f" and {len(shown) - LISTED} more" if len(shown) > LISTED else ""
-    which = f"shown (*): {'; '.join(shown[:LISTED])}{more}" if shown else "none is shown"
-    lines = [f"{plural(len(tested), 'gap')} looked at; by p adjusted for all of them (Holm) {which}."]
+    which = f"Shown (*): {'; '.join(shown[:LISTED])}{more}" if shown else "None is shown"
+    lines = [f"{plural(len(tested), 'gap')} looked at, with p adjusted for all of them (Holm). {which}."]
     if not shown:
         lines.append("A gap that is not shown may still be there: its interval says how large it may be.")
     shared = {table.column: table.shared_patients for table in tables if table.shared_patients}
     lines += [
-        f"{plural(count, 'patient')} in several groups of {column}: intervals of its gaps are wider than need be."
+        f"{plural(count, 'patient')} with images in several groups of {column}: where these are alike, the intervals of its "
+        "gaps are wider than need be."
         for column, count in shared.items()
     ]
     return lines
