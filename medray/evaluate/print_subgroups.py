@@ -69,8 +69,8 @@ def gap_lines(tables: Sequence[SubgroupRates]) -> list[str]:
         lines.append("A gap that is not shown may still be there: its interval says how large it may be.")
     shared = {table.column: table.shared_patients for table in tables if table.shared_patients}
     lines += [
-        f"{plural(count, 'patient')} with images in several groups of {column}: where these are alike, the intervals of its "
-        "gaps are wider than need be."
+        f"{plural(count, 'patient')} with images in several groups of {column}: where these are alike, the "
+        "intervals of its gaps are wider than need be."
         for column, count in shared.items()
     ]
     return lines

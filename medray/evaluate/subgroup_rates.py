@@ -81,6 +81,8 @@ def subgroup_rates(
     Raises:
         DataError: a patient is missing.
     """
+    if groups is not None:
+        group_numbers(groups, len(predictions))  # a missing patient is an error of all images, not of a rate
     tables = [
         _rates(name, column, point, predictions, groups, seed)
         for name, column in columns.items()
