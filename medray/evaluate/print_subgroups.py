@@ -8,10 +8,12 @@ from medray.console import say
 from medray.console_tables import interval, number, p_value, print_table
 from medray.evaluate.scores_document import Scores
 from medray.evaluate.subgroup_rates import SENSITIVITY, SPECIFICITY, SubgroupRates
+from medray.stats.share_gap import ShareGap
 from medray.stats.subgroups import SubgroupScores
 from medray.text import plural
 
 LISTED = 5  # gaps that are shown in words
+COUNTED = {SENSITIVITY: "cases", SPECIFICITY: "others"}  # the images that a rate is of
 
 
 def print_subgroups(console: Console, scores: Scores) -> None:
@@ -29,12 +31,12 @@ def print_subgroups(console: Console, scores: Scores) -> None:
 
 def _print_rates(console: Console, table: SubgroupRates) -> None:
     labels = [group.value for group in table.groups]
-    for name, counted in ((SENSITIVITY, "cases"), (SPECIFICITY, "others")):
+    for name, counted in COUNTED.items():
         rates = [group.rates[name] for group in table.groups]
         columns = [
             (counted, [str(rate.rate.total) for rate in rates]),
             (name, [interval(rate.rate) for rate in rates]),
-            ("gap to all others", [interval(rate.gap, sign=True) + " *" * rate.gap.shown for rate in rates]),
+            ("gap to all others", [gap_text(rate.gap) for rate in rates]),
         ]
         notes = [rate.gap.reason or "" for rate in rates]
         title = f"{name.capitalize()} {rates_title(table)}"
@@ -49,6 +51,11 @@ def subgroup_note(row: SubgroupScores) -> str:
 def rates_title(table: SubgroupRates) -> str:
     """Return which column's rates these are, and of which operating point."""
     return f"by {table.column} at {table.point} ('{table.positive}')"
+
+
+def gap_text(gap: ShareGap) -> str:
+    """Return a gap with its sign and its interval, and a star where it is shown."""
+    return interval(gap, sign=True) + " *" * gap.shown
 
 
 def gap_lines(tables: Sequence[SubgroupRates]) -> list[str]:

@@ -1,7 +1,7 @@
 """Is it as good for everyone: the ensemble's scores in each subgroup, and the gaps at the operating points."""
 
 from medray.console_tables import interval, p_value
-from medray.evaluate.print_subgroups import gap_lines, rates_title, subgroup_note
+from medray.evaluate.print_subgroups import COUNTED, gap_lines, gap_text, rates_title, subgroup_note
 from medray.evaluate.subgroup_rates import SubgroupRates
 from medray.report.blocks import Block, Table, Text, missing
 from medray.report.evidence import Evidence
@@ -24,7 +24,7 @@ def subgroups(evidence: Evidence) -> list[Block]:
     for index, table in enumerate(scores.subgroup_rates):
         if any(table.tested) and len(table.groups) <= MOST_GROUPS:
             blocks.append(gaps_chart(table, index))
-        blocks.append(_rates(table))
+        blocks += [_rates(table, name, counted) for name, counted in COUNTED.items()]
     blocks += [Text(line) for line in gap_lines(scores.subgroup_rates)]
     if not scores.operating_points:
         command = evidence.command("ensemble") + " --sensitivity 0.95 --positive CLASS"
@@ -33,16 +33,15 @@ def subgroups(evidence: Evidence) -> list[Block]:
     return blocks
 
 
-def _rates(table: SubgroupRates) -> Table:
+def _rates(table: SubgroupRates, name: str, counted: str) -> Table:
     rows = []
     for group in table.groups:
-        row = [group.value]
-        for rate in group.rates.values():
-            gap = rate.gap
-            row += [str(rate.rate.total), interval(rate.rate), interval(gap, sign=True), p_value(gap.adjusted_p)]
-        reasons = {name: rate.gap.reason for name, rate in group.rates.items()}
-        rows.append([*row, "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason)])
-    of_rate = ["gap", "p adjusted"]
-    head = [table.column, "cases", "sensitivity", *of_rate, "others", "specificity", *of_rate, ""]
-    caption = f"The ensemble {rates_title(table)} on the test split; gaps to all other images, 95 % intervals"
-    return Table(caption, head, rows, frozenset({9}))
+        rate = group.rates[name]
+        gap = rate.gap
+        rows.append(
+            [group.value, str(rate.rate.total), interval(rate.rate), gap_text(gap), p_value(gap.adjusted_p),
+             gap.reason or ""]
+        )  # fmt: skip
+    head = [table.column, counted, name, "gap to all others", "p adjusted", ""]
+    caption = f"{name.capitalize()} {rates_title(table)} on the test split; 95 % intervals"
+    return Table(caption, head, rows, frozenset({5}))
