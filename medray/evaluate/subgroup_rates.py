@@ -116,8 +116,8 @@ def _rates(
     def of_group(value: object, of_class: Array) -> GroupRate:
         inside, patients = column[of_class] == value, None if groups is None else groups[of_class]
         hits = right[of_class]
-        own = None if patients is None else patients[inside]
-        rate, worth = share_of(hits[inside], own), effective_share(hits[inside], own)
+        patients_inside = None if patients is None else patients[inside]
+        rate, worth = share_of(hits[inside], patients_inside), effective_share(hits[inside], patients_inside)
         if rate.total and isinstance(worth, str):
             rate = replace(rate, low=None, high=None, reason=worth)
         return GroupRate(rate, share_gap(hits, inside, patients, seed=seed))

@@ -55,13 +55,13 @@ def test_each_group_is_measured_by_itself_and_against_all_others() -> None:
             rows = column.astype(str) == group.value
             expected = measure_rates(scores[rows], malignant[rows], point.threshold)
             for name, of_class in ((SENSITIVITY, malignant), (SPECIFICITY, ~malignant)):
-                own, whole = group.rates[name], getattr(expected, name)
-                assert (own.rate.count, own.rate.total) == (whole.count, whole.total)
+                rate, exact = group.rates[name], getattr(expected, name)
+                assert (rate.rate.count, rate.rate.total) == (exact.count, exact.total)
                 gap = share_gap((called == malignant)[of_class], rows[of_class])
-                assert (own.gap.value, own.gap.low, own.gap.high) == (gap.value, gap.low, gap.high)
-                assert own.gap.p == pytest.approx(gap.p, abs=1e-9)
-                if whole.total >= 10:
-                    assert own.rate == whole
+                assert (rate.gap.value, rate.gap.low, rate.gap.high) == (gap.value, gap.low, gap.high)
+                assert rate.gap.p == pytest.approx(gap.p, abs=1e-9)
+                if exact.total >= 10:
+                    assert rate.rate == exact
 
 
 def test_few_cases_have_neither_interval_and_it_says_why() -> None:

@@ -35,7 +35,7 @@ def with_subgroups(run: Path, *, point: bool = True, **columns: Any) -> ReadScor
             name: [row.to_dict() for row in rows] for name, rows in subgroup_scores(model, columns).items()
         },
         "subgroup_rates": [table.to_dict() for table in rates],
-        "operating_points": [PointOnTest.of(own, model).to_dict() for own in points if point],
+        "operating_points": [PointOnTest.of(set_before, model).to_dict() for set_before in points if point],
     }
     (run / SCORES).write_text(json.dumps({**stored, **changed}))
     return ReadScores.from_dict({**stored, **changed})
@@ -53,10 +53,10 @@ def test_rates_and_gaps_are_those_that_were_stored(run: Path) -> None:
             head, *rows = page.table(f"{name.capitalize()} by {table.column} at sensitivity 0.9 ('1')")
             assert head == [table.column, counted, name, "gap to all others", "p adjusted", ""]
             for row, group in zip(rows, table.groups, strict=True):
-                own = group.rates[name]
-                gap = interval(own.gap, sign=True) + (" *" if own.gap.shown else "")
-                assert row[:4] == [group.value, str(own.rate.total), interval(own.rate), gap]
-                assert row[4:] == [p_value(own.gap.adjusted_p), own.gap.reason or ""]
+                rate = group.rates[name]
+                gap = interval(rate.gap, sign=True) + (" *" if rate.gap.shown else "")
+                assert row[:4] == [group.value, str(rate.rate.total), interval(rate.rate), gap]
+                assert row[4:] == [p_value(rate.gap.adjusted_p), rate.gap.reason or ""]
             for end in ("value", "low", "high"):
                 assert shown[f"{name}_{end}"] == [getattr(g.rates[name].gap, end) for g in table.groups]
     assert "8 gaps looked at, with p adjusted for all of them (Holm)." in page.text

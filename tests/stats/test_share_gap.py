@@ -89,9 +89,9 @@ def test_the_interval_holds_the_gap_of_independent_images(
 
 def drawn(rng: np.random.Generator, patients: int, per: int, share: float, alike: float) -> tuple[Array, Array]:
     """Hits of patients with so many images each, whose correlation within a patient is `alike`, and the patients."""
-    own = rng.beta(share * (1 / alike - 1), (1 - share) * (1 / alike - 1), patients)
+    shares = rng.beta(share * (1 / alike - 1), (1 - share) * (1 / alike - 1), patients)
     groups = np.repeat(np.arange(patients), per)
-    return rng.random(len(groups)) < own[groups], groups
+    return rng.random(len(groups)) < shares[groups], groups
 
 
 def both(
