@@ -11,6 +11,7 @@ from medray.decisions.conformal import ConformalSets
 from medray.decisions.thresholds import OperatingPoint
 from medray.evaluate.evaluated_models import ENSEMBLE, EvaluatedModel
 from medray.evaluate.scores_document import EnsembleComparison, ModelScores, PointOnTest, Scores, SetsOnTest
+from medray.evaluate.subgroup_rates import subgroup_rates
 from medray.stats.bootstrap import bootstrap, resample_counts
 from medray.stats.class_scores import class_scores
 from medray.stats.compare import compare_models, holm, verdict
@@ -65,6 +66,7 @@ def measure_models(
         operating_points=tuple(PointOnTest.of(point, ensemble, groups) for point in points),
         conformal_sets=tuple(SetsOnTest.of(sets, ensemble, groups) for sets in conformal),
         subgroups={name: tuple(rows) for name, rows in subgroups.items()},
+        subgroup_rates=subgroup_rates(points, ensemble, columns, groups, seed),
     )
 
 

@@ -19,6 +19,7 @@ from medray.console_tables import (
 )
 from medray.evaluate.print_published import print_published
 from medray.evaluate.print_reviewed import at_prevalence, print_prevalences, print_reviewed
+from medray.evaluate.print_subgroups import print_subgroups
 from medray.evaluate.run_evaluation import Evaluation
 from medray.evaluate.scores_document import ModelScores, Scores
 from medray.evaluate.without_copies import without_copies_line
@@ -26,7 +27,6 @@ from medray.stats.bootstrap import Estimate
 from medray.stats.class_scores import ClassScores
 from medray.stats.rates import Proportion
 from medray.stats.scores import MODES
-from medray.stats.subgroups import SubgroupScores
 from medray.text import plural
 
 RATE_TITLES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
@@ -52,11 +52,7 @@ def print_result(result: Evaluation, console: Console, prevalences: Sequence[flo
     _print_confusion(console, scores)
     print_reviewed(console, scores.reviewed)
     print_prevalences(console, scores, prevalences)
-    for name, rows in scores.subgroups.items():
-        columns = [("images", [str(row.images) for row in rows])]
-        columns += [("accuracy", [interval(row.accuracy) for row in rows])]
-        columns += [("AUC", [interval(row.auc) for row in rows]), ("", list(map(subgroup_note, rows)))]
-        print_table(console, f"The ensemble by {name}", [row.value for row in rows], columns, name)
+    print_subgroups(console, scores)
     if result.published is not None:
         print_published(console, result.published)
     for leak in scores.leaks:
@@ -72,11 +68,6 @@ def class_figure(row: ClassScores, key: str) -> str:
     """Return a figure of a class as a table shows it, with its interval where it has one."""
     figure: float | Proportion | Estimate = getattr(row, key)
     return number(figure) if isinstance(figure, float) else interval(figure)
-
-
-def subgroup_note(row: SubgroupScores) -> str:
-    """Return why a subgroup has no intervals, empty where it has."""
-    return f"{row.flag} ({row.accuracy.reason})" if row.flag else ""
 
 
 def without_interval(figures: Iterable[tuple[str, Estimate | Proportion]]) -> list[str]:

@@ -8,6 +8,7 @@ from medray._types import Array
 from medray.decisions.conformal import ConformalSets, SetSummary, summarize_sets
 from medray.decisions.thresholds import OperatingPoint
 from medray.evaluate.reviewed_scores import ReviewedScores
+from medray.evaluate.subgroup_rates import SubgroupRates
 from medray.json_document import JsonDocument
 from medray.runs.run_facts import check_metric
 from medray.stats.bootstrap import Estimate
@@ -95,7 +96,8 @@ class Scores(JsonDocument):
     """All scores of all models on the test images; the first of `models` is the ensemble.
 
     `seed` and `resamples` are the bootstrap's, `metric` is the run's; `patients` is None where they are unknown.
-    All fields from `confusion_matrix` (images by true class, then by predicted class) on are of the ensemble.
+    All fields from `confusion_matrix` (images by true class, then by predicted class) on are of the ensemble;
+    `subgroup_rates` has an entry for each column of subgroups and operating point.
     """
 
     seed: int
@@ -111,6 +113,7 @@ class Scores(JsonDocument):
     operating_points: tuple[PointOnTest, ...]
     conformal_sets: tuple[SetsOnTest, ...]
     subgroups: dict[str, tuple[SubgroupScores, ...]]
+    subgroup_rates: tuple[SubgroupRates, ...]
 
     def check(self) -> None:
         """Check that the metric is known, there is a model, and the classes are as many everywhere."""

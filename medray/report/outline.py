@@ -11,6 +11,7 @@ from medray.report import (
     section_reliability,
     section_reproduction,
     section_search,
+    section_subgroups,
     section_test_scores,
 )
 from medray.report.blocks import Block, Chart, PageHeader, PageSection, Part, Text, readable_time
@@ -36,6 +37,7 @@ OUTLINE: tuple[tuple[PlannedPart, tuple[PlannedPart, ...]], ...] = (
             PlannedPart("models", "The test split", section_test_scores.scores_of_models, "evaluation"),
             PlannedPart("classes", "By class", section_test_scores.classes, "evaluation"),
             PlannedPart("decisions", "Decisions", section_test_scores.decisions, "evaluation"),
+            PlannedPart("subgroups", "By subgroup", section_subgroups.subgroups, "evaluation"),
             PlannedPart("published", "Beside a report", section_test_scores.published, "evaluation"),
         ),
     ),

@@ -8,7 +8,6 @@ from medray.evaluate.print_evaluation import (
     model_title,
     models_without_interval,
     sets_promise,
-    subgroup_note,
 )
 from medray.evaluate.print_published import published_table, source_line
 from medray.evaluate.print_reviewed import agreement_line
@@ -131,7 +130,7 @@ def _sets(scores: Scores) -> Table:
 
 
 def classes(evidence: Evidence) -> list[Block]:
-    """Return the confusion matrix, and a table of the classes and of each column of subgroups."""
+    """Return the confusion matrix, and a table of the classes."""
     scores = evidence.scores
     if scores is None:
         return []
@@ -168,13 +167,6 @@ def classes(evidence: Evidence) -> list[Block]:
         units = "patient" if scores.patients else "image"
         curves = reviewed.calibration_curves
         blocks.append(calibration_chart(curves, evidence.test_predictions, scores.class_names, units))
-    for name, subgroups in scores.subgroups.items():
-        rows = [
-            [row.value, str(row.images), interval(row.accuracy), interval(row.auc), subgroup_note(row)]
-            for row in subgroups
-        ]
-        head = [name, "images", "accuracy", "AUC", ""]
-        blocks.append(Table(f"The ensemble by {name}, on the test split", head, rows, frozenset({4})))
     return blocks
 
 

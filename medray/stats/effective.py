@@ -30,16 +30,24 @@ def wilson_interval(share: float, number: float, quantile: float) -> tuple[float
     return min(max(0.0, low), share), max(min(1.0, high), share)  # rounding aside
 
 
-def effective_interval(
-    value: float, variance: float, added: Array, degrees: float, confidence: float, most: float = math.inf
-) -> tuple[float, float]:
-    """Return the interval of a share or an AUC whose estimated `variance` has so many `degrees` of freedom.
+def worth_in_draws(value: float, variance: float, added: Array, most: float = math.inf) -> float:
+    """Return how many independent draws a share or an AUC of this estimated `variance` is worth, at most `most`.
 
-    `added` is how much a patient of each kind would change the value. The effective number is at most `most`.
+    `added` is how much a patient of each kind would change the value.
+    """
+    spread = variance + ADDED * float(np.square(added).sum())
+    middle = value + ADDED * float(added.sum())
+    return min(most, middle * (1 - middle) / spread)
+
+
+def effective_interval(
+    value: float, variance: float, added: Array, degrees: float, confidence: float
+) -> tuple[float, float]:
+    """Return the interval of an AUC or a score whose estimated `variance` has so many `degrees` of freedom.
+
+    `added` is as in `worth_in_draws`.
     """
     from scipy.special import stdtrit
 
-    spread = variance + ADDED * float(np.square(added).sum())
-    middle = value + ADDED * float(added.sum())
-    number = min(most, middle * (1 - middle) / spread)
-    return wilson_interval(value, number, float(stdtrit(degrees, (1 + confidence) / 2)))
+    quantile = float(stdtrit(degrees, (1 + confidence) / 2))
+    return wilson_interval(value, worth_in_draws(value, variance, added), quantile)

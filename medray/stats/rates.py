@@ -11,10 +11,9 @@ import numpy as np
 from medray._types import Array
 from medray.errors import DataError
 from medray.json_document import JsonDocument
-from medray.stats.effective import effective_interval, effective_number
-from medray.stats.patients import ENOUGH_CASES, group_numbers
+from medray.stats.effective_share import effective_share
+from medray.stats.patients import group_numbers
 from medray.stats.validate import check_confidence
-from medray.text import plural
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ def share_of(hits: Array, groups: Array | None = None, confidence: float = 0.95)
 
     Where no patients are known, or each has one image, the interval is the exact one of `Proportion.of`. With
     `groups` (N,), the patient of each image, it is Wilson's of the effective number of images
-    (`medray.stats.effective`), from the variance between patients (Rao & Scott 1992). Fewer than `ENOUGH_CASES`
-    patients have none.
+    (`medray.stats.effective_share`), from the variance between patients (Rao & Scott 1992). Fewer than 10 patients
+    have none.
 
     Raises:
         ConfigError: the confidence is not between 0 and 1.
@@ -84,19 +83,12 @@ def share_of(hits: Array, groups: Array | None = None, confidence: float = 0.95)
     exact = Proportion.of(int(hits.sum()), len(hits), confidence)
     if groups is None or exact.value is None:
         return exact
-    patients = group_numbers(groups, len(hits))
-    images = np.bincount(patients)
-    if len(images) == len(hits):
+    if len(np.unique(group_numbers(groups, len(hits)))) == len(hits):
         return exact
-    if len(images) < ENOUGH_CASES:
-        return replace(exact, low=None, high=None, reason=f"{plural(len(images), 'patient')}: too few")
-    share, count, number = exact.value, len(images), effective_number(images)
-    if number < 2:
-        return replace(exact, low=None, high=None, reason="nearly all images are of one patient")
-    residuals = np.bincount(patients, weights=hits) - share * images
-    variance = count / (count - 1) * float(np.square(residuals).sum()) / len(hits) ** 2
-    added = np.array([1 - share, -share]) / number  # one patient more that is all hits, and one that is none
-    low, high = effective_interval(share, variance, added, number - 1, confidence, most=len(hits))
+    effective = effective_share(hits, groups)
+    if isinstance(effective, str):
+        return replace(exact, low=None, high=None, reason=effective)
+    low, high = effective.interval((1 - confidence) / 2)
     return replace(exact, low=low, high=high)
 
 

@@ -203,3 +203,61 @@ def test_the_comparison_that_was_named_beforehand_is_marked_and_the_others_are_a
     text = " ".join(printed(scores, 140).split())
     assert "The verdicts on 5 comparisons are by p adjusted for all of them (Holm)." in text
     assert "That with best single (trial 6) by AUC (*) was named beforehand and stands alone." in text
+
+
+def of_sites(images: int = 600, **more: Any) -> ReadScores:
+    """Scores with two columns of subgroups, of which one site has few images, at an operating point."""
+    rng = np.random.default_rng(1)
+    columns = {
+        "sex": rng.choice(["f", "m"], images),
+        "site": rng.choice(["Hospital of St. Mary", "B", "C", "D"], images, p=[0.35, 0.35, 0.28, 0.02]),
+    }
+    return made_up(BREAST, images=images, subgroups=columns, **more)
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_rates_of_subgroups_are_printed_with_their_gaps(width: int) -> None:
+    scores = of_sites()
+    text = printed(scores, width)
+    assert max(map(cell_len, tables(text))) <= width
+    squeezed = re.sub(r"\s+", " ", text)
+    assert len(scores.subgroup_rates) == 2
+    for table in scores.subgroup_rates:
+        for name in ("Sensitivity", "Specificity"):
+            assert f"{name} by {table.column} at sensitivity 0.95 ('normal, benign')" in squeezed
+        for group in table.groups:
+            for rate in group.rates.values():
+                if rate.gap.low is None:
+                    assert re.search(rf" {group.value} .*{rate.gap.reason}", text)
+                    continue
+                assert f"{rate.rate.value:.3f} [{rate.rate.low:.3f}, {rate.rate.high:.3f}]" in squeezed
+                assert f"[{rate.gap.low:+.3f}, {rate.gap.high:+.3f}]" in squeezed
+    assert "8 gaps looked at, with p adjusted for all of them (Holm). None is shown." in squeezed
+    assert "A gap that is not shown may still be there: its interval says how large it may be." in squeezed
+
+
+def test_a_gap_that_is_shown_has_a_star_and_a_sentence() -> None:
+    scores = of_sites()
+    sex, site = scores.subgroup_rates
+    rate = site.groups[1].sensitivity
+    gap = dataclasses.replace(rate.gap, value=-0.25, low=-0.4, high=-0.1, adjusted_p=0.0004)
+    group = dataclasses.replace(site.groups[1], sensitivity=dataclasses.replace(rate, gap=gap))
+    site = dataclasses.replace(site, groups=(site.groups[0], group, *site.groups[2:]))
+    text = printed(dataclasses.replace(scores, subgroup_rates=(sex, site)), 80)
+    assert text.count("*") == 2  # beside the gap and in the sentence
+    squeezed = re.sub(r"\s+", " ", text)
+    assert "-0.250 [-0.400, -0.100] *" in squeezed
+    assert (
+        "8 gaps looked at, with p adjusted for all of them (Holm). Shown (*): sensitivity of site C at sensitivity "
+        "0.95 -0.250 (p adjusted <0.001)." in squeezed
+    )
+    assert "may still be there" not in squeezed
+
+
+def test_patients_in_several_groups_are_told_and_without_a_point_there_are_no_gaps() -> None:
+    text = re.sub(r"\s+", " ", printed(of_sites(groups=np.arange(600) // 3), 80))
+    assert re.search(r"\d+ patients with images in several groups of sex", text)
+    scores = dataclasses.replace(of_sites(), operating_points=(), subgroup_rates=())
+    text = printed(scores, 80)
+    assert "The ensemble by sex" in text
+    assert "gap" not in text

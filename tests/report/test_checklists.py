@@ -92,7 +92,7 @@ def test_what_is_given_links_to_the_part_that_shows_it(drawn: Drawn) -> None:
     headings = {anchor for tag, own in page.elements if tag == "section" and (anchor := own.get("id"))}
     for checklist in BOTH:
         for item in checklist.items:
-            assert item.fact is None or item.fact.anchor in {"", *headings}, item.number
+            assert item.fact is None or item.fact.anchor in {"", "subgroups", *headings}, item.number
     assert rows_of(page, TRIPOD_AI)["23a"][4] == "The test split"
     assert rows_of(page, CLAIM)["20"][4] == "The data"
 
@@ -159,6 +159,7 @@ def test_subgroups_are_given_only_where_the_data_name_a_column(run: Path, edit: 
     assert rows_of(page, TRIPOD_AI)["23a"][2].endswith("; also by sex")
     assert "subgroup" not in rows_of(page, TRIPOD_AI)["23a"][3]
     assert "by sex (1)" in rows_of(page, TRIPOD_AI)["23b"][2]
+    assert rows_of(page, TRIPOD_AI)["23b"][4] == "By subgroup"
 
 
 def test_damaged_scores_are_no_fact_and_take_no_other_item_along(run: Path, edit: Edit) -> None:

@@ -7,6 +7,7 @@ from medray.console_tables import metric_title, number_with_sd
 from medray.ensemble.manifest import Manifest
 from medray.report.checklists.items import Answer, Given, NotYet, fact
 from medray.report.evidence import Evidence
+from medray.runs.nested_results import read_nested
 from medray.text import first_names, plural
 
 ENSEMBLE, CROSSVAL, SEARCH = "ensemble", "crossval", "search"
@@ -129,9 +130,13 @@ def output(evidence: Evidence) -> Answer:
     return Given(f"a probability of each class; {decided}", anchor=anchor)
 
 
-@fact("cross-validation", "cross-validation: mean and standard deviation over folds")
+@fact("cross-validation", "cross-validation, nested or of the best settings: mean and deviation over folds")
 def folds(evidence: Evidence) -> Answer:
-    """Return the best setting's scores over folds."""
+    """Return the procedure's score by nested cross-validation, else the best setting's over folds."""
+    nested = read_nested(evidence.run)
+    if nested is not None and (spread := nested.held_out(evidence.metric)) is not None:
+        score = f"{metric_title(evidence.metric)} {number_with_sd(spread.mean, spread.std)} (mean ± SD)"
+        return Given(f"nested, {len(nested.ended)} outer folds, the search in each: {score}", anchor="nested")
     if not evidence.crossval_trials:
         return NotYet(CROSSVAL)
     summary = evidence.run.crossval.read_summary(evidence.crossval_trials[0].number)

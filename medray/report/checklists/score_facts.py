@@ -37,7 +37,7 @@ def measures(evidence: Evidence, scores: ReadScores) -> Answer:
     """Return the names of what was measured."""
     metrics = ", ".join(dict.fromkeys(map(metric_title, [evidence.metric, *METRIC_TITLES])))
     others = f"; beside {plural(len(scores.models) - 1, 'other model')}" if len(scores.models) > 1 else ""
-    return Given(f"{metrics}; by class sensitivity, specificity, calibration slope; curves{others}")
+    return Given(f"{metrics}; by class sensitivity, specificity, calibration slope and curve{others}")
 
 
 @score_fact("models", "95 % intervals, tests and their correction")
@@ -84,7 +84,7 @@ def accuracy_by_class(evidence: Evidence, scores: ReadScores) -> Answer:
     return Given(f"{first_names(rows, 1)} in the table; ROC curves")
 
 
-@fact("classes", "accuracy and AUC of each subgroup of the columns that the data name")
+@fact("subgroups", "accuracy, AUC and the points' rates of each subgroup of the columns that the data name")
 def subgroups(evidence: Evidence) -> Answer:
     """Return the columns of subgroups; None where the data name none."""
     if not evidence.data.subgroups:
@@ -92,7 +92,8 @@ def subgroups(evidence: Evidence) -> Answer:
     if evidence.scores is None:
         return NotYet(EVALUATE)
     columns = [f"{name} ({len(rows)})" for name, rows in evidence.scores.subgroups.items()]
-    return Given(f"accuracy and AUC by {first_names(columns)}, with intervals where there are enough cases")
+    rates = ", sensitivity and specificity with gaps" if evidence.scores.subgroup_rates else ""
+    return Given(f"accuracy and AUC{rates} by {first_names(columns)}, with intervals where there are enough cases")
 
 
 def _rates(rates: Rates) -> str:
