@@ -29,7 +29,8 @@ def print_crossval_result(result: CrossvalResult, console: Console) -> None:
     if result.trials:
         say(
             console,
-            "Each fold's epoch was selected on the images it holds out: expect a little less on new ones.",
+            "Each fold's epoch was selected on the images it holds out: expect a little less on new ones, in "
+            "simulations 0.00 to 0.07 of AUC, the more the fewer images.",
         )
     if (doubted := result.doubted) is not None:
         images, path = len(result.folds.held_out), run.crossval.path(run.crossval.ISSUES)

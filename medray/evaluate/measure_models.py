@@ -60,7 +60,7 @@ def measure_models(
         class_names=tuple(names),
         resamples=RESAMPLES,
         models=tuple(ModelScores(model.name, len(model.members), estimates[model.name]) for model in models),
-        comparisons=_comparisons(measured, draws, metric, groups, primary),
+        comparisons=compare_ensemble(measured, draws, metric, groups, primary),
         confusion_matrix=tuple(map(tuple, ensemble.confusion.tolist())),
         per_class=tuple(class_scores(ensemble, names, groups)),
         operating_points=tuple(PointOnTest.of(point, ensemble, groups) for point in points),
@@ -70,7 +70,7 @@ def measure_models(
     )
 
 
-def _comparisons(
+def compare_ensemble(
     measured: Mapping[str, Predictions], draws: Mapping[str, Mapping[str, Array]], metric: str,
     groups: Array | None, primary: str | None,
 ) -> tuple[EnsembleComparison, ...]:  # fmt: skip

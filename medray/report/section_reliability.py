@@ -43,7 +43,10 @@ def folds(evidence: Evidence) -> list[Block]:
     ]  # fmt: skip
     caption = f"Mean ± standard deviation over the folds, which divide {summaries[0].images} images"
     head = ["setting", "folds", *map(metric_title, metrics)]
-    note = "Each fold keeps the weights of its best epoch by the images that it holds out: a little optimistic."
+    note = (
+        "Each fold keeps the weights of its best epoch by the images that it holds out: a little optimistic, in "
+        "simulations by 0.00 to 0.07 of AUC, the more the fewer images."
+    )
     chart = folds_chart(summaries, evidence.metric)
     blocks: list[Block] = [chart, Table(caption, head, rows), Text(note, "note")]
     gain = evidence.run.crossval.read_gain()

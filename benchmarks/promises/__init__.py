@@ -1,0 +1,1 @@
+"""Simulated studies that check what medray promises, one file for each family of promises."""
