@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.promises import comparisons, decisions, early_stopping, intervals, studies
+from benchmarks.promises import comparisons, decisions, early_stopping, intervals, nested, studies
 from benchmarks.promises.answers import AnsweredPatients
 from benchmarks.promises.intervals import ABOVE, BELOW, EMPTY, HOLDS, NONE, Intervals
 from benchmarks.promises.judging import twice_error
@@ -112,6 +112,17 @@ def test_the_best_epoch_on_held_out_images_is_a_little_optimistic(
     optimism = np.array([result.optimism for result in results if result is not None])
     assert len(optimism) == 8
     assert twice_error(optimism) < optimism.mean() < 0.1
+
+
+def test_a_nested_figure_is_that_of_new_images_and_a_search_flatters_itself(population: Population) -> None:
+    condition = Condition(0.92, 150, 0.3, 1)
+    drawn = [nested.measure_study(population, condition, np.random.default_rng(n)) for n in range(12)]
+    results = [result for result in drawn if result is not None]
+    assert len(results) == 12
+    bias = np.array([result.held_out - result.new for result in results])
+    flattery = np.array([result.on_val - result.new for result in results])
+    assert abs(bias.mean()) < 1.5 * twice_error(bias)
+    assert flattery.mean() > twice_error(flattery)
 
 
 def test_a_part_is_written_between_its_marks_only(tmp_path: Path) -> None:

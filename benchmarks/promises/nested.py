@@ -30,7 +30,7 @@ MEMBERS, VAL = 4, 0.2  # of an ensemble; share of the images that are its search
 
 @dataclass(frozen=True)
 class NestedStudy:
-    """Mean AUC of the ensembles of a study's outer folds: held out, on val, which selected them, and on new ones."""
+    """Mean AUC over the outer folds of their ensembles: held out, on val, which selected them, and on new."""
 
     held_out: float
     on_val: float
