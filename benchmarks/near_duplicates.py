@@ -219,7 +219,9 @@ def main() -> None:
     rows = [measure_set(argument, options.planted, options.seed, options.list) for argument in options.data]
     print("\n| change | " + " | ".join(row["name"] for row in rows) + " |\n|---|" + "---|" * len(rows))
     for key in [key for key in rows[0] if key != "name"]:
-        print(f"| {'pairs in the set' if key == 'pairs' else key} | " + " | ".join(row[key] for row in rows) + " |")
+        print(
+            f"| {'pairs in the set' if key == 'pairs' else key} | " + " | ".join(row[key] for row in rows) + " |"
+        )
 
 
 if __name__ == "__main__":
