@@ -1,7 +1,8 @@
 """Measure which near-duplicates are found among real images, and which pairs of different images are called such.
 
 Of each data set, `--planted` images are drawn by `--seed`; changed copies of them are put beside all of its images,
-one kind and size of change at a time, and the share of the copies that are paired with their originals is printed.
+one kind and size of change at a time, and the share of the copies that are paired with their originals is printed:
+by hash alone -> with registration.
 Sizes are per cent of the width and height; parts of a pixel are resampled (bicubic), as in a copy that was shrunk
 after it was changed.
 
@@ -11,9 +12,9 @@ after it was changed.
     box              white square in one corner            label            white letters in one corner
     mirror + crop    mirrored, then cropped by 4 sides     JPEG             recompressed, quality 60
 
-Wrong pairs are counted twice: `pairs in the set` are those among the data set's images (real sets have true ones,
---list prints them), and the column `other` those of copies with images that neither are their originals nor are
-paired with them.
+Wrong pairs are counted in two ways: `pairs in the set` are those among the data set's images (real sets have true
+ones; --list prints those that registration adds), and `other` are those of copies with images that neither are
+their originals nor are paired with them.
 
     uv run python benchmarks/near_duplicates.py PATH[@SIZE] ... [--planted 100] [--seed 0] [--list]
 
@@ -25,11 +26,13 @@ import io
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from medray._types import Array
+from medray.data.similarity import duplicates
 from medray.data.similarity.duplicates import Duplicates, find_duplicates
 from medray.data.similarity.measures import Measures, measure_all
 
@@ -163,36 +166,46 @@ CHANGES: dict[str, tuple[Change, tuple[int, ...]]] = {
 
 
 def measure_set(argument: str, planted: int, seed: int, listed: bool) -> dict[str, str]:
-    """Print how many copies of each kind are found in a set; return the shares by change."""
+    """Print how many copies of each kind are found in a set; return the shares by change, by hash and in all."""
     name, images = read_images(argument)
-    measures = measure_all(images)
+    measures, count = measure_all(images), len(images)
     begun = time.perf_counter()
     pairs = _pairs(find_duplicates(measures))
-    count = len(images)
-    print(f"{name}: {count} images of {images.shape[1]}x{images.shape[2]}, {len(pairs)} pairs in the set "
-          f"({time.perf_counter() - begun:.2f} s)", flush=True)  # fmt: skip
+    seconds = time.perf_counter() - begun
+    hashed = _pairs_by_hash(measures)
+    print(f"{name}: {count} images of {images.shape[1]}x{images.shape[2]}, {seconds:.2f} s, "
+          f"pairs in the set: {len(hashed)} by hash, {len(pairs)} in all", flush=True)  # fmt: skip
     if listed:
-        print("   ", sorted(pairs))
-    originals = np.random.default_rng(seed).permutation(count)[:planted]
-    shares = {}
+        print("   ", sorted(pairs - hashed))
+    _, first, inverse = np.unique(measures.sha256, return_index=True, return_inverse=True)
+    originals = first[inverse][np.random.default_rng(seed).permutation(count)[:planted]].tolist()
+    shares = {"pairs": f"{len(hashed)} → {len(pairs)}"}
     for kind, (change, percents) in CHANGES.items():
         for percent in percents:
             rng = np.random.default_rng([seed, percent])
-            copies = [_array(change(_picture(images[i]), percent / 100, rng)) for i in originals.tolist()]
+            copies = [_array(change(_picture(images[i]), percent / 100, rng)) for i in originals]
             both = Measures.concatenate([measures, measure_all(np.stack(copies))])
-            after = _pairs(find_duplicates(both))
-            hits = sum((i, count + number) in after for number, i in enumerate(originals.tolist()))
-            other = after - pairs - _explained(pairs, originals.tolist(), count)
+            true = {(i, count + number) for number, i in enumerate(originals)}
+            before, after = _pairs_by_hash(both), _pairs(find_duplicates(both))
+            other = [len(near - pairs - _explained(pairs, originals, count)) for near in (before, after)]
             label = f"{kind} {percent} %" if percent else kind
-            shares[label] = f"{hits / max(1, len(originals)):.0%}"
-            print(f"    {label:<18} {hits:>4} of {len(originals)} found, {len(other)} other", flush=True)
-    return {"name": name, "pairs": str(len(pairs)), **shares}
+            shares[label] = f"{len(true & before) / len(true):.0%} → {len(true & after) / len(true):.0%}"
+            print(f"    {label:<18} {len(true & before):>4} by hash, {len(true & after):>4} in all, "
+                  f"of {len(true)}; other: {other[0]} by hash, {other[1]} in all", flush=True)  # fmt: skip
+    return {"name": name, **shares}
 
 
-def _pairs(duplicates: Duplicates) -> set[tuple[int, int]]:
+def _pairs_by_hash(measures: Measures) -> set[tuple[int, int]]:
+    """Return the pairs that are found without registration."""
+    none = (*np.empty((3, 0), np.int64), np.empty(0, np.float32))
+    with patch.object(duplicates, "registered_pairs", lambda thumbnails: none):
+        return _pairs(find_duplicates(measures))
+
+
+def _pairs(copies: Duplicates) -> set[tuple[int, int]]:
     """Return the pairs i < j of near-duplicates, and of each image with the first of the same bytes."""
-    _, first, inverse = np.unique(duplicates.content, return_index=True, return_inverse=True)
-    near = zip(duplicates.first.tolist(), duplicates.second.tolist(), strict=True)
+    _, first, inverse = np.unique(copies.content, return_index=True, return_inverse=True)
+    near = zip(copies.first.tolist(), copies.second.tolist(), strict=True)
     same = ((i, j) for j, i in enumerate(first[inverse].tolist()) if i != j)
     return {(min(pair), max(pair)) for pair in (*near, *same)}
 
@@ -212,10 +225,12 @@ def _explained(pairs: set[tuple[int, int]], originals: list[int], count: int) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", metavar="PATH[@SIZE]", help="an .npz, or a folder of images")
-    parser.add_argument("--planted", type=int, default=100, help="copies of each kind and size")
+    parser.add_argument("--planted", type=int, default=100, help="copies of each kind and size, at least 1")
     parser.add_argument("--seed", type=int, default=0, help="of which images are copied, and how")
-    parser.add_argument("--list", action="store_true", help="print the pairs in each set")
+    parser.add_argument("--list", action="store_true", help="print the pairs that registration adds")
     options = parser.parse_args()
+    if options.planted < 1:
+        parser.error("--planted must be at least 1")
     rows = [measure_set(argument, options.planted, options.seed, options.list) for argument in options.data]
     print("\n| change | " + " | ".join(row["name"] for row in rows) + " |\n|---|" + "---|" * len(rows))
     for key in [key for key in rows[0] if key != "name"]:

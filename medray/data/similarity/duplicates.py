@@ -25,7 +25,9 @@ from medray.errors import DataError
 
 BITS = 12  # of 63 that may differ
 CORRELATION, SMALL_CORRELATION = 0.97, 0.94  # the latter where one of the two is small
-REGISTERED, SMALL_REGISTERED = 0.98, 0.968  # for fitted windows; different films of one patient reach 0.979
+#: Of fitted windows. Of 500,000 pairs of chest films at 64 x 64 one of different films, of one patient, has more:
+#: 0.988; the next has 0.9837. Of 17 million at 28 x 28 the highest of different films is 0.966.
+REGISTERED, SMALL_REGISTERED = 0.984, 0.972
 SMALL = 40  # pixels of the shorter side: resizing and compression leave less of such images
 FLAT = 1.0  # grey levels: an image of less contrast shows nothing that could be compared
 MOST_PAIRS = 5_000_000

@@ -23,7 +23,7 @@ from medray.data.similarity.perceptual_hash import (
 )
 from medray.data.similarity.windows import REACH, fill_corners, window_spectra, window_waves
 
-#: Correlations after so many steps below which a pair is given up; copies were at 0.95 after the second.
+#: Correlations after so many steps below which a pair is given up; no planted copy was lost by it.
 GIVE_UP = (-1.0, 0.5, 0.8, 0.9, 0.9)
 FREQUENCIES = 12  # the lowest, each way, that windows are fitted by; finer ones would mislead the first steps
 LONGEST_STEP = 12  # steps of an edge: 3 % of the side
