@@ -1,8 +1,8 @@
 """Measure which near-duplicates are found among real images, and which pairs of different images are called such.
 
-Of each data set, `--planted` images are drawn by `--seed`; changed copies of them are put beside all of its images,
-one kind and size of change at a time, and the share of the copies that are paired with their originals is printed:
-by hash alone -> with registration.
+Of each data set, `--planted` images are drawn by `--seed`; changed copies of them are put beside all of its
+images, one kind and size of change at a time, and the share of the copies that are paired with their originals is
+printed: by hash alone → with registration.
 Sizes are per cent of the width and height; parts of a pixel are resampled (bicubic), as in a copy that was shrunk
 after it was changed.
 

@@ -5,8 +5,8 @@ tiles that fit into a processor's cache. A candidate is a near-duplicate where t
 correlate in the same orientation: hashes alone would match all chests with one another. And each image is compared
 with the few that look most like a part of it, after its best window was fitted to each: so copies are found that
 were cropped or shifted by up to 5 %, or marked in a corner. A fitted window must correlate more highly. Not looked
-for: larger crops, rotations by a few degrees, marks elsewhere. Missed at times: recompressed images without
-detail, whose hashes compression changes. `benchmarks/near_duplicates.py` measures all of it.
+for: larger crops, crops of images below 24 pixels, rotations by a few degrees, marks elsewhere. Missed at times:
+recompressed images without detail, whose hashes compression changes. `benchmarks/near_duplicates.py` measures it.
 """
 
 import os
@@ -23,11 +23,17 @@ from medray.data.similarity.perceptual_hash import ORIENTATION_NAMES, details, h
 from medray.data.similarity.registration import registered_pairs
 from medray.errors import DataError
 
+#: What is looked for, in the words of reports; `docs/data.md` says how many of these copies are found.
+LOOKED_FOR = (
+    "identical images, and copies that were resized, recompressed, mirrored, turned by quarters, cropped or "
+    "shifted by up to 5 %, or marked in a corner"
+)
 BITS = 12  # of 63 that may differ
 CORRELATION, SMALL_CORRELATION = 0.97, 0.94  # the latter where one of the two is small
-#: Of fitted windows. Of 500,000 pairs of chest films at 64 x 64 one of different films, of one patient, has more:
-#: 0.988; the next has 0.9837. Of 17 million at 28 x 28 the highest of different films is 0.966.
-REGISTERED, SMALL_REGISTERED = 0.984, 0.972
+#: Of fitted windows, at any size. Of 499,500 pairs of chest films 1 to 4 pairs of different films have more (at 64
+#: to 28 pixels), all of one patient; of 17 million pairs of other small films none has.
+REGISTERED = 0.984
+LEAST_SIDE = 24  # pixels: windows of smaller images have too few details, so that different images match
 SMALL = 40  # pixels of the shorter side: resizing and compression leave less of such images
 FLAT = 1.0  # grey levels: an image of less contrast shows nothing that could be compared
 MOST_PAIRS = 5_000_000
@@ -71,8 +77,10 @@ def find_duplicates(measures: Measures) -> Duplicates:
     thumbnails = measures.thumbnail[images]
     small = np.minimum(measures.height, measures.width)[images] < SMALL
     by_hash = _pairs_by_hash(thumbnails, small)
-    first, second, orientation, correlation = registered_pairs(thumbnails)
-    new = correlation >= np.where(small[first] | small[second], SMALL_REGISTERED, REGISTERED)
+    large = np.flatnonzero(np.minimum(measures.height, measures.width)[images] >= LEAST_SIDE)
+    first, second, orientation, correlation = registered_pairs(thumbnails[large])
+    first, second = large[first], large[second]
+    new = correlation >= REGISTERED
     new &= ~np.isin(first * len(images) + second, by_hash[0] * len(images) + by_hash[1])
     registered = (first[new], second[new], orientation[new], correlation[new])
     first, second, orientation, correlation = map(np.concatenate, zip(by_hash, registered, strict=True))

@@ -64,6 +64,15 @@ def test_marks_are_no_details_of_dim_images() -> None:
     assert list(zip(duplicates.first.tolist(), duplicates.second.tolist(), strict=True)) == [(0, 79)]
 
 
+@pytest.mark.parametrize(("size", "pairs"), [(20, []), (24, [(0, 59)])])
+def test_shifts_of_images_below_24_pixels_are_not_looked_for(size: int, pairs: list[tuple[int, int]]) -> None:
+    """At 16 x 20 the fitted windows of different images are as alike as those of copies."""
+    images = blobs(60, size=size)
+    images[59] = CHANGES["shift"](images[0])
+    duplicates = find_duplicates(survey_dataset(dataset_of(images)).measures)
+    assert list(zip(duplicates.first.tolist(), duplicates.second.tolist(), strict=True)) == pairs
+
+
 def test_the_orientation_of_a_cropped_copy_is_what_turns_the_first_into_it() -> None:
     images = blobs(30)
     images[29] = CHANGES["crop of 4 sides"](np.rot90(images[0]))
