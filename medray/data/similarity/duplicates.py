@@ -4,9 +4,10 @@ Near-duplicates are found in two ways. Hashes that differ in few bits make candi
 tiles that fit into a processor's cache. A candidate is a near-duplicate where the details of the two images
 correlate in the same orientation: hashes alone would match all chests with one another. And each image is compared
 with the few that look most like a part of it, after its best window was fitted to each: so copies are found that
-were cropped or shifted by up to 5 %, or marked in a corner. A fitted window must correlate more highly. Not looked
-for: larger crops, crops of images below 24 pixels, rotations by a few degrees, marks elsewhere. Missed at times:
-recompressed images without detail, whose hashes compression changes. `benchmarks/near_duplicates.py` measures it.
+were cropped or shifted by up to 5 %, or marked in a corner. A fitted window must correlate more highly, that of a
+small image most highly. Not looked for: larger crops, crops of images below 24 pixels, rotations by a few degrees,
+marks elsewhere. Missed at times: recompressed images without detail, whose hashes compression changes.
+`benchmarks/near_duplicates.py` measures it.
 """
 
 import os
@@ -25,14 +26,14 @@ from medray.errors import DataError
 
 #: What is looked for, in the words of reports; `docs/data.md` says how many of these copies are found.
 LOOKED_FOR = (
-    "identical images, and copies that were resized, recompressed, mirrored, turned by quarters, cropped or "
-    "shifted by up to 5 %, or marked in a corner"
+    "identical images, and copies that were resized, recompressed, mirrored or turned by quarters; in images of "
+    "24 pixels or more also copies cropped or shifted by up to 5 %, or marked in a corner"
 )
 BITS = 12  # of 63 that may differ
 CORRELATION, SMALL_CORRELATION = 0.97, 0.94  # the latter where one of the two is small
-#: Of fitted windows, at any size. Of 499,500 pairs of chest films 1 to 4 pairs of different films have more (at 64
-#: to 28 pixels), all of one patient; of 17 million pairs of other small films none has.
-REGISTERED = 0.984
+#: Of fitted windows; the latter where one of the two is small, and shrinking left little that could differ. Of
+#: 499,500 pairs of chest films 1 or 2 have more, at six sizes from 24 to 64 pixels: of one patient, taken alike.
+REGISTERED, SMALL_REGISTERED = 0.984, 0.988
 LEAST_SIDE = 24  # pixels: windows of smaller images have too few details, so that different images match
 SMALL = 40  # pixels of the shorter side: resizing and compression leave less of such images
 FLAT = 1.0  # grey levels: an image of less contrast shows nothing that could be compared
@@ -75,12 +76,13 @@ def find_duplicates(measures: Measures) -> Duplicates:
     comparable = measures.readable[first_of] & (measures.contrast[first_of] >= FLAT)
     images = np.sort(first_of[comparable])
     thumbnails = measures.thumbnail[images]
-    small = np.minimum(measures.height, measures.width)[images] < SMALL
+    side = np.minimum(measures.height, measures.width)[images]
+    small = side < SMALL
     by_hash = _pairs_by_hash(thumbnails, small)
-    large = np.flatnonzero(np.minimum(measures.height, measures.width)[images] >= LEAST_SIDE)
+    large = np.flatnonzero(side >= LEAST_SIDE)
     first, second, orientation, correlation = registered_pairs(thumbnails[large])
     first, second = large[first], large[second]
-    new = correlation >= REGISTERED
+    new = correlation >= np.where(small[first] | small[second], SMALL_REGISTERED, REGISTERED)
     new &= ~np.isin(first * len(images) + second, by_hash[0] * len(images) + by_hash[1])
     registered = (first[new], second[new], orientation[new], correlation[new])
     first, second, orientation, correlation = map(np.concatenate, zip(by_hash, registered, strict=True))

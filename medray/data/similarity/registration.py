@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from medray._types import Array
-from medray.data.similarity.neighbours import PROBES, nearest_windows
+from medray.data.similarity.neighbours import FREQUENCIES, PROBES, learning_sample, nearest_windows
 from medray.data.similarity.perceptual_hash import (
     ORIENTATION_NAMES,
     ORIENTATIONS,
@@ -25,7 +25,6 @@ from medray.data.similarity.windows import REACH, fill_corners, window_spectra, 
 
 #: Correlations after so many steps below which a pair is given up; no planted copy was lost by it.
 GIVE_UP = (-1.0, 0.5, 0.8, 0.9, 0.9)
-FREQUENCIES = 12  # the lowest, each way, that windows are fitted by; finer ones would mislead the first steps
 LONGEST_STEP = 12  # steps of an edge: 3 % of the side
 DAMPING = 1e-3
 CHUNK = 512  # pairs
@@ -39,33 +38,29 @@ def registered_pairs(thumbnails: Array) -> tuple[Array, Array, Array, Array]:
     """
     if len(thumbnails) < 2:
         return tuple(np.empty(0, kind) for kind in (np.int64, np.int64, np.int64, np.float32))  # type: ignore[return-value]
-    filled = fill_corners(thumbnails)
-    first, second, orientation, probe = nearest_windows(filled)
-    common = common_details(unit_vectors(weighted(window_spectra(filled, PROBES[0]))))
-    chunks = [np.arange(start, min(start + CHUNK, len(first))) for start in range(0, len(first), CHUNK)]
-    edges = PROBES[probe]
-    run = partial(_register, filled, common, first, second, orientation, edges)
+    first, second, orientation, probe = nearest_windows(thumbnails)
+    plain = window_spectra(fill_corners(learning_sample(thumbnails)), PROBES[0])
+    common = common_details(unit_vectors(weighted(plain)))
+    run = partial(_register, thumbnails, common, first, second, orientation, PROBES[probe])
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = list(pool.map(run, chunks))
-    pairs = np.concatenate([np.empty(0, np.int64), *(pairs for pairs, _ in parts)])
-    correlation = np.concatenate([np.empty(0, np.float32), *(part for _, part in parts)])
+        chunks = pool.map(run, (slice(start, start + CHUNK) for start in range(0, len(first), CHUNK)))
+        parts = [(np.empty(0, np.int64), np.empty(0, np.float32)), *chunks]
+    pairs, correlation = map(np.concatenate, zip(*parts, strict=True))
     return first[pairs], second[pairs], orientation[pairs], correlation
 
 
 def _register(
-    thumbnails: Array, common: Array, first: Array, second: Array, orientation: Array, edges: Array, pairs: Array
+    thumbnails: Array, common: Array, first: Array, second: Array, orientation: Array, edges: Array, chunk: slice
 ) -> tuple[Array, Array]:
-    """Fit the windows of some pairs: return those that were not given up, and their correlations."""
-    images, others = reorient_images(thumbnails[first[pairs]], orientation[pairs]), thumbnails[second[pairs]]
-    kept, edges = fit_windows(images, others, edges[pairs])
-    waves = window_waves()[0]
-    left, right, top, bottom = edges.T + REACH
-    window = waves[top, bottom] @ images[kept] @ waves[left, right].transpose(0, 2, 1)
+    """Fit the windows of a chunk of pairs: return those that were not given up, and their correlations."""
+    images, others = fill_corners(thumbnails[first[chunk]]), fill_corners(thumbnails[second[chunk]])
+    images = reorient_images(images, orientation[chunk])
+    kept, fitted = fit_windows(images, others, reorient_edges(edges[chunk], orientation[chunk]))
     unit, target = (
         without_common(unit_vectors(weighted(spectrum)), common)
-        for spectrum in (window, window_spectra(others[kept], PROBES[0]))
+        for spectrum in (window_spectra(images[kept], fitted), window_spectra(others[kept], PROBES[0]))
     )
-    return pairs[kept], (unit * target).sum(axis=(1, 2))
+    return kept + chunk.start, (unit * target).sum(axis=(1, 2))
 
 
 def fit_windows(images: Array, others: Array, edges: Array) -> tuple[Array, Array]:
@@ -121,4 +116,17 @@ def reorient_images(images: Array, orientation: Array) -> Array:
         transposed, upside_down, mirrored = ORIENTATIONS[name]
         part = images[rows].transpose(0, 2, 1) if transposed else images[rows]
         result[rows] = part[:, :: -1 if upside_down else 1, :: -1 if mirrored else 1]
+    return result
+
+
+def reorient_edges(edges: Array, orientation: Array) -> Array:
+    """Return the edges (p, 4) of the same windows in images that were reoriented."""
+    result = np.empty_like(edges)
+    for index, name in enumerate(ORIENTATION_NAMES):
+        rows = np.flatnonzero(orientation == index)
+        transposed, upside_down, mirrored = ORIENTATIONS[name]
+        left, right, top, bottom = edges[rows].T[[2, 3, 0, 1] if transposed else [0, 1, 2, 3]]
+        across = (right, left) if mirrored else (left, right)
+        down = (bottom, top) if upside_down else (top, bottom)
+        result[rows] = np.stack([*across, *down], axis=1)
     return result

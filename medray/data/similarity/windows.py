@@ -53,8 +53,11 @@ def window_waves() -> tuple[Array, Array, Array]:
 
 
 def window_spectra(thumbnails: Array, edges: Array) -> Array:
-    """Return the spectra float32 (n, 16, 16) of one window of all thumbnails (n, 32, 32); edges (4,) in steps."""
-    left, right, top, bottom = np.asarray(edges) + REACH
+    """Return the spectra float32 (n, 16, 16) of windows of thumbnails (n, 32, 32).
+
+    `edges` int64 in steps are those of all of them (4,) or of each (n, 4).
+    """
+    left, right, top, bottom = np.asarray(edges).T + REACH
     waves = window_waves()[0]
-    spectra: Array = waves[top, bottom] @ thumbnails @ waves[left, right].T
+    spectra: Array = waves[top, bottom] @ thumbnails @ np.swapaxes(waves[left, right], -1, -2)
     return spectra

@@ -34,5 +34,6 @@ CHANGES: dict[str, Callable[[Array], Array]] = {
     "crop of 4 sides": lambda pixels: cropped(pixels, 0.05, 0.05, 0.05, 0.05),
     "shift": lambda pixels: shifted(pixels, 0.05),
     "mark": lambda pixels: marked(pixels, 0.08),
+    "turned, shifted": lambda pixels: shifted(np.rot90(pixels), 0.05),
     "mirrored, cropped": lambda pixels: cropped(pixels[:, ::-1], 0.03, 0.03, 0.03, 0.03),
 }
