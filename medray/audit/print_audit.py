@@ -11,6 +11,7 @@ from rich.text import Text
 from medray.audit.findings import LEAK, Audit
 from medray.audit.profile import NO_SPLIT, Profile, Spread
 from medray.console import say
+from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.text import plural
 
 MOST_SIZES = 3
@@ -48,6 +49,9 @@ def print_audit(audit: Audit, console: Console) -> None:
     leaks, warnings = plural(len(audit.leaks), "leak"), plural(len(audit.findings) - len(audit.leaks), "warning")
     findings = f"{leaks}, {warnings}" if audit.findings else "no findings"
     say(console, f"{audit.source}: {plural(audit.images, 'image')}, {findings}")
+    if not audit.leaks:
+        no_leak = f"No leak was found. Looked for: {LOOKED_FOR}, most of which are found; and known patients."
+        console.print(Padding(Text(no_leak), (0, 0, 0, 4), expand=False))
     for finding in sorted(audit.findings, key=lambda finding: finding.severity != LEAK):
         style = SEVERITY_STYLES[finding.severity]
         console.print(Text(f"{finding.severity}  ", style=style).append(finding.kind, style="bold"))

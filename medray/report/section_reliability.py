@@ -1,6 +1,7 @@
 """Can one trust it: folds, calibration, mistakes and doubtful labels, the data, the selections of members."""
 
 from medray.console_tables import METRIC_TITLES, metric_title, number, number_with_sd
+from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.decisions.promises import CALIBRATION
 from medray.report.blocks import Block, Gallery, Matrix, Table, Text, missing
 from medray.report.evidence import Evidence
@@ -135,11 +136,13 @@ def data(evidence: Evidence) -> list[Block]:
     patients = f"{facts.patients} patients" if facts.patients else "which patient an image is of is not known"
     colours = "grey" if channels == 1 else "in colours"
     leaks = [Text(f"LEAK: {leak.text}", "warning") for leak in facts.leaks]
+    ends = "patients" if facts.patients else "not patients, as they are not known"
+    no_leak = f"No leak was found. Looked for in two splits: {LOOKED_FOR}, most of which are found; and {ends}."
     return [
         Table("Images by class and split", ["class", *facts.splits, "all"], rows),
         Text(f"{facts.source}: {height}×{width} pixels, {colours}; {patients}."),
         *(Text(note, "note") for note in facts.notes),
-        *(leaks or [Text("No leak was found: no image, copy or known patient is in two splits.")]),
+        *(leaks or [Text(no_leak)]),
     ]
 
 

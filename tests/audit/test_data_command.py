@@ -34,6 +34,7 @@ def test_clean_images_pass(scans: Path) -> None:
     result = run("audit", f"folder:{scans}")
     assert result.exit_code == 0, result.output
     assert "36 images, no findings" in result.output
+    assert "cropped or shifted by up to 5 %" in " ".join(result.output.split())
 
 
 def test_an_image_in_two_splits_of_a_fold_folder_gives_status_1(tmp_path: Path) -> None:

@@ -58,23 +58,41 @@ def hashes(spectrum: Array) -> Array:
 
 
 def details(spectrum: Array) -> Array:
-    """Return unit vectors float32 (n, 12, 12) whose inner product is the correlation of two images' details.
+    """Return unit vectors float32 (n, 12, 12) whose inner product is the correlation of two images' details."""
+    unit = unit_vectors(weighted(spectrum))
+    return without_common(unit, common_details(unit))
 
-    Each coefficient is weighted by its frequency, as the amplitudes of medical images, like those of all natural
-    ones, fall with it (Field 1987, J. Opt. Soc. Am. A 4): otherwise the outline, which most chests share, would
-    decide alone. The mean of all images over all orientations, such as the round border of retina photographs, is
-    projected out if there are at least LEAST_FOR_MEAN images.
+
+def weighted(spectrum: Array) -> Array:
+    """Weight each coefficient (..., s, s) by its frequency.
+
+    The amplitudes of medical images, like those of all natural ones, fall with it (Field 1987, J. Opt. Soc. Am. A
+    4): otherwise the outline, which most chests share, would decide alone.
     """
-    frequency = np.arange(spectrum.shape[1], dtype=np.float32)
-    unit = _unit(spectrum * np.hypot(frequency[:, None], frequency))
+    frequency = np.arange(spectrum.shape[-1], dtype=np.float32)
+    return spectrum * np.hypot(frequency[:, None], frequency)
+
+
+def common_details(unit: Array) -> Array:
+    """Return what images (n, s, s) have in common, such as a round border, as a unit vector (1, s, s).
+
+    It is their mean over all orientations, or zero where there are fewer than LEAST_FOR_MEAN images.
+    """
     if len(unit) < LEAST_FOR_MEAN:
-        return unit
+        return np.zeros_like(unit, shape=(1, *unit.shape[1:]))
     orientations = range(len(ORIENTATION_NAMES))
-    common = _unit(np.mean([reorient(unit, index).mean(axis=0, keepdims=True) for index in orientations], axis=0))
-    return _unit(unit - (unit * common).sum(axis=(1, 2), keepdims=True) * common)
+    return unit_vectors(
+        np.mean([reorient(unit, index).mean(axis=0, keepdims=True) for index in orientations], axis=0)
+    )
 
 
-def _unit(vectors: Array) -> Array:
+def without_common(unit: Array, common: Array) -> Array:
+    """Return unit vectors (n, s, s) with the common one (1, s, s) projected out."""
+    return unit_vectors(unit - (unit * common).sum(axis=(1, 2), keepdims=True) * common)
+
+
+def unit_vectors(vectors: Array) -> Array:
+    """Return vectors (n, s, s) divided by their lengths."""
     length = np.sqrt((vectors**2).sum(axis=(1, 2), keepdims=True))
     unit: Array = vectors / np.maximum(length, 1e-6)
     return unit

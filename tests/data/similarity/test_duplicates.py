@@ -10,11 +10,20 @@ from hypothesis import strategies as st
 from medray._types import Array
 from medray.audit.survey_images import survey_dataset, survey_files
 from medray.data.dataset import ImageDataset
-from medray.data.similarity.duplicates import BITS, correlations, find_duplicates, near_pairs
+from medray.data.similarity.duplicates import (
+    BITS,
+    REGISTERED,
+    SMALL_REGISTERED,
+    correlations,
+    find_duplicates,
+    near_pairs,
+)
 from medray.data.similarity.measures import measure, shrink
 from medray.data.similarity.perceptual_hash import ORIENTATION_NAMES, details, hashes, reorient, spectra
+from medray.data.similarity.registration import registered_pairs
 from medray.errors import DataError
 from tests.audit.audit_samples import COPIERS, Folder, blobs, encoded, phantom
+from tests.data.similarity.changed_copies import CHANGES
 
 KINDS = {
     "organs": lambda: phantom().images[:150],
@@ -42,6 +51,67 @@ def test_every_planted_copy_is_found_and_nothing_else(tmp_path: Path, kind: str)
     same = {pair for pair in planted if duplicates.content[pair[0]] == duplicates.content[pair[1]]}
     assert len(same) == 5
     assert near | same == planted
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("size", [64, 28])
+def test_cropped_shifted_and_marked_copies_are_found_and_nothing_else(change: str, size: int) -> None:
+    images = blobs(120, size=size, seed=2)
+    copies = np.stack([CHANGES[change](image) for image in images[:40]])
+    duplicates = find_duplicates(survey_dataset(dataset_of(np.concatenate([images, copies]))).measures)
+    near = set(zip(duplicates.first.tolist(), duplicates.second.tolist(), strict=True))
+    assert near <= {(original, 120 + original) for original in range(40)}
+    assert len(near) >= 39
+
+
+def test_marks_are_no_details_of_dim_images() -> None:
+    images = blobs(80, seed=2) // 8
+    images[79] = CHANGES["mark"](images[0])
+    duplicates = find_duplicates(survey_dataset(dataset_of(images)).measures)
+    assert list(zip(duplicates.first.tolist(), duplicates.second.tolist(), strict=True)) == [(0, 79)]
+
+
+@pytest.mark.parametrize(("size", "pairs"), [(20, []), (24, [(0, 59)])])
+def test_shifts_of_images_below_24_pixels_are_not_looked_for(size: int, pairs: list[tuple[int, int]]) -> None:
+    """At 16 x 20 the fitted windows of different images are as alike as those of copies."""
+    images = blobs(60, size=size)
+    images[59] = CHANGES["shift"](images[0])
+    duplicates = find_duplicates(survey_dataset(dataset_of(images)).measures)
+    assert list(zip(duplicates.first.tolist(), duplicates.second.tolist(), strict=True)) == pairs
+
+
+def test_windows_of_small_images_must_be_more_alike() -> None:
+    """A small image has less that could differ: two films of one patient at 28 x 28 have up to 0.986."""
+    for size, pairs in ((64, [(0, 59)]), (28, [])):
+        images = blobs(60, size=size, seed=2)
+        copy, other = (CHANGES["crop of 4 sides"](image).astype(float) for image in images[[0, 1]])
+        between = []
+        for share in np.linspace(0.05, 0.2, 16):
+            images[59] = np.round(copy + share * (other - copy))
+            first, second, _, correlation = registered_pairs(measure(shrink(images))["thumbnail"])
+            fitted = correlation[(first == 0) & (second == 59)]
+            if len(fitted) and REGISTERED < fitted[0] < SMALL_REGISTERED:
+                duplicates = find_duplicates(survey_dataset(dataset_of(images)).measures)
+                between.append(list(zip(duplicates.first.tolist(), duplicates.second.tolist(), strict=True)))
+        assert between, size
+        assert all(near == pairs for near in between)
+
+
+def test_the_orientation_of_a_cropped_copy_is_what_turns_the_first_into_it() -> None:
+    images = blobs(30)
+    images[29] = CHANGES["crop of 4 sides"](np.rot90(images[0]))
+    duplicates = find_duplicates(survey_dataset(dataset_of(images)).measures)
+    assert list(zip(duplicates.first.tolist(), duplicates.second.tolist(), strict=True)) == [(0, 29)]
+    assert ORIENTATION_NAMES[duplicates.orientation[0]] == "turned by 90 anticlockwise"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_few_images_are_compared_too(count: int) -> None:
+    images = np.concatenate([blobs(1), CHANGES["shift"](blobs(1)[0])[None], blobs(1, seed=3)])[:count]
+    thumbnails = measure(shrink(images))["thumbnail"]
+    first, second, _, correlation = registered_pairs(thumbnails)
+    alike = correlation > 0.97
+    assert list(zip(first[alike].tolist(), second[alike].tolist(), strict=True)) == [(0, 1)] * (count > 1)
 
 
 def test_hashes_alone_call_many_images_alike_that_are_none() -> None:
