@@ -146,7 +146,7 @@ def _bits_per_channel(content: bytes, name: str) -> int:
     if name == "dicom":
         from medray.data.decoding.dicom_header import read_dicom_header
 
-        header = read_dicom_header(content, MAX_PIXELS)[1]
+        header = read_dicom_header(content, MAX_PIXELS)
         return header.number("BitsStored", header.number("BitsAllocated"))  # as the decoder takes it
     return 0
 
