@@ -326,7 +326,9 @@ def test_what_is_not_an_image_is_refused_with_a_reason() -> None:
     made = dataset(noise(8, 8))
     del made.PixelData
     assert_refused(written(made), "unreadable", "PixelData")
-    assert_refused(dicom(noise(8, 8), NumberOfFrames=3), "multi_frame", "3 frames")
+    assert_refused(
+        dicom(noise(8, 8), NumberOfFrames=3), "multi_frame", "3 frames; only single images are read: save "
+    )
     assert_refused(dicom(noise(8, 8), PixelData=bytes(200)), "multi_frame")
     assert_refused(dicom(noise(8, 8), PixelData=bytes(62)), "unreadable")
     assert_refused(dicom(noise(8, 8), Rows=0), "unreadable")

@@ -9,11 +9,12 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom._uid_dict import UID_dictionary
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from medray.data.decoding import ImageError, decode, sniff
-from medray.data.decoding.dicom_opening import find_start, guess_coding
+from medray.data.decoding.dicom_opening import SYNTAXES, find_start, guess_coding
 from medray.data.listing.dicom_identity import read_identity
 from medray.data.listing.file_tree import HEAD_BYTES
 from tests.data.decoding.file_samples import (
@@ -24,6 +25,7 @@ from tests.data.decoding.file_samples import (
     dicom,
     element,
     noise,
+    raw_dicom,
     run_length,
     saved,
     smooth,
@@ -164,6 +166,25 @@ def test_usual_files_are_not_taken_for_dicom() -> None:
         *(Path(__file__).read_bytes()[start:] for start in range(50)),
     ):  # fmt: skip
         assert sniff(content) is None, content[:16]
+
+
+def test_the_guide_lists_the_transfer_syntaxes_that_are_read() -> None:
+    guide = (Path(__file__).parents[3] / "docs/data.md").read_text()
+    rows = [line.split("|")[2:4] for line in guide.splitlines() if "1.2.840.10008.1.2" in line]
+    read = {uid.strip() for uids, answer in rows if answer.strip() != "no" for uid in uids.split(",")}
+    refused = {uid.strip() for uids, answer in rows if answer.strip() == "no" for uid in uids.split(",")}
+    assert read == set(SYNTAXES)
+    for syntax in refused:
+        assert_refused(raw_dicom(syntax, element(0x7FE00010, "OW", bytes(64))), "unsupported", "gdcmconv --raw")
+
+
+def test_every_transfer_syntax_that_is_not_read_is_refused_in_a_short_line() -> None:
+    for syntax in UID_dictionary:
+        if syntax.startswith("1.2.840.10008.1.2") and syntax not in SYNTAXES:
+            with pytest.raises(ImageError) as caught:
+                decode(raw_dicom(syntax, bytes(100)), (8, 8, 1))
+            assert len(str(caught.value)) < 260
+            assert syntax in str(caught.value)
 
 
 def test_bare_files_are_cut_short_anywhere_and_name_no_patient() -> None:

@@ -395,7 +395,8 @@ def test_usual_formats_that_are_not_read_are_refused_by_their_names(kind: str) -
 def test_several_images_are_refused() -> None:
     frames = [Image.fromarray(noise(8, 8, seed=seed)) for seed in range(3)]
     for kind in ("PNG", "TIFF"):
-        assert_refused(saved(frames[0], kind, save_all=True, append_images=frames[1:]), "multi_frame")
+        content = saved(frames[0], kind, save_all=True, append_images=frames[1:])
+        assert_refused(content, "multi_frame", "only single images are read: save ")
 
 
 def test_what_has_no_evident_meaning_is_refused() -> None:
