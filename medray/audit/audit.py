@@ -7,6 +7,7 @@ from medray.audit.overlap import find_leaks_between_parts, find_other_duplicates
 from medray.audit.shifts import find_shifts
 from medray.audit.survey import Survey
 from medray.audit.survey_images import describe_dataset
+from medray.audit.transparency import find_transparency
 from medray.data.dataset import ImageDataset
 from medray.data.similarity.dataset_duplicates import dataset_duplicates
 from medray.data.similarity.duplicates import find_duplicates
@@ -25,6 +26,7 @@ def audit_survey(survey: Survey) -> Audit:
         *find_unusable(survey),
         *find_small_classes(survey),
         *find_shifts(survey),
+        *find_transparency(survey),
     )
     return Audit(survey.source, len(survey), findings, tuple(list_pairs(survey, duplicates)))
 

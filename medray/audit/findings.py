@@ -30,6 +30,7 @@ KINDS = {
     "class_balance": "splits or folds whose class shares differ from the rest's",
     "brightness": "splits or folds that are brighter or darker than the rest",
     "sharpness": "splits or folds that are sharper or less sharp than the rest",
+    "transparency": "classes whose images differ in their alpha channel, so they were not prepared alike",
     "tone": "splits or folds that are warmer or colder than the rest",
 }
 

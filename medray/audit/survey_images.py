@@ -103,6 +103,7 @@ class _FileFacts:
     width: int = 0
     channels: int = 0
     bits: int = 0
+    opacity: float = 0.0
 
 
 def _measure_files(images: Sequence[ListedImage]) -> Measures:
@@ -130,7 +131,7 @@ def _read_file(image: ListedImage, target: Array) -> _FileFacts:
         return _FileFacts(digest, name, str(error))
     target[:] = decoded.pixels
     channels = 1 if "colourised" in decoded.notes else 3
-    return _FileFacts(digest, name, "", *decoded.upright, channels, bits)
+    return _FileFacts(digest, name, "", *decoded.upright, channels, bits, decoded.opacity)
 
 
 def _open_problem(error: OSError) -> str:
@@ -146,7 +147,7 @@ def _bits_per_channel(content: bytes, name: str) -> int:
     if name == "dicom":
         from medray.data.decoding.dicom_header import read_dicom_header
 
-        header = read_dicom_header(content, MAX_PIXELS)[1]
+        header = read_dicom_header(content, MAX_PIXELS)
         return header.number("BitsStored", header.number("BitsAllocated"))  # as the decoder takes it
     return 0
 

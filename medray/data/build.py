@@ -18,8 +18,13 @@ from medray.data.splits import make_splits
 from medray.errors import DataError, printable
 from medray.space.preparation import DROP, Images, Preparation
 
-FORM = 2  # of what is cached; another one means other pixels or notes
+FORM = 3  # of what is cached; another one means other pixels or notes
 NOTE_TEXTS = {
+    "alpha_dropped": "with transparent pixels, whose colours are kept",
+    "first_window": "that name several windows, the first of which is applied",
+    "window_ignored": "whose window is none (its width is not above 0, or it is no number): the next one is "
+    "applied, or values are scaled from the least to the greatest",
+    "syntax_guessed": "that name no transfer syntax, or not the one they are written in: their elements show it",
     "few_grey_levels": "of few grey levels: they use less than a quarter of their range, as 12 bits in files of "
     "16 do; stretch their values to the whole range first, or take the DICOM files",
 }

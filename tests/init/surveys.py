@@ -23,6 +23,7 @@ def measures(
         width=width,
         channels=np.resize(colours, count) * fine,
         bits=np.full(count, 8),
+        opacity=np.ones(count),
         grey_as_rgb=np.zeros(count, dtype=bool),
         thumbnail=np.random.default_rng(0).integers(0, 256, (count, 32, 32), dtype=np.uint8),
         **looks,

@@ -11,7 +11,7 @@ from medray.data.decoding.picture import Picture
 from medray.data.fitted_images import Converted, fit_images
 from medray.space.preparation import LESION, Images
 
-FORM = 2  # of what is cached; another one means other pixels
+FORM = 3  # of what is cached; another one means other pixels
 
 
 def resize_dataset(dataset: ImageDataset, rules: Images, progress: Progress = silent) -> ImageDataset:

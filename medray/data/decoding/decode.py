@@ -9,6 +9,7 @@ from PIL import Image
 
 from medray._types import Array
 from medray.data.decoding import bmp, dicom, jpeg, png, tiff
+from medray.data.decoding.dicom_opening import find_start
 from medray.data.decoding.fit import NOTES, fit, lies_on_its_side
 from medray.data.decoding.image_error import ImageError, damaged
 from medray.data.decoding.picture import Picture
@@ -30,7 +31,7 @@ class Decoded:
 
     `format` is one of FORMATS; `height` and `width` are those of the file before it was turned or resized;
     `upright` is the size (height, width) in which it is displayed; `notes` name all that was done to it, in the
-    order of NOTES.
+    order of NOTES; `opacity` is the mean of its alpha, from 0 to 1, which is 1 without alpha.
     """
 
     pixels: Array
@@ -39,12 +40,13 @@ class Decoded:
     width: int
     notes: tuple[str, ...]
     upright: tuple[int, int]
+    opacity: float = 1.0
 
 
 def sniff(content: bytes) -> str | None:
     """Return the format, one of FORMATS, that the first bytes are of; None if they are of none.
 
-    DICOM is recognised by its preamble: 128 bytes of anything, then "DICM". DICOM without it is not.
+    DICOM is recognised by "DICM" behind 128 bytes of anything, or by its first two elements (`find_start`).
     """
     if content.startswith(png.MAGIC):
         return "png"
@@ -54,7 +56,9 @@ def sniff(content: bytes) -> str | None:
         return "dicom"
     if content.startswith(tiff.MAGICS):
         return "tiff"
-    return "bmp" if bmp.looks_like_bmp(content) else None
+    if bmp.looks_like_bmp(content):
+        return "bmp"
+    return "dicom" if find_start(content) is not None else None
 
 
 def decode(
@@ -66,7 +70,7 @@ def decode(
     Other depths are scaled to 0..255: grey of 16 bits by 1 / 257, colours of 16 bits by their upper 8 bits,
     fewer bits by their full range; DICOM by its window, and without one from the least to the greatest
     value that the image holds. Where the scaled values use less than a quarter of the range, as 12 bits in a file
-    of 16 do, the notes hold "few_grey_levels". Colour profiles, gamma and DICOM overlays are not applied.
+    of 16 do, the notes hold "few_grey_levels". Alpha, colour profiles, gamma and DICOM overlays are not applied.
 
     With `aspect` "stretch" the image is stretched to the shape; with "pad" it keeps the ratio of its sides, with
     black borders; with "lesion" it is cut to the dark spot in its middle first.
@@ -107,7 +111,8 @@ def decode(
         raise damaged(_TITLES[name]) from None
     width, height = picture.size
     upright = (width, height) if lies_on_its_side(picture.orientation) else (height, width)
-    return Decoded(pixels, name, height, width, tuple(note for note in NOTES if note in notes), upright)
+    ordered = tuple(note for note in NOTES if note in notes)
+    return Decoded(pixels, name, height, width, ordered, upright, picture.opacity)
 
 
 def _unknown_format(content: bytes) -> ImageError:

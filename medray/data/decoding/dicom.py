@@ -21,16 +21,16 @@ from medray.data.decoding.picture import Picture
 
 
 def read_dicom(content: bytes, limit: int) -> Picture:
-    """Read a DICOM file with the preamble, of one frame and at most `limit` pixels.
+    """Read a DICOM file, with a preamble or without, of one frame and at most `limit` pixels.
 
     Raises:
         ImageError: it is damaged, too large, without pixels, of several frames, or written in a way that is
             not read.
         struct.error, ValueError, zlib.error: it is damaged.
     """
-    syntax, header = read_dicom_header(content, limit)
+    header = read_dicom_header(content, limit)
     form = read_format(header, limit)
-    stored = read_stored(syntax, header, form)
+    stored = read_stored(header, form)
     if form.samples == 3:
         values, notes = stored.values, frozenset[str]()
         if stored.bits != 8:
@@ -43,9 +43,16 @@ def read_dicom(content: bytes, limit: int) -> Picture:
         image, notes = Image.fromarray(read_palette(header, stored.bits)[stored.values]), frozenset({"palette"})
     else:
         used = np.zeros(2**stored.bits, dtype=bool)
-        used[stored.values] = True
-        table, notes = grey_table(header, stored.bits, used, inverted=form.meaning == "MONOCHROME1")
-        image = Image.fromarray(table[stored.values])
+        used[stored.values if stored.padded is None else stored.values[~stored.padded]] = True
+        table, notes = grey_table(
+            header, stored.bits, used, form.padding, inverted=form.meaning == "MONOCHROME1"
+        )  # fmt: skip
+        displayed = table[stored.values]
+        if stored.padded is not None:
+            displayed[stored.padded] = 0
+        image = Image.fromarray(displayed)
+    if header.guessed:
+        notes |= {"syntax_guessed"}
     return Picture(image, (form.columns, form.rows), notes)
 
 
@@ -66,8 +73,16 @@ def read_format(header: DicomHeader, limit: int) -> PixelFormat:
     if not frames.isdecimal() or len(frames) > 12:
         raise ImageError("unreadable", "the DICOM file's NumberOfFrames is malformed")
     if int(frames) > 1:
-        raise ImageError("multi_frame", f"the DICOM file holds {int(frames)} frames; only single images are read")
+        raise ImageError(
+            "multi_frame",
+            f"the DICOM file holds {int(frames)} frames; only single images are read: save "
+            "each frame as a file of its own",
+        )
     samples, meaning = header.number("SamplesPerPixel", 1), header.text("PhotometricInterpretation")
+    if not meaning:
+        raise ImageError(
+            "unreadable", "the DICOM file has no PhotometricInterpretation, which says what its pixels mean"
+        )
     if meaning not in MEANINGS:
         raise ImageError("unsupported", f"the DICOM file's pixels mean none of: {', '.join(MEANINGS)}")
     if samples != (1 if MEANINGS.index(meaning) < 3 else 3):
@@ -84,4 +99,17 @@ def read_format(header: DicomHeader, limit: int) -> PixelFormat:
     if meaning.startswith("YBR") and allocated != 8:
         raise ImageError("unsupported", "the DICOM file has YBR colours of 16 bits; 8 are read")
     planar = samples == 3 and header.number("PlanarConfiguration", 0) == 1
-    return PixelFormat(rows, columns, samples, allocated, stored, shift, meaning, planar)
+    signed = header.number("PixelRepresentation", 0) == 1
+    padding = _read_padding(header, signed)
+    return PixelFormat(rows, columns, samples, allocated, stored, shift, meaning, planar, signed, padding)
+
+
+def _read_padding(header: DicomHeader, signed: bool) -> tuple[int, int] | None:
+    """Return the first and last stored value that are padding (PS3.3 C.7.5.1.1.2), None if none is."""
+    absent = 1 << 40  # more than any number in a file
+    value, limit = (header.number(name, absent) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+    if value == absent:
+        return None
+    words = [end & 0xFFFF for end in (value, limit) if end != absent]
+    ends = [word - 0x10000 if signed and word >= 0x8000 else word for word in words]
+    return min(ends), max(ends)

@@ -10,11 +10,14 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.decoding.dicom_header import DicomHeader
+from medray.data.decoding.dicom_window import apply_first_window
 from medray.data.decoding.image_error import ImageError
 
-#: Where the modality rescale and the window may lie: in the file itself, or, in the enhanced kinds of files,
-#: in the groups that hold for all frames or for the first one.
-_GROUPS = ("", "SharedFunctionalGroupsSequence.", "PerFrameFunctionalGroupsSequence.")
+#: Where the modality rescale may lie, as windows do.
+_PREFIXES = (
+    "", "SharedFunctionalGroupsSequence.PixelValueTransformationSequence.",
+    "PerFrameFunctionalGroupsSequence.PixelValueTransformationSequence.",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,34 +35,36 @@ class Lut:
 
 
 @np.errstate(all="ignore")  # what overflows is found at the end
-def grey_table(header: DicomHeader, bits: int, present: Array, *, inverted: bool) -> tuple[Array, frozenset[str]]:
+def grey_table(
+    header: DicomHeader, bits: int, present: Array, padding: tuple[int, int] | None, *, inverted: bool
+) -> tuple[Array, frozenset[str]]:
     """Return a table uint8 (2**bits,) from stored values to displayed ones, and notes of what it does.
 
-    `present` bool (2**bits,) says which values the image holds. The VOI look-up table comes first, else the
-    first window, by its own function. Without either, unsigned 8-bit values without a rescale are kept; all
-    others are scaled from the least to the greatest value present, padding left out. Padding is black,
-    whatever its value.
+    `present` bool (2**bits,) says which values the image holds; `padding` are the first and last value that are
+    padding. The VOI look-up table comes first, else the first valid window, by its own function. Without either,
+    unsigned 8-bit values without a rescale are kept; all others are scaled from the least to the greatest value
+    present, padding left out. Padding is black, whatever its value.
 
     Raises:
         ImageError: an element is malformed, or there is nothing but padding.
     """
     stored = stored_values(header, bits)
     values = apply_modality_lut(header, stored)
-    padding = padding_mask(header, stored)
-    displayed, notes = apply_voi_lut(header, values), {"windowed"}
+    padded = np.zeros_like(present) if padding is None else (padding[0] <= stored) & (stored <= padding[1])
+    displayed, notes = apply_voi_lut(header, values)
     if displayed is None and bits == 8 and np.array_equal(values, np.arange(256)):
-        displayed, notes = values, set()
+        displayed = values
     elif displayed is None:
-        if not (present & ~padding).any():
+        if not (present & ~padded).any():
             raise ImageError("unreadable", "the DICOM file holds nothing but padding")
-        low, high = float(values[present & ~padding].min()), float(values[present & ~padding].max())
-        displayed, notes = (values - low) * 255 / (high - low or 1.0), {"rescaled_to_8_bit"}
+        low, high = float(values[present & ~padded].min()), float(values[present & ~padded].max())
+        displayed, notes = (values - low) * 255 / (high - low or 1.0), notes | {"rescaled_to_8_bit"}
     if inverted:
         displayed, notes = 255 - displayed, notes | {"inverted"}
     if not np.isfinite(displayed).all():
         raise ImageError("unreadable", "the DICOM file's rescale or window gives values that are not finite")
-    displayed = np.where(padding, 0, displayed)
-    return np.floor(np.clip(displayed, 0, 255) + 0.5).astype(np.uint8), frozenset(notes)
+    displayed = np.where(padded, 0, displayed)
+    return np.floor(np.clip(displayed, 0, 255) + 0.5).astype(np.uint8), notes
 
 
 def stored_values(header: DicomHeader, bits: int) -> Array:
@@ -75,8 +80,7 @@ def apply_modality_lut(header: DicomHeader, values: Array) -> Array:
     lut = read_lut(header, "ModalityLUTSequence")
     if lut is not None:
         return lut(values).astype(np.float64)
-    for group in _GROUPS:
-        prefix = f"{group}PixelValueTransformationSequence." if group else ""
+    for prefix in _PREFIXES:
         slope, intercept = header.decimal(f"{prefix}RescaleSlope"), header.decimal(f"{prefix}RescaleIntercept")
         if slope is not None or intercept is not None:
             if slope == 0:
@@ -85,54 +89,13 @@ def apply_modality_lut(header: DicomHeader, values: Array) -> Array:
     return values.astype(np.float64)
 
 
-def apply_voi_lut(header: DicomHeader, values: Array) -> Array | None:
-    """Return values 0..255 by the VOI look-up table or the first window; None if there is neither."""
+def apply_voi_lut(header: DicomHeader, values: Array) -> tuple[Array | None, frozenset[str]]:
+    """Return values 0..255 by the VOI look-up table or the first window, None if there is neither; and notes."""
     lut = read_lut(header, "VOILUTSequence")
-    if lut is not None:
-        displayed: Array = lut(values) * (255 / (2**lut.bits - 1))
-        return displayed
-    for group in _GROUPS:
-        prefix = f"{group}FrameVOILUTSequence." if group else ""
-        center, width = header.decimal(f"{prefix}WindowCenter"), header.decimal(f"{prefix}WindowWidth")
-        if center is not None and width is not None:
-            return apply_window(values, center, width, header.text(f"{prefix}VOILUTFunction").upper() or "LINEAR")
-    return None
-
-
-def apply_window(values: Array, center: float, width: float, function: str) -> Array:
-    """Map values to 0..255 by a VOI window, as float64 (PS3.3 C.11.2.1.2 and C.11.2.1.3).
-
-    Raises:
-        ImageError: the width is too small, or the function is unknown.
-    """
-    if width <= 0 or (function == "LINEAR" and width < 1):
-        raise ImageError("unreadable", "the DICOM file's WindowWidth is too small for a window")
-    displayed: Array
-    if function == "SIGMOID":
-        displayed = 255 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
-        return displayed
-    if function not in ("LINEAR", "LINEAR_EXACT"):
-        raise ImageError(
-            "unsupported", "the DICOM file's VOILUTFunction is none of: LINEAR, LINEAR_EXACT, SIGMOID"
-        )
-    if function == "LINEAR":
-        center, width = center - 0.5, width - 1
-    low, high = center - width / 2, center + width / 2
-    inside = (values - low) * 255 / (width or 1.0)
-    displayed = np.where(values <= low, 0.0, np.where(values > high, 255.0, inside))
-    return displayed
-
-
-def padding_mask(header: DicomHeader, stored: Array) -> Array:
-    """Return which of the stored values are padding, bool: one, or a range of them (PS3.3 C.7.5.1.1.2)."""
-    ends = [header.number(name, -1) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    if ends[0] < 0:
-        return np.zeros(len(stored), dtype=bool)
-    first, last = (ends[0], ends[1] if ends[1] >= 0 else ends[0])
-    if header.number("PixelRepresentation", 0) == 1:
-        first, last = (end - 0x10000 if end >= 0x8000 else end for end in (first, last))
-    inside: Array = (min(first, last) <= stored) & (stored <= max(first, last))
-    return inside
+    if lut is None:
+        return apply_first_window(header, values)
+    displayed: Array = lut(values) * (255 / (2**lut.bits - 1))
+    return displayed, frozenset({"windowed"})
 
 
 def read_lut(header: DicomHeader, sequence: str) -> Lut | None:

@@ -71,7 +71,7 @@ def read_elements(
                 raise damaged("DICOM file")
             return elements
         top = stack[-1]
-        tag, vr, length, position = _read_head(data, position, order, top.implicit)
+        tag, vr, length, position = read_head(data, position, order, top.implicit)
         if tag == PIXELS and len(stack) == 1:
             elements[tag,] = _read_pixels(view, position, length, vr, order)
             return elements
@@ -100,7 +100,7 @@ def read_elements(
     raise ImageError("too_large", f"the DICOM file has more than {MAX_ELEMENTS} elements before its pixels")
 
 
-def _read_head(data: bytes, position: int, order: str, implicit: bool) -> tuple[int, bytes, int, int]:
+def read_head(data: bytes, position: int, order: str, implicit: bool) -> tuple[int, bytes, int, int]:
     """Read an element's tag, its value representation if explicit, its length, and where its value begins."""
     group, number, length = struct.unpack_from(f"{order}HHL", data, position)
     tag, vr = group << 16 | number, data[position + 4 : position + 6]

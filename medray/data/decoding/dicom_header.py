@@ -5,17 +5,12 @@ import re
 import struct
 import zlib
 
-from medray.data.decoding.dicom_elements import PIXELS, Coding, Element, Path, read_elements
-from medray.data.decoding.image_error import ImageError, damaged
+import numpy as np
 
-PREAMBLE = 132  # 128 bytes of anything, then "DICM"
-IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
-DEFLATED, RLE = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5"
-JPEG_SYNTAXES = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
-JPEG_2000_SYNTAXES = frozenset({"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"})
-NATIVE = frozenset({IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED})
-SYNTAXES = NATIVE | {RLE} | JPEG_SYNTAXES | JPEG_2000_SYNTAXES
-MAX_META = 1000  # elements of group 2
+from medray.data.decoding.dicom_elements import PIXELS, Coding, Element, Path, read_elements
+from medray.data.decoding.dicom_opening import DEFLATED, SYNTAXES, read_opening, syntax_of_pixels
+from medray.data.decoding.image_error import ImageError
+
 INFLATED = 4  # bytes for each allowed pixel that a deflated file may inflate to, besides a megabyte
 
 _NAMES = {
@@ -34,17 +29,23 @@ _NAMES = {
 }  # fmt: skip
 TAGS = {name: tag for tag, name in _NAMES.items()}
 _SEQUENCES = frozenset(tag for name, tag in TAGS.items() if name.endswith("Sequence"))
+_BINARY = {b"US": "u2", b"SS": "i2", b"UL": "u4", b"SL": "i4", b"FL": "f4", b"FD": "f8"}
+_OTHERS = frozenset({b"UL", b"SL", b"FL", b"FD", b"DS", b"IS"})  # of numbers, besides 16 bits
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
 
 class DicomHeader:
     """The elements of one file, by name; a name may lead through sequences, such as "VOILUTSequence.LUTData".
 
+    `syntax` is the transfer syntax; `guessed` says that the file names none, or one that it does not keep to.
     All methods raise ImageError for a value that is not what its element must hold; it is never in the message.
     """
 
-    def __init__(self, elements: dict[Path, Element], coding: Coding) -> None:
+    def __init__(self, elements: dict[Path, Element], coding: Coding, syntax: str, guessed: bool) -> None:
         self._elements = elements
+        self.syntax = syntax
+        self.guessed = guessed
         self.big = coding.big
         self.order = ">" if coding.big else "<"
 
@@ -62,10 +63,18 @@ class DicomHeader:
         return struct.unpack(f"{self.order}{len(element.value) // 2}H", element.value)
 
     def number(self, name: str, default: int | None = None) -> int:
-        """Return the first such number, or `default` if the element is absent or empty."""
+        """Return the first such number, or `default` if the element is absent or empty.
+
+        One that is not stored in 16 bits, against the standard, may be larger, or below 0.
+        """
         element = self.get(name)
         if element is not None and len(element.value):
-            return self.numbers(name)[0]
+            if element.vr not in _OTHERS:
+                return self.numbers(name)[0]
+            decimal = self.decimal(name)
+            if decimal is None or not decimal.is_integer():
+                raise _wrong(name)
+            return int(decimal)
         if default is None:
             raise ImageError("unreadable", f"the DICOM file has no {name}")
         return default
@@ -79,16 +88,28 @@ class DicomHeader:
             raise _wrong(name)
         return bytes(element.value).decode("latin-1").split("\\")[0].strip(" \0")
 
+    def decimals(self, name: str) -> tuple[float, ...]:
+        """Return its numbers, NaN for each that is none; none if the element is absent or empty.
+
+        They are texts, as the standard has windows and rescales, or of the binary representation that it states.
+        """
+        element = self.get(name)
+        if element is None or not len(element.value):
+            return ()
+        if len(element.value) > 1024:
+            raise _wrong(name)
+        if element.vr in _BINARY:
+            kind = np.dtype(f"{self.order}{_BINARY[element.vr]}")
+            if len(element.value) % kind.itemsize:
+                raise _wrong(name)
+            return tuple(np.frombuffer(element.value, kind).astype(float).tolist())
+        text = bytes(element.value).decode("latin-1").strip(" \0")
+        return tuple(_parse_decimal(part) for part in text.split("\\")) if text else ()
+
     def decimal(self, name: str) -> float | None:
-        """Return the first of its decimal numbers; None if the element is absent or empty."""
-        text = self.text(name)
-        if not text:
-            return None
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
+        """Return the first of its numbers; None if the element is absent or empty."""
+        number = next(iter(self.decimals(name)), None)
+        if number is not None and not math.isfinite(number):
             raise _wrong(name)
         return number
 
@@ -100,49 +121,43 @@ class DicomHeader:
         return self.number("PixelRepresentation", 0) == 1
 
 
+def _parse_decimal(text: str) -> float:
+    """Return the number of a decimal string, NaN if it is none."""
+    text = text.strip(" \0")
+    return float(text) if _DECIMAL.fullmatch(text) else math.nan
+
+
 def _wrong(name: str) -> ImageError:
     return ImageError("unreadable", f"the DICOM file's {name} is malformed")
 
 
-def read_dicom_header(content: bytes, limit: int) -> tuple[str, DicomHeader]:
+def read_dicom_header(content: bytes, limit: int) -> DicomHeader:
     """Read the transfer syntax and the elements of a DICOM file.
 
     Raises:
         ImageError: it is damaged, too large once inflated, or of a transfer syntax that is not read.
     """
-    syntax, start = _read_syntax(content)
-    coding = Coding(implicit=syntax == IMPLICIT, big=syntax == BIG_ENDIAN)
-    if syntax == DEFLATED:
+    opening = read_opening(content)
+    if opening.syntax and opening.syntax not in SYNTAXES:
+        raise _unread_syntax(opening.syntax)
+    start = opening.start
+    if opening.syntax == DEFLATED:
         largest = INFLATED * limit + (1 << 20)
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         content, start = inflater.decompress(memoryview(content)[start:], largest), 0
         if inflater.unconsumed_tail and inflater.decompress(inflater.unconsumed_tail, 1):
             raise ImageError("too_large", f"the DICOM file inflates to more than {largest} bytes")
-    return syntax, DicomHeader(read_elements(content, start, coding, frozenset(_NAMES), _SEQUENCES), coding)
+    elements = read_elements(content, start, opening.coding, frozenset(_NAMES), _SEQUENCES)
+    syntax = syntax_of_pixels(opening.syntax, opening.coding, elements.get((PIXELS,)))
+    return DicomHeader(elements, opening.coding, syntax, opening.guessed or syntax != opening.syntax)
 
 
-def _read_syntax(content: bytes) -> tuple[str, int]:
-    """Read the transfer syntax, and where group 2, which is always explicit and little-endian, ends."""
-    position, syntax = PREAMBLE, ""
-    for _ in range(MAX_META):
-        if content[position : position + 2] != b"\x02\0":
-            break
-        if position + 12 > len(content):
-            raise damaged("DICOM file")
-        number, vr, length = struct.unpack_from("<H2sH", content, position + 2)
-        position += 8
-        if vr in (b"OB", b"UN", b"UT"):
-            (length,), position = struct.unpack_from("<L", content, position), position + 4
-        if number == 0x0010:
-            syntax = content[position : position + min(length, 64)].decode("latin-1").strip(" \0")
-        position += length
-    if not syntax:
-        raise ImageError("unreadable", "the DICOM file names no transfer syntax")
-    if syntax not in SYNTAXES:
-        from pydicom.uid import UID
+def _unread_syntax(syntax: str) -> ImageError:
+    """Return the error for a transfer syntax that is not read, which is named if the standard has it."""
+    from pydicom.uid import UID
 
-        name = UID(syntax).name if _UID.fullmatch(syntax) else syntax
-        # Nothing else of the file may come into a message.
-        named = f"{name} ({syntax})" if name != syntax else "one that the standard does not name"
-        raise ImageError("unsupported", f"the DICOM file's transfer syntax is not read: {named}")
-    return syntax, position
+    name = UID(syntax).name if _UID.fullmatch(syntax) else syntax
+    # Nothing else of the file may come into a message.
+    named = f"{name} ({syntax})" if name != syntax else "one that the standard does not name"
+    way = "save it uncompressed first, as gdcmconv --raw does"
+    return ImageError("unsupported", f"the DICOM file's transfer syntax is not read: {named}; {way}")

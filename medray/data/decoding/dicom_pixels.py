@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from medray._types import Array
-from medray.data.decoding.dicom_header import JPEG_SYNTAXES, NATIVE, RLE, DicomHeader
+from medray.data.decoding.dicom_header import DicomHeader
+from medray.data.decoding.dicom_opening import JPEG_SYNTAXES, NATIVE, RLE
 from medray.data.decoding.image_error import ImageError, damaged
 from medray.data.decoding.jpeg import decode_jpeg, read_jpeg_header
 from medray.data.decoding.jpeg2000 import decode_jpeg2000
@@ -19,7 +20,10 @@ MEANINGS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", *_YBR, "YBR_IC
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """What the header says of the pixels; `meaning` is the photometric interpretation."""
+    """What the header says of the pixels; `meaning` is the photometric interpretation.
+
+    `padding` are the first and last value that mean no pixel, if there are any.
+    """
 
     rows: int
     columns: int
@@ -29,6 +33,8 @@ class PixelFormat:
     shift: int
     meaning: str
     planar: bool
+    signed: bool = False
+    padding: tuple[int, int] | None = None
 
     def shaped(self, flat: Array, planar: bool) -> Array:
         """Return flat values as (H, W) or (H, W, samples), which lie pixel by pixel or plane by plane."""
@@ -41,14 +47,18 @@ class PixelFormat:
 
 @dataclass(frozen=True)
 class Stored:
-    """Values uint8 or uint16 (H, W) or (H, W, 3) of `bits` bits; signed ones are in two's complement."""
+    """Values uint8 or uint16 (H, W) or (H, W, 3) of `bits` bits; signed ones are in two's complement.
+
+    `padded` bool (H, W) are the pixels whose padding has more bits than values have, if there are any.
+    """
 
     values: Array
     bits: int
     ybr: bool = False
+    padded: Array | None = None
 
 
-def read_stored(syntax: str, header: DicomHeader, form: PixelFormat) -> Stored:
+def read_stored(header: DicomHeader, form: PixelFormat) -> Stored:
     """Decode the pixels.
 
     Raises:
@@ -58,7 +68,7 @@ def read_stored(syntax: str, header: DicomHeader, form: PixelFormat) -> Stored:
     element = header.get("PixelData")
     if element is None:
         raise ImageError("unreadable", "the DICOM file has no PixelData")
-    if (element.fragments is None) != (syntax in NATIVE):
+    if (element.fragments is None) != (header.syntax in NATIVE):
         raise damaged("DICOM file")
     if element.fragments is None:
         stored = _native(element.value, header, form, element.vr)
@@ -69,15 +79,32 @@ def read_stored(syntax: str, header: DicomHeader, form: PixelFormat) -> Stored:
         if not parts:
             raise damaged("DICOM file")
         data = b"".join(parts)
-        if syntax in JPEG_SYNTAXES:
+        if header.syntax in JPEG_SYNTAXES:
             return _jpeg(data, form)
-        if syntax != RLE:
+        if header.syntax != RLE:
             values, bits = decode_jpeg2000(data, form.columns, form.rows, form.samples)
             return Stored(values, bits, form.meaning in _YBR)
         stored = _run_length(data, form)
+    padded = _wide_padding(stored, form)
     if form.shift or form.stored < 8 * stored.itemsize:
         stored = (stored >> form.shift) & (2**form.stored - 1)
-    return Stored(stored, form.stored, form.meaning in _YBR)
+    return Stored(stored, form.stored, form.meaning in _YBR, padded)
+
+
+def _wide_padding(words: Array, form: PixelFormat) -> Array | None:
+    """Return which words are padding, where its value needs more bits than are stored: -32768 among 12 bits."""
+    low = -(2 ** (form.stored - 1)) if form.signed else 0
+    if (
+        form.samples > 1
+        or form.padding is None
+        or low <= form.padding[0] <= form.padding[1] < low + 2**form.stored
+    ):
+        return None
+    values = (
+        words.view(np.dtype(f"i{words.itemsize}").newbyteorder(words.dtype.byteorder)) if form.signed else words
+    )
+    padded: Array = (form.padding[0] <= values) & (values <= form.padding[1])
+    return padded
 
 
 def _native(value: memoryview, header: DicomHeader, form: PixelFormat, vr: bytes) -> Array:

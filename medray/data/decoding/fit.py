@@ -11,12 +11,15 @@ from medray.space.preparation import LESION, PADDED, STRETCHED
 NOTES = (
     "palette",  # palette indices were replaced by their colours
     "cmyk",  # four printing inks became red, green and blue by plain arithmetic, without a colour profile
-    "windowed",  # DICOM: the file's first VOI window or its VOI look-up table was applied
+    "syntax_guessed",  # DICOM: no transfer syntax is named, or the file does not keep to it; its elements show one
+    "windowed",  # DICOM: the file's first valid VOI window or its VOI look-up table was applied
+    "first_window",  # DICOM, comes with "windowed": the file names several windows
+    "window_ignored",  # DICOM: the file names a window that is none, such as one of width 0 or below
     "rescaled_to_8_bit",  # values of another depth were scaled to 0..255, see `decode`
     "few_grey_levels",  # comes with "rescaled_to_8_bit": less than a quarter of the range is used
     "cropped",  # cut to the lesion, because the model's aspect is "lesion"
     "inverted",  # the file stores white as its lowest value (DICOM MONOCHROME1, TIFF WhiteIsZero)
-    "alpha_dropped",  # some pixels were transparent; they were laid over black
+    "alpha_dropped",  # some pixels were transparent; their colours were kept
     "greyscaled",  # colours became grey for a model of one channel
     "colourised",  # grey became three equal channels for a model of three channels
     "resized",  # the size changed, antialiased
@@ -44,11 +47,11 @@ def lies_on_its_side(orientation: int) -> bool:
 def fit(picture: Picture, shape: tuple[int, int, int], aspect: str = STRETCHED) -> tuple[Array, frozenset[str]]:
     """Return pixels uint8 (H, W, C) of exactly `shape`, in memory of their own, and notes of what was done.
 
-    Transparent pixels are laid over black: what can't be seen must not reach a model, and black is the
-    background of most medical images. Sizes are changed by antialiased bicubic interpolation of the entire
-    picture. With `aspect` "stretch" the ratio of the sides may change; with "pad" it is kept and the picture lies
-    in the middle of black; with "lesion" the picture is cut to the dark spot in its middle, if there is one, and
-    then padded. Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
+    Transparent pixels keep their colours, as most readers of training images have it: an alpha that is 0
+    everywhere, or another one for each class, must not turn images black. Sizes are changed by antialiased bicubic
+    interpolation of the entire picture. With `aspect` "stretch" the ratio of the sides may change; with "pad" it
+    is kept and the picture lies in the middle of black; with "lesion" the picture is cut to the dark spot in its
+    middle, if there is one, and then padded. Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
     """
     height, width, channels = shape
     if aspect == LESION:
@@ -57,7 +60,8 @@ def fit(picture: Picture, shape: tuple[int, int, int], aspect: str = STRETCHED) 
         picture = around_lesion(picture)
     image, notes = picture.image, set(picture.notes)
     if image.mode in ("LA", "RGBA"):
-        image = over_black(image, notes)
+        image = image.convert(image.mode.removesuffix("A"))
+        notes |= {"alpha_dropped"} if picture.opacity < 1 else set()
     if channels == 1 and image.mode == "RGB":
         image = _grey(image, notes)
     size = (height, width) if lies_on_its_side(picture.orientation) else (width, height)
@@ -83,18 +87,6 @@ def fit(picture: Picture, shape: tuple[int, int, int], aspect: str = STRETCHED) 
         notes.add("padded")
     pixels = np.frombuffer(image.tobytes(), dtype=np.uint8).reshape(shape).copy()
     return pixels, frozenset(notes)
-
-
-def over_black(image: Image.Image, notes: set[str]) -> Image.Image:
-    """Lay an LA or RGBA image over black, and add "alpha_dropped" to the notes unless it is opaque."""
-    alpha, mode = image.getchannel("A"), image.mode[:-1]
-    colours = image.convert(mode)
-    if alpha.getextrema()[0] == 255:
-        return colours
-    notes.add("alpha_dropped")
-    background = Image.new(mode, image.size)
-    background.paste(colours, mask=alpha)
-    return background
 
 
 def _grey(image: Image.Image, notes: set[str]) -> Image.Image:

@@ -1,6 +1,7 @@
 """Picture: what each format is decoded into, before it is fitted to a model; and the scaling from 16 bits to 8."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,11 @@ class Picture:
     notes: frozenset[str] = frozenset()
     orientation: int = 1
     box: tuple[float, float, float, float] | None = None
+
+    @cached_property
+    def opacity(self) -> float:
+        """Return the mean of alpha, from 0, where every pixel is transparent, to 1; 1 without alpha."""
+        return float(np.asarray(self.image.getchannel("A")).mean()) / 255 if self.image.mode.endswith("A") else 1.0
 
 
 def scale_16_bits(values: Array) -> Array:

@@ -14,9 +14,8 @@ import numpy as np
 from PIL import Image
 
 from medray._types import Array
-from medray.data.decoding.fit import over_black
 from medray.data.decoding.image_error import ImageError, check_size, damaged
-from medray.data.decoding.picture import Picture, scale_16_bits, simplify_mode
+from medray.data.decoding.picture import Picture, simplify_mode
 from medray.data.decoding.tiff_directory import exif_orientation
 
 MAX_CHUNKS = 100_000
@@ -59,7 +58,7 @@ def read_png(content: bytes, limit: int) -> Picture:
     elif colour == _GREY_ALPHA and bits == 16:
         image = Image.merge("LA", (image.getchannel(0), image.getchannel(3)))
     elif chunks.get(b"tRNS"):
-        image = _without_key(image, chunks[b"tRNS"], bits, notes)
+        image = _with_key_as_alpha(image, chunks[b"tRNS"], bits)
     image, done = simplify_mode(image, "PNG")
     return Picture(image, (width, height), frozenset(notes | done), exif_orientation(chunks.get(b"eXIf", b"")))
 
@@ -99,7 +98,9 @@ def _check_header(chunks: Mapping[bytes, bytes], limit: int) -> None:
     if (bits, colour) not in _MODES or compression or filtering or interlaced > 1:
         raise damaged("PNG")
     if chunks.get(b"acTL", b"\0\0\0\1")[:4] != b"\0\0\0\1":
-        raise ImageError("multi_frame", "the PNG is animated; only single images are read")
+        raise ImageError(
+            "multi_frame", "the PNG is animated; only single images are read: save one of it by itself"
+        )
 
 
 def _check_complete(rows: bytes, width: int, height: int, pixel_bits: int, interlaced: int) -> None:
@@ -126,21 +127,23 @@ def _palette(chunks: Mapping[bytes, bytes]) -> bytes:
     return np.column_stack((rgb, np.frombuffer(alphas.ljust(256, b"\xff"), np.uint8))).tobytes()
 
 
-def _without_key(image: Image.Image, key: bytes, bits: int, notes: set[str]) -> Image.Image:
-    """Lay pixels of the one grey or colour that means transparent over black, which makes them black."""
+def _with_key_as_alpha(image: Image.Image, key: bytes, bits: int) -> Image.Image:
+    """Return the image with an alpha of 0 where pixels have the one grey or colour that means transparent.
+
+    Of colours of 16 bits the upper 8 are compared, which is what is kept of them.
+    """
     if len(key) != (6 if image.mode == "RGB" else 2) or image.mode in ("LA", "RGBA"):
         raise damaged("PNG")
-    if bits == 16 and image.mode == "RGB":
-        raise ImageError("unsupported", "the PNG marks one colour of 16 bits as transparent; that is not read")
     values = [int.from_bytes(key[start : start + 2]) for start in range(0, len(key), 2)]
-    if bits == 16:
-        grey = np.array(image)
-        mask = grey == values[0]
-        notes |= {"alpha_dropped"} if mask.any() else set()
-        return Image.fromarray(scale_16_bits(np.where(mask, 0, grey).astype(np.uint16)))
-    if max(values) >= 2**bits:
-        return image
-    image = image.convert("L") if image.mode == "1" else image
-    scaled = [value * 255 // (2**bits - 1) for value in values]  # as Pillow unpacks fewer bits to 8
-    image.info["transparency"] = tuple(scaled) if image.mode == "RGB" else scaled[0]
-    return over_black(image.convert(f"{image.mode}A"), notes)
+    pixels = np.asarray(image)
+    if image.mode == "RGB" and bits == 16:
+        values = [value >> 8 for value in values]
+    elif bits < 16:
+        if max(values) >= 2**bits:
+            return image
+        pixels = np.asarray(image.convert("L")) if image.mode == "1" else pixels
+        values = [value * 255 // (2**bits - 1) for value in values]  # as Pillow unpacks fewer bits to 8
+    matches = (pixels == values).all(axis=2) if image.mode == "RGB" else pixels == values[0]
+    opaque, _ = simplify_mode(image, "PNG")
+    opaque.putalpha(Image.fromarray(np.uint8(255) * ~matches))
+    return opaque

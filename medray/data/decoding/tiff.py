@@ -55,7 +55,10 @@ def read_tiff(content: bytes, limit: int) -> Picture:
     layout = _read_layout(directory, limit)
     parts = _read_parts(directory, layout, limit)
     if directory.next:
-        raise ImageError("multi_frame", "the TIFF has several pages; only single images are read")
+        raise ImageError(
+            "multi_frame",
+            "the TIFF has several pages; only single images are read: save each as a file of its own",
+        )
     samples = _samples(read_rows(content, parts), layout, directory.order)
     if layout.meaning == _PALETTE:
         colours = np.array(directory.values(_COLOURS), dtype=np.uint16)
@@ -73,10 +76,16 @@ def _read_layout(directory: Directory, limit: int) -> Layout:
     width, height = directory.value(_WIDTH), directory.value(_HEIGHT)
     check_size("TIFF", width, height, limit)
     if set(directory.values(_FORMAT)) - {1}:
-        raise ImageError("unsupported", "the TIFF holds signed numbers or fractions; unsigned ones are read")
+        raise ImageError(
+            "unsupported",
+            "the TIFF holds signed numbers or fractions; unsigned ones are read: save it as "
+            "16 bits unsigned, with one scale for all images",
+        )
     meaning, samples = directory.value(_PHOTOMETRIC), directory.value(_SAMPLES, 1)
     depths, count = _MEANINGS.get(meaning, ((), 0))
     bits, extra = directory.values(_BITS) or (1,), directory.values(_EXTRA)
+    if not extra and meaning in (_GREY, _RGB) and samples == count + 1:
+        extra = (_IGNORED,)  # some writers leave out what it means
     readable = (
         bits[0] in depths and len(set(bits)) == 1 and len(bits) in (1, samples) and samples == count + len(extra)
     )
@@ -84,7 +93,10 @@ def _read_layout(directory: Directory, limit: int) -> Layout:
         readable = readable and extra in ((_IGNORED,), (_MULTIPLIED,), (_ALPHA,)) and bits[0] >= 8
         readable = readable and meaning in (_GREY, _RGB)
     if not readable:
-        raise ImageError("unsupported", "the TIFF holds pixels of a kind that is not read")
+        kind = f"{samples} samples of {bits[0]} bits, photometric interpretation {meaning}"
+        raise ImageError(
+            "unsupported", f"the TIFF holds pixels of a kind that is not read ({kind}): save it as PNG"
+        )
     return Layout(width, height, bits[0], samples, meaning, extra[0] if extra else None)
 
 
@@ -148,10 +160,25 @@ def _image(samples: Array, layout: Layout) -> tuple[Image.Image, frozenset[str]]
     if layout.meaning == _WHITE_IS_ZERO:
         samples = 255 - samples
         notes.add("inverted")
-    if layout.extra == _MULTIPLIED and (samples[..., -1] < 255).any():
-        notes.add("alpha_dropped")  # colours that are multiplied by alpha lie over black as they are
-    if layout.extra in (_IGNORED, _MULTIPLIED):
+    if layout.extra == _IGNORED:
         samples = samples[..., :-1]
+    elif layout.extra == _MULTIPLIED:
+        samples = _divided_by_alpha(samples)
     mode = "CMYK" if layout.meaning == _INKS else _MODES[samples.shape[2]]
     image, done = simplify_mode(Image.frombytes(mode, samples.shape[1::-1], samples.tobytes()), "TIFF")
     return image, frozenset(notes) | done
+
+
+def _divided_by_alpha(samples: Array) -> Array:
+    """Return samples uint8 (H, W, C) whose colours were multiplied by the alpha behind them, without that.
+
+    Colours brighter than their alpha were not multiplied, whatever the file says: then all are kept. Those under
+    an alpha of 0 are kept too.
+    """
+    alpha = samples[..., -1]
+    if (samples[..., :-1] > alpha[..., None]).any():
+        return samples
+    divided, divisor = samples.copy(), np.maximum(alpha, 1).astype(np.uint16)
+    for channel in range(samples.shape[2] - 1):
+        divided[..., channel] = (samples[..., channel] * np.uint16(255) + divisor // 2) // divisor
+    return divided

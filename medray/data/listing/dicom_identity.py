@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medray.data.decoding import ImageError, sniff
-from medray.data.decoding.dicom_elements import PIXELS, Coding, Element, read_elements
-from medray.data.decoding.dicom_header import BIG_ENDIAN, DEFLATED, IMPLICIT, MAX_META, PREAMBLE
+from medray.data.decoding.dicom_elements import PIXELS, Element, read_elements
+from medray.data.decoding.dicom_opening import DEFLATED, read_opening
 
-PATIENT, SERIES, _SYNTAX = (0x00100020,), (0x0020000E,), (0x00020010,)
+PATIENT, SERIES = (0x00100020,), (0x0020000E,)
 _TAGS = frozenset({PATIENT[0], SERIES[0]})
-_LONG = (b"OB", b"UN", b"UT")
 _HEAD = 1 << 16  # bytes; nearly always enough, else the whole file is read
 _MOST = 1 << 26  # bytes that a deflated file may inflate to
 
@@ -47,31 +46,17 @@ def read_identity(path: Path) -> Identity | None:
 
 def _identity(content: bytes) -> Identity | None:
     try:
-        start = _end_of_meta(content)
-        meta = read_elements(content[:start], PREAMBLE, Coding(), frozenset(_SYNTAX), frozenset())
-        syntax = _text(meta.get(_SYNTAX))
-        coding = Coding(implicit=syntax == IMPLICIT, big=syntax == BIG_ENDIAN)
-        if syntax == DEFLATED:
+        opening = read_opening(content)
+        start = opening.start
+        if opening.syntax == DEFLATED:
             content, start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], _MOST), 0
-        elements = read_elements(content, start, coding, _TAGS, frozenset())
+        elements = read_elements(content, start, opening.coding, _TAGS, frozenset())
     except (ImageError, zlib.error, struct.error):
         return None
     if (PIXELS,) not in elements:
         return None  # cut off, or no image
     patient, series = _text(elements.get(PATIENT)), _text(elements.get(SERIES))
     return Identity(short_hash(patient) if patient else None, short_hash(series) if series else None)
-
-
-def _end_of_meta(content: bytes) -> int:
-    """Return the offset at which group 2 ends, whose elements are always explicit and little-endian."""
-    position = PREAMBLE
-    for _ in range(MAX_META):
-        if content[position : position + 2] != b"\x02\0" or position + 12 > len(content):
-            break
-        long = content[position + 4 : position + 6] in _LONG
-        (length,) = struct.unpack_from("<L" if long else "<H", content, position + (8 if long else 6))
-        position += length + (12 if long else 8)
-    return position
 
 
 def _text(element: Element | None) -> str:

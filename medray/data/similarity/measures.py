@@ -35,6 +35,7 @@ class Measures:
     height, width  of the original image
     channels       1 or 3
     bits           of each channel, or 0 where that is not known
+    opacity        mean of its alpha, 0 to 1; 1 without alpha
     grey_as_rgb    whether the image has three equal channels
     brightness     mean of the grey levels, 0 to 255
     contrast       their standard deviation
@@ -51,6 +52,7 @@ class Measures:
     width: Array
     channels: Array
     bits: Array
+    opacity: Array
     grey_as_rgb: Array
     brightness: Array
     contrast: Array
@@ -142,7 +144,15 @@ def measure_chunks(
 def _measure_chunk(images: Array) -> Measures:
     """Measure images uint8 (n, H, W, C) on this thread."""
     count, height, width, channels = images.shape
-    constants = {"format": "", "problem": "", "height": height, "width": width, "channels": channels, "bits": 8}
+    constants = {
+        "format": "",
+        "problem": "",
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "bits": 8,
+        "opacity": 1.0,
+    }
     return Measures(
         sha256=np.array([hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]),
         grey_as_rgb=(images == images[..., :1]).all(axis=(1, 2, 3)) & (channels == 3),

@@ -57,6 +57,12 @@ def valid_files() -> dict[str, bytes]:
         "dicom jpeg 2000": compressed(JPEG_2000, saved(wide, "JPEG2000", no_jp2=True), 12, 14, Bits=16),
     }  # fmt: skip
     files["dicom run-length"] = run_length(dataset(wide))
+    files["dicom bare"] = files["dicom"][132:]
+    files["dicom of elements"] = files["dicom"][files["dicom"].index(struct.pack("<HH2s", 8, 0x16, b"UI")) :]
+    files["tiff multiplied"] = tiff(
+        {256: 14, 257: 12, 258: (8,) * 4, 262: 2, 277: 4, 338: 1},
+        [(glass // 2 + [0, 0, 0, 127]).astype(np.uint8).tobytes()],
+    )
     for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
         files[f"tiff {name}"] = saved(glass, "TIFF", compression=name)
         files[f"tiff 16 {name}"] = saved(wide, "TIFF", compression=name)
