@@ -19,6 +19,11 @@ def say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
+def note(console: Console, text: str) -> None:
+    """Print a line that belongs to the one before it, indented."""
+    say(console, f"  {text}")
+
+
 @contextlib.contextmanager
 def step(console: Console, text: str) -> Iterator[Progress]:
     """Print what a long step does, and yield the function that the step reports its progress to."""

@@ -6,16 +6,25 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from medray.errors import RunError
+from medray.errors import ConfigError, RunError
 
 VARIABLE = "MEDRAY_CACHE"
+CACHE_HINT = f"set ${VARIABLE} to a folder that can be written, on a disk with room"
 UNFINISHED = ".partial-"  # in the name of a file that is being written, or was when its process was killed
 
 
 def cache_folder(kind: str) -> Path:
-    """Return the cache folder for one kind of files: in $MEDRAY_CACHE, or in the user's own cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medray"
-    return Path(os.environ.get(VARIABLE) or default) / kind
+    """Return the cache folder for one kind of files: in $MEDRAY_CACHE, or in the user's own cache folder.
+
+    Raises:
+        ConfigError: this user has no home folder, and no variable names another.
+    """
+    if named := os.environ.get(VARIABLE):
+        return expanded(named) / kind
+    default = Path(os.environ.get("XDG_CACHE_HOME") or expanded("~/.cache"))
+    if not default.is_absolute():  # XDG says to ignore such a path; a ~ is left where there is no home
+        raise ConfigError(f"no home folder for the cache: {CACHE_HINT}")
+    return default / "medray" / kind
 
 
 def expanded(path: str) -> Path:

@@ -318,9 +318,10 @@ class Study:
         return self.load_ensemble().predict(images)
 
     def predict_files(self, *paths: str | Path) -> "pd.DataFrame":
-        """Ask the ensemble about image files, or all images in folders; one row a file, as `medray predict` gives.
+        """Ask the ensemble about image files, or all those of folders or tables; one row a file.
 
-        The frame's `attrs["unreadable"]` names the files that could not be read, each with the reason.
+        It is what `medray predict` gives. The frame's `attrs["unreadable"]` names the files that could not be read
+        and the rows of a table without a file, each with the reason; `attrs["notes"]` say what was guessed.
 
         Raises:
             DataError: a file or folder is not there, or a folder holds no images.
@@ -329,17 +330,19 @@ class Study:
         import pandas as pd
 
         from medray.console import step
+        from medray.predict.find_images import find_images
         from medray.predict.output_columns import FORMS, form
-        from medray.predict.predict_files import find_images, predict_files
+        from medray.predict.predict_files import predict_files
         from medray.text import plural
 
         ensemble = self.load_ensemble()
         columns = form(FORMS[0], ensemble.class_names)
-        images = find_images([str(path) for path in paths])
-        with step(self._console(), f"Predicting {plural(len(images), 'image')}") as progress:
-            predicted = predict_files(ensemble, images, columns, progress)
+        found = find_images([str(path) for path in paths])
+        with step(self._console(), f"Predicting {plural(len(found.files), 'image')}") as progress:
+            predicted = predict_files(ensemble, found.files, columns, progress)
         frame = pd.DataFrame(predicted.rows, columns=[column.name for column in columns])
-        frame.attrs["unreadable"] = predicted.unreadable
+        frame.attrs["unreadable"] = [*found.missing, *predicted.unreadable]
+        frame.attrs["notes"] = found.notes
         return frame.astype(dict.fromkeys(ensemble.class_names, float))
 
     def report(self, *, out: str | Path | None = None, images: bool = True) -> str:

@@ -6,9 +6,17 @@ import os
 import socket
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from medray.errors import MedrayError
+from medray.cluster.this_machine import (
+    bypass_proxies,
+    choose_ray_folder,
+    count_gpus,
+    provide_token,
+    shared_memory_note,
+)
+from medray.errors import ConfigError, MedrayError
 
 #: Environment of Ray in our commands; some of it is read when Ray is imported.
 RAY_ENVIRONMENT = {
@@ -30,39 +38,93 @@ RAY_ENVIRONMENT = {
 }
 PROBE_TIMEOUT_S = 5.0
 AUTH_MODE = "RAY_AUTH_MODE"
+LOCAL = "local"  # the address by which Ray is told to start here
+
+
+def prepare_environment() -> None:
+    """Set Ray's environment as our commands need it, some of which is read when Ray is imported."""
+    for name, value in RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    bypass_proxies()
+
+
+def target_address(address: str | None) -> str:
+    """Return the address of the cluster to join, `address` or $RAY_ADDRESS, or `local`: start Ray here."""
+    return address or os.environ.get("RAY_ADDRESS") or LOCAL
+
+
+def check_gpus(count: int, address: str | None) -> None:
+    """Check that `count` GPUs may come: a Ray that starts on this machine never has more than the machine.
+
+    Raises:
+        ConfigError: they can't.
+    """
+    prepare_environment()
+    if _is_initialized():
+        from ray._private.worker import _global_node
+
+        if _global_node is None or not _global_node.is_head():  # it has joined a cluster, which may grow
+            return
+        present = sum(int(node["Resources"].get("GPU", 0)) for node in sys.modules["ray"].nodes() if node["Alive"])
+    elif target_address(address) != LOCAL:
+        return
+    else:
+        present = count_gpus()
+    if present < count:
+        raise ConfigError(
+            f"--min-gpus {count}: this machine has {present or 'no'} GPU{'s' if present > 1 else ''}, and no "
+            "other will come; --address joins a cluster that has more, or grows"
+        )
 
 
 @contextlib.contextmanager
-def connected(address: str | None, *, verbose: bool) -> Iterator[bool]:
+def connected(
+    address: str | None, *, verbose: bool, report: Callable[[str], None] = lambda _: None
+) -> Iterator[bool]:
     """Start Ray on this machine, or join the cluster at `address` or in $RAY_ADDRESS; disconnect afterwards.
 
     Yields whether Ray was started here. Where the process has started Ray itself, as a notebook may, that Ray is
-    used and kept.
+    used and kept. `report` gets a line on each thing that is not as usual, such as another folder for Ray's files.
 
     Raises:
         MedrayError: there is no cluster at that address, or Ray can't start.
     """
-    for name, value in RAY_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    target = address or os.environ.get("RAY_ADDRESS") or "local"
-    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+    prepare_environment()
+    if _is_initialized():
         yield False
         return
+    target = target_address(address)
     with contextlib.ExitStack() as stack:
         try:
-            if target != "local":
+            if target == LOCAL:
+                folder = choose_ray_folder()
+                if folder.note:
+                    report(folder.note)
+                provide_token()
+                _init_ray(target, verbose=verbose, include_dashboard=False, _temp_dir=folder.path)
+            else:
                 target = stack.enter_context(matching_auth_mode(target))
-            _init_ray(target, verbose=verbose)
+                _init_ray(target, verbose=verbose)
+        except MedrayError:
+            raise
         except Exception as error:
             message = " ".join(str(error).split())[:200]
-            if target == "local":
-                raise MedrayError(f"Ray can't start on this machine: {message}") from error
+            if target == LOCAL:
+                raise MedrayError(f"Ray can't start on this machine: {message}; --verbose says more") from error
             raise MedrayError(f"--address {target}: no Ray cluster can be joined there: {message}") from error
         stack.callback(sys.modules["ray"].shutdown)
-        yield target == "local"
+        if target == LOCAL:
+            store = sys.modules["ray"].cluster_resources().get("object_store_memory", 0.0)
+            if note := shared_memory_note(store):
+                report(note)
+        yield target == LOCAL
 
 
-def _init_ray(address: str, *, verbose: bool) -> None:
+def _is_initialized() -> bool:
+    return "ray" in sys.modules and bool(sys.modules["ray"].is_initialized())
+
+
+def _init_ray(address: str, *, verbose: bool, **options: Any) -> None:
     import ray
 
     if not verbose:
@@ -70,7 +132,6 @@ def _init_ray(address: str, *, verbose: bool) -> None:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         warnings.filterwarnings("ignore", module=r"ray\..*")
     level = logging.INFO if verbose else logging.CRITICAL
-    options: dict[str, bool] = {"include_dashboard": False} if address == "local" else {}
     ray.init(address=address, log_to_driver=verbose, logging_level=level, **options)
 
 

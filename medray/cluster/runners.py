@@ -1,5 +1,6 @@
 """The runners of trials and folds: Ray, on this machine or on a cluster, and this process itself."""
 
+from medray.cluster.connect import check_gpus
 from medray.errors import ConfigError, unknown_choice_line
 
 RAY, LOCAL = "ray", "local"
@@ -11,7 +12,7 @@ def check_runner(runner: str, address: str | None, min_gpus: int | None, concurr
     """Check that the runner exists and that no option is set which the local one can't follow.
 
     Raises:
-        ConfigError: it does not, or one is.
+        ConfigError: it does not, or one is; or `min_gpus` are to come to this machine alone, which has fewer.
     """
     if runner not in (RAY, LOCAL):
         raise ConfigError(unknown_choice_line("runner", runner, (RAY, LOCAL)))
@@ -21,3 +22,5 @@ def check_runner(runner: str, address: str | None, min_gpus: int | None, concurr
                 raise ConfigError(f"{flag}: --local runs in this process, without Ray: give one of them")
         if concurrency not in (None, 1):
             raise ConfigError(f"--concurrency {concurrency}: --local runs one after another")
+    elif min_gpus is not None:
+        check_gpus(min_gpus, address)

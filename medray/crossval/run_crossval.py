@@ -9,12 +9,13 @@ import contextlib
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
 from medray.cluster.connect import connected
 from medray.cluster.runners import LOCAL, LOCAL_LINE, RAY, check_runner
-from medray.console import say, step
+from medray.console import note, say, step
 from medray.crossval.baseline_gain import compare_with_baselines
 from medray.crossval.collect import collect, label_issues
 from medray.crossval.crossval_progress import CrossvalProgress
@@ -85,7 +86,9 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
                 retry_lost(searched, plan, folds)
                 jobs = jobs_left(searched, plan, folds)
                 if jobs and options.runner == RAY:
-                    started_here = stack.enter_context(connected(options.address, verbose=options.verbose))
+                    started_here = stack.enter_context(
+                        connected(options.address, verbose=options.verbose, report=partial(note, console))
+                    )
             _introduce(console, plan, folds, jobs)
             total = len(plan.trials) * len(folds)
             folds_progress = CrossvalProgress(console, searched.space.metric, total, total - len(jobs))

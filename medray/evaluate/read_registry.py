@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from medray.errors import RunError
+from medray.errors import ConfigError, RunError
 from medray.evaluate.scores_document import ReadFacts
 from medray.evaluate.test_reads import BEGUN, READ
-from medray.files import cache_folder, write_file
+from medray.files import CACHE_HINT, cache_folder, write_file
 from medray.json_document import JsonDocument
 from medray.runs.folder import Folder
 from medray.runs.rundir import RunDir
@@ -54,15 +54,15 @@ def register(facts: ReadFacts, run: RunDir) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_file(folder / f"{facts.uuid}.json", json.dumps(KnownRead.of(facts, run).to_dict()).encode() + b"\n")
     except OSError as error:
-        raise RunError(f"{folder} can't be written: {error.strerror or error}") from None
-    except RuntimeError as error:  # no home folder
-        raise RunError(f"the cache folder can't be located: {error}") from None
+        raise RunError(f"{folder} can't be written: {error.strerror or error}; {CACHE_HINT}") from None
+    except ConfigError as error:  # there is no home folder
+        raise RunError(str(error)) from None
 
 
 def registered(test: str) -> dict[str, KnownRead]:
     """Return the reads of the split with that SHA-256 in this machine's registry, by uuid; not damaged ones."""
     reads = {}
-    with contextlib.suppress(OSError, RuntimeError):
+    with contextlib.suppress(OSError, ConfigError):
         for path in cache_folder(KIND).joinpath(test).glob("*.json"):
             with contextlib.suppress(OSError, ValueError, RecursionError, RunError):
                 read = KnownRead.from_dict(json.loads(path.read_bytes()))

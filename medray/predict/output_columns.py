@@ -1,6 +1,5 @@
 """Columns of a table of predictions: each a name and a template, or all those of a usual form."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +7,23 @@ from string import Formatter
 from typing import Any
 
 from medray.errors import ConfigError, printable, unknown_choice_line
+from medray.predict.find_images import ImageFile
 
 FIELDS = {
     "path": "the file's path as it was given",
     "file": "its name",
     "stem": "its name without the suffix",
+    "name": "the cell that names it in a table, else its name",
+    "id": "the cell that names it in a table, else its name without the suffix",
     "label": "the likeliest class",
-    "index": "that class's number, from 0",
+    "index": "the number of that class among the labels, or else its position, from 0",
     "p": "probabilities by class: {p[melanoma]:.4f}",
     "decision": "1 or 0: the operating point's",
     "set": "the conformal set, several classes joined by ' or '",
     "flags": "out_of_distribution where it is unlike the training images, then what was done to it, joined by ' '",
 }
 FULL, PREDICTED, PROBABILITIES, INDICES = FORMS = ("full", "predicted", "probabilities", "indices")
-_IMAGE = {FULL: "{path}", PREDICTED: "{file}", PROBABILITIES: "{stem}", INDICES: "{stem}"}  # how a row is named
+_IMAGE = {FULL: "{path}", PREDICTED: "{name}", PROBABILITIES: "{id}", INDICES: "{id}"}  # how a row is named
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def form(name: str, class_names: Sequence[str]) -> list[Column]:
     """Return the columns of one of FORMS.
 
     They are everything; file and label; stem and probabilities, as Kaggle and Codabench often want them; or stem
-    and the class's number.
+    and the class's number. Files of a table are named by its cells, except among everything.
     """
     probabilities = [Column(c, "{p:.6f}", of=c) for c in class_names]
     return {
@@ -103,20 +105,20 @@ def form(name: str, class_names: Sequence[str]) -> list[Column]:
     }[name]  # fmt: skip
 
 
-def path_fields(path: Path) -> dict[str, str]:
-    """Return the fields that are made of a file's path."""
-    return {"path": os.fspath(path), "file": path.name, "stem": path.stem}
+def uses(columns: Iterable[Column], field: str) -> bool:
+    """Return whether a template names the field."""
+    return any(field in _fields(column.template) for column in columns)
 
 
-def check_row_names(name: str, paths: Iterable[Path]) -> None:
+def check_row_names(name: str, files: Iterable[ImageFile]) -> None:
     """Check that no two files have the same row name in one of FORMS; a file that is given twice is one file.
 
     Raises:
         ConfigError: two files would have the same name in it.
     """
     path_of: dict[str, Path] = {}
-    for path in paths:
-        row = _IMAGE[name].format_map(path_fields(path))
+    for file in files:
+        path, row = file.path, _IMAGE[name].format_map(file.fields())
         first = path_of.setdefault(row, path)
         if first != path and first.resolve() != path.resolve():
             both = f"'{printable(str(first))}' and '{printable(str(path))}' would both be '{printable(row)}'"

@@ -16,11 +16,13 @@ EXAMPLES = """\
 Examples:
   medray predict runs/skin lesion.jpg                        # a table on stdout
   medray predict runs/covid films/ --csv predicted.csv       # all images of a folder
+  medray predict runs/skin test.csv --form indices           # the files that a table names
+  medray predict runs/skin 'csv:test.csv?image=photo'        # by that column
   medray predict runs/covid films/ --form predicted --csv predicted.csv
   medray predict runs/skin test/ --form probabilities --csv submission.csv
   medray predict runs/skin test/ --column 'image_id={stem}' --column 'melanoma={p[melanoma]:.4f}'
 \b
-Fields of a column: path, file, stem, label, index, p[CLASS], decision, set, flags.
+Fields of a column: path, file, stem, name, id, label, index, p[CLASS], decision, set, flags.
 """
 
 
@@ -35,14 +37,18 @@ Fields of a column: path, file, stem, label, index, p[CLASS], decision, set, fla
 def predict(
     run: str, images: tuple[str, ...], csv_file: str | None, form_name: str | None, column_texts: tuple[str, ...]
 ) -> None:
-    """Predict IMAGES with RUN's ensemble: files of PNG, JPEG, TIFF, BMP or DICOM, or folders of them.
+    """Predict IMAGES with RUN's ensemble: files of PNG, JPEG, TIFF, BMP or DICOM, folders or tables of them.
 
-    A file that can't be read is named and has no row; the exit status is then 1.
+    A table, CSV or TSV, names the files in one of its columns; labels are not needed, and other columns not read.
+    Indices are the numbers that the classes had as labels, or else their positions among the class names. A file
+    that can't be read is named and has no row; the exit status is then 1.
     """
-    from medray.console import say, step
+    from medray.console import note, say, step
     from medray.errors import ConfigError, unknown_choice_line
-    from medray.predict.output_columns import FORMS, check_row_names, form, parse_column
-    from medray.predict.predict_files import find_images, open_ensemble, predict_files
+    from medray.predict.class_numbers import describe_numbers
+    from medray.predict.find_images import find_images
+    from medray.predict.output_columns import FORMS, check_row_names, form, parse_column, uses
+    from medray.predict.predict_files import open_ensemble, predict_files
     from medray.text import plural
 
     console = make_console(True)
@@ -52,13 +58,13 @@ def predict(
         if form_name is not None and column_texts:
             raise ConfigError("give either --form or --column, not both")
         columns = [parse_column(text) for text in column_texts]
-        paths = find_images(images)
+        found = find_images(images)
         if not columns:
-            check_row_names(form_name or FORMS[0], paths)
-        with step(console, f"Predicting {plural(len(paths), 'image')}") as progress:
+            check_row_names(form_name or FORMS[0], found.files)
+        with step(console, f"Predicting {plural(len(found.files), 'image')}") as progress:
             ensemble = open_ensemble(run)
             columns = columns or form(form_name or FORMS[0], ensemble.class_names)
-            predictions = predict_files(ensemble, paths, columns, progress)
+            predictions = predict_files(ensemble, found.files, columns, progress)
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([[column.name for column in columns], *predictions.rows])
         table = text.getvalue().encode(errors="surrogateescape")  # a file's name may be any bytes
@@ -66,7 +72,10 @@ def predict(
             click.echo(table, nl=False)
         else:
             write_file(Path(csv_file), table)
-    for line in predictions.unreadable:
+    for line in [*found.notes, *([describe_numbers(ensemble.manifest)] if uses(columns, "index") else [])]:
+        note(console, line)
+    unreadable = [*found.missing, *predictions.unreadable]
+    for line in unreadable:
         say(console, f"can't be read: {line}")
     if predictions.out_of_distribution:
         say(
@@ -76,4 +85,4 @@ def predict(
         )
     if csv_file:
         say(console, f"Predictions of {plural(len(predictions.rows), 'image')}: {csv_file}")
-    sys.exit(1 if predictions.unreadable else 0)
+    sys.exit(1 if unreadable else 0)

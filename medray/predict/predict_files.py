@@ -9,12 +9,12 @@ import numpy as np
 
 from medray._types import Array, Progress, silent
 from medray.data.decoding import Decoded, decode_file
-from medray.data.listing.file_tree import find_files
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.ensemble.ensemble import Ensemble, Prediction
 from medray.ensemble.manifest import ensemble_folder
-from medray.errors import DataError, not_found_line
-from medray.predict.output_columns import Column, path_fields
+from medray.predict.class_numbers import class_numbers
+from medray.predict.find_images import ImageFile
+from medray.predict.output_columns import Column
 
 BATCH_SIZE = 64  # images
 
@@ -45,28 +45,8 @@ def open_ensemble(location: str) -> Ensemble:
     return Ensemble.load(folder.location, "cuda" if torch.cuda.is_available() else "cpu")
 
 
-def find_images(paths: Sequence[str]) -> list[Path]:
-    """Return the files among `paths`, and all images in the folders among them.
-
-    Raises:
-        DataError: a path does not exist, or a folder holds no images.
-    """
-    images: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            names = find_files(path).images
-            if not names:
-                raise DataError(f"{path} holds no images")
-            images += [path / name for name in names]
-        elif path.is_file():
-            images.append(path)
-        else:
-            raise DataError(not_found_line("file or folder", path))
-    return images
-
-
 def predict_files(
-    ensemble: Ensemble, paths: Sequence[Path], columns: Sequence[Column], progress: Progress = silent
+    ensemble: Ensemble, files: Sequence[ImageFile], columns: Sequence[Column], progress: Progress = silent
 ) -> FilePredictions:
     """Predict the images in the files, in batches.
 
@@ -74,34 +54,40 @@ def predict_files(
         ConfigError: a column's template does not fit the ensemble.
     """
     predictions = FilePredictions([], [], [])
-    for start in range(0, len(paths), BATCH_SIZE):
-        batch = paths[start : start + BATCH_SIZE]
-        decoded = [decode_file(path, ensemble.image_shape, ensemble.manifest.image_aspect) for path in batch]
-        images = [(path, image) for path, image in zip(batch, decoded, strict=True) if isinstance(image, Decoded)]
-        predictions.unreadable.extend(
-            f"{path}: {reason}" for path, reason in zip(batch, decoded, strict=True) if isinstance(reason, str)
-        )
+    numbers = class_numbers(ensemble.manifest)
+    for start in range(0, len(files), BATCH_SIZE):
+        batch = files[start : start + BATCH_SIZE]
+        decoded = [decode_file(file.path, ensemble.image_shape, ensemble.manifest.image_aspect) for file in batch]
+        images = []
+        for file, image in zip(batch, decoded, strict=True):
+            if isinstance(image, Decoded):
+                images.append((file, image))
+            else:
+                predictions.unreadable.append(f"{file.path}: {image}")
         if images:
             pixels = np.stack([image.pixels for _, image in images])
             flags = np.zeros(len(images), dtype=bool) if ensemble.ood is None else ensemble.ood.flags(pixels)
-            predictions.out_of_distribution.extend(images[row][0] for row in np.flatnonzero(flags))
-            for values in _values(images, ensemble.predict(pixels), flags):
+            predictions.out_of_distribution.extend(images[row][0].path for row in np.flatnonzero(flags))
+            for values in _values(images, ensemble.predict(pixels), flags, numbers):
                 predictions.rows.append([column.cell(values) for column in columns])
-        progress("Images", start + len(batch), len(paths))
+        progress("Images", start + len(batch), len(files))
     return predictions
 
 
 def _values(
-    images: Sequence[tuple[Path, Decoded]], prediction: Prediction, flags: Array
+    images: Sequence[tuple[ImageFile, Decoded]], prediction: Prediction, flags: Array, numbers: Sequence[int]
 ) -> Iterator[dict[str, Any]]:
-    """Yield what a column's template may name, for each image; `flags` bool (n,) is True out of distribution."""
+    """Yield what a column's template may name, for each image; `flags` bool (n,) is True out of distribution.
+
+    `numbers` are those of the classes.
+    """
     decisions = prediction.decide() if prediction.operating_points else None
     sets = prediction.answers() if prediction.conformal else None
-    for row, (path, image) in enumerate(images):
+    for row, (file, image) in enumerate(images):
         yield {
-            **path_fields(path),
+            **file.fields(),
             "label": prediction.names[row],
-            "index": int(prediction.labels[row]),
+            "index": numbers[int(prediction.labels[row])],
             "p": dict(zip(prediction.class_names, map(float, prediction.probabilities[row]), strict=True)),
             "decision": "" if decisions is None else int(decisions[row]),
             "set": "" if sets is None else sets[row],

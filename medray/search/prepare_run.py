@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import platform
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from medray import __version__
 from medray.cluster.capacity import Capacity, find_capacity, wait_for_gpus
 from medray.cluster.connect import connected
 from medray.cluster.runners import LOCAL
-from medray.console import say, step
+from medray.console import note, say, step
 from medray.data.dataset import ImageDataset
 from medray.errors import RunError
 from medray.runs.run_data import load_run_data
@@ -53,7 +54,9 @@ def prepare_run(
         # Not beside Ray's start, which forks: OpenBLAS may then wait for ever for another thread's call of it.
         leaks = check_leaks(dataset, resolved.data, console, allowed=allowed, progress=progress)
         capacity = None
-        started_here = not local and stack.enter_context(connected(options.address, verbose=options.verbose))
+        started_here = not local and stack.enter_context(
+            connected(options.address, verbose=options.verbose, report=partial(note, console))
+        )
         checking.result()
         if not local:
             if options.min_gpus:

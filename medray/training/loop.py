@@ -22,6 +22,7 @@ from medray.errors import TrainingDiverged
 from medray.stats import metrics
 from medray.training import optim
 from medray.training.augment import Augmenter
+from medray.training.check_slices import check_slices
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.seeds import draw_seed
 from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stages_of
@@ -72,20 +73,32 @@ def fit(
     device: str | torch.device = "cpu",
     resume: TrainState | None = None,
 ) -> Iterator[EpochResult]:
-    """Train one network, and yield each epoch's result.
+    """Train one network; return an iterator that trains an epoch at each step and yields its result.
 
     Starts from the weights that `config` names, or resumes from a state. Ends after `config.epochs`, or after
     `config.patience` epochs without improvement; patience counts from the first epoch after
     `config.freeze_epochs`. The best epoch is the best of both stages.
 
     Raises:
+        DataError: train or val is empty, lacks a class or has labels out of range, or the two do not fit; at once.
         ConfigError: the backbone is unknown, does not take such images, or has fewer blocks than are trained.
         WeightsError: pre-trained weights are not available.
         TrainingDiverged: the loss became NaN or exploded.
     """
+    check_slices(train, val, config.monitor)
+    return _epochs(config, train, val, torch.device(device), resume)
+
+
+def _epochs(
+    config: TrainConfig,
+    train: LabelledImages,
+    val: LabelledImages,
+    device: torch.device,
+    resume: TrainState | None,
+) -> Iterator[EpochResult]:
     if resume is not None:  # the state holds all weights: nothing has to be fetched
         config = dataclasses.replace(config, pretrained=False, weights=None)
-    training = _Training(config, train, val, torch.device(device))
+    training = _Training(config, train, val, device)
     if resume is not None:
         training.restore(resume)
     while training.ended_by() is None:

@@ -71,6 +71,22 @@ def test_forms_and_columns(served_run: Path, films: Path, tmp_path: Path) -> Non
     assert len(row["right"]) == 4
 
 
+def test_the_files_of_a_table_are_named_as_it_names_them(
+    served_run: Path,  # noqa: F811
+    films: Path,
+) -> None:
+    (films / "test.csv").write_text("id,age\n07,41\n03,2\n99,3\n")
+    result = ask(served_run, f"csv:{films / 'test.csv'}?image=id&pattern=film {{}}.PNG", "--form", "indices")
+    assert result.exit_code == 1  # one row has no file
+    assert [row["image"] for row in rows(result.stdout)] == ["07", "03"]
+    assert "class numbers: 0 " in result.stderr
+    assert f"{films / 'test.csv'}: columns that are not read: age" in result.stderr
+    assert f"can't be read: {films / 'test.csv'}: line 4: no file '99'" in result.stderr
+    labels = {row["file"]: row["label"] for row in rows(ask(served_run, films).stdout)}
+    numbers = {row["image"]: NAMES[int(row["label"])] for row in rows(result.stdout)}
+    assert numbers == {id_: labels[str(next(films.rglob(f"film {id_}.PNG")))] for id_ in numbers}
+
+
 @pytest.mark.parametrize(
     ("form_name", "names", "row"),
     [

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
@@ -17,7 +18,7 @@ from medray.cluster.capacity import Capacity, find_capacity, wait_for_gpus
 from medray.cluster.connect import connected
 from medray.cluster.runners import LOCAL, LOCAL_LINE, RAY, check_runner
 from medray.config import METRICS
-from medray.console import say, step
+from medray.console import note, say, step
 from medray.console_tables import number
 from medray.crossval.nested.measure_fold import measure_fold
 from medray.crossval.nested.plan_nested import NestedOptions, OuterFold, outer_folds, plan_nested, search_options
@@ -70,7 +71,9 @@ def run_nested(options: NestedOptions, console: Console) -> NestedResult:
                 pending = [fold for fold in outer_folds(dataset, folds, progress) if fold.number not in ended]
                 capacity = None
                 if pending and options.runner == RAY:
-                    started_here = stack.enter_context(connected(options.address, verbose=options.verbose))
+                    started_here = stack.enter_context(
+                        connected(options.address, verbose=options.verbose, report=partial(note, console))
+                    )
                     if options.min_gpus:
                         wait_for_gpus(options.min_gpus, progress)
                     resources = searched.space.resources

@@ -50,7 +50,7 @@ def class_names(name: str) -> tuple[str, ...]:
 def folders() -> list[Path]:
     """Return the folders in which copies are looked for; a download goes to the first."""
     data = os.environ.get("MEDRAY_DATA")
-    return [*([expanded(data)] if data else []), Path.home() / ".medmnist"]
+    return [*([expanded(data)] if data else []), expanded("~/.medmnist")]
 
 
 def locate(name: str, size: str = "28") -> Path:

@@ -21,7 +21,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError
-from medray.files import cache_folder, write_file_by
+from medray.files import CACHE_HINT, cache_folder, write_file_by
 
 KIND = "images"
 LIMIT = "MEDRAY_CACHE_GIB"
@@ -205,9 +205,10 @@ def new_array(key: str, shape: tuple[int, ...], source: str) -> Iterator[NewArra
             content = json.dumps(facts.to_dict() | {"shape": list(shape)})
             write_file_by(path.with_suffix(".json"), lambda document: document.write_text(content))
     except OSError as error:
-        raise DataError(f"the cache {folder} can't be written: {error.strerror or error}") from None
+        raise DataError(f"the cache {folder} can't be written: {error.strerror or error}; {CACHE_HINT}") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def delete(key: str) -> None:

@@ -9,15 +9,16 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from rich.console import Console
 
 from medray.cluster.connect import connected
-from medray.console import say, step
+from medray.console import note, say, step
 from medray.ensemble.manifest import ensemble_folder
 from medray.errors import ConfigError, RunError, one_line
 from medray.json_document import JsonDocument
@@ -118,7 +119,7 @@ def _ray(options: ServeOptions, stop: threading.Event, console: Console) -> Iter
     """Start Ray or join it, check that it has the resources of all replicas, and yield its address."""
     with contextlib.ExitStack() as stack:
         with step(console, "Starting Ray"):
-            stack.enter_context(connected(options.address, verbose=options.verbose))
+            stack.enter_context(connected(options.address, verbose=options.verbose, report=partial(note, console)))
         _end_by_signal(stop)
         import ray
 
@@ -184,10 +185,11 @@ def _why_replicas_failed() -> str:
 
 
 def _wait_until_ready(options: ServeOptions, stop: threading.Event) -> None:
+    direct = build_opener(ProxyHandler({}))  # a proxy knows nothing of this machine's addresses
     deadline = time.monotonic() + START_WITHIN
     while time.monotonic() < deadline and not stop.is_set():
         with contextlib.suppress(URLError, OSError):
-            urlopen(f"{service_url(options)}/v2/health/ready", timeout=5).close()  # raises unless it is 200
+            direct.open(f"{service_url(options)}/v2/health/ready", timeout=5).close()  # raises unless it is 200
             return
         stop.wait(0.2)
     if not stop.is_set():
