@@ -91,7 +91,8 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
                     )
             _introduce(console, plan, folds, jobs)
             total = len(plan.trials) * len(folds)
-            folds_progress = CrossvalProgress(console, searched.space.metric, total, total - len(jobs))
+            epochs = {record.number: record.epochs for record in searched.records}
+            folds_progress = CrossvalProgress(console, searched.space.metric, total, total - len(jobs), epochs)
             if jobs and options.runner == LOCAL:
                 say(console, f"{LOCAL_LINE}; results go to {searched.run.crossval.location}")
                 with ends_like_ctrl_c(signal.SIGTERM), folds_progress.showing():

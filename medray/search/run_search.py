@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from medray.cluster.runners import check_runner
+from medray.console import step
 from medray.data.dataset import ImageDataset
 from medray.ensemble.candidates import trial_pool
 from medray.ensemble.manifest import Manifest, read_manifest
@@ -82,7 +83,8 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
         try:
             dataset, capacity = prepare_run(options, run, space, resolved, console, stack)
             ledger = run_trials(run, space, resolved, dataset, capacity, console, verbose=options.verbose)
-            manifest = write_results(ledger, dataset)
+            with step(console, "Making the ensemble"):
+                manifest = write_results(ledger, dataset)
         except OSError as error:
             raise RunError(
                 f"{run.location}: {error.strerror or error}; go on with: {resume_command(options)}"

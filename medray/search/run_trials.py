@@ -10,8 +10,9 @@ from medray.data.dataset import ImageDataset
 from medray.runs.run_facts import ResolvedOptions
 from medray.runs.rundir import RunDir
 from medray.search.asha import Rungs
+from medray.search.print_introduction import print_introduction
 from medray.search.run_tune import run_tune
-from medray.search.search_progress import SearchProgress, print_introduction
+from medray.search.search_progress import SearchProgress
 from medray.signals import ends_like_ctrl_c
 from medray.space.search_space import SearchSpace
 
@@ -21,23 +22,24 @@ if TYPE_CHECKING:
 
 def run_trials(
     run: RunDir, space: SearchSpace, resolved: ResolvedOptions, dataset: ImageDataset, capacity: Capacity | None,
-    console: Console, *, verbose: bool, introduce: bool = True,
+    console: Console, *, verbose: bool, title: str = "",
 ) -> "Ledger":  # fmt: skip
     """Run all trials of the search in `run` that have not ended, and return its ledger.
 
     Trains on the splits train and val of `dataset`, in this process where there is no `capacity` of a Ray cluster.
-    Ctrl-C ends it early: the ledger has trials left then. `introduce` prints first what is searched, and where.
+    Ctrl-C ends it early: the ledger has trials left then. `title` names one of several searches in its progress;
+    without it, what is searched, and where, is printed first.
     """
     from medray.search.ledger import Ledger  # imports Optuna: not before the options are known to be right
     from medray.search.optuna_study import StudyFile
 
-    progress = SearchProgress(console, space.metric, resolved.trials)
+    progress = SearchProgress(console, space.metric, resolved.trials, title)
     file = StudyFile(run)
     ledger = Ledger(run, space, resolved, file, file.open(space.mode), progress)
     ledger.enqueue_baselines()
     ledger.reconcile()
     progress.begin(list(ledger.records.values()), capacity.slots if capacity else 1)
-    if introduce:
+    if not title:
         print_introduction(console, ledger, resolved, dataset, capacity)
     if ledger.left():
         rungs = Rungs(space.budget, resolved.max_epochs, space.mode)

@@ -4,28 +4,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from medray.cluster.capacity import Capacity
-from medray.cluster.runners import LOCAL_LINE
 from medray.cluster.step_result import StepResult
 from medray.config import METRICS, TrainConfig
-from medray.console import live_picture, say
-from medray.console_tables import metric_caveat
-from medray.data.dataset import ImageDataset
+from medray.console import Heartbeat, live_picture, say
 from medray.runs.leaderboard import rank, usable
-from medray.runs.run_facts import ResolvedOptions
 from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
-from medray.space.combinations import freezes_less
-from medray.space.search_space import longer_baselines
-from medray.text import first_names
-
-if TYPE_CHECKING:
-    from medray.search.ledger import Ledger
+from medray.text import clock, first_names, plural
 
 MARKS = {FINISHED: "[green]finished[/]", STOPPED: "[yellow]stopped[/]", FAILED: "[red]failed[/]"}
 RECENT = 8
@@ -33,20 +23,21 @@ RECENT = 8
 
 @dataclass
 class RunningTrial:
-    """A trial that has been started and has not ended."""
+    """A trial that has been started and has not ended; an earlier command did `epochs_before` of its epochs."""
 
     baseline: str | None
     config: TrainConfig
     epoch: int = 0
+    epochs_before: int = 0
     objective: float | None = None
     started: float = field(default_factory=time.monotonic)
 
 
 class SearchProgress:
-    """Shows every trial that the ledger reports; `trials` are to be run in all."""
+    """Shows every trial that the ledger reports, of `trials` in all; `title` names one of several searches."""
 
-    def __init__(self, console: Console, metric: str, trials: int) -> None:
-        self.console, self.metric, self.trials = console, metric, trials
+    def __init__(self, console: Console, metric: str, trials: int, title: str = "") -> None:
+        self.console, self.metric, self.trials, self.title = console, metric, trials, title
         self.mode = METRICS[metric]
         self.running: dict[int, RunningTrial] = {}
         self.ended: list[TrialRecord] = []
@@ -54,6 +45,7 @@ class SearchProgress:
         self.slots = 1
         self.started = time.monotonic()
         self.is_live = False
+        self.heartbeat: Heartbeat | None = None
 
     def begin(self, before: list[TrialRecord], slots: int) -> None:
         """Take the records of trials that ended earlier, and the number of trials that run side by side."""
@@ -61,11 +53,12 @@ class SearchProgress:
 
     @contextmanager
     def showing(self) -> Iterator[None]:
-        """Show the live table for as long as the context lasts, where there is a terminal."""
+        """Show the live table while the context lasts, or without a terminal a line at least once a minute."""
         self.started = time.monotonic()
-        with live_picture(self.console, self.table) as self.is_live:
+        with live_picture(self.console, self.table, self.line) as self.heartbeat:
+            self.is_live = self.heartbeat is None
             yield
-        self.is_live = False
+        self.is_live, self.heartbeat = False, None
 
     # -- the ledger's observer
 
@@ -77,6 +70,8 @@ class SearchProgress:
         """Note an epoch."""
         trial = self.running.get(number)
         if trial is not None:
+            if not trial.epoch:
+                trial.epochs_before = result.epoch - 1
             trial.epoch, trial.objective = result.epoch, result.objective
 
     def trial_ended(self, record: TrialRecord) -> None:
@@ -96,8 +91,23 @@ class SearchProgress:
             f"[{done}] trial {record.number}{name} {record.state}: {outcome} · {record.seconds:.0f} s · "
             f"{settings_line(record.settings)}",
         )
+        if self.heartbeat is not None:
+            self.heartbeat.spoke()
 
-    # -- the live table
+    # -- how far it is
+
+    def line(self) -> str:
+        """Return one line for logs: trials, epochs, the best so far, the time left, and what is running."""
+        running = list(self.running.items())  # at once: another thread adds to it
+        ended = sum(record.epochs for record in (*self.before, *self.ended))
+        epochs = plural(ended + sum(trial.epoch for _, trial in running), "epoch")
+        trials = first_names([f"trial {n} epoch {t.epoch} of {t.config.epochs}" for n, t in running], 6)
+        parts = [*self._parts(self._best(), epochs), *([f"running: {trials}"] if running else [])]
+        return f"{self.title}{': ' if self.title else ''}{' · '.join(parts)}"
+
+    def _best(self) -> TrialRecord | None:
+        ranked = rank(usable([*self.before, *self.ended]), self.mode)
+        return ranked[0] if ranked else None
 
     def table(self) -> Group:
         """Draw the live table: the running trials, then those that ended last."""
@@ -117,8 +127,7 @@ class SearchProgress:
                 value,
                 _settings_cell(trial.baseline, settings_line(trial.config.to_dict())),
             )
-        ranked = rank(usable([*self.before, *self.ended]), self.mode)
-        best = ranked[0] if ranked else None
+        best = self._best()
         for record in list(reversed(self.ended))[:RECENT]:
             value = four_places(record.objective)
             value = f"[bold green]{value}[/]" if best and record.number == best.number else value
@@ -133,26 +142,42 @@ class SearchProgress:
         return Group(table, self._footer(best))
 
     def _footer(self, best: TrialRecord | None) -> Text:
-        done = len(self.ended) + len(self.before)
-        parts = [f"{done}/{self.trials} trials"]
+        return Text(" · ".join(self._parts(best)), style="bold")
+
+    def _parts(self, best: TrialRecord | None, epochs: str = "") -> list[str]:
+        """Return what the footer and the line say; before a trial has ended, the best is of one that runs."""
+        parts = [f"{len(self.ended) + len(self.before)}/{self.trials} trials"]
         for state in (FINISHED, STOPPED, FAILED):
             count = sum(r.state == state for r in (*self.before, *self.ended))
             if count:
                 parts.append(f"{count} {state}")
+        if epochs:
+            parts.append(epochs)
+        sign = 1 if self.mode == "max" else -1
+        values = [(t.objective, n) for n, t in list(self.running.items()) if t.objective is not None]
         if best is not None:
             parts.append(f"best val {self.metric} {best.objective:.4f} (trial {best.number})")
+        elif values:
+            value, number = max(values, key=lambda pair: sign * pair[0])
+            parts.append(f"best val {self.metric} {value:.4f} so far (trial {number})")
         parts.append(f"{clock(time.monotonic() - self.started)} elapsed")
         left = self.seconds_left()
         if left is not None:
             parts.append(f"about {clock(left)} left")
-        return Text(" · ".join(parts), style="bold")
+        return parts
 
     def seconds_left(self) -> float | None:
-        """Estimate the time left, each running trial counted as half done; None before one has ended."""
-        if not self.ended:
+        """Estimate the time left by how many trials, and parts of one, were done so far; None before an epoch was.
+
+        A trial counts with all its epochs: stopped early, it takes less.
+        """
+        running = list(self.running.values())
+        done = len(self.ended) + sum((t.epoch - t.epochs_before) / t.config.epochs for t in running)
+        if not done:
             return None
-        done = len(self.ended) + 0.5 * min(len(self.running), self.slots)
-        return (time.monotonic() - self.started) / done * max(0, self.trials - len(self.before) - len(self.ended))
+        ended = len(self.before) + len(self.ended)
+        left = self.trials - ended - sum(t.epoch / t.config.epochs for t in running)
+        return (time.monotonic() - self.started) / done * max(0.0, left)
 
 
 def four_places(value: float | None) -> str:
@@ -173,52 +198,3 @@ def settings_line(settings: Mapping[str, Any]) -> str:
         f"batch {settings['batch_size']} dropout {settings['dropout']:.2g} {settings['schedule']} "
         f"{settings['transforms']}"
     )
-
-
-def clock(seconds: float) -> str:
-    """Return seconds as 42 s, 3:05 or 1:02:03."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minutes:02d}:{seconds:02d}"
-    return f"{minutes}:{seconds:02d}" if minutes else f"{seconds} s"
-
-
-def print_introduction(
-    console: Console, ledger: "Ledger", resolved: ResolvedOptions, dataset: ImageDataset, capacity: Capacity | None
-) -> None:
-    """Print what is searched on which images, where, and what of the space the options change."""
-    space, max_epochs = ledger.space, resolved.max_epochs
-    train, val = len(dataset.splits["train"]), len(dataset.splits["val"])
-    height, width, channels = dataset.shape
-    say(
-        console,
-        f"{dataset.source}: {train} training and {val} validation images of {height}×{width}×{channels}, "
-        f"{len(dataset.class_names)} classes; the test split is not used",
-    )
-    for note in dataset.notes:
-        say(console, f"  {note}")
-    test = dataset.at(dataset.splits["test"]).class_counts().tolist()
-    missing = [name for name, count in zip(dataset.class_names, test, strict=True) if not count]
-    if missing:
-        say(
-            console,
-            f"  split 'test' has no image of {first_names(missing)}: the evaluation will have no figures of such "
-            "classes, nor AUC",
-        )
-    say(console, f"{capacity.describe() if capacity else LOCAL_LINE}; results go to {ledger.run.location}")
-    if space.budget.grace_epochs >= max_epochs:
-        say(console, f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")
-    if caveat := metric_caveat(space.metric):
-        say(console, f"  ranked by {space.metric}: {caveat}")
-    shortened = [f"{name} ({epochs})" for name, epochs in longer_baselines(space, max_epochs).items()]
-    if shortened:
-        say(console, f"  {max_epochs} epochs at most, though baselines ask for more: {first_names(shortened)}")
-    if freezes_less(space, max_epochs):
-        say(console, f"  {max_epochs} epochs leave none after freeze_epochs: half of a trial's are frozen")
-    if ledger.records or ledger.unfinished:
-        say(
-            console,
-            f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, "
-            f"{ledger.left()} are left",
-        )

@@ -101,10 +101,11 @@ def _run_fold(
     space, resolved = searched.space, search_options(plan, searched, options, fold.number)
     splits = {name: len(positions) for name, positions in fold.dataset.splits.items()}
     numbers = ", ".join(f"{count} {name}" for name, count in splits.items())
-    say(console, f"Outer fold {fold.number + 1} of {plan.folds}: {numbers}; {len(fold.held_out)} images held out")
+    title = f"Outer fold {fold.number + 1} of {plan.folds}"
+    say(console, f"{title}: {numbers}; {len(fold.held_out)} images held out")
     run.write_json(run.SPLITS, {name: positions.tolist() for name, positions in fold.dataset.splits.items()})
     ledger = run_trials(
-        run, space, resolved, fold.dataset, capacity, console, verbose=options.verbose, introduce=False
+        run, space, resolved, fold.dataset, capacity, console, verbose=options.verbose, title=title
     )  # fmt: skip
     if ledger.left():
         return False

@@ -1,0 +1,58 @@
+"""What a search says before its first trial."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from medray.cluster.capacity import Capacity
+from medray.cluster.runners import LOCAL_LINE
+from medray.console import say
+from medray.console_tables import metric_caveat
+from medray.data.dataset import ImageDataset
+from medray.runs.run_facts import ResolvedOptions
+from medray.space.combinations import freezes_less
+from medray.space.search_space import longer_baselines
+from medray.text import first_names
+
+if TYPE_CHECKING:
+    from medray.search.ledger import Ledger
+
+
+def print_introduction(
+    console: Console, ledger: "Ledger", resolved: ResolvedOptions, dataset: ImageDataset, capacity: Capacity | None
+) -> None:
+    """Print what is searched on which images, where, and what of the space the options change."""
+    space, max_epochs = ledger.space, resolved.max_epochs
+    train, val = len(dataset.splits["train"]), len(dataset.splits["val"])
+    height, width, channels = dataset.shape
+    say(
+        console,
+        f"{dataset.source}: {train} training and {val} validation images of {height}×{width}×{channels}, "
+        f"{len(dataset.class_names)} classes; the test split is not used",
+    )
+    for note in dataset.notes:
+        say(console, f"  {note}")
+    test = dataset.at(dataset.splits["test"]).class_counts().tolist()
+    missing = [name for name, count in zip(dataset.class_names, test, strict=True) if not count]
+    if missing:
+        say(
+            console,
+            f"  split 'test' has no image of {first_names(missing)}: the evaluation will have no figures of such "
+            "classes, nor AUC",
+        )
+    say(console, f"{capacity.describe() if capacity else LOCAL_LINE}; results go to {ledger.run.location}")
+    if space.budget.grace_epochs >= max_epochs:
+        say(console, f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")
+    if caveat := metric_caveat(space.metric):
+        say(console, f"  ranked by {space.metric}: {caveat}")
+    shortened = [f"{name} ({epochs})" for name, epochs in longer_baselines(space, max_epochs).items()]
+    if shortened:
+        say(console, f"  {max_epochs} epochs at most, though baselines ask for more: {first_names(shortened)}")
+    if freezes_less(space, max_epochs):
+        say(console, f"  {max_epochs} epochs leave none after freeze_epochs: half of a trial's are frozen")
+    if ledger.records or ledger.unfinished:
+        say(
+            console,
+            f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, "
+            f"{ledger.left()} are left",
+        )
