@@ -49,6 +49,7 @@ def test_no_silence_is_longer_than_was_promised(events: list[tuple[bool, int]]) 
         while wanted <= end:
             now = wanted
             wanted = now + beat.tick()
+            assert wanted > now
         now = end
         if speaks:
             printed.append(now)

@@ -41,7 +41,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_gpus_that_can_not_come_are_refused_at_once(command: str, tmp_path: Path) -> None:
     count = count_gpus() + 1
     arguments = {
-        "search": (search, ["organs", "--data", "phantom"]),
+        "search": (search, ["organs", "--data", str(tmp_path / "none.npz"), "--out", str(tmp_path / "run")]),
         "crossval": (crossval, [str(tmp_path)]),
         "nested": (crossval, [str(tmp_path), "--nested"]),
     }
