@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from medray.audit.findings import Finding
+from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.report.image_album import LEFT_OUT
 from tests.report.conftest import ISSUES, ask, draw, read
 
@@ -77,7 +78,8 @@ def test_reads_by_other_runs_and_copies_of_test_images_are_said(run: Path, edit:
     assert "on 20 images: accuracy 0.750 [0.500, 1.000]." in page.text
 
 
-def test_leaks_stand_at_the_top(run: Path, edit: Edit) -> None:
+def test_leaks_stand_at_the_top_and_without_any_it_says_what_was_looked_for(run: Path, edit: Edit) -> None:
+    assert f"No leak was found. Looked for in two splits: {LOOKED_FOR}" in draw(run, "--no-images")[0].text
     leak = Finding("patients_across_splits", "leak", "7 patients in several splits", 7).to_dict()
     edit(run / "data.json", leaks=[leak])
     page, _ = draw(run, "--no-images")
