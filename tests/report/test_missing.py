@@ -10,6 +10,7 @@ import pytest
 
 import medray
 from medray.audit.findings import Finding
+from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.report.image_album import LEFT_OUT
 from tests.report.conftest import ISSUES, ask, draw, read
 
@@ -84,7 +85,8 @@ def test_a_run_that_was_ranked_by_f1_says_twice_what_f1_is(run: Path, edit: Edit
     assert draw(run, "--no-images")[0].text.count("ignores true negatives") == 2  # in two sections
 
 
-def test_leaks_stand_at_the_top(run: Path, edit: Edit) -> None:
+def test_leaks_stand_at_the_top_and_without_any_it_says_what_was_looked_for(run: Path, edit: Edit) -> None:
+    assert f"No leak was found. Looked for in two splits: {LOOKED_FOR}" in draw(run, "--no-images")[0].text
     leak = Finding("patients_across_splits", "leak", "7 patients in several splits", 7).to_dict()
     edit(run / "data.json", leaks=[leak])
     page, _ = draw(run, "--no-images")

@@ -23,7 +23,7 @@ from medray.errors import RunError
 from medray.files import cache_folder, write_file
 
 KIND = "duplicates"
-FORM = 2  # of how images are measured and compared; another one means other duplicates
+FORM = 3  # of how images are measured and compared; another one means other duplicates
 FILES_KEPT = 100
 
 

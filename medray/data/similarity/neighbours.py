@@ -19,7 +19,7 @@ from medray._types import Array
 from medray.data.similarity.perceptual_hash import ORIENTATION_NAMES, reorient, unit_vectors, weighted
 from medray.data.similarity.windows import fill_corners, window_spectra
 
-NEIGHBOURS = 8
+NEIGHBOURS = 16
 FEATURES = 24
 FREQUENCIES = 12  # the lowest, each way; finer ones would mislead the first steps of a fit
 LEARNT_FROM = 1000  # images
@@ -60,6 +60,11 @@ class Likeness:
         inverse = np.linalg.inv(_covariance(np.concatenate(turned).reshape(-1, FREQUENCIES**2)))
         return cls(directions.astype(np.float32), inverse.astype(np.float32))
 
+    def features(self, details: Array) -> Array:
+        """Return the features float32 (n, FEATURES) of details (n, 12, 12)."""
+        features: Array = detail_invariants(details) @ self.directions
+        return features
+
 
 def learning_sample(thumbnails: Array) -> Array:
     """Return LEARNT_FROM thumbnails (n, 32, 32) at even distances, or all where there are fewer."""
@@ -76,26 +81,27 @@ def nearest_windows(thumbnails: Array) -> tuple[Array, Array, Array, Array]:
     """
     learnt = Likeness.learn(learning_sample(thumbnails))
     parts = [thumbnails[start : start + 4096] for start in range(0, len(thumbnails), 4096)]
-    plain = np.concatenate([detail_invariants(_details(part, PROBES[0])) @ learnt.directions for part in parts])
+    details = np.concatenate([_details(part, PROBES[0]) for part in parts])
+    plain = np.concatenate(
+        [learnt.features(details[start : start + 4096]) for start in range(0, len(details), 4096)]
+    )
     half = (plain**2).sum(axis=1, keepdims=True) / 2
     plain = np.concatenate([plain, np.ones_like(half), -half], axis=1)
-    run = partial(_nearest_of_rows, thumbnails, learnt, plain)
+    run = partial(_nearest_of_rows, thumbnails, learnt, details, plain)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         columns = list(pool.map(run, range(0, len(thumbnails), _ROWS)))
     first, second, orientation, probe = np.concatenate(columns, axis=1)
     return first, second, orientation, probe
 
 
-def _nearest_of_rows(thumbnails: Array, learnt: Likeness, plain: Array, start: int) -> Array:
+def _nearest_of_rows(thumbnails: Array, learnt: Likeness, details: Array, plain: Array, start: int) -> Array:
     """Return i, j, orientation and the index of the probe, int64 (4, p), for _ROWS images i."""
     windows = np.stack([_details(thumbnails[start : start + _ROWS], edges) for edges in PROBES])
-    rows = np.stack([detail_invariants(unit) @ learnt.directions for unit in windows])
-    likeness = _likeness_to_later(rows, plain, start)
+    likeness = _likeness_to_later(np.stack([learnt.features(unit) for unit in windows]), plain, start)
     nearest = largest_of_rows(likeness, NEIGHBOURS)
     valid = np.take_along_axis(likeness, nearest, axis=1) > -np.inf
     nearest = np.where(valid, nearest + start, start)
-    others = _details(thumbnails[nearest.ravel()], PROBES[0]).reshape(*nearest.shape, -1)
-    orientation, probe, distance = _orientations(windows, others, learnt.inverse)
+    orientation, probe, distance = _orientations(windows, details[nearest], learnt.inverse)
     valid &= distance <= FARTHEST
     i = np.broadcast_to(np.arange(len(nearest))[:, None] + start, nearest.shape)
     return np.stack([column[valid] for column in (i, nearest, orientation, probe)])
@@ -127,14 +133,14 @@ def _likeness_to_later(rows: Array, plain: Array, start: int) -> Array:
 def _orientations(windows: Array, others: Array, inverse: Array) -> tuple[Array, Array, Array]:
     """Return which window of an image is nearest to each of k others, (n, k): orientation, probe and distance.
 
-    Takes details of windows (probes, n, s, s) and of others (n, k, s * s), and the inverse of a covariance that is
+    Takes details of windows (probes, n, s, s) and of others (n, k, s, s), and the inverse of a covariance that is
     the same in all orientations; the distance is squared.
     """
     probes, count, side, _ = windows.shape
     orientations = range(len(ORIENTATION_NAMES))
     turned = np.stack([reorient(windows.reshape(-1, side, side), index) for index in orientations])
     turned = turned.reshape(-1, count, side * side).transpose(1, 2, 0)
-    flat = windows.reshape(probes, count, side * side)
+    flat, others = windows.reshape(probes, count, side * side), others.reshape(count, -1, side * side)
     length, weighed = ((flat @ inverse) * flat).sum(axis=2), others @ inverse
     distance = np.tile(length.T, len(orientations))[:, None] - 2 * weighed @ turned
     orientation, probe = np.divmod(distance.argmin(axis=2), probes)
