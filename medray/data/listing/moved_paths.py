@@ -113,16 +113,14 @@ def _agree(parts: tuple[str, ...], others: tuple[str, ...]) -> bool:
 def ambiguous_line(cell: str, matches: list[str]) -> str:
     """Return the line that refuses a cell that may be several files, with the patterns that select one of them."""
     first, second = map(printable, matches[:2])
-    patterns = dict.fromkeys(f"`?pattern={printable(_pattern_for(cell, match))}`" for match in matches)
-    ways = " or ".join([*patterns][:3])
-    return (
-        f"'{printable(cell)}' may be any of {len(matches)} files, '{first}' or '{second}'; {ways} behind the "
-        "source says which"
-    )
+    patterns = dict.fromkeys(printable(_pattern_for(cell, match)) for match in matches)
+    ways = " or ".join([f"`?pattern={pattern}`" for pattern in patterns if "{}" in pattern][:3])
+    advice = f"{ways} behind the source says which" if ways else "write paths from its folder into the column"
+    return f"'{printable(cell)}' may be any of {len(matches)} files, '{first}' or '{second}'; {advice}"
 
 
 def _pattern_for(cell: str, path: str) -> str:
-    """Return the pattern that makes `path` of a cell, as "images/{}" or "images/{}.png"."""
+    """Return the pattern that makes `path` of a cell, as "images/{}" or "images/{}.png"; without {} none does."""
     end = "/".join(path_parts(cell))
     before = path[: len(path) - len(end)] if path.lower().endswith(end.lower()) else None
     if before is not None:

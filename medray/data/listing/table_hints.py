@@ -11,35 +11,30 @@ from medray.data.source import FOLD, PATIENT, SPLIT
 from medray.text import plural
 
 UNUSED = "unused column"  # a note begins so
-#: Words of a column's name, of which one image or several may have the same value.
-_WORDS = frozenset({
-    "patient", "subject", "case", "lesion", "study", "exam", "examination", "visit", "slide", "accession",
-    "mrn", "pid", "participant", "donor", "eye", "person", "individual", "animal", "mouse", "specimen",
-    "biopsy", "block", "series", "session", "encounter", "scan", "nodule", "tumor", "tumour", "wound",
-    "sample", "family", "volunteer", "record", "examinee", "admission",
+#: Words in the name of a column whose values are persons or what is one of a person.
+_PERSONS = frozenset({
+    "patient", "subject", "case", "lesion", "accession", "mrn", "pid", "participant", "donor", "person",
+    "individual", "animal", "mouse", "volunteer", "examinee", "admission",
 })  # fmt: skip
-_ENDS = (
-    "patientid",
-    "subjectid",
-    "caseid",
-    "lesionid",
-    "studyid",
-    "examid",
-    "seriesuid",
-    "studyuid",
-    "instanceuid",
-)
+#: Words that number several images of a person, or are a category.
+_SERIES = frozenset({
+    "study", "exam", "examination", "visit", "slide", "eye", "specimen", "biopsy", "serie", "session",
+    "encounter", "scan", "sample", "family", "record",
+})  # fmt: skip
+_ENDS = ("patientid", "subjectid", "caseid", "lesionid", "studyid", "examid", "seriesuid", "studyuid")
 _DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}.*")
 LEAST_VALUES = 10  # of a column that is no category of few values
+LEAST_NAMED = 3  # values of a column that is named as an id; two are a category, such as case and control
+MOST_ROWS = 20  # of a value on average, in a column that may number visits
 LEAST_DIGITS = 4  # of a number that is no age and no measure
 
 
 def note_unused(table: Table, columns: Columns, options: Mapping[str, str]) -> list[str]:
     """Return a note on each column without a use that looks like an id of several images, a split or a fold.
 
-    A column is an id by a word in its name, or by its values: many of them, of letters and digits or of long
-    numbers, some in several rows. It is noted only if some value has rows of several patients (images where no
-    patients are known). What an empty option declines is not noted.
+    A column is an id by a word in its name, unless it has few values, or by its values: many of them, of letters
+    and digits or of long numbers, some in several rows. It is noted only if some value has rows of several
+    patients (images where no patients are known). What an empty option declines is not noted.
     """
     used = {columns.image, columns.label, columns.split, columns.fold, columns.patient, *columns.subgroups}
     units = [row.cells[columns.patient] for row in table.rows] if columns.patient else None
@@ -56,7 +51,7 @@ def note_unused(table: Table, columns: Columns, options: Mapping[str, str]) -> l
             notes.append(f"{start} names splits ({words}): `?{SPLIT}={name}` behind the source takes them")
         elif _is_fold(name, distinct) and columns.fold is None and options.get(FOLD) != "":
             notes.append(f"{start} looks like folds: `?{FOLD}={name}` behind the source takes them")
-        elif options.get(PATIENT) == "" or not (_named_as_id(name) or _valued_as_id(filled)):
+        elif options.get(PATIENT) == "" or not _is_id(name, filled, beside_patient=units is not None):
             continue
         elif _joins(cells, units):
             counts = f"{plural(len(distinct), 'value')} in {plural(len(filled), 'row')}"
@@ -71,11 +66,18 @@ def _is_fold(name: str, values: set[str]) -> bool:
     return "fold" in name.lower() and 1 < len(values) <= LEAST_VALUES * 2 and all(map(NUMBER.fullmatch, values))
 
 
-def _named_as_id(name: str) -> bool:
-    """Return whether a word of a column's name is one of those whose images belong together."""
+def _is_id(name: str, filled: Sequence[str], *, beside_patient: bool) -> bool:
+    """Return whether a column looks like an id by its name or values; beside a patient's, of persons only."""
+    count = len(set(filled))
+    if count < LEAST_NAMED:
+        return False
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    words = re.findall(r"[a-z]+", spaced.lower())
-    return any(word in _WORDS or word.removesuffix("s") in _WORDS or word.endswith(_ENDS) for word in words)
+    words = {word.removesuffix("s") for word in re.findall(r"[a-z]+", spaced.lower())}
+    if words & _PERSONS or any(word.endswith(_ENDS) for word in words):
+        return True
+    if beside_patient:
+        return False
+    return _valued_as_id(filled) or (bool(words & _SERIES) and len(filled) <= MOST_ROWS * count)
 
 
 def _valued_as_id(filled: Sequence[str]) -> bool:
