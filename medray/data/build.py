@@ -130,7 +130,10 @@ def join_columns(
         raise DataError(f"{source}: no readable image of class {', '.join(missing)}")
     patients = [image.patient for image in kept]
     if any(patients) and not all(patients):
-        raise DataError(f"{source}: {patients.count(None)} of {len(kept)} images have no patient")
+        raise DataError(
+            f"{source}: {patients.count(None)} of {len(kept)} images have no patient: give each its own, or do "
+            "without (`?patient=` behind a table)"
+        )
     groups = np.array(patients) if all(patients) else None
     splits, split_notes = make_splits(
         [image.split for image in kept],

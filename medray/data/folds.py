@@ -12,6 +12,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.dataset import Fold, ImageDataset
+from medray.data.group_assignment import assign_groups
 from medray.errors import DataError, RunError
 from medray.stats.patients import is_missing
 
@@ -153,8 +154,21 @@ def divide_pool(
         pairs = StratifiedKFold(count, shuffle=True, random_state=state).split(pool, labels)
     else:
         pairs = StratifiedGroupKFold(count, shuffle=True, random_state=state).split(pool, labels, groups)
+        pairs = pairs_with_each_class(list(pairs), labels, groups)
     kind = STRATIFIED if groups is None else GROUPED
     return Folds(kind, seed, tuple(Fold(pool[train], pool[val]) for train, val in pairs))
+
+
+def pairs_with_each_class(pairs: list[Any], labels: Array, groups: Array) -> list[Any]:
+    """Return the pairs of positions to train on and to hold out, others if one holds no image of a class out.
+
+    scikit-learn deals out one group after another, and may leave a class out of a fold though it has groups enough
+    (scikit-learn#24656); the search for splits over many assignments then does better. It depends on no seed.
+    """
+    if all(len(np.unique(labels[held_out])) == len(np.unique(labels)) for _, held_out in pairs):
+        return pairs
+    assigned = assign_groups(labels, groups, np.full(len(pairs), 1 / len(pairs)))
+    return [(np.flatnonzero(assigned != fold), np.flatnonzero(assigned == fold)) for fold in range(len(pairs))]
 
 
 def _read_patients(dataset: ImageDataset, positions: Array) -> Array | None:

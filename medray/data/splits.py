@@ -6,7 +6,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.group_assignment import assign_groups
-from medray.data.listing.listing import SPLITS, TEST, TRAIN, VAL
+from medray.data.listing.listing import CALIBRATION, SPLITS, TEST, TRAIN, VAL
 from medray.data.similarity.groups import merge_patients
 from medray.errors import DataError
 from medray.space.preparation import Shares
@@ -33,7 +33,8 @@ def make_splits(
 ) -> tuple[dict[str, Array], list[str]]:
     """Return the positions of train, val and test, and notes on the splits that were drawn here.
 
-    `names` are the splits as the source names them, None where it names none. An image of val or test stays there.
+    `names` are the splits as the source names them, None where it names none. An image of val, test or calibration
+    stays there; a calibration split is returned only if the source names one.
     Those of val and test that the source does not name are drawn from all other images, by `shares` of them:
     stratified by class, each patient and each group of duplicates in one split. `duplicate_groups` returns the
     group (n,) of each image by duplicates; it is called only if a split is drawn. With `in_folds`, images may be
@@ -44,7 +45,9 @@ def make_splits(
         DataError: only some images have a split, none is left to train on, a class has fewer images than there are
             splits to make, or there are fewer patients.
     """
-    splits = {split: np.flatnonzero([name == split for name in names]) for split in SPLITS}
+    splits = {split: np.flatnonzero([name == split for name in names]) for split in (*SPLITS, CALIBRATION)}
+    if not len(splits[CALIBRATION]):
+        del splits[CALIBRATION]  # drawn later, from train
     pool = np.flatnonzero([name is None for name in names])
     if 0 < len(pool) < len(names) and not in_folds:
         raise DataError(f"{source}: {len(pool)} of {len(names)} images have no split: give each one, or none")

@@ -1,6 +1,7 @@
 """A StudyProposal -> the text of its search space."""
 
-from medray.data.listing.listing import SPLITS
+from medray.data.listing.listing import CALIBRATION, SPLITS
+from medray.data.listing.table_hints import UNUSED
 from medray.init.budget_sections import budget_lines, objective_lines, resource_lines
 from medray.init.data_sections import describe_size, patient_count
 from medray.init.document import Line, Section, comment_lines, render
@@ -49,17 +50,20 @@ def title(proposal: StudyProposal) -> str:
     """Return the study's name, images, patients, classes and splits as one sentence."""
     kept, patients = proposal.kept, patient_count(proposal.kept)
     of_patients = f" of {patients:,} patients" if patients else ""
-    splits = ", ".join(f"{kept.in_split(split).sum():,} {split}" for split in SPLITS)
+    names = (*SPLITS, *([CALIBRATION] if CALIBRATION in kept.split_names else []))
+    splits = ", ".join(f"{kept.in_split(split).sum():,} {split}" for split in names)
     return f"{proposal.name}: {len(kept):,} images{of_patients} in {len(kept.class_names)} classes ({splits})."
 
 
 def _data_comment(proposal: StudyProposal) -> str:
-    """Return the classes by size, the guessed columns, and what holds for arrays."""
+    """Return the classes by size, the columns that were guessed or may be missed, and what holds for arrays."""
     counts = sorted(proposal.class_counts().items(), key=lambda item: -item[1])
     text = f"{first_names([f'{name} ({count:,})' for name, count in counts], MOST_CLASSES)}."
     if proposal.guessed:
         columns = ", ".join(f"{role} is '{column}'" for role, column in proposal.guessed)
         text += f" Columns by their names: {columns}."
+    unused = [note for note in proposal.survey.notes if note.startswith(UNUSED)]
+    text += "".join(f" {note[0].upper()}{note[1:]}." for note in unused)
     if not proposal.survey.from_files:
         height, width, _ = proposal.shape
         text += f" These are arrays of {height}×{width}, which they remain unless `images` has an `image_size`."

@@ -111,7 +111,7 @@ def _add_table(found: FoundImages, source: Source) -> None:
     if others:
         notes.append(f"columns that are not read: {first_names(others, 6)}")
     shown = printable(str(source.path))
-    found.notes += [f"{shown}: {note}" for note in [*notes, *file_notes]]
+    found.notes += [f"{shown}: {note}" for note in [*table.notes, *notes, *file_notes]]
     for row in table.rows:
         file, cell = paths[row.line], row.cells[column]
         if file is None:

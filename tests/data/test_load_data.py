@@ -17,6 +17,7 @@ from PIL import Image
 from medray.audit.audit import find_leaks
 from medray.data.arrays import medmnist
 from medray.data.arrays.npz import read_npz
+from medray.data.calibration_split import with_calibration
 from medray.data.decoding.fit import fit
 from medray.data.decoding.picture import Picture
 from medray.data.load_data import load_data
@@ -311,6 +312,45 @@ def test_groups_follow_their_images(path: Path) -> None:
     assert dataset.groups is not None
     for name in SPLITS:
         assert dataset.groups[dataset.splits[name]].tolist() == groups[f"{name}_groups"].tolist()
+
+
+# -- a calibration split
+
+
+def test_a_calibration_split_of_the_file_is_kept(path: Path) -> None:
+    more: dict[str, Any] = {
+        "calibration_images": np.full((4, 5, 5), 7, np.uint8),
+        "calibration_labels": np.arange(4) % 2,
+        "train_fold": np.arange(8) % 2,
+        "val_fold": np.arange(4) % 2,
+        **{f"{s}_groups": np.array([f"{s}-{i}" for i in range(n)]) for s, n in zip(SPLITS, COUNTS, strict=True)},
+        "calibration_groups": np.array(list("abcd")),
+    }
+    dataset = load_data(str(write(path, **more)))
+    assert list(dataset.splits) == [*SPLITS, "calibration"]
+    positions = dataset.splits["calibration"]
+    assert (dataset.images[positions] == 7).all()
+    assert dataset.labels[positions].tolist() == [0, 1, 0, 1]
+    assert dataset.groups is not None
+    assert dataset.groups[positions].tolist() == list("abcd")
+    assert with_calibration(dataset, 0.5) is dataset
+    assert dataset.folds is not None
+    assert not any(np.intersect1d(np.append(*fold), positions).size for fold in dataset.folds)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"calibration_images": np.zeros((4, 5, 5), np.uint8)}, "and lacks 'calibration_labels'; give both"),
+        ({"calibration_labels": np.arange(4)}, "and lacks 'calibration_images'; give both images and labels"),
+        (
+            {"calibration_images": np.zeros((4, 5, 5), np.uint8), "calibration_labels": np.arange(3) % 2},
+            "calibration_labels holds 3 values for 4 images",
+        ),
+    ],
+)
+def test_half_a_calibration_split_is_refused(path: Path, changes: dict[str, Any], line: str) -> None:
+    assert line in refusal(write(path, **changes))
 
 
 # -- folds and subgroups

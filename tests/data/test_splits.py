@@ -114,3 +114,18 @@ def test_where_the_source_names_test_two_patients_of_a_class_are_enough() -> Non
     assert notes[0] == "val: 10 images drawn by class and patient, as the source names none"
     assert len(notes) == 2
     assert "val: 50.0% of the images, though 15.0% were asked for" in notes[1]
+
+
+def test_a_calibration_split_that_the_source_names_is_kept_and_nothing_is_drawn_from_it() -> None:
+    labels = np.array([0, 1] * 30)
+    names = ["train"] * 40 + ["calibration"] * 20
+    splits, _ = make_splits(names, labels, None, Shares(), "here", class_names=NAMES)
+    assert splits["calibration"].tolist() == list(range(40, 60))
+    assert sorted(np.concatenate([splits[split] for split in ("train", "val", "test")])) == list(range(40))
+    every = ["train"] * 20 + ["val"] * 20 + ["test"] * 10 + ["calibration"] * 10
+    splits, notes = make_splits(every, labels, None, Shares(), "here", class_names=NAMES)
+    assert {split: len(positions) for split, positions in splits.items()} == {
+        "train": 20, "val": 20, "test": 10, "calibration": 10
+    }  # fmt: skip
+    assert not notes
+    assert "calibration" not in make_splits(["train"] * 60, labels, None, Shares(), "here", class_names=NAMES)[0]

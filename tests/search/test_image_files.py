@@ -1,6 +1,7 @@
 """A study of image files in folders: searched, evaluated; a leak stops it unless it is allowed, and is told then."""
 
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def search(study: Path, **more: object) -> str:
     console = Console(file=io.StringIO(), width=200)
     given = {"space": str(study / "blots.yaml"), "data": f"folder:{study / 'films'}", "out": str(study / "run")}
     given["runner"] = "local"  # the same files and figures as with Ray
-    run_search(SearchOptions(**given, **more), console)  # type: ignore[arg-type]
+    run_search(SearchOptions(**{**given, **more}), console)  # type: ignore[arg-type]
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
@@ -75,6 +76,20 @@ def test_folders_of_images_from_search_to_evaluation(study: Path, monkeypatch: p
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     assert "24 test images" in printed
     assert "LEAK" not in printed
+
+
+def test_a_table_names_the_calibration_split_and_an_id_that_is_not_used(study: Path) -> None:
+    lines, splits = ["file;label;lesion_id;split"], ["Training", "dev", "Holdout", "calib"]
+    for number in range(32):
+        kind, split = ("Dark spot", "light")[number % 2], splits[number // 2 % 4]
+        lines.append(f"/home/other/films/Train/{kind}/{number}.png;{kind};L{number // 2};{split}")
+    (study / "films" / "t.csv").write_bytes("\r\n".join(lines).encode("utf-16"))
+    printed = search(study, data=f"csv:{study / 'films' / 't.csv'}")
+    assert "unused column 'lesion_id' looks like an id of several images (16 values in 32 rows)" in printed
+    assert "32 paths of column 'file', not here as written, by their ends" in printed
+    assert {split: len(positions) for split, positions in json.loads((study / "run" / "splits.json").read_text()).items()} == {
+        "train": 8, "val": 8, "test": 8, "calibration": 8
+    }  # fmt: skip
 
 
 def test_a_leak_stops_the_search_and_is_told_where_it_is_allowed(study: Path) -> None:

@@ -9,16 +9,17 @@ import numpy as np
 from medray._types import Array
 from medray.data.arrays import medmnist
 from medray.data.dataset import Fold, ImageDataset
-from medray.data.listing.listing import SPLITS
+from medray.data.listing.listing import CALIBRATION, SPLITS
 from medray.errors import DataError, not_found_line
 
 FOLD_COLUMNS = ("train_fold", "val_fold")
-OPTIONAL = ("class_names", "train_groups", "val_groups", "test_groups", *FOLD_COLUMNS)
+OPTIONAL = ("class_names", "train_groups", "val_groups", "test_groups", "calibration_groups", *FOLD_COLUMNS)
+PARTS = ("images", "labels")  # of a split
 SUBGROUP = "_subgroup_"  # train_subgroup_sex, val_subgroup_sex, test_subgroup_sex
 
 
 def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = None) -> ImageDataset:
-    """Read a file of MedMNIST's form.
+    """Read a file of MedMNIST's form, perhaps with `calibration_images` and `calibration_labels` too.
 
     Class names are the ones given, or the file's own `class_names`, or MedMNIST's if the file is named as one of
     its sets and has as many classes, or else the numbers; `notes` says which.
@@ -28,10 +29,11 @@ def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = N
     """
     arrays = load_arrays(path)
     try:
-        images = [as_images(f"{split}_images", arrays[f"{split}_images"]) for split in SPLITS]
-        labels = np.concatenate([as_labels(f"{split}_labels", arrays[f"{split}_labels"]) for split in SPLITS])
+        splits = splits_of(arrays)
+        images = [as_images(f"{split}_images", arrays[f"{split}_images"]) for split in splits]
+        labels = np.concatenate([as_labels(f"{split}_labels", arrays[f"{split}_labels"]) for split in splits])
         check_lengths(arrays)
-        shapes = {split: part.shape[1:] for split, part in zip(SPLITS, images, strict=True)}
+        shapes = {split: part.shape[1:] for split, part in zip(splits, images, strict=True)}
         if len(set(shapes.values())) > 1:
             raise DataError(f"images differ in shape from split to split: {shapes}")
         ends = np.cumsum([0, *map(len, images)])
@@ -43,7 +45,7 @@ def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = N
         images=np.concatenate(images),
         labels=labels,
         class_names=class_names,
-        splits={split: np.arange(ends[i], ends[i + 1]) for i, split in enumerate(SPLITS)},
+        splits={split: np.arange(ends[i], ends[i + 1]) for i, split in enumerate(splits)},
         source=source,
         groups=groups,
         notes=(note,),
@@ -58,7 +60,8 @@ def load_arrays(path: Path) -> dict[str, Array]:
     Raises:
         DataError: the file is missing or damaged, or lacks the images or labels of a split.
     """
-    needed = [f"{split}_{part}" for split in SPLITS for part in ("images", "labels")]
+    needed = [f"{split}_{part}" for split in SPLITS for part in PARTS]
+    calibration = [f"{CALIBRATION}_{part}" for part in PARTS]
     if not path.is_file():
         raise DataError(not_found_line("file", path))
     try:
@@ -69,9 +72,24 @@ def load_arrays(path: Path) -> dict[str, Array]:
                     raise DataError(f"{path}: lacks the array '{name}'; it holds: {', '.join(names) or 'none'}")
             opened.seek(0)
             with np.load(opened, allow_pickle=False) as file:
-                return {n: file[n] for n in names if n in (*needed, *OPTIONAL) or SUBGROUP in n}
+                return {n: file[n] for n in names if n in (*needed, *calibration, *OPTIONAL) or SUBGROUP in n}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: can't be read as .npz: {' '.join(str(error).split())}") from None
+
+
+def splits_of(arrays: dict[str, Array]) -> tuple[str, ...]:
+    """Return train, val and test, and calibration if the file has it.
+
+    Raises:
+        DataError: an array of calibration is there, but not its images and labels both.
+    """
+    named = [name for name in arrays if name.startswith(f"{CALIBRATION}_")]
+    missing = [f"{CALIBRATION}_{part}" for part in PARTS if f"{CALIBRATION}_{part}" not in arrays]
+    if named and missing:
+        raise DataError(
+            f"has the array '{named[0]}' and lacks '{missing[0]}'; give both images and labels, or neither"
+        )
+    return (*SPLITS, CALIBRATION) if named else SPLITS
 
 
 def as_images(name: str, images: Array) -> Array:
@@ -109,7 +127,7 @@ def check_lengths(arrays: dict[str, Array]) -> None:
     Raises:
         DataError: one has not.
     """
-    for split in SPLITS:
+    for split in splits_of(arrays):
         count = len(arrays[f"{split}_images"])
         for name in (name for name in arrays if name.startswith(f"{split}_")):
             if arrays[name].shape[:1] != (count,):
@@ -119,10 +137,11 @@ def check_lengths(arrays: dict[str, Array]) -> None:
 
 def join_groups(arrays: dict[str, Array]) -> Array | None:
     """Return the patient of each image (N,), None if the file has none; DataError if only some splits have."""
-    parts = [arrays[f"{split}_groups"] for split in SPLITS if f"{split}_groups" in arrays]
+    splits = splits_of(arrays)
+    parts = [arrays[f"{split}_groups"] for split in splits if f"{split}_groups" in arrays]
     if not parts:
         return None
-    if len(parts) < len(SPLITS):
+    if len(parts) < len(splits):
         raise DataError("groups must be given for every image of every split, or not at all")
     if any(part.ndim != 1 for part in parts):
         raise DataError(f"groups are {[part.shape for part in parts]}, not one patient (N,) for each image")
@@ -151,10 +170,10 @@ def folds_from_columns(arrays: dict[str, Array]) -> tuple[Fold, ...] | None:
 
 def join_subgroups(arrays: dict[str, Array]) -> dict[str, Array]:
     """Return the columns (N,) of subgroups as text, by name; DataError if a split lacks one."""
-    columns = {}
+    columns, splits = {}, splits_of(arrays)
     for name in sorted({name.partition(SUBGROUP)[2] for name in arrays if SUBGROUP in name}):
-        parts = [arrays[f"{s}{SUBGROUP}{name}"] for s in SPLITS if f"{s}{SUBGROUP}{name}" in arrays]
-        if len(parts) < len(SPLITS) or any(part.ndim != 1 for part in parts):
+        parts = [arrays[f"{s}{SUBGROUP}{name}"] for s in splits if f"{s}{SUBGROUP}{name}" in arrays]
+        if len(parts) < len(splits) or any(part.ndim != 1 for part in parts):
             raise DataError(f"subgroup '{name}' must have one value for each image of every split")
         columns[name] = np.concatenate([as_text(f"subgroup '{name}'", part) for part in parts])
     return columns

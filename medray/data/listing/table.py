@@ -11,10 +11,12 @@ from medray.data.dataset import Fold
 from medray.data.listing.dicom_patients import with_dicom_patients
 from medray.data.listing.file_tree import FileTree, find_files
 from medray.data.listing.folder_names import unify_spelling
-from medray.data.listing.listing import BLANK, TEST, ListedImage, Listing, counted_as
+from medray.data.listing.listing import BLANK, CALIBRATION, TEST, ListedImage, Listing, counted_as
 from medray.data.listing.table_blanks import blank_words, hint_to_keep, with_blanks
 from medray.data.listing.table_cells import locate_images
 from medray.data.listing.table_columns import Columns, choose_columns
+from medray.data.listing.table_hints import note_unused
+from medray.data.listing.table_numbers import with_plain_numbers
 from medray.data.listing.table_text import Row, Table, read_table
 from medray.data.source import BLANKS, PATTERN, Source
 from medray.errors import DataError, printable
@@ -90,9 +92,12 @@ def list_table(source: Source) -> Listing:
     table = read_table(source.path)
     columns = choose_columns(table, source.options)
     table, blank_notes, unlabelled = with_blanks(table, columns, blank_words(source.options.get(BLANKS)))
+    table, number_notes = with_plain_numbers(table, columns)
+    notes = [*table.notes, *blank_notes, *number_notes, *note_unused(table, columns, source.options)]
     tree = find_files(source.path.parent.resolve())
     try:
-        return list_rows(table, columns, tree, source, blank_notes, unlabelled)
+        columns.check_splits(table)
+        return list_rows(table, columns, tree, source, notes, unlabelled)
     except DataError as error:
         raise error.within(file=table.path) from None
 
@@ -171,7 +176,7 @@ def folds_from_column(columns: Columns, kept: Sequence[Entry]) -> tuple[Fold, ..
     if not columns.fold:
         return None
     for entry in kept:
-        if entry.fold is None and entry.split != TEST:
+        if entry.fold is None and entry.split not in (TEST, CALIBRATION):
             raise DataError(f"line {entry.line}: column '{columns.fold}' is blank, and it is not of test")
     folds = np.array([-1 if e.split == TEST or e.fold is None else e.fold for e in kept], dtype=np.int64)
     numbers = np.unique(folds[folds >= 0])

@@ -7,9 +7,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from medray.data.listing.file_tree import FileTree, file_size, image_suffix
 from medray.data.listing.listing import BLANK
+from medray.data.listing.moved_paths import (
+    ambiguous_line,
+    find_moved,
+    hint_of_elsewhere,
+    is_foreign,
+    note_moved,
+)
 from medray.data.listing.table_columns import NUMBER
 from medray.data.listing.table_text import Table
 from medray.errors import DataError, printable
@@ -42,10 +50,9 @@ class ImageIndex:
         for path in (root / cell, root / name):
             if cell and file_size(path) is not None:
                 return Path(os.path.normpath(path))
-        matches = self.find_by_end(name)
+        matches = self.find_by_end(name) or (self.find_by_end(unquote(name)) if "%" in name else [])
         if len(matches) > 1:
-            first, second = map(printable, matches[:2])
-            raise DataError(f"'{printable(cell)}' may be any of {len(matches)} files, '{first}' or '{second}'")
+            raise DataError(ambiguous_line(cell, matches))
         return root / matches[0] if matches else None
 
     def find_by_end(self, name: str) -> list[str]:
@@ -127,9 +134,10 @@ def guess_pattern(images: Iterable[str], cells: Collection[str]) -> Pattern | No
 def locate_images(
     table: Table, column: str, tree: FileTree, pattern_text: str | None
 ) -> tuple[dict[int, Path | None], list[str]]:
-    """Return the file of each line, None if it does not exist, and a note on a pattern that was guessed.
+    """Return the file of each line, None if it does not exist, and notes on what was guessed.
 
-    Cells are completed by a pattern if one is given, or if they are numbers none of which is a file's name.
+    Cells are completed by a pattern if one is given, or if they are numbers none of which is a file's name. Paths
+    of another machine, and all paths if none of them fits, are taken by their ends, as `find_moved` does.
 
     Raises:
         DataError: no cell's file exists, a cell may name several files, or does not fit the pattern.
@@ -155,13 +163,19 @@ def locate_images(
             if pattern:
                 paths = find_all(pattern)
                 notes.append(f"files: '{printable(str(pattern))}' of column '{column}', by their names")
+        if not pattern_text:
+            absent = [cell for line, cell in cells.items() if cell and paths[line] is None]
+            moved = find_moved([c for c in absent if is_foreign(c) or not any(paths.values())], tree)
+            paths |= {line: tree.root / moved[cell] for line, cell in cells.items() if cell in moved}
+            notes += note_moved(column, moved)
     except DataError as error:
         raise DataError(f"column '{column}': {error}") from None
     if not any(paths.values()):
         first = printable(table.rows[0].cells[column]) or BLANK
         raise DataError(
             f"no image of column '{column}' is there, the first '{first}'; looked below {tree.root} "
-            f"({len(tree.images)} images); columns: {', '.join(table.columns)}"
+            f"({len(tree.images)} images){hint_of_elsewhere(cells.values(), tree.root)}; columns: "
+            f"{', '.join(table.columns)}"
         )
     return paths, notes
 

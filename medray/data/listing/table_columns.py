@@ -4,10 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from medray.data.listing.folder_names import SPLIT_NAMES, split_named, tidy
+from medray.data.listing.file_tree import image_suffix
+from medray.data.listing.folder_names import tidy
+from medray.data.listing.table_splits import VALID, looks_like, table_split
 from medray.data.listing.table_text import Row, Table
 from medray.data.source import FOLD, GUESSED_COLUMNS, IMAGE, LABEL, NONE, PATIENT, SPLIT, SUBGROUPS
-from medray.errors import DataError, nearest, printable, unknown_choice_line
+from medray.errors import DataError, nearest, printable
 
 NUMBER = re.compile(r"[0-9]{1,18}")
 # Names in lower case; those after a bar are taken only if there is none of those before it.
@@ -51,16 +53,30 @@ class Columns:
         return tuple(printable(tidy(label)) for label in labels if label.strip())
 
     def read_split(self, row: Row) -> str | None:
-        """Return train, val or test, None if the row names no split.
+        """Return train, val, test or calibration, None if the row names no split.
 
         Raises:
             DataError: the cell is another word.
         """
         cell = row.cells[self.split] if self.split else ""
-        if cell and not split_named(cell):
-            problem = unknown_choice_line("split", printable(cell), SPLIT_NAMES)
+        if cell and not table_split(cell):
+            hint = nearest(printable(cell), VALID.split(", "))
+            problem = f"unknown split '{printable(cell)}'{hint}; valid: {VALID}"
             raise DataError(f"line {row.line}: column '{self.split}': {problem}")
-        return split_named(cell)
+        return table_split(cell)
+
+    def check_splits(self, table: Table) -> None:
+        """Check that the split's column names splits.
+
+        Raises:
+            DataError: it does not; the line says what its first such row looks like.
+        """
+        for row in table.rows:
+            try:
+                self.read_split(row)
+            except DataError as error:
+                cells = {row.cells[self.split] for row in table.rows} if self.split else set()
+                raise DataError(f"{error}{looks_like(cells, self.split or '')}") from None
 
     def read_fold(self, row: Row) -> int | None:
         """Return the number of the fold that holds a row out, None if the row names none.
@@ -68,7 +84,7 @@ class Columns:
         Raises:
             DataError: the cell is no whole number.
         """
-        cell = row.cells[self.fold].removesuffix(".0") if self.fold else ""
+        cell = row.cells[self.fold].removesuffix(".0").removesuffix(",0") if self.fold else ""
         if cell and not NUMBER.fullmatch(cell):
             problem = f"'{printable(cell)}' is no fold; valid: whole numbers of 0 or more"
             raise DataError(f"line {row.line}: column '{self.fold}': {problem}")
@@ -102,7 +118,7 @@ def choose_columns(table: Table, options: Mapping[str, str]) -> Columns:
     for kind, missing in ((IMAGE, IMAGE not in by_kind), (LABEL, LABEL not in by_kind and not one_hot)):
         if missing:
             columns = ", ".join(table.columns)
-            problem = f"no column for the {kind}; name it as '{kind}'; its columns: {columns}"
+            problem = f"no column for the {kind}; name it as '{kind}'; its columns: {columns}{no_head(table)}"
             raise DataError(problem, file=table.path)
     if one_hot:
         notes.append(f"label: the column with a 1, of {', '.join(one_hot)}")
@@ -145,6 +161,15 @@ def guess_column(table: Table, kind: str, used: set[str]) -> str | None:
         if matches:
             return matches[0]
     return None
+
+
+def no_head(table: Table) -> str:
+    """Return the end of a refusal's line if the table's first line looks like a row, or was not divided."""
+    if len(table.columns) == 1:
+        return "; is it divided by another separator than comma, semicolon, tab or bar?"
+    if any(image_suffix(name) or NUMBER.fullmatch(name) for name in table.columns):
+        return "; if its first line is a row already, write the names of the columns above it, as image,label"
+    return ""
 
 
 def note_on_none(table: Table, none: str, label: str | None, one_hot: tuple[str, ...]) -> str:

@@ -413,7 +413,8 @@ def test_rows_that_quarrel_are_refused(tmp_path: Path, first: str, second: str, 
 def test_other_words_for_a_split_are_refused(tmp_path: Path) -> None:
     text = "image,label,split\n1.png,a,train\n2.png,b,tset\n"
     refusal(lambda: read(tmp_path, text), "line 3: column 'split': unknown split 'tset' (did you mean 'test'?)",
-            "valid: dev, test, testing, train, training, val, valid, validation")  # fmt: skip
+            "valid: train, training, val, valid, validation, dev, test, testing, holdout, calibration",
+            "`?split=` behind the source leaves the column out")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -457,7 +458,7 @@ def test_dicom_files_of_a_table_tell_their_patients(tmp_path: Path) -> None:
         (b"\n \n", ["is empty"]),
         (b"image,label\n", ["has no rows, only the columns: image, label"]),
         ("image,label\n1.png,bénigne\n".encode("latin-1"), ["line 2 is not UTF-8 (Latin-1, perhaps)"]),
-        ("image,label\n".encode("utf-16"), ["line 1 is not UTF-8"]),
+        ("image,label\n".encode("utf-16")[:-1], ["is not whole UTF-16 text; save the table in UTF-8"]),
         (b"image,label\n1.png,a\0\n", ["NUL"]),
         (b"image,label\n1.png\n", ["line 2 has 1 cells for 2 columns"]),
         (b"image,label\n1.png,a,b\n", ["line 2 has 3 cells for 2 columns"]),
