@@ -68,7 +68,7 @@ def reading_lines(scores: NestedScores) -> list[str]:
     held_out, on_val = scores.held_out(metric), scores.on_val(metric)
     if held_out and on_val:
         better = (on_val.mean - held_out.mean) * (1 if METRICS[metric] == "max" else -1)
-        difference = f"by {number(better)} better than" if better > 0 else "no better than"
+        difference = f"{number(better)} better than" if better > 0 else "no better than"
         lines.append(f"Here {metric_title(metric)} on val was {difference} held out, on average.")
     lines.append("The folds share training images: ± is the spread of single folds, no interval of the mean.")
     return lines
