@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from medray._types import Array
-from medray.config import METRICS
 from medray.ensemble.candidates import Pool, trial_pool
 from medray.ensemble.selection import all_selections
 from medray.ensemble.strategies import LIBRARY, greedy
 from medray.runs.rundir import RunDir
 from medray.runs.trial_record import FINISHED, TrialRecord
 from medray.stats.metrics import all_metrics
+from medray.stats.score_names import METRICS
 
 TOP_K = 4
 

@@ -12,24 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medray.errors import ConfigError, nearest, unknown_choice_line
+from medray.stats.score_names import METRICS
+from medray.tasks import TASKS
 
-#: validation metric -> which way is better.
-METRICS: dict[str, str] = {
-    "auc": "max",
-    "accuracy": "max",
-    "balanced_accuracy": "max",
-    "f1_macro": "max",
-    "f1_weighted": "max",
-    "precision_macro": "max",
-    "precision_weighted": "max",
-    "recall_macro": "max",
-    "recall_weighted": "max",
-    "log_loss": "min",
-    "calibration_error": "min",
-}
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 SCHEDULES = ("none", "cosine", "step", "plateau", "one_cycle")
 BALANCES = ("none", "loss", "sampler")
+LOSSES = tuple(dict.fromkeys(loss for task in TASKS.values() for loss in task.losses))
 LARGEST = 10**300  # of a number; beyond it a float would overflow
 PRECISIONS = ("auto", "float32")
 
@@ -146,6 +135,9 @@ class TrainConfig:
     `patience` epochs that did not better it by more than `min_delta`. `mixup` is the alpha of its Beta
     distribution, 0 for none; `gradient_clip` the largest norm of the gradient, null for none; `momentum` is
     that of SGD and RMSprop.
+
+    `task` is a name in `medray.tasks.TASKS`. Its grades may have a `loss` that knows their order: `cumulative` or
+    `corn` (`medray.training.models.links`).
     """
 
     backbone: str = _setting("lenet5", str)
@@ -173,6 +165,8 @@ class TrainConfig:
     epochs: int = _setting(30, int, low=1, high=100_000)
     patience: int | None = _setting(None, int, low=1, optional=True)
     min_delta: float = _setting(0.0, float, low=0.0)
+    task: str = _setting("single", str, choices=tuple(TASKS))
+    loss: str = _setting("cross_entropy", str, choices=LOSSES)
     monitor: str = _setting("auc", str, choices=tuple(METRICS))
     precision: str = _setting("auto", str, choices=PRECISIONS)
     seed: int = _setting(0, int, low=0, high=2**63 - 1)
@@ -186,6 +180,8 @@ class TrainConfig:
         if self.pretrained and self.weights is not None:
             raise ConfigError("give either `pretrained: true` or a file in `weights`, not both", key="weights")
         self._check_stages()
+        check_of_task(self.task, "loss", self.loss)
+        check_of_task(self.task, "monitor", self.monitor)
         object.__setattr__(self, "pipeline", _checked_pipeline(self.pipeline))
 
     def _check_stages(self) -> None:
@@ -223,6 +219,19 @@ class TrainConfig:
             if key not in names:
                 raise ConfigError(unknown_choice_line("setting", key, names))
         return cls(**values)
+
+
+def check_of_task(task: str, key: str, value: str) -> None:
+    """Check that a task has this `loss`, or this metric.
+
+    Raises:
+        ConfigError: it has not; `key` is named.
+    """
+    valid = TASKS[task].losses if key == "loss" else tuple(TASKS[task].metrics)
+    if value not in valid:
+        having = [name for name, other in TASKS.items() if value in (*other.losses, *other.metrics)]
+        hint = f"; it is of `task: {' or '.join(having)}`" if having else ""
+        raise ConfigError(f"task '{task}' has no {value}{hint}; valid: {', '.join(valid)}", key=key)
 
 
 def _checked_pipeline(steps: object) -> tuple[dict[str, dict[str, Any]], ...]:

@@ -11,8 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.config import METRICS, SETTINGS, Setting, TrainConfig
+from medray.config import SETTINGS, Setting, TrainConfig
 from medray.errors import ConfigError
+from medray.stats.score_names import METRICS
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

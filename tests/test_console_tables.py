@@ -7,8 +7,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from medray.config import METRICS
 from medray.console_tables import Columns, metric_caveat, print_table
+from medray.stats.score_names import METRICS
 
 WIDTHS = [60, 80, 120]
 

@@ -14,8 +14,11 @@ PACKAGE = ROOT / "medray"
 
 #: From the ground up. A folder with no line of its own belongs to its parent's.
 LINES = (
-    "_types errors json_document text files signals console console_tables config cli",
-    "space stats pictures",
+    "_types errors json_document text files signals console console_tables cli",
+    "stats pictures",
+    "tasks",
+    "config",
+    "space",
     "data",
     "training decisions audit runs",
     "cluster init ensemble",

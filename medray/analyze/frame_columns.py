@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from medray.config import METRICS, SETTINGS
+from medray.config import SETTINGS
+from medray.stats.score_names import METRICS
 
 TEXT, WHOLE, COUNT, NUMBER, TRUTH = "string", "int64", "Int64", "float64", "boolean"
 _DTYPES = {str: TEXT, int: COUNT, float: NUMBER, bool: TRUTH}

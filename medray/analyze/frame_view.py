@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from medray.analyze.filtering import filter_rows
 from medray.analyze.frame_columns import SETTING_COLUMNS
-from medray.config import METRICS
 from medray.errors import ConfigError, unknown_choice_line
 from medray.runs.trial_record import FAILED
+from medray.stats.score_names import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ from medray.analyze.frame_view import varied
 from medray.analyze.importance import CLEAR, HIGH, LOW
 from medray.analyze.summary import Summary
 from medray.analyze.times import TimeSpent
-from medray.config import METRICS
 from medray.console import say
 from medray.console_tables import interval, number, print_table
+from medray.stats.score_names import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medray.config import METRICS
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
 from medray.pictures.contact_sheet import contact_sheet
 from medray.runs.fold_results import CrossvalTrial, pool_folds, read_crossval_trials, write_crossval_trial
 from medray.runs.rundir import RunDir
 from medray.stats.label_issues import DoubtedLabels, find_label_issues, issues_to_csv
+from medray.stats.score_names import METRICS
 
 SHEET_IMAGES = 48
 
@@ -62,14 +62,15 @@ def label_issues(run: RunDir, dataset: ImageDataset, trials: Sequence[CrossvalTr
 
 def scores_csv(trials: Sequence[CrossvalTrial]) -> str:
     """Return scores.csv: a row for each fold of each setting; `fold` is its number, or mean or std over them."""
+    names = [name for name in METRICS if any(name in r.metrics for trial in trials for r in trial.records)]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["trial", "fold", "best_epoch", "epochs", "seconds", *METRICS])
+    writer.writerow(["trial", "fold", "best_epoch", "epochs", "seconds", *names])
     for trial in trials:
         for fold, r in enumerate(trial.records):
-            values = [r.metrics.get(metric) for metric in METRICS]
+            values = [r.metrics.get(metric) for metric in names]
             writer.writerow([trial.number, fold, r.best_epoch, r.epochs, round(r.seconds, 3), *values])
-        spreads = [trial.spread(metric) for metric in METRICS]
+        spreads = [trial.spread(metric) for metric in names]
         writer.writerow([trial.number, "mean", "", "", "", *(s.mean if s else None for s in spreads)])
         writer.writerow([trial.number, "std", "", "", "", *(s.std if s else None for s in spreads)])
     return stream.getvalue()

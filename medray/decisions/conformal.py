@@ -8,6 +8,7 @@ That is a promise on all images together, not on each class or each patient. Set
     lac    few classes: the smallest sets on average (Sadinle et al. 2019)
     aps    sets that grow on images that are hard (Romano et al. 2020)
     raps   as aps, with a penalty for every class beyond the second: smaller sets (Angelopoulos et al. 2021)
+    interval    grades that follow one another (Lu, Angelopoulos & Pomerantz 2022)
 """
 
 import math
@@ -65,13 +66,29 @@ def _likelier(probabilities: Array) -> tuple[Array, Array]:
     return total, rank
 
 
-_SCORES: dict[str, Callable[[Array], Array]] = {"lac": _lac, "aps": _aps, "raps": _raps}
+def _interval(probabilities: Array) -> Array:
+    """Return the summed probability of the grades that an interval held before it grew to each.
+
+    It grows from the likeliest grade to the likelier of its two neighbours, the lower one where they are equal, so
+    the grades of a score up to any quantile follow one another.
+    """
+    rows, grades = np.arange(len(probabilities)), probabilities.shape[1]
+    padded = np.pad(probabilities, ((0, 0), (1, 1)), constant_values=-1.0)  # no grade lies beyond the ends
+    low = high = probabilities.argmax(axis=1)
+    scores = np.zeros(probabilities.shape)
+    held = probabilities[rows, low]
+    for _ in range(grades - 1):
+        down = padded[rows, low] >= padded[rows, high + 2]
+        grown = np.where(down, low - 1, high + 1)
+        scores[rows, grown] = held
+        held = held + probabilities[rows, grown]
+        low, high = np.where(down, grown, low), np.where(down, high, grown)
+    return scores
+
+
+_SCORES: dict[str, Callable[[Array], Array]] = {"lac": _lac, "aps": _aps, "raps": _raps, "interval": _interval}
 METHODS = tuple(_SCORES)
-
-
-def default_method(classes: int) -> str:
-    """Return the method for that many classes: "lac" below 5, else "raps"."""
-    return "lac" if classes < 5 else "raps"
+INTERVAL = "interval"
 
 
 def nonconformity(probabilities: Array, method: str) -> Array:
@@ -120,8 +137,13 @@ class ConformalSets(JsonDocument):
         exact = check_probabilities(probabilities)
         if self.quantile is None:
             return np.ones(exact.shape, dtype=bool)
-        fitting = nonconformity(exact, self.method) <= self.quantile + TOLERANCE
-        inside: Array = fitting | (exact == exact.max(axis=1, keepdims=True))
+        inside = nonconformity(exact, self.method) <= self.quantile + TOLERANCE
+        if (
+            self.method == INTERVAL
+        ):  # its scores are of the first of several likeliest, and others would leave gaps
+            inside[np.arange(len(exact)), exact.argmax(axis=1)] = True
+        else:
+            inside |= exact == exact.max(axis=1, keepdims=True)
         return inside
 
     def check(self) -> None:
@@ -135,15 +157,14 @@ class ConformalSets(JsonDocument):
 
 
 def calibrate(
-    probabilities: Array, labels: Array, coverage: float, method: str | None = None, *,
+    probabilities: Array, labels: Array, coverage: float, method: str, *,
     set_on: str = CALIBRATION, groups: Array | None = None,
 ) -> ConformalSets:  # fmt: skip
     """Find the quantile for sets that hold the true class at a rate of `coverage` or more.
 
     It is the ceil((n + 1) * coverage)-th smallest score of the n images' true classes (Vovk et al. 2005);
     `probabilities` are (n, classes), `labels` int64 (n,). With `groups` (n,), the patient of each image, the share
-    of scores below it is for what the images are worth in independent ones (`independent_number`). Without
-    `method` it is that of `default_method`.
+    of scores below it is for what the images are worth in independent ones (`independent_number`).
 
     Raises:
         ConfigError: the method is unknown, or the coverage does not lie between 0 and 1.
@@ -152,7 +173,6 @@ def calibrate(
     if not 0 < coverage < 1:
         raise ConfigError(f"coverage is {coverage}; it must lie between 0 and 1")
     exact, labels = check_labelled(probabilities, labels)
-    method = default_method(exact.shape[1]) if method is None else method
     scores = nonconformity(exact, method)[np.arange(len(labels)), labels]
     true = np.sort(scores)
     independent = independent_number(scores, groups)

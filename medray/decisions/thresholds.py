@@ -19,8 +19,9 @@ from medray._types import Array
 from medray.decisions.promises import CALIBRATION, ROUNDING, conformal_level, enough, independent_number
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
+from medray.stats.events import Event
 from medray.stats.rates import Rates, check_scores, measure_rates
-from medray.stats.validate import check_labelled, check_probabilities, class_index
+from medray.stats.validate import check_labelled, check_probabilities
 
 KINDS = ("sensitivity", "youden", "cost")
 NOTHING_POSITIVE = math.nextafter(1.0, 2.0)  # a threshold above every probability
@@ -165,14 +166,13 @@ class OperatingPoint(JsonDocument):
     The rates have intervals only where a sensitivity is promised: elsewhere they are too good for the images to
     say.
 
-    `positive` is the class at `class_index`, `images` how many `set_on` held ("calibration", "val",
+    `event` is what it calls, `images` how many `set_on` held ("calibration", "val",
     "out-of-fold"). `independent_cases` is the number of positive images among them, or what they are worth in
     independent ones where patients are known.
     """
 
     rule: Rule
-    positive: str
-    class_index: int
+    event: Event
     threshold: float
     rates: Rates
     images: int
@@ -183,6 +183,11 @@ class OperatingPoint(JsonDocument):
     def name(self) -> str:
         """The rule's name."""
         return self.rule.name
+
+    @property
+    def positive(self) -> str:
+        """The event's name."""
+        return self.event.name
 
     @property
     def promised(self) -> float | None:
@@ -198,47 +203,42 @@ class OperatingPoint(JsonDocument):
         Raises:
             DataError: the probabilities can't be used, or lack the class.
         """
-        exact = check_probabilities(probabilities)  # float64: a float32 threshold could fall on a score
-        if self.class_index >= exact.shape[1]:
-            raise DataError(
-                f"probabilities are of {exact.shape[1]} classes; '{self.positive}' is at {self.class_index}"
-            )
-        decided: Array = exact[:, self.class_index] >= self.threshold
+        decided: Array = self.event.scores(check_probabilities(probabilities)) >= self.threshold
         return decided
 
     def check(self) -> None:
-        """Check that index, threshold and number of images can be."""
-        if self.class_index < 0 or not 0 <= self.threshold <= NOTHING_POSITIVE:
-            raise ValueError("class_index or threshold is out of range")
+        """Check that threshold and number of images can be."""
+        if not 0 <= self.threshold <= NOTHING_POSITIVE:
+            raise ValueError("the threshold is out of range")
         if self.images != self.rates.images:
             raise ValueError(f"{self.images} images, but rates of {self.rates.images}")
 
 
 def set_point(
     rule: Rule, probabilities: Array, labels: Array, class_names: Sequence[str], positive: str | None, set_on: str,
-    groups: Array | None = None,
+    groups: Array | None = None, *, cut: bool = False,
 ) -> OperatingPoint:  # fmt: skip
     """Set an operating point by `rule` on probabilities (N, classes) of images with labels int64 (N,).
 
-    `positive` is the class that it calls. `set_on` names the images, which must not be those that the result is
+    `positive` is the class that it calls; with `cut` it calls that grade and all above it. `set_on` names the images, which must not be those that the result is
     reported on; `groups` (N,) are their patients where known.
 
     Raises:
-        ConfigError: `positive` is no class, or None.
+        ConfigError: `positive` is no class, or None, or as a cut the lowest.
         DataError: the predictions can't be used, or all or none of the images are of the class.
     """
     exact, labels = check_labelled(probabilities, labels)
     if len(class_names) != exact.shape[1]:
         raise DataError(f"probabilities are of {exact.shape[1]} classes, but {len(class_names)} are named")
-    index = class_index(positive, class_names)
-    of_class, name = labels == index, class_names[index]
-    if not of_class.any() or of_class.all():
-        which = "another class than" if of_class.all() else "class"
-        raise DataError(f"no image of {set_on} is of {which} '{name}': no threshold can be set on it")
-    threshold = rule.threshold(exact[:, index], of_class, groups)
-    rates = measure_rates(exact[:, index], of_class, threshold, groups)
-    cases = independent_number(exact[of_class, index], None if groups is None else groups[of_class])
-    point = OperatingPoint(rule, name, index, threshold, rates, len(labels), set_on, cases)
+    event = Event.named(positive, class_names, cut=cut)
+    scores, having = event.scores(exact), event.of(labels)
+    if not having.any() or having.all():
+        which = "another class than" if having.all() else "class"
+        raise DataError(f"no image of {set_on} is of {which} '{event.name}': no threshold can be set on it")
+    threshold = rule.threshold(scores, having, groups)
+    rates = measure_rates(scores, having, threshold, groups)
+    cases = independent_number(scores[having], None if groups is None else groups[having])
+    point = OperatingPoint(rule, event, threshold, rates, len(labels), set_on, cases)
     if point.promised is None:
         return replace(point, rates=rates.without_intervals("these images set the threshold"))
     return point

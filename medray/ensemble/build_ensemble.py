@@ -23,7 +23,8 @@ from medray.runs.fold_results import read_crossval_trials
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.runs.selection_facts import ALL_FOLDS, DEFAULT_K, TOP_K
-from medray.stats.validate import class_index
+from medray.stats.events import Event
+from medray.tasks import TASKS
 from medray.text import plural
 
 DEFAULT_COVERAGES = (0.9, 0.95)
@@ -104,27 +105,43 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
 
 
 def _build(search: FinishedSearch, options: EnsembleOptions, console: Console) -> EnsembleResult:
-    run, metric = search.run, search.space.metric
+    run, metric, task = search.run, search.space.metric, TASKS[search.space.task]
     if options.rules:
-        class_index(options.positive, search.data.class_names)  # a slip is said before the networks are asked
+        Event.named(
+            options.positive, search.data.class_names, cut=task.cuts
+        )  # a slip is said before the networks are asked
     with step(console, "Comparing selections of members"):
         k = options.top_k or DEFAULT_K
-        trials = trial_pool(run, search.records, search.space.mode, max(k, LIBRARY))
+        trials = trial_pool(run, search.records, search.space.mode, max(k, LIBRARY), task.name)
         if not trials.candidates:
             raise RunError(f"{run.location} has no trial to average: all of them failed")
-        selections = all_selections([trials, fold_pool(run, read_crossval_trials(run))], metric, k)
+        selections = all_selections([trials, fold_pool(run, read_crossval_trials(run), task.name)], metric, k)
     index = _selected(options, selections)
     calibrated = calibrate_selections(search, selections, options.data, console)
     selections, answers = [c.selection for c in calibrated], calibrated[index]
     selected, names = answers.selection, search.data.class_names
     points = [
         set_point(
-            rule, answers.probabilities, answers.labels, names, options.positive, answers.set_on, answers.groups
+            rule,
+            answers.probabilities,
+            answers.labels,
+            names,
+            options.positive,
+            answers.set_on,
+            answers.groups,
+            cut=task.cuts,
         )
         for rule in options.rules
     ]
     conformal = [
-        calibrate(answers.probabilities, answers.labels, coverage, set_on=answers.set_on, groups=answers.groups)
+        calibrate(
+            answers.probabilities,
+            answers.labels,
+            coverage,
+            task.set_method(len(names)),
+            set_on=answers.set_on,
+            groups=answers.groups,
+        )
         for coverage in dict.fromkeys(options.coverages or DEFAULT_COVERAGES)
     ]
     _fit_ood(search, options, console)

@@ -58,6 +58,7 @@ class Pool:
     source: str
     candidates: list[Candidate]
     labels: Array
+    task: Task = SINGLE
 
     @property
     def selected_on(self) -> str:
@@ -65,7 +66,9 @@ class Pool:
         return SELECTED_ON[self.source]
 
 
-def trial_pool(run: RunDir, records: Sequence[TrialRecord], mode: str, limit: int | None = None) -> Pool:
+def trial_pool(
+    run: RunDir, records: Sequence[TrialRecord], mode: str, limit: int | None = None, task: str = SINGLE.name
+) -> Pool:
     """Return the trials of a search, best on validation first; of trials with equal predictions only the first.
 
     Raises:
@@ -88,10 +91,10 @@ def trial_pool(run: RunDir, records: Sequence[TrialRecord], mode: str, limit: in
             candidates.append(Candidate(record.number, (Member(record, folder),), probabilities, record.objective))
         if len(candidates) == limit:
             break
-    return Pool(TRIALS, candidates, labels)
+    return Pool(TRIALS, candidates, labels, TASKS[task])
 
 
-def fold_pool(run: RunDir, trials: Sequence[CrossvalTrial]) -> Pool:
+def fold_pool(run: RunDir, trials: Sequence[CrossvalTrial], task: str = SINGLE.name) -> Pool:
     """Return the cross-validated settings, best first; each stands for the models of all its folds."""
     candidates = [
         Candidate(
@@ -102,4 +105,5 @@ def fold_pool(run: RunDir, trials: Sequence[CrossvalTrial]) -> Pool:
         )
         for trial in trials
     ]
-    return Pool(FOLDS, candidates, trials[0].labels if trials else np.empty(0, dtype=np.int64))
+    labels = trials[0].labels if trials else np.empty(0, dtype=np.int64)
+    return Pool(FOLDS, candidates, labels, TASKS[task])

@@ -9,13 +9,15 @@ from medray.config import TrainConfig
 from medray.decisions.conformal import ConformalSets
 from medray.decisions.ood import OodFacts
 from medray.decisions.thresholds import OperatingPoint
-from medray.errors import RunError, WeightsError, one_line
+from medray.errors import RunError, WeightsError, one_line, unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.runs.folder import Folder, locate
 from medray.runs.run_facts import SplitFacts, check_images
 from medray.runs.rundir import MANIFEST, RunDir
+from medray.stats.events import Event
+from medray.tasks import TASKS
 
-FORMAT = 6
+FORMAT = 7
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,13 @@ class ManifestData(JsonDocument):
 class Manifest(JsonDocument):
     """manifest.json: all that is known of an ensemble without its run.
 
-    `calibrated_on` names the images that temperature, operating points and sets were set on: "calibration", which
+    `task` is a name in `medray.tasks.TASKS`. `calibrated_on` names the images that temperature, operating points and sets were set on: "calibration", which
     neither trained nor selected a network, or else those of `selected_on`; None where nothing was calibrated.
     """
 
     format: int
     medray: str
+    task: str
     class_names: tuple[str, ...]
     image_shape: Shape
     image_aspect: str
@@ -133,8 +136,13 @@ class Manifest(JsonDocument):
         if self.temperature <= 0:
             raise ValueError(f"the temperature is {self.temperature}; it must be above 0")
         for point in self.operating_points:
-            if self.class_names[point.class_index : point.class_index + 1] != (point.positive,):
-                raise ValueError(f"class {point.class_index} is not '{point.positive}'")
+            event = point.event
+            if event.class_index >= len(self.class_names) or event != Event.at(
+                event.class_index, self.class_names, cut=event.and_above
+            ):
+                raise ValueError(f"class {event.class_index} is not '{event.name}'")
+        if self.task not in TASKS:
+            raise ValueError(unknown_choice_line("task", self.task, TASKS))
 
     @property
     def files(self) -> list[StoredFile]:

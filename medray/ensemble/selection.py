@@ -20,7 +20,9 @@ from medray.runs.selection_facts import (
     selection_title,
 )
 from medray.stats.calibration import brier_score
-from medray.stats.metrics import all_metrics, defined_metrics
+from medray.stats.metrics import defined_metrics
+from medray.tasks import SINGLE as SINGLE_TASK
+from medray.tasks import Task
 
 STRATEGIES = (TOP_K, GREEDY, ALL_FOLDS)  # for an ensemble
 
@@ -39,6 +41,7 @@ class Selection:
     members: tuple[tuple[Member, float], ...]
     probabilities: Array
     labels: Array
+    task: Task = SINGLE_TASK
     temperature: float = 1.0
     calibrated_on: str | None = None
 
@@ -55,12 +58,17 @@ class Selection:
     @cached_property
     def scores(self) -> dict[str, float]:
         """All metrics, and the Brier score, before the temperature."""
-        return metrics_and_brier(self.probabilities, self.labels)
+        return self._measure(self.probabilities)
 
     @cached_property
     def calibrated_scores(self) -> dict[str, float]:
         """All metrics, and the Brier score, after the temperature."""
-        return metrics_and_brier(self.calibrated, self.labels)
+        return self._measure(self.calibrated)
+
+    def _measure(self, probabilities: Array) -> dict[str, float]:
+        """Return all metrics of the task that are defined of probabilities (N, classes), and their Brier score."""
+        metrics = defined_metrics(self.task.measure(probabilities, self.labels))
+        return {**metrics, "brier": brier_score(probabilities, self.labels)}
 
     def facts(self) -> SelectionFacts:
         """Return all that another command needs to average the same members."""
@@ -94,15 +102,10 @@ def make_selection(strategy: str, pool: Pool, candidates: Weighted) -> Selection
     total = sum(weight for _, weight in candidates)
     members = tuple((m, weight / total / len(c.members)) for c, weight in candidates for m in c.members)
     probabilities = average([c.probabilities for c, _ in candidates], [weight for _, weight in candidates])
-    return Selection(strategy, pool.source, pool.selected_on, members, probabilities, pool.labels)
+    return Selection(strategy, pool.source, pool.selected_on, members, probabilities, pool.labels, pool.task)
 
 
 def compare_selections(metric: str, selections: Sequence[Selection], selected: Selection) -> SelectionComparison:
     """Return what selection.json holds; `selected` is the one that the ensemble is made of."""
     index = next(i for i, selection in enumerate(selections) if selection is selected)
     return SelectionComparison(metric, index, tuple(selection.facts() for selection in selections))
-
-
-def metrics_and_brier(probabilities: Array, labels: Array) -> dict[str, float]:
-    """Return all metrics that are defined of probabilities (N, classes), and their Brier score."""
-    return {**defined_metrics(all_metrics(probabilities, labels)), "brier": brier_score(probabilities, labels)}

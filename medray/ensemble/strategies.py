@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 
 from medray._types import Array
-from medray.config import METRICS
 from medray.ensemble.candidates import Candidate
 from medray.errors import DataError
 from medray.stats import metrics
+from medray.stats.score_names import METRICS
 
 LIBRARY = 100  # candidates, the best ones: a larger library overfits, and costs time
 ROUNDS = 20

@@ -36,6 +36,7 @@ def write_ensemble(
     manifest = Manifest(
         format=FORMAT,
         medray=__version__,
+        task=selection.task.name,
         class_names=data.class_names,
         image_shape=data.shape,
         image_aspect=data.aspect,

@@ -16,7 +16,8 @@ from medray.stats.bootstrap import bootstrap, resample_counts
 from medray.stats.class_scores import class_scores
 from medray.stats.compare import compare_models, holm, verdict
 from medray.stats.score_intervals import score_interval
-from medray.stats.scores import MODES, Predictions
+from medray.stats.score_names import MODES
+from medray.stats.scores import Predictions
 from medray.stats.subgroups import subgroup_scores
 
 RESAMPLES = 1000

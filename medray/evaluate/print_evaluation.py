@@ -26,7 +26,7 @@ from medray.evaluate.without_copies import without_copies_line
 from medray.stats.bootstrap import Estimate
 from medray.stats.class_scores import ClassScores
 from medray.stats.rates import Proportion
-from medray.stats.scores import MODES
+from medray.stats.score_names import MODES
 from medray.text import plural
 
 RATE_TITLES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}

@@ -16,6 +16,7 @@ from medray.json_document import JsonDocument
 from medray.stats.calibration_curve import CalibrationCurve
 from medray.stats.calibration_slope import Recalibration, recalibrate
 from medray.stats.chance_calibration import ChanceError, chance_calibration_error
+from medray.stats.events import Event
 from medray.stats.likelihood_ratios import (
     LikelihoodRatios,
     likelihood_ratios,
@@ -41,9 +42,9 @@ class ClassCalibration(JsonDocument):
 
 @dataclass(frozen=True)
 class DecisionCurve(JsonDocument):
-    """Net benefit of deciding on the class `positive` by its probability, at rising thresholds."""
+    """Net benefit of deciding on an `event` by its probability, at rising thresholds."""
 
-    positive: str
+    event: Event
     points: tuple[NetBenefit, ...]
 
 
@@ -78,11 +79,12 @@ class ReviewedScores(JsonDocument):
 
 def review(
     predictions: Predictions, class_names: Sequence[str], rated: Sequence[tuple[OperatingPoint, Rates]],
-    groups: Array | None, seed: int,
+    groups: Array | None, seed: int, *, cuts: bool = False,
 ) -> ReviewedScores:  # fmt: skip
     """Return what reviewers ask for of a model's `predictions`, by patient where `groups` (N,) are known.
 
-    `rated` are the operating points with their rates on the same images.
+    `rated` are the operating points with their rates on the same images. With `cuts` the classes are grades, and
+    what is decided is a grade or more.
 
     Raises:
         DataError: a patient is missing.
@@ -96,11 +98,12 @@ def review(
         precision = float(average_precision_score(of_class, scores)) if of_class.any() else None
         calibration = recalibrate(scores, of_class, groups)
         classes.append(ClassCalibration(name, int(of_class.sum()), calibration, precision))
-    decided = {point.class_index for point, _ in rated} or ({1} if len(class_names) == 2 else set())
+    classes_as_events = [Event.at(index, class_names, cut=cuts) for index in range(int(cuts), len(class_names))]
+    decided = sorted({point.event for point, _ in rated}, key=lambda event: event.class_index)
+    decided = decided or (classes_as_events[-1:] if len(class_names) == 2 else [])
     ratios = []
     for point, rates in rated:
-        called = probabilities[:, point.class_index].astype(np.float64) >= point.threshold
-        of_class = labels == point.class_index
+        called, of_class = point.event.scores(probabilities) >= point.threshold, point.event.of(labels)
         of_point = (
             likelihood_ratios(rates) if groups is None else likelihood_ratios_by_patient(called, of_class, groups)
         )
@@ -120,14 +123,12 @@ def review(
         else None,
         decision_curves=tuple(
             DecisionCurve(
-                class_names[index],
-                tuple(decision_curve(probabilities[:, index], labels == index, groups=groups)),
+                event, tuple(decision_curve(event.scores(probabilities), event.of(labels), groups=groups))
             )
-            for index in sorted(decided)
+            for event in decided
         ),
         calibration_curves=tuple(
-            CalibrationCurve.of(class_names[index], probabilities[:, index], labels == index, groups)
-            for index in sorted(decided or range(len(class_names)))
+            CalibrationCurve.of(event, probabilities, labels, groups) for event in decided or classes_as_events
         ),
         likelihood_ratios=tuple(ratios),
     )

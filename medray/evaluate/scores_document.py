@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from medray._types import Array
 from medray.decisions.conformal import ConformalSets, SetSummary, summarize_sets
 from medray.decisions.thresholds import OperatingPoint
@@ -15,8 +13,9 @@ from medray.stats.bootstrap import Estimate
 from medray.stats.class_scores import ClassScores
 from medray.stats.compare import PairedComparison
 from medray.stats.rates import Rates, measure_rates
-from medray.stats.scores import MODES, Predictions
+from medray.stats.scores import Predictions
 from medray.stats.subgroups import SubgroupScores
+from medray.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,9 @@ class ModelScores(JsonDocument):
     scores: dict[str, Estimate]
 
     def check(self) -> None:
-        """Check that no score is missing."""
-        if missing := [name for name in MODES if name not in self.scores]:
-            raise ValueError(f"its scores lack '{missing[0]}'")
+        """Check that the scores are those of a task."""
+        if not any(set(task.scores) == set(self.scores) for task in TASKS.values()):
+            raise ValueError(f"its scores are those of no task: {', '.join(self.scores)}")
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class PointOnTest(OperatingPoint):
     @classmethod
     def of(cls, point: OperatingPoint, predictions: Predictions, groups: Array | None = None) -> "PointOnTest":
         """Return a point with its rates on the images of `predictions` (N,), of patients `groups` (N,)."""
-        scores = predictions.probabilities[:, point.class_index].astype(np.float64)
-        rates = measure_rates(scores, predictions.labels == point.class_index, point.threshold, groups)
+        scores, having = point.event.scores(predictions.probabilities), point.event.of(predictions.labels)
+        rates = measure_rates(scores, having, point.threshold, groups)
         return cls(**vars(point), test=rates)
 
 

@@ -109,7 +109,7 @@ def _with_adjusted_p(table: SubgroupRates, adjusted: Iterator[float | None]) -> 
 def _rates(
     name: str, column: Array, point: OperatingPoint, predictions: Predictions, groups: Array | None, seed: int
 ) -> SubgroupRates:
-    positive = predictions.labels == point.class_index
+    positive = point.event.of(predictions.labels)
     right = point.decide(predictions.probabilities) == positive
     values = sorted(set(column.tolist()))
 

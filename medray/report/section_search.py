@@ -4,7 +4,6 @@ from medray.analyze.frame_view import best_first, varied
 from medray.analyze.importance import CLEAR
 from medray.analyze.journal import open_study
 from medray.analyze.print_analysis import cell, duration, time_rows
-from medray.config import METRICS
 from medray.console_tables import interval, metric_caveat, metric_title, number
 from medray.errors import RunError
 from medray.report.blocks import Block, Table, Text
@@ -12,6 +11,7 @@ from medray.report.evidence import Evidence
 from medray.report.figures_search import asha_chart, importance_chart, learning_chart, progress_chart
 from medray.report.figures_space import parallel_chart
 from medray.runs.trial_record import FAILED
+from medray.stats.score_names import METRICS
 
 LEADING = ("trial", "rank", "state", "baseline", "objective", "best_epoch", "epochs", "seconds")
 TEXT_COLUMNS = ("state", "baseline")

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from medray._types import Array
-from medray.config import METRICS
 from medray.data.folds import Folds
 from medray.errors import RunError
 from medray.runs.crossval_documents import CrossvalSummary, FoldSummary
 from medray.runs.folder import read_arrays
 from medray.runs.rundir import RunDir, TrialDir, check_predictions, read_predictions
 from medray.runs.trial_record import FAILED, TrialRecord
+from medray.stats.score_names import METRICS
 
 
 @dataclass(frozen=True)

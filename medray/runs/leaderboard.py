@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from medray.config import METRICS
 from medray.runs.trial_record import FAILED, TrialRecord
+from medray.stats.score_names import METRICS
 
 
 def rank(records: Iterable[TrialRecord], mode: str) -> list[TrialRecord]:
@@ -49,7 +49,8 @@ def gain(records: Iterable[TrialRecord], mode: str) -> Gain | None:
 def to_csv(ranked: list[TrialRecord], metric: str) -> str:
     """Write a ranking as CSV: one row a trial, with its validation metrics and all its settings."""
     settings = list(dict.fromkeys(name for record in ranked for name in record.settings))
-    metrics = [name for name in METRICS if name != metric]
+    measured = {name for record in ranked for name in record.metrics}
+    metrics = [name for name in METRICS if name != metric and name in measured]
     columns = [
         "rank", "trial", "state", "baseline", f"val_{metric}", "best_epoch", "epochs", "seconds", "parameters",
         "ended_by", "reason",

@@ -6,11 +6,11 @@ import numpy as np
 
 from medray._types import Shape
 from medray.audit.findings import Finding
-from medray.config import METRICS
 from medray.data.dataset import ImageDataset
 from medray.errors import unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.space.preparation import ASPECTS
+from medray.stats.score_names import METRICS
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from typing import Any
 
 from rich.console import Console
 
-from medray.config import METRICS
 from medray.console import say
 from medray.console_tables import print_table
 from medray.runs.leaderboard import gain, rank, usable
 from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.search.run_search import SearchResult
 from medray.search.search_progress import four_places, settings_line
+from medray.stats.score_names import METRICS
 
 
 def print_search_result(result: SearchResult, console: Console) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from medray._types import Array
-from medray.config import METRICS
 from medray.ensemble.averaging import average
 from medray.errors import MedrayError
 from medray.runs.leaderboard import gain
@@ -15,6 +14,7 @@ from medray.runs.rundir import RunDir, read_predictions
 from medray.runs.trial_record import TrialRecord
 from medray.stats.bootstrap import bootstrap, resample_counts
 from medray.stats.compare import PairedComparison, compare_models
+from medray.stats.score_names import METRICS
 from medray.stats.scores import Predictions
 
 RESAMPLES = 500

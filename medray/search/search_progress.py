@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from medray.cluster.step_result import StepResult
-from medray.config import METRICS, TrainConfig
+from medray.config import TrainConfig
 from medray.console import Heartbeat, live_picture, say
 from medray.runs.leaderboard import rank, usable
 from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
+from medray.stats.score_names import METRICS
 from medray.text import clock, first_names, plural
 
 MARKS = {FINISHED: "[green]finished[/]", STOPPED: "[yellow]stopped[/]", FAILED: "[red]failed[/]"}

@@ -8,7 +8,7 @@ from medray.errors import ConfigError
 from medray.space.search_space import Parameter, SearchSpace, shortened
 
 #: Settings that can contradict one another; `TrainConfig` checks them.
-DEPENDENT = ("pretrained", "weights", "epochs", "freeze_epochs", "fine_tune_rate")
+DEPENDENT = ("pretrained", "weights", "epochs", "freeze_epochs", "fine_tune_rate", "loss")
 
 
 def combinations(space: SearchSpace, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -50,6 +50,7 @@ def check_combinations(space: SearchSpace, max_epochs: int | None = None) -> Non
     searched = {parameter.name for parameter in space.parameters}
     for section, combination in combinations(space, DEPENDENT):
         settings = {name: combination[name] for name in DEPENDENT if name in combination}
+        settings["task"] = space.task
         settings["epochs"] = min(settings.get("epochs", space.budget.max_epochs), space.budget.max_epochs)
         settings |= {} if max_epochs is None else shortened(settings, max_epochs)
         try:

@@ -6,7 +6,8 @@ No training depends on it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from medray.config import METRICS, Setting
+from medray.config import Setting
+from medray.stats.score_names import METRICS
 
 #: What a figure was measured on: training, validation or test images, or the mean over folds.
 TRAIN, VAL, TEST, FOLDS = MEASURED_ON = ("train", "val", "test", "folds")

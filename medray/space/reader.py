@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medray.config import METRICS, Setting
+from medray.config import Setting, check_of_task
 from medray.errors import ConfigError, unknown_choice_line
 from medray.space.parameters_section import read_parameters
 from medray.space.preparation import Preparation
@@ -20,11 +20,13 @@ from medray.space.yaml_fields import (
     mapping,
     subsection,
 )
+from medray.stats.score_names import METRICS
+from medray.tasks import SINGLE, TASKS
 
 PREPARATION = ("images", "labels", "splits")
 NEEDED = ("name", "data", "objective", "budget", "space")
 SECTIONS = (
-    *NEEDED, *PREPARATION, "description", "resources", "fixed", "transforms", "baselines", "published",
+    *NEEDED, *PREPARATION, "task", "description", "resources", "fixed", "transforms", "baselines", "published",
 )  # fmt: skip
 BUDGET = {
     "trials": Setting(int, low=1),
@@ -44,8 +46,11 @@ def read_space(text: str, path: str) -> SearchSpace:
     """
     root = load_yaml(text)
     check_keys(root, SECTIONS, needed=NEEDED)
+    task = read_text(root, "task", SINGLE.name)
+    if task not in TASKS:
+        raise ConfigError(unknown_choice_line("task", task, TASKS), key="task")
     with subsection(root, "objective", needed=True) as section:
-        metric = read_metric(section)
+        metric = read_metric(section, task)
     with subsection(root, "budget", needed=True) as section:
         budget = Budget(**check_fields(section, BUDGET, needed=tuple(BUDGET)))
     with subsection(root, "transforms") as section:
@@ -71,6 +76,7 @@ def read_space(text: str, path: str) -> SearchSpace:
         text=text,
         description=read_text(root, "description", ""),
         data=read_text(root, "data"),
+        task=task,
         preparation=Preparation.from_dict({key: root[key] for key in PREPARATION if root.get(key) is not None}),
         metric=metric,
         mode=METRICS[metric],
@@ -92,12 +98,13 @@ def read_text(root: Mapping[str, Any], key: str, default: str | None = None) -> 
     return value
 
 
-def read_metric(section: Mapping[str, Any]) -> str:
+def read_metric(section: Mapping[str, Any], task: str) -> str:
     """Return the metric of the section `objective`, whose `mode` only says again which way it is better."""
     check_keys(section, ("metric", "mode"), needed=("metric",))
     metric, mode = section["metric"], section.get("mode")
     if not isinstance(metric, str) or metric not in METRICS:
-        raise ConfigError(unknown_choice_line("metric", metric, METRICS), key="metric")
+        raise ConfigError(unknown_choice_line("metric", metric, TASKS[task].metrics), key="metric")
+    check_of_task(task, "metric", metric)
     if mode is not None and mode not in ("min", "max"):
         raise ConfigError(f"{mode!r} is not one of min, max", key="mode")
     if mode is not None and mode != METRICS[metric]:

@@ -116,7 +116,7 @@ def longer_baselines(space: "SearchSpace", max_epochs: int) -> dict[str, int]:
 class SearchSpace:
     """A checked search space; `text` is the content of its file, `path` that file's name.
 
-    `preparation` says how images become a data set, `published` what a report has published of the baselines.
+    `task` is a name in `medray.tasks.TASKS`, `preparation` says how images become a data set, `published` what a report has published of the baselines.
     """
 
     name: str
@@ -124,6 +124,7 @@ class SearchSpace:
     text: str
     description: str
     data: str
+    task: str
     preparation: Preparation
     metric: str
     mode: str
@@ -159,6 +160,7 @@ class SearchSpace:
     ) -> TrainConfig:
         """Return the TrainConfig of drawn values, or of a baseline with them."""
         settings: dict[str, Any] = {
+            "task": self.task,
             "monitor": self.metric,
             "epochs": max_epochs,
             "patience": self.budget.patience,

@@ -101,6 +101,8 @@ def check_setting_name(name: object) -> None:
     """Check that `name` is a setting of TrainConfig."""
     if name not in SETTINGS:
         raise ConfigError(unknown_choice_line("setting", name, SETTINGS))
+    if name == "task":
+        raise ConfigError("the task is one of the whole file: write it at the top, as `task: ordered`")
 
 
 def check_value(name: str, value: object, transforms: Mapping[str, Any]) -> Any:

@@ -14,7 +14,8 @@ from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.json_document import JsonDocument
 from medray.stats.patients import group_numbers
-from medray.stats.scores import MODES, Predictions
+from medray.stats.score_names import MODES
+from medray.stats.scores import Predictions
 from medray.stats.validate import check_confidence
 
 CONFIDENCE = 0.95

@@ -9,6 +9,7 @@ from medray.errors import ConfigError
 from medray.json_document import JsonDocument
 from medray.stats.bootstrap import CONFIDENCE
 from medray.stats.calibration_slope import log_odds
+from medray.stats.events import Event
 from medray.stats.logistic import fit_logistic
 from medray.stats.patients import group_numbers, too_few_cases
 from medray.stats.rates import Proportion, check_scores, share_of
@@ -40,27 +41,30 @@ class CurvePoint(JsonDocument):
 
 @dataclass(frozen=True)
 class CalibrationCurve(JsonDocument):
-    """The calibration curve of the class `positive`; `smooth` is empty where it can't be fitted."""
+    """The calibration curve of an `event`; `smooth` is empty where it can't be fitted."""
 
-    positive: str
+    event: Event
     bins: tuple[CalibrationBin, ...]
     smooth: tuple[CurvePoint, ...]
 
     @classmethod
-    def of(cls, positive: str, scores: Array, of_class: Array, groups: Array | None = None) -> "CalibrationCurve":
-        """Return the curve of the probabilities `scores` (N,) of images that are `of_class` bool (N,).
+    def of(
+        cls, event: Event, probabilities: Array, labels: Array, groups: Array | None = None
+    ) -> "CalibrationCurve":
+        """Return the curve by probabilities (N, classes) of images with these labels, int64 (N,).
 
         There is a bin for each `IN_A_BIN` images, or patients of `groups` (N,) where known, at most `MOST_BINS`.
 
         Raises:
-            DataError: scores or positive can't be used, or a patient is missing.
+            DataError: the probabilities can't be used, or a patient is missing.
         """
+        scores, having = event.scores(probabilities), event.of(labels)
         units = len(scores) if groups is None else len(np.unique(group_numbers(groups, len(scores))))
         bins = min(MOST_BINS, max(1, units // IN_A_BIN))
         return cls(
-            positive,
-            tuple(calibration_bins(scores, of_class, bins=bins, groups=groups)),
-            tuple(smooth_curve(scores, of_class, groups)),
+            event,
+            tuple(calibration_bins(scores, having, bins=bins, groups=groups)),
+            tuple(smooth_curve(scores, having, groups)),
         )
 
 

@@ -12,7 +12,8 @@ from medray.stats.bootstrap import CONFIDENCE, percentile_interval
 from medray.stats.influence import difference
 from medray.stats.patients import group_numbers
 from medray.stats.score_intervals import score_influence
-from medray.stats.scores import MODES, Predictions
+from medray.stats.score_names import MODES
+from medray.stats.scores import Predictions
 
 SIGNIFICANCE = 0.05  # goes with the interval of 95 %
 BETTER, WORSE, NOT_SHOWN, NOT_TESTED = "better", "worse", "no difference shown", "not tested"

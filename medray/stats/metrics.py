@@ -5,12 +5,13 @@ an epoch asks for all of them, and scikit-learn takes as long as a small network
 Precision, recall and F1 of a class that is never predicted, or never there, are 0.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from medray._types import Array
-from medray.config import METRICS
+from medray.stats.score_names import METRICS
 
 BINS = 15  # of the calibration error
 
@@ -77,7 +78,7 @@ def confidence_bins(confidence: Array, bins: int = BINS) -> Array:
 
 
 def all_metrics(probabilities: Array, labels: Array) -> dict[str, float]:
-    """Return all metrics of `medray.config.METRICS` by name; `labels` are int64 (N,)."""
+    """Return all of `METRICS` by name; `labels` are int64 (N,). Those of grades take the classes as grades."""
     matrix = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     scores = {
         **confusion_metrics(matrix),
@@ -106,7 +107,26 @@ def confusion_metrics(matrix: Array) -> dict[str, float]:
     scores = {"accuracy": matrix.trace() / matrix.sum(), "balanced_accuracy": recall[actual > 0].mean()}
     for name, values in (("f1", f1), ("precision", precision), ("recall", recall)):
         scores |= {f"{name}_macro": values[present].mean(), f"{name}_weighted": values @ share}
-    return scores
+    return scores | grade_metrics(matrix)
+
+
+def grade_metrics(matrix: Array) -> dict[str, float]:
+    """Return the metrics of classes that are grades, of a confusion matrix (classes, classes).
+
+    `quadratic_kappa` is Cohen's (1968) kappa with squared distances as weights, NaN where all images are of one
+    grade and called that; `within_one` is the share whose grade is missed by at most one, `grade_error` the mean
+    absolute error in grades.
+    """
+    grades = np.arange(len(matrix))
+    distance = np.abs(grades[:, None] - grades)
+    total = matrix.sum()
+    by_chance = np.outer(matrix.sum(axis=1), matrix.sum(axis=0)) / total
+    expected = float((distance**2 * by_chance).sum())
+    return {
+        "quadratic_kappa": 1 - float((distance**2 * matrix).sum()) / expected if expected else math.nan,
+        "within_one": float(matrix[distance <= 1].sum() / total),
+        "grade_error": float((distance * matrix).sum() / total),
+    }
 
 
 def defined_metrics(scores: Mapping[str, float]) -> dict[str, float]:

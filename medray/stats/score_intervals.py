@@ -17,7 +17,8 @@ from medray.stats.influence import Influence, unbiased
 from medray.stats.metrics import nats
 from medray.stats.patients import group_numbers, too_few_cases
 from medray.stats.rates import share_of
-from medray.stats.scores import MODES, Predictions
+from medray.stats.score_names import MODES
+from medray.stats.scores import Predictions
 from medray.stats.validate import check_confidence
 
 #: The highest Brier score, and the highest log loss: that of a float32's epsilon.

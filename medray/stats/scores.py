@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 
 from medray._types import Array
-from medray.config import METRICS
 from medray.errors import DataError
 from medray.stats.metrics import (
     confidence_bins,
@@ -18,10 +17,8 @@ from medray.stats.metrics import (
     confusion_metrics,
     nats,
 )
+from medray.stats.score_names import MODES
 from medray.stats.validate import check_labelled
-
-#: Every score and which way is better: the metrics that a search can be judged by, and the Brier score.
-MODES: dict[str, str] = {**METRICS, "brier": "min"}
 
 STEP = 1e-4  # images, in derivatives by the confusion matrix
 

@@ -19,7 +19,7 @@ from medray._types import Array
 from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.errors import TrainingDiverged
-from medray.stats import metrics
+from medray.tasks import TASKS
 from medray.training import optim
 from medray.training.augment import Augmenter
 from medray.training.check_slices import check_slices
@@ -114,9 +114,8 @@ class _Training:
         self.config, self.train, self.val, self.device = config, train, val, device
         torch.manual_seed(draw_seed(config.seed, 0))
         network = build_network(config, train.shape, len(train.class_names))
-        mean, std = channel_statistics(train.images, train.positions)
-        network.normalise.mean.copy_(mean.reshape(1, -1, 1, 1))  # type: ignore[union-attr, operator]
-        network.normalise.std.copy_(std.reshape(1, -1, 1, 1))  # type: ignore[union-attr, operator]
+        shares = torch.from_numpy(train.class_counts() / len(train)).float()
+        network.start(*channel_statistics(train.images, train.positions), shares)
         self.network: Network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = network.parameter_count()
         self.bounds = optim.batch_bounds(len(train), config.batch_size)
@@ -151,7 +150,7 @@ class _Training:
         probabilities = predict_probabilities(self.network, self.val, self.device)
         if not np.isfinite(probabilities).all():
             raise TrainingDiverged(f"predictions became NaN in epoch {epoch}")
-        scores = metrics.all_metrics(probabilities, self.val.own_labels)
+        scores = TASKS[self.config.task].measure(probabilities, self.val.own_labels)
         self.schedule.after_epoch(scores["log_loss"])
         self.progress.epoch = epoch
         self._keep_best(scores, probabilities)

@@ -10,8 +10,8 @@ import pytest
 
 import medray.analyze
 from medray.analyze.frame_columns import EPOCHS, FOLDS, PREDICTIONS, TRIALS, Column
-from medray.config import METRICS
 from medray.errors import RunError
+from medray.stats.score_names import METRICS
 from tests.analyze.conftest import edit, probabilities_of
 
 FRAMES = {

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medray._types import Array
-from medray.config import METRICS
 from medray.ensemble.candidates import Candidate
 from medray.ensemble.strategies import LIBRARY, ROUNDS, Weighted, _scorer, greedy, top_k
 from medray.errors import DataError
 from medray.stats.metrics import all_metrics, log_loss
+from medray.stats.score_names import METRICS
 from tests.ensemble.candidate_samples import candidates, noisy
 
 Case = tuple[list[Array], Array]

@@ -13,7 +13,7 @@ from medray.data.dataset import ImageDataset
 from medray.runs.rundir import RunDir
 from medray.stats.compare import NOT_SHOWN, NOT_TESTED
 from medray.stats.score_intervals import NO_INTERVAL
-from medray.stats.scores import MODES
+from medray.stats.score_names import MODES
 from tests.conftest import Command
 from tests.evaluate.conftest import (
     FEW,

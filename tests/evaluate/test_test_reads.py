@@ -15,7 +15,8 @@ from medray.runs.rundir import RunDir
 from medray.stats.bootstrap import Estimate
 from medray.stats.class_scores import ClassScores
 from medray.stats.rates import Proportion
-from medray.stats.scores import MODES, Predictions
+from medray.stats.score_names import MODES
+from medray.stats.scores import Predictions
 
 ESTIMATES = dict.fromkeys(MODES, Estimate(0.5, 0.25, 0.75))
 ALL = Proportion.of(1, 1)

@@ -7,9 +7,10 @@ from itertools import permutations
 import pandas as pd
 import pytest
 
-from medray.config import METRICS, TrainConfig
+from medray.config import TrainConfig
 from medray.runs.leaderboard import gain, rank, to_csv, usable
 from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
+from medray.stats.score_names import METRICS
 
 RECORDS = [
     TrialRecord(0, FINISHED, baseline="plain", objective=0.7),

@@ -11,7 +11,7 @@ from medray.errors import ConfigError
 from medray.space.loading import load_space, parse
 from medray.space.published import FIGURES, MEASURED_ON, POSITIVE_CLASS_METRICS, Figure
 from medray.space.shipped import shipped_spaces
-from medray.stats.scores import MODES
+from medray.stats.score_names import MODES
 
 SPACE = """\
 name: mine

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.config import METRICS, SETTINGS, TrainConfig
+from medray.config import SETTINGS, TrainConfig
 from medray.errors import ConfigError
 from medray.search.search_options import SearchOptions, resolve_options
 from medray.space.combinations import combinations, freezes_less
@@ -18,6 +18,7 @@ from medray.space.loading import load_space, parse
 from medray.space.parameters_section import NOT_SEARCHED, VERBS
 from medray.space.search_space import SearchSpace, longer_baselines
 from medray.space.shipped import shipped_spaces
+from medray.stats.score_names import METRICS
 
 BASE = """\
 name: mine

@@ -16,7 +16,8 @@ from medray.stats.bootstrap import (
     percentile_interval,
     resample_counts,
 )
-from medray.stats.scores import MODES, Predictions
+from medray.stats.score_names import MODES
+from medray.stats.scores import Predictions
 
 SEEDS = st.integers(0, 2**32 - 1)
 

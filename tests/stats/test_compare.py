@@ -25,7 +25,8 @@ from medray.stats.compare import (
 )
 from medray.stats.influence import Influence, difference
 from medray.stats.score_intervals import score_influence
-from medray.stats.scores import MODES, Predictions
+from medray.stats.score_names import MODES
+from medray.stats.scores import Predictions
 
 CLASSES, IMAGES = 3, 300
 

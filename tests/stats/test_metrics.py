@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from medray._types import Array
-from medray.config import METRICS
 from medray.stats.metrics import (
     all_metrics,
     auc,
@@ -20,6 +19,7 @@ from medray.stats.metrics import (
     log_loss,
     roc_auc,
 )
+from medray.stats.score_names import METRICS
 
 Case = tuple[Array, Array]
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from medray._types import Array
 from medray.errors import ConfigError
 from medray.stats.score_intervals import score_interval
-from medray.stats.scores import MODES, Predictions
+from medray.stats.score_names import MODES
+from medray.stats.scores import Predictions
 
 SCORES = ("f1_macro", "precision_macro", "balanced_accuracy", "brier", "log_loss")
 

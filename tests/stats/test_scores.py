@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from medray._types import Array
-from medray.config import METRICS
 from medray.errors import DataError
 from medray.stats.metrics import all_metrics
-from medray.stats.scores import MODES, Predictions
+from medray.stats.score_names import METRICS, MODES
+from medray.stats.scores import Predictions
 from tests.stats.test_metrics import Case, by_sklearn, cases, report_metrics
 
 DTYPES = st.sampled_from([np.float16, np.float32, np.float64])

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.config import METRICS, TrainConfig
+from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset, LabelledImages
 from medray.errors import DataError
 from medray.stats.metrics import all_metrics
+from medray.stats.score_names import METRICS
 from medray.training.check_slices import check_slices
 from medray.training.loop import fit
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from rich.console import Console
 
-from medray.config import METRICS
 from medray.console import say
 from medray.console_tables import metric_title, number, number_with_sd, print_table
 from medray.crossval.nested.run_nested import NestedResult
 from medray.crossval.print_crossval import TABLE_METRICS
 from medray.runs.fold_results import MeanStd
 from medray.runs.nested_results import NestedScores
+from medray.stats.score_names import METRICS
 from medray.text import plural
 
 

@@ -17,7 +17,6 @@ from rich.console import Console
 from medray.cluster.capacity import Capacity, find_capacity, wait_for_gpus
 from medray.cluster.connect import connected
 from medray.cluster.runners import LOCAL, LOCAL_LINE, RAY, check_runner
-from medray.config import METRICS
 from medray.console import note, say, step
 from medray.console_tables import number
 from medray.crossval.nested.measure_fold import measure_fold
@@ -30,6 +29,7 @@ from medray.runs.lock import held
 from medray.runs.nested_results import NestedScores
 from medray.runs.rundir import RunDir
 from medray.search.run_trials import run_trials
+from medray.stats.score_names import MODES
 from medray.text import plural
 
 
@@ -141,7 +141,7 @@ def _introduce(
 
 def scores_csv(folds: Sequence[NestedFold]) -> str:
     """Return scores.csv: a row for each fold, model (ensemble or best trial) and images (val or held out)."""
-    names = [*METRICS, "brier"]
+    names = [name for name in MODES if any(name in fold.held_out_scores for fold in folds)]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["fold", "model", "images", *names])

@@ -10,6 +10,7 @@ from medray.config import TrainConfig
 from medray.errors import ConfigError, one_line
 from medray.training.models.backbone_names import TORCHVISION, check_backbone, import_timm
 from medray.training.models.blocks import classifier_names, widen_head
+from medray.training.models.links import LINKS, Corn, Cumulative, Link
 from medray.training.models.pretrained import load_backbone, skip_hub_retries, weights_file, weights_not_found
 from medray.training.models.small import MODELS
 
@@ -31,12 +32,23 @@ class Normalise(nn.Module):
 
 
 class Network(nn.Sequential):
-    """Normalisation and backbone."""
+    """Normalisation, backbone, and for ordered grades the link that makes log-probabilities of its outputs."""
 
-    def __init__(self, normalise: Normalise, backbone: nn.Module) -> None:
+    def __init__(self, normalise: Normalise, backbone: nn.Module, link: Link | None = None) -> None:
         super().__init__()
         self.add_module("normalise", normalise)
         self.add_module("backbone", backbone)
+        if link is not None:
+            self.add_module("link", link)
+
+    @torch.no_grad()
+    def start(self, mean: Tensor, std: Tensor, shares: Tensor) -> None:
+        """Take the training images' mean and deviation (C,) and the share of each class (classes,)."""
+        normalise, link = self.get_submodule("normalise"), self._modules.get("link")
+        normalise.get_buffer("mean").copy_(mean.reshape(1, -1, 1, 1))
+        normalise.get_buffer("std").copy_(std.reshape(1, -1, 1, 1))
+        if isinstance(link, Cumulative | Corn):
+            link.start(shares)
 
     def parameter_count(self) -> int:
         """Number of parameters, frozen ones too."""
@@ -66,13 +78,15 @@ def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
     normalise = Normalise(torch.zeros(channels), torch.ones(channels))
     check_backbone(config.backbone)
     file = weights_file(config)
-    backbone = _backbone(config, shape, classes, from_hub=config.pretrained and file is None)
+    link = LINKS[config.loss](classes) if config.loss in LINKS else None
+    outputs = link.outputs if link is not None else classes
+    backbone = _backbone(config, shape, outputs, from_hub=config.pretrained and file is None)
     last = classifier_names(backbone)  # before the head is widened: as a weights file names them
     if config.head_width is not None:
         widen_head(backbone, config.head_width, config.dropout)
     if file is not None:
         load_backbone(backbone, file, last)
-    return Network(normalise, backbone)
+    return Network(normalise, backbone, link)
 
 
 def _backbone(config: TrainConfig, shape: Shape, classes: int, *, from_hub: bool) -> nn.Module:

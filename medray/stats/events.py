@@ -1,0 +1,72 @@
+"""Event: what is decided about an image, such as "malignant", or "grade 2 or more"."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medray._types import Array
+from medray.errors import ConfigError, DataError
+from medray.json_document import JsonDocument
+from medray.stats.validate import class_index
+
+OR_MORE = "or more"
+
+
+@dataclass(frozen=True)
+class Event(JsonDocument):
+    """The class at `class_index`, or, of grades, that class `and_above`."""
+
+    name: str
+    class_index: int
+    and_above: bool = False
+
+    @classmethod
+    def named(cls, positive: str | None, class_names: Sequence[str], *, cut: bool = False) -> "Event":
+        """Return the event of the class `positive`; with `cut`, of it and all above it in `class_names`.
+
+        Raises:
+            ConfigError: it is no class, or None, or the lowest grade: no image is below that.
+        """
+        index = class_index(positive, class_names)
+        if cut and index == 0:
+            raise ConfigError(
+                f"'{class_names[0]}' is the lowest grade, and every image is of it or more; valid: "
+                f"{', '.join(class_names[1:])}"
+            )
+        return cls.at(index, class_names, cut=cut)
+
+    @classmethod
+    def at(cls, index: int, class_names: Sequence[str], *, cut: bool = False) -> "Event":
+        """Return the event of the class at an index; with `cut`, of it and all above it."""
+        name = class_names[index]
+        last = index == len(class_names) - 1
+        return cls(f"{name} {OR_MORE}" if cut and not last else name, index, cut)
+
+    def of(self, labels: Array) -> Array:
+        """Return whether images of these labels, int64 (N,), have the event, bool (N,)."""
+        having: Array = labels >= self.class_index if self.and_above else labels == self.class_index
+        return having
+
+    def scores(self, probabilities: Array) -> Array:
+        """Return the event's probability by probabilities (N, classes), float64 (N,).
+
+        A float32 threshold could fall on a score.
+
+        Raises:
+            DataError: the probabilities lack the class.
+        """
+        if self.class_index >= probabilities.shape[1]:
+            raise DataError(
+                f"probabilities are of {probabilities.shape[1]} classes; '{self.name}' is at {self.class_index}"
+            )
+        exact = probabilities.astype(np.float64)
+        if not self.and_above:
+            return exact[:, self.class_index]
+        total: Array = exact[:, self.class_index :].sum(axis=1).clip(0.0, 1.0)
+        return total
+
+    def check(self) -> None:
+        """Check that the index can be."""
+        if self.class_index < 0:
+            raise ValueError("class_index is below 0")

@@ -1,0 +1,16 @@
+"""The shapes of question that a search can answer: one module for each, and everything else asks it.
+
+single     each image is of one of several classes, in no order
+ordered    each image is of one of several grades, in their order
+"""
+
+from collections.abc import Mapping
+
+from medray.tasks.ordered import ORDERED
+from medray.tasks.single import SINGLE
+from medray.tasks.task import Task
+
+#: Every task by its name; the first is that of a search space which names none.
+TASKS: Mapping[str, Task] = {task.name: task for task in (SINGLE, ORDERED)}
+
+__all__ = ["ORDERED", "SINGLE", "TASKS", "Task"]

@@ -1,0 +1,43 @@
+"""Task: what a shape of question needs to be trained, measured, decided and worded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from medray._types import Array
+from medray.stats.score_names import MODES
+
+MANY = 5  # classes
+
+
+@dataclass(frozen=True)
+class Task:
+    """A shape of question, as a table of what it has.
+
+    `metrics` are those that it can be judged by, each with which way it is better; the first is the one to search
+    for unless another is named. `losses` are the values of the setting `loss`, the first the default.
+    `set_methods` are the methods of conformal sets for few classes and for `MANY` or more. Where `cuts`, an operating point calls a class and all above it, and the order of the classes
+    has a meaning. `shown` are the metrics of every table of models.
+    """
+
+    name: str
+    metrics: Mapping[str, str] = field(hash=False)
+    losses: tuple[str, ...]
+    set_methods: tuple[str, str]
+    shown: tuple[str, ...]
+    cuts: bool = False
+
+    @property
+    def scores(self) -> dict[str, str]:
+        """Every score of an evaluation, each with which way it is better: the metrics, and the Brier score."""
+        return {name: mode for name, mode in MODES.items() if name in self.metrics or name == "brier"}
+
+    def measure(self, probabilities: Array, labels: Array) -> dict[str, float]:
+        """Return all metrics by name, NaN where undefined, of probabilities (N, classes) against labels (N,)."""
+        from medray.stats.metrics import all_metrics
+
+        measured = all_metrics(probabilities, labels)
+        return {name: measured[name] for name in self.metrics}
+
+    def set_method(self, classes: int) -> str:
+        """Return the method of conformal sets for that many classes."""
+        return self.set_methods[classes >= MANY]
