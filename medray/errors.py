@@ -16,6 +16,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
+from medray.text import natural_order
+
 
 class MedrayError(Exception):
     """Something that a person can correct.
@@ -104,7 +106,7 @@ def not_found_line(kind: str, path: Path) -> str:
 
 def unknown_choice_line(kind: str, word: object, valid: Iterable[str]) -> str:
     """Return the line for a word that is not among the `valid` ones, with the nearest and all of them."""
-    valid = sorted(valid)
+    valid = natural_order(valid)
     return f"unknown {kind} '{word}'{nearest(word, valid)}; valid: {', '.join(valid)}"
 
 

@@ -11,6 +11,7 @@ from medray.audit.survey import Survey
 from medray.data.listing.listing import BLANK, SEVERAL, counted_as
 from medray.data.similarity.measures import LOOKS, Measures
 from medray.json_document import JsonDocument
+from medray.text import natural_key
 
 NO_SPLIT = "(no split)"
 GREY, RGB, GREY_AS_RGB = "grey", "RGB", "grey stored as RGB"
@@ -68,7 +69,7 @@ def profile_survey(survey: Survey) -> Profile:
         folds=None if survey.folds is None else len(survey.folds),
         splits=splits,
         counts=counts,
-        rows=dict(sorted(survey.rows.items(), key=lambda row: (-row[1], row[0]))),
+        rows=dict(sorted(survey.rows.items(), key=lambda row: (-row[1], natural_key(row[0])))),
         height=_spread(measures.height[readable]),
         width=_spread(measures.width[readable]),
         sizes={f"{height} x {width}": count for (height, width), count in count_sizes(measures).most_common()},

@@ -17,6 +17,7 @@ from medray.data.similarity.measures import CHUNK, LOOKS, SIDE, Measures, measur
 from medray.data.source import Source, parse_source
 from medray.errors import DataError
 from medray.stats.patients import is_missing
+from medray.text import natural_order
 
 
 def open_source(source: str | Source, *, seed: int = 0) -> Listing | ImageDataset:
@@ -55,7 +56,7 @@ def survey_files(listing: Listing, progress: Progress = silent) -> Survey:
         labels=tuple(image.labels for image in listing.images),
         splits=tuple(image.split for image in listing.images),
         patients=tuple(image.patient for image in listing.images),
-        class_names=tuple(sorted({label for image in listing.images for label in image.labels})),
+        class_names=tuple(natural_order({label for image in listing.images for label in image.labels})),
         measures=measure_chunks(_measure_files, chunks, len(listing), progress),
         from_files=True,
         folds=listing.folds,

@@ -10,7 +10,7 @@ from medray.audit.survey import Survey
 from medray.data.listing.listing import SPLITS, TEST, VAL
 from medray.errors import DataError
 from medray.init.document import Line
-from medray.text import first_names, plural
+from medray.text import first_names, natural_order, plural
 
 SIDE, STEP, SMALLEST = 224, 8, 16  # pixels: the longest side, what sides are multiples of, the shortest one
 SIMILAR_ASPECT = 1.1  # aspects that differ by a smaller factor are stretched into one another without much harm
@@ -128,10 +128,10 @@ def rare_classes(survey: Survey) -> tuple[dict[str, int], int]:
         small = [count for name, count in listed.items() if usable[name] < fewest]
         least = max([fewest, *(count + 1 for count in small)])  # min_count counts files before they are read
         if sum(count >= least for count in listed.values()) >= 2:
-            return dict(sorted((name, count) for name, count in listed.items() if count < least)), least
+            return {name: listed[name] for name in natural_order(listed) if listed[name] < least}, least
     if not listed:
         raise DataError(f"{survey.source}: none of its {len(survey)} images has one label")
-    names = first_names([f"{name} ({usable[name]})" for name in sorted(listed)], MOST_NAMED)
+    names = first_names([f"{name} ({usable[name]})" for name in natural_order(listed)], MOST_NAMED)
     raise DataError(
         f"{survey.source}: there are no two classes of {FEWEST} readable images, one for each split: {names}"
     )

@@ -159,8 +159,7 @@ def test_twelve_images_and_forty_classes(here: Path) -> None:
     result = run("many", "folder:many")
     assert written("many", result).metric == "accuracy"
     assert (
-        "than the 5 folds of `medray crossval`: class 0 (2), class 1 (2), class 10 (2) and 37 more"
-        in result.stdout
+        "than the 5 folds of `medray crossval`: class 0 (2), class 1 (2), class 2 (2) and 37 more" in result.stdout
     )
     assert "medray crossval runs/many --folds 2 " in result.stdout
 

@@ -8,6 +8,7 @@ from medray.data.listing.folder_image import FolderImage
 from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, split_named
 from medray.data.listing.listing import TRAIN
 from medray.errors import DataError, nearest, printable
+from medray.text import natural_order
 
 FLAT, SPLIT, FOLDED = 0, 1, 2  # folders above those of the classes
 SPLIT_WORDS = f"{', '.join(SPLIT_NAMES)}, in upper or lower case"
@@ -86,16 +87,16 @@ def check_classes(tree: FileTree, images: Sequence[FolderImage]) -> None:
     Raises:
         DataError: it is not so.
     """
-    names = sorted({image.label for image in images})
+    names = {image.label for image in images}
     if len(names) < 2:
         outer = tree.image_subfolders()
         wrapped = len(outer) == 1 and len(tree.image_subfolders(f"{outer[0]}/")) > 1
         hint = f" (did you mean '{tree.root / outer[0]}'?)" if wrapped else ""
-        raise DataError(f"{tree.root}: one class only, '{names[0]}'; at least two are needed{hint}")
+        raise DataError(f"{tree.root}: one class only, '{names.pop()}'; at least two are needed{hint}")
     trained = {(image.fold, image.label) for image in images if image.split in (TRAIN, None)}
     for image in images:
         if (image.fold, image.label) not in trained:
-            known = sorted(label for fold, label in trained if fold == image.fold)
+            known = natural_order(label for fold, label in trained if fold == image.fold)
             raise DataError(
                 f"{tree.root}: class '{image.label}' of {image.split} is not in train"
                 f"{nearest(image.label, known)}; train has: {', '.join(known)} ('{printable(image.path)}')"
