@@ -7,9 +7,11 @@ import numpy as np
 from medray._types import Array
 from medray.audit.profile import GREY, GREY_AS_RGB, RGB, count_channels, count_sizes
 from medray.audit.survey import Survey
-from medray.data.listing.listing import SPLITS, TEST, VAL
+from medray.data.listing.listing import SPLITS, TEST, VAL, SourceFacts
+from medray.data.source import PATTERN
 from medray.errors import DataError
 from medray.init.document import Line
+from medray.space.preparation import DROP
 from medray.text import first_names, natural_order, plural
 
 SIDE, STEP, SMALLEST = 224, 8, 16  # pixels: the longest side, what sides are multiples of, the shortest one
@@ -19,8 +21,22 @@ SMALL, LARGE_SHARE, SHARE = 300, 0.2, 0.15
 MOST_NAMED = 8
 
 
+def check_missing(facts: SourceFacts, missing: str) -> None:
+    """Check that all rows of a table have a file, unless `missing` is drop.
+
+    Raises:
+        DataError: some have none; the line names the ways out.
+    """
+    if facts.missing and missing != DROP:
+        rows = f"{len(facts.missing):,} of {plural(sum(facts.rows.values()), 'row')}"
+        raise DataError(
+            f"{facts.source}: {rows} without a file (first: {first_names(facts.missing)}); `?{PATTERN}=` behind "
+            "the source says how files are called, `--missing drop` writes a study without these rows"
+        )
+
+
 def image_lines(survey: Survey) -> list[Line]:
-    """Choose size, aspect and channels, and drop unusable files.
+    """Choose size, aspect and channels, and drop files that can't be read, and rows without a file.
 
     Raises:
         DataError: no image can be read.
