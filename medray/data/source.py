@@ -12,6 +12,7 @@ csv:PATH                   a table, CSV or TSV, one row for each image
 csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
 csv:PATH?none=nevus        a column for each class, and a label for rows without a 1
 csv:PATH?blank=unknown,NA  words for a blank cell; by default NA, N/A, nan, null and none
+csv:PATH?rows=majority     of an image's rows the label of most; or first, the first row's, or all labels
 dicom:PATH                 DICOM files, in class folders or not
 
 `split=` means that a table has no such column. In an option `%26` is an "&".
@@ -32,11 +33,12 @@ MEDMNIST, PHANTOM, NPZ = "medmnist", "phantom", "npz"
 IMAGE, LABEL, SPLIT, FOLD, PATIENT = GUESSED_COLUMNS = ("image", "label", "split", "fold", "patient")
 SUBGROUPS, PATTERN, NONE, BLANKS = "subgroups", "pattern", "none", "blank"
 PATIENTS, EXCLUDE, SIZE = "patients", "exclude", "size"
+ROWS = "rows"
 
 #: The options that each kind may have behind its question mark, or, MedMNIST's size, behind a colon.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     FOLDER: (PATIENTS, EXCLUDE),
-    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS),
+    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS, ROWS),
     DICOM: (EXCLUDE,),
     MEDMNIST: (SIZE,),
     PHANTOM: ("seed", SIZE, "images"),

@@ -17,8 +17,9 @@ from medray.data.listing.table_cells import locate_images
 from medray.data.listing.table_columns import Columns, choose_columns
 from medray.data.listing.table_hints import note_unused
 from medray.data.listing.table_numbers import with_plain_numbers
+from medray.data.listing.table_rows import RowLabels, unite_labels
 from medray.data.listing.table_text import Row, Table, read_table
-from medray.data.source import BLANKS, PATTERN, Source
+from medray.data.source import BLANKS, PATTERN, ROWS, Source
 from medray.errors import DataError, printable
 
 
@@ -54,15 +55,13 @@ class Entry:
         )
 
     def check_equal(self, later: "Entry") -> None:
-        """Check that a later row of the same image says the same.
+        """Check that a later row of the same image says the same, but for its labels.
 
         Raises:
             DataError: it does not.
         """
-        for field in ("labels", "split", "fold", "patient", "subgroups"):
+        for field in ("split", "fold", "patient", "subgroups"):
             values = [getattr(entry, field) for entry in (self, later)]
-            if field == "labels":
-                values = [sorted(value) for value in values]
             if values[0] != values[1]:
                 rows = f"lines {self.line} and {later.line} name one image, '{printable(later.cell)}'"
                 raise DataError(f"{rows}, with different {field}: {' and '.join(map(_in_words, values))}")
@@ -71,8 +70,7 @@ class Entry:
 def _in_words(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} '{printable(cell)}'" for name, cell in value.items())
-    words = value if isinstance(value, list) else [value]
-    return ", ".join(f"'{printable(str(word))}'" for word in words if word is not None) or BLANK
+    return BLANK if value is None else f"'{printable(str(value))}'"
 
 
 def list_table(source: Source) -> Listing:
@@ -83,7 +81,8 @@ def list_table(source: Source) -> Listing:
     cell names its image by a path from the table's folder, by the name of any file below that folder, with or
     without suffix, or by the number in a name. Labels are separated by comma, semicolon or bar. In a table with a
     column for each class, `none` is the label of rows with a 1 in none of them. A label, split, fold or patient of
-    NA, nan, N/A, null or none is blank; `blank` names other words for it, with commas, or none.
+    NA, nan, N/A, null or none is blank; `blank` names other words for it, with commas, or none. `rows` says which
+    label an image of several rows has.
 
     Raises:
         DataError: the table or its columns can't be read, a cell is invalid, two rows of one image
@@ -124,7 +123,11 @@ def list_rows(
         only = f"one class only, '{classes.pop()}'" if classes else "no classes"
         problem = f"column '{columns.label}' names {only}; at least two are needed{hint_to_keep(unlabelled)}"
         raise DataError(problem)
-    kept, repeated = first_of_each(entries)
+    rows_of = group_by_file(entries)
+    answers = [[RowLabels(e.line, e.cell, e.labels) for e in rows] for rows in rows_of.values()]
+    labels, row_notes = unite_labels(answers, source.options.get(ROWS), table.columns)
+    kept = {path: replace(rows[0], labels=new) for (path, rows), new in zip(rows_of.items(), labels, strict=True)}
+    repeated = sorted(entry.line for rows in rows_of.values() for entry in rows[1:])
     images: tuple[ListedImage, ...] = tuple(
         ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups) for path, e in kept.items()
     )
@@ -137,7 +140,7 @@ def list_rows(
         "images without a row, left out": without_row,
     }
     count_notes = [f"{title}: {len(names)}, the first {names[0]}" for title, names in counts.items() if names]
-    notes = [*columns.notes, *notes, *file_notes, *spelling_notes, *count_notes, *patient_notes]
+    notes = [*columns.notes, *notes, *file_notes, *spelling_notes, *row_notes, *count_notes, *patient_notes]
     return Listing(
         str(source),
         tree.root,
@@ -152,19 +155,19 @@ def list_rows(
     )
 
 
-def first_of_each(entries: Sequence[Entry]) -> tuple[dict[Path, Entry], list[int]]:
-    """Return the first entry of each file that exists, and the lines of the later ones.
+def group_by_file(entries: Sequence[Entry]) -> dict[Path, list[Entry]]:
+    """Return the entries of each file that exists, in their order.
 
     Raises:
-        DataError: two entries of a file differ.
+        DataError: two entries of a file differ in more than their labels.
     """
-    kept: dict[Path, Entry] = {}
-    repeated = []
+    rows_of: dict[Path, list[Entry]] = {}
     for entry in entries:
-        if entry.path is not None and kept.setdefault(entry.path, entry) is not entry:
-            kept[entry.path].check_equal(entry)
-            repeated.append(entry.line)
-    return kept, repeated
+        if entry.path is not None:
+            rows = rows_of.setdefault(entry.path, [])
+            rows.append(entry)
+            rows[0].check_equal(entry)
+    return rows_of
 
 
 def folds_from_column(columns: Columns, kept: Sequence[Entry]) -> tuple[Fold, ...] | None:
