@@ -14,6 +14,7 @@ from medray.data.labels import Labelled, choose_labels
 from medray.data.listing.listing import Listing
 from medray.data.similarity.dataset_duplicates import array_duplicates
 from medray.data.similarity.groups import duplicate_groups
+from medray.data.source import PATTERN
 from medray.data.splits import make_splits
 from medray.errors import DataError, printable
 from medray.space.preparation import DROP, Images, Preparation
@@ -41,7 +42,10 @@ def build_dataset(listing: Listing, preparation: Preparation, progress: Progress
     if listing.missing:
         missing = f"{len(listing.missing)} rows without a file (first: {listing.missing[0]})"
         if rules.missing != DROP:
-            raise DataError(f"{source}: {missing}; `images: {{missing: drop}}` leaves them out")
+            raise DataError(
+                f"{source}: {missing}; `?{PATTERN}=` behind the source says how files are called, "
+                "`images: {missing: drop}` leaves them out"
+            )
     labelled = choose_labels(listing, preparation.labels)
     notes = [*listing.notes, *labelled.notes]
     if listing.missing:

@@ -17,7 +17,7 @@ from medray.data.listing.table_cells import locate_images
 from medray.data.listing.table_columns import Columns, choose_columns
 from medray.data.listing.table_hints import note_unused
 from medray.data.listing.table_numbers import with_plain_numbers
-from medray.data.listing.table_rows import RowLabels, unite_labels
+from medray.data.listing.table_rows import RowLabels, check_no_readers, unite_labels
 from medray.data.listing.table_text import Row, Table, read_table
 from medray.data.source import BLANKS, PATTERN, ROWS, Source
 from medray.errors import DataError, printable
@@ -96,6 +96,7 @@ def list_table(source: Source) -> Listing:
     tree = find_files(source.path.parent.resolve())
     try:
         columns.check_splits(table)
+        check_no_readers(columns.one_hot)
         return list_rows(table, columns, tree, source, notes, unlabelled)
     except DataError as error:
         raise error.within(file=table.path) from None

@@ -169,10 +169,10 @@ def locate_images(
                 paths = find_all(pattern)
                 notes.append(f"files: '{printable(str(pattern))}' of column '{column}', by their names")
         if not pattern_text:
-            named = {path for path in paths.values() if path}
             absent = [cell for line, cell in cells.items() if cell and paths[line] is None]
-            images_named = [image for image in tree.images if tree.root / image in named]
-            renumbered = find_renumbered(absent, numbers, tree.images, images_named)
+            paths_named = {*paths.values()}
+            named = [image for image in tree.images if tree.root / image in paths_named] if absent else []
+            renumbered = find_renumbered(absent, numbers, tree.images, named)
             paths |= {line: tree.root / renumbered[cell] for line, cell in cells.items() if cell in renumbered}
             notes += note_renumbered(column, renumbered)
             absent = [cell for cell in absent if cell not in renumbered]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medray.data.listing.listing import BLANK
-from medray.data.source import ROWS
+from medray.data.source import LABEL, ROWS
 from medray.errors import DataError, printable, unknown_choice_line
 from medray.text import plural
 
@@ -68,6 +68,20 @@ def unite_labels(
         taken = next(new for rows, new in zip(rows_of, labels, strict=True) if rows is differing[0])
         note += f": {_EFFECTS[rule]} ('{printable(first.cell)}', {_lines(differing[0])}: {_in_words(taken)})"
     return labels, [note]
+
+
+def check_no_readers(one_hot: Sequence[str]) -> None:
+    """Check that columns of 0 and 1 are classes, and not all of them the answers of readers.
+
+    Raises:
+        DataError: they are those of readers, by their names.
+    """
+    if one_hot and all(map(_names_readers, one_hot)):
+        names = "', '".join(map(printable, one_hot))
+        raise DataError(
+            f"columns '{names}' look like the answers of readers, not like classes: `?{LABEL}=` with one of them "
+            f"takes that one's; with a row for each reader and image `?{ROWS}={MAJORITY}` lets them vote"
+        )
 
 
 def _count_votes(rows: Sequence[RowLabels]) -> Counter[frozenset[str]]:

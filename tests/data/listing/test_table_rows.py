@@ -186,6 +186,14 @@ def test_a_column_for_each_class(tmp_path: Path) -> None:
     assert by_image(read(tmp_path, text, "?rows=all"))["1.png"] == ("mass", "nodule")
 
 
+def test_columns_of_readers_are_no_classes(tmp_path: Path) -> None:
+    text = "image,reader1,reader2\n1.png,1,0\n2.png,0,1\n"
+    refusal(
+        lambda: read(tmp_path, text), "columns 'reader1', 'reader2' look like the answers of readers", "`?label=`"
+    )
+    assert by_image(read(tmp_path / "x", text, "?label=reader2")) == {"1.png": ("0",), "2.png": ("1",)}
+
+
 def test_rows_without_a_file_do_not_vote_and_other_rules_are_refused(tmp_path: Path) -> None:
     listing = read(tmp_path, "image,label\n1.png,a\n2.png,b\ngone,a\ngone,b\n")
     assert len(listing.missing) == 2
