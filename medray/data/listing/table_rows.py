@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from medray.data.listing.listing import BLANK
 from medray.data.source import LABEL, ROWS
 from medray.errors import DataError, printable, unknown_choice_line
-from medray.text import plural
+from medray.text import first_names, plural
 
 MAJORITY, FIRST, ALL = RULES = ("majority", "first", "all")
 _EFFECTS = {MAJORITY: "the label of most rows", FIRST: "that of the first row", ALL: "all labels"}
@@ -54,20 +54,22 @@ def unite_labels(
             f"'{printable(tied[0][0].cell)}': {votes}); `?{ROWS}={FIRST}` behind the source takes the first row's "
             f"label, `?{ROWS}={ALL}` all of them, so that `labels: {{multiple: drop}}` leaves such images out"
         )
-    labels = [rows[0].labels for rows in rows_of]
-    if rule == MAJORITY:
-        labels = [_most_frequent(rows)[0][0].labels for rows in rows_of]
-    elif rule == ALL:
-        labels = [tuple(dict.fromkeys(label for row in rows for label in row.labels)) for rows in rows_of]
+    labels = [_answer(rows, rule) for rows in rows_of]
     if rule is None:
         return labels, []
     several = sum(len(rows) > 1 for rows in rows_of)
     note = f"rows: {plural(several, 'image')} with several rows, {len(differing):,} of them with different labels"
     if differing:
-        first = differing[0][0]
-        taken = next(new for rows, new in zip(rows_of, labels, strict=True) if rows is differing[0])
-        note += f": {_EFFECTS[rule]} ('{printable(first.cell)}', {_lines(differing[0])}: {_in_words(taken)})"
+        first = f"'{printable(differing[0][0].cell)}', {_lines(differing[0])}"
+        note += f": {_EFFECTS[rule]} ({first}: {_in_words(_answer(differing[0], rule))})"
     return labels, [note]
+
+
+def _answer(rows: Sequence[RowLabels], rule: str | None) -> tuple[str, ...]:
+    """Return the labels of an image by the rule; by majority there is no tie."""
+    if rule == ALL:
+        return tuple(dict.fromkeys(label for row in rows for label in row.labels))
+    return _most_frequent(rows)[0][0].labels if rule == MAJORITY else rows[0].labels
 
 
 def check_no_readers(one_hot: Sequence[str]) -> None:
@@ -119,7 +121,7 @@ def _names_readers(name: str) -> bool:
 
 def _lines(rows: Sequence[RowLabels]) -> str:
     *lines, last = [str(row.line) for row in rows]
-    return f"lines {', '.join(lines)} and {last}"
+    return f"lines {first_names([*lines, last])}" if len(lines) > 4 else f"lines {', '.join(lines)} and {last}"
 
 
 def _in_words(labels: Sequence[str]) -> str:
