@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from medray.data.listing.exclude import MASKS, exclude_folders, outermost
+from medray.data.listing.exclude import MASKS, exclude_paths, outermost
 from medray.data.listing.file_tree import FileTree, find_files, image_suffix
-from medray.data.listing.table_cells import ImageIndex, locate_images
+from medray.data.listing.table_cells import ImageIndex
 from medray.data.listing.table_columns import find_column, guess_column
+from medray.data.listing.table_exclude import exclude_rows
 from medray.data.listing.table_text import SPREADSHEETS, Row, Table, read_table
-from medray.data.source import CSV, EXCLUDE, FILE_KINDS, IMAGE, PATTERN, Source, parse_source
+from medray.data.source import CSV, EXCLUDE, FILE_KINDS, IMAGE, Source, parse_source
 from medray.errors import DataError, not_found_line, printable
 from medray.files import expanded, path_exists
 from medray.text import first_names, plural
@@ -76,7 +77,7 @@ def find_images(paths: Sequence[str]) -> FoundImages:
 
 def _add_folder(found: FoundImages, source: Source) -> None:
     """Add all images below a folder."""
-    tree, notes = exclude_folders(find_files(source.path), source.options.get(EXCLUDE))
+    tree, notes = exclude_paths(find_files(source.path), source.options.get(EXCLUDE))
     shown = printable(str(source.path))
     others = first_names([printable(name) for name in tree.ignored])
     if not tree.images:
@@ -104,7 +105,7 @@ def _add_table(found: FoundImages, source: Source) -> None:
         column, note = _image_column(table, tree)
         notes.append(note)
     try:
-        paths, file_notes = locate_images(table, column, tree, source.options.get(PATTERN))
+        table, tree, paths, file_notes = exclude_rows(table, column, tree, source.options)
     except DataError as error:
         raise error.within(file=table.path) from None
     others = [name for name in table.columns if name != column]
