@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from medray.data.listing.exclude import MASKS, hint_to_exclude, normalised
 from medray.data.listing.file_tree import image_suffix
 from medray.data.listing.side_patterns import find_patterns
-from medray.data.listing.side_words import image_keys, is_side_name, key_of, split_words
+from medray.data.listing.side_words import image_keys, is_side_name, key_of, may_be_side_name, split_words
 from medray.data.source import EXCLUDE, SIDE_CARS, Source
 from medray.errors import DataError, SideCarError, printable, unknown_choice_line
 
@@ -79,6 +79,8 @@ def _side_folder(folder: str, level: int) -> tuple[str, str] | None:
 
 def _in_folder(paths: Sequence[str]) -> list[SideCar]:
     """Return the side-cars among the files of one folder."""
+    if not any(may_be_side_name(path.rpartition("/")[2]) for path in paths):
+        return _in_two_formats(paths)
     images = {key_of(split_words(stem_of(path))): path for path in paths}
     pairs = [SideCar(path, image) for path in paths if (image := _image_of(path, images)) is not None]
     return pairs or _in_two_formats(paths)
@@ -86,6 +88,8 @@ def _in_folder(paths: Sequence[str]) -> list[SideCar]:
 
 def _image_of(path: str, images: Mapping[str, str], *, itself: bool = False) -> str | None:
     """Return the image, by its key, that a file belongs to; that of its own key too where it lies elsewhere."""
+    if not itself and not may_be_side_name(path.rpartition("/")[2]):
+        return None
     words = split_words(stem_of(path))
     if itself and key_of(words) in images:
         return images[key_of(words)]
@@ -95,6 +99,8 @@ def _image_of(path: str, images: Mapping[str, str], *, itself: bool = False) -> 
 def _in_two_formats(paths: Sequence[str]) -> list[SideCar]:
     """Return the files of one format if most have a file of the same stem in another: masks, or images twice."""
     stems: dict[str, dict[str, str]] = defaultdict(dict)  # by suffix: the path by its stem
+    if len({image_suffix(path) for path in paths}) < 2:
+        return []
     for path in paths:
         stems[image_suffix(path)][normalised(stem_of(path))] = path
     for suffix, members in sorted(stems.items(), key=lambda item: (len(item[1]), item[0] != ".png")):

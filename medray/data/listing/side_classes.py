@@ -11,6 +11,7 @@ from medray.data.listing.side_words import (
     image_keys,
     image_words,
     is_image_name,
+    is_side_name,
     key_of,
     side_positions,
     split_words,
@@ -37,10 +38,13 @@ def check_side_classes(images: Sequence[FolderImage], root: Path, source: Source
         SideCarError: there is one, and two classes are left without it.
         DataError: there is one, and fewer are left.
     """
+    keep = keeps_side_cars(source)
+    if not any(is_side_name(label) for label in {image.label for image in images}):
+        return []
     keys: dict[str, dict[str, str]] = defaultdict(dict)
     for image in images:
         keys[image.label][_key(image)] = image.path
-    classes = {label: members for label, members in keys.items() if not side_positions(split_words(label))}
+    classes = {label: members for label, members in keys.items() if not is_side_name(label)}
     side_cars = []
     for label in [label for label in keys if label not in classes]:
         members = [image for image in images if image.label == label]
@@ -54,7 +58,7 @@ def check_side_classes(images: Sequence[FolderImage], root: Path, source: Source
     problem = (
         f"{folders} look like masks of images, and not like classes: their files have the same names, as {example}"
     )
-    if keeps_side_cars(source):
+    if keep:
         return [f"kept by {SIDE_CARS}: {problem}"]
     if len(left) >= 2:
         raise side_car_error(problem, side_cars, [image.path for image in images], source)

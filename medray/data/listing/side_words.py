@@ -22,6 +22,7 @@ _IMAGE_WORDS = frozenset({
 })  # fmt: skip
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PHRASE = re.compile(r"(ground|heat|bounding|super|label)[\W_]*(truth|map|box|pixel)", re.IGNORECASE)
+_ANY = re.compile(f"truth|map|box|pixel|{'|'.join(sorted(SIDE_WORDS))}", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 
 Words = tuple[str, ...]
@@ -44,6 +45,11 @@ def side_positions(words: Words) -> list[int]:
         for position, word in enumerate(words)
         if _singular(word) in SIDE_WORDS and not (position and words[position - 1] in _PROPERTIES)
     ]
+
+
+def may_be_side_name(name: str) -> bool:
+    """Return whether a name holds the letters of a side word, perhaps within another word; faster than reading it."""
+    return _ANY.search(name) is not None
 
 
 def is_side_name(name: str) -> bool:
