@@ -6,6 +6,8 @@ from pathlib import Path
 
 from medray.data.listing.exclude import MASKS, exclude_paths, outermost
 from medray.data.listing.file_tree import FileTree, find_files, image_suffix
+from medray.data.listing.side_cars import find_side_cars, keeps_side_cars
+from medray.data.listing.side_patterns import find_patterns
 from medray.data.listing.table_cells import ImageIndex
 from medray.data.listing.table_columns import find_column, guess_column
 from medray.data.listing.table_exclude import exclude_rows
@@ -90,6 +92,14 @@ def _add_folder(found: FoundImages, source: Source) -> None:
         notes.append(
             f"{shown}: {plural(len(masks), 'image')} in folders of masks, predicted like the others; "
             f"'folder:{shown}?{EXCLUDE}={names}' leaves them out"
+        )
+    side_cars = [car for car in find_side_cars(tree.images) if outermost(car.path, MASKS) is None]
+    if side_cars and not keeps_side_cars(source):
+        first, patterns = side_cars[0], ",".join(find_patterns(side_cars, tree.images))
+        way = f"; 'folder:{shown}?{EXCLUDE}={patterns}' leaves them out" if patterns else ""
+        notes.append(
+            f"{shown}: {plural(len(side_cars), 'image')} made from others (masks, labels, overlays), as "
+            f"'{printable(first.path)}' from '{printable(first.image)}', predicted like the others{way}"
         )
     found.notes += notes
     found.files += [ImageFile(source.path / name) for name in tree.images]

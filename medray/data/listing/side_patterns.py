@@ -8,7 +8,7 @@ from medray.data.listing.exclude import Entry, Exclusion
 from medray.data.listing.file_tree import image_suffix
 from medray.data.listing.side_words import SIDE_WORDS
 
-MOST_PATTERNS = 6
+MOST_PATTERNS = 12
 _SPECIAL = re.compile(r"[^\w .()+=@!~-]")
 _SIDE_WORD = re.compile(
     rf"(?P<before>[ ._+-]*)(?P<word>(?:ground|heat|bounding|super|label)[\W_]*(?:truth|map|box|pixel)s?|"

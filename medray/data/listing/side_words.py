@@ -48,7 +48,7 @@ def side_positions(words: Words) -> list[int]:
 
 
 def may_be_side_name(name: str) -> bool:
-    """Return whether a name holds the letters of a side word, perhaps within another word; faster than reading it."""
+    """Return whether a name holds the letters of a side word, perhaps within another: a fast look before any."""
     return _ANY.search(name) is not None
 
 
