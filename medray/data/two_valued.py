@@ -5,6 +5,7 @@ import numpy as np
 from medray._types import Array
 
 LEAST, SHARE = 3, 0.01  # images of two values, and their share of all, that are no oddity
+MOST = 0.95  # of all: where more have at most two values they are drawings, and the others the oddity
 
 
 def at_most_two(levels: Array) -> Array:
@@ -20,5 +21,6 @@ def at_most_two(levels: Array) -> Array:
 
 
 def masks_among(levels: Array) -> bool:
-    """Return whether so many of the images have two values, among others, that they are masks."""
-    return bool(at_most_two(levels).any()) and int((levels == 2).sum()) >= max(LEAST, SHARE * len(levels))
+    """Return whether so many of the images have two values, but not nearly all, that they are masks."""
+    few, two = int(at_most_two(levels).sum()), int((levels == 2).sum())
+    return 0 < few < MOST * len(levels) and two >= max(LEAST, SHARE * len(levels))

@@ -60,7 +60,9 @@ def test_the_cache_keeps_what_is_two_valued(tmp_path: Path) -> None:
         assert len(load_data(source, preparation=rules("drop"))) == 20
 
 
-@pytest.mark.parametrize(("images", "masks", "black"), [(40, 2, 0), (40, 0, 9), (0, 40, 0), (0, 40, 5)])
+@pytest.mark.parametrize(
+    ("images", "masks", "black"), [(40, 2, 0), (40, 0, 9), (0, 40, 0), (0, 40, 5), (1, 40, 0)]
+)
 def test_few_of_them_black_images_and_drawings_are_kept(
     tmp_path: Path, images: int, masks: int, black: int
 ) -> None:
