@@ -91,9 +91,10 @@ def _image_of(path: str, images: Mapping[str, str], *, itself: bool = False) -> 
     if not itself and not may_be_side_name(path.rpartition("/")[2]):
         return None
     words = split_words(stem_of(path))
-    if itself and key_of(words) in images:
+    if itself and words and key_of(words) in images:
         return images[key_of(words)]
-    return next((images[key] for key, _ in image_keys(words) if key in images and images[key] != path), None)
+    keys = (key for key, _ in image_keys(words) if key)  # a name without letters and digits has an empty one
+    return next((images[key] for key in keys if key in images and images[key] != path), None)
 
 
 def _in_two_formats(paths: Sequence[str]) -> list[SideCar]:

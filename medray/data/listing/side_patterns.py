@@ -59,7 +59,8 @@ def _candidates(side_car: Named) -> Iterator[str]:
         parts = side_car.path.split("/")
         yield "/".join(map(_literal, parts[: parts.index(side_car.folder) + 1])) + "/**"
         return
-    name = side_car.path.rpartition("/")[2]
+    folder, _, name = side_car.path.rpartition("/")
+    within = f"{'/'.join(map(_literal, folder.split('/')))}/"
     suffix = _literal(image_suffix(name))
     stem = name[: len(name) - len(suffix)]
     for match in reversed([*_SIDE_WORD.finditer(stem)]):
@@ -70,8 +71,10 @@ def _candidates(side_car: Named) -> Iterator[str]:
             yield f"*{before}{word}*"
         yield f"*{before}{word}{suffix}"
         yield f"*{before}{word}{behind}*"
+        yield f"{within}*{before}{word}*"
     yield f"*{suffix}"
     yield _literal(name)
+    yield f"{within}{_literal(name)}"
 
 
 def _literal(text: str) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 #: In the singular and lower case; what a person or program makes of an image, and stores beside it.
 SIDE_WORDS = frozenset({
-    "anno", "annot", "annotated", "annotation", "attribute", "bbox", "binary", "boundarie", "boundary", "boundingbox",
-    "cam", "contour", "delineation", "gradcam", "groundtruth", "gt", "heatmap", "keypoint", "label", "labeled",
-    "labelled", "labelmap", "landmark", "lbl", "manual", "mascara", "mask", "maske", "masked", "masken", "masque", "matte",
-    "outline", "overlaid", "overlay", "pred", "prediction", "preview", "probmap", "roi", "saliency", "seg",
-    "segm", "segmentation", "segmented", "segmentierung", "silhouette", "superpixel", "thumb", "thumbnail",
-    "trimap",
+    "anno", "annot", "annotated", "annotation", "attribute", "bbox", "binary", "boundarie", "boundary",
+    "boundingbox", "cam", "contour", "delineation", "gradcam", "groundtruth", "gt", "heatmap", "keypoint",
+    "label", "labeled", "labelled", "labelmap", "landmark", "lbl", "manual", "mascara", "mask", "maske",
+    "masked", "masken", "masque", "matte", "outline", "overlaid", "overlay", "pred", "prediction", "preview",
+    "probmap", "roi", "saliency", "seg", "segm", "segmentation", "segmented", "segmentierung", "silhouette",
+    "superpixel", "thumb", "thumbnail", "trimap",
 })  # fmt: skip
 #: Before such a word they make it a property of what the image shows: a face "with mask".
 _PROPERTIES = frozenset({"with", "without", "no", "not", "non"})

@@ -88,6 +88,21 @@ def test_names_of_side_cars(tmp_path: Path, image: str, side_cars: list[str], op
 
 
 @pytest.mark.parametrize(
+    ("others", "option"),
+    [
+        (["a/x_mask.png", "b/1.png"], "1_mask.png"),  # a mask of no image here is kept
+        (["with_mask/1.png", "b/1.png"], "*_mask.png"),  # so is a class that the pattern would fit
+        (["b/1_mask.png", "b/2.png"], "a/*_mask*"),
+        (["a/x_mask.png", "b/1_mask.png"], "a/1_mask.png"),
+    ],
+)
+def test_the_pattern_leaves_out_nothing_else(tmp_path: Path, others: list[str], option: str) -> None:
+    grow(tmp_path, ["a/1.png", "a/1_mask.png", *others])
+    message = refusal(lambda: listed(tmp_path), "an image lies", f"`?exclude={option}` behind")
+    assert sorted(labels(listed(f"{tmp_path}?{way_out(message)}"))) == sorted(["a/1.png", *others])
+
+
+@pytest.mark.parametrize(
     "files",
     [
         ["with_mask/0-with-mask.jpg", "with_mask/1-with-mask.jpg", "without_mask/0.jpg", "without_mask/1.jpg"],
@@ -101,6 +116,7 @@ def test_names_of_side_cars(tmp_path: Path, image: str, side_cars: list[str], op
         ["a/gt/1.png", "a/gt/2.png", "b/1.png"],
         ["a/p1/1.png", "a/p2/1.png", "b/p3/1.png"],
         ["seg/1.png", "roi/2.png", "mask/3.png"],
+        ["a/+.png", "a/mask.png", "a/thumb.png", "b/-.png"],
     ],
 )
 def test_what_is_no_side_car(tmp_path: Path, files: list[str]) -> None:
