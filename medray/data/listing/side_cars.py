@@ -93,7 +93,7 @@ def _image_of(path: str, images: Mapping[str, str], *, itself: bool = False) -> 
     words = split_words(stem_of(path))
     if itself and words and key_of(words) in images:
         return images[key_of(words)]
-    keys = (key for key, _ in image_keys(words) if key)  # a name without letters and digits has an empty one
+    keys = image_keys(words)
     return next((images[key] for key in keys if key in images and images[key] != path), None)
 
 

@@ -115,7 +115,7 @@ def _key(image: FolderImage) -> str:
 def _keys(image: FolderImage) -> list[str]:
     """Return the keys that an image may have whose mask this is."""
     start = _key(image).rpartition("/")[0]
-    return [_key(image), *(f"{start}/{key}" for key, _ in image_keys(split_words(stem_of(image.path))))]
+    return [_key(image), *(f"{start}/{key}" for key in image_keys(split_words(stem_of(image.path))))]
 
 
 def _with_class(key: str, name: str) -> str:

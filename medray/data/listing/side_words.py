@@ -72,26 +72,24 @@ def key_of(words: Words) -> str:
     return "".join(f" {word} " if word.isdigit() else word for word in words)
 
 
-def image_keys(words: Words) -> Iterator[tuple[str, int]]:
-    """Yield the keys of the names whose side-car this name may be, the likeliest first, with its side word.
+def image_keys(words: Words) -> Iterator[str]:
+    """Return the keys of the names whose side-car this name may be, the likeliest first.
 
-    The word stands behind the image's name (with anything behind it, and up to two words between them), before
+    The side word stands behind the image's name (with anything behind it, and up to two words between them), before
     it, perhaps with a number, or within it.
     """
     positions = side_positions(words)
+    names: list[Words] = []
     for at in positions:
         before, behind = words[:at], words[at + 1 :]
-        yield key_of(before), at
-        for between in (1, 2):
-            if not any(word.isdigit() for word in before[-between:]):
-                yield key_of(before[:-between]), at
-        yield key_of(before + behind), at
+        names.append(before)
+        names += [before[:-n] for n in (1, 2) if not any(word.isdigit() for word in before[-n:])]
+        names.append(before + behind)
         if all(position in positions for position in range(at)):
-            yield key_of(behind), at
-            if behind and behind[0].isdigit():
-                yield key_of(behind[1:]), at
+            names += [behind, behind[1:]] if behind and behind[0].isdigit() else [behind]
     if positions:
-        yield key_of(tuple(word for at, word in enumerate(words) if at not in positions)), positions[0]
+        names.append(tuple(word for at, word in enumerate(words) if at not in positions))
+    return (key_of(name) for name in names if name)
 
 
 def _singular(word: str) -> str:

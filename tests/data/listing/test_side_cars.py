@@ -1,5 +1,6 @@
 """Masks, overlays and thumbnails among their images are refused with a way out that works; all else is kept."""
 
+import doctest
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medray.data.listing import side_words
 from medray.data.listing.exclude import Exclusion
 from medray.data.listing.listing import Listing
 from medray.data.listing.side_cars import find_side_cars
@@ -34,6 +36,12 @@ def refused_then_listed(root: Path, files: Iterable[str], *fragments: str, sourc
     assert len(listing) < len(kept)
     assert any(note.startswith("kept by side_cars: ") for note in kept.notes)
     return listing
+
+
+def test_the_examples_do_what_they_say() -> None:
+    results = doctest.testmod(side_words)
+    assert results.attempted
+    assert not results.failed
 
 
 # -- beside their images
