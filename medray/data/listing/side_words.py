@@ -75,8 +75,8 @@ def key_of(words: Words) -> str:
 def image_keys(words: Words) -> Iterator[str]:
     """Return the keys of the names whose side-car this name may be, the likeliest first.
 
-    The side word stands behind the image's name (with anything behind it, and up to two words between them), before
-    it, perhaps with a number, or within it.
+    The side word stands behind the image's name (with anything behind it, and up to two words between them),
+    before it, perhaps with a number, or within it.
     """
     positions = side_positions(words)
     names: list[Words] = []
