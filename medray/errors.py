@@ -3,7 +3,8 @@
 MedrayError             anything a person can correct
 ├── ConfigError         a search space, a setting or an option
 ├── DataError           images, labels, splits, sources
-│   └── LeakError       one image in two splits of a fold
+│   ├── LeakError       one image in two splits of a fold
+│   └── SideCarError    masks, overlays and the like among images
 ├── RunError            a run's folder: missing, locked, of other data, damaged
 ├── WeightsError        weights that are missing, damaged or of another network
 └── TrainingDiverged    a loss that became NaN or exploded; ends its trial only
@@ -67,6 +68,18 @@ class DataError(MedrayError):
 
 class LeakError(DataError):
     """Folders hold one image in two splits of a fold; which of them is right is not for medray to guess."""
+
+
+class SideCarError(DataError):
+    """Masks, overlays, annotations or thumbnails lie among the images that they were made from.
+
+    `exclude` is the value of the option that leaves out all `count` of them, empty where none does; `example` is
+    the path of the first.
+    """
+
+    def __init__(self, problem: str, *, exclude: str = "", count: int = 0, example: str = "") -> None:
+        super().__init__(problem)
+        self.exclude, self.count, self.example = exclude, count, example
 
 
 class RunError(MedrayError):

@@ -19,6 +19,7 @@ KINDS = {
     "duplicates_within_split": "duplicates in one split: the image counts more than others",
     "unreadable": "files that can't be read",
     "uniform": "images of one grey level, which show nothing",
+    "two_valued": "images of two values among others: masks, not images",
     "blank_labels": "images without a label",
     "multiple_labels": "images with several labels",
     "missing_patients": "images without a patient, where others have one",

@@ -105,6 +105,12 @@ def _properties(profile: Profile) -> Iterator[tuple[str, str]]:
     ):  # fmt: skip
         if counts:
             yield name, ", ".join(f"{value} ({count})" for value, count in counts.items())
+    if profile.two_valued:
+        share = _share(profile.two_valued, profile.images)
+        yield (
+            "of two values only",
+            f"{share}: {'drawings or masks' if profile.two_valued == profile.images else 'masks?'}",
+        )
     for look, spread in profile.looks.items():
         if look != "tone" or spread.min or spread.max:
             yield LOOK_TITLES[look], _range(spread)

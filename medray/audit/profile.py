@@ -32,7 +32,8 @@ class Profile(JsonDocument):
 
     `counts` are images by class, BLANK or SEVERAL, in each of `splits`. `rows` are a table's rows by label, also
     those without a file. `sizes` are images by `height x width`, the most frequent first; `channels`, `formats`
-    and `bits` count images by those. `height`, `width` and `looks` are of readable images.
+    and `bits` count images by those. `height`, `width` and `looks` are of readable images. `two_valued`
+    counts those of two grey levels: masks, or drawings.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Profile(JsonDocument):
     multiple: int
     missing: int
     unreadable: int
+    two_valued: int
     ignored: int
     notes: tuple[str, ...]
 
@@ -81,6 +83,7 @@ def profile_survey(survey: Survey) -> Profile:
         multiple=sum(counts.get(SEVERAL, [])),
         missing=len(survey.missing),
         unreadable=int((~readable).sum()),
+        two_valued=int((measures.levels == 2).sum()),
         ignored=len(survey.ignored),
         notes=survey.notes,
     )

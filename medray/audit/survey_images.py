@@ -105,6 +105,7 @@ class _FileFacts:
     channels: int = 0
     bits: int = 0
     opacity: float = 0.0
+    levels: int = 0
 
 
 def _measure_files(images: Sequence[ListedImage]) -> Measures:
@@ -132,7 +133,7 @@ def _read_file(image: ListedImage, target: Array) -> _FileFacts:
         return _FileFacts(digest, name, str(error))
     target[:] = decoded.pixels
     channels = 1 if "colourised" in decoded.notes else 3
-    return _FileFacts(digest, name, "", *decoded.upright, channels, bits, decoded.opacity)
+    return _FileFacts(digest, name, "", *decoded.upright, channels, bits, decoded.opacity, decoded.levels)
 
 
 def _open_problem(error: OSError) -> str:

@@ -7,7 +7,11 @@ medmnist:organsmnist:64    the same at 64, 128 or 224
 path/to/images.npz         MedMNIST's form: {train,val,test}_{images,labels}, perhaps class_names
 folder:PATH                class folders, perhaps below folders of splits and of folds
 folder:PATH?patients=folder                the folder below the class is the patient
-folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, at any depth; DICOM too
+folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, at any depth; DICOM and tables too
+folder:PATH?exclude=*_mask*,img??.png      without the folders and files whose names these patterns fit; a table's
+                                           rows of such files are left out
+folder:PATH?exclude=train/*/masks          a path from PATH; ** is any number of folders
+folder:PATH?side_cars=keep                 masks, overlays and the like beside their images are images too
 csv:PATH                   a table, CSV or TSV, one row for each image
 csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
 csv:PATH?none=nevus        a column for each class, and a label for rows without a 1
@@ -15,7 +19,8 @@ csv:PATH?blank=unknown,NA  words for a blank cell; by default NA, N/A, nan, null
 csv:PATH?rows=majority     of an image's rows the label of most; or first, the first row's, or all labels
 dicom:PATH                 DICOM files, in class folders or not
 
-`split=` means that a table has no such column. In an option `%26` is an "&".
+`split=` means that a table has no such column. In an option `%26` is an "&" and `%3F` a "?", which may also stand
+as it is: the options begin behind the last "?" that is followed by the name of one.
 """
 
 import re
@@ -32,14 +37,14 @@ FOLDER, CSV, DICOM = FILE_KINDS = ("folder", "csv", "dicom")
 MEDMNIST, PHANTOM, NPZ = "medmnist", "phantom", "npz"
 IMAGE, LABEL, SPLIT, FOLD, PATIENT = GUESSED_COLUMNS = ("image", "label", "split", "fold", "patient")
 SUBGROUPS, PATTERN, NONE, BLANKS = "subgroups", "pattern", "none", "blank"
-PATIENTS, EXCLUDE, SIZE = "patients", "exclude", "size"
+PATIENTS, EXCLUDE, SIDE_CARS, SIZE = "patients", "exclude", "side_cars", "size"
 ROWS = "rows"
 
 #: The options that each kind may have behind its question mark, or, MedMNIST's size, behind a colon.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
-    FOLDER: (PATIENTS, EXCLUDE),
-    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS, ROWS),
-    DICOM: (EXCLUDE,),
+    FOLDER: (PATIENTS, EXCLUDE, SIDE_CARS),
+    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS, ROWS, EXCLUDE, SIDE_CARS),
+    DICOM: (EXCLUDE, SIDE_CARS),
     MEDMNIST: (SIZE,),
     PHANTOM: ("seed", SIZE, "images"),
     NPZ: (),
@@ -110,9 +115,9 @@ def parse_source(text: str) -> Source:
     """
     kind, _, rest = text.partition(":")
     if kind in FILE_KINDS and rest:
-        path, mark, query = rest.rpartition("?")
-        if not mark or path_exists(expanded(rest)):
+        if "?" not in rest or path_exists(expanded(rest)):
             return Source(kind, rest)
+        path, query = _split_options(kind, rest)
         return Source(kind, path, _parse_options(text, query))
     words, _, query = text.partition("?")
     if words.partition(":")[0] == PHANTOM:
@@ -127,6 +132,16 @@ def parse_source(text: str) -> Source:
         f"unknown data source '{printable(text)}'{hint}; valid: phantom, phantom:NAME, medmnist:NAME[:SIZE], "
         f"{', '.join(f'{name}:PATH' for name in FILE_KINDS)} or a path ending in .npz"
     )
+
+
+def _split_options(kind: str, rest: str) -> tuple[str, str]:
+    """Split a path from its options: at the last "?" before an option of the kind, before any, or at the last."""
+    for name in ("|".join(OPTIONS[kind]), "[a-z_]+"):
+        marks = [match.start() for match in re.finditer(rf"\?(?=(?:{name})=)", rest)]
+        if marks:
+            return rest[: marks[-1]], rest[marks[-1] + 1 :]
+    path, _, query = rest.rpartition("?")
+    return path, query
 
 
 def _parse_options(text: str, query: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from medray.audit.profile import GREY, GREY_AS_RGB, RGB, count_channels, count_s
 from medray.audit.survey import Survey
 from medray.data.listing.listing import SPLITS, TEST, VAL, SourceFacts
 from medray.data.source import PATTERN
+from medray.data.two_valued import at_most_two, masks_among
 from medray.errors import DataError
 from medray.init.document import Line
 from medray.space.preparation import DROP
@@ -45,6 +46,7 @@ def image_lines(survey: Survey) -> list[Line]:
     if not readable.any():
         first = f"{survey.names[0]}: {survey.measures.problem[0]}"
         raise DataError(f"{survey.source}: none of its {len(survey)} images can be read (first: {first})")
+    readable &= ~masks_of(survey)
     heights, widths = survey.measures.height[readable], survey.measures.width[readable]
     size = common_size(heights, widths)
     lines = [size_line(survey, size)]
@@ -53,15 +55,31 @@ def image_lines(survey: Survey) -> list[Line]:
         reason = f"{other.sum():,} of {len(heights):,} have another aspect: black borders instead of stretching"
         lines.append(Line("aspect", "pad", reason))
     lines.append(channels_line(survey))
-    unreadable = np.flatnonzero(~readable)
+    unreadable = np.flatnonzero(~survey.measures.readable)
     if len(unreadable):
         first = f"{survey.names[unreadable[0]]}: {survey.measures.problem[unreadable[0]]}"
         reason = f"{plural(len(unreadable), 'file')} can't be read, the first {first}"
         lines.append(Line("unreadable", "drop", reason))
+    masks = np.flatnonzero(masks_of(survey))
+    if len(masks):
+        first = next(survey.names[image] for image in masks if survey.measures.levels[image] == 2)
+        reason = (
+            f"{plural(len(masks), 'file')} of one or two values only, as masks have, the first {first}; or keep"
+        )
+        lines.append(Line("two_valued", "drop", reason))
     if survey.missing:
         rows = plural(len(survey.missing), "row")
         lines.append(Line("missing", "drop", f"{rows} without a file, the first {survey.missing[0]}"))
     return lines
+
+
+def masks_of(survey: Survey) -> Array:
+    """Return which images are to be left out as masks by their two values, bool (n,): none if there are few."""
+    readable, levels = survey.measures.readable, survey.measures.levels
+    masks = np.zeros(len(survey), dtype=bool)
+    if masks_among(levels[readable]):
+        masks[readable] = at_most_two(levels[readable])
+    return masks
 
 
 def common_size(heights: Array, widths: Array) -> tuple[int, int]:
@@ -137,8 +155,8 @@ def rare_classes(survey: Survey) -> tuple[dict[str, int], int]:
     Raises:
         DataError: fewer than two would be left.
     """
-    readable = survey.measures.readable.tolist()
-    single = [(labels[0], ok) for labels, ok in zip(survey.labels, readable, strict=True) if len(set(labels)) == 1]
+    kept = (survey.measures.readable & ~masks_of(survey)).tolist()
+    single = [(labels[0], ok) for labels, ok in zip(survey.labels, kept, strict=True) if len(set(labels)) == 1]
     listed, usable = Counter(name for name, _ in single), Counter(name for name, ok in single if ok)
     for fewest in (LEAST, FEWEST):
         small = [count for name, count in listed.items() if usable[name] < fewest]

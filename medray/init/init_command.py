@@ -53,12 +53,13 @@ def begin(name: str, data: str, out: str | None, console: "Console", *, missing:
             have no file and `missing` is not drop.
     """
     from medray.audit.audit import audit_survey
-    from medray.audit.survey_images import open_source, survey_source
+    from medray.audit.survey_images import survey_source
     from medray.console import step
     from medray.data.listing.listing import Listing
     from medray.data.source import parse_source
     from medray.init.data_sections import check_missing
     from medray.init.naming import check_name, complete_source, space_path
+    from medray.init.opening import open_without_side_cars
     from medray.init.print_proposal import print_proposal
     from medray.init.proposal import propose_study
     from medray.init.writer import write
@@ -66,12 +67,12 @@ def begin(name: str, data: str, out: str | None, console: "Console", *, missing:
     path = space_path(check_name(name), out)
     progress = make_console(True)
     source, guessed = complete_source(parse_source(data))
-    opened = open_source(source)
-    if isinstance(opened, Listing):
-        check_missing(opened, missing)
+    opened = open_without_side_cars(source)
+    if isinstance(opened.content, Listing):
+        check_missing(opened.content, missing)
     with step(progress, f"Looking at {data}") as report:
-        survey = survey_source(opened, report)
-    proposal = propose_study(name, str(source), survey, tuple(guessed.items()))
+        survey = survey_source(opened.content, report)
+    proposal = propose_study(name, str(opened.source), survey, tuple(guessed.items()), opened.excluded)
     text = write(proposal)
     with step(progress, "Looking for duplicates in other splits"):
         audit = audit_survey(proposal.kept)

@@ -41,6 +41,8 @@ def describe_images(proposal: StudyProposal) -> Iterator[str]:
     shape = f"{height}×{width}×{channels}"
     size = f"{describe_size(survey)}, resized to {shape}" if survey.from_files else f"{shape}, as they are"
     yield f"images: {size}"
+    if proposal.excluded:
+        yield f"{proposal.excluded}; if they are images, write `side_cars=keep` in place of `exclude=` in the file"
     if len(kept) < len(survey):
         yield f"left out: {len(survey) - len(kept):,} of {len(survey):,} images"
     for line in (*proposal.images, *proposal.labels):

@@ -62,6 +62,10 @@ def _data_comment(proposal: StudyProposal) -> str:
     if proposal.guessed:
         columns = ", ".join(f"{role} is '{column}'" for role, column in proposal.guessed)
         text += f" Columns by their names: {columns}."
+    if proposal.excluded:
+        text += (
+            f" {proposal.excluded[0].upper()}{proposal.excluded[1:]}; `side_cars=keep` in its place keeps them."
+        )
     unused = [note for note in proposal.survey.notes if note.startswith(UNUSED)]
     text += "".join(f" {note[0].upper()}{note[1:]}." for note in unused)
     if not proposal.survey.from_files:

@@ -9,17 +9,19 @@ import numpy as np
 
 from medray.data.dataset import Fold
 from medray.data.listing.dicom_patients import with_dicom_patients
+from medray.data.listing.exclude import relative_path
 from medray.data.listing.file_tree import FileTree, find_files
 from medray.data.listing.folder_names import unify_spelling
 from medray.data.listing.listing import BLANK, CALIBRATION, TEST, ListedImage, Listing, counted_as
+from medray.data.listing.side_cars import check_side_cars
 from medray.data.listing.table_blanks import blank_words, hint_to_keep, with_blanks
-from medray.data.listing.table_cells import locate_images
 from medray.data.listing.table_columns import Columns, choose_columns
+from medray.data.listing.table_exclude import exclude_rows
 from medray.data.listing.table_hints import note_unused
 from medray.data.listing.table_numbers import with_plain_numbers
 from medray.data.listing.table_rows import RowLabels, check_no_readers, unite_labels
 from medray.data.listing.table_text import Row, Table, read_table
-from medray.data.source import BLANKS, PATTERN, ROWS, Source
+from medray.data.source import BLANKS, ROWS, Source
 from medray.errors import DataError, printable
 
 
@@ -82,9 +84,11 @@ def list_table(source: Source) -> Listing:
     without suffix, or by the number in a name. Labels are separated by comma, semicolon or bar. In a table with a
     column for each class, `none` is the label of rows with a 1 in none of them. A label, split, fold or patient of
     NA, nan, N/A, null or none is blank; `blank` names other words for it, with commas, or none. `rows` says which
-    label an image of several rows has.
+    label an image of several rows has. Files that `exclude` fits are no row's, and rows that name them are left
+    out. `side_cars=keep` takes masks for images.
 
     Raises:
+        SideCarError: rows of one label name an image, and a mask or the like of it.
         DataError: the table or its columns can't be read, a cell is invalid, two rows of one image
             differ, a cell may name several files, or no image exists.
     """
@@ -115,7 +119,7 @@ def list_rows(
     Raises:
         DataError: as `list_table`, but without the name of the table.
     """
-    paths, file_notes = locate_images(table, columns.image, tree, source.options.get(PATTERN))
+    table, tree, paths, file_notes = exclude_rows(table, columns.image, tree, source.options)
     entries = [Entry.read(row, columns, paths[row.line]) for row in table.rows]
     names, spelling_notes = unify_spelling(label for entry in entries for label in entry.labels)
     entries = [replace(entry, labels=tuple(names[label] for label in entry.labels)) for entry in entries]
@@ -129,6 +133,11 @@ def list_rows(
     labels, row_notes = unite_labels(answers, source.options.get(ROWS), table.columns)
     kept = {path: replace(rows[0], labels=new) for (path, rows), new in zip(rows_of.items(), labels, strict=True)}
     repeated = sorted(entry.line for rows in rows_of.values() for entry in rows[1:])
+    side_notes = check_side_cars(
+        [relative_path(path, tree.root) for path in kept],
+        source,
+        labels=[tuple(sorted(entry.labels)) for entry in kept.values()],
+    )
     images: tuple[ListedImage, ...] = tuple(
         ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups) for path, e in kept.items()
     )
@@ -141,7 +150,8 @@ def list_rows(
         "images without a row, left out": without_row,
     }
     count_notes = [f"{title}: {len(names)}, the first {names[0]}" for title, names in counts.items() if names]
-    notes = [*columns.notes, *notes, *file_notes, *spelling_notes, *row_notes, *count_notes, *patient_notes]
+    image_notes = [*spelling_notes, *row_notes, *side_notes, *count_notes, *patient_notes]
+    notes = [*columns.notes, *notes, *file_notes, *image_notes]
     return Listing(
         str(source),
         tree.root,

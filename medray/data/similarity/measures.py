@@ -11,9 +11,11 @@ from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from medray._types import Array, Progress, silent
+from medray.data.decoding.grey_levels import count_levels
 
 SIDE = 64  # pixels: what images are shrunk to before anything is measured
 THUMBNAIL = 32
@@ -36,6 +38,7 @@ class Measures:
     channels       1 or 3
     bits           of each channel, or 0 where that is not known
     opacity        mean of its alpha, 0 to 1; 1 without alpha
+    levels         1 or 2 where the image has no more grey levels, else 0 (`count_levels`)
     grey_as_rgb    whether the image has three equal channels
     brightness     mean of the grey levels, 0 to 255
     contrast       their standard deviation
@@ -53,6 +56,7 @@ class Measures:
     channels: Array
     bits: Array
     opacity: Array
+    levels: Array
     grey_as_rgb: Array
     brightness: Array
     contrast: Array
@@ -155,6 +159,9 @@ def _measure_chunk(images: Array) -> Measures:
     }
     return Measures(
         sha256=np.array([hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]),
+        levels=np.array(
+            [count_levels(Image.fromarray(image.squeeze(2) if channels == 1 else image)) for image in images]
+        ),
         grey_as_rgb=(images == images[..., :1]).all(axis=(1, 2, 3)) & (channels == 3),
         **{name: np.full(count, value) for name, value in constants.items()},
         **measure(shrink(images)),
