@@ -5,16 +5,22 @@ phantom:covid?images=200&size=32&seed=1    the phantom of another space; fewer, 
 medmnist:organsmnist       a 2-D MedMNIST set, 28×28
 medmnist:organsmnist:64    the same at 64, 128 or 224
 path/to/images.npz         MedMNIST's form: {train,val,test}_{images,labels}, perhaps class_names
-folder:PATH                class folders, perhaps below folders of splits and of folds
-folder:PATH?patients=folder                the folder below the class is the patient
-folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, at any depth; DICOM too
+folder:PATH                class folders, perhaps below folders of splits, of folds or of subgroups
+folder:PATH?patients=folder                the folder below the class is the patient; DICOM too, as all below
+folder:PATH?patients=3                     the folder three levels below the class is
+folder:PATH?patients=(case\\d+)_            what a pattern matches in the path below the class is
+folder:PATH?patients=above                 the folders above those of the classes are patients
+folder:PATH?subgroups=magnification        the folders above those of the classes are no classes, but subgroups of this
+                                           name (several from the outermost on, with commas); `subgroups=`: they are
+                                           classes, whatever they look like
+folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, at any depth
 csv:PATH                   a table, CSV or TSV, one row for each image
 csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
 csv:PATH?none=nevus        a column for each class, and a label for rows without a 1
 csv:PATH?blank=unknown,NA  words for a blank cell; by default NA, N/A, nan, null and none
 dicom:PATH                 DICOM files, in class folders or not
 
-`split=` means that a table has no such column. In an option `%26` is an "&".
+`split=` means that a table has no such column. In an option `%26` is an "&", `%3F` a "?" and `%25` a "%".
 """
 
 import re
@@ -35,9 +41,9 @@ PATIENTS, EXCLUDE, SIZE = "patients", "exclude", "size"
 
 #: The options that each kind may have behind its question mark, or, MedMNIST's size, behind a colon.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
-    FOLDER: (PATIENTS, EXCLUDE),
+    FOLDER: (PATIENTS, SUBGROUPS, EXCLUDE),
     CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS),
-    DICOM: (EXCLUDE,),
+    DICOM: (PATIENTS, SUBGROUPS, EXCLUDE),
     MEDMNIST: (SIZE,),
     PHANTOM: ("seed", SIZE, "images"),
     NPZ: (),

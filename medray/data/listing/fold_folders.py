@@ -55,6 +55,25 @@ def merge_folds(
     return kept, folds, notes
 
 
+def hold_out_folders(
+    root: Path, images: Sequence[FolderImage]
+) -> tuple[list[FolderImage], tuple[Fold, ...] | None, list[str]]:
+    """Return the images, the folds of which each holds out the images of one folder, and a note.
+
+    Raises:
+        DataError: there is one fold folder only.
+    """
+    folders = list(dict.fromkeys(i.fold or "" for i in sorted(images, key=lambda image: image.fold_order)))
+    if len(folders) < 2:
+        raise DataError(f"{root}: one fold folder only, '{folders[0]}', and it holds no split folders")
+    of_fold = np.array([folders.index(image.fold or "") for image in images], dtype=np.int64)
+    folds = tuple(
+        Fold(np.flatnonzero(of_fold != fold), np.flatnonzero(of_fold == fold)) for fold in range(len(folders))
+    )
+    counts = ", ".join(f"{name} ({(of_fold == fold).sum():,})" for fold, name in enumerate(folders))
+    return list(images), folds, [f"{len(folders)} fold folders without splits, each held out in turn: {counts}"]
+
+
 def group_identical(root: Path, images: Sequence[FolderImage]) -> list[list[FolderImage]]:
     """Group files of equal content. Only files of a size that another one has are read, each inode once."""
     sizes = [file_size(root / image.path) for image in images]

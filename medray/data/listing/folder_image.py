@@ -1,17 +1,21 @@
 """What the folders that an image lies in say of it."""
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
-from medray.data.listing.folder_names import fold_number, split_named, tidy
-from medray.errors import DataError, printable
+from medray.data.listing.folder_names import fold_number, folder_split, tidy
+from medray.errors import printable
+
+SPLIT, FOLD, SUBGROUP, PATIENT = "split", "fold", "subgroup", "patient"  # what a folder above the class's may be
 
 
 @dataclass(frozen=True)
 class FolderImage:
     """An image by its `path` below the root: its class, its split and the fold folder, if there are any.
 
-    `below` is the rest of the path, below the class's folder.
+    `below` is the rest of the path, below the class's folder. `subgroups` are the folders above the class that are
+    neither splits nor folds, from the outermost on.
     """
 
     path: str
@@ -20,26 +24,26 @@ class FolderImage:
     fold: str | None
     below: tuple[str, ...]
     patient: str | None = None
+    subgroups: tuple[str, ...] = ()
 
     @classmethod
-    def from_path(cls, path: str, depth: int) -> "FolderImage":
-        """Read a path that has `depth` folders above the class's: none, a split's, or a fold's and a split's."""
-        *above, folder = path.split("/")[: depth + 1]
-        split = split_named(above[-1]) if above else None
-        fold = above[0] if len(above) > 1 else None
-        return cls(path, printable(tidy(folder)), split, fold, tuple(path.split("/")[depth + 1 :]))
+    def from_path(cls, path: str, levels: Sequence[str]) -> Self:
+        """Read a path that has folders of these `levels` above the class's, such as a fold's and a split's."""
+        parts = path.split("/")
+        depth = len(levels)
+        above = list(zip(levels, parts[:depth], strict=True))
+        first = {level: folder for level, folder in reversed(above)}
+        return cls(
+            path,
+            printable(tidy(parts[depth])),
+            folder_split(first[SPLIT]) if SPLIT in first else None,
+            first.get(FOLD),
+            tuple(parts[depth + 1 :]),
+            printable(tidy(first[PATIENT])) if PATIENT in first else None,
+            tuple(printable(tidy(folder)) for level, folder in above if level == SUBGROUP),
+        )
 
     @property
     def fold_order(self) -> int:
         """The number of the fold folder; 0 where there are none."""
         return 0 if self.fold is None else fold_number(self.fold) or 0
-
-    def with_patient(self, root: Path) -> "FolderImage":
-        """Return the image with the folder just below its class as its patient.
-
-        Raises:
-            DataError: it lies in no such folder; `root` is named.
-        """
-        if len(self.below) < 2:
-            raise DataError(f"{root}: '{printable(self.path)}' lies in no patient's folder below its class")
-        return replace(self, patient=printable(tidy(self.below[0])))

@@ -139,23 +139,6 @@ def test_case_is_as_in_train_and_noted(tmp_path: Path) -> None:
     assert "classes 'Normal' and 'normal' are one, 'Normal'" in listing.notes
 
 
-def test_patients_are_not_guessed_but_may_be_asked_for(tmp_path: Path) -> None:
-    grow(tmp_path, ["a/p1/1.png", "a/p1/2.png", "b/p1/1.png", "b/p 2/series/1.png"])
-    assert not any(image.patient for image in listed(tmp_path).images)
-    listing = check(list_text(f"folder:{tmp_path}?patients=folder"))
-    assert [image.patient for image in listing.images] == ["p1", "p1", "p 2", "p1"]
-
-
-def test_one_more_level_of_folders_is_noted(tmp_path: Path) -> None:
-    listing = listed(grow(tmp_path, ["a/p1/1.png", "b/p1/1.png"]))
-    assert any("not taken for patients" in note for note in listing.notes)
-
-
-def test_an_image_without_a_patients_folder_is_named(tmp_path: Path) -> None:
-    grow(tmp_path, ["a/p1/1.png", "b/1.png"])
-    refusal(lambda: list_text(f"folder:{tmp_path}?patients=folder"), "'b/1.png' lies in no patient's folder")
-
-
 def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     grow(tmp_path / "else", ["1.png", "2.png"])
     data = grow(tmp_path / "data", ["a/1.png"])
