@@ -26,7 +26,6 @@ dicom:PATH                 DICOM files, in class folders or not
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -82,8 +81,7 @@ class Source:
         text = f"{self.kind}:{self.name}" if self.name or self.kind != PHANTOM else PHANTOM
         if self.kind == MEDMNIST:
             return ":".join([text, *self.options.values()])
-        escape = partial(_RESERVED.sub, lambda match: f"%{ord(match[0]):02X}")
-        query = "&".join(f"{name}={escape(value)}" for name, value in self.options.items())
+        query = "&".join(f"{name}={escaped(value)}" for name, value in self.options.items())
         return f"{text}?{query}" if query else text
 
     @property
@@ -99,6 +97,11 @@ class Source:
     def absolute(self) -> "Source":
         """Return the same source with an absolute path, so that it can be opened from any folder."""
         return replace(self, name=str(self.path.absolute())) if self.is_listed or self.kind == NPZ else self
+
+
+def escaped(value: str) -> str:
+    """Return an option's value as it is written behind a source, with the signs escaped that mean something there."""
+    return _RESERVED.sub(lambda match: f"%{ord(match[0]):02X}", value)
 
 
 def parse_source(text: str) -> Source:

@@ -7,7 +7,8 @@ from typing import Self
 from medray.data.listing.folder_names import fold_number, folder_split, tidy
 from medray.errors import printable
 
-SPLIT, FOLD, SUBGROUP, PATIENT = "split", "fold", "subgroup", "patient"  # what a folder above the class's may be
+#: What a folder above the class's may be; a wrapper is the only folder of its parent, and says nothing.
+SPLIT, FOLD, SUBGROUP, PATIENT, WRAPPER = "split", "fold", "subgroup", "patient", "wrapper"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class FolderImage:
         parts = path.split("/")
         depth = len(levels)
         above = list(zip(levels, parts[:depth], strict=True))
-        first = {level: folder for level, folder in reversed(above)}
+        first = dict(reversed(above))
         return cls(
             path,
             printable(tidy(parts[depth])),

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medray.data.listing.file_tree import IMAGE_SUFFIXES, FileTree
-from medray.data.listing.folder_image import FOLD, PATIENT, SPLIT, SUBGROUP
+from medray.data.listing.folder_image import FOLD, PATIENT, SPLIT, SUBGROUP, WRAPPER
 from medray.data.listing.folder_levels import FolderLevel
+from medray.data.listing.folder_looks import FILES, looks_like
 from medray.data.listing.folder_names import fold_number, folder_split, names_fold, split_named, splits_in
 from medray.data.listing.listing import TRAIN
 from medray.data.listing.not_classes import refuse_as_classes
@@ -94,6 +95,15 @@ def _kind_of_level(tree: FileTree, levels: Sequence[str], remaining: Sequence[st
         return SPLIT
     if not level.names:
         return None
+    if (SPLIT in levels or FOLD in levels) and _are_wrappers(level):
+        return WRAPPER
+    folds = [name for name in level.names if names_fold(name) and level.holds[name]]
+    if SPLIT in levels and folds:
+        where = printable(level.parents[0].rstrip("/"))
+        raise DataError(
+            f"{tree.root}: fold folders lie below '{where}', such as '{printable(folds[0])}'; they must stand above "
+            "those of the splits"
+        )
     if remaining:
         return remaining[0]
     if guess:
@@ -132,5 +142,13 @@ def _are_splits(tree: FileTree, level: FolderLevel, parents: Sequence[str], *, g
         return True
     trained = any(folder_split(name) == TRAIN and "train" in name.lower() for name in named)
     once = {folder_split(name) for name in named}
-    alike = len({others for _, others in read.values()}) == 1
-    return trained and len(named) == len(level.names) == len(once) and None not in once and alike
+    alike = len({read[name][1] for name in named}) == 1
+    return trained and len(named) == len(once) and None not in once and alike
+
+
+def _are_wrappers(level: FolderLevel) -> bool:
+    """Return whether each folder is the only one of its parent, is named as that or as images are, and holds folders."""
+    if len(level.paths) > len(level.parents) or level.direct:
+        return False
+    parents = [parent.rstrip("/").rpartition("/")[2] for parent in level.parents]
+    return looks_like(level.names) == FILES or {*level.names} == {*parents}

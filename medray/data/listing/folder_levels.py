@@ -15,7 +15,8 @@ class FolderLevel:
 
     `holds` has the names of the folders just below each, in the form in which names are compared, and `spelled` the
     first spelling of each. `inner` has, for each of those, the folders below it. `direct` counts the images that
-    lie directly in each. `parents` are the paths of the folders that hold this level's, each ending in "/" or empty.
+    lie directly in each. `parents` are the paths of the folders that hold this level's, each ending in "/" or empty, and
+    `paths` their own.
     """
 
     holds: Mapping[str, frozenset[str]]
@@ -23,6 +24,7 @@ class FolderLevel:
     spelled: Mapping[str, str]
     direct: Mapping[str, int]
     parents: tuple[str, ...]
+    paths: frozenset[str]
 
     @classmethod
     def of(cls, images: Iterable[str], depth: int) -> "FolderLevel":
@@ -32,12 +34,15 @@ class FolderLevel:
         spelled: dict[str, str] = {}
         direct: Counter[str] = Counter()
         parents: dict[str, None] = {}
+        paths: set[str] = set()
         for path in images:
             *folders, _ = path.split("/")
             if len(folders) <= depth:
                 continue
             name, *below = folders[depth:]
-            parents[path[: sum(len(folder) + 1 for folder in folders[:depth])]] = None
+            parent = path[: sum(len(folder) + 1 for folder in folders[:depth])]
+            parents[parent] = None
+            paths.add(parent + name)
             held = holds[name]
             if not below:
                 direct[name] += 1
@@ -52,6 +57,7 @@ class FolderLevel:
             spelled,
             direct,
             tuple(parents),
+            frozenset(paths),
         )
 
     @property

@@ -5,7 +5,8 @@ from collections.abc import Collection
 
 from medray.data.listing.folder_names import comparable, fold_number, splits_in, words_of
 
-MAGNIFICATIONS, COPIES, SITES, VIEWS = "magnifications", "augmented or processed copies", "sites", "views"
+MAGNIFICATIONS, COPIES = "magnifications", "augmented or processed copies of the same images"
+SITES, VIEWS = "sites", "views"
 SEXES, MODALITIES, SPLITS, FOLDS = "sexes", "modalities", "splits", "folds"
 FILES, NUMBERS, PATIENTS = "kinds of files", "numbers or ids", "patients"
 #: Looks by which results are told apart, and the name that such a subgroup gets in a line.
@@ -45,7 +46,7 @@ _X_RAY = re.compile(r"(?i)\bx[ _-]rays?\b")
 _COPY_PREFIX = re.compile(r"augment|preprocess|resiz|crop|rotat|flip")
 _WORDS = {
     SITES: frozenset({
-        "site", "hospital", "hosp", "center", "centre", "clinic", "klinik", "hospital", "institution", "institute",
+        "site", "hospital", "hosp", "center", "centre", "clinic", "klinik", "institution", "institute",
         "scanner", "device", "vendor", "machine", "camera", "country", "source", "microscope", "lab",
         "laboratory", "university", "manufacturer", "database", "dataset", "cohort", "batch", "domain",
     }),
@@ -95,7 +96,7 @@ def looks_like(names: Collection[str]) -> str | None:
         return unit
     letters = [frozenset(word for word in part if not word.isdigit()) for part in words]
     for look, valid in _WORDS.items():
-        match_words = any if look == SITES else all  # Hospital A, but left and not "left lung opacity"
+        match_words = any if look in (SITES, FILES) else all  # Hospital A, but left, and not left lung
         if all(part and match_words(word in valid for word in part) for part in letters):
             return look
     digits = all(re.search(r"\d", name) for name in lowered)

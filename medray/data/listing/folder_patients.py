@@ -116,4 +116,4 @@ def _hint(images: Sequence[FolderImage]) -> str:
         return "; there are no folders below those of the classes"
     useful = [level for level in levels if len(level.names) > 1] or levels
     listed = "; ".join(level.describe(len(images)) for level in levels)
-    return f"; folders below those of the classes: {listed}; `{best_level(useful).option}` takes those of a level"
+    return f"; folders below those of the classes: {listed}; `{best_level(useful).option(len(images))}` takes the likeliest"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from medray.data.listing.file_tree import FileTree
-from medray.data.listing.folder_levels import FolderLevel
+from medray.data.listing.folder_levels import FolderLevel, shared_names
 from medray.data.listing.folder_looks import (
     COPIES,
     FILES,
@@ -37,7 +37,8 @@ def refuse_as_classes(tree: FileTree, level: FolderLevel, levels: Sequence[str])
         DataError: so it is.
     """
     below = level.same_below()
-    if not below and len(level.names) > 1 and TRAIN in map(folder_split, level.spelled.values()):
+    trains = {name for name, spelled in level.spelled.items() if folder_split(spelled) == TRAIN}
+    if not below and trains & shared_names(level.holds.values()):
         below = sorted(level.spelled.values()) if _classes_below_splits(level) else []
     outer = looks_like(level.names)
     person = outer in PERSON_WORDS.values()
@@ -62,29 +63,21 @@ def refuse_as_classes(tree: FileTree, level: FolderLevel, levels: Sequence[str])
         )
     if not _stand_above(level, below, outer, inner):
         return
-    reading = f"they hold the same folders, {names}"
-    root = tree.root / level.parents[0]
+    many = len(level.names) >= LEAST_PATIENTS and inner != SPLITS
+    look = f"look like {outer}, not classes: they " if outer and (many or outer != NUMBERS) else ""
+    start = f"{where}{quoted} {look}hold the same folders, {names}"
     originals = [name for name in level.names if not is_copy(name)]
-    named = f"'{printable(str(root / (originals or level.names)[0]))}'"
-    if outer == COPIES:
-        raise DataError(
-            f"{where}{quoted} look like {outer} of the same images, not classes: {reading}; name one of them, as "
-            f"{named}, since a copy may stand in another split than its original; or {declined}"
-        )
-    if outer == NUMBERS and len(level.names) >= LEAST_PATIENTS and inner != SPLITS:
-        raise DataError(
-            f"{where}{quoted} look like {outer}, not classes: {reading}; `?{PATIENTS}=above` behind the source takes "
-            f"them for patients and the folders below for the classes, `?{SUBGROUPS}=` takes them for the classes"
-        )
-    look = f" look like {outer}, not classes:" if outer and outer != NUMBERS else ""
-    example = SUBGROUP_NAMES.get(outer or "", "site")
-    folds = "; if they are folds, name them Fold1, Fold2 and so on" if inner == SPLITS or outer == FOLDS else ""
-    raise DataError(
-        f"{where}{quoted}{look} {reading}, which may be "
-        f"{'splits' if inner == SPLITS else 'the classes'}; `?{SUBGROUPS}={example}` behind the source takes "
-        f"{quoted.partition(',')[0]} and so on for subgroups of that name{folds}, {named} is one alone, and "
-        f"`?{SUBGROUPS}=` takes them for the classes"
-    )
+    named = f"'{printable(str(tree.root / level.parents[0] / (originals or level.names)[0]))}'"
+    if outer in (COPIES, FILES):
+        why = ", since a copy may stand in another split than its original" if outer == COPIES else ""
+        raise DataError(f"{start}; name one of them, as {named}{why}; or {declined}")
+    ways = [f"`?{SUBGROUPS}={SUBGROUP_NAMES.get(outer or '', 'site')}` behind the source takes them for subgroups"]
+    if outer not in SUBGROUP_NAMES and many:
+        ways.append(f"`?{PATIENTS}=above` takes them for patients")
+    ways.append(f"`?{SUBGROUPS}=` takes them for the classes")
+    if outer not in SUBGROUP_NAMES:
+        ways.append("splits are named train, val and test" if inner != SPLITS else "folds are named Fold1, Fold2")
+    raise DataError(f"{start}: {', '.join(ways)}; {named} is one alone")
 
 
 def _are_persons(names: Sequence[str]) -> bool:

@@ -87,7 +87,7 @@ def test_words_in_the_names_of_classes(tmp_path: Path, classes: tuple[str, ...],
         (("train_val", "test_set"), ["'train_val' lies where split folders do and names train and val"]),
         (("train_set", "test_set", "extra"), ["'extra' lies where split folders do", "`?exclude=extra`"]),
         (("valid_set", "test_set"), ["no folder for train, only test_set, valid_set"]),
-        (("test_A", "test_B"), ["they hold the same folders, benign, malignant"]),
+        (("test_A", "test_B"), ["hold the same folders, benign, malignant"]),
     ],
 )
 def test_splits_that_are_refused(tmp_path: Path, tops: tuple[str, ...], fragments: list[str]) -> None:
@@ -106,6 +106,20 @@ def test_split_folders_without_classes(tmp_path: Path) -> None:
 def test_splits_below_a_class_at_any_depth(tmp_path: Path, path: str) -> None:
     grow(tmp_path, [path, path.replace("x_train", "x_test"), "b/p1/1.png"])
     refusal(lambda: listed(tmp_path), "lies below class 'a'; split folders must stand above")
+
+
+@pytest.mark.parametrize(
+    "form", ["{split}/images/{label}", "{split}_set/{split}_set/{label}", "{split}/{split}/{label}"]
+)
+def test_one_folder_around_the_classes_of_a_split(tmp_path: Path, form: str) -> None:
+    grow(
+        tmp_path,
+        [form.format(split=s, label=c) + f"/{n}.png" for s in ("train", "test") for c in CLASSES for n in "12"],
+    )
+    listing = listed(tmp_path)
+    assert {(image.split, image.labels[0]) for image in listing.images} == {
+        (s, c) for s in ("train", "test") for c in CLASSES
+    }
 
 
 # -- folds
@@ -146,10 +160,14 @@ def test_folds_that_are_refused(tmp_path: Path) -> None:
     grow(tmp_path / "2", [f"{c}/fold{n}/1.png" for c in CLASSES for n in range(3)])
     refusal(lambda: listed(tmp_path / "2"), "fold folders such as 'fold0' lie below class 'benign'")
     tree(tmp_path / "3", "fold1/train", "fold1/calibration", "fold2/train")
+    tree(tmp_path / "5", "train/fold1", "train/fold2", "test")
+    refusal(lambda: listed(tmp_path / "5"), "fold folders lie below 't", "such as 'fold1'")
     refusal(lambda: listed(tmp_path / "3"), "'calibration' is a calibration split within a fold")
     tree(tmp_path / "4", *[f"{n}/{s}" for n in (1, 2) for s in ("train", "test")])
     refusal(
-        lambda: listed(tmp_path / "4"), "the same folders, test, train, which may be splits", "name them Fold1"
+        lambda: listed(tmp_path / "4"),
+        "'1', '2' hold the same folders, test, train",
+        "folds are named Fold1, Fold2",
     )
 
 
@@ -198,8 +216,11 @@ def test_subgroups_above_the_classes(tmp_path: Path, tops: tuple[str, ...], look
         (("Original Images", "Augmented Images"),
          ["look like augmented or processed copies of the same images", "/Original Images'"]),
         (("raw", "clahe", "resized_512"), ["copies of the same images", "/raw'"]),
-        (("Mayo", "Charité"), ["they hold the same folders, benign, malignant", "`?subgroups=site`"]),
-        (("1", "2"), ["they hold the same folders, benign, malignant", "`?subgroups=site`"]),
+        (("Mayo", "Charité"), ["'Charité', 'Mayo' hold the same folders, benign, malignant", "`?subgroups=site`"]),
+        (("images", "masks"), ["look like kinds of files", "name one of them, as '"]),
+        (("Training", "Entraînement"), ["'Entraînement' lies where split folders do"]),
+        (("apprentissage", "essai"), ["hold the same folders, benign, malignant", "splits are named train, val and test"]),
+        (("1", "2"), ["hold the same folders, benign, malignant", "`?subgroups=site`"]),
         (("train/40X", "train/100X", "test/40X", "test/100X"), ["below test/ '100X', '40X' look like magnifications"]),
     ],
 )  # fmt: skip
@@ -211,12 +232,14 @@ def test_folders_of_the_same_classes_are_refused(
 
 def test_the_same_classes_in_other_spellings_and_not_all_of_them(tmp_path: Path) -> None:
     tree(tmp_path, "North", classes=("Be\u0301nin", "malin", "normal"))
-    refusal(lambda: listed(tree(tmp_path, "South", classes=("b\u00e9nin", "MALIN"))), "they hold the same folders")
+    refusal(lambda: listed(tree(tmp_path, "South", classes=("b\u00e9nin", "MALIN"))), "hold the same folders")
 
 
 def test_subgroups_above_and_below_splits(tmp_path: Path) -> None:
     tree(tmp_path / "1", *[f"{site}/{split}" for site in ("Mayo", "Lyon") for split in ("train", "test")])
-    refusal(lambda: listed(tmp_path / "1"), "'Lyon', 'Mayo'", "which may be splits", "`?subgroups=site`")
+    refusal(
+        lambda: listed(tmp_path / "1"), "'Lyon', 'Mayo' hold the same folders, test, train", "`?subgroups=site`"
+    )
     tree(tmp_path / "2", *[f"{s}_set/{zoom}" for zoom in ("40X", "100X") for s in ("train", "test")])
     for root, name, part in ((tmp_path / "1", "site", 0), (tmp_path / "2", "zoom", 1)):
         listing = listed(f"{root}?subgroups={name}")

@@ -124,7 +124,9 @@ def test_patients_above_the_classes(tmp_path: Path) -> None:
     grow(tmp_path, [f"{p}/{c}/{p}_x{n}_class{c}.png" for p in patients for c in "01" for n in range(2)])
     grow(tmp_path, ["777/0/777_x1.png"])
     refusal(
-        lambda: listed(tmp_path), "look like numbers or ids, not classes", "`?patients=above` behind the source"
+        lambda: listed(tmp_path),
+        "look like numbers or ids, not classes",
+        "`?patients=above` takes them for patients",
     )
     listing = listed(f"{tmp_path}?patients=above")
     assert {image.labels for image in listing.images} == {("0",), ("1",)}
@@ -213,12 +215,14 @@ def test_folders_below_are_silent_where_dicom_files_name_patients(tmp_path: Path
         ([f"{c}/x/y/lesion_{n}/1.png" for c in "ab" for n in range(3)],
          ["level 3 'lesion_0' (6 folders, lesions)", "`?patients=3`"]),
         ([f"{c}/slide {n}/tile.png" for c in "ab" for n in range(3)] + ["a/1.png"],
-         ["level 1 'slide 0' (6 folders, 6 of 7 images, slides)"]),
+         ["level 1 'slide 0' (6 folders, 6 of 7 images, slides)", "`?patients=^([^/]+)`"]),
         ([f"{c}/exam{n % 2}/Pat {n}/v{n}/1.png" for c in "ab" for n in range(6)], ["`?patients=2`"]),
         ([f"train/{c}/{n}/visit{n}/1.png" for c in "ab" for n in (1001, 1002)], ["visits", "`?patients=2`"]),
         ([f"{c}/{n}/1.png" for c in "ab" for n in ("original", "augmented")],
-         ["look like augmented or processed copies", "`?exclude=NAME`"]),
-        ([f"{c}/{v}/1.png" for c in "ab" for v in ("left", "right")], ["level 1 'left' (4 folders, views)"]),
+         ["look like augmented or processed copies of the same images", "`?exclude=NAME`"]),
+        ([f"{c}/{v}/1.png" for c in "ab" for v in ("left", "right")], ["level 1 'left' (4 folders, views)", "none looks like patients, whom `?patients=PATTERN`"]),
+        ([f"{c}/{v}/P{n:03}_{v}.png" for c in "ab" for v in ("left", "right") for n in range(ord(c), ord(c) + 9)],
+         ["level 1 'left'", "`?patients="]),
     ],
 )  # fmt: skip
 def test_levels_below_the_classes_are_noted(tmp_path: Path, files: list[str], fragments: list[str]) -> None:
