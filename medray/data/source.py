@@ -8,11 +8,10 @@ path/to/images.npz         MedMNIST's form: {train,val,test}_{images,labels}, pe
 folder:PATH                class folders, perhaps below folders of splits, of folds or of subgroups
 folder:PATH?patients=folder                the folder below the class is the patient; DICOM too, as all below
 folder:PATH?patients=3                     the folder three levels below the class is
-folder:PATH?patients=(case\\d+)_            what a pattern matches in the path below the class is
+folder:PATH?patients=(case\\d+)_           what a pattern matches in the path below the class is
 folder:PATH?patients=above                 the folders above those of the classes are patients
-folder:PATH?subgroups=magnification        the folders above those of the classes are no classes, but subgroups of this
-                                           name (several from the outermost on, with commas); `subgroups=`: they are
-                                           classes, whatever they look like
+folder:PATH?subgroups=magnification        the folders above those of the classes are subgroups of this name
+folder:PATH?subgroups=                     they are classes, whatever they look like
 folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, at any depth
 csv:PATH                   a table, CSV or TSV, one row for each image
 csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
@@ -100,7 +99,7 @@ class Source:
 
 
 def escaped(value: str) -> str:
-    """Return an option's value as it is written behind a source, with the signs escaped that mean something there."""
+    """Return an option's value as it is written behind a source, where some signs must be escaped."""
     return _RESERVED.sub(lambda match: f"%{ord(match[0]):02X}", value)
 
 

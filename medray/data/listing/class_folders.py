@@ -46,7 +46,7 @@ def check_classes(tree: FileTree, images: Sequence[FolderImage], *, guess: bool 
 
 
 def check_below(tree: FileTree, images: Sequence[FolderImage], *, guess: bool) -> None:
-    """Check that no folders below those of classes are splits or folds or, with `guess`, name classes of their own.
+    """Check that no folders below those of classes are splits, folds or, with `guess`, name classes themselves.
 
     Raises:
         DataError: some are.
@@ -67,8 +67,8 @@ def check_below(tree: FileTree, images: Sequence[FolderImage], *, guess: bool) -
             )
         if len(names) > 1 and all(map(names_fold, names)):
             raise DataError(
-                f"{tree.root}: fold folders such as '{printable(min(names))}' lie below class '{label}'; they must "
-                "stand above those of the classes"
+                f"{tree.root}: fold folders such as '{printable(min(names))}' lie below class '{label}'; they "
+                "must stand above those of the classes"
             )
         for name in names:
             findings[label].add(finding_named(name))
@@ -84,9 +84,9 @@ def finding_named(name: str) -> str:
 
 def _check_findings(tree: FileTree, findings: dict[str, set[str]]) -> None:
     seen: Collection[str] = set().union(*findings.values()) - {""}
-    if len(seen) > 1 and all(findings.values()) and sum(len(names - {""}) > 1 for names in findings.values()) > 1:
+    if len(seen) > 1 and sum(len(names - {""}) > 1 for names in findings.values()) > 1:
         raise DataError(
-            f"{tree.root}: folders below those of '{min(findings)}' and others end in {' and '.join(sorted(seen))}: "
-            "if these are the classes, a table (csv:) names the class of each image; if the outer folders are, "
+            f"{tree.root}: folders below '{min(findings)}' and others end in {' and '.join(sorted(seen))}: if "
+            "these are the classes, a table (csv:) names the class of each image; if the outer folders are, "
             f"`?{SUBGROUPS}=` behind the source says so"
         )

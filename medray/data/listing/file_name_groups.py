@@ -40,8 +40,8 @@ class NameGroups:
 def find_group_pattern(paths: Sequence[str], labels: Sequence[str]) -> NameGroups | None:
     """Return the groups that file names make, None if none convinces.
 
-    `paths` are those below the class's folder, `labels` the classes. Running numbers are no groups, nor is what all
-    images of a class share, a year, or one name that stands in each class.
+    `paths` are those below the class's folder, `labels` the classes. Running numbers are no groups, nor is what
+    all images of a class share, a year, or one name that stands in each class.
     """
     person = _person_pattern(paths)
     for pattern in (person, *_PREFIX_PATTERNS):
@@ -55,19 +55,14 @@ def find_group_pattern(paths: Sequence[str], labels: Sequence[str]) -> NameGroup
             names = {name: sorted({paths[position] for position in members}) for name, members in groups.items()}
             name, files = max(names.items(), key=lambda item: len(item[1]))
             several = sum(len(members) > 1 for members in groups.values())
-            others = "" if matched == len(paths) else "|^.+"  # these are patients of their own
-            return NameGroups(
-                f"{pattern[:-1]}{others})" if others else pattern,
-                matched,
-                len(groups),
-                several,
-                (name, *files[:2]),
-            )
+            if matched < len(paths):  # the others are patients of their own
+                pattern = f"{pattern[:-1]}|^.+)"
+            return NameGroups(pattern, matched, len(groups), several, (name, files[0], files[1]))
     return None
 
 
 def _person_pattern(paths: Sequence[str]) -> str:
-    """Return a pattern of the words for a person, as they are spelled, with their numbers; empty if there are none."""
+    """Return a pattern of the words for a person, as they are spelled, with a number; empty if there are none."""
     matches = (re.search(_PERSON_PATTERN, path) for path in paths)
     words = sorted({match[1] for match in matches if match})
     return "(" + "|".join(word + r"\d+" for word in words) + ")" if words else ""

@@ -22,8 +22,8 @@ class AskedLevels:
     """The levels above the classes that a source's options name.
 
     `subgroups` are the names of subgroups whose folders stand above those of the classes, the outermost first;
-    `patients` says that there are folders of patients below these. `guess` is False where the option `subgroups` is
-    empty: then only folders that are named exactly as splits or folds stand above the classes.
+    `patients` says that there are folders of patients below these. `guess` is False where the option `subgroups`
+    is empty: then only folders that are named exactly as splits or folds stand above the classes.
     """
 
     subgroups: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class AskedLevels:
 
 
 def find_levels(tree: FileTree, asked: AskedLevels | None = None) -> tuple[str, ...]:
-    """Return what the folders above those of the classes are, the outermost first: none, or splits, folds and so on.
+    """Return what the folders above those of the classes are, the outermost first, such as folds and splits.
 
     Folders that all hold the same folders are no classes: they are splits, folds, or what `asked` says of them.
 
@@ -101,8 +101,8 @@ def _kind_of_level(tree: FileTree, levels: Sequence[str], remaining: Sequence[st
     if SPLIT in levels and folds:
         where = printable(level.parents[0].rstrip("/"))
         raise DataError(
-            f"{tree.root}: fold folders lie below '{where}', such as '{printable(folds[0])}'; they must stand above "
-            "those of the splits"
+            f"{tree.root}: fold folders lie below '{where}', such as '{printable(folds[0])}'; they must stand "
+            "above those of the splits"
         )
     if remaining:
         return remaining[0]
@@ -147,7 +147,7 @@ def _are_splits(tree: FileTree, level: FolderLevel, parents: Sequence[str], *, g
 
 
 def _are_wrappers(level: FolderLevel) -> bool:
-    """Return whether each folder is the only one of its parent, is named as that or as images are, and holds folders."""
+    """Return whether each folder is its parent's only one, named as that or as images are, and holds folders."""
     if len(level.paths) > len(level.parents) or level.direct:
         return False
     parents = [parent.rstrip("/").rpartition("/")[2] for parent in level.parents]

@@ -13,10 +13,10 @@ MOST_APART = 0.5  # share of the folders below that only one folder holds, if al
 class FolderLevel:
     """The folders of one level that have images below, by their names; folders of one name are taken together.
 
-    `holds` has the names of the folders just below each, in the form in which names are compared, and `spelled` the
-    first spelling of each. `inner` has, for each of those, the folders below it. `direct` counts the images that
-    lie directly in each. `parents` are the paths of the folders that hold this level's, each ending in "/" or empty, and
-    `paths` their own.
+    `holds` has the names of the folders just below each, in the form in which names are compared, and `spelled`
+    the first spelling of each. `inner` has, for each of those, the folders below it. `direct` counts the images
+    that lie directly in each. `parents` are the paths of the folders that hold this level's, each ending in "/" or
+    empty, and `paths` their own.
     """
 
     holds: Mapping[str, frozenset[str]]
@@ -28,7 +28,7 @@ class FolderLevel:
 
     @classmethod
     def of(cls, images: Iterable[str], depth: int) -> "FolderLevel":
-        """Return the level below `depth` folders; `images` are paths, and those that lie higher are not looked at."""
+        """Return the level below `depth` folders; of the paths `images` those that lie higher are left out."""
         holds: dict[str, set[str]] = defaultdict(set)
         inner: dict[str, set[str]] = defaultdict(set)
         spelled: dict[str, str] = {}
@@ -68,8 +68,8 @@ class FolderLevel:
     def same_below(self, names: Iterable[str] | None = None) -> list[str]:
         """Return the folders that at least two of the folders `names` (all without it) hold, as they are spelled.
 
-        They are an empty list unless there are two, and most of the folders below are among them: classes that hold
-        the folders of their own patients are not the same.
+        The list is empty unless there are two, and most of the folders below are among them: classes that hold the
+        folders of their own patients do not hold the same.
         """
         held = [self.holds[name] for name in (self.holds if names is None else names)]
         shared = shared_names(held)

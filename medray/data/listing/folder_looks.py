@@ -38,7 +38,8 @@ _MAGNIFICATION = re.compile(
 _COPY_WORDS = frozenset({
     "augmented", "augmentation", "augmentations", "augment", "aug", "augs", "enhanced", "clahe", "preprocessed",
     "processed", "normalized", "normalised", "cropped", "resized", "rotated", "flipped", "mirrored", "synthetic",
-    "generated", "denoised", "equalized", "equalised", "filtered", "sharpened", "gamma", "bilateral", "blurred", "noisy", "oversampled",
+    "generated", "denoised", "equalized", "equalised", "filtered", "sharpened", "gamma",
+    "bilateral", "blurred", "noisy", "oversampled",
     "undersampled", "stained", "recolored", "recoloured",
 })  # fmt: skip
 _ORIGINAL_WORDS = frozenset({"original", "originals", "orig", "raw", "unprocessed", "unaugmented", "real"})
@@ -106,7 +107,7 @@ def looks_like(names: Collection[str]) -> str | None:
 
 
 def unit_named(names: Collection[str]) -> str | None:
-    """Return the plural of the word for a person, study, lesion or the like that, with a number, is in all names."""
+    """Return the plural of the word for a person, study or the like that is in all names, with a number."""
     for kinds in (PERSON_WORDS, UNIT_WORDS):
         units = [next((kinds[word] for word in words_of(name) if word in kinds), None) for name in names]
         if units and None not in units and all(re.search(r"\d", name) for name in names):

@@ -29,7 +29,8 @@ _LETTERS_OR_DIGITS = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _OF = r"(?:[ _-]*of[ _-]*[0-9]{1,9})?"
 _FOLD = re.compile(
-    rf"(?:cv|k)?[ _-]*fold[ _-]*(?:no\.?|nr\.?)?[ _-]*([0-9]{{1,9}}){_OF}|([0-9]{{1,9}})(?:st|nd|rd|th)?[ _-]*fold",
+    rf"(?:cv|k)?[ _-]*fold[ _-]*(?:no\.?|nr\.?)?[ _-]*([0-9]{{1,9}}){_OF}"
+    r"|([0-9]{1,9})(?:st|nd|rd|th)?[ _-]*fold",
     re.IGNORECASE,
 )
 _PERHAPS_FOLD = re.compile(

@@ -46,12 +46,12 @@ def check_patients(option: str, source: str) -> None:
 def with_patients(root: Path, images: Sequence[FolderImage], option: str) -> tuple[list[FolderImage], list[str]]:
     """Return the images with the patients of an option that `check_patients` passed, and a note on them.
 
-    A number is the level of folders below the class's, and folders of one name are one patient, whatever lies above
-    them. A pattern is searched in the path below the class's folder; its group, or all that it matches, is the
-    patient.
+    A number is the level of folders below the class's, and folders of one name are one patient, whatever lies
+    above them. A pattern is searched in the path below the class's folder; its group, or all that it matches, is
+    the patient.
 
     Raises:
-        DataError: an image lies in no such folder, or its path does not match; or all images would be of one patient.
+        DataError: an image lies in no such folder, its path does not match, or all images would be of one patient.
     """
     if option == ABOVE:
         taken = list(images)
@@ -70,7 +70,8 @@ def with_patients(root: Path, images: Sequence[FolderImage], option: str) -> tup
     patients = {image.patient for image in taken}
     if len(patients) < 2 < len(images):
         raise DataError(
-            f"{root}: by `{PATIENTS}={printable(option)}` all images would be of one patient, '{min(map(str, patients))}'"
+            f"{root}: by `{PATIENTS}={printable(option)}` all images would be of one patient, "
+            f"'{min(map(str, patients))}'"
             f"{_hint(images)}"
         )
     _check_one_each(root, taken, option)
@@ -116,4 +117,5 @@ def _hint(images: Sequence[FolderImage]) -> str:
         return "; there are no folders below those of the classes"
     useful = [level for level in levels if len(level.names) > 1] or levels
     listed = "; ".join(level.describe(len(images)) for level in levels)
-    return f"; folders below those of the classes: {listed}; `{best_level(useful).option(len(images))}` takes the likeliest"
+    option = best_level(useful).option(len(images))
+    return f"; folders below those of the classes: {listed}; `{option}` takes the likeliest"

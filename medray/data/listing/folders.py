@@ -34,8 +34,8 @@ def list_folder(source: Source) -> Listing:
 
     Class names that differ only in case, or in how an accent is written, are one class, named as in train. With
     the option `patients=folder` the folder just below the class is the patient, the same one below any class, with
-    a number that of a deeper level; a pattern is searched in the path below the class. Without it, patients are read
-    from DICOM files. The option `subgroups` names what folders above the classes are that are no splits, and
+    a number that of a deeper level; a pattern is searched in the path below the class. Without it, patients are
+    read from DICOM files. The option `subgroups` names what folders above the classes are that are no splits, and
     `exclude` folders to leave out.
 
     Raises:

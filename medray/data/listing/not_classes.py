@@ -25,9 +25,12 @@ from medray.data.source import PATIENTS, SUBGROUPS
 from medray.errors import DataError, printable
 from medray.text import first_names
 
-LEAST_PATIENTS = 3  # folders whose names are numbers, above a few others
+LEAST_PATIENTS = 3  # folders that may be patients without a word for it
 MANY_PERSONS = 8  # folders named by a word that is often, but not always, a person's
+MOST_NAMED = 4
 SURE_WORDS = frozenset({"patient", "patients", "subject", "subj", "participant", "person", "donor", "mrn", "pid"})
+AS_CLASSES = f"`?{SUBGROUPS}=` behind the source takes them for the classes"
+ABOVE = f"`?{PATIENTS}=above` behind the source takes them for patients"
 
 
 def refuse_as_classes(tree: FileTree, level: FolderLevel, levels: Sequence[str]) -> None:
@@ -36,54 +39,62 @@ def refuse_as_classes(tree: FileTree, level: FolderLevel, levels: Sequence[str])
     Raises:
         DataError: so it is.
     """
-    below = level.same_below()
-    trains = {name for name, spelled in level.spelled.items() if folder_split(spelled) == TRAIN}
-    if not below and trains & shared_names(level.holds.values()):
-        below = sorted(level.spelled.values()) if _classes_below_splits(level) else []
-    outer = looks_like(level.names)
-    person = outer in PERSON_WORDS.values()
-    if not below and not (person and _are_persons(level.names)):
+    below = _same_below(level)
+    outer, inner = looks_like(level.names), looks_like(below)
+    person = outer in PERSON_WORDS.values() and (below or _are_persons(level.names))
+    if not person and not (below and _stand_above(level, below, outer, inner)):
         return
-    inner = looks_like(below) if below else None
     where = f"{tree.root}: {f'below {printable(level.parents[0])} ' if levels else ''}"
-    quoted = first_names([f"'{printable(name)}'" for name in level.names], 4)
-    names = first_names([printable(name) for name in below], 4)
-    declined = f"`?{SUBGROUPS}=` behind the source takes them for the classes"
+    start = f"{where}{_quote(level.names)}"
     if person:
-        held = sorted({printable(spelled) for spelled in level.spelled.values()})
-        if not held or (inner and inner not in (NUMBERS, SPLITS)) or unit_named(held):
-            raise DataError(
-                f"{where}{quoted} look like {outer}, not classes, and no folders of classes lie above or below: a "
-                f"table (csv:) names the class of each image; or {declined}"
-            )
-        raise DataError(
-            f"{where}{quoted} look like {outer}, not classes: they hold the folders {first_names(held, 4)}; "
-            f"`?{PATIENTS}=above` behind the source takes them for patients and the folders below for the classes, "
-            f"`?{SUBGROUPS}=` takes them for the classes"
-        )
-    if not _stand_above(level, below, outer, inner):
-        return
-    many = len(level.names) >= LEAST_PATIENTS and inner != SPLITS
-    look = f"look like {outer}, not classes: they " if outer and (many or outer != NUMBERS) else ""
-    start = f"{where}{quoted} {look}hold the same folders, {names}"
+        raise DataError(f"{start} look like {outer}, not classes{_way_out_of_persons(level, inner)}; {AS_CLASSES}")
+    may_be_patients = len(level.names) >= LEAST_PATIENTS and inner != SPLITS and outer not in SUBGROUP_NAMES
+    named = outer is not None and (may_be_patients or outer != NUMBERS)
+    look = f"look like {outer}, not classes: they " if named else ""
+    start = f"{start} {look}hold the same folders, {_list_names(below)}"
     originals = [name for name in level.names if not is_copy(name)]
-    named = f"'{printable(str(tree.root / level.parents[0] / (originals or level.names)[0]))}'"
+    single = f"'{printable(str(tree.root / level.parents[0] / (originals or level.names)[0]))}'"
     if outer in (COPIES, FILES):
         why = ", since a copy may stand in another split than its original" if outer == COPIES else ""
-        raise DataError(f"{start}; name one of them, as {named}{why}; or {declined}")
-    ways = [f"`?{SUBGROUPS}={SUBGROUP_NAMES.get(outer or '', 'site')}` behind the source takes them for subgroups"]
-    if outer not in SUBGROUP_NAMES and many:
-        ways.append(f"`?{PATIENTS}=above` takes them for patients")
-    ways.append(f"`?{SUBGROUPS}=` takes them for the classes")
+        raise DataError(f"{start}; name one of them, as {single}{why}; or {AS_CLASSES}")
+    subgroup = SUBGROUP_NAMES.get(outer or "", "site")
+    ways = [f"`?{SUBGROUPS}={subgroup}` behind the source takes them for subgroups"]
+    if may_be_patients:
+        ways.insert(0 if outer == NUMBERS else 1, f"`?{PATIENTS}=above` for patients")
+    ways.append(f"`?{SUBGROUPS}=` for the classes")
     if outer not in SUBGROUP_NAMES:
-        ways.append("splits are named train, val and test" if inner != SPLITS else "folds are named Fold1, Fold2")
-    raise DataError(f"{start}: {', '.join(ways)}; {named} is one alone")
+        ways.append("folds are named Fold1, Fold2" if inner == SPLITS else "splits are named train, val and test")
+    raise DataError(f"{start}: {', '.join(ways)}; {single} is one alone")
+
+
+def _quote(names: Sequence[str]) -> str:
+    return first_names([f"'{printable(name)}'" for name in names], MOST_NAMED)
+
+
+def _list_names(names: Sequence[str]) -> str:
+    return first_names([printable(name) for name in names], MOST_NAMED)
+
+
+def _way_out_of_persons(level: FolderLevel, inner: str | None) -> str:
+    held = sorted(level.spelled.values())
+    if not held or inner not in (None, NUMBERS, SPLITS) or unit_named(held):
+        return ", and no folders of classes lie above or below: a table (csv:) names the class of each image"
+    return f": they hold the folders {_list_names(held)}, which may be the classes; {ABOVE}"
 
 
 def _are_persons(names: Sequence[str]) -> bool:
-    """Return whether folders named as persons are some, and not by a word that classes may have too, as P1 and P2."""
+    """Return whether folders named as persons are some: two by a word that classes never have, or many."""
     sure = all(word in SURE_WORDS for name in names for word in words_of(name) if word in PERSON_WORDS)
     return len(names) >= (2 if sure else MANY_PERSONS)
+
+
+def _same_below(level: FolderLevel) -> list[str]:
+    """Return the folders that those of the level have in common, or split folders, if train is in two of them."""
+    below = level.same_below()
+    trains = {name for name, spelled in level.spelled.items() if folder_split(spelled) == TRAIN}
+    if not below and trains & shared_names(level.holds.values()) and _classes_below_splits(level):
+        return sorted(level.spelled.values())
+    return below
 
 
 def _classes_below_splits(level: FolderLevel) -> bool:

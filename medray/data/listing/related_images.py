@@ -44,7 +44,7 @@ class LevelBelow:
         return unit_named(self.names) or looks_like(self.names)
 
     def option(self, total: int) -> str:
-        """Return the option by which the folders are the patients; of `total` images those beside them are their own."""
+        """Return the option by which the folders are the patients; images beside them are their own."""
         if self.images == total:
             return f"?{PATIENTS}={'folder' if self.number == 1 else self.number}"
         return f"?{PATIENTS}=^([^/]+)" if self.number == 1 else f"?{PATIENTS}=PATTERN"
@@ -58,7 +58,7 @@ class LevelBelow:
 
 
 def levels_below(images: Sequence[FolderImage]) -> list[LevelBelow]:
-    """Return the levels of folders below those of the classes; `alone` says that each class has one folder only."""
+    """Return the levels of folders below the classes'; `alone` says that each class has one folder only."""
     levels = []
     for depth in range(max((len(image.below) for image in images), default=1) - 1):
         deep = [image for image in images if len(image.below) > depth + 1]
@@ -71,7 +71,7 @@ def levels_below(images: Sequence[FolderImage]) -> list[LevelBelow]:
 
 
 def note_related(images: Sequence[FolderImage]) -> list[str]:
-    """Return notes on folders below those of the classes, or else on file names, that look as if they group images."""
+    """Return notes on folders below those of the classes, or else on file names, that may group images."""
     levels = [level for level in levels_below(images) if not level.alone]
     if not levels:
         return note_file_names(images)
@@ -84,8 +84,8 @@ def note_related(images: Sequence[FolderImage]) -> list[str]:
     if possible:
         best = best_level(possible)
         notes[0] += (
-            f"images of one may stand on both sides of a split, `{best.option(total)}` behind the source keeps those "
-            f"of a folder of level {best.number} together"
+            f"images of one may stand on both sides of a split, `{best.option(total)}` behind the source keeps "
+            f"those of a folder of level {best.number} together"
         )
     else:
         notes[0] += f"none looks like patients, whom `?{PATIENTS}=PATTERN` takes from paths and file names"
@@ -101,7 +101,7 @@ def note_related(images: Sequence[FolderImage]) -> list[str]:
 
 
 def best_level(levels: Sequence[LevelBelow]) -> LevelBelow:
-    """Return the level that most likely is the patient's: by a person's word, a study's, or by numbers; else the fullest."""
+    """Return the level that likely is the patient's: by a word for it or a study, by numbers, or the fullest."""
     for looks in (PERSON_WORDS.values(), UNIT_WORDS.values(), (NUMBERS,)):
         named = [level for level in levels if level.look in looks and len(level.names) > 1]
         if named and looks == (NUMBERS,):
@@ -112,7 +112,7 @@ def best_level(levels: Sequence[LevelBelow]) -> LevelBelow:
 
 
 def note_file_names(images: Sequence[FolderImage]) -> list[str]:
-    """Return a note on what file names share, with the pattern that takes it for the patient; none if they do not."""
+    """Return a note on what file names share, with the pattern that takes it for the patient, if they do."""
     paths = ["/".join(image.below) for image in images]
     groups = find_group_pattern(paths, [image.label for image in images])
     if groups is None:
@@ -120,7 +120,7 @@ def note_file_names(images: Sequence[FolderImage]) -> list[str]:
     first, second = map(printable, groups.example[1:])
     count = f"{groups.matched:,} of {len(paths):,}" if groups.matched < len(paths) else f"{len(paths):,}"
     return [
-        f"{RELATED}: names of {count} files share {groups.count:,} beginnings or numbers, {groups.several:,} of them by "
-        f"several files, such as '{printable(groups.example[0])}' of '{first}' and '{second}'; if it is the patient, "
-        f"`?{PATIENTS}={escaped(groups.pattern)}` behind the source keeps such images together"
+        f"{RELATED}: names of {count} files share {groups.count:,} beginnings or numbers, {groups.several:,} of "
+        f"them by several files, such as '{printable(groups.example[0])}' of '{first}' and '{second}'; if it is "
+        f"the patient, `?{PATIENTS}={escaped(groups.pattern)}` behind the source keeps such images together"
     ]

@@ -24,8 +24,8 @@ def check_folds(tree: FileTree, parents: Sequence[str], *, hold_splits: bool) ->
             number = fold_number(name)
             if number is None and name in filled:
                 raise DataError(
-                    f"{tree.root / parent}: '{printable(name)}' lies beside fold folders; valid: names such as Fold0"
-                    f"{hint_to_exclude(name)}"
+                    f"{tree.root / parent}: '{printable(name)}' lies beside fold folders; valid: names such as "
+                    f"Fold0{hint_to_exclude(name)}"
                 )
             if number is not None and numbers.setdefault(number, name) != name:
                 raise DataError(
@@ -50,8 +50,8 @@ def check_splits(tree: FileTree, parents: Sequence[str], *, each: bool) -> None:
         folders |= _split_folders(tree, parent)
         if each and CALIBRATION in folders:
             raise DataError(
-                f"{tree.root / parent}: '{folders[CALIBRATION]}' is a calibration split within a fold; one that no "
-                f"fold trains on stands in a table's split column{hint_to_exclude(folders[CALIBRATION])}"
+                f"{tree.root / parent}: '{folders[CALIBRATION]}' is a calibration split within a fold; one that "
+                f"no fold trains on stands in a table's split column{hint_to_exclude(folders[CALIBRATION])}"
             )
         if each and TRAIN not in folders:
             _refuse_without_train(tree, parent, folders)

@@ -126,7 +126,7 @@ def test_patients_above_the_classes(tmp_path: Path) -> None:
     refusal(
         lambda: listed(tmp_path),
         "look like numbers or ids, not classes",
-        "`?patients=above` takes them for patients",
+        "`?patients=above` for patients",
     )
     listing = listed(f"{tmp_path}?patients=above")
     assert {image.labels for image in listing.images} == {("0",), ("1",)}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from medray.data.listing.file_tree import IMAGE_SUFFIXES, SYSTEM_NAMES, UNREAD_SUFFIXES, find_files
 from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, split_named, unify_spelling
 from medray.errors import printable
-from tests.data.listing.folder_trees import by_where, check, grow, labels, list_text, listed, refusal
+from tests.data.listing.folder_trees import by_where, grow, labels, listed, refusal
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 DICOM = bytes(128) + b"DICM" + bytes(40)

@@ -87,8 +87,7 @@ def test_a_tree_is_read_as_it_was_made_or_refused(tree: Tree, empty: bool) -> No
             (root / min(tree.truth)).parent.joinpath("empty").mkdir()
         try:
             listing = check(list_text(f"folder:{folder}"))
-        except DataError as error:
-            assert "\n" not in str(error)
+        except DataError:
             event("refused")
             return
         event("read")
