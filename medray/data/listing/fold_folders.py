@@ -60,18 +60,24 @@ def hold_out_folders(
 ) -> tuple[list[FolderImage], tuple[Fold, ...] | None, list[str]]:
     """Return the images, the folds of which each holds out the images of one folder, and a note.
 
+    Where a test folder lies beside those of the folds, these are the train split, and no fold has its images.
+
     Raises:
         DataError: there is one fold folder only.
     """
-    folders = list(dict.fromkeys(i.fold or "" for i in sorted(images, key=lambda image: image.fold_order)))
+    in_order = sorted(images, key=lambda image: image.fold_order)
+    folders = list(dict.fromkeys(image.held_out for image in in_order if image.held_out is not None))
     if len(folders) < 2:
         raise DataError(f"{root}: one fold folder only, '{folders[0]}', and it holds no split folders")
-    of_fold = np.array([folders.index(image.fold or "") for image in images], dtype=np.int64)
+    of_fold = np.array([folders.index(i.held_out) if i.held_out else -1 for i in images], dtype=np.int64)
+    tested = (of_fold < 0).any()
     folds = tuple(
-        Fold(np.flatnonzero(of_fold != fold), np.flatnonzero(of_fold == fold)) for fold in range(len(folders))
+        Fold(np.flatnonzero((of_fold >= 0) & (of_fold != fold)), np.flatnonzero(of_fold == fold))
+        for fold in range(len(folders))
     )
     counts = ", ".join(f"{name} ({(of_fold == fold).sum():,})" for fold, name in enumerate(folders))
-    return list(images), folds, [f"{len(folders)} fold folders without splits, each held out in turn: {counts}"]
+    kept = [replace(image, split=TRAIN) if tested and image.held_out else image for image in images]
+    return kept, folds, [f"{len(folders)} fold folders without splits, each held out in turn: {counts}"]
 
 
 def group_identical(root: Path, images: Sequence[FolderImage]) -> list[list[FolderImage]]:

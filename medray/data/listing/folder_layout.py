@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medray.data.listing.file_tree import IMAGE_SUFFIXES, FileTree
-from medray.data.listing.folder_image import FOLD, PATIENT, SPLIT, SUBGROUP, WRAPPER
+from medray.data.listing.folder_image import FOLD, HELD_OUT, PATIENT, SPLIT, SUBGROUP, WRAPPER
 from medray.data.listing.folder_levels import FolderLevel
 from medray.data.listing.folder_looks import FILES, looks_like
 from medray.data.listing.folder_names import fold_number, folder_split, names_fold, split_named, splits_in
-from medray.data.listing.listing import TRAIN
+from medray.data.listing.listing import TEST, TRAIN
 from medray.data.listing.not_classes import refuse_as_classes
 from medray.data.listing.split_folders import check_folds, check_splits
 from medray.data.source import PATIENTS, SUBGROUPS
 from medray.errors import DataError, printable
+from medray.text import plural
 
 ABOVE = "above"  # the patients option's word for folders of patients above those of the classes
 
@@ -75,9 +76,11 @@ def find_levels(tree: FileTree, asked: AskedLevels | None = None) -> tuple[str, 
     if depth == 0 and len(loose) == len(tree.images):
         raise DataError(f"{tree.root}: {len(loose)} images but no class folders; each class needs a folder")
     if loose:
+        names = " and ".join([*asked.subgroups, *["patients"] * asked.patients])
+        why = f"; the source's options take {plural(depth, 'level')} of folders above for {names}" if names else ""
         count = "an image lies" if len(loose) == 1 else f"{len(loose)} images lie"
         raise DataError(
-            f"{tree.root}: {count} beside the folders and not in a class's, the first '{printable(loose[0])}'"
+            f"{tree.root}: {count} beside the folders and not in a class's, the first '{printable(loose[0])}'{why}"
         )
     return tuple(levels)
 
@@ -86,16 +89,20 @@ def _kind_of_level(tree: FileTree, levels: Sequence[str], remaining: Sequence[st
     """Return what the folders below those of `levels` are, None if they are classes."""
     level = FolderLevel.of(tree.images, len(levels))
     parents = level.parents or ("",)
-    if FOLD not in levels and SPLIT not in levels and _are_folds(tree, level, guess=guess and not remaining):
-        split = any(splits_in(held)[0] for held in level.spelled.values())
-        check_folds(tree, parents, hold_splits=split)
-        return FOLD
-    if SPLIT not in levels and _are_splits(tree, level, parents, guess=guess):
-        check_splits(tree, parents, each=FOLD in levels)
+    if levels and levels[-1] == FOLD:
         return SPLIT
+    if not {SPLIT, FOLD, HELD_OUT} & {*levels}:
+        folders = [path.rpartition("/")[2] for path in tree.folders if path.count("/") == len(levels)]
+        if _are_folds(level, folders, guess=guess and not remaining):
+            splits = any(split_named(name) or TRAIN in splits_in(name)[0] for name in level.spelled.values())
+            check_folds(tree, parents, hold_splits=splits)
+            return FOLD if splits else HELD_OUT
+        if _are_splits(level, folders, guess=guess):
+            check_splits(tree, parents, each=False)
+            return SPLIT
     if not level.names:
         return None
-    if (SPLIT in levels or FOLD in levels) and _are_wrappers(level):
+    if {SPLIT, HELD_OUT} & {*levels} and _are_wrappers(level):
         return WRAPPER
     folds = [name for name in level.names if names_fold(name) and level.holds[name]]
     if SPLIT in levels and folds:
@@ -111,23 +118,24 @@ def _kind_of_level(tree: FileTree, levels: Sequence[str], remaining: Sequence[st
     return None
 
 
-def _are_folds(tree: FileTree, level: FolderLevel, *, guess: bool) -> bool:
-    """Return whether the folders are folds: by the word fold, or by a like name if they hold the same folders."""
-    if any(
-        map(names_fold, [*level.names, *(name for parent in level.parents for name in tree.subfolders(parent))])
-    ):
+def _are_folds(level: FolderLevel, folders: Sequence[str], *, guess: bool) -> bool:
+    """Return whether the folders are folds: by the word fold, or by a like name if they hold the same folders.
+
+    `folders` are the names of all folders of the level, of those without images too.
+    """
+    if any(map(names_fold, folders)):
         return True
-    numbered = len(level.names) > 1 and all(fold_number(name) is not None for name in level.names)
-    return guess and numbered and bool(level.same_below())
+    numbered = [name for name in level.names if fold_number(name) is not None]
+    others = {*level.names} - {*numbered}
+    return guess and len(numbered) > 1 and {*map(folder_split, others)} <= {TEST} and bool(level.same_below())
 
 
-def _are_splits(tree: FileTree, level: FolderLevel, parents: Sequence[str], *, guess: bool) -> bool:
+def _are_splits(level: FolderLevel, folders: Sequence[str], *, guess: bool) -> bool:
     """Return whether the folders are splits.
 
     They are by an exact name of train, or exact names of all that have images. Words in longer names count if they
     name two splits and the folders hold the same ones, or the names are the same but for the word.
     """
-    folders = [name for parent in parents for name in tree.subfolders(parent)]
     if any(split_named(name) == TRAIN for name in folders):
         return True
     if level.names and all(map(split_named, level.names)):

@@ -19,7 +19,7 @@ from medray.data.listing.dicom_patients import with_dicom_patients
 from medray.data.listing.exclude import check_masks, exclude_folders
 from medray.data.listing.file_tree import FileTree, find_files
 from medray.data.listing.fold_folders import hold_out_folders, merge_folds
-from medray.data.listing.folder_image import FOLD, SPLIT, FolderImage
+from medray.data.listing.folder_image import FOLD, HELD_OUT, SPLIT, FolderImage
 from medray.data.listing.folder_layout import AskedLevels, find_levels
 from medray.data.listing.folder_names import split_named, unify_spelling
 from medray.data.listing.folder_patients import check_patients, with_patients
@@ -70,8 +70,8 @@ def list_tree(tree: FileTree, source: Source) -> Listing:
         for position, name in enumerate(asked.subgroups)
     ]
     folds = None
-    if FOLD in levels:
-        images, folds, fold_notes = (merge_folds if SPLIT in levels else hold_out_folders)(tree.root, images)
+    if FOLD in levels or HELD_OUT in levels:
+        images, folds, fold_notes = (merge_folds if FOLD in levels else hold_out_folders)(tree.root, images)
         notes += fold_notes
     notes += spelling_notes
     filled = {"/".join(image.split("/")[: depth + 1]) for image in tree.images}

@@ -1,6 +1,6 @@
 """Notice images that may be of one patient, by the folders below their classes' or by file names."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,6 +83,13 @@ def note_related(images: Sequence[FolderImage]) -> list[str]:
     possible = [level for level in levels if level.look not in (*SUBGROUP_NAMES, COPIES, FILES)]
     if possible:
         best = best_level(possible)
+        splits: dict[str, set[str | None]] = defaultdict(set)
+        for image in images:
+            if len(image.below) > best.number:
+                splits[image.below[best.number - 1]].add(image.split)
+        several = sum(len(parts) > 1 for parts in splits.values())
+        if several:
+            notes[0] += f"{several:,} of {len(splits):,} names of level {best.number} stand in several splits; "
         notes[0] += (
             f"images of one may stand on both sides of a split, `{best.option(total)}` behind the source keeps "
             f"those of a folder of level {best.number} together"

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from medray.data.listing.exclude import hint_to_exclude
 from medray.data.listing.file_tree import FileTree
 from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, folder_split, splits_in
-from medray.data.listing.listing import CALIBRATION, TRAIN
+from medray.data.listing.listing import CALIBRATION, TEST, TRAIN
 from medray.errors import DataError, nearest, printable
 
 VALID = f"{', '.join(SPLIT_NAMES)}, holdout, calibration, in upper or lower case, alone or with more words"
 
 
 def check_folds(tree: FileTree, parents: Sequence[str], *, hold_splits: bool) -> None:
-    """Check that each folder below the `parents` is a fold's of its own number; those of splits are checked later.
+    """Check that each folder below the `parents` is a fold's of its own number, and those of splits within.
+
+    Beside folds that hold no splits there may be a test folder.
 
     Raises:
         DataError: one is not, or some hold splits and others do not.
@@ -22,7 +24,7 @@ def check_folds(tree: FileTree, parents: Sequence[str], *, hold_splits: bool) ->
         filled = tree.image_subfolders(parent)
         for name in tree.subfolders(parent):
             number = fold_number(name)
-            if number is None and name in filled:
+            if number is None and name in filled and (hold_splits or folder_split(name) != TEST):
                 raise DataError(
                     f"{tree.root / parent}: '{printable(name)}' lies beside fold folders; valid: names such as "
                     f"Fold0{hint_to_exclude(name)}"

@@ -155,6 +155,21 @@ def test_folds_of_class_folders_are_held_out_in_turn(tmp_path: Path, name: str) 
         assert sorted([*fold.train.tolist(), *fold.val.tolist()]) == list(range(18))
 
 
+def test_a_test_folder_beside_folds_that_are_held_out(tmp_path: Path) -> None:
+    listing = listed(tree(tmp_path, "fold_1", "fold_2", "fold_3", "test_set"))
+    assert {image.where.partition("/")[0]: image.split for image in listing.images} == {
+        "fold_1": "train", "fold_2": "train", "fold_3": "train", "test_set": "test",
+    }  # fmt: skip
+    assert listing.folds is not None
+    assert [(len(train), len(held_out)) for train, held_out in listing.folds] == [(8, 4)] * 3
+    assert all(
+        not listing.images[i].where.startswith("test")
+        for fold in listing.folds
+        for part in fold
+        for i in part.tolist()
+    )
+
+
 def test_folds_that_are_refused(tmp_path: Path) -> None:
     refusal(lambda: listed(tree(tmp_path / "1", "fold1")), "one fold folder only, 'fold1'")
     grow(tmp_path / "2", [f"{c}/fold{n}/1.png" for c in CLASSES for n in range(3)])
@@ -257,7 +272,11 @@ def test_two_levels_of_subgroups(tmp_path: Path) -> None:
         (site, zoom) for site in ("Mayo", "Lyon") for zoom in ("40X", "100X")
     }
     refusal(lambda: listed(f"{tmp_path}?subgroups=a,a"), "option 'subgroups' names a subgroup twice")
-    refusal(lambda: listed(f"{tmp_path}?subgroups=a,b,c"), "images lie beside the folders")
+    refusal(
+        lambda: listed(f"{tmp_path}?subgroups=a,b,c"),
+        "images lie beside the folders",
+        "take 3 levels of folders above",
+    )
 
 
 @pytest.mark.parametrize(

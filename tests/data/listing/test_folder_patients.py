@@ -218,6 +218,8 @@ def test_folders_below_are_silent_where_dicom_files_name_patients(tmp_path: Path
          ["level 1 'slide 0' (6 folders, 6 of 7 images, slides)", "`?patients=^([^/]+)`"]),
         ([f"{c}/exam{n % 2}/Pat {n}/v{n}/1.png" for c in "ab" for n in range(6)], ["`?patients=2`"]),
         ([f"train/{c}/{n}/visit{n}/1.png" for c in "ab" for n in (1001, 1002)], ["visits", "`?patients=2`"]),
+        ([f"{s}/{c}/pat{n + (s == 'test')}/{n}.png" for s in ("train", "test") for c in "ab" for n in range(4)],
+         ["3 of 5 names of level 1 stand in several splits"]),
         ([f"{c}/{n}/1.png" for c in "ab" for n in ("original", "augmented")],
          ["look like augmented or processed copies of the same images", "`?exclude=NAME`"]),
         ([f"{c}/{v}/1.png" for c in "ab" for v in ("left", "right")], ["level 1 'left' (4 folders, views)", "none looks like patients, whom `?patients=PATTERN`"]),
