@@ -25,9 +25,10 @@ def check_classes(tree: FileTree, images: Sequence[FolderImage], *, guess: bool 
     """
     names = sorted({image.label for image in images})
     if len(names) < 2:
-        outer = tree.image_subfolders()
-        wrapped = len(outer) == 1 and len(tree.image_subfolders(f"{outer[0]}/")) > 1
-        hint = f" (did you mean '{tree.root / outer[0]}'?)" if wrapped else ""
+        inner = ""
+        while len(folders := tree.image_subfolders(inner)) == 1:
+            inner += f"{folders[0]}/"
+        hint = f" (did you mean '{tree.root / inner}'?)" if inner and len(folders) > 1 else ""
         raise DataError(f"{tree.root}: one class only, '{names[0]}'; at least two are needed{hint}")
     trained = {(image.fold, image.label) for image in images if image.split in (TRAIN, None)}
     for image in images:

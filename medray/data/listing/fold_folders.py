@@ -77,7 +77,8 @@ def hold_out_folders(
     )
     counts = ", ".join(f"{name} ({(of_fold == fold).sum():,})" for fold, name in enumerate(folders))
     kept = [replace(image, split=TRAIN) if tested and image.held_out else image for image in images]
-    return kept, folds, [f"{len(folders)} fold folders without splits, each held out in turn: {counts}"]
+    beside = f"; the test folder's images are in none ({(of_fold < 0).sum():,})" if tested else ""
+    return kept, folds, [f"{len(folders)} fold folders without splits, each held out in turn: {counts}{beside}"]
 
 
 def group_identical(root: Path, images: Sequence[FolderImage]) -> list[list[FolderImage]]:

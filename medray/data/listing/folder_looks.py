@@ -59,7 +59,7 @@ _WORDS = {
     }),
     MODALITIES: frozenset({
         "ct", "mri", "mr", "xray", "cxr", "us", "ultrasound", "pet", "oct", "fundus", "dermoscopy", "clinical",
-        "flair", "dwi", "adc", "mammography", "histology", "he", "ihc",
+        "flair", "t", "tw", "dwi", "adc", "mammography", "histology", "he", "ihc",
     }),
     FILES: frozenset({
         "images", "image", "img", "imgs", "mask", "masks", "label", "labels", "annotation", "annotations", "json",

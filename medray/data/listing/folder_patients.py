@@ -76,8 +76,14 @@ def with_patients(root: Path, images: Sequence[FolderImage], option: str) -> tup
         )
     _check_one_each(root, taken, option)
     example = printable(str(min(map(str, patients))))
+    depth = int(option) if option.isdecimal() else 1
+    folders = {image.below[:depth] for image in images}
+    joined = f"; folders of one name are one patient ({len(folders):,} folders)" if depth > 1 else ""
+    joined = joined if len(folders) > len(patients) else ""
     kind = "folders above the classes" if option == ABOVE else f"`{PATIENTS}={printable(option)}`"
-    return taken, [f"patients by {kind}: {len(patients):,} of {plural(len(taken), 'image')}, such as '{example}'"]
+    return taken, [
+        f"patients by {kind}: {len(patients):,} of {plural(len(taken), 'image')}, such as '{example}'{joined}"
+    ]
 
 
 def _read_folder(level: int) -> Callable[[FolderImage], str | None]:
@@ -114,7 +120,7 @@ def _hint(images: Sequence[FolderImage]) -> str:
     """Return the end of an error's line: the levels that there are, and the option for the likeliest one."""
     levels: list[LevelBelow] = levels_below(images)
     if not levels:
-        return "; there are no folders below those of the classes"
+        return ""
     useful = [level for level in levels if len(level.names) > 1] or levels
     listed = "; ".join(level.describe(len(images)) for level in levels)
     option = best_level(useful).option(len(images))

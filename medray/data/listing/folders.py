@@ -62,6 +62,9 @@ def list_tree(tree: FileTree, source: Source) -> Listing:
     patients, patient_notes = source.options.get(PATIENTS, ""), list[str]()
     if patients:
         images, patient_notes = with_patients(tree.root, images, patients)
+    folds, fold_notes = None, list[str]()
+    if HELD_OUT in levels:
+        images, folds, fold_notes = hold_out_folders(tree.root, images)
     notes = [
         f"{len({image.label for image in images})} classes by their folders, {_splits_in_words(images, levels)}"
     ]
@@ -69,10 +72,9 @@ def list_tree(tree: FileTree, source: Source) -> Listing:
         f"subgroups '{name}' by folders above the classes: {_count_names(images, position)}"
         for position, name in enumerate(asked.subgroups)
     ]
-    folds = None
-    if FOLD in levels or HELD_OUT in levels:
-        images, folds, fold_notes = (merge_folds if FOLD in levels else hold_out_folders)(tree.root, images)
-        notes += fold_notes
+    if FOLD in levels:
+        images, folds, fold_notes = merge_folds(tree.root, images)
+    notes += fold_notes
     notes += spelling_notes
     filled = {"/".join(image.split("/")[: depth + 1]) for image in tree.images}
     empty = [printable(path) for path in tree.folders if path.count("/") == depth and path not in filled]
@@ -100,9 +102,9 @@ def list_tree(tree: FileTree, source: Source) -> Listing:
 
 def _splits_in_words(images: Sequence[FolderImage], levels: Sequence[str]) -> str:
     """Return the splits of the images, each with its folder if that is named otherwise."""
-    if SPLIT not in levels:
+    if not {SPLIT, HELD_OUT} & {*levels} or not any(image.split for image in images):
         return "no splits"
-    depth = levels.index(SPLIT)
+    depth = levels.index(SPLIT if SPLIT in levels else HELD_OUT)
     folders: dict[str, set[str]] = {}
     for image in images:
         if image.split:

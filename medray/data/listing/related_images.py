@@ -15,6 +15,7 @@ from medray.data.listing.folder_looks import (
     SPLITS,
     SUBGROUP_NAMES,
     UNIT_WORDS,
+    is_copy,
     looks_like,
     unit_named,
 )
@@ -99,10 +100,10 @@ def note_related(images: Sequence[FolderImage]) -> list[str]:
         notes += note_file_names(images)
     for level in levels:
         if level.look == COPIES:
-            names = ",".join(map(printable, sorted(level.names)[:4]))
+            names = ",".join([printable(name) for name in sorted(level.names) if is_copy(name)][:4])
             notes.append(
-                f"{RELATED}: folders below those of the classes look like {COPIES} ({names}): `?{EXCLUDE}=NAME` "
-                "behind the source leaves them out"
+                f"{RELATED}: folders below those of the classes look like {COPIES}: `?{EXCLUDE}={names}` behind the "
+                "source leaves them out"
             )
     return notes
 

@@ -160,6 +160,10 @@ def test_a_test_folder_beside_folds_that_are_held_out(tmp_path: Path) -> None:
     assert {image.where.partition("/")[0]: image.split for image in listing.images} == {
         "fold_1": "train", "fold_2": "train", "fold_3": "train", "test_set": "test",
     }  # fmt: skip
+    assert (
+        listing.notes[0]
+        == "2 classes by their folders, splits by theirs: train ('fold_1', 'fold_2', 'fold_3'), test ('test_set')"
+    )
     assert listing.folds is not None
     assert [(len(train), len(held_out)) for train, held_out in listing.folds] == [(8, 4)] * 3
     assert all(

@@ -90,7 +90,7 @@ def test_a_pattern_reads_file_names_and_splits_stay(tmp_path: Path) -> None:
     assert {image.split for image in listing.images} == {"train", "test"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(1, 4), st.integers(0, 5)),
@@ -221,7 +221,7 @@ def test_folders_below_are_silent_where_dicom_files_name_patients(tmp_path: Path
         ([f"{s}/{c}/pat{n + (s == 'test')}/{n}.png" for s in ("train", "test") for c in "ab" for n in range(4)],
          ["3 of 5 names of level 1 stand in several splits"]),
         ([f"{c}/{n}/1.png" for c in "ab" for n in ("original", "augmented")],
-         ["look like augmented or processed copies of the same images", "`?exclude=NAME`"]),
+         ["look like augmented or processed copies of the same images", "`?exclude=augmented` behind the source"]),
         ([f"{c}/{v}/1.png" for c in "ab" for v in ("left", "right")], ["level 1 'left' (4 folders, views)", "none looks like patients, whom `?patients=PATTERN`"]),
         ([f"{c}/{v}/P{n:03}_{v}.png" for c in "ab" for v in ("left", "right") for n in range(ord(c), ord(c) + 9)],
          ["level 1 'left'", "`?patients="]),

@@ -186,6 +186,7 @@ def test_an_empty_class_is_noted(tmp_path: Path) -> None:
         (["a/1.png"], ["one class only, 'a'; at least two are needed"]),
         (["A/1.png", "a/2.png"], ["one class only, 'A'"]),
         (["set/a/1.png", "set/b/1.png"], ["one class only, 'set'", "did you mean '", "/set'?"]),
+        (["x/set/a/1.png", "x/set/b/1.png"], ["one class only, 'x'", "did you mean '", "/x/set'?"]),
         (["set/train/a/1.png", "set/test/a/1.png"], ["did you mean '", "/set'?"]),
         (["a/1.png", "b/1.png", "x.png", "y.png"], ["2 images lie beside the folders", "the first 'x.png'"]),
         (["train/a/1.png", "train/b/1.png", "train/x.png"], ["an image lies beside", "the first 'train/x.png'"]),

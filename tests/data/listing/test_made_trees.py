@@ -74,7 +74,7 @@ def trees(draw: st.DrawFn) -> Tree:
     return Tree(truth, tuple(f"{parent}/{name}" for parent, name in junk), exact)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(trees(), st.booleans())
 def test_a_tree_is_read_as_it_was_made_or_refused(tree: Tree, empty: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +109,7 @@ def test_a_tree_is_read_as_it_was_made_or_refused(tree: Tree, empty: bool) -> No
         assert any(note.startswith(RELATED) for note in listing.notes) == grouped
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(trees())
 def test_most_trees_are_read(tree: Tree) -> None:
     """Refused may be what another reading is possible of, but not plain splits above plain classes."""
@@ -121,7 +121,7 @@ def test_most_trees_are_read(tree: Tree) -> None:
         check(list_text(f"folder:{grow(Path(folder), contents)}"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(
         st.sampled_from(["A", "Mayo", "x1", "40X", "Augmented", "raw", "site 2", "CT", "7", "Zürich"]),
