@@ -275,13 +275,13 @@ def test_file_names_that_group_images_are_noted(tmp_path: Path, names: list[str]
     "name",
     ["{c} ({n})", "BloodImage_{n:05}", "{n}", "{c}-{n}", "IM-0001-{n:04}", "img_{n}_x", "covid19_{n}", "2019_{n}",
      "{h}", "scan 2 - {n}", "case{n}", "patient{n:03}", "ISIC_{n:07}", "{n}_{c}", "1.2.840.10008.{n}",
-     "201{d}-{n:03}", "{c}{n}"],
+     "201{d}-{n:03}", "{c}{n}", "{m}_x{n}"],
 )  # fmt: skip
 def test_running_numbers_are_no_groups(tmp_path: Path, name: str) -> None:
     """BUSI, BCCD and others: nothing in a file's name is that of another, or all of a class share it."""
     random = np.random.default_rng(0)
     grow(tmp_path, [
-        f"{c}/{name.format(c=c, n=n + 50 * (c == 'malignant'), h=random.bytes(8).hex(), d=n % 3)}.png"
+        f"{c}/{name.format(c=c, n=n + 50 * (c == 'malignant'), h=random.bytes(8).hex(), d=n % 3, m=max(n + 50 * (c == "malignant"), 5))}.png"
         for c in ("benign", "malignant")
         for n in range(40)
     ])  # fmt: skip
