@@ -281,7 +281,7 @@ def test_running_numbers_are_no_groups(tmp_path: Path, name: str) -> None:
     """BUSI, BCCD and others: nothing in a file's name is that of another, or all of a class share it."""
     random = np.random.default_rng(0)
     grow(tmp_path, [
-        f"{c}/{name.format(c=c, n=n + 50 * (c == 'malignant'), h=random.bytes(8).hex(), d=n % 3, m=max(n + 50 * (c == "malignant"), 5))}.png"
+        f"{c}/{name.format(c=c, n=n + 50 * (c == 'malignant'), h=random.bytes(8).hex(), d=n % 3, m=max(n + 50 * (c == 'malignant'), 5))}.png"
         for c in ("benign", "malignant")
         for n in range(40)
     ])  # fmt: skip
