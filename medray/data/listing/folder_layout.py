@@ -9,7 +9,7 @@ from medray.data.listing.folder_levels import FolderLevel
 from medray.data.listing.folder_looks import FILES, looks_like
 from medray.data.listing.folder_names import fold_number, folder_split, names_fold, split_named, splits_in
 from medray.data.listing.listing import TEST, TRAIN
-from medray.data.listing.not_classes import refuse_as_classes
+from medray.data.listing.not_classes import refuse_as_classes, refuse_beside_classes
 from medray.data.listing.split_folders import check_folds, check_splits
 from medray.data.source import PATIENTS, SUBGROUPS
 from medray.errors import DataError, printable
@@ -115,6 +115,7 @@ def _kind_of_level(tree: FileTree, levels: Sequence[str], remaining: Sequence[st
         return remaining[0]
     if guess:
         refuse_as_classes(tree, level, levels)
+        refuse_beside_classes(tree, level)
     return None
 
 

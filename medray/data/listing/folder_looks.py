@@ -126,6 +126,11 @@ def is_copy(name: str) -> bool:
     return any(word in _COPY_WORDS or _COPY_PREFIX.match(word) for word in words)
 
 
+def name_of_originals(name: str) -> tuple[str, ...]:
+    """Return the words of a name without those that say that images are copies or originals."""
+    return tuple(word for word in words_of(name) if word not in _ORIGINAL_WORDS and not is_copy(word))
+
+
 def _are_copies(names: Collection[str]) -> bool:
     """Return whether some names are those of copies, and all others of originals, or at most as many of others."""
     copies = [is_copy(name) for name in names]

@@ -83,6 +83,13 @@ def folder_split(name: str) -> str | None:
     return split_named(name) or (next(iter(splits)) if len(splits) == 1 else None)
 
 
+def is_plain_split(name: str) -> bool:
+    """Return whether a name says no more than that a folder is a split, such as test, Test set or testing_data."""
+    splits, others = splits_in(name)
+    usual = any(word in SPLIT_NAMES or _ENDING.sub("", word) in SPLIT_NAMES for word in words_of(name))
+    return bool(splits) and not others and usual
+
+
 def names_fold(name: str) -> bool:
     """Return whether a name says that a folder is a fold's, whatever it holds: it holds the word fold."""
     return _FOLD.fullmatch(name.strip()) is not None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from medray.data.listing.exclude import hint_to_exclude
 from medray.data.listing.file_tree import FileTree
 from medray.data.listing.folder_levels import FolderLevel, shared_names
 from medray.data.listing.folder_looks import (
@@ -17,9 +18,10 @@ from medray.data.listing.folder_looks import (
     are_small_numbers,
     is_copy,
     looks_like,
+    name_of_originals,
     unit_named,
 )
-from medray.data.listing.folder_names import folder_split, words_of
+from medray.data.listing.folder_names import folder_split, is_plain_split, words_of
 from medray.data.listing.listing import TRAIN
 from medray.data.source import PATIENTS, SUBGROUPS
 from medray.errors import DataError, printable
@@ -65,6 +67,29 @@ def refuse_as_classes(tree: FileTree, level: FolderLevel, levels: Sequence[str])
     if outer not in SUBGROUP_NAMES:
         ways.append("folds are named Fold1, Fold2" if inner == SPLITS else "splits are named train, val and test")
     raise DataError(f"{start}: {', '.join(ways)}; {single} is one alone")
+
+
+def refuse_beside_classes(tree: FileTree, level: FolderLevel) -> None:
+    """Refuse a folder beside those of two classes that is named as a split, or as copies of one of them or of all.
+
+    Raises:
+        DataError: so it is.
+    """
+    splits = [name for name in level.names if is_plain_split(name)]
+    originals = {name_of_originals(name): name for name in level.names if not is_copy(name)}
+    for name in splits if len(level.names) - len(splits) > 1 else []:
+        _refuse_beside(tree, name, "a split, but lies beside folders of classes")
+    for name in filter(is_copy, level.names):
+        words = name_of_originals(name)
+        if words in originals:
+            _refuse_beside(tree, name, f"{COPIES} as '{printable(originals[words])}' holds")
+        if not words and len(originals) > 1:
+            _refuse_beside(tree, name, f"{COPIES} as the folders of classes beside it hold")
+
+
+def _refuse_beside(tree: FileTree, name: str, look: str) -> None:
+    way_out = f"{hint_to_exclude(name)}; or `?{SUBGROUPS}=` takes it for a class"
+    raise DataError(f"{tree.root}: '{printable(name)}' looks like {look}{way_out}")
 
 
 def _quote(names: Sequence[str]) -> str:

@@ -249,6 +249,31 @@ def test_folders_of_the_same_classes_are_refused(
     refusal(lambda: listed(tree(tmp_path, *files)), *fragments)
 
 
+@pytest.mark.parametrize(
+    ("tops", "fragments"),
+    [
+        (("cat", "dog", "test"), ["'test' looks like a split, but lies beside folders of classes; `?exclude=test`"]),
+        (("cat", "dog", "Validation set"), ["'Validation set' looks like a split", "`?exclude=Validation set`"]),
+        (("cat", "cat_aug", "dog"), ["'cat_aug' looks like augmented or processed copies", "as 'cat' holds; `?exclude=cat_aug`"]),
+        (("Original cat", "Augmented cat", "dog"), ["'Augmented cat' looks like", "as 'Original cat' holds"]),
+        (("cat", "dog", "augmented"), ["'augmented' looks like", "as the folders of classes beside it hold"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_folders_beside_classes(tmp_path: Path, tops: tuple[str, ...], fragments: list[str], above: str) -> None:
+    grow(tmp_path, [f"{above}{top}/{n}.png" for top in tops for n in range(2)])
+    refusal(lambda: listed(tmp_path), *fragments)
+    assert len({image.labels for image in listed(f"{tmp_path}?subgroups=").images}) == 3
+
+
+@pytest.mark.parametrize(
+    "tops",
+    [("valid", "invalid"), ("test", "control"), ("TS", "NF1", "cal"), ("flipped", "normal"), ("no aug", "aug")],
+)
+def test_two_classes_may_be_called_so(tmp_path: Path, tops: tuple[str, ...]) -> None:
+    assert {image.labels[0] for image in listed(tree(tmp_path, *tops, classes=("p{0}",))).images} == {*tops}
+
+
 def test_the_same_classes_in_other_spellings_and_not_all_of_them(tmp_path: Path) -> None:
     tree(tmp_path, "North", classes=("Be\u0301nin", "malin", "normal"))
     refusal(lambda: listed(tree(tmp_path, "South", classes=("b\u00e9nin", "MALIN"))), "hold the same folders")
