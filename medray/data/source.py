@@ -5,9 +5,14 @@ phantom:covid?images=200&size=32&seed=1    the phantom of another space; fewer, 
 medmnist:organsmnist       a 2-D MedMNIST set, 28×28
 medmnist:organsmnist:64    the same at 64, 128 or 224
 path/to/images.npz         MedMNIST's form: {train,val,test}_{images,labels}, perhaps class_names
-folder:PATH                class folders, perhaps below folders of splits and of folds
-folder:PATH?patients=folder                the folder below the class is the patient
-folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, at any depth; DICOM and tables too
+folder:PATH                class folders, perhaps below folders of splits, of folds or of subgroups
+folder:PATH?patients=folder                the folder below the class is the patient; DICOM too, as all below
+folder:PATH?patients=3                     the folder three levels below the class is
+folder:PATH?patients=(case\\d+)_           what a pattern matches in the path below the class is
+folder:PATH?patients=above                 the folders above those of the classes are patients
+folder:PATH?subgroups=magnification        the folders above those of the classes are subgroups of this name
+folder:PATH?subgroups=                     they are classes, whatever they look like
+folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, at any depth; tables too
 folder:PATH?exclude=*_mask*,img??.png      without the folders and files whose names these patterns fit; a table's
                                            rows of such files are left out
 folder:PATH?exclude=train/*/masks          a path from PATH; ** is any number of folders
@@ -19,14 +24,13 @@ csv:PATH?blank=unknown,NA  words for a blank cell; by default NA, N/A, nan, null
 csv:PATH?rows=majority     of an image's rows the label of most; or first, the first row's, or all labels
 dicom:PATH                 DICOM files, in class folders or not
 
-`split=` means that a table has no such column. In an option `%26` is an "&" and `%3F` a "?", which may also stand
-as it is: the options begin behind the last "?" that is followed by the name of one.
+`split=` means that a table has no such column. In an option `%26` is an "&", `%25` a "%" and `%3F` a "?", which
+may also stand as it is: the options begin behind the last "?" that is followed by the name of one.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -42,9 +46,9 @@ ROWS = "rows"
 
 #: The options that each kind may have behind its question mark, or, MedMNIST's size, behind a colon.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
-    FOLDER: (PATIENTS, EXCLUDE, SIDE_CARS),
+    FOLDER: (PATIENTS, SUBGROUPS, EXCLUDE, SIDE_CARS),
     CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS, ROWS, EXCLUDE, SIDE_CARS),
-    DICOM: (EXCLUDE, SIDE_CARS),
+    DICOM: (PATIENTS, SUBGROUPS, EXCLUDE, SIDE_CARS),
     MEDMNIST: (SIZE,),
     PHANTOM: ("seed", SIZE, "images"),
     NPZ: (),
@@ -83,8 +87,7 @@ class Source:
         text = f"{self.kind}:{self.name}" if self.name or self.kind != PHANTOM else PHANTOM
         if self.kind == MEDMNIST:
             return ":".join([text, *self.options.values()])
-        escape = partial(_RESERVED.sub, lambda match: f"%{ord(match[0]):02X}")
-        query = "&".join(f"{name}={escape(value)}" for name, value in self.options.items())
+        query = "&".join(f"{name}={escaped(value)}" for name, value in self.options.items())
         return f"{text}?{query}" if query else text
 
     @property
@@ -100,6 +103,11 @@ class Source:
     def absolute(self) -> "Source":
         """Return the same source with an absolute path, so that it can be opened from any folder."""
         return replace(self, name=str(self.path.absolute())) if self.is_listed or self.kind == NPZ else self
+
+
+def escaped(value: str) -> str:
+    """Return an option's value as it is written behind a source, where some signs must be escaped."""
+    return _RESERVED.sub(lambda match: f"%{ord(match[0]):02X}", value)
 
 
 def parse_source(text: str) -> Source:

@@ -84,5 +84,8 @@ def test_the_examples_do_what_they_say(module: str) -> None:
 
 
 def test_an_option_of_another_kind_is_refused() -> None:
-    with pytest.raises(DataError, match=r"^dicom:x\?label=y: unknown option 'label'; valid: exclude, side_cars$"):
+    with pytest.raises(
+        DataError,
+        match=r"^dicom:x\?label=y: unknown option 'label'; valid: patients, subgroups, exclude, side_cars$",
+    ):
         Source("dicom", "x", {"label": "y"})

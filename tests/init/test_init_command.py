@@ -107,6 +107,19 @@ def test_options_that_were_given_stay_and_odd_columns_are_escaped(here: Path) ->
     assert len(list_source(source)) == 1
 
 
+def test_a_level_of_patients_stands_in_the_file(here: Path) -> None:
+    classes = {f"{name}/SOB/case {n}/40X": 3 for name in ("a", "b") for n in range(4)}
+    result = run("tissue", f"folder:{scans(here / 'set', classes)}")
+    written("tissue", result)
+    comment = " ".join(line.strip("# ") for line in (here / "tissue.yaml").read_text().splitlines())
+    assert "Images may be of one patient: " in comment
+    assert "level 2 'case 0' (8 folders, cases)" in comment
+    assert "`?patients=2` behind the source" in comment
+    result = run("cases", f"folder:{here / 'set'}?patients=2")
+    assert written("cases", result).data.endswith("?patients=2")
+    assert "Images may be" not in (here / "cases.yaml").read_text()
+
+
 def test_dicom_tells_its_patients(here: Path) -> None:
     pixels = blobs(24, size=20)
     files = {

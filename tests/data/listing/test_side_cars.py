@@ -179,8 +179,8 @@ def test_classes_below_images_are_named(tmp_path: Path) -> None:
         tmp_path,
         [f"{folder}/{kind}/{kind}{n}.png" for folder in ("imgs", "GroundTruth") for kind in "ab" for n in "12"],
     )
-    message = refusal(lambda: listed(tmp_path), "'GroundTruth' beside 'imgs'")
-    match = re.search(r"`folder:([^`]+)` has folders of classes", message)
+    message = refusal(lambda: listed(tmp_path), "'GroundTruth', 'imgs' look like kinds of files")
+    match = re.search(r"name one of them, as '([^']+imgs)'", message)
     assert match
     assert len(listed(match[1])) == 4
 
