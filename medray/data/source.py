@@ -20,7 +20,6 @@ dicom:PATH                 DICOM files, in class folders or not
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -31,18 +30,19 @@ FOLDER, CSV, DICOM = FILE_KINDS = ("folder", "csv", "dicom")
 MEDMNIST, PHANTOM, NPZ = "medmnist", "phantom", "npz"
 IMAGE, LABEL, SPLIT, FOLD, PATIENT = GUESSED_COLUMNS = ("image", "label", "split", "fold", "patient")
 SUBGROUPS, PATTERN, NONE, BLANKS = "subgroups", "pattern", "none", "blank"
+SEPARATOR, UNCERTAIN = "separator", "uncertain"
 PATIENTS, EXCLUDE, SIZE = "patients", "exclude", "size"
 
 #: The options that each kind may have behind its question mark, or, MedMNIST's size, behind a colon.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     FOLDER: (PATIENTS, EXCLUDE),
-    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS),
+    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS, SEPARATOR, UNCERTAIN),
     DICOM: (EXCLUDE,),
     MEDMNIST: (SIZE,),
     PHANTOM: ("seed", SIZE, "images"),
     NPZ: (),
 }
-_RESERVED = re.compile(r"[%&?\x00-\x1f\x7f]")  # escaped in an option's value
+_RESERVED = re.compile(r"[%&?\x00-\x1f\x7f]|^ | $")  # escaped in an option's value
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,7 @@ class Source:
         text = f"{self.kind}:{self.name}" if self.name or self.kind != PHANTOM else PHANTOM
         if self.kind == MEDMNIST:
             return ":".join([text, *self.options.values()])
-        escape = partial(_RESERVED.sub, lambda match: f"%{ord(match[0]):02X}")
-        query = "&".join(f"{name}={escape(value)}" for name, value in self.options.items())
+        query = "&".join(f"{name}={escaped(value)}" for name, value in self.options.items())
         return f"{text}?{query}" if query else text
 
     @property
@@ -93,6 +92,15 @@ class Source:
     def absolute(self) -> "Source":
         """Return the same source with an absolute path, so that it can be opened from any folder."""
         return replace(self, name=str(self.path.absolute())) if self.is_listed or self.kind == NPZ else self
+
+
+def escaped(value: str) -> str:
+    """Return an option's value as it stands in a source, so that it is read as it was.
+
+    >>> escaped(" & ")
+    '%20%26%20'
+    """
+    return _RESERVED.sub(lambda match: f"%{ord(match[0]):02X}", value)
 
 
 def parse_source(text: str) -> Source:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from medray.data.listing.column_names import find_column, guess_column
 from medray.data.listing.exclude import MASKS, exclude_folders, outermost
 from medray.data.listing.file_tree import FileTree, find_files, image_suffix
 from medray.data.listing.table_cells import ImageIndex, locate_images
-from medray.data.listing.table_columns import find_column, guess_column
 from medray.data.listing.table_text import SPREADSHEETS, Row, Table, read_table
 from medray.data.source import CSV, EXCLUDE, FILE_KINDS, IMAGE, PATTERN, Source, parse_source
 from medray.errors import DataError, not_found_line, printable

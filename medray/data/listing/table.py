@@ -12,12 +12,14 @@ from medray.data.listing.dicom_patients import with_dicom_patients
 from medray.data.listing.file_tree import FileTree, find_files
 from medray.data.listing.folder_names import unify_spelling
 from medray.data.listing.listing import BLANK, CALIBRATION, TEST, ListedImage, Listing, counted_as
-from medray.data.listing.table_blanks import blank_words, hint_to_keep, with_blanks
+from medray.data.listing.table_blanks import hint_to_keep, with_blanks
 from medray.data.listing.table_cells import locate_images
 from medray.data.listing.table_columns import Columns, choose_columns
 from medray.data.listing.table_hints import note_unused
+from medray.data.listing.table_labels import RowLabels, read_labels
 from medray.data.listing.table_numbers import with_plain_numbers
 from medray.data.listing.table_text import Row, Table, read_table
+from medray.data.listing.table_words import blank_words
 from medray.data.source import BLANKS, PATTERN, Source
 from medray.errors import DataError, printable
 
@@ -30,13 +32,14 @@ class Entry:
     cell: str
     path: Path | None
     labels: tuple[str, ...]
+    uncertain: tuple[str, ...]
     split: str | None
     fold: int | None
     patient: str | None
     subgroups: Mapping[str, str]
 
     @classmethod
-    def read(cls, row: Row, columns: Columns, path: Path | None) -> "Entry":
+    def read(cls, row: Row, columns: Columns, path: Path | None, labels: RowLabels) -> "Entry":
         """Read a row whose file is `path`.
 
         Raises:
@@ -46,7 +49,8 @@ class Entry:
             line=row.line,
             cell=row.cells[columns.image],
             path=path,
-            labels=columns.read_labels(row),
+            labels=labels.labels,
+            uncertain=labels.uncertain,
             split=columns.read_split(row),
             fold=columns.read_fold(row),
             patient=(row.cells[columns.patient] or None) if columns.patient else None,
@@ -59,9 +63,9 @@ class Entry:
         Raises:
             DataError: it does not.
         """
-        for field in ("labels", "split", "fold", "patient", "subgroups"):
+        for field in ("labels", "uncertain", "split", "fold", "patient", "subgroups"):
             values = [getattr(entry, field) for entry in (self, later)]
-            if field == "labels":
+            if field in ("labels", "uncertain"):
                 values = [sorted(value) for value in values]
             if values[0] != values[1]:
                 rows = f"lines {self.line} and {later.line} name one image, '{printable(later.cell)}'"
@@ -81,9 +85,11 @@ def list_table(source: Source) -> Listing:
     The source's options name the columns for image, label, split, fold, patient and subgroups (several, with
     commas), and the pattern of file names; columns that are not named are guessed and noted, except subgroups. A
     cell names its image by a path from the table's folder, by the name of any file below that folder, with or
-    without suffix, or by the number in a name. Labels are separated by comma, semicolon or bar. In a table with a
-    column for each class, `none` is the label of rows with a 1 in none of them. A label, split, fold or patient of
-    NA, nan, N/A, null or none is blank; `blank` names other words for it, with commas, or none.
+    without suffix, or by the number in a name. `separator` divides a label's cells, or does not where it is none;
+    without it they are divided where that is safe. In a table with a column for each class, which `label` may
+    name with commas, `none` is the label of rows with a 1 in none of them, and `uncertain` says what -1 becomes. A
+    label, split, fold or patient of NA, nan, N/A, null or none is blank; `blank` names other words for it, with
+    commas, or none.
 
     Raises:
         DataError: the table or its columns can't be read, a cell is invalid, two rows of one image
@@ -97,7 +103,8 @@ def list_table(source: Source) -> Listing:
     tree = find_files(source.path.parent.resolve())
     try:
         columns.check_splits(table)
-        return list_rows(table, columns, tree, source, notes, unlabelled)
+        row_labels, label_notes = read_labels(table, columns, source.options, unlabelled)
+        return list_rows(table, columns, row_labels, tree, source, [*label_notes, *notes], unlabelled)
     except DataError as error:
         raise error.within(file=table.path) from None
 
@@ -105,6 +112,7 @@ def list_table(source: Source) -> Listing:
 def list_rows(
     table: Table,
     columns: Columns,
+    row_labels: Mapping[int, RowLabels],
     tree: FileTree,
     source: Source,
     notes: Sequence[str],
@@ -116,7 +124,7 @@ def list_rows(
         DataError: as `list_table`, but without the name of the table.
     """
     paths, file_notes = locate_images(table, columns.image, tree, source.options.get(PATTERN))
-    entries = [Entry.read(row, columns, paths[row.line]) for row in table.rows]
+    entries = [Entry.read(row, columns, paths[row.line], row_labels[row.line]) for row in table.rows]
     names, spelling_notes = unify_spelling(label for entry in entries for label in entry.labels)
     entries = [replace(entry, labels=tuple(names[label] for label in entry.labels)) for entry in entries]
     classes = set(names.values())
@@ -126,7 +134,8 @@ def list_rows(
         raise DataError(problem)
     kept, repeated = first_of_each(entries)
     images: tuple[ListedImage, ...] = tuple(
-        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups) for path, e in kept.items()
+        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain)
+        for path, e in kept.items()
     )
     images, patient_notes = (images, []) if columns.patient else with_dicom_patients(images)
     twice = [f"line {entry.line}" for entry in entries if len(set(entry.labels)) < len(entry.labels)]
@@ -146,7 +155,7 @@ def list_rows(
         missing=tuple(f"line {e.line}: {printable(e.cell) or BLANK}" for e in entries if e.path is None),
         ignored=tuple(printable(name) for name in tree.ignored if name != table.path.name),
         notes=tuple(notes),
-        rows=Counter(counted_as(entry.labels) for entry in entries),
+        rows=Counter(counted_as(() if entry.uncertain else entry.labels) for entry in entries),
         class_columns=bool(columns.one_hot),
         read_as_blank=unlabelled,
     )
