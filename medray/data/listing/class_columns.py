@@ -1,6 +1,7 @@
 """Guess which columns of a table stand for one class each, and refuse to where others may be meant."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -14,7 +15,7 @@ from medray.data.listing.table_words import (
     read_answer,
     read_share,
 )
-from medray.data.source import LABEL, escaped
+from medray.data.source import BLANKS, LABEL, escaped
 from medray.errors import DataError, printable
 from medray.text import first_names
 
@@ -46,7 +47,10 @@ MOST_CLASSES, MOST_NAMED = 200, 4
 
 @dataclass(frozen=True)
 class ReadColumn:
-    """A column's cells, and which of ANSWERS each gives; no answers if a cell is another word."""
+    """A column's cells, and which of ANSWERS each gives.
+
+    There are no answers if a cell is another word, or if yes or no is written in several ways: x and y are none.
+    """
 
     name: str
     cells: tuple[str, ...]
@@ -56,8 +60,11 @@ class ReadColumn:
     def read(cls, table: Table, name: str, blanks: frozenset[str]) -> "ReadColumn":
         """Read a column by its name."""
         cells = tuple(row.cells[name] for row in table.rows)
-        answers = {cell: read_answer(cell, blanks) for cell in set(cells)}
-        return cls(name, cells, () if None in answers.values() else tuple(answers[cell] or "" for cell in cells))
+        answers = {cell: read_answer(cell, blanks) or "" for cell in set(cells)}
+        words = {(answer, plain_number(cell) or cell.casefold()) for cell, answer in answers.items()}
+        ways = Counter(answer for answer, _ in words)
+        clear = "" not in ways and ways[POSITIVE] < 2 and ways[NEGATIVE] < 2
+        return cls(name, cells, tuple(answers[cell] for cell in cells) if clear else ())
 
     @property
     def values(self) -> list[str]:
@@ -92,7 +99,7 @@ class ReadColumn:
 
 @dataclass(frozen=True)
 class ClassColumns:
-    """The columns that stand for a class each, none if there are no such; `others` may be the label then."""
+    """The columns that stand for a class each; if there are none, `others` may be the label, with their values."""
 
     names: tuple[str, ...]
     notes: tuple[str, ...]
@@ -114,7 +121,7 @@ def guess_class_columns(
     shares = [column for column in others if column.holds_shares]
     least = 1 if with_none else 2
     if len(ones) + len(shares) < least or not (ones or shares):
-        return ClassColumns((), (), tuple(column.describe() for column in others))
+        return ClassColumns((), (), tuple(column.describe() for column in (*ones, *others)))
     if len(ones) < least:
         check_shares(table, [column.name for column in (*ones, *shares)], blanks)
     every = [column for column in ones if set(column.answers) == {POSITIVE}]
@@ -184,6 +191,7 @@ def check_shares(table: Table, columns: Sequence[str], blanks: frozenset[str]) -
                 )
             raise DataError(
                 f"line {row.line}: column '{name}': '{printable(cell)}' is neither yes nor no; valid in a column "
-                "of a class: 0, 1, true, false, yes, no, positive, negative, x, blank, -1 for uncertain",
+                "of a class: 0, 1, true, false, yes, no, positive, negative, x, blank, -1 for uncertain; "
+                f"`?{BLANKS}={escaped(printable(cell))}` behind the source reads it as blank",
                 file=table.path,
             )

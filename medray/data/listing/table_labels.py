@@ -98,8 +98,10 @@ def read_class_columns(
     Blank is no. Where no is written too, a row that is blank in all these columns has no label, not even `none`.
 
     Raises:
-        DataError: there are uncertain labels, and the options do not say what they become.
+        DataError: there are uncertain labels, and the options do not say what they become; a separator is named.
     """
+    if SEPARATOR in options:
+        raise DataError(f"option '{SEPARATOR}' is for a column of labels, not for a column for each class")
     choice = uncertain_option(options)
     blanks = blank_words(options.get(BLANKS))
     answers = {
@@ -112,7 +114,7 @@ def read_class_columns(
             if answers[row.line][name] == UNCERTAIN:
                 unsure.setdefault(row.cells[name], []).append(row.line)
     holding = [name for name in columns.one_hot if any(said[name] == UNCERTAIN for said in answers.values())]
-    notes = note_uncertain(f"columns {', '.join(holding)} are", unsure, choice)
+    notes = note_uncertain(f"columns {', '.join(holding)}", unsure, choice)
     counts = Counter(answer for said in answers.values() for answer in said.values())
     labels, unlabelled = {}, []
     yes = {POSITIVE, UNCERTAIN} if choice == POSITIVE else {POSITIVE}

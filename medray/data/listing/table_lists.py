@@ -18,7 +18,7 @@ _QUOTED = r"""(?:np\.str_\()?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\)?"""
 _NUMBER = r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))"
 _WORD = r"(True|False|true|false|None|null|nan|NaN)"
 _ITEM = re.compile(rf"\s*(?:{_QUOTED}|{_NUMBER}|{_WORD})(?=[\s,]|$)\s*,?", re.DOTALL)
-_BEGUN = re.compile(r"""[\[({]+\s*["'].*[\])}]\)?""", re.DOTALL)
+_BEGUN = re.compile(r"""[\[({]+\s*["'].*[\])}]\)?|\[[0-9.,\s]*\.\.\.[0-9.,\s]*\]""", re.DOTALL)  # or cut by numpy
 _PLAIN = re.compile(r"\[([^\[\](){}'\"]*)\]", re.DOTALL)
 _BLANKS = frozenset({"None", "null", "nan", "NaN"})
 LONGEST = 10_000  # characters
@@ -32,7 +32,7 @@ def read_list(cell: str) -> tuple[str, ...] | None:
 
     >>> read_list("['a', 'b, c']"), read_list("array(['a' 'b'], dtype=object)"), read_list("[0 1]")
     (('a', 'b, c'), ('a', 'b'), ('0', '1'))
-    >>> read_list("[]"), read_list("[18F]FDG"), read_list("(benign)")
+    >>> read_list("[]"), read_list("[18F]FDG"), read_list("(1)")
     ((), None, None)
     """
     wrapped = _WRAPPED.fullmatch(cell)
@@ -42,6 +42,8 @@ def read_list(cell: str) -> tuple[str, ...] | None:
     if len(text) < 2 or len(text) > LONGEST or _BRACKETS.get(text[0]) != text[-1]:
         return None
     inner, position, items = text[1:-1].strip(), 0, []
+    if text[0] == "(" and inner and "," not in inner:
+        return None  # as in Python, where a tuple of one needs a comma
     while position < len(inner):
         match = _ITEM.match(inner, position)
         if not match:
@@ -74,7 +76,7 @@ def _unquote(text: str) -> str:
 def read_lists(cells: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Return the labels of the cells that are lists, of all distinct `cells` of a column that are not empty.
 
-    Lists of numbers, and of words without quotes, are such only if all cells are: "(1)" may be a class.
+    Lists of numbers, and of words without quotes, are such only if all cells are: "[1]" may be a class.
 
     Raises:
         DataError: a cell begins as a list and can't be read as one, or the lists are rows of 0 and 1 or of shares,

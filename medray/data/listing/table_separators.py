@@ -9,7 +9,7 @@ from medray.data.source import SEPARATOR, escaped
 from medray.errors import DataError, printable
 
 NO_SEPARATOR = "none"
-_USUAL = "|;\n,"  # those that are guessed
+_CLEAR, _COMMAS = "|;\uff1b\n\t", ",\uff0c\u3001"  # those that are guessed, with the full-width ones
 _RARE = (" ", "/", "+", "&", "_", " and ")  # those that are only noted: names of classes hold them
 
 
@@ -36,12 +36,13 @@ def guess_separators(lines: Mapping[str, int]) -> tuple[str, ...]:
     Raises:
         DataError: cells may be one label as well as several.
     """
-    kinds = tuple(separator for separator in _USUAL if any(separator in cell for cell in lines))
+    kinds = tuple(separator for separator in _CLEAR + _COMMAS if any(separator in cell for cell in lines))
     several = {cell: divide(cell, kinds) for cell in lines if any(kind in cell for kind in kinds)}
+    clear = len(kinds) == 1 and kinds[0] in _CLEAR
     unsure = _never_alone(lines, several)
     parts = {_folded(part) for cell_parts in several.values() for part in cell_parts}
     later = {_folded(part) for cell_parts in several.values() for part in cell_parts[1:]}
-    if not unsure & later or (len(kinds) == 1 and kinds != (",",) and len(unsure) < len(parts)):
+    if not unsure & later or (clear and len(unsure) < len(parts)):
         return kinds
     if len(kinds) > 1:
         examples = dict.fromkeys(next(cell for cell in several if kind in cell) for kind in kinds)

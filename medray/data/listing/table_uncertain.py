@@ -1,6 +1,5 @@
 """Decide what uncertain labels become: -1, "?", maybe and their like, in columns of classes or a label's cells."""
 
-import re
 from collections.abc import Mapping
 
 from medray.data.listing.table_words import NEGATIVE, POSITIVE, UNCERTAIN, plain_number, read_answer
@@ -25,8 +24,10 @@ def uncertain_option(options: Mapping[str, str]) -> str | None:
     return choice
 
 
-def note_uncertain(where: str, cells: Mapping[str, list[int]], choice: str | None) -> list[str]:
-    """Return a note on the uncertain `cells`, each with the lines of its rows, of which `where` says the column.
+def note_uncertain(
+    where: str, cells: Mapping[str, list[int]], choice: str | None, other_ways: str = ""
+) -> list[str]:
+    """Return a note on the uncertain `cells`, each with the lines of its rows; `where` names the columns.
 
     Raises:
         DataError: there are some, and no choice was made.
@@ -36,9 +37,9 @@ def note_uncertain(where: str, cells: Mapping[str, list[int]], choice: str | Non
     )
     if cells and choice is None:
         raise DataError(
-            f"{where} of yes and no, with uncertain labels: {counts}; behind the source `?{OPTION}={IGNORE}` "
+            f"uncertain labels among yes and no in {where}: {counts}; behind the source `?{OPTION}={IGNORE}` "
             f"leaves such images out, `?{OPTION}={NEGATIVE}` reads them as no (where -1 means no, too), "
-            f"`?{OPTION}={POSITIVE}` as yes"
+            f"`?{OPTION}={POSITIVE}` as yes{other_ways}"
         )
     if choice is None:
         return []
@@ -50,8 +51,8 @@ def resolve_uncertain(
 ) -> tuple[dict[int, str], set[int], list[str]]:
     """Return a label column's `cells` by line with uncertain ones resolved, the lines to ignore, and notes.
 
-    In a column of yes and no these are -1 and words such as "?" and maybe. Among other numbers from 0 on -1 often
-    says that there is no label, and must be explained; among other words, maybe is a class, with a note.
+    In a column of yes and no these are -1 and words such as "?" and maybe. Elsewhere a single negative number must
+    be explained, and maybe is a class, with a note.
 
     Raises:
         DataError: there are uncertain cells, and the options do not say what they become.
@@ -64,23 +65,23 @@ def resolve_uncertain(
     answers = {cell: read_answer(cell, frozenset()) for cell in lines}
     unsure = {cell: rows for cell, rows in lines.items() if answers[cell] == UNCERTAIN}
     binary = None not in answers.values() and len(unsure) < len(lines)
-    # -1 and 1 alone are the two classes of a column, as where a margin is trained.
-    two_signs = {plain_number(cell) for cell in lines} == {"-1", "1"}
-    if not unsure or (two_signs and choice is None):
-        return dict(cells), set(), []
-    if choice is None and BLANKS in options:
-        return dict(cells), set(), [f"column '{column}': {_listed(unsure)} is read as a class"]
-    if binary:
-        note = note_uncertain(f"column '{column}' is", unsure, choice)
-    elif choice in (NEGATIVE, POSITIVE):
+    explained = BLANKS in options
+    # -1 and 1 alone are the two classes, as where a margin is trained; with blank cells -1 may be a third answer.
+    signs = {plain_number(cell) for cell in lines} == {"-1", "1"} and all(cells.values())
+    if choice is None and (signs or explained or not binary or not unsure):
+        if not (signs or explained):
+            check_negative(column, lines, blanks_read)
+        ignore = "" if signs or explained else f"; `?{OPTION}={IGNORE}` behind the source leaves its images out"
+        note = [f"column '{column}': {_listed(unsure)} is read as a class{ignore}"] if unsure else []
+        return dict(cells), set(), note
+    words, keep = (escaped(",".join(names)) for names in ([*unsure, *blanks_read], blanks_read))
+    other_ways = f", `?{BLANKS}={words}` as no label, `?{BLANKS}={keep}` as a class"
+    note = note_uncertain(f"column '{column}'", unsure, choice, other_ways)
+    if unsure and not binary and choice != IGNORE:
         raise DataError(
             f"option '{OPTION}': column '{column}' has other words than yes and no, so that its uncertain labels "
             f"({_listed(unsure)}) can't be {choice}; valid here: {IGNORE}"
         )
-    elif choice == IGNORE:
-        note = note_uncertain(f"column '{column}'", unsure, choice)
-    else:
-        return dict(cells), set(), _note_or_refuse(column, lines, unsure, blanks_read)
     if choice == IGNORE:
         return dict(cells), {line for rows in unsure.values() for line in rows}, note
     same = next((cell for cell in lines if answers[cell] == choice), None)
@@ -88,28 +89,22 @@ def resolve_uncertain(
     return {line: word if cell in unsure else cell for line, cell in cells.items()}, set(), note
 
 
-def _note_or_refuse(
-    column: str, lines: Mapping[str, list[int]], unsure: Mapping[str, list[int]], blanks_read: tuple[str, ...]
-) -> list[str]:
-    """Return a note on words such as maybe among classes.
+def check_negative(column: str, lines: Mapping[str, list[int]], blanks_read: tuple[str, ...]) -> None:
+    """Check that a label column, given by its cells with their lines, has no single negative number.
 
     Raises:
-        DataError: -1 stands among numbers from 0 on.
+        DataError: it has, such as -1 or -99 beside 0, 1 and 2, which often says that there is no label.
     """
-    minus = [cell for cell in unsure if plain_number(cell) == "-1"]
-    others = [cell for cell in lines if cell not in unsure]
-    if minus and all(re.fullmatch(r"[0-9]+([.,]0+)?", cell) for cell in others):
-        words = escaped(",".join([*minus, *blanks_read]))
-        keep = escaped(",".join(blanks_read))
-        raise DataError(
-            f"column '{column}' holds {_listed({cell: unsure[cell] for cell in minus})} among numbers from 0 on, "
-            f"which may be no class: behind the source `?{BLANKS}={words}` reads it as no label, "
-            f"`?{OPTION}={IGNORE}` as an uncertain one, whose images are left out, `?{BLANKS}={keep}` as a class"
-        )
-    return [
-        f"column '{column}': {_listed(unsure)} is read as a class; `?{OPTION}={IGNORE}` behind the source leaves "
-        "its images out"
-    ]
+    negative = [cell for cell in lines if (plain_number(cell) or "").startswith("-")]
+    if len({plain_number(cell) for cell in negative}) != 1 or len(negative) == len(lines):
+        return
+    words, keep = (escaped(",".join(names)) for names in ([*negative, *blanks_read], blanks_read))
+    ignore = f"`?{OPTION}={IGNORE}` as uncertain, so that its images are left out, "
+    raise DataError(
+        f"column '{column}' holds {_listed({cell: lines[cell] for cell in negative})}, the only negative number, "
+        f"which may be no class: behind the source `?{BLANKS}={words}` reads it as no label, "
+        f"{ignore if plain_number(negative[0]) == '-1' else ''}`?{BLANKS}={keep}` as a class"
+    )
 
 
 def _listed(cells: Mapping[str, list[int]]) -> str:

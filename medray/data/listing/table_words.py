@@ -11,7 +11,7 @@ _WORDS = {
     UNCERTAIN: "-1 uncertain u ? maybe equivocal unsure indeterminate possible unclear",
 }
 _NUMBER = re.compile(r"([+-]?)0*([0-9]+?)(?:[.,]([0-9]*?)0*)?", re.ASCII)
-_DECIMALS = re.compile(r"(?<=[0-9])\.0+$")
+_DECIMALS = re.compile(r"(?<=[0-9])[.,]0+$")
 _ANSWER = {word: answer for answer, words in _WORDS.items() for word in words.split()}
 
 
@@ -43,7 +43,7 @@ def blank_words(option: str | None) -> frozenset[str]:
 
 
 def is_blank(cell: str, words: frozenset[str]) -> bool:
-    """Return whether a cell is empty or one of the blank `words`; a number may end in .0."""
+    """Return whether a cell is empty or one of the blank `words`; a number may end in .0 or ,0."""
     return not cell or _DECIMALS.sub("", cell.casefold()) in words
 
 
