@@ -143,7 +143,7 @@ def guess_class_columns(
         ways += [f"`?{LABEL}={escaped(column.name)}` the cells of that column" for column in others]
         listed = first_names([column.name for column in ones], MOST_NAMED)
         raise DataError(
-            f"columns {listed} may be a column for each class, but {'; '.join(doubts)}; {', '.join(ways)}",
+            f"{listed} may be a column for each class, but {'; '.join(doubts)}; {', '.join(ways)}",
             file=table.path,
         )
     without = [column.name for column in binary if column not in ones]

@@ -114,7 +114,7 @@ def read_class_columns(
             if answers[row.line][name] == UNCERTAIN:
                 unsure.setdefault(row.cells[name], []).append(row.line)
     holding = [name for name in columns.one_hot if any(said[name] == UNCERTAIN for said in answers.values())]
-    notes = note_uncertain(f"columns {', '.join(holding)}", unsure, choice)
+    notes = note_uncertain(f"column{'s' if len(holding) > 1 else ''} {', '.join(holding)}", unsure, choice)
     counts = Counter(answer for said in answers.values() for answer in said.values())
     labels, unlabelled = {}, []
     yes = {POSITIVE, UNCERTAIN} if choice == POSITIVE else {POSITIVE}

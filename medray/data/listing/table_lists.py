@@ -18,7 +18,9 @@ _QUOTED = r"""(?:np\.str_\()?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\)?"""
 _NUMBER = r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))"
 _WORD = r"(True|False|true|false|None|null|nan|NaN)"
 _ITEM = re.compile(rf"\s*(?:{_QUOTED}|{_NUMBER}|{_WORD})(?=[\s,]|$)\s*,?", re.DOTALL)
-_BEGUN = re.compile(r"""[\[({]+\s*["'].*[\])}]\)?|\[[0-9.,\s]*\.\.\.[0-9.,\s]*\]""", re.DOTALL)  # or cut by numpy
+_BEGUN = re.compile(
+    r"""[({]+\s*["'].*[\])}]\)?|\[+\s*["'].*|\[[0-9.,\s]*\.\.\.[0-9.,\s]*\]""", re.DOTALL
+)  # or cut by numpy
 _PLAIN = re.compile(r"\[([^\[\](){}'\"]*)\]", re.DOTALL)
 _BLANKS = frozenset({"None", "null", "nan", "NaN"})
 LONGEST = 10_000  # characters
