@@ -10,7 +10,10 @@ folder:PATH?patients=folder                the folder below the class is the pat
 folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, at any depth; DICOM too
 csv:PATH                   a table, CSV or TSV, one row for each image
 csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
-csv:PATH?none=nevus        a column for each class, and a label for rows without a 1
+csv:PATH?label=MEL,NV      a column for each class: 1 and 0, yes and no, x and blank, ..
+csv:PATH?none=nevus        a label for rows without a 1 in a column for each class
+csv:PATH?uncertain=ignore  leaves out images with -1 or "?" for a class; negative and positive read it so
+csv:PATH?separator=none    a cell is one label; any text, such as a bar, divides cells that name several
 csv:PATH?blank=unknown,NA  words for a blank cell; by default NA, N/A, nan, null and none
 dicom:PATH                 DICOM files, in class folders or not
 

@@ -1,6 +1,7 @@
 """Words in a table's cells that mean blank, yes, no or uncertain."""
 
 import re
+from functools import lru_cache
 
 #: What a cell of a class's column may say.
 POSITIVE, NEGATIVE, UNCERTAIN, UNSAID = ANSWERS = ("positive", "negative", "uncertain", "blank")
@@ -47,6 +48,7 @@ def is_blank(cell: str, words: frozenset[str]) -> bool:
     return not cell or _DECIMALS.sub("", cell.casefold()) in words
 
 
+@lru_cache(maxsize=4096)
 def read_answer(cell: str, blanks: frozenset[str]) -> str | None:
     """Return which of ANSWERS a cell gives, None for another word.
 

@@ -1,6 +1,7 @@
 """Cells that name several labels: which separators divide them, named or guessed, and what is refused as doubtful."""
 
 import tempfile
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -119,9 +120,18 @@ names = st.text(
 )
 
 
+def has_letter(name: str) -> bool:
+    """Numbers are written in one way, which is another rule."""
+    return any(map(str.isalpha, name))
+
+
+def folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 @settings(max_examples=150, deadline=None)
 @given(
-    names=st.lists(names.map(str.strip).filter(bool), min_size=2, max_size=5, unique_by=str.casefold),
+    names=st.lists(names.map(str.strip).filter(has_letter), min_size=2, max_size=5, unique_by=folded),
     picks=st.lists(st.lists(st.integers(0, 4), max_size=3, unique=True), max_size=8),
     separator=st.sampled_from(["|", ";", ",", ", ", " | ", "::"]), named=st.booleans(),
 )  # fmt: skip
@@ -146,7 +156,7 @@ def test_labels_come_back_or_the_doubt_is_said(
         assert "\n" not in message
         assert not named or "at least two" in message
         return
-    spelt = [tuple(map(str.casefold, labels)) for labels in labels_of(listing)]
-    right = spelt == [tuple(map(str.casefold, labels)) for labels in truth]
+    spelt = [tuple(map(folded, labels)) for labels in labels_of(listing)]
+    right = spelt == [tuple(map(folded, labels)) for labels in truth]
     assert right or ((not named and any("divided at" in note or "lists of labels" in note for note in listing.notes))
                      or (sign == "::" and not named))  # fmt: skip
