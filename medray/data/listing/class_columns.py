@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
+from medray._types import Array
 from medray.data.listing.table_text import Table
 from medray.data.listing.table_words import (
     NEGATIVE,
@@ -123,32 +123,60 @@ def guess_class_columns(
     if len(ones) + len(shares) < least or not (ones or shares):
         return ClassColumns((), (), tuple(column.describe() for column in (*ones, *others)))
     if len(ones) < least:
-        check_shares(table, [column.name for column in (*ones, *shares)], blanks)
-    every = [column for column in ones if set(column.answers) == {POSITIVE}]
-    prefixed = all(column.words & _PREFIXES for column in binary)
+        check_answers(table, [column.name for column in (*ones, *shares)], blanks)
+    check_doubts(table, ones, others, with_none=with_none, prefixed=all(c.words & _PREFIXES for c in binary))
+    without = [column.name for column in binary if column not in ones]
+    notes = [f"columns without a 1 are no classes: {', '.join(without)}"] if without else []
+    return ClassColumns(tuple(column.name for column in ones), tuple(notes), ())
+
+
+def check_doubts(
+    table: Table, ones: Sequence[ReadColumn], others: Sequence[ReadColumn], *, with_none: bool, prefixed: bool
+) -> None:
+    """Check that all columns with a 1 are classes, and that no other column may be the label.
+
+    `prefixed` says that the names of all columns of yes and no begin as is_train does.
+
+    Raises:
+        DataError: it is doubtful; the line says why, and which columns `?label=` may name.
+    """
     covariates = _COVARIATES - _PREFIXES if prefixed else _COVARIATES
-    named = [column for column in ones if column.words & covariates and column not in every]
-    classes = [column for column in ones if column not in every and column not in named]
+    every = [column for column in ones if set(column.answers) == {POSITIVE}]
+    union = union_of_others(ones)
+    named = [c for c in ones if c.words & covariates and c not in every and c is not union]
+    classes = [c for c in ones if c not in (*every, *named) and c is not union]
     run = [] if with_none else exclusive_run(classes)
     doubts = [
         *(f"'{column.name}' is 1 in each row" for column in every),
+        *([f"'{union.name}' is 1 just where another of these is"] if union else []),
         *(f"'{column.name}' may be no class, by its name" for column in named),
         *(f"{column.describe()} may be the label" for column in others),
         *([f"only {', '.join(column.name for column in run)} have one 1 in each row"] if run else []),
     ]
-    classes = run or (classes if len(classes) >= least else ones)
-    names = tuple(column.name for column in classes)
-    if doubts:
-        ways = [f"`?{LABEL}={escaped(','.join(names))}` behind the source reads these as the classes"]
-        ways += [f"`?{LABEL}={escaped(column.name)}` the cells of that column" for column in others]
-        listed = first_names([column.name for column in ones], MOST_NAMED)
-        raise DataError(
-            f"{listed} may be a column for each class, but {'; '.join(doubts)}; {', '.join(ways)}",
-            file=table.path,
-        )
-    without = [column.name for column in binary if column not in ones]
-    notes = [f"columns without a 1 are no classes: {', '.join(without)}"] if without else []
-    return ClassColumns(names, tuple(notes), ())
+    if not doubts:
+        return
+    names = [column.name for column in run or (classes if len(classes) > (not with_none) else ones)]
+    ways = [f"`?{LABEL}={escaped(','.join(names))}` behind the source reads these as the classes"]
+    ways += [f"`?{LABEL}={escaped(column.name)}` the cells of that column" for column in others]
+    listed = first_names([column.name for column in ones], MOST_NAMED)
+    problem = f"{listed} may be a column for each class, but {'; '.join(doubts)}; {', '.join(ways)}"
+    raise DataError(problem, file=table.path)
+
+
+def positive_cells(columns: Sequence[ReadColumn]) -> Array:
+    """Return 1 where a cell is positive and else 0, int16 (columns, rows)."""
+    import numpy as np
+
+    return np.array([[answer == POSITIVE for answer in column.answers] for column in columns], dtype=np.int16)
+
+
+def union_of_others(columns: Sequence[ReadColumn]) -> ReadColumn | None:
+    """Return the column that is positive in just those rows where another is, such as `abnormal`; None without."""
+    if len(columns) < 3 or len(columns[0].cells) < LEAST_ROWS:
+        return None
+    ones = positive_cells(columns)
+    total = ones.sum(axis=0)
+    return next((c for c, row in zip(columns, ones, strict=True) if ((total - row > 0) == row).all()), None)
 
 
 def exclusive_run(columns: Sequence[ReadColumn]) -> list[ReadColumn]:
@@ -160,8 +188,8 @@ def exclusive_run(columns: Sequence[ReadColumn]) -> list[ReadColumn]:
         return []
     import numpy as np
 
-    ones = np.array([[answer == POSITIVE for answer in column.answers] for column in columns])
-    sums = np.array(list(accumulate(ones.astype(np.int16), initial=np.zeros(ones.shape[1], dtype=np.int16))))
+    ones = positive_cells(columns)
+    sums = np.concatenate([np.zeros_like(ones[:1]), ones.cumsum(axis=0, dtype=np.int16)])
     if (sums[-1] == 1).all():
         return []
     for length in range(len(columns) - 1, 1, -1):
@@ -171,7 +199,7 @@ def exclusive_run(columns: Sequence[ReadColumn]) -> list[ReadColumn]:
     return []
 
 
-def check_shares(table: Table, columns: Sequence[str], blanks: frozenset[str]) -> None:
+def check_answers(table: Table, columns: Sequence[str], blanks: frozenset[str]) -> None:
     """Check that each cell of the columns of classes says yes, no, uncertain or nothing.
 
     Raises:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from medray.data.listing.class_columns import ReadColumn, check_shares, guess_class_columns
+from medray.data.listing.class_columns import ReadColumn, check_answers, guess_class_columns
 from medray.data.listing.column_names import find_column, find_columns, guess_column
 from medray.data.listing.file_tree import image_suffix
 from medray.data.listing.folder_names import tidy
@@ -102,7 +102,7 @@ def choose_columns(table: Table, options: Mapping[str, str]) -> Columns:
     if IMAGE not in by_kind:
         raise no_column(table, IMAGE)
     if one_hot:
-        check_shares(table, one_hot, blanks)
+        check_answers(table, one_hot, blanks)
     elif LABEL not in by_kind:
         unused = [column for column in table.columns if column not in {*by_kind.values(), *subgroups}]
         guessed = guess_class_columns(table, unused, blanks, with_none=bool(none))

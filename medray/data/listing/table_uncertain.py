@@ -65,28 +65,27 @@ def resolve_uncertain(
     answers = {cell: read_answer(cell, frozenset()) for cell in lines}
     unsure = {cell: rows for cell, rows in lines.items() if answers[cell] == UNCERTAIN}
     binary = None not in answers.values() and len(unsure) < len(lines)
-    explained = BLANKS in options
     # -1 and 1 alone are the two classes, as where a margin is trained; with blank cells -1 may be a third answer.
     signs = {plain_number(cell) for cell in lines} == {"-1", "1"} and all(cells.values())
-    if choice is None and (signs or explained or not binary or not unsure):
-        if not (signs or explained):
-            check_negative(column, lines, blanks_read)
-        ignore = "" if signs or explained else f"; `?{OPTION}={IGNORE}` behind the source leaves its images out"
-        note = [f"column '{column}': {_listed(unsure)} is read as a class{ignore}"] if unsure else []
-        return dict(cells), set(), note
+    if choice is None and (signs or BLANKS in options):
+        return dict(cells), set(), [_as_class(column, unsure)] if unsure else []
+    if choice is None and not (binary and unsure):
+        check_negative(column, lines, blanks_read)
+        note = f"{_as_class(column, unsure)}; `?{OPTION}={IGNORE}` behind the source leaves its images out"
+        return dict(cells), set(), [note] if unsure else []
     words, keep = (escaped(",".join(names)) for names in ([*unsure, *blanks_read], blanks_read))
     other_ways = f", `?{BLANKS}={words}` as no label, `?{BLANKS}={keep}` as a class"
-    note = note_uncertain(f"column '{column}'", unsure, choice, other_ways)
-    if unsure and not binary and choice != IGNORE:
+    notes = note_uncertain(f"column '{column}'", unsure, choice, other_ways)
+    if choice == IGNORE:
+        return dict(cells), {line for rows in unsure.values() for line in rows}, notes
+    if unsure and not binary:
         raise DataError(
             f"option '{OPTION}': column '{column}' has other words than yes and no, so that its uncertain labels "
             f"({_listed(unsure)}) can't be {choice}; valid here: {IGNORE}"
         )
-    if choice == IGNORE:
-        return dict(cells), {line for rows in unsure.values() for line in rows}, note
     same = next((cell for cell in lines if answers[cell] == choice), None)
     word = same or (str(int(choice == POSITIVE)) if all(map(plain_number, lines)) else str(choice))
-    return {line: word if cell in unsure else cell for line, cell in cells.items()}, set(), note
+    return {line: word if cell in unsure else cell for line, cell in cells.items()}, set(), notes
 
 
 def check_negative(column: str, lines: Mapping[str, list[int]], blanks_read: tuple[str, ...]) -> None:
@@ -105,6 +104,10 @@ def check_negative(column: str, lines: Mapping[str, list[int]], blanks_read: tup
         f"which may be no class: behind the source `?{BLANKS}={words}` reads it as no label, "
         f"{ignore if plain_number(negative[0]) == '-1' else ''}`?{BLANKS}={keep}` as a class"
     )
+
+
+def _as_class(column: str, cells: Mapping[str, list[int]]) -> str:
+    return f"column '{column}': {_listed(cells)} is read as a class"
 
 
 def _listed(cells: Mapping[str, list[int]]) -> str:

@@ -83,6 +83,18 @@ def test_two_sets_of_columns_are_not_mixed(tmp_path: Path) -> None:
     refusal(lambda: read_rows(tmp_path, ("benign", "malignant", *CLASSES), rows), "only MEL, NV, BCC have one 1")
 
 
+def test_a_column_of_any_class_is_no_class_itself(tmp_path: Path) -> None:
+    rows = [(int(any(row)), *row) for row in [*ONES[:8], (0, 0, 0), (1, 1, 0), (0, 0, 0)]]
+    columns = ("Disease_Risk", *CLASSES)
+    refusal(lambda: read_rows(tmp_path, columns, rows), "'Disease_Risk' is 1 just where another of these is; "
+            "`?label=MEL,NV,BCC` behind")  # fmt: skip
+    healthy = [(int(not any(row)), *row) for row in ONES[:8]] + [(1, 0, 0, 0), (0, 1, 1, 0)]
+    assert labels_of(read_rows(tmp_path, ("No Finding", *CLASSES), healthy))[-2:] == [
+        ("No Finding",),
+        ("MEL", "NV"),
+    ]
+
+
 def test_columns_whose_names_all_begin_with_is_are_classes(tmp_path: Path) -> None:
     assert labels_of(read_rows(tmp_path, ("is_mel", "is_nv", "is_bcc"), ONES))[0] == ("is_mel",)
 
