@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from medray.data.labels import choose_labels
@@ -108,6 +108,8 @@ def test_the_file_of_init_names_the_separator(tmp_path: Path) -> None:
     )
 
 
+@example(" ")
+@example("a ")
 @given(st.text(st.characters(codec="utf-8"), max_size=4))
 def test_any_separator_can_be_named(separator: str) -> None:
     source = Source("csv", "t.csv", {"separator": separator})
