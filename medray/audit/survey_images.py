@@ -53,7 +53,7 @@ def survey_files(listing: Listing, progress: Progress = silent) -> Survey:
     return Survey(
         source=listing.source,
         names=tuple(image.where for image in listing.images),
-        labels=tuple(image.labels for image in listing.images),
+        labels=tuple(() if image.uncertain else image.labels for image in listing.images),
         splits=tuple(image.split for image in listing.images),
         patients=tuple(image.patient for image in listing.images),
         class_names=tuple(natural_order({label for image in listing.images for label in image.labels})),

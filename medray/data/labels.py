@@ -43,7 +43,7 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
     kept = {
         position: image.labels[0]
         for position, image in enumerate(listing.images)
-        if image.labels and (rules.multiple == FIRST or len(set(image.labels)) == 1)
+        if image.labels and not image.uncertain and (rules.multiple == FIRST or len(set(image.labels)) == 1)
     }
     counts = Counter(kept.values())
     rare = {label: counts[label] for label in natural_order(counts) if counts[label] < rules.min_count}
@@ -64,14 +64,17 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
 
 
 def note_unclear_labels(listing: Listing, rules: Labels) -> list[str]:
-    """Return notes on the images without a label and with several.
+    """Return notes on the images with uncertain labels, without a label and with several.
 
     Raises:
         DataError: there are some, and `rules` do not say what to do with them.
     """
     notes = []
-    blank = [image.where for image in listing.images if not image.labels]
-    several = [image.where for image in listing.images if len(set(image.labels)) > 1]
+    uncertain = [image.where for image in listing.images if image.uncertain]
+    blank = [image.where for image in listing.images if not image.labels and not image.uncertain]
+    several = [image.where for image in listing.images if len(set(image.labels)) > 1 and not image.uncertain]
+    if uncertain:
+        notes.append(f"left out: {plural(len(uncertain), 'image')} (first: {uncertain[0]}) with uncertain labels")
     if blank:
         problem = f"{plural(len(blank), 'blank label')} (first: {blank[0]})"
         if rules.blank != DROP:

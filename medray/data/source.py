@@ -19,7 +19,10 @@ folder:PATH?exclude=train/*/masks          a path from PATH; ** is any number of
 folder:PATH?side_cars=keep                 masks, overlays and the like beside their images are images too
 csv:PATH                   a table, CSV or TSV, one row for each image
 csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
-csv:PATH?none=nevus        a column for each class, and a label for rows without a 1
+csv:PATH?label=MEL,NV      a column for each class: 1 and 0, yes and no, x and blank, ..
+csv:PATH?none=nevus        a label for rows without a 1 in a column for each class
+csv:PATH?uncertain=ignore  leaves out images with -1 or "?" for a class; negative and positive read it so
+csv:PATH?separator=none    a cell is one label; any text, such as a bar, divides cells that name several
 csv:PATH?blank=unknown,NA  words for a blank cell; by default NA, N/A, nan, null and none
 csv:PATH?rows=majority     of an image's rows the label of most; or first, the first row's, or all labels
 dicom:PATH                 DICOM files, in class folders or not
@@ -41,19 +44,20 @@ FOLDER, CSV, DICOM = FILE_KINDS = ("folder", "csv", "dicom")
 MEDMNIST, PHANTOM, NPZ = "medmnist", "phantom", "npz"
 IMAGE, LABEL, SPLIT, FOLD, PATIENT = GUESSED_COLUMNS = ("image", "label", "split", "fold", "patient")
 SUBGROUPS, PATTERN, NONE, BLANKS = "subgroups", "pattern", "none", "blank"
+SEPARATOR, UNCERTAIN = "separator", "uncertain"
 PATIENTS, EXCLUDE, SIDE_CARS, SIZE = "patients", "exclude", "side_cars", "size"
 ROWS = "rows"
 
 #: The options that each kind may have behind its question mark, or, MedMNIST's size, behind a colon.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     FOLDER: (PATIENTS, SUBGROUPS, EXCLUDE, SIDE_CARS),
-    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS, ROWS, EXCLUDE, SIDE_CARS),
+    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS, SEPARATOR, UNCERTAIN, ROWS, EXCLUDE, SIDE_CARS),
     DICOM: (PATIENTS, SUBGROUPS, EXCLUDE, SIDE_CARS),
     MEDMNIST: (SIZE,),
     PHANTOM: ("seed", SIZE, "images"),
     NPZ: (),
 }
-_RESERVED = re.compile(r"[%&?\x00-\x1f\x7f]")  # escaped in an option's value
+_RESERVED = re.compile(r"[%&?\x00-\x1f\x7f]|^ | $")  # escaped in an option's value
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,11 @@ class Source:
 
 
 def escaped(value: str) -> str:
-    """Return an option's value as it is written behind a source, where some signs must be escaped."""
+    """Return an option's value as it stands in a source, so that it is read as it was.
+
+    >>> escaped(" & ")
+    '%20%26%20'
+    """
     return _RESERVED.sub(lambda match: f"%{ord(match[0]):02X}", value)
 
 

@@ -92,9 +92,7 @@ def looks_like(names: Collection[str]) -> str | None:
     unit = unit_named(names)
     if unit:
         return unit
-    if all(
-        is_image_name(n) or is_side_name(n) or part & _WORDS[FILES] for n, part in zip(names, words, strict=True)
-    ):
+    if all(is_image_name(name) or is_side_name(name) or {*words_of(name)} & _FILE_WORDS for name in names):
         return FILES
     letters = [frozenset(word for word in part if not word.isdigit()) for part in words]
     for look, valid in _WORDS.items():

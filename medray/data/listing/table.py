@@ -14,13 +14,15 @@ from medray.data.listing.file_tree import FileTree, find_files
 from medray.data.listing.folder_names import unify_spelling
 from medray.data.listing.listing import BLANK, CALIBRATION, TEST, ListedImage, Listing, counted_as
 from medray.data.listing.side_cars import check_side_cars
-from medray.data.listing.table_blanks import blank_words, hint_to_keep, with_blanks
+from medray.data.listing.table_blanks import hint_to_keep, with_blanks
 from medray.data.listing.table_columns import Columns, choose_columns
 from medray.data.listing.table_exclude import exclude_rows
 from medray.data.listing.table_hints import note_unused
+from medray.data.listing.table_labels import RowLabels, read_labels
 from medray.data.listing.table_numbers import with_plain_numbers
-from medray.data.listing.table_rows import RowLabels, check_no_readers, unite_labels
+from medray.data.listing.table_rows import RowAnswer, check_no_readers, unite_labels
 from medray.data.listing.table_text import Row, Table, read_table
+from medray.data.listing.table_words import blank_words
 from medray.data.source import BLANKS, ROWS, Source
 from medray.errors import DataError, printable
 
@@ -33,13 +35,14 @@ class Entry:
     cell: str
     path: Path | None
     labels: tuple[str, ...]
+    uncertain: tuple[str, ...]
     split: str | None
     fold: int | None
     patient: str | None
     subgroups: Mapping[str, str]
 
     @classmethod
-    def read(cls, row: Row, columns: Columns, path: Path | None) -> "Entry":
+    def read(cls, row: Row, columns: Columns, path: Path | None, labels: RowLabels) -> "Entry":
         """Read a row whose file is `path`.
 
         Raises:
@@ -49,7 +52,8 @@ class Entry:
             line=row.line,
             cell=row.cells[columns.image],
             path=path,
-            labels=columns.read_labels(row),
+            labels=labels.labels,
+            uncertain=labels.uncertain,
             split=columns.read_split(row),
             fold=columns.read_fold(row),
             patient=(row.cells[columns.patient] or None) if columns.patient else None,
@@ -62,8 +66,10 @@ class Entry:
         Raises:
             DataError: it does not.
         """
-        for field in ("split", "fold", "patient", "subgroups"):
+        for field in ("uncertain", "split", "fold", "patient", "subgroups"):
             values = [getattr(entry, field) for entry in (self, later)]
+            if field == "uncertain":
+                values = [sorted(value) for value in values]
             if values[0] != values[1]:
                 rows = f"lines {self.line} and {later.line} name one image, '{printable(later.cell)}'"
                 raise DataError(f"{rows}, with different {field}: {' and '.join(map(_in_words, values))}")
@@ -81,11 +87,12 @@ def list_table(source: Source) -> Listing:
     The source's options name the columns for image, label, split, fold, patient and subgroups (several, with
     commas), and the pattern of file names; columns that are not named are guessed and noted, except subgroups. A
     cell names its image by a path from the table's folder, by the name of any file below that folder, with or
-    without suffix, or by the number in a name. Labels are separated by comma, semicolon or bar. In a table with a
-    column for each class, `none` is the label of rows with a 1 in none of them. A label, split, fold or patient of
-    NA, nan, N/A, null or none is blank; `blank` names other words for it, with commas, or none. `rows` says which
-    label an image of several rows has. Files that `exclude` fits are no row's, and rows that name them are left
-    out. `side_cars=keep` takes masks for images.
+    without suffix, or by the number in a name. `separator` divides a label's cells, or does not where it is none;
+    without it they are divided where that is safe. In a table with a column for each class, which `label` may
+    name with commas, `none` is the label of rows with a 1 in none of them, and `uncertain` says what -1 becomes. A
+    label, split, fold or patient of NA, nan, N/A, null or none is blank; `blank` names other words for it, with
+    commas, or none. `rows` says which label an image of several rows has. Files that `exclude` fits are no row's,
+    and rows that name them are left out. `side_cars=keep` takes masks for images.
 
     Raises:
         SideCarError: rows of one label name an image, and a mask or the like of it.
@@ -101,7 +108,8 @@ def list_table(source: Source) -> Listing:
     try:
         columns.check_splits(table)
         check_no_readers(columns.one_hot)
-        return list_rows(table, columns, tree, source, notes, unlabelled)
+        row_labels, label_notes = read_labels(table, columns, source.options, unlabelled)
+        return list_rows(table, columns, row_labels, tree, source, [*label_notes, *notes], unlabelled)
     except DataError as error:
         raise error.within(file=table.path) from None
 
@@ -109,6 +117,7 @@ def list_table(source: Source) -> Listing:
 def list_rows(
     table: Table,
     columns: Columns,
+    row_labels: Mapping[int, RowLabels],
     tree: FileTree,
     source: Source,
     notes: Sequence[str],
@@ -120,7 +129,7 @@ def list_rows(
         DataError: as `list_table`, but without the name of the table.
     """
     table, tree, paths, file_notes = exclude_rows(table, columns.image, tree, source.options)
-    entries = [Entry.read(row, columns, paths[row.line]) for row in table.rows]
+    entries = [Entry.read(row, columns, paths[row.line], row_labels[row.line]) for row in table.rows]
     names, spelling_notes = unify_spelling(label for entry in entries for label in entry.labels)
     entries = [replace(entry, labels=tuple(names[label] for label in entry.labels)) for entry in entries]
     classes = set(names.values())
@@ -129,7 +138,7 @@ def list_rows(
         problem = f"column '{columns.label}' names {only}; at least two are needed{hint_to_keep(unlabelled)}"
         raise DataError(problem)
     rows_of = group_by_file(entries)
-    answers = [[RowLabels(e.line, e.cell, e.labels) for e in rows] for rows in rows_of.values()]
+    answers = [[RowAnswer(e.line, e.cell, e.labels) for e in rows] for rows in rows_of.values()]
     labels, row_notes = unite_labels(answers, source.options.get(ROWS), table.columns)
     kept = {path: replace(rows[0], labels=new) for (path, rows), new in zip(rows_of.items(), labels, strict=True)}
     repeated = sorted(entry.line for rows in rows_of.values() for entry in rows[1:])
@@ -139,7 +148,8 @@ def list_rows(
         labels=[tuple(sorted(entry.labels)) for entry in kept.values()],
     )
     images: tuple[ListedImage, ...] = tuple(
-        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups) for path, e in kept.items()
+        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain)
+        for path, e in kept.items()
     )
     images, patient_notes = (images, []) if columns.patient else with_dicom_patients(images)
     twice = [f"line {entry.line}" for entry in entries if len(set(entry.labels)) < len(entry.labels)]
@@ -160,7 +170,7 @@ def list_rows(
         missing=tuple(f"line {e.line}: {printable(e.cell) or BLANK}" for e in entries if e.path is None),
         ignored=tuple(printable(name) for name in tree.ignored if name != table.path.name),
         notes=tuple(notes),
-        rows=Counter(counted_as(entry.labels) for entry in entries),
+        rows=Counter(counted_as(() if entry.uncertain else entry.labels) for entry in entries),
         class_columns=bool(columns.one_hot),
         read_as_blank=unlabelled,
     )

@@ -20,7 +20,7 @@ _READERS = frozenset({
 
 
 @dataclass(frozen=True)
-class RowLabels:
+class RowAnswer:
     """What a row says: its line, the cell that names its image, and its labels, none if blank."""
 
     line: int
@@ -29,7 +29,7 @@ class RowLabels:
 
 
 def unite_labels(
-    rows_of: Sequence[Sequence[RowLabels]], rule: str | None, columns: Sequence[str]
+    rows_of: Sequence[Sequence[RowAnswer]], rule: str | None, columns: Sequence[str]
 ) -> tuple[list[tuple[str, ...]], list[str]]:
     """Return the labels of each image, of which `rows_of` has the rows in their order, and a note.
 
@@ -65,7 +65,7 @@ def unite_labels(
     return labels, [note]
 
 
-def _answer(rows: Sequence[RowLabels], rule: str | None) -> tuple[str, ...]:
+def _answer(rows: Sequence[RowAnswer], rule: str | None) -> tuple[str, ...]:
     """Return the labels of an image by the rule; by majority there is no tie."""
     if rule == ALL:
         return tuple(dict.fromkeys(label for row in rows for label in row.labels))
@@ -86,21 +86,21 @@ def check_no_readers(one_hot: Sequence[str]) -> None:
         )
 
 
-def _count_votes(rows: Sequence[RowLabels]) -> Counter[frozenset[str]]:
+def _count_votes(rows: Sequence[RowAnswer]) -> Counter[frozenset[str]]:
     return Counter(frozenset(row.labels) for row in rows)
 
 
-def _most_frequent(rows: Sequence[RowLabels]) -> list[tuple[RowLabels, int]]:
+def _most_frequent(rows: Sequence[RowAnswer]) -> list[tuple[RowAnswer, int]]:
     """Return the first row of each most frequent answer of an image, with the count of its rows."""
     votes = _count_votes(rows)
-    first: dict[frozenset[str], RowLabels] = {}
+    first: dict[frozenset[str], RowAnswer] = {}
     for row in rows:
         first.setdefault(frozenset(row.labels), row)
     most = max(votes.values())
     return [(first[answer], count) for answer, count in votes.items() if count == most]
 
 
-def _difference_line(differing: Sequence[Sequence[RowLabels]], columns: Sequence[str]) -> str:
+def _difference_line(differing: Sequence[Sequence[RowAnswer]], columns: Sequence[str]) -> str:
     """Return the line that refuses rows with different labels, and says how to unite them."""
     rows = differing[0]
     second = next(row for row in rows if {*row.labels} != {*rows[0].labels})
@@ -119,7 +119,7 @@ def _names_readers(name: str) -> bool:
     return not _READERS.isdisjoint(word.removesuffix("s") for word in re.findall("[a-z]+", spaced.lower()))
 
 
-def _lines(rows: Sequence[RowLabels]) -> str:
+def _lines(rows: Sequence[RowAnswer]) -> str:
     *lines, last = [str(row.line) for row in rows]
     return f"lines {first_names([*lines, last])}" if len(lines) > 4 else f"lines {', '.join(lines)} and {last}"
 
