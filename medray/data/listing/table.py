@@ -17,6 +17,7 @@ from medray.data.listing.table_cells import locate_images
 from medray.data.listing.table_columns import Columns, choose_columns
 from medray.data.listing.table_hints import note_unused
 from medray.data.listing.table_numbers import with_plain_numbers
+from medray.data.listing.table_origin import origin_columns
 from medray.data.listing.table_text import Row, Table, read_table
 from medray.data.source import BLANKS, PATTERN, Source
 from medray.errors import DataError, printable
@@ -34,10 +35,11 @@ class Entry:
     fold: int | None
     patient: str | None
     subgroups: Mapping[str, str]
+    origin: Mapping[str, str]
 
     @classmethod
-    def read(cls, row: Row, columns: Columns, path: Path | None) -> "Entry":
-        """Read a row whose file is `path`.
+    def read(cls, row: Row, columns: Columns, path: Path | None, origin: Sequence[str] = ()) -> "Entry":
+        """Read a row whose file is `path`; `origin` are the columns that say where it comes from.
 
         Raises:
             DataError: its split or fold is none.
@@ -51,6 +53,7 @@ class Entry:
             fold=columns.read_fold(row),
             patient=(row.cells[columns.patient] or None) if columns.patient else None,
             subgroups={name: row.cells[name] for name in columns.subgroups},
+            origin={name: row.cells[name] for name in origin},
         )
 
     def check_equal(self, later: "Entry") -> None:
@@ -116,7 +119,8 @@ def list_rows(
         DataError: as `list_table`, but without the name of the table.
     """
     paths, file_notes = locate_images(table, columns.image, tree, source.options.get(PATTERN))
-    entries = [Entry.read(row, columns, paths[row.line]) for row in table.rows]
+    origin = origin_columns(table, columns)
+    entries = [Entry.read(row, columns, paths[row.line], origin) for row in table.rows]
     names, spelling_notes = unify_spelling(label for entry in entries for label in entry.labels)
     entries = [replace(entry, labels=tuple(names[label] for label in entry.labels)) for entry in entries]
     classes = set(names.values())
@@ -126,7 +130,8 @@ def list_rows(
         raise DataError(problem)
     kept, repeated = first_of_each(entries)
     images: tuple[ListedImage, ...] = tuple(
-        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups) for path, e in kept.items()
+        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.origin)
+        for path, e in kept.items()
     )
     images, patient_notes = (images, []) if columns.patient else with_dicom_patients(images)
     twice = [f"line {entry.line}" for entry in entries if len(set(entry.labels)) < len(entry.labels)]

@@ -1,0 +1,127 @@
+"""Survey -> the facts by which a class can be recognised, and a finding for each kind of fact."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from medray._types import Array
+from medray.audit.findings import WARNING, Finding, Shortcut
+from medray.audit.shortcuts.facts import FACT_KINDS, FORM, LOOK, SOURCE, Fact, list_facts
+from medray.audit.shortcuts.separation import ClassTable, CodedFact, deal_folds
+from medray.audit.survey import Survey
+from medray.stats.auc_interval import auc_interval
+from medray.stats.patients import ENOUGH_CASES
+from medray.text import first_names
+
+LEAST_AUC = 0.7  # the lower end of its interval must lie above
+LEVEL = 0.05  # of all intervals together
+MOST_NAMED = 3  # classes in a line
+
+MEANINGS = {
+    SOURCE: "images may come from elsewhere by class, or are only named so; a network may learn the source",
+    FORM: "images were made or saved in another way by class; a network may learn that and not the disease",
+    LOOK: "it may be the disease itself, or how images were taken: look at some of each (profile --sheet)",
+}
+
+
+@dataclass(frozen=True)
+class Shortcuts:
+    """All shortcuts of a data set, the clearest first, and a note on what was not looked at."""
+
+    shortcuts: tuple[Shortcut, ...]
+    notes: tuple[str, ...] = ()
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield a finding for each kind of fact: the clearest one of each class, others counted."""
+        for kind in FACT_KINDS:
+            of_kind = [shortcut for shortcut in self.shortcuts if shortcut.kind == kind]
+            by_class: dict[str, list[Shortcut]] = {}
+            for shortcut in of_kind:
+                by_class.setdefault(shortcut.class_name, []).append(shortcut)
+            if of_kind:
+                lines = first_names([describe(group) for group in by_class.values()], MOST_NAMED)
+                text = f"{MEANINGS[kind]}: {lines}"
+                names = tuple(f"{shortcut.class_name}: {shortcut.rule}" for shortcut in of_kind)
+                yield Finding(f"shortcut_{kind}", WARNING, text, len(names), names)
+
+
+def describe(shortcuts: list[Shortcut]) -> str:
+    """Return the first of a class's shortcuts in words, and how many more there are."""
+    best, others = shortcuts[0], [shortcut.fact for shortcut in shortcuts[1:]]
+    also = f"; also by {first_names(others, 2)}" if others else ""
+    return (
+        f"{best.class_name} by {best.rule}: {best.share:.0%} of it, {best.others:.0%} of others "
+        f"(AUC {best.auc:.2f}, {best.low:.2f} to {best.high:.2f}{also})"
+    )
+
+
+def find_shortcuts(survey: Survey, groups: Array) -> Shortcuts:
+    """Return the facts that tell a class from all other images, each by itself.
+
+    `groups` int64 (n,) are the images that belong together, by patient and as duplicates. A fact counts where the
+    interval of its cross-validated AUC lies above LEAST_AUC; all intervals hold together with 1 - LEVEL
+    (Bonferroni). Classes of too few images or groups to have an interval are left out, with a note.
+    """
+    images = np.flatnonzero([bool(labels) for labels in survey.labels] & survey.measures.readable)
+    groups = np.unique(groups[images], return_inverse=True)[1]
+    classes, small = _classes_to_check(survey, images, groups)
+    if not classes:
+        return Shortcuts((), small)
+    facts = list_facts(survey, images)
+    main = np.unique([survey.labels[image][0] for image in images.tolist()], return_inverse=True)[1]
+    folds = deal_folds(groups, main)
+    confidence = 1 - LEVEL / max(1, len(facts) * len(classes))
+    units = groups if len(np.unique(groups)) < len(groups) else None
+    shortcuts: list[Shortcut] = []
+    for fact in facts:
+        coded = CodedFact.of(fact)
+        for name, positive in classes.items():
+            table = ClassTable.of(coded, positive, folds)
+            if table.auc > LEAST_AUC:
+                shortcuts += _shortcut(name, table, positive, folds, units, confidence)
+    ordered = sorted(shortcuts, key=lambda shortcut: (-shortcut.low, -shortcut.auc))
+    return Shortcuts(tuple(ordered), small)
+
+
+def _classes_to_check(survey: Survey, images: Array, groups: Array) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """Return which of the images are of each class, bool (m,), and a note on the classes that are too small.
+
+    Of two classes that no image has together the smaller one is enough: the other is the rest.
+    """
+    members = {
+        name: np.array([name in survey.labels[image] for image in images.tolist()], dtype=bool)
+        for name in survey.class_names
+    }
+    fewest = {
+        name: min(len(np.unique(groups[side])) for side in (positive, ~positive))
+        for name, positive in members.items()
+    }
+    small = [f"{name} ({count})" for name, count in fewest.items() if count < ENOUGH_CASES]
+    note = (
+        f"no shortcuts were looked for by classes of fewer than {ENOUGH_CASES} images, or patients, or with fewer "
+        f"others: {first_names(small)}"
+    )
+    large = {name: positive for name, positive in members.items() if fewest[name] >= ENOUGH_CASES}
+    if len(members) == 2 and len(large) == 2:
+        first, second = large.values()
+        if (first != second).all():
+            smaller = min(large, key=lambda name: int(large[name].sum()))
+            large = {smaller: large[smaller]}
+    return large, (note,) if small else ()
+
+
+def _shortcut(
+    name: str, table: ClassTable, positive: Array, folds: Array, groups: Array | None, confidence: float
+) -> Iterator[Shortcut]:
+    """Yield the shortcut of a class if its interval lies above LEAST_AUC."""
+    scores = table.scores[table.coded.codes, folds]
+    estimate = auc_interval(np.stack([1 - scores, scores], axis=1), positive.astype(np.int64), groups, confidence)
+    if estimate.value is None or estimate.low is None or estimate.high is None or estimate.low <= LEAST_AUC:
+        return
+    share, others = table.shares()
+    fact: Fact = table.coded.fact
+    yield Shortcut(
+        name, fact.name, fact.kind, table.rule(), round(share, 4), round(others, 4),
+        round(estimate.value, 4), round(estimate.low, 4), round(estimate.high, 4),
+    )  # fmt: skip
