@@ -1,6 +1,6 @@
 """Survey -> the facts by which a class can be recognised, and a finding for each kind of fact."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from medray.audit.shortcuts.facts import FACT_KINDS, FORM, LOOK, SOURCE, Fact, l
 from medray.audit.shortcuts.separation import ClassTable, CodedFact, deal_folds
 from medray.audit.survey import Survey
 from medray.stats.auc_interval import auc_interval
+from medray.stats.bootstrap import Estimate
 from medray.stats.patients import ENOUGH_CASES
 from medray.text import first_names
 
@@ -57,34 +58,51 @@ def describe(shortcuts: list[Shortcut]) -> str:
 
 
 def find_shortcuts(survey: Survey, groups: Array) -> Shortcuts:
-    """Return the facts that tell a class from all other images, each by itself.
+    """Return the facts of a survey that tell a class from all other images, each by itself.
 
-    `groups` int64 (n,) are the images that belong together, by patient and as duplicates. A fact counts where the
-    interval of its cross-validated AUC lies above LEAST_AUC; all intervals hold together with 1 - LEVEL
-    (Bonferroni). Classes of too few images or groups to have an interval are left out, with a note.
+    `groups` int64 (n,) are the images that belong together, by patient or as duplicates. Classes of fewer than
+    ENOUGH_CASES groups are left out, with a note.
     """
     images = np.flatnonzero([bool(labels) for labels in survey.labels] & survey.measures.readable)
     groups = np.unique(groups[images], return_inverse=True)[1]
-    classes, small = _classes_to_check(survey, images, groups)
-    if not classes:
-        return Shortcuts((), small)
-    facts = list_facts(survey, images)
-    main = np.unique([survey.labels[image][0] for image in images.tolist()], return_inverse=True)[1]
-    folds = deal_folds(groups, main)
-    confidence = 1 - LEVEL / max(1, len(facts) * len(classes))
+    members, notes = _list_members(survey, images, groups)
+    shortcuts = separating_facts(list_facts(survey, images), members, groups) if members else []
+    return Shortcuts(tuple(shortcuts), notes)
+
+
+def separating_facts(facts: Sequence[Fact], members: Mapping[str, Array], groups: Array) -> list[Shortcut]:
+    """Return the facts that tell one of the classes from all other images, the clearest first.
+
+    `members` says of each class which of the m images are of it, bool (m,), and `groups` int64 (m,) which belong
+    together. A fact counts where the interval of its cross-validated AUC lies above LEAST_AUC; all intervals hold
+    together with 1 - LEVEL (Bonferroni).
+    """
+    confidence = 1 - LEVEL / max(1, len(facts) * len(members))
+    folds = deal_folds(groups, np.stack([*members.values()]).argmax(axis=0))
     units = groups if len(np.unique(groups)) < len(groups) else None
-    shortcuts: list[Shortcut] = []
-    for fact in facts:
-        coded = CodedFact.of(fact)
-        for name, positive in classes.items():
+    shortcuts = []
+    for coded in map(CodedFact.of, facts):
+        for name, positive in members.items():
             table = ClassTable.of(coded, positive, folds)
-            if table.auc > LEAST_AUC:
-                shortcuts += _shortcut(name, table, positive, folds, units, confidence)
-    ordered = sorted(shortcuts, key=lambda shortcut: (-shortcut.low, -shortcut.auc))
-    return Shortcuts(tuple(ordered), small)
+            if table.exceeds(LEAST_AUC):
+                scores = table.scores[coded.codes, folds]
+                probabilities = np.stack([1 - scores, scores], axis=1)
+                estimate = auc_interval(probabilities, positive.astype(np.int64), units, confidence)
+                shortcuts += _shortcut(name, table, estimate)
+    return sorted(shortcuts, key=lambda shortcut: (-shortcut.low, -shortcut.auc))
 
 
-def _classes_to_check(survey: Survey, images: Array, groups: Array) -> tuple[dict[str, Array], tuple[str, ...]]:
+def _shortcut(name: str, table: ClassTable, estimate: Estimate) -> list[Shortcut]:
+    """Return the shortcut of a class, if the interval of its AUC lies above LEAST_AUC."""
+    auc, low, high = estimate.value, estimate.low, estimate.high
+    if auc is None or low is None or high is None or low <= LEAST_AUC:
+        return []
+    share, others = table.shares()
+    fact = table.coded.fact
+    return [Shortcut(name, fact.name, fact.kind, table.rule(), share, others, auc, low, high)]
+
+
+def _list_members(survey: Survey, images: Array, groups: Array) -> tuple[dict[str, Array], tuple[str, ...]]:
     """Return which of the images are of each class, bool (m,), and a note on the classes that are too small.
 
     Of two classes that no image has together the smaller one is enough: the other is the rest.
@@ -109,19 +127,3 @@ def _classes_to_check(survey: Survey, images: Array, groups: Array) -> tuple[dic
             smaller = min(large, key=lambda name: int(large[name].sum()))
             large = {smaller: large[smaller]}
     return large, (note,) if small else ()
-
-
-def _shortcut(
-    name: str, table: ClassTable, positive: Array, folds: Array, groups: Array | None, confidence: float
-) -> Iterator[Shortcut]:
-    """Yield the shortcut of a class if its interval lies above LEAST_AUC."""
-    scores = table.scores[table.coded.codes, folds]
-    estimate = auc_interval(np.stack([1 - scores, scores], axis=1), positive.astype(np.int64), groups, confidence)
-    if estimate.value is None or estimate.low is None or estimate.high is None or estimate.low <= LEAST_AUC:
-        return
-    share, others = table.shares()
-    fact: Fact = table.coded.fact
-    yield Shortcut(
-        name, fact.name, fact.kind, table.rule(), round(share, 4), round(others, 4),
-        round(estimate.value, 4), round(estimate.low, 4), round(estimate.high, 4),
-    )  # fmt: skip

@@ -16,13 +16,13 @@ from medray.data.listing.folder_names import fold_number, split_named
 _WORDS = re.compile(r"[^\W\d_]+")
 _TOKENS = re.compile(r"[^\W\d_]+|\d+")
 _HEX = re.compile(
-    r"(?<![a-z0-9])(?=[a-f]*\d)[0-9a-f]{8}(?:[0-9a-f]*|(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![a-z0-9])"
+    r"(?<![a-z0-9])(?=[a-f]*\d)[0-9a-f]{8}(?:(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]*)(?![a-z0-9])"
 )
 _NUMBERS = re.compile(r"\d+")
 LEAST_BEGINNING = 3  # letters of a class name by which a longer word begins, as `bacterial` does
 MOSTLY = 0.9  # of names that have a number, and of numbers that are in one name only
 MOST_DIGITS = 15
-SEPARATORS = " _-.,;()[]"
+SEPARATORS = " _-.,;"
 
 
 def folder_names(paths: Sequence[str], class_names: Sequence[str]) -> Array:

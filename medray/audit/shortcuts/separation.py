@@ -1,8 +1,8 @@
 """How well one fact tells a class from all other images: a small tree, judged on images that it was not made of.
 
-A tree of depth 2 on the fact alone, cross-validated by patient, gives each image a score. A number is taken by its
-ranges, at most BINS of them; names are ordered by their share of the class in the training folds first, which for
-two classes gives the best division (Breiman et al. 1984, "Classification and Regression Trees", section 9.4).
+A tree of depth 2 on the fact alone, cross-validated by patient, gives each image the rank of its leaf. A number is
+taken by its ranges, at most BINS of them; names are ordered by their share of the class in the training folds first,
+which for two classes gives the best division (Breiman et al. 1984, "Classification and Regression Trees", 9.4).
 As a fact has few values, everything is a table of counts, and the time hardly depends on the number of images.
 """
 
@@ -18,7 +18,7 @@ from medray.text import plural
 BINS = 64
 FOLDS = 5
 DEPTH = 2
-LEAST_LEAF = 0.02  # of the weight of all images, where both sides weigh the same
+LEAST_LEAF, LEAST_GAIN = 0.05, 0.01  # of the weight of all images, where both sides weigh the same; of impurity
 RARE = 5  # images: values of fewer are one value, and of less than 1 %
 RARE_SHARE = 0.01
 ANOTHER = "another"
@@ -76,19 +76,31 @@ class ClassTable:
 
     @cached_property
     def scores(self) -> Array:
-        """The scores of held-out images, by code and fold, float64 (codes, folds)."""
+        """The scores of held-out images, 0 to 1, by code and fold, float64 (codes, folds).
+
+        They are the ranks of the tree's leaves. The leaves' shares would be biased where folds are pooled: a fold
+        that holds more of the class out leaves less of it to its tree, whose scores then are lower.
+        """
         total = self.counts.sum(axis=1)
-        return np.stack([self._scores_of(total - self.counts[:, fold]) for fold in range(FOLDS)], axis=1)
+        shares = [self._leaf_shares(total - self.counts[:, fold]) for fold in range(FOLDS)]
+        ranks = [np.unique(of_fold, return_inverse=True)[1] for of_fold in shares]
+        return np.stack([rank / rank.max() if rank.any() else rank + 0.5 for rank in ranks], axis=1)
 
     @cached_property
+    def shares_of_all(self) -> Array:
+        """The class's share in the leaf of each code, of a tree on all images, float64 (codes,)."""
+        return self._leaf_shares(self.counts.sum(axis=1))
+
+    @property
     def selected(self) -> Array:
         """Which codes a tree on all images takes for the class, bool (codes,)."""
-        return self._scores_of(self.counts.sum(axis=1)) > 0.5
+        selected: Array = self.shares_of_all > 0.5
+        return selected
 
-    def _scores_of(self, counts: Array) -> Array:
-        """Return the scores of a tree on `counts` (codes, 2), float64 (codes,), where both sides weigh the same.
+    def _leaf_shares(self, counts: Array) -> Array:
+        """Return the class's share in the leaf of each code, float64 (codes,), of a tree on `counts` (codes, 2).
 
-        They are 0.5 where a side has no image.
+        Both sides weigh the same; the shares are 0.5 where a side has no image.
         """
         from sklearn.tree import DecisionTreeClassifier
 
@@ -101,20 +113,27 @@ class ClassTable:
             smoothed = (counts + sizes / sizes.sum()) / (counts.sum(axis=1, keepdims=True) + 1)
             order = smoothed[:, 1]
         rows, sides = np.nonzero(weights)
-        tree = DecisionTreeClassifier(max_depth=DEPTH, min_weight_fraction_leaf=LEAST_LEAF, random_state=SEED)
+        tree = DecisionTreeClassifier(
+            max_depth=DEPTH, min_weight_fraction_leaf=LEAST_LEAF, min_impurity_decrease=LEAST_GAIN,
+            random_state=SEED,
+        )  # fmt: skip
         tree.fit(order[rows, None], sides, sample_weight=weights[rows, sides])
-        scores: Array = tree.predict_proba(order[:, None])[:, 1]
-        return scores
+        shares: Array = tree.predict_proba(order[:, None])[:, 1]
+        return shares
 
-    @cached_property
-    def auc(self) -> float:
-        """The AUC of the held-out scores; ties count half."""
-        values, code = np.unique(self.scores, return_inverse=True)
+    def auc_of(self, scores: Array) -> float:
+        """Return the AUC of scores (codes, folds); ties count half."""
+        values, code = np.unique(scores, return_inverse=True)
         counts = np.zeros((len(values), 2))
         np.add.at(counts, code.ravel(), self.counts.reshape(-1, 2))
         others, cases = counts.T
         below = np.cumsum(others) - others / 2
         return float(cases @ below / (others.sum() * cases.sum()))
+
+    def exceeds(self, least: float) -> bool:
+        """Return whether the AUC is above `least`: of a tree on all images, to save time, and of held-out scores."""
+        on_all = np.repeat(self.shares_of_all[:, None], FOLDS, axis=1)
+        return self.auc_of(on_all) > least and self.auc_of(self.scores) > least
 
     def shares(self) -> tuple[float, float]:
         """Return the shares of the class, and of all others, that have the selected codes."""
