@@ -20,7 +20,7 @@ _DATED = re.compile(r"date|year|acquired", re.IGNORECASE)
 _YEAR_FIRST = re.compile(r"((?:19|20)\d{2})(?:[-:./]?(0?[1-9]|1[0-2])(?:[-:./]?(\d{1,2}))?)?(?:[ T].*)?")
 _YEAR_LAST = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]((?:19|20)\d{2})(?: .*)?")
 MOSTLY = 0.9  # of the filled cells of a column that is read as numbers or dates
-FEW_VALUES = 8  # numbers, at most, that may be names of sites or scanners in a column, and that are compared so
+FEW_VALUES = 8  # numbers of a column, at most, that are taken as names of sites or scanners
 
 
 @dataclass(frozen=True)
@@ -42,26 +42,8 @@ class Fact:
 
 
 def list_facts(survey: Survey, images: Array) -> list[Fact]:
-    """Return the facts of the images at `images` (m,), without those that are alike in all of them.
-
-    A fact that divides the images as one before of its kind does, or ranks them so, is left out.
-    """
-    facts, seen = [], set()
-    for fact in _all_facts(survey, images):
-        values, codes = np.unique(fact.values, return_inverse=True)
-        few = not fact.is_numeric or len(values) <= FEW_VALUES
-        division = (fact.kind, few, (_first_seen(codes) if few else codes).tobytes())
-        if len(values) > 1 and division not in seen:
-            seen.add(division)
-            facts.append(fact)
-    return facts
-
-
-def _first_seen(codes: Array) -> Array:
-    """Number codes (m,) by their first appearance, so that equal divisions are equal."""
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    numbered: Array = np.argsort(np.argsort(first))[inverse].astype(np.int32)
-    return numbered
+    """Return the facts of the images at `images` (m,), without those that are alike in all of them."""
+    return [fact for fact in _all_facts(survey, images) if len(np.unique(fact.values)) > 1]
 
 
 def _all_facts(survey: Survey, images: Array) -> Iterator[Fact]:

@@ -89,7 +89,7 @@ def separating_facts(facts: Sequence[Fact], members: Mapping[str, Array], groups
                 probabilities = np.stack([1 - scores, scores], axis=1)
                 estimate = auc_interval(probabilities, positive.astype(np.int64), units, confidence)
                 shortcuts += _shortcut(name, table, estimate)
-    return sorted(shortcuts, key=lambda shortcut: (-shortcut.low, -shortcut.auc))
+    return sorted(shortcuts, key=lambda shortcut: (-shortcut.auc, -shortcut.low))
 
 
 def _shortcut(name: str, table: ClassTable, estimate: Estimate) -> list[Shortcut]:
