@@ -123,10 +123,10 @@ def test_arrays_have_looks_only_and_the_text_says_that_it_may_be_the_disease() -
 
 
 def test_small_classes_are_left_out_and_named(tmp_path: Path) -> None:
-    result = audited(f"folder:{hospitals(tmp_path, 27)}")
+    result = audited(f"folder:{hospitals(tmp_path, 36)}")
     assert result.shortcuts == ()
     (note,) = result.notes
-    assert note.endswith(": COVID-19 (9), Normal (9)")
+    assert note.endswith(": COVID-19 (12), Normal (12)")
 
 
 def separated(values: Array, positive: Array, groups: Array | None = None) -> Sequence[Shortcut]:

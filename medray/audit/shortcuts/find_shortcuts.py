@@ -1,7 +1,7 @@
 """Survey -> the facts by which a class can be recognised, and a finding for each kind of fact."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,11 +12,12 @@ from medray.audit.shortcuts.separation import ClassTable, CodedFact, deal_folds
 from medray.audit.survey import Survey
 from medray.stats.auc_interval import auc_interval
 from medray.stats.bootstrap import Estimate
-from medray.stats.patients import ENOUGH_CASES
 from medray.text import first_names
 
 LEAST_AUC = 0.7  # the lower end of its interval must lie above
 LEVEL = 0.05  # of all intervals together
+LEAST_CASES = 20  # images of a class, or patients; with fewer no AUC could be shown to lie above
+MANY_CASES = 30  # from which on the interval of the AUC holds at such a confidence too
 MOST_NAMED = 3  # classes in a line
 
 MEANINGS = {
@@ -61,7 +62,7 @@ def find_shortcuts(survey: Survey, groups: Array) -> Shortcuts:
     """Return the facts of a survey that tell a class from all other images, each by itself.
 
     `groups` int64 (n,) are the images that belong together, by patient or as duplicates. Classes of fewer than
-    ENOUGH_CASES groups are left out, with a note.
+    LEAST_CASES groups are left out, with a note.
     """
     images = np.flatnonzero([bool(labels) for labels in survey.labels] & survey.measures.readable)
     groups = np.unique(groups[images], return_inverse=True)[1]
@@ -88,8 +89,24 @@ def separating_facts(facts: Sequence[Fact], members: Mapping[str, Array], groups
                 scores = table.scores[coded.codes, folds]
                 probabilities = np.stack([1 - scores, scores], axis=1)
                 estimate = auc_interval(probabilities, positive.astype(np.int64), units, confidence)
-                shortcuts += _shortcut(name, table, estimate)
+                cases = min(len(np.unique(groups[side])) for side in (positive, ~positive))
+                shortcuts += _shortcut(name, table, _cautious(estimate, cases, confidence))
     return sorted(shortcuts, key=lambda shortcut: (-shortcut.auc, -shortcut.low))
+
+
+def _cautious(estimate: Estimate, cases: int, confidence: float) -> Estimate:
+    """Return the estimate with a lower end that holds with few cases too, images or patients of the rarer side.
+
+    It is the exact one (Clopper & Pearson 1934) of as many draws as there are cases: the variance of an AUC is at
+    most that of a share of them (Birnbaum & Klose 1957).
+    """
+    from scipy.special import betaincinv
+
+    auc, low = estimate.value, estimate.low
+    if auc is None or low is None or cases >= MANY_CASES:
+        return estimate
+    exact = float(betaincinv(auc * cases, cases - auc * cases + 1, (1 - confidence) / 2))
+    return replace(estimate, low=min(low, exact))
 
 
 def _shortcut(name: str, table: ClassTable, estimate: Estimate) -> list[Shortcut]:
@@ -115,12 +132,12 @@ def _list_members(survey: Survey, images: Array, groups: Array) -> tuple[dict[st
         name: min(len(np.unique(groups[side])) for side in (positive, ~positive))
         for name, positive in members.items()
     }
-    small = [f"{name} ({count})" for name, count in fewest.items() if count < ENOUGH_CASES]
+    small = [f"{name} ({count})" for name, count in fewest.items() if count < LEAST_CASES]
     note = (
-        f"no shortcuts were looked for by classes of fewer than {ENOUGH_CASES} images, or patients, or with fewer "
+        f"no shortcuts were looked for by classes of fewer than {LEAST_CASES} images, or patients, or with fewer "
         f"others: {first_names(small)}"
     )
-    large = {name: positive for name, positive in members.items() if fewest[name] >= ENOUGH_CASES}
+    large = {name: positive for name, positive in members.items() if fewest[name] >= LEAST_CASES}
     if len(members) == 2 and len(large) == 2:
         first, second = large.values()
         if (first != second).all():

@@ -121,7 +121,7 @@ class ClassTable:
         return float(cases @ below / (others.sum() * cases.sum()))
 
     def exceeds(self, least: float) -> bool:
-        """Return whether the AUC of held-out scores is above `least`; that of a tree on all is first, for speed."""
+        """Return whether the AUC of held-out scores is above `least`; for speed, first that of a tree on all."""
         on_all = np.repeat(self.shares_of_all[:, None], FOLDS, axis=1)
         return self.auc_of(on_all) > least and self.auc_of(self.scores) > least
 
