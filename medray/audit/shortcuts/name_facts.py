@@ -95,7 +95,8 @@ class ClassWords:
             tokens for tokens in names if sum(map(len, tokens)) >= LEAST_BEGINNING and self.words & {*tokens}
         ]
         joined = [r"[\W_]*".join(map(re.escape, tokens)) for tokens in lettered]
-        self.names = re.compile("|".join(sorted(joined, key=len, reverse=True)) or r"(?!)")
+        longest_first = "|".join(sorted(joined, key=len, reverse=True)) or "(?!)"
+        self.names = re.compile(rf"(?<![^\W\d_])(?:{longest_first})(?:[^\W\d_]+|(?!\d)|(?<!\d))")
 
     def __call__(self, text: str) -> str:
         """Return the text without the words, in lower case."""
