@@ -217,3 +217,16 @@ def test_a_wrong_option_names_the_right_one_and_help_has_examples() -> None:
     refused(run("x", "phantom", "--uot", "y.yaml"), "did you mean '--out'?")
     refused(run("x", "phantom", "--out", "y.txt"), "must end in .yaml (did you mean 'y.yaml'?)")
     assert "medray init cells --data csv:cells/labels.csv" in CliRunner().invoke(init, ["--help"]).output
+
+
+def test_a_shortcut_is_a_warning(tmp_path: Path) -> None:
+    """Each class in folders of a hospital of its own, and of another size."""
+    for number, image in enumerate(blobs(60, size=40)[..., 0]):
+        path = tmp_path / "scans" / ("sick/north" if number % 2 else "well/south") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[: 40 - number % 2 * 8]).save(path)
+    result = run("lungs", f"folder:{tmp_path / 'scans'}")
+    assert result.exit_code == 0, result.output
+    assert "a shortcut: images may come from elsewhere" in result.output
+    assert "folder 'north'" in result.output or "folder 'south'" in result.output
+    assert "by height" in result.output
