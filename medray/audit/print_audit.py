@@ -56,6 +56,8 @@ def print_audit(audit: Audit, console: Console) -> None:
         style = SEVERITY_STYLES[finding.severity]
         console.print(Text(f"{finding.severity}  ", style=style).append(finding.kind, style="bold"))
         console.print(Padding(Text(finding.text), (0, 0, 0, 4), expand=False))
+    for note in audit.notes:
+        console.print(Text(f"note: {note}"))
 
 
 def _summary(profile: Profile) -> str:

@@ -59,6 +59,9 @@ def list_warnings(proposal: StudyProposal, audit: Audit) -> Iterator[str]:
     for leak in audit.leaks:
         yield f"leak: {leak.text}; `medray search` refuses to start on it without --allow-leaks"
     yield from (finding.text for finding in audit.findings if finding.kind == "duplicates_across_classes")
+    for finding in audit.findings:
+        if finding.kind in ("shortcut_source", "shortcut_form"):
+            yield f"a shortcut: {finding.text}"
     for absence in proposal.absent_classes(TRAIN, VAL):
         yield f"{absence}: `medray search` refuses to start; make other splits, or leave the class out or merge it"
     for absence in proposal.absent_classes(TEST):

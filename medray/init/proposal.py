@@ -152,6 +152,8 @@ def _select(survey: Survey, kept: Array, splits: tuple[str | None, ...], class_n
         patients=tuple(survey.patients[image] for image in kept),
         class_names=class_names,
         measures=survey.measures.at(kept),
+        paths=tuple(survey.paths[image] for image in kept) if survey.paths else (),
+        columns={name: tuple(cells[image] for image in kept) for name, cells in survey.columns.items()},
         folds=None if survey.folds is None else tuple(fold.renumbered(position) for fold in survey.folds),
         missing=(),
         ignored=(),

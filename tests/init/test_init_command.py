@@ -297,3 +297,16 @@ def test_side_cars_that_no_pattern_leaves_out_are_refused(here: Path) -> None:
     )
     count = f"{2 * len(words)} images lie beside the images that they are made from"
     refused(run("films", "folder:films"), count, "; move them to a folder elsewhere; `?side_cars=keep`")
+
+
+def test_a_shortcut_is_a_warning(tmp_path: Path) -> None:
+    """Each class in folders of a hospital of its own, and of another size."""
+    for number, image in enumerate(blobs(60, size=40)[..., 0]):
+        path = tmp_path / "scans" / ("sick/north" if number % 2 else "well/south") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[: 40 - number % 2 * 8]).save(path)
+    result = run("lungs", f"folder:{tmp_path / 'scans'}")
+    assert result.exit_code == 0, result.output
+    assert "a shortcut: images may come from elsewhere" in result.output
+    assert "folder 'north'" in result.output or "folder 'south'" in result.output
+    assert "by height" in result.output

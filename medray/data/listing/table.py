@@ -20,6 +20,7 @@ from medray.data.listing.table_exclude import exclude_rows
 from medray.data.listing.table_hints import note_unused
 from medray.data.listing.table_labels import RowLabels, read_labels
 from medray.data.listing.table_numbers import with_plain_numbers
+from medray.data.listing.table_origin import origin_columns
 from medray.data.listing.table_rows import RowAnswer, check_no_readers, unite_labels
 from medray.data.listing.table_text import Row, Table, read_table
 from medray.data.listing.table_words import blank_words
@@ -40,10 +41,13 @@ class Entry:
     fold: int | None
     patient: str | None
     subgroups: Mapping[str, str]
+    origin: Mapping[str, str]
 
     @classmethod
-    def read(cls, row: Row, columns: Columns, path: Path | None, labels: RowLabels) -> "Entry":
-        """Read a row whose file is `path`.
+    def read(
+        cls, row: Row, columns: Columns, path: Path | None, labels: RowLabels, origin: Sequence[str] = ()
+    ) -> "Entry":
+        """Read a row whose file is `path`; `origin` are the columns that say where it comes from.
 
         Raises:
             DataError: its split or fold is none.
@@ -58,6 +62,7 @@ class Entry:
             fold=columns.read_fold(row),
             patient=(row.cells[columns.patient] or None) if columns.patient else None,
             subgroups={name: row.cells[name] for name in columns.subgroups},
+            origin={name: row.cells[name] for name in origin},
         )
 
     def check_equal(self, later: "Entry") -> None:
@@ -129,7 +134,8 @@ def list_rows(
         DataError: as `list_table`, but without the name of the table.
     """
     table, tree, paths, file_notes = exclude_rows(table, columns.image, tree, source.options)
-    entries = [Entry.read(row, columns, paths[row.line], row_labels[row.line]) for row in table.rows]
+    origin = origin_columns(table, columns)
+    entries = [Entry.read(row, columns, paths[row.line], row_labels[row.line], origin) for row in table.rows]
     names, spelling_notes = unify_spelling(label for entry in entries for label in entry.labels)
     entries = [replace(entry, labels=tuple(names[label] for label in entry.labels)) for entry in entries]
     classes = set(names.values())
@@ -148,7 +154,7 @@ def list_rows(
         labels=[tuple(sorted(entry.labels)) for entry in kept.values()],
     )
     images: tuple[ListedImage, ...] = tuple(
-        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain)
+        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain, e.origin)
         for path, e in kept.items()
     )
     images, patient_notes = (images, []) if columns.patient else with_dicom_patients(images)

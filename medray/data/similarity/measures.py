@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,7 @@ CHUNK = 64  # images that one thread reads and measures together
 CHUNK_BYTES = 8_000_000  # of images in memory: while they are measured they take five times as much
 
 Chunk = TypeVar("Chunk")
+M = TypeVar("M", bound="Measures")
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,12 @@ class Measures:
         readable: Array = self.problem == ""
         return readable
 
-    def at(self, positions: Array) -> "Measures":
+    def at(self, positions: Array) -> Self:
         """Return the measures of the images at `positions` (m,)."""
-        return Measures(**{field.name: getattr(self, field.name)[positions] for field in fields(self)})
+        return type(self)(**{field.name: getattr(self, field.name)[positions] for field in fields(self)})
 
     @classmethod
-    def concatenate(cls, parts: "list[Measures]") -> "Measures":
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
         """Return the measures of all parts, at least one, in order."""
         return cls(
             **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)}
@@ -127,13 +128,14 @@ def measure_all(images: Array, progress: Progress = silent) -> Measures:
 
 
 def measure_chunks(
-    measure_chunk: Callable[[Chunk], Measures], chunks: Sequence[Chunk], total: int, progress: Progress
-) -> Measures:
+    measure_chunk: Callable[[Chunk], M], chunks: Sequence[Chunk], total: int, progress: Progress
+) -> M:
     """Call `measure_chunk` with each chunk, on all cores, and report how many of `total` images are done.
 
     Each call has one thread for its matrix products: more threads than cores would wait for one another.
     """
-    parts, done = [], 0
+    parts: list[M] = []
+    done = 0
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             for part in pool.map(measure_chunk, chunks):
@@ -142,7 +144,7 @@ def measure_chunks(
                 progress("Images", done, total)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # of an interrupt
-    return Measures.concatenate(parts)
+    return type(parts[0]).concatenate(parts)
 
 
 def _measure_chunk(images: Array) -> Measures:
