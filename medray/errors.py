@@ -3,7 +3,8 @@
 MedrayError             anything a person can correct
 ├── ConfigError         a search space, a setting or an option
 ├── DataError           images, labels, splits, sources
-│   └── LeakError       one image in two splits of a fold
+│   ├── LeakError       one image in two splits of a fold
+│   └── SideCarError    masks, overlays and the like among images
 ├── RunError            a run's folder: missing, locked, of other data, damaged
 ├── WeightsError        weights that are missing, damaged or of another network
 └── TrainingDiverged    a loss that became NaN or exploded; ends its trial only
@@ -15,6 +16,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
+
+from medray.text import natural_order
 
 
 class MedrayError(Exception):
@@ -67,6 +70,18 @@ class LeakError(DataError):
     """Folders hold one image in two splits of a fold; which of them is right is not for medray to guess."""
 
 
+class SideCarError(DataError):
+    """Masks, overlays, annotations or thumbnails lie among the images that they were made from.
+
+    `exclude` is the value of the option that leaves out all `count` of them, empty where none does; `example` is
+    the path of the first.
+    """
+
+    def __init__(self, problem: str, *, exclude: str = "", count: int = 0, example: str = "") -> None:
+        super().__init__(problem)
+        self.exclude, self.count, self.example = exclude, count, example
+
+
 class RunError(MedrayError):
     """A run's folder is missing, locked, damaged, or belongs to other data."""
 
@@ -104,7 +119,7 @@ def not_found_line(kind: str, path: Path) -> str:
 
 def unknown_choice_line(kind: str, word: object, valid: Iterable[str]) -> str:
     """Return the line for a word that is not among the `valid` ones, with the nearest and all of them."""
-    valid = sorted(valid)
+    valid = natural_order(valid)
     return f"unknown {kind} '{word}'{nearest(word, valid)}; valid: {', '.join(valid)}"
 
 

@@ -1,12 +1,37 @@
-"""Counts, lists of names and times as words in a message."""
+"""Counts, lists of names and times as words in a message, and the order in which names stand."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 def first_names(names: Sequence[str], most: int = 3) -> str:
     """Return the first `most` names, and how many more there are: `a, b, c and 2 more`."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def natural_order(names: Iterable[str]) -> list[str]:
+    """Sort names as people count: numbers by their value, then words, in which numbers count as numbers too.
+
+    Words without digits stand as `sorted` has them.
+
+    >>> natural_order(["10", "grade 10", "9", "grade 2", "-1", "1.5"])
+    ['-1', '1.5', '9', '10', 'grade 2', 'grade 10']
+    """
+    return sorted(names, key=natural_key)
+
+
+def natural_key(name: str) -> tuple[Any, ...]:
+    """Return the key of `natural_order`: equal for equal names only, so that the order is total."""
+    if _NUMBER.fullmatch(name):
+        return False, Decimal(name), name
+    parts: list[Any] = re.split("([0-9]+)", name)  # text, digits, text, …
+    parts[1::2] = [(len(digits.lstrip("0")), digits.lstrip("0")) for digits in parts[1::2]]
+    return True, parts, name
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

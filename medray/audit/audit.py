@@ -1,16 +1,20 @@
 """Survey -> Audit: all checks, leaks first."""
 
-from medray._types import Progress, silent
+import numpy as np
+
+from medray._types import Array, Progress, silent
 from medray.audit.contents import find_small_classes, find_unusable
 from medray.audit.findings import Audit
 from medray.audit.overlap import find_leaks_between_parts, find_other_duplicates, list_pairs
 from medray.audit.shifts import find_shifts
+from medray.audit.shortcuts.find_shortcuts import find_shortcuts
 from medray.audit.survey import Survey
 from medray.audit.survey_images import describe_dataset
 from medray.audit.transparency import find_transparency
 from medray.data.dataset import ImageDataset
 from medray.data.similarity.dataset_duplicates import dataset_duplicates
-from medray.data.similarity.duplicates import find_duplicates
+from medray.data.similarity.duplicates import Duplicates, find_duplicates
+from medray.data.similarity.groups import duplicate_groups, merge_patients
 
 
 def audit_survey(survey: Survey) -> Audit:
@@ -20,6 +24,7 @@ def audit_survey(survey: Survey) -> Audit:
         DataError: millions of images look the same.
     """
     duplicates = find_duplicates(survey.measures)
+    shortcuts = find_shortcuts(survey, _related(survey, duplicates))
     findings = (
         *find_leaks_between_parts(survey, duplicates),
         *find_other_duplicates(survey, duplicates),
@@ -27,8 +32,16 @@ def audit_survey(survey: Survey) -> Audit:
         *find_small_classes(survey),
         *find_shifts(survey),
         *find_transparency(survey),
+        *shortcuts.findings(),
     )
-    return Audit(survey.source, len(survey), findings, tuple(list_pairs(survey, duplicates)))
+    pairs = tuple(list_pairs(survey, duplicates))
+    return Audit(survey.source, len(survey), findings, pairs, shortcuts.shortcuts, shortcuts.notes)
+
+
+def _related(survey: Survey, duplicates: Duplicates) -> Array:
+    """Return the group of each image by duplicates and patients, int64 (n,); an unknown patient joins none."""
+    patients = np.array([name or f"\0{image}" for image, name in enumerate(survey.patients)], dtype=object)
+    return merge_patients(duplicate_groups(duplicates), patients)
 
 
 def find_leaks(dataset: ImageDataset, progress: Progress = silent) -> Audit:

@@ -22,10 +22,15 @@ def find_unusable(survey: Survey) -> Iterator[Finding]:
     measures, labelled = survey.measures, list(zip(survey.names, survey.labels, strict=True))
     unreadable = [f"{survey.names[i]}: {measures.problem[i]}" for i in np.flatnonzero(~measures.readable)]
     uniform = [survey.names[i] for i in np.flatnonzero(measures.readable & (measures.contrast < FLAT))]
+    masks = [survey.names[i] for i in np.flatnonzero(measures.readable & (measures.levels == 2))]
+    if len(masks) == int((measures.readable & (measures.levels != 1)).sum()):
+        masks = []  # drawings, all of them
     blank = [name for name, labels in labelled if not labels]
     multiple = [f"{name} ({', '.join(labels)})" for name, labels in labelled if len(labels) > 1]
     yield from _warn("unreadable", unreadable, "unreadable image")
     yield from _warn("uniform", uniform, "uniform image")
+    which = "of two values only, as masks have, where others have more"
+    yield from _warn("two_valued", masks, f"image {which}", f"images {which}")
     yield from _warn("blank_labels", blank, "image without a label", "images without a label")
     yield from _warn("multiple_labels", multiple, "image with several labels", "images with several labels")
     for kind, noun, column in (

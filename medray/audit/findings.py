@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from medray.json_document import JsonDocument
 
 Severity = Literal["leak", "warning"]
+FactKind = Literal["source", "form", "look"]
 LEAK, WARNING = get_args(Severity)
 
 #: Every kind of finding, and what it means.
@@ -19,6 +20,7 @@ KINDS = {
     "duplicates_within_split": "duplicates in one split: the image counts more than others",
     "unreadable": "files that can't be read",
     "uniform": "images of one grey level, which show nothing",
+    "two_valued": "images of two values among others: masks, not images",
     "blank_labels": "images without a label",
     "multiple_labels": "images with several labels",
     "missing_patients": "images without a patient, where others have one",
@@ -31,6 +33,9 @@ KINDS = {
     "brightness": "splits or folds that are brighter or darker than the rest",
     "sharpness": "splits or folds that are sharper or less sharp than the rest",
     "transparency": "classes whose images differ in their alpha channel, so they were not prepared alike",
+    "shortcut_source": "classes that their files' folder, name, date, device or site tells apart, by itself",
+    "shortcut_form": "classes that their images' size, format, mode or alpha tells apart, by itself",
+    "shortcut_look": "classes that their images' border, brightness or contrast tells apart, by itself",
     "tone": "splits or folds that are warmer or colder than the rest",
 }
 
@@ -65,13 +70,37 @@ class DuplicatePair(JsonDocument):
 
 
 @dataclass(frozen=True)
+class Shortcut(JsonDocument):
+    """A fact of the images, none of them the disease, that tells a class from all other images by itself.
+
+    `rule` says which values of the fact speak for the class: `share` of its images have them, and `others` of all
+    other images. `auc` is cross-validated, with its interval.
+    """
+
+    class_name: str
+    fact: str
+    kind: FactKind
+    rule: str
+    share: float
+    others: float
+    auc: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Audit(JsonDocument):
-    """What is wrong with a source of `images` images, leaks first, and its pairs of duplicates."""
+    """What is wrong with a source of `images` images, leaks first, and its pairs of duplicates.
+
+    `shortcuts` are the clearest first; `notes` say what was not looked at.
+    """
 
     source: str
     images: int
     findings: tuple[Finding, ...]
     duplicates: tuple[DuplicatePair, ...] = ()
+    shortcuts: tuple[Shortcut, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def leaks(self) -> tuple[Finding, ...]:

@@ -56,6 +56,8 @@ def print_audit(audit: Audit, console: Console) -> None:
         style = SEVERITY_STYLES[finding.severity]
         console.print(Text(f"{finding.severity}  ", style=style).append(finding.kind, style="bold"))
         console.print(Padding(Text(finding.text), (0, 0, 0, 4), expand=False))
+    for note in audit.notes:
+        console.print(Text(f"note: {note}"))
 
 
 def _summary(profile: Profile) -> str:
@@ -105,6 +107,12 @@ def _properties(profile: Profile) -> Iterator[tuple[str, str]]:
     ):  # fmt: skip
         if counts:
             yield name, ", ".join(f"{value} ({count})" for value, count in counts.items())
+    if profile.two_valued:
+        share = _share(profile.two_valued, profile.images)
+        yield (
+            "of two values only",
+            f"{share}: {'drawings or masks' if profile.two_valued == profile.images else 'masks?'}",
+        )
     for look, spread in profile.looks.items():
         if look != "tone" or spread.min or spread.max:
             yield LOOK_TITLES[look], _range(spread)

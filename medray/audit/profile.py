@@ -11,6 +11,7 @@ from medray.audit.survey import Survey
 from medray.data.listing.listing import BLANK, SEVERAL, counted_as
 from medray.data.similarity.measures import LOOKS, Measures
 from medray.json_document import JsonDocument
+from medray.text import natural_key
 
 NO_SPLIT = "(no split)"
 GREY, RGB, GREY_AS_RGB = "grey", "RGB", "grey stored as RGB"
@@ -31,7 +32,8 @@ class Profile(JsonDocument):
 
     `counts` are images by class, BLANK or SEVERAL, in each of `splits`. `rows` are a table's rows by label, also
     those without a file. `sizes` are images by `height x width`, the most frequent first; `channels`, `formats`
-    and `bits` count images by those. `height`, `width` and `looks` are of readable images.
+    and `bits` count images by those. `height`, `width` and `looks` are of readable images. `two_valued`
+    counts those of two grey levels: masks, or drawings.
     """
 
     source: str
@@ -52,6 +54,7 @@ class Profile(JsonDocument):
     multiple: int
     missing: int
     unreadable: int
+    two_valued: int
     ignored: int
     notes: tuple[str, ...]
 
@@ -68,7 +71,7 @@ def profile_survey(survey: Survey) -> Profile:
         folds=None if survey.folds is None else len(survey.folds),
         splits=splits,
         counts=counts,
-        rows=dict(sorted(survey.rows.items(), key=lambda row: (-row[1], row[0]))),
+        rows=dict(sorted(survey.rows.items(), key=lambda row: (-row[1], natural_key(row[0])))),
         height=_spread(measures.height[readable]),
         width=_spread(measures.width[readable]),
         sizes={f"{height} x {width}": count for (height, width), count in count_sizes(measures).most_common()},
@@ -80,6 +83,7 @@ def profile_survey(survey: Survey) -> Profile:
         multiple=sum(counts.get(SEVERAL, [])),
         missing=len(survey.missing),
         unreadable=int((~readable).sum()),
+        two_valued=int((measures.levels == 2).sum()),
         ignored=len(survey.ignored),
         notes=survey.notes,
     )

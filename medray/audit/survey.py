@@ -1,6 +1,7 @@
 """ImageRecords: what a source says of its images; Survey: that, and what was measured of each."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -42,7 +43,13 @@ class ImageRecords(SourceFacts):
 
 @dataclass(frozen=True)
 class Survey(ImageRecords):
-    """The n images of a source, each read once; `from_files` says whether each is a file of its own."""
+    """The n images of a source, each read once; `from_files` says whether each is a file of its own.
+
+    `paths` are those of the files, below the source's root. `columns` (n,) are a table's cells, by column, that
+    say where, when or how an image was taken, and those of its subgroups.
+    """
 
     measures: Measures
     from_files: bool
+    paths: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -3,20 +3,24 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
 from medray._types import Array, Progress, silent
+from medray.audit.shortcuts.file_facts import FileFacts, FileMeasures, read_file_facts
 from medray.audit.survey import ImageRecords, Survey
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import MAX_PIXELS, ImageError, decode, sniff
 from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import ListedImage, Listing
 from medray.data.load_data import load_data
-from medray.data.similarity.measures import CHUNK, LOOKS, SIDE, Measures, measure, measure_all, measure_chunks
+from medray.data.similarity.measures import CHUNK, LOOKS, SIDE, measure, measure_all, measure_chunks
 from medray.data.source import Source, parse_source
 from medray.errors import DataError
 from medray.stats.patients import is_missing
+from medray.text import natural_order
 
 
 def open_source(source: str | Source, *, seed: int = 0) -> Listing | ImageDataset:
@@ -52,12 +56,14 @@ def survey_files(listing: Listing, progress: Progress = silent) -> Survey:
     return Survey(
         source=listing.source,
         names=tuple(image.where for image in listing.images),
-        labels=tuple(image.labels for image in listing.images),
+        labels=tuple(() if image.uncertain else image.labels for image in listing.images),
         splits=tuple(image.split for image in listing.images),
         patients=tuple(image.patient for image in listing.images),
-        class_names=tuple(sorted({label for image in listing.images for label in image.labels})),
+        class_names=tuple(natural_order({label for image in listing.images for label in image.labels})),
         measures=measure_chunks(_measure_files, chunks, len(listing), progress),
         from_files=True,
+        paths=tuple(_path_below(listing.root, image.path) for image in listing.images),
+        columns=_list_columns(listing.images),
         folds=listing.folds,
         missing=listing.missing,
         ignored=listing.ignored,
@@ -92,9 +98,19 @@ def survey_dataset(dataset: ImageDataset, progress: Progress = silent) -> Survey
     return Survey(**records, measures=measure_all(dataset.images, progress), from_files=False)
 
 
+def _path_below(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _list_columns(images: Sequence[ListedImage]) -> dict[str, tuple[str, ...]]:
+    """Return the cells of the subgroups and of the origin of all images, by column."""
+    cells = [{**image.origin, **image.subgroups} for image in images]
+    return {name: tuple(row.get(name, "") for row in cells) for name in dict.fromkeys(chain.from_iterable(cells))}
+
+
 @dataclass(frozen=True)
-class _FileFacts:
-    """The columns of Measures that are not measured: 0 or empty where the file can't be read."""
+class _ReadFile(FileFacts):
+    """The columns of FileMeasures that are not measured: 0 or empty where the file can't be read."""
 
     sha256: str = ""
     format: str = ""
@@ -104,34 +120,40 @@ class _FileFacts:
     channels: int = 0
     bits: int = 0
     opacity: float = 0.0
+    levels: int = 0
 
 
-def _measure_files(images: Sequence[ListedImage]) -> Measures:
+def _measure_files(images: Sequence[ListedImage]) -> FileMeasures:
     pixels = np.zeros((len(images), SIDE, SIDE, 3), np.uint8)
     files = [_read_file(image, target) for image, target in zip(images, pixels, strict=True)]
-    columns = {field.name: np.array([getattr(file, field.name) for file in files]) for field in fields(_FileFacts)}
+    columns = {field.name: np.array([getattr(file, field.name) for file in files]) for field in fields(_ReadFile)}
     measured = measure(pixels)
     for name in LOOKS:
         measured[name][columns["problem"] != ""] = np.nan
     grey = (pixels == pixels[..., :1]).all(axis=(1, 2, 3)) & (columns["channels"] == 3)
-    return Measures(**columns, **measured, grey_as_rgb=grey)
+    return FileMeasures(**columns, **measured, grey_as_rgb=grey)
 
 
-def _read_file(image: ListedImage, target: Array) -> _FileFacts:
+def _read_file(image: ListedImage, target: Array) -> _ReadFile:
     """Decode a file into `target`, uint8 (64, 64, 3)."""
     try:
         content = image.path.read_bytes()
     except OSError as error:
-        return _FileFacts(problem=_open_problem(error))
+        return _ReadFile(problem=_open_problem(error))
     digest, name = hashlib.sha256(content).hexdigest(), sniff(content) or ""
     try:
         decoded = decode(content, (SIDE, SIDE, 3))
         bits = _bits_per_channel(content, decoded.format)
     except ImageError as error:
-        return _FileFacts(digest, name, str(error))
+        return _ReadFile(sha256=digest, format=name, problem=str(error))
     target[:] = decoded.pixels
     channels = 1 if "colourised" in decoded.notes else 3
-    return _FileFacts(digest, name, "", *decoded.upright, channels, bits, decoded.opacity)
+    height, width = decoded.upright
+    return _ReadFile(
+        sha256=digest, format=name, height=height, width=width, channels=channels, bits=bits,
+        opacity=decoded.opacity, levels=decoded.levels,
+        **vars(read_file_facts(content, decoded.format, channels, decoded.notes)),
+    )  # fmt: skip
 
 
 def _open_problem(error: OSError) -> str:

@@ -9,16 +9,18 @@ from medray._types import Progress, Shape, silent
 from medray.data.cache.file_hashes import hash_files
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import Decoded, decode_file
-from medray.data.fitted_images import Converted, FittedImages, drop_broken, fit_images
+from medray.data.fitted_images import Converted, FittedImages, drop_images, fit_images
 from medray.data.labels import Labelled, choose_labels
 from medray.data.listing.listing import Listing
 from medray.data.similarity.dataset_duplicates import array_duplicates
 from medray.data.similarity.groups import duplicate_groups
+from medray.data.source import PATTERN
 from medray.data.splits import make_splits
+from medray.data.two_valued import at_most_two, masks_among
 from medray.errors import DataError, printable
-from medray.space.preparation import DROP, Images, Preparation
+from medray.space.preparation import DROP, FAIL, Images, Preparation
 
-FORM = 3  # of what is cached; another one means other pixels or notes
+FORM = 4  # of what is cached; another one means other pixels or notes
 NOTE_TEXTS = {
     "alpha_dropped": "with transparent pixels, whose colours are kept",
     "first_window": "that name several windows, the first of which is applied",
@@ -41,7 +43,10 @@ def build_dataset(listing: Listing, preparation: Preparation, progress: Progress
     if listing.missing:
         missing = f"{len(listing.missing)} rows without a file (first: {listing.missing[0]})"
         if rules.missing != DROP:
-            raise DataError(f"{source}: {missing}; `images: {{missing: drop}}` leaves them out")
+            raise DataError(
+                f"{source}: {missing}; `?{PATTERN}=` behind the source says how files are called, "
+                "`images: {missing: drop}` leaves them out"
+            )
     labelled = choose_labels(listing, preparation.labels)
     notes = [*listing.notes, *labelled.notes]
     if listing.missing:
@@ -56,11 +61,43 @@ def build_dataset(listing: Listing, preparation: Preparation, progress: Progress
                 f"{source}: {files} can't be read {first}; `images: {{unreadable: drop}}` leaves them out"
             )
         notes.append(f"left out: {files} that can't be read {first}")
-        labelled = labelled.without(list(images.broken))
-        images = drop_broken(images, source, progress)
+    left_out = {*images.broken}
+    if images.levels:
+        names = [listing.images[position].where for position in labelled.positions]
+        masks, mask_notes = find_masks(images, names, rules, source)
+        left_out, notes = left_out | masks, notes + mask_notes
+    if left_out:
+        labelled = labelled.without(sorted(left_out))
+        images = drop_images(images, left_out, source, progress)
     for done, count in sorted(images.done.items()):
         notes.append(f"{count} images {NOTE_TEXTS.get(done, done.replace('_', ' '))}")
     return join_columns(listing, labelled, images, preparation, [*notes, *images.notes])
+
+
+def find_masks(
+    images: FittedImages, names: Sequence[str], rules: Images, source: str
+) -> tuple[set[int], list[str]]:
+    """Return the indices of the two-valued images that are left out, and a note on those that there are.
+
+    Raises:
+        DataError: there are masks among other images, and `rules` do not say what to do with them.
+    """
+    readable = [index for index in range(len(names)) if index not in images.broken]
+    levels = np.array([images.levels.get(index, 0) for index in readable])
+    indices = [readable[at] for at in np.flatnonzero(at_most_two(levels))]
+    if not indices:
+        two = (levels == 2).all()
+        return set(), ["all images have two values only: they are drawings or masks"] if two else []
+    first = next(names[index] for index in indices if images.levels[index] == 2)
+    few = f"{len(indices)} of {len(readable)} images have one or two values only, as masks have (first: {first})"
+    if rules.two_valued == FAIL and masks_among(levels):
+        raise DataError(
+            f"{source}: {few}; `?exclude=` leaves files out by name, `images: {{two_valued: drop}}` leaves out "
+            "these, and `keep` takes them for images"
+        )
+    if rules.two_valued == DROP:
+        return {*indices}, [f"left out: {few}"]
+    return set(), [few]
 
 
 def decode_images(listing: Listing, labelled: Labelled, rules: Images, progress: Progress) -> FittedImages:
@@ -77,7 +114,7 @@ def decode_images(listing: Listing, labelled: Labelled, rules: Images, progress:
     def decode_to(shape: Shape) -> FittedImages:
         def convert(path: Path) -> Converted | str:
             result = decode_file(path, shape, rules.aspect)
-            return (result.pixels, result.notes) if isinstance(result, Decoded) else result
+            return (result.pixels, result.notes, result.levels) if isinstance(result, Decoded) else result
 
         content = [FORM, shape, rules.aspect, list(hashes)]
         return fit_images(content, shape, paths, convert, listing.source, "Decoding", progress)

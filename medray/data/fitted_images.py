@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,8 @@ from medray.data.cache import array_cache
 from medray.data.cache.map_in_order import map_in_order
 
 Item = TypeVar("Item")
-Converted = tuple[Array, tuple[str, ...]]  # pixels uint8 (H, W, C), and what was done to the image
+#: Pixels uint8 (H, W, C), what was done to the image, and its grey levels if they are one or two, else 0.
+Converted = tuple[Array, tuple[str, ...], int]
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,14 @@ class FittedImages:
     """Images uint8 (N, H, W, C) mapped from the file `path`.
 
     `done` counts the images by what was done to them. `broken` is why images can't be converted, by their index;
-    their pixels are 0.
+    their pixels are 0. `levels` are the grey levels of images of one or two, by their index.
     """
 
     array: Array
     path: Path
     done: Mapping[str, int]
     broken: Mapping[int, str]
+    levels: Mapping[int, int]
 
     @property
     def notes(self) -> list[str]:
@@ -63,24 +65,27 @@ def fit_images(
                 if isinstance(result, str):
                     new.facts.broken[i] = result
                 else:
-                    new.array[i], notes = result
+                    new.array[i], notes, levels = result
                     new.facts.done.update(notes)
+                    if levels:
+                        new.facts.levels[i] = levels
                 progress(message, i + 1, len(items))
 
     cached = array_cache.find_or_make(key, convert_all, source)
-    return FittedImages(cached.array, cached.path, cached.facts.done, cached.facts.broken)
+    facts = cached.facts
+    return FittedImages(cached.array, cached.path, facts.done, facts.broken, facts.levels)
 
 
-def drop_broken(images: FittedImages, source: str, progress: Progress) -> FittedImages:
-    """Return the images that could be converted, copied from `images` into an array of their own.
+def drop_images(images: FittedImages, left_out: Collection[int], source: str, progress: Progress) -> FittedImages:
+    """Return the images without those at the indices `left_out`, copied from `images` into an array of their own.
 
     Raises:
         DataError: the cache can't be written.
     """
     height, width, channels = images.array.shape[1:]
-    kept = [index for index in range(len(images.array)) if index not in images.broken]
+    kept = [index for index in range(len(images.array)) if index not in left_out]
     content = [images.path.stem, kept]
     copied = fit_images(
-        content, (height, width, channels), kept, lambda i: (images.array[i], ()), source, "Copying", progress
+        content, (height, width, channels), kept, lambda i: (images.array[i], (), 0), source, "Copying", progress
     )
     return replace(copied, done=images.done)

@@ -12,7 +12,7 @@ from medray.data.listing.listing import BLANK, SEVERAL, Listing
 from medray.data.listing.table_blanks import hint_to_keep
 from medray.errors import DataError, printable, unknown_choice_line
 from medray.space.preparation import DROP, FIRST, Labels
-from medray.text import plural
+from medray.text import natural_order, plural
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Labelled:
 
 
 def choose_labels(listing: Listing, rules: Labels) -> Labelled:
-    """Give each image its class, after classes are merged; class names are sorted.
+    """Give each image its class, after classes are merged; class names are in natural order.
 
     A label that an image has twice counts once.
 
@@ -43,14 +43,14 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
     kept = {
         position: image.labels[0]
         for position, image in enumerate(listing.images)
-        if image.labels and (rules.multiple == FIRST or len(set(image.labels)) == 1)
+        if image.labels and not image.uncertain and (rules.multiple == FIRST or len(set(image.labels)) == 1)
     }
     counts = Counter(kept.values())
-    rare = {label: count for label, count in sorted(counts.items()) if count < rules.min_count}
+    rare = {label: counts[label] for label in natural_order(counts) if counts[label] < rules.min_count}
     if rare:
         classes = ", ".join(f"{label} ({count})" for label, count in rare.items())
         notes.append(f"left out: classes of fewer than {rules.min_count} images: {classes}")
-    names = tuple(sorted(set(counts) - set(rare)))
+    names = tuple(natural_order(set(counts) - set(rare)))
     if len(names) < 2:
         raise DataError(f"{listing.source}: {len(names)} class left ({', '.join(names)}); at least two are needed")
     kept = {position: label for position, label in kept.items() if label in names}
@@ -64,14 +64,17 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
 
 
 def note_unclear_labels(listing: Listing, rules: Labels) -> list[str]:
-    """Return notes on the images without a label and with several.
+    """Return notes on the images with uncertain labels, without a label and with several.
 
     Raises:
         DataError: there are some, and `rules` do not say what to do with them.
     """
     notes = []
-    blank = [image.where for image in listing.images if not image.labels]
-    several = [image.where for image in listing.images if len(set(image.labels)) > 1]
+    uncertain = [image.where for image in listing.images if image.uncertain]
+    blank = [image.where for image in listing.images if not image.labels and not image.uncertain]
+    several = [image.where for image in listing.images if len(set(image.labels)) > 1 and not image.uncertain]
+    if uncertain:
+        notes.append(f"left out: {plural(len(uncertain), 'image')} (first: {uncertain[0]}) with uncertain labels")
     if blank:
         problem = f"{plural(len(blank), 'blank label')} (first: {blank[0]})"
         if rules.blank != DROP:

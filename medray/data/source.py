@@ -5,22 +5,35 @@ phantom:covid?images=200&size=32&seed=1    the phantom of another space; fewer, 
 medmnist:organsmnist       a 2-D MedMNIST set, 28×28
 medmnist:organsmnist:64    the same at 64, 128 or 224
 path/to/images.npz         MedMNIST's form: {train,val,test}_{images,labels}, perhaps class_names
-folder:PATH                class folders, perhaps below folders of splits and of folds
-folder:PATH?patients=folder                the folder below the class is the patient
-folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, at any depth; DICOM too
+folder:PATH                class folders, perhaps below folders of splits, of folds or of subgroups
+folder:PATH?patients=folder                the folder below the class is the patient; DICOM too, as all below
+folder:PATH?patients=3                     the folder three levels below the class is
+folder:PATH?patients=(case\\d+)_           what a pattern matches in the path below the class is
+folder:PATH?patients=above                 the folders above those of the classes are patients
+folder:PATH?subgroups=magnification        the folders above those of the classes are subgroups of this name
+folder:PATH?subgroups=                     they are classes, whatever they look like
+folder:PATH?exclude=masks,TEST_SIMPLE      without the folders of these names, at any depth; tables too
+folder:PATH?exclude=*_mask*,img??.png      without the folders and files whose names these patterns fit; a table's
+                                           rows of such files are left out
+folder:PATH?exclude=train/*/masks          a path from PATH; ** is any number of folders
+folder:PATH?side_cars=keep                 masks, overlays and the like beside their images are images too
 csv:PATH                   a table, CSV or TSV, one row for each image
 csv:PATH?image=file&label=dx&subgroups=sex,scanner&pattern=img_{:04d}.png
-csv:PATH?none=nevus        a column for each class, and a label for rows without a 1
+csv:PATH?label=MEL,NV      a column for each class: 1 and 0, yes and no, x and blank, ..
+csv:PATH?none=nevus        a label for rows without a 1 in a column for each class
+csv:PATH?uncertain=ignore  leaves out images with -1 or "?" for a class; negative and positive read it so
+csv:PATH?separator=none    a cell is one label; any text, such as a bar, divides cells that name several
 csv:PATH?blank=unknown,NA  words for a blank cell; by default NA, N/A, nan, null and none
+csv:PATH?rows=majority     of an image's rows the label of most; or first, the first row's, or all labels
 dicom:PATH                 DICOM files, in class folders or not
 
-`split=` means that a table has no such column. In an option `%26` is an "&".
+`split=` means that a table has no such column. In an option `%26` is an "&", `%25` a "%" and `%3F` a "?", which
+may also stand as it is: the options begin behind the last "?" that is followed by the name of one.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -31,18 +44,20 @@ FOLDER, CSV, DICOM = FILE_KINDS = ("folder", "csv", "dicom")
 MEDMNIST, PHANTOM, NPZ = "medmnist", "phantom", "npz"
 IMAGE, LABEL, SPLIT, FOLD, PATIENT = GUESSED_COLUMNS = ("image", "label", "split", "fold", "patient")
 SUBGROUPS, PATTERN, NONE, BLANKS = "subgroups", "pattern", "none", "blank"
-PATIENTS, EXCLUDE, SIZE = "patients", "exclude", "size"
+SEPARATOR, UNCERTAIN = "separator", "uncertain"
+PATIENTS, EXCLUDE, SIDE_CARS, SIZE = "patients", "exclude", "side_cars", "size"
+ROWS = "rows"
 
 #: The options that each kind may have behind its question mark, or, MedMNIST's size, behind a colon.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
-    FOLDER: (PATIENTS, EXCLUDE),
-    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS),
-    DICOM: (EXCLUDE,),
+    FOLDER: (PATIENTS, SUBGROUPS, EXCLUDE, SIDE_CARS),
+    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS, SEPARATOR, UNCERTAIN, ROWS, EXCLUDE, SIDE_CARS),
+    DICOM: (PATIENTS, SUBGROUPS, EXCLUDE, SIDE_CARS),
     MEDMNIST: (SIZE,),
     PHANTOM: ("seed", SIZE, "images"),
     NPZ: (),
 }
-_RESERVED = re.compile(r"[%&?\x00-\x1f\x7f]")  # escaped in an option's value
+_RESERVED = re.compile(r"[%&?\x00-\x1f\x7f]|^ | $")  # escaped in an option's value
 
 
 @dataclass(frozen=True)
@@ -76,8 +91,7 @@ class Source:
         text = f"{self.kind}:{self.name}" if self.name or self.kind != PHANTOM else PHANTOM
         if self.kind == MEDMNIST:
             return ":".join([text, *self.options.values()])
-        escape = partial(_RESERVED.sub, lambda match: f"%{ord(match[0]):02X}")
-        query = "&".join(f"{name}={escape(value)}" for name, value in self.options.items())
+        query = "&".join(f"{name}={escaped(value)}" for name, value in self.options.items())
         return f"{text}?{query}" if query else text
 
     @property
@@ -95,6 +109,15 @@ class Source:
         return replace(self, name=str(self.path.absolute())) if self.is_listed or self.kind == NPZ else self
 
 
+def escaped(value: str) -> str:
+    """Return an option's value as it stands in a source, so that it is read as it was.
+
+    >>> escaped(" & ")
+    '%20%26%20'
+    """
+    return _RESERVED.sub(lambda match: f"%{ord(match[0]):02X}", value)
+
+
 def parse_source(text: str) -> Source:
     """Parse a source. The path of an existing file or folder may itself hold a question mark.
 
@@ -108,9 +131,9 @@ def parse_source(text: str) -> Source:
     """
     kind, _, rest = text.partition(":")
     if kind in FILE_KINDS and rest:
-        path, mark, query = rest.rpartition("?")
-        if not mark or path_exists(expanded(rest)):
+        if "?" not in rest or path_exists(expanded(rest)):
             return Source(kind, rest)
+        path, query = _split_options(kind, rest)
         return Source(kind, path, _parse_options(text, query))
     words, _, query = text.partition("?")
     if words.partition(":")[0] == PHANTOM:
@@ -125,6 +148,16 @@ def parse_source(text: str) -> Source:
         f"unknown data source '{printable(text)}'{hint}; valid: phantom, phantom:NAME, medmnist:NAME[:SIZE], "
         f"{', '.join(f'{name}:PATH' for name in FILE_KINDS)} or a path ending in .npz"
     )
+
+
+def _split_options(kind: str, rest: str) -> tuple[str, str]:
+    """Split a path from its options: at the last "?" before an option of the kind, before any, or at the last."""
+    for name in ("|".join(OPTIONS[kind]), "[a-z_]+"):
+        marks = [match.start() for match in re.finditer(rf"\?(?=(?:{name})=)", rest)]
+        if marks:
+            return rest[: marks[-1]], rest[marks[-1] + 1 :]
+    path, _, query = rest.rpartition("?")
+    return path, query
 
 
 def _parse_options(text: str, query: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from medray.stats.patients import group_numbers
 from medray.stats.rates import Proportion, share_of
 from medray.stats.scores import Predictions
 from medray.stats.share_gap import ShareGap, share_gap
+from medray.text import natural_key
 
 SENSITIVITY, SPECIFICITY = "sensitivity", "specificity"
 
@@ -111,7 +112,7 @@ def _rates(
 ) -> SubgroupRates:
     positive = point.event.of(predictions.labels)
     right = point.decide(predictions.probabilities) == positive
-    values = sorted(set(column.tolist()))
+    values = sorted(set(column.tolist()), key=lambda value: natural_key(str(value)))
 
     def of_group(value: object, of_class: Array) -> GroupRate:
         inside, patients = column[of_class] == value, None if groups is None else groups[of_class]

@@ -7,10 +7,13 @@ import numpy as np
 from medray._types import Array
 from medray.audit.profile import GREY, GREY_AS_RGB, RGB, count_channels, count_sizes
 from medray.audit.survey import Survey
-from medray.data.listing.listing import SPLITS, TEST, VAL
+from medray.data.listing.listing import SPLITS, TEST, VAL, SourceFacts
+from medray.data.source import PATTERN
+from medray.data.two_valued import at_most_two, masks_among
 from medray.errors import DataError
 from medray.init.document import Line
-from medray.text import first_names, plural
+from medray.space.preparation import DROP
+from medray.text import first_names, natural_order, plural
 
 SIDE, STEP, SMALLEST = 224, 8, 16  # pixels: the longest side, what sides are multiples of, the shortest one
 SIMILAR_ASPECT = 1.1  # aspects that differ by a smaller factor are stretched into one another without much harm
@@ -19,8 +22,22 @@ SMALL, LARGE_SHARE, SHARE = 300, 0.2, 0.15
 MOST_NAMED = 8
 
 
+def check_missing(facts: SourceFacts, missing: str) -> None:
+    """Check that all rows of a table have a file, unless `missing` is drop.
+
+    Raises:
+        DataError: some have none; the line names the ways out.
+    """
+    if facts.missing and missing != DROP:
+        rows = f"{len(facts.missing):,} of {plural(sum(facts.rows.values()), 'row')}"
+        raise DataError(
+            f"{facts.source}: {rows} without a file (first: {first_names(facts.missing)}); `?{PATTERN}=` behind "
+            "the source says how files are called, `--missing drop` writes a study without these rows"
+        )
+
+
 def image_lines(survey: Survey) -> list[Line]:
-    """Choose size, aspect and channels, and drop unusable files.
+    """Choose size, aspect and channels, and drop files that can't be read, and rows without a file.
 
     Raises:
         DataError: no image can be read.
@@ -29,6 +46,7 @@ def image_lines(survey: Survey) -> list[Line]:
     if not readable.any():
         first = f"{survey.names[0]}: {survey.measures.problem[0]}"
         raise DataError(f"{survey.source}: none of its {len(survey)} images can be read (first: {first})")
+    readable &= ~masks_of(survey)
     heights, widths = survey.measures.height[readable], survey.measures.width[readable]
     size = common_size(heights, widths)
     lines = [size_line(survey, size)]
@@ -37,15 +55,31 @@ def image_lines(survey: Survey) -> list[Line]:
         reason = f"{other.sum():,} of {len(heights):,} have another aspect: black borders instead of stretching"
         lines.append(Line("aspect", "pad", reason))
     lines.append(channels_line(survey))
-    unreadable = np.flatnonzero(~readable)
+    unreadable = np.flatnonzero(~survey.measures.readable)
     if len(unreadable):
         first = f"{survey.names[unreadable[0]]}: {survey.measures.problem[unreadable[0]]}"
         reason = f"{plural(len(unreadable), 'file')} can't be read, the first {first}"
         lines.append(Line("unreadable", "drop", reason))
+    masks = np.flatnonzero(masks_of(survey))
+    if len(masks):
+        first = next(survey.names[image] for image in masks if survey.measures.levels[image] == 2)
+        reason = (
+            f"{plural(len(masks), 'file')} of one or two values only, as masks have, the first {first}; or keep"
+        )
+        lines.append(Line("two_valued", "drop", reason))
     if survey.missing:
         rows = plural(len(survey.missing), "row")
         lines.append(Line("missing", "drop", f"{rows} without a file, the first {survey.missing[0]}"))
     return lines
+
+
+def masks_of(survey: Survey) -> Array:
+    """Return which images are to be left out as masks by their two values, bool (n,): none if there are few."""
+    readable, levels = survey.measures.readable, survey.measures.levels
+    masks = np.zeros(len(survey), dtype=bool)
+    if masks_among(levels[readable]):
+        masks[readable] = at_most_two(levels[readable])
+    return masks
 
 
 def common_size(heights: Array, widths: Array) -> tuple[int, int]:
@@ -121,17 +155,17 @@ def rare_classes(survey: Survey) -> tuple[dict[str, int], int]:
     Raises:
         DataError: fewer than two would be left.
     """
-    readable = survey.measures.readable.tolist()
-    single = [(labels[0], ok) for labels, ok in zip(survey.labels, readable, strict=True) if len(set(labels)) == 1]
+    kept = (survey.measures.readable & ~masks_of(survey)).tolist()
+    single = [(labels[0], ok) for labels, ok in zip(survey.labels, kept, strict=True) if len(set(labels)) == 1]
     listed, usable = Counter(name for name, _ in single), Counter(name for name, ok in single if ok)
     for fewest in (LEAST, FEWEST):
         small = [count for name, count in listed.items() if usable[name] < fewest]
         least = max([fewest, *(count + 1 for count in small)])  # min_count counts files before they are read
         if sum(count >= least for count in listed.values()) >= 2:
-            return dict(sorted((name, count) for name, count in listed.items() if count < least)), least
+            return {name: listed[name] for name in natural_order(listed) if listed[name] < least}, least
     if not listed:
         raise DataError(f"{survey.source}: none of its {len(survey)} images has one label")
-    names = first_names([f"{name} ({usable[name]})" for name in sorted(listed)], MOST_NAMED)
+    names = first_names([f"{name} ({usable[name]})" for name in natural_order(listed)], MOST_NAMED)
     raise DataError(
         f"{survey.source}: there are no two classes of {FEWEST} readable images, one for each split: {names}"
     )

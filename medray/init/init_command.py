@@ -30,26 +30,36 @@ Examples:
     help="folder:PATH, csv:PATH, dicom:PATH, medmnist:NAME[:SIZE], an .npz, or phantom:NAME.",
 )
 @click.option("--out", metavar="FILE", help="The file to write.  [NAME.yaml]")
-def init(name: str, data: str, out: str | None) -> None:
+@click.option(
+    "--missing",
+    type=click.Choice(["fail", "drop"]),
+    default="fail",
+    help="Rows of a table without a file: refuse them, or write a study that leaves them out.  [fail]",
+)
+def init(name: str, data: str, out: str | None, missing: str) -> None:
     """Look at the data and write NAME.yaml, a search space for it.
 
     Each of its lines gives a reason. `medray search NAME.yaml` runs at once; no file is overwritten.
     """
     with errors_in_one_line(interrupted="interrupted; nothing was written"):
-        begin(name, data, out, make_console(width=NARROW))
+        begin(name, data, out, make_console(width=NARROW), missing=missing)
 
 
-def begin(name: str, data: str, out: str | None, console: "Console") -> Path:
+def begin(name: str, data: str, out: str | None, console: "Console", *, missing: str = "fail") -> Path:
     """Write the search space of a new study, describe it on `console`, and return its file.
 
     Raises:
-        MedrayError: the name or the file can't be used, or the data can't be read or split.
+        MedrayError: the name or the file can't be used, the data can't be read or split, or rows of a table
+            have no file and `missing` is not drop.
     """
     from medray.audit.audit import audit_survey
-    from medray.audit.survey_images import open_source, survey_source
+    from medray.audit.survey_images import survey_source
     from medray.console import step
+    from medray.data.listing.listing import Listing
     from medray.data.source import parse_source
+    from medray.init.data_sections import check_missing
     from medray.init.naming import check_name, complete_source, space_path
+    from medray.init.opening import open_without_side_cars
     from medray.init.print_proposal import print_proposal
     from medray.init.proposal import propose_study
     from medray.init.writer import write
@@ -57,10 +67,12 @@ def begin(name: str, data: str, out: str | None, console: "Console") -> Path:
     path = space_path(check_name(name), out)
     progress = make_console(True)
     source, guessed = complete_source(parse_source(data))
-    opened = open_source(source)
+    opened = open_without_side_cars(source)
+    if isinstance(opened.content, Listing):
+        check_missing(opened.content, missing)
     with step(progress, f"Looking at {data}") as report:
-        survey = survey_source(opened, report)
-    proposal = propose_study(name, str(source), survey, tuple(guessed.items()))
+        survey = survey_source(opened.content, report)
+    proposal = propose_study(name, str(opened.source), survey, tuple(guessed.items()), opened.excluded)
     text = write(proposal)
     with step(progress, "Looking for duplicates in other splits"):
         audit = audit_survey(proposal.kept)

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from medray.data.listing.column_names import find_columns
 from medray.data.listing.table_columns import choose_columns
+from medray.data.listing.table_labels import separator_used
 from medray.data.listing.table_text import read_table
-from medray.data.source import CSV, GUESSED_COLUMNS, PHANTOM, Source
+from medray.data.source import CSV, GUESSED_COLUMNS, LABEL, PHANTOM, SEPARATOR, Source
 from medray.errors import ConfigError, printable
 from medray.files import expanded
 from medray.space.shipped import shipped_spaces
@@ -54,7 +56,9 @@ def space_path(name: str, out: str | None) -> Path:
 
 
 def complete_source(source: Source) -> tuple[Source, Mapping[str, str]]:
-    """Return the source with an absolute path and the columns that a table's header suggests, and these columns.
+    """Return the source with an absolute path and what its table suggests, and the columns among that.
+
+    That is the columns of each kind, those of the classes, and the separator of several labels.
 
     The file then names all that is used; a symbolic link in the path is kept.
     """
@@ -62,7 +66,13 @@ def complete_source(source: Source) -> tuple[Source, Mapping[str, str]]:
         return replace(source, name="organs"), {}  # alone it means the one of the search space's name
     if source.kind != CSV:
         return source.absolute(), {}
-    columns = choose_columns(read_table(source.path), source.options)
+    table = read_table(source.path)
+    columns = choose_columns(table, source.options)
     missing = {name: getattr(columns, name) for name in GUESSED_COLUMNS if name not in source.options}
     guessed = {name: column for name, column in missing.items() if column}
-    return replace(source.absolute(), options={**source.options, **guessed}), guessed
+    classes = ",".join(columns.one_hot)
+    if classes and not source.options.get(LABEL) and find_columns(table, classes) == columns.one_hot:
+        guessed[LABEL] = classes
+    separator = separator_used(table, columns, source.options)
+    settled = {SEPARATOR: separator} if separator else {}
+    return replace(source.absolute(), options={**source.options, **guessed, **settled}), guessed

@@ -41,6 +41,8 @@ def describe_images(proposal: StudyProposal) -> Iterator[str]:
     shape = f"{height}×{width}×{channels}"
     size = f"{describe_size(survey)}, resized to {shape}" if survey.from_files else f"{shape}, as they are"
     yield f"images: {size}"
+    if proposal.excluded:
+        yield f"{proposal.excluded}; if they are images, write `side_cars=keep` in place of `exclude=` in the file"
     if len(kept) < len(survey):
         yield f"left out: {len(survey) - len(kept):,} of {len(survey):,} images"
     for line in (*proposal.images, *proposal.labels):
@@ -57,6 +59,9 @@ def list_warnings(proposal: StudyProposal, audit: Audit) -> Iterator[str]:
     for leak in audit.leaks:
         yield f"leak: {leak.text}; `medray search` refuses to start on it without --allow-leaks"
     yield from (finding.text for finding in audit.findings if finding.kind == "duplicates_across_classes")
+    for finding in audit.findings:
+        if finding.kind in ("shortcut_source", "shortcut_form"):
+            yield f"a shortcut: {finding.text}"
     for absence in proposal.absent_classes(TRAIN, VAL):
         yield f"{absence}: `medray search` refuses to start; make other splits, or leave the class out or merge it"
     for absence in proposal.absent_classes(TEST):

@@ -14,16 +14,17 @@ from medray.data.similarity.duplicates import find_duplicates
 from medray.data.similarity.groups import duplicate_groups
 from medray.data.splits import make_splits
 from medray.errors import DataError
-from medray.init.data_sections import image_lines, label_lines, split_lines, split_shares
+from medray.init.data_sections import image_lines, label_lines, masks_of, split_lines, split_shares
 from medray.init.document import Line
-from medray.space.preparation import Preparation
+from medray.space.preparation import DROP, Preparation
 
 
 @dataclass(frozen=True)
 class StudyProposal:
     """A study that init is going to write as a search space.
 
-    `source` is as the file will have it, `guessed` pairs what a table's column holds with its name. `images`,
+    `source` is as the file will have it, `guessed` pairs what a table's column holds with its name, and `excluded`
+    says why the source leaves files out that the person did not exclude. `images`,
     `labels` and `splits` are the lines of those sections, none for a source of arrays. `kept` is the survey of the
     images that remain, each with a split.
     """
@@ -36,6 +37,7 @@ class StudyProposal:
     splits: tuple[Line, ...]
     kept: Survey
     guessed: tuple[tuple[str, str], ...] = ()
+    excluded: str = ""
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -78,21 +80,23 @@ def count_pool(proposal: StudyProposal) -> dict[str, int]:
 
 
 def propose_study(
-    name: str, source: str, survey: Survey, guessed: tuple[tuple[str, str], ...] = ()
+    name: str, source: str, survey: Survey, guessed: tuple[tuple[str, str], ...] = (), excluded: str = ""
 ) -> StudyProposal:
-    """Choose the rules for the images of a survey, and apply them.
+    """Choose the rules for the images of a survey, and apply them; `guessed` and `excluded` as in StudyProposal.
 
     Raises:
         DataError: no image can be read, fewer than two classes are left, or they can't be split.
     """
     if not survey.from_files:
-        return StudyProposal(name, source, survey, (), (), (), survey, guessed)
+        return StudyProposal(name, source, survey, (), (), (), survey, guessed, excluded)
     images, labels = image_lines(survey), label_lines(survey)
     shares = split_shares(survey)
     rules = Preparation.from_dict({"images": _values(images), "labels": _values(labels), "splits": shares})
     kept = keep(survey, rules)
     splits = split_lines(shares, kept)
-    return StudyProposal(name, source, survey, tuple(images), tuple(labels), tuple(splits), kept, guessed)
+    return StudyProposal(
+        name, source, survey, tuple(images), tuple(labels), tuple(splits), kept, guessed, excluded
+    )
 
 
 def keep(survey: Survey, rules: Preparation) -> Survey:
@@ -106,7 +110,10 @@ def keep(survey: Survey, rules: Preparation) -> Survey:
         ListedImage(Path(name), name, labels, split, patient) for name, labels, split, patient in columns
     )
     labelled = choose_labels(Listing(survey.source, Path(), images), rules.labels)
-    labelled = labelled.without(np.flatnonzero(~survey.measures.readable[labelled.positions]).tolist())
+    usable = survey.measures.readable.copy()
+    if rules.images.two_valued == DROP:
+        usable &= ~masks_of(survey)
+    labelled = labelled.without(np.flatnonzero(~usable[labelled.positions]).tolist())
     kept = labelled.positions
     patients = [survey.patients[position] for position in kept]
     if any(patients) and not all(patients):
@@ -145,6 +152,8 @@ def _select(survey: Survey, kept: Array, splits: tuple[str | None, ...], class_n
         patients=tuple(survey.patients[image] for image in kept),
         class_names=class_names,
         measures=survey.measures.at(kept),
+        paths=tuple(survey.paths[image] for image in kept) if survey.paths else (),
+        columns={name: tuple(cells[image] for image in kept) for name, cells in survey.columns.items()},
         folds=None if survey.folds is None else tuple(fold.renumbered(position) for fold in survey.folds),
         missing=(),
         ignored=(),

@@ -1,6 +1,7 @@
 """A StudyProposal -> the text of its search space."""
 
 from medray.data.listing.listing import CALIBRATION, SPLITS
+from medray.data.listing.related_images import RELATED
 from medray.data.listing.table_hints import UNUSED
 from medray.init.budget_sections import budget_lines, objective_lines, resource_lines
 from medray.init.data_sections import describe_size, patient_count
@@ -62,7 +63,11 @@ def _data_comment(proposal: StudyProposal) -> str:
     if proposal.guessed:
         columns = ", ".join(f"{role} is '{column}'" for role, column in proposal.guessed)
         text += f" Columns by their names: {columns}."
-    unused = [note for note in proposal.survey.notes if note.startswith(UNUSED)]
+    if proposal.excluded:
+        text += (
+            f" {proposal.excluded[0].upper()}{proposal.excluded[1:]}; `side_cars=keep` in its place keeps them."
+        )
+    unused = [note for note in proposal.survey.notes if note.startswith((UNUSED, RELATED))]
     text += "".join(f" {note[0].upper()}{note[1:]}." for note in unused)
     if not proposal.survey.from_files:
         height, width, _ = proposal.shape

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from medray.data.listing.exclude import MASKS, exclude_folders, outermost
+from medray.data.listing.column_names import find_column, guess_column
+from medray.data.listing.exclude import MASKS, exclude_paths, outermost
 from medray.data.listing.file_tree import FileTree, find_files, image_suffix
-from medray.data.listing.table_cells import ImageIndex, locate_images
-from medray.data.listing.table_columns import find_column, guess_column
+from medray.data.listing.side_cars import find_side_cars, keeps_side_cars
+from medray.data.listing.side_patterns import find_patterns
+from medray.data.listing.table_cells import ImageIndex
+from medray.data.listing.table_exclude import exclude_rows
 from medray.data.listing.table_text import SPREADSHEETS, Row, Table, read_table
-from medray.data.source import CSV, EXCLUDE, FILE_KINDS, IMAGE, PATTERN, Source, parse_source
+from medray.data.source import CSV, EXCLUDE, FILE_KINDS, IMAGE, Source, parse_source
 from medray.errors import DataError, not_found_line, printable
 from medray.files import expanded, path_exists
 from medray.text import first_names, plural
@@ -76,7 +79,7 @@ def find_images(paths: Sequence[str]) -> FoundImages:
 
 def _add_folder(found: FoundImages, source: Source) -> None:
     """Add all images below a folder."""
-    tree, notes = exclude_folders(find_files(source.path), source.options.get(EXCLUDE))
+    tree, notes = exclude_paths(find_files(source.path), source.options.get(EXCLUDE))
     shown = printable(str(source.path))
     others = first_names([printable(name) for name in tree.ignored])
     if not tree.images:
@@ -89,6 +92,14 @@ def _add_folder(found: FoundImages, source: Source) -> None:
         notes.append(
             f"{shown}: {plural(len(masks), 'image')} in folders of masks, predicted like the others; "
             f"'folder:{shown}?{EXCLUDE}={names}' leaves them out"
+        )
+    side_cars = [car for car in find_side_cars(tree.images) if outermost(car.path, MASKS) is None]
+    if side_cars and not keeps_side_cars(source):
+        first, patterns = side_cars[0], ",".join(find_patterns(side_cars, tree.images))
+        way = f"; 'folder:{shown}?{EXCLUDE}={patterns}' leaves them out" if patterns else ""
+        notes.append(
+            f"{shown}: {plural(len(side_cars), 'image')} made from others (masks, labels, overlays), as "
+            f"'{printable(first.path)}' from '{printable(first.image)}', predicted like the others{way}"
         )
     found.notes += notes
     found.files += [ImageFile(source.path / name) for name in tree.images]
@@ -104,7 +115,7 @@ def _add_table(found: FoundImages, source: Source) -> None:
         column, note = _image_column(table, tree)
         notes.append(note)
     try:
-        paths, file_notes = locate_images(table, column, tree, source.options.get(PATTERN))
+        table, tree, paths, file_notes = exclude_rows(table, column, tree, source.options)
     except DataError as error:
         raise error.within(file=table.path) from None
     others = [name for name in table.columns if name != column]

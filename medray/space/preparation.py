@@ -7,18 +7,20 @@ from typing import Any
 from medray.errors import ConfigError, unknown_choice_line
 
 ASPECTS = STRETCHED, PADDED, LESION = ("stretch", "pad", "lesion")
-FAIL, DROP, FIRST = "fail", "drop", "first"
+FAIL, DROP, FIRST, KEEP = "fail", "drop", "first", "keep"
 MAX_SIDE = 4096  # pixels
 
 
 @dataclass(frozen=True)
 class Images:
-    """What is done to the images; `unreadable` and `missing` are about files.
+    """What is done to the images; `unreadable`, `missing` and `two_valued` are about files.
 
     `image_size` is (height, width); without it all images must have one size. `aspect` is stretch, pad,
     or lesion: cropped to the dark spot of a photograph of skin, then padded. `channels` are 1 or 3; without it
     grey images stay grey, and one coloured image makes all of them coloured.
-    `unreadable` files, and `missing` ones that a table names, are fail (an error) or drop (left out).
+    `unreadable` files, and `missing` ones that a table names, are fail (an error) or drop (left out). `two_valued`
+    images among others are masks: fail, drop or keep; images of one value are dropped with them, and drawings that
+    are all two-valued are kept in any case.
     """
 
     image_size: tuple[int, int] | None = None
@@ -26,6 +28,7 @@ class Images:
     channels: int | None = None
     unreadable: str = FAIL
     missing: str = FAIL
+    two_valued: str = FAIL
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "images.channels": (None, 1, 3),
     "images.unreadable": (FAIL, DROP),
     "images.missing": (FAIL, DROP),
+    "images.two_valued": (FAIL, DROP, KEEP),
     "labels.blank": (FAIL, DROP),
     "labels.multiple": (FAIL, DROP, FIRST),
 }

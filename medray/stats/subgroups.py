@@ -13,6 +13,7 @@ from medray.stats.bootstrap import CONFIDENCE, Estimate
 from medray.stats.patients import group_numbers, too_few_cases
 from medray.stats.rates import Proportion, share_of
 from medray.stats.scores import Predictions
+from medray.text import natural_key
 
 TOO_FEW = "too few to tell"
 
@@ -70,6 +71,9 @@ def subgroup_scores(
         return SubgroupScores(str(value), len(rows), accuracy, auc, TOO_FEW if reason else None)
 
     return {
-        name: [scores(value, np.flatnonzero(column == value)) for value in sorted(set(column.tolist()))]
+        name: [
+            scores(value, np.flatnonzero(column == value))
+            for value in sorted(set(column.tolist()), key=lambda value: natural_key(str(value)))
+        ]
         for name, column in columns.items()
     }

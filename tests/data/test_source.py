@@ -32,6 +32,22 @@ def test_a_text_is_parsed(text: str, source: Source) -> None:
     assert str(source) == text.removesuffix(":")
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "options"),
+    [
+        ("folder:no?such?exclude=img??.png", "no?such", {"exclude": "img??.png"}),
+        ("folder:x?patients=folder&exclude=a?b=c", "x", {"patients": "folder", "exclude": "a?b=c"}),
+        ("folder:x?exclude=a?label=c", "x", {"exclude": "a?label=c"}),  # a label is no option of folders
+        ("dicom:x?exclude=%3F%25%2C?", "x", {"exclude": "?%,?"}),
+        ("csv:x?y.csv?label=dx?", "x?y.csv", {"label": "dx?"}),
+    ],
+)
+def test_a_question_mark_may_stand_in_an_option(text: str, path: str, options: dict[str, str]) -> None:
+    source = parse_source(text)
+    assert (source.name, source.options) == (path, options)
+    assert parse_source(str(source)) == source
+
+
 SOURCES = st.sampled_from(["folder", "csv", "dicom", "phantom"]).flatmap(
     lambda kind: st.builds(
         Source,
@@ -68,5 +84,8 @@ def test_the_examples_do_what_they_say(module: str) -> None:
 
 
 def test_an_option_of_another_kind_is_refused() -> None:
-    with pytest.raises(DataError, match=r"^dicom:x\?label=y: unknown option 'label'; valid: exclude$"):
+    with pytest.raises(
+        DataError,
+        match=r"^dicom:x\?label=y: unknown option 'label'; valid: patients, subgroups, exclude, side_cars$",
+    ):
         Source("dicom", "x", {"label": "y"})

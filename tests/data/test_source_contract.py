@@ -37,7 +37,7 @@ def make_folder(root: Path) -> Made:
     text = f"folder:{grow(root, files) / 'films'}"
     return Made(
         text, f"folder:{root / 'film'}", f"no such folder: {root / 'film'}",
-        f"{text}?patient=folder", "unknown option 'patient' (did you mean 'patients'?); valid: patients, exclude",
+        f"{text}?patient=folder", "unknown option 'patient' (did you mean 'patients'?); valid: patients, subgroups, exclude",
         f"foldr:{root}", "did you mean 'folder'?",
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ def make_dicom(root: Path) -> Made:
     text = f"dicom:{grow(root, files) / 'films'}"
     return Made(
         text, f"dicom:{root / 'film'}", f"no such folder: {root / 'film'}",
-        f"{text}?exclud=a", "unknown option 'exclud' (did you mean 'exclude'?); valid: exclude",
+        f"{text}?exclud=a", "unknown option 'exclud' (did you mean 'exclude'?); valid: patients, subgroups, exclude",
         f"dicm:{root}", "did you mean 'dicom'?",
     )  # fmt: skip
 

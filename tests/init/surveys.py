@@ -24,6 +24,7 @@ def measures(
         channels=np.resize(colours, count) * fine,
         bits=np.full(count, 8),
         opacity=np.ones(count),
+        levels=np.zeros(count, dtype=np.int64),
         grey_as_rgb=np.zeros(count, dtype=bool),
         thumbnail=np.random.default_rng(0).integers(0, 256, (count, 32, 32), dtype=np.uint8),
         **looks,

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from medray.data.listing.list_source import list_source
+from medray.data.listing.side_words import SIDE_WORDS
 from medray.data.source import parse_source
 from medray.init.init_command import init
 from medray.init.naming import complete_source
@@ -81,7 +82,13 @@ def test_a_table_names_its_columns_and_the_same_images(here: Path) -> None:
     source = "csv:cells/t?&.csv"
     table = Path("cells/t?&.csv")
     table.write_text(table.read_text().replace("file & name?", "path"))
-    result = run("cells", source)
+    refused(
+        run("cells", source),
+        "cells/t?&.csv?image=path&label=dx&patient=subject: 1 of 25 rows without a file (first: line 26: gone.png)",
+        "`?pattern=` behind the source",
+        "`--missing drop`",
+    )
+    result = run("cells", source, "--missing", "drop")
     space = written("cells", result)
     assert space.data == f"csv:{here}/cells/t?&.csv?image=path&label=dx&patient=subject"
     assert list_source(parse_source(space.data)).images == list_source(parse_source(source)).images
@@ -98,6 +105,19 @@ def test_options_that_were_given_stay_and_odd_columns_are_escaped(here: Path) ->
     assert guessed == {"label": "label"}
     assert complete_source(source) == (source, {})
     assert len(list_source(source)) == 1
+
+
+def test_a_level_of_patients_stands_in_the_file(here: Path) -> None:
+    classes = {f"{name}/SOB/case {n}/40X": 3 for name in ("a", "b") for n in range(4)}
+    result = run("tissue", f"folder:{scans(here / 'set', classes)}")
+    written("tissue", result)
+    comment = " ".join(line.strip("# ") for line in (here / "tissue.yaml").read_text().splitlines())
+    assert "Images may be of one patient: " in comment
+    assert "level 2 'case 0' (8 folders, cases)" in comment
+    assert "`?patients=2` behind the source" in comment
+    result = run("cases", f"folder:{here / 'set'}?patients=2")
+    assert written("cases", result).data.endswith("?patients=2")
+    assert "Images may be" not in (here / "cases.yaml").read_text()
 
 
 def test_dicom_tells_its_patients(here: Path) -> None:
@@ -159,8 +179,7 @@ def test_twelve_images_and_forty_classes(here: Path) -> None:
     result = run("many", "folder:many")
     assert written("many", result).metric == "accuracy"
     assert (
-        "than the 5 folds of `medray crossval`: class 0 (2), class 1 (2), class 10 (2) and 37 more"
-        in result.stdout
+        "than the 5 folds of `medray crossval`: class 0 (2), class 1 (2), class 2 (2) and 37 more" in result.stdout
     )
     assert "medray crossval runs/many --folds 2 " in result.stdout
 
@@ -217,3 +236,77 @@ def test_a_wrong_option_names_the_right_one_and_help_has_examples() -> None:
     refused(run("x", "phantom", "--uot", "y.yaml"), "did you mean '--out'?")
     refused(run("x", "phantom", "--out", "y.txt"), "must end in .yaml (did you mean 'y.yaml'?)")
     assert "medray init cells --data csv:cells/labels.csv" in CliRunner().invoke(init, ["--help"]).output
+
+
+def test_masks_beside_images_are_left_out_in_the_file_with_the_reason(here: Path) -> None:
+    films = scans(here / "films", {"benign": 8, "malignant": 8})
+    masks = {path.with_name(f"{path.stem}_mask.png"): path.read_bytes() for path in films.glob("*/*.png")}
+    grow(films, {str(path.relative_to(films)): content for path, content in masks.items()})
+    grow(films, {"benign/masks/1.png": images(1)[0]})
+    result = run("films", f"folder:{films}")
+    space = written("films", result)
+    assert space.data == f"folder:{films}?exclude=*_mask*,masks"
+    assert len(list_source(parse_source(space.data))) == 16
+    assert "17 files made from images (masks, labels, overlays), as benign/" in result.output
+    comment = " ".join(line.lstrip("# ") for line in Path("films.yaml").read_text().splitlines())
+    assert "Left out by exclude: 17 files made from images" in comment
+    assert "`side_cars=keep` in its place keeps them" in comment
+
+
+def test_a_table_of_images_and_masks_leaves_out_the_masks(here: Path) -> None:
+    films = scans(here, {"films": 16})
+    names = [f"{n}{end}.png" for n in range(16) for end in ("", "-seg")]
+    grow(films, {f"films/{n}-seg.png": content for n, content in enumerate(images(16))})
+    grow(films, {"t.csv": "file,label\n" + "".join(f"films/{name},{'ab'[int(name[0]) % 2]}\n" for name in names)})
+    space = written("films", run("films", f"csv:{films}/t.csv"))
+    assert space.data is not None
+    source = parse_source(space.data)
+    assert source.options["exclude"] == "*-seg*"
+    assert len(list_source(source)) == 16
+
+
+def test_masks_of_other_names_are_left_out_by_their_two_values(here: Path) -> None:
+    films = scans(here / "films", {"benign": 10, "malignant": 10})
+    mask = np.zeros((40, 40), np.uint8)
+    for n in range(12):
+        mask[5 : 15 + n, 8:30] = 255
+        Image.fromarray(mask).save(films / "benign" / f"{50 + n}.png")
+    result = run("films", f"folder:{films}")
+    space = written("films", result)
+    assert space.preparation.images.two_valued == "drop"
+    assert "12 files of one or two values only, as masks have, the first benign/50.png" in result.output
+    assert "films: 20 images in 2 classes" in result.output
+    drawings = here / "drawings"
+    for n in range(24):
+        (drawings / "ab"[n % 2]).mkdir(parents=True, exist_ok=True)
+        mask[n : n + 3] = 255 - mask[n : n + 3]
+        Image.fromarray(mask).save(drawings / "ab"[n % 2] / f"{n}.png")
+    assert written("drawings", run("drawings", f"folder:{drawings}")).preparation.images.two_valued == "fail"
+
+
+def test_side_cars_that_no_pattern_leaves_out_are_refused(here: Path) -> None:
+    words = sorted(SIDE_WORDS)[::3]
+    grow(
+        here,
+        {
+            f"films/{kind}/{n}{end}.png": b"x"
+            for kind in "xy"
+            for n, word in enumerate(words)
+            for end in ("", f"_{word}")
+        },
+    )
+    count = f"{2 * len(words)} images lie beside the images that they are made from"
+    refused(run("films", "folder:films"), count, "; move them to a folder elsewhere; `?side_cars=keep`")
+
+
+def test_a_shortcut_is_a_warning(tmp_path: Path) -> None:
+    """Each class in folders of a hospital of its own, and of another size."""
+    for number, image in enumerate(blobs(60, size=40)[..., 0]):
+        path = tmp_path / "scans" / ("sick/north" if number % 2 else "well/south") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[: 40 - number % 2 * 8]).save(path)
+    result = run("lungs", f"folder:{tmp_path / 'scans'}")
+    assert result.exit_code == 0, result.output
+    assert "a shortcut: images may come from elsewhere" in result.output
+    assert "folder 'north'" in result.output or "folder 'south'" in result.output
+    assert "by height" in result.output

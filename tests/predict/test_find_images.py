@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 from medray.errors import DataError
 from medray.predict.find_images import FoundImages, find_images
 from medray.text import first_names
+from tests.data.listing.folder_trees import grow
 
 
 def make(folder: Path, *names: str) -> Path:
@@ -158,3 +160,22 @@ def test_a_table_of_any_names_and_columns_gives_its_files_in_order(
         if others:
             listed = first_names([*others[:at], *others[at:]], 6)
             assert any(note.endswith(f"columns that are not read: {listed}") for note in found.notes)
+
+
+def test_masks_beside_their_images_are_told_of(tmp_path: Path) -> None:
+    grow(tmp_path, ["a/1.png", "a/1_mask.png", "2.png", "2_seg.png"])
+    found = find_images([str(tmp_path)])
+    assert len(found.files) == 4
+    (note,) = (note for note in found.notes if "predicted like the others" in note)
+    assert "2 images made from others (masks, labels, overlays), as '2_seg.png' from '2.png'" in note
+    match = re.search("'(folder:[^']+)' leaves them out", note)
+    assert match
+    assert [file.path.name for file in find_images([match[1]]).files] == ["2.png", "1.png"]
+
+
+def test_a_tables_files_that_are_left_out_are_not_predicted(tmp_path: Path) -> None:
+    grow(tmp_path, ["a/1.png", "a/1_mask.png", "masks/1.png"])
+    grow(tmp_path, {"t.csv": "file,label\n1,x\n1_mask,x\n"})
+    found = find_images([f"csv:{tmp_path}/t.csv?exclude=masks,*_mask.png"])
+    assert [file.path.name for file in found.files] == ["1.png"]
+    assert not found.missing

@@ -28,7 +28,7 @@ def resize_dataset(dataset: ImageDataset, rules: Images, progress: Progress = si
     def convert(image: Array) -> Converted:
         picture = Picture(Image.fromarray(image[:, :, 0] if channels == 1 else image), (width, height))
         pixels, notes = fit(picture, shape, rules.aspect)
-        return pixels, tuple(notes)
+        return pixels, tuple(notes), 0
 
     content = ["arrays", FORM, shape, rules.aspect, dataset.fingerprint]
     images = fit_images(content, shape, list(dataset.images), convert, dataset.source, "Resizing", progress)

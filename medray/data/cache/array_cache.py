@@ -33,21 +33,25 @@ class ArrayFacts:
     """What is known of an array's images besides their pixels.
 
     `done` counts the images by what was done to them. `broken` is why images can't be converted, by their index.
+    `levels` are the grey levels of images of one or two, by their index.
     """
 
     source: str
     done: Counter[str] = field(default_factory=Counter)
     broken: dict[int, str] = field(default_factory=dict)
+    levels: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, document: Any) -> "ArrayFacts":
         """Read what `to_dict` gives; a KeyError, TypeError, ValueError or AttributeError where it is another."""
         broken = {int(index): str(reason) for index, reason in document["broken"].items()}
-        return cls(str(document["source"]), Counter(document["done"]), broken)
+        levels = {int(index): int(count) for index, count in document["levels"].items()}
+        return cls(str(document["source"]), Counter(document["done"]), broken, levels)
 
     def to_dict(self) -> dict[str, object]:
         """Return the facts as JSON."""
-        return {"source": self.source, "broken": self.broken, "done": dict(self.done)}
+        facts = {"broken": self.broken, "levels": self.levels, "done": dict(self.done)}
+        return {"source": self.source, **facts}
 
 
 @dataclass(frozen=True)

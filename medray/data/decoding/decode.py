@@ -11,6 +11,7 @@ from medray._types import Array
 from medray.data.decoding import bmp, dicom, jpeg, png, tiff
 from medray.data.decoding.dicom_opening import find_start
 from medray.data.decoding.fit import NOTES, fit, lies_on_its_side
+from medray.data.decoding.grey_levels import count_levels
 from medray.data.decoding.image_error import ImageError, damaged
 from medray.data.decoding.picture import Picture
 from medray.errors import ConfigError, unknown_choice_line
@@ -31,7 +32,8 @@ class Decoded:
 
     `format` is one of FORMATS; `height` and `width` are those of the file before it was turned or resized;
     `upright` is the size (height, width) in which it is displayed; `notes` name all that was done to it, in the
-    order of NOTES; `opacity` is the mean of its alpha, from 0 to 1, which is 1 without alpha.
+    order of NOTES; `opacity` is the mean of its alpha, from 0 to 1, which is 1 without alpha. `levels` is 1 or 2
+    where the image has no more grey levels (`count_levels`), else 0.
     """
 
     pixels: Array
@@ -41,6 +43,7 @@ class Decoded:
     notes: tuple[str, ...]
     upright: tuple[int, int]
     opacity: float = 1.0
+    levels: int = 0
 
 
 def sniff(content: bytes) -> str | None:
@@ -98,6 +101,7 @@ def decode(
         else:
             picture = _READERS[name](content, limit)
         pixels, notes = fit(picture, shape, aspect)
+        levels = count_levels(picture.image)
         if "rescaled_to_8_bit" in notes:
             opaque = picture.image.convert(picture.image.mode.removesuffix("A"))
             if 0 < np.asarray(opaque).max() <= FEW_LEVELS:
@@ -112,7 +116,7 @@ def decode(
     width, height = picture.size
     upright = (width, height) if lies_on_its_side(picture.orientation) else (height, width)
     ordered = tuple(note for note in NOTES if note in notes)
-    return Decoded(pixels, name, height, width, ordered, upright, picture.opacity)
+    return Decoded(pixels, name, height, width, ordered, upright, picture.opacity, levels)
 
 
 def _unknown_format(content: bytes) -> ImageError:

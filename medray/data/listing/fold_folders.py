@@ -55,6 +55,32 @@ def merge_folds(
     return kept, folds, notes
 
 
+def hold_out_folders(
+    root: Path, images: Sequence[FolderImage]
+) -> tuple[list[FolderImage], tuple[Fold, ...] | None, list[str]]:
+    """Return the images, the folds of which each holds out the images of one folder, and a note.
+
+    Where a test folder lies beside those of the folds, these are the train split, and no fold has its images.
+
+    Raises:
+        DataError: there is one fold folder only.
+    """
+    in_order = sorted(images, key=lambda image: image.fold_order)
+    folders = list(dict.fromkeys(image.held_out for image in in_order if image.held_out is not None))
+    if len(folders) < 2:
+        raise DataError(f"{root}: one fold folder only, '{folders[0]}', and it holds no split folders")
+    of_fold = np.array([folders.index(i.held_out) if i.held_out else -1 for i in images], dtype=np.int64)
+    tested = (of_fold < 0).any()
+    folds = tuple(
+        Fold(np.flatnonzero((of_fold >= 0) & (of_fold != fold)), np.flatnonzero(of_fold == fold))
+        for fold in range(len(folders))
+    )
+    counts = ", ".join(f"{name} ({(of_fold == fold).sum():,})" for fold, name in enumerate(folders))
+    kept = [replace(image, split=TRAIN) if tested and image.held_out else image for image in images]
+    beside = f"; the test folder's images are in none ({(of_fold < 0).sum():,})" if tested else ""
+    return kept, folds, [f"{len(folders)} fold folders without splits, each held out in turn: {counts}{beside}"]
+
+
 def group_identical(root: Path, images: Sequence[FolderImage]) -> list[list[FolderImage]]:
     """Group files of equal content. Only files of a size that another one has are read, each inode once."""
     sizes = [file_size(root / image.path) for image in images]

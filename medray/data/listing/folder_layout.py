@@ -1,110 +1,163 @@
-"""Recognise the layout of folders, of classes below those of splits and folds, and refuse all others."""
+"""Recognise the layout of folders: which of them stand above those of the classes, and what they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from medray.data.listing.exclude import hint_to_exclude
 from medray.data.listing.file_tree import IMAGE_SUFFIXES, FileTree
-from medray.data.listing.folder_image import FolderImage
-from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, split_named
-from medray.data.listing.listing import TRAIN
-from medray.errors import DataError, nearest, printable
+from medray.data.listing.folder_image import FOLD, HELD_OUT, PATIENT, SPLIT, SUBGROUP, WRAPPER
+from medray.data.listing.folder_levels import FolderLevel
+from medray.data.listing.folder_looks import FILES, looks_like
+from medray.data.listing.folder_names import fold_number, folder_split, names_fold, split_named, splits_in
+from medray.data.listing.listing import TEST, TRAIN
+from medray.data.listing.not_classes import refuse_as_classes, refuse_beside_classes
+from medray.data.listing.split_folders import check_folds, check_splits
+from medray.data.source import PATIENTS, SUBGROUPS
+from medray.errors import DataError, printable
+from medray.text import plural
 
-FLAT, SPLIT, FOLDED = 0, 1, 2  # folders above those of the classes
-SPLIT_WORDS = f"{', '.join(SPLIT_NAMES)}, in upper or lower case"
+ABOVE = "above"  # the patients option's word for folders of patients above those of the classes
 
 
-def find_depth(tree: FileTree) -> int:
-    """Return how many folders stand above those of the classes: FLAT, SPLIT or FOLDED.
+@dataclass(frozen=True)
+class AskedLevels:
+    """The levels above the classes that a source's options name.
+
+    `subgroups` are the names of subgroups whose folders stand above those of the classes, the outermost first;
+    `patients` says that there are folders of patients below these. `guess` is False where the option `subgroups`
+    is empty: then only folders that are named exactly as splits or folds stand above the classes.
+    """
+
+    subgroups: tuple[str, ...] = ()
+    patients: bool = False
+    guess: bool = True
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, str], source: str) -> "AskedLevels":
+        """Read the options.
+
+        Raises:
+            DataError: a name is given twice.
+        """
+        text = options.get(SUBGROUPS)
+        names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+        if len(set(names)) < len(names):
+            raise DataError(f"option '{SUBGROUPS}' names a subgroup twice", file=source)
+        return cls(names, options.get(PATIENTS) == ABOVE, guess=text is None or bool(names))
+
+    @property
+    def levels(self) -> list[str]:
+        """The kinds of levels, the outermost first."""
+        return [SUBGROUP] * len(self.subgroups) + [PATIENT] * self.patients
+
+
+def find_levels(tree: FileTree, asked: AskedLevels | None = None) -> tuple[str, ...]:
+    """Return what the folders above those of the classes are, the outermost first, such as folds and splits.
+
+    Folders that all hold the same folders are no classes: they are splits, folds, or what `asked` says of them.
 
     Raises:
-        DataError: there are no images, some lie beside class folders, or folders of splits or folds are not as
-            they must be.
+        DataError: there are no images, some lie beside class folders, folders of splits or folds are not as they
+            must be, or there are folders above the classes that nothing says the meaning of.
     """
+    asked = asked or AskedLevels()
     if not tree.images:
         first = (
             f" ({len(tree.ignored)} other files, the first '{printable(tree.ignored[0])}')" if tree.ignored else ""
         )
         raise DataError(f"{tree.root}: no images{first}; valid: {', '.join(sorted(IMAGE_SUFFIXES))}")
-    folders, filled = tree.subfolders(), tree.image_subfolders()
-    depth = FLAT
-    if any(fold_number(name) is not None for name in folders):
-        depth = FOLDED
-        _check_folds(tree)
-    elif any(split_named(name) == TRAIN for name in folders) or (filled and all(map(split_named, filled))):
-        depth = SPLIT
-        _check_splits(tree)
+    levels: list[str] = []
+    remaining = asked.levels
+    while kind := _kind_of_level(tree, levels, remaining, guess=asked.guess):
+        levels.append(kind)
+        if kind in remaining:
+            remaining.remove(kind)
+    depth = len(levels)
     loose = [image for image in tree.images if image.count("/") <= depth]
-    if depth == FLAT and len(loose) == len(tree.images):
+    if depth == 0 and len(loose) == len(tree.images):
         raise DataError(f"{tree.root}: {len(loose)} images but no class folders; each class needs a folder")
     if loose:
+        names = " and ".join([*asked.subgroups, *["patients"] * asked.patients])
+        why = f"; the source's options take {plural(depth, 'level')} of folders above for {names}" if names else ""
         count = "an image lies" if len(loose) == 1 else f"{len(loose)} images lie"
         raise DataError(
-            f"{tree.root}: {count} beside the folders and not in a class's, the first '{printable(loose[0])}'"
+            f"{tree.root}: {count} beside the folders and not in a class's, the first '{printable(loose[0])}'{why}"
         )
-    return depth
+    return tuple(levels)
 
 
-def _check_folds(tree: FileTree) -> None:
-    """Check that each folder is a fold's of its own number and holds folders of splits."""
-    numbers: dict[int, str] = {}
-    filled = tree.image_subfolders()
-    for name in tree.subfolders():
-        number = fold_number(name)
-        if number is None and name in filled:
-            raise DataError(
-                f"{tree.root}: '{printable(name)}' lies beside fold folders; valid: names such as Fold0"
-            )
-        if number is not None and numbers.setdefault(number, name) != name:
-            raise DataError(f"{tree.root}: two folders are fold {number}: '{numbers[number]}' and '{name}'")
-    for name in numbers.values():
-        _check_splits(tree, f"{name}/")
-
-
-def _check_splits(tree: FileTree, prefix: str = "") -> None:
-    """Check that each folder is a split's, none is there twice or empty, and train is there."""
-    parent, filled = tree.root / prefix, tree.image_subfolders(prefix)
-    folders: dict[str, str] = {}
-    for name in tree.subfolders(prefix):
-        split = split_named(name)
-        if split and folders.setdefault(split, name) != name:
-            raise DataError(f"{parent}: two folders are the {split} split: '{folders[split]}' and '{name}'")
-        if split is None and name in filled:
-            raise DataError(
-                f"{parent}: '{printable(name)}' lies where split folders do{nearest(name, SPLIT_NAMES)}; valid: "
-                f"{SPLIT_WORDS}{hint_to_exclude(name)}"
-            )
-        if split and name not in filled:
-            raise DataError(f"{parent}: the {split} split's folder '{name}' holds no classes with images")
-    if TRAIN not in folders:
-        others = ", ".join(folders.values()) or "no split folders"
-        raise DataError(f"{parent}: no folder for train, only {others}; valid: {SPLIT_WORDS}")
-
-
-def check_classes(tree: FileTree, images: Sequence[FolderImage]) -> None:
-    """Check that there are classes, all of them in train, and no folders of splits or folds below them.
-
-    Raises:
-        DataError: it is not so.
-    """
-    names = sorted({image.label for image in images})
-    if len(names) < 2:
-        outer = tree.image_subfolders()
-        wrapped = len(outer) == 1 and len(tree.image_subfolders(f"{outer[0]}/")) > 1
-        hint = f" (did you mean '{tree.root / outer[0]}'?)" if wrapped else ""
-        raise DataError(f"{tree.root}: one class only, '{names[0]}'; at least two are needed{hint}")
-    trained = {(image.fold, image.label) for image in images if image.split in (TRAIN, None)}
-    for image in images:
-        if (image.fold, image.label) not in trained:
-            known = sorted(label for fold, label in trained if fold == image.fold)
-            raise DataError(
-                f"{tree.root}: class '{image.label}' of {image.split} is not in train"
-                f"{nearest(image.label, known)}; train has: {', '.join(known)} ('{printable(image.path)}')"
-            )
-        if len(image.below) > 1 and split_named(image.below[0]):
-            folder = f"'{printable(image.below[0])}' lies below class '{image.label}'"
-            raise DataError(f"{tree.root}: {folder}; split folders must stand above those of the classes")
-    if all(fold_number(image.label) is not None for image in images):
+def _kind_of_level(tree: FileTree, levels: Sequence[str], remaining: Sequence[str], *, guess: bool) -> str | None:
+    """Return what the folders below those of `levels` are, None if they are classes."""
+    level = FolderLevel.of(tree.images, len(levels))
+    parents = level.parents or ("",)
+    if levels and levels[-1] == FOLD:
+        return SPLIT
+    if not {SPLIT, FOLD, HELD_OUT} & {*levels}:
+        folders = [path.rpartition("/")[2] for path in tree.folders if path.count("/") == len(levels)]
+        if _are_folds(level, folders, guess=guess and not remaining):
+            splits = any(split_named(name) or TRAIN in splits_in(name)[0] for name in level.spelled.values())
+            check_folds(tree, parents, hold_splits=splits)
+            return FOLD if splits else HELD_OUT
+        if _are_splits(level, folders, guess=guess):
+            check_splits(tree, parents, each=False)
+            return SPLIT
+    if not level.names:
+        return None
+    if {SPLIT, HELD_OUT} & {*levels} and _are_wrappers(level):
+        return WRAPPER
+    folds = [name for name in level.names if names_fold(name) and level.holds[name]]
+    if SPLIT in levels and folds:
+        where = printable(level.parents[0].rstrip("/"))
         raise DataError(
-            f"{tree.root}: fold folders lie below '{printable(images[0].path.partition('/')[0])}'; "
-            "they must stand above those of the splits"
+            f"{tree.root}: fold folders lie below '{where}', such as '{printable(folds[0])}'; they must stand "
+            "above those of the splits"
         )
+    if remaining:
+        return remaining[0]
+    if guess:
+        refuse_as_classes(tree, level, levels)
+        refuse_beside_classes(tree, level)
+    return None
+
+
+def _are_folds(level: FolderLevel, folders: Sequence[str], *, guess: bool) -> bool:
+    """Return whether the folders are folds: by the word fold, or by a like name if they hold the same folders.
+
+    `folders` are the names of all folders of the level, of those without images too.
+    """
+    if any(map(names_fold, folders)):
+        return True
+    numbered = [name for name in level.names if fold_number(name) is not None]
+    others = {*level.names} - {*numbered}
+    return guess and len(numbered) > 1 and {*map(folder_split, others)} <= {TEST} and bool(level.same_below())
+
+
+def _are_splits(level: FolderLevel, folders: Sequence[str], *, guess: bool) -> bool:
+    """Return whether the folders are splits.
+
+    They are by an exact name of train, or exact names of all that have images. Words in longer names count if they
+    name two splits and the folders hold the same ones, or the names are the same but for the word.
+    """
+    if any(split_named(name) == TRAIN for name in folders):
+        return True
+    if level.names and all(map(split_named, level.names)):
+        return True
+    if not guess:
+        return False
+    read = {name: splits_in(name) for name in level.names}
+    named = [name for name, (splits, _) in read.items() if splits]
+    if len({split for name in named for split in read[name][0]}) < 2:
+        return False
+    if level.same_below(named):
+        return True
+    trained = any(folder_split(name) == TRAIN and "train" in name.lower() for name in named)
+    once = {folder_split(name) for name in named}
+    alike = len({read[name][1] for name in named}) == 1
+    return trained and len(named) == len(once) and None not in once and alike
+
+
+def _are_wrappers(level: FolderLevel) -> bool:
+    """Return whether each folder is its parent's only one, named as that or as images are, and holds folders."""
+    if len(level.paths) > len(level.parents) or level.direct:
+        return False
+    parents = [parent.rstrip("/").rpartition("/")[2] for parent in level.parents]
+    return looks_like(level.names) == FILES or {*level.names} == {*parents}

@@ -9,16 +9,22 @@ import numpy as np
 
 from medray.data.dataset import Fold
 from medray.data.listing.dicom_patients import with_dicom_patients
+from medray.data.listing.exclude import relative_path
 from medray.data.listing.file_tree import FileTree, find_files
 from medray.data.listing.folder_names import unify_spelling
 from medray.data.listing.listing import BLANK, CALIBRATION, TEST, ListedImage, Listing, counted_as
-from medray.data.listing.table_blanks import blank_words, hint_to_keep, with_blanks
-from medray.data.listing.table_cells import locate_images
+from medray.data.listing.side_cars import check_side_cars
+from medray.data.listing.table_blanks import hint_to_keep, with_blanks
 from medray.data.listing.table_columns import Columns, choose_columns
+from medray.data.listing.table_exclude import exclude_rows
 from medray.data.listing.table_hints import note_unused
+from medray.data.listing.table_labels import RowLabels, read_labels
 from medray.data.listing.table_numbers import with_plain_numbers
+from medray.data.listing.table_origin import origin_columns
+from medray.data.listing.table_rows import RowAnswer, check_no_readers, unite_labels
 from medray.data.listing.table_text import Row, Table, read_table
-from medray.data.source import BLANKS, PATTERN, Source
+from medray.data.listing.table_words import blank_words
+from medray.data.source import BLANKS, ROWS, Source
 from medray.errors import DataError, printable
 
 
@@ -30,14 +36,18 @@ class Entry:
     cell: str
     path: Path | None
     labels: tuple[str, ...]
+    uncertain: tuple[str, ...]
     split: str | None
     fold: int | None
     patient: str | None
     subgroups: Mapping[str, str]
+    origin: Mapping[str, str]
 
     @classmethod
-    def read(cls, row: Row, columns: Columns, path: Path | None) -> "Entry":
-        """Read a row whose file is `path`.
+    def read(
+        cls, row: Row, columns: Columns, path: Path | None, labels: RowLabels, origin: Sequence[str] = ()
+    ) -> "Entry":
+        """Read a row whose file is `path`; `origin` are the columns that say where it comes from.
 
         Raises:
             DataError: its split or fold is none.
@@ -46,22 +56,24 @@ class Entry:
             line=row.line,
             cell=row.cells[columns.image],
             path=path,
-            labels=columns.read_labels(row),
+            labels=labels.labels,
+            uncertain=labels.uncertain,
             split=columns.read_split(row),
             fold=columns.read_fold(row),
             patient=(row.cells[columns.patient] or None) if columns.patient else None,
             subgroups={name: row.cells[name] for name in columns.subgroups},
+            origin={name: row.cells[name] for name in origin},
         )
 
     def check_equal(self, later: "Entry") -> None:
-        """Check that a later row of the same image says the same.
+        """Check that a later row of the same image says the same, but for its labels.
 
         Raises:
             DataError: it does not.
         """
-        for field in ("labels", "split", "fold", "patient", "subgroups"):
+        for field in ("uncertain", "split", "fold", "patient", "subgroups"):
             values = [getattr(entry, field) for entry in (self, later)]
-            if field == "labels":
+            if field == "uncertain":
                 values = [sorted(value) for value in values]
             if values[0] != values[1]:
                 rows = f"lines {self.line} and {later.line} name one image, '{printable(later.cell)}'"
@@ -71,8 +83,7 @@ class Entry:
 def _in_words(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} '{printable(cell)}'" for name, cell in value.items())
-    words = value if isinstance(value, list) else [value]
-    return ", ".join(f"'{printable(str(word))}'" for word in words if word is not None) or BLANK
+    return BLANK if value is None else f"'{printable(str(value))}'"
 
 
 def list_table(source: Source) -> Listing:
@@ -81,11 +92,15 @@ def list_table(source: Source) -> Listing:
     The source's options name the columns for image, label, split, fold, patient and subgroups (several, with
     commas), and the pattern of file names; columns that are not named are guessed and noted, except subgroups. A
     cell names its image by a path from the table's folder, by the name of any file below that folder, with or
-    without suffix, or by the number in a name. Labels are separated by comma, semicolon or bar. In a table with a
-    column for each class, `none` is the label of rows with a 1 in none of them. A label, split, fold or patient of
-    NA, nan, N/A, null or none is blank; `blank` names other words for it, with commas, or none.
+    without suffix, or by the number in a name. `separator` divides a label's cells, or does not where it is none;
+    without it they are divided where that is safe. In a table with a column for each class, which `label` may
+    name with commas, `none` is the label of rows with a 1 in none of them, and `uncertain` says what -1 becomes. A
+    label, split, fold or patient of NA, nan, N/A, null or none is blank; `blank` names other words for it, with
+    commas, or none. `rows` says which label an image of several rows has. Files that `exclude` fits are no row's,
+    and rows that name them are left out. `side_cars=keep` takes masks for images.
 
     Raises:
+        SideCarError: rows of one label name an image, and a mask or the like of it.
         DataError: the table or its columns can't be read, a cell is invalid, two rows of one image
             differ, a cell may name several files, or no image exists.
     """
@@ -97,7 +112,9 @@ def list_table(source: Source) -> Listing:
     tree = find_files(source.path.parent.resolve())
     try:
         columns.check_splits(table)
-        return list_rows(table, columns, tree, source, notes, unlabelled)
+        check_no_readers(columns.one_hot)
+        row_labels, label_notes = read_labels(table, columns, source.options, unlabelled)
+        return list_rows(table, columns, row_labels, tree, source, [*label_notes, *notes], unlabelled)
     except DataError as error:
         raise error.within(file=table.path) from None
 
@@ -105,6 +122,7 @@ def list_table(source: Source) -> Listing:
 def list_rows(
     table: Table,
     columns: Columns,
+    row_labels: Mapping[int, RowLabels],
     tree: FileTree,
     source: Source,
     notes: Sequence[str],
@@ -115,8 +133,9 @@ def list_rows(
     Raises:
         DataError: as `list_table`, but without the name of the table.
     """
-    paths, file_notes = locate_images(table, columns.image, tree, source.options.get(PATTERN))
-    entries = [Entry.read(row, columns, paths[row.line]) for row in table.rows]
+    table, tree, paths, file_notes = exclude_rows(table, columns.image, tree, source.options)
+    origin = origin_columns(table, columns)
+    entries = [Entry.read(row, columns, paths[row.line], row_labels[row.line], origin) for row in table.rows]
     names, spelling_notes = unify_spelling(label for entry in entries for label in entry.labels)
     entries = [replace(entry, labels=tuple(names[label] for label in entry.labels)) for entry in entries]
     classes = set(names.values())
@@ -124,9 +143,19 @@ def list_rows(
         only = f"one class only, '{classes.pop()}'" if classes else "no classes"
         problem = f"column '{columns.label}' names {only}; at least two are needed{hint_to_keep(unlabelled)}"
         raise DataError(problem)
-    kept, repeated = first_of_each(entries)
+    rows_of = group_by_file(entries)
+    answers = [[RowAnswer(e.line, e.cell, e.labels) for e in rows] for rows in rows_of.values()]
+    labels, row_notes = unite_labels(answers, source.options.get(ROWS), table.columns)
+    kept = {path: replace(rows[0], labels=new) for (path, rows), new in zip(rows_of.items(), labels, strict=True)}
+    repeated = sorted(entry.line for rows in rows_of.values() for entry in rows[1:])
+    side_notes = check_side_cars(
+        [relative_path(path, tree.root) for path in kept],
+        source,
+        labels=[tuple(sorted(entry.labels)) for entry in kept.values()],
+    )
     images: tuple[ListedImage, ...] = tuple(
-        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups) for path, e in kept.items()
+        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain, e.origin)
+        for path, e in kept.items()
     )
     images, patient_notes = (images, []) if columns.patient else with_dicom_patients(images)
     twice = [f"line {entry.line}" for entry in entries if len(set(entry.labels)) < len(entry.labels)]
@@ -137,7 +166,8 @@ def list_rows(
         "images without a row, left out": without_row,
     }
     count_notes = [f"{title}: {len(names)}, the first {names[0]}" for title, names in counts.items() if names]
-    notes = [*columns.notes, *notes, *file_notes, *spelling_notes, *count_notes, *patient_notes]
+    image_notes = [*spelling_notes, *row_notes, *side_notes, *count_notes, *patient_notes]
+    notes = [*columns.notes, *notes, *file_notes, *image_notes]
     return Listing(
         str(source),
         tree.root,
@@ -146,25 +176,25 @@ def list_rows(
         missing=tuple(f"line {e.line}: {printable(e.cell) or BLANK}" for e in entries if e.path is None),
         ignored=tuple(printable(name) for name in tree.ignored if name != table.path.name),
         notes=tuple(notes),
-        rows=Counter(counted_as(entry.labels) for entry in entries),
+        rows=Counter(counted_as(() if entry.uncertain else entry.labels) for entry in entries),
         class_columns=bool(columns.one_hot),
         read_as_blank=unlabelled,
     )
 
 
-def first_of_each(entries: Sequence[Entry]) -> tuple[dict[Path, Entry], list[int]]:
-    """Return the first entry of each file that exists, and the lines of the later ones.
+def group_by_file(entries: Sequence[Entry]) -> dict[Path, list[Entry]]:
+    """Return the entries of each file that exists, in their order.
 
     Raises:
-        DataError: two entries of a file differ.
+        DataError: two entries of a file differ in more than their labels.
     """
-    kept: dict[Path, Entry] = {}
-    repeated = []
+    rows_of: dict[Path, list[Entry]] = {}
     for entry in entries:
-        if entry.path is not None and kept.setdefault(entry.path, entry) is not entry:
-            kept[entry.path].check_equal(entry)
-            repeated.append(entry.line)
-    return kept, repeated
+        if entry.path is not None:
+            rows = rows_of.setdefault(entry.path, [])
+            rows.append(entry)
+            rows[0].check_equal(entry)
+    return rows_of
 
 
 def folds_from_column(columns: Columns, kept: Sequence[Entry]) -> tuple[Fold, ...] | None:

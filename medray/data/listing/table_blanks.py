@@ -6,22 +6,12 @@ from dataclasses import replace
 
 from medray.data.listing.table_columns import Columns
 from medray.data.listing.table_text import Table
+from medray.data.listing.table_words import is_blank
 from medray.data.source import BLANKS
 from medray.errors import printable
 
-DEFAULT_WORDS = frozenset({"na", "n/a", "nan", "null", "none"})
 
-
-def blank_words(option: str | None) -> frozenset[str]:
-    """Return the case-folded words of blank cells: those of the comma-separated option, or the default ones."""
-    if option is None:
-        return DEFAULT_WORDS
-    return frozenset(word.strip().casefold() for word in option.split(",") if word.strip())
-
-
-def with_blanks(
-    table: Table, columns: Columns, words: Collection[str]
-) -> tuple[Table, list[str], tuple[str, ...]]:
+def with_blanks(table: Table, columns: Columns, words: frozenset[str]) -> tuple[Table, list[str], tuple[str, ...]]:
     """Return the table with blank cells in place of those that hold just one of the `words`, in any case.
 
     Only the columns of label, split, fold and patient are read so: in a subgroup, none is a word like others. Also
@@ -31,7 +21,7 @@ def with_blanks(
     counts: dict[str, Counter[str]] = {name: Counter() for name in names}
     rows = []
     for row in table.rows:
-        blank = [name for name in names if row.cells[name].casefold() in words]
+        blank = [name for name in names if row.cells[name] and is_blank(row.cells[name], words)]
         for name in blank:
             counts[name][row.cells[name]] += 1
         rows.append(replace(row, cells={**row.cells, **dict.fromkeys(blank, "")}) if blank else row)

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from medray.data.listing.file_tree import FileTree, file_size, image_suffix
+from medray.data.listing.id_numbers import note_rounded, read_numbers, read_rounded
 from medray.data.listing.listing import BLANK
 from medray.data.listing.moved_paths import (
     ambiguous_line,
@@ -18,12 +19,11 @@ from medray.data.listing.moved_paths import (
     is_foreign,
     note_moved,
 )
-from medray.data.listing.table_columns import NUMBER
+from medray.data.listing.table_ids import LAST_NUMBER, find_renumbered, note_renumbered
 from medray.data.listing.table_text import Table
 from medray.errors import DataError, printable
 
 _PATTERN = re.compile(r"([^{}]*)\{(:(?:0([1-9][0-9]?))?d)?\}([^{}]*)")
-_NUMBERED = re.compile(r"(.*?)([0-9]+)([^0-9]*)", re.DOTALL)
 
 
 @dataclass
@@ -89,24 +89,24 @@ class Pattern:
         before, number, width, after = match.groups()
         return cls(before, int(width or 1) if number else None, after)
 
-    def file_name(self, cell: str) -> str:
-        """Return the file's name for a cell.
+    def file_name(self, cell: str, number: int | None) -> str:
+        """Return the file's name for a cell, which means that number or None.
 
         Raises:
             DataError: the cell must be a whole number, and is not.
         """
         if self.width is None:
             return f"{self.before}{cell}{self.after}"
-        if not NUMBER.fullmatch(cell):
+        if number is None:
             raise DataError(f"'{printable(cell)}' is no whole number, which pattern '{self}' needs")
-        return f"{self.before}{int(cell):0{self.width}d}{self.after}"
+        return f"{self.before}{number:0{self.width}d}{self.after}"
 
     def __str__(self) -> str:
         width = {None: "", 1: ":d"}.get(self.width, f":0{self.width}d")
         return f"{self.before}{{{width}}}{self.after}"
 
 
-def guess_pattern(images: Iterable[str], cells: Collection[str]) -> Pattern | None:
+def guess_pattern(images: Iterable[str], cell_numbers: Collection[int]) -> Pattern | None:
     """Return the one pattern by which these numbers name images; None if there is none.
 
     Numbers are padded to as many digits as those have that begin with a zero.
@@ -118,12 +118,12 @@ def guess_pattern(images: Iterable[str], cells: Collection[str]) -> Pattern | No
     numbers: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in names:
         suffix = name[len(_without_suffix(name)) :]
-        if match := _NUMBERED.fullmatch(name.removesuffix(suffix)):
+        if match := LAST_NUMBER.fullmatch(name.removesuffix(suffix)):
             numbers[match[1], match[3] + suffix].append(match[2])
     patterns = []
     for (before, after), digits in sorted(numbers.items()):
         pattern = Pattern(before, max((len(d) for d in digits if d.startswith("0")), default=1), after)
-        if any(pattern.file_name(cell) in names for cell in cells):
+        if any(pattern.file_name("", number) in names for number in cell_numbers):
             patterns.append(pattern)
     if len(patterns) > 1:
         listed = ", ".join(f"'{printable(str(pattern))}'" for pattern in patterns[:5])
@@ -136,20 +136,25 @@ def locate_images(
 ) -> tuple[dict[int, Path | None], list[str]]:
     """Return the file of each line, None if it does not exist, and notes on what was guessed.
 
-    Cells are completed by a pattern if one is given, or if they are numbers none of which is a file's name. Paths
-    of another machine, and all paths if none of them fits, are taken by their ends, as `find_moved` does.
+    Cells are completed by a pattern if one is given, or if they are numbers none of which is a file's name. Others
+    are found by their numbers, as `find_renumbered` does; paths of another machine, and all paths if none of them
+    fits, by their ends, as `find_moved` does.
 
     Raises:
         DataError: no cell's file exists, a cell may name several files, or does not fit the pattern.
     """
     index = ImageIndex(tree)
     cells = {row.line: row.cells[column] for row in table.rows}
+    filled = {*cells.values()} - {""}
+    numbers = read_numbers(filled)
 
     def find_all(pattern: Pattern | None) -> dict[int, Path | None]:
         paths = {}
         for line, cell in cells.items():
             try:
-                paths[line] = index.find(pattern.file_name(cell) if pattern and cell else cell)
+                completed = pattern if cell and (pattern_text or cell in numbers) else None
+                name = completed.file_name(cell, numbers.get(cell)) if completed else cell
+                paths[line] = index.find(name)
             except DataError as error:
                 raise DataError(f"line {line}: {error}") from None
         return paths
@@ -157,17 +162,24 @@ def locate_images(
     notes = []
     try:
         paths = find_all(Pattern.parse(pattern_text) if pattern_text else None)
-        filled = set(cells.values()) - {""}
-        if not pattern_text and not any(paths.values()) and all(map(NUMBER.fullmatch, filled)):
-            pattern = guess_pattern(tree.images, filled)
+        only_numbers = all(cell in numbers or read_rounded(cell) for cell in filled)
+        if not pattern_text and not any(paths.values()) and only_numbers:
+            pattern = guess_pattern(tree.images, numbers.values())
             if pattern:
                 paths = find_all(pattern)
                 notes.append(f"files: '{printable(str(pattern))}' of column '{column}', by their names")
         if not pattern_text:
             absent = [cell for line, cell in cells.items() if cell and paths[line] is None]
+            paths_named = {*paths.values()}
+            named = [image for image in tree.images if tree.root / image in paths_named] if absent else []
+            renumbered = find_renumbered(absent, numbers, tree.images, named)
+            paths |= {line: tree.root / renumbered[cell] for line, cell in cells.items() if cell in renumbered}
+            notes += note_renumbered(column, renumbered)
+            absent = [cell for cell in absent if cell not in renumbered]
             moved = find_moved([c for c in absent if is_foreign(c) or not any(paths.values())], tree)
             paths |= {line: tree.root / moved[cell] for line, cell in cells.items() if cell in moved}
             notes += note_moved(column, moved)
+            notes += note_rounded(column, [cell for cell in absent if cell not in moved])
     except DataError as error:
         raise DataError(f"column '{column}': {error}") from None
     if not any(paths.values()):

@@ -1,30 +1,21 @@
-"""Choose which column of a table says what, as named or guessed by its name, and read a row's cells by them."""
+"""Choose which column of a table says what, as named or guessed, and read a row's split and fold by them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from medray.data.listing.class_columns import ReadColumn, check_answers, guess_class_columns
+from medray.data.listing.column_names import find_column, find_columns, guess_column
 from medray.data.listing.file_tree import image_suffix
 from medray.data.listing.folder_names import tidy
 from medray.data.listing.table_splits import VALID, looks_like, table_split
 from medray.data.listing.table_text import Row, Table
-from medray.data.source import FOLD, GUESSED_COLUMNS, IMAGE, LABEL, NONE, PATIENT, SPLIT, SUBGROUPS
+from medray.data.listing.table_words import blank_words
+from medray.data.source import BLANKS, FOLD, GUESSED_COLUMNS, IMAGE, LABEL, NONE, PATIENT, SPLIT, SUBGROUPS
 from medray.errors import DataError, nearest, printable
+from medray.text import first_names
 
 NUMBER = re.compile(r"[0-9]{1,18}")
-# Names in lower case; those after a bar are taken only if there is none of those before it.
-_NAMES = {
-    IMAGE: "image images img file filename file_name filepath file_path path image_path img_path image_name "
-    "img_name image_file image_filename image_index | image_id imageid img_id id",
-    LABEL: "label labels class classes category categories diagnosis target dx class_name label_name "
-    "finding_labels",
-    SPLIT: "split set subset partition",
-    FOLD: "fold folds kfold",
-    PATIENT: "patient patient_id patientid subject subject_id subjectid case case_id caseid participant "
-    "participant_id",
-}
-_INDEX = re.compile(r"column \d+|unnamed:.*|index", re.IGNORECASE)  # row numbers, as pandas writes them
-_ONE_HOT = {"0": False, "0.0": False, "1": True, "1.0": True}
 
 
 @dataclass(frozen=True)
@@ -43,14 +34,6 @@ class Columns:
     one_hot: tuple[str, ...]
     none: str | None
     notes: tuple[str, ...]
-
-    def read_labels(self, row: Row) -> tuple[str, ...]:
-        """Return the labels of a row, separated by comma, semicolon or bar, or by a column for each class."""
-        if not self.label:
-            ones = tuple(tidy(name) for name in self.one_hot if _ONE_HOT[row.cells[name]])
-            return ones or ((self.none,) if self.none else ())
-        labels = re.split("[;|,]", row.cells[self.label])
-        return tuple(printable(tidy(label)) for label in labels if label.strip())
 
     def read_split(self, row: Row) -> str | None:
         """Return train, val, test or calibration, None if the row names no split.
@@ -94,73 +77,53 @@ class Columns:
 def choose_columns(table: Table, options: Mapping[str, str]) -> Columns:
     """Choose the columns by a source's options, kind to column, or by their own names.
 
-    An empty option means that there is no such column.
+    An empty option means that there is no such column. `label` may name several columns, one for each class.
 
     Raises:
         DataError: a column does not exist, several may be meant, or there is none for the image or the label.
     """
-    by_kind = {kind: find_column(table, options[kind]) for kind in GUESSED_COLUMNS if options.get(kind)}
+    kinds = [kind for kind in GUESSED_COLUMNS if kind != LABEL and options.get(kind)]
+    by_kind = {kind: find_column(table, options[kind]) for kind in kinds}
+    none = printable(tidy(options[NONE])) if NONE in options else None
+    blanks = blank_words(options.get(BLANKS))
+    one_hot = find_columns(table, options.get(LABEL, ""))
+    if len(one_hot) == 1 and (none is None or not ReadColumn.read(table, one_hot[0], blanks).answers):
+        by_kind[LABEL], one_hot = one_hot[0], ()
     named = (name.strip() for name in options.get(SUBGROUPS, "").split(","))
     subgroups = tuple(find_column(table, name) for name in named if name)
     notes = []
     for kind in GUESSED_COLUMNS:
-        guess = None if kind in options else guess_column(table, kind, {*by_kind.values(), *subgroups})
+        guess = None
+        if kind not in options:
+            guess = guess_column(table, kind, {*by_kind.values(), *subgroups, *one_hot})
         if guess:
             by_kind[kind] = guess
             notes.append(f"{kind}: column '{guess}', by its name")
-    none = printable(tidy(options[NONE])) if NONE in options else None
-    one_hot: tuple[str, ...] = ()
-    if LABEL not in by_kind:
-        used = {*by_kind.values(), *subgroups}
-        one_hot = tuple(c for c in table.columns if c not in used and not _INDEX.fullmatch(c))
-        binary = all(row.cells[column] in _ONE_HOT for row in table.rows for column in one_hot)
-        one_hot = one_hot if binary and len(one_hot) >= (1 if none else 2) else ()
-    for kind, missing in ((IMAGE, IMAGE not in by_kind), (LABEL, LABEL not in by_kind and not one_hot)):
-        if missing:
-            columns = ", ".join(table.columns)
-            problem = f"no column for the {kind}; name it as '{kind}'; its columns: {columns}{no_head(table)}"
-            raise DataError(problem, file=table.path)
+    if IMAGE not in by_kind:
+        raise no_column(table, IMAGE)
+    if one_hot:
+        check_answers(table, one_hot, blanks)
+    elif LABEL not in by_kind:
+        unused = [column for column in table.columns if column not in {*by_kind.values(), *subgroups}]
+        guessed = guess_class_columns(table, unused, blanks, with_none=bool(none))
+        if not guessed.names:
+            raise no_column(table, LABEL, guessed.others)
+        one_hot = guessed.names
+        notes += guessed.notes
     if one_hot:
         notes.append(f"label: the column with a 1, of {', '.join(one_hot)}")
     if none is not None:
-        notes.append(note_on_none(table, none, by_kind.get(LABEL), one_hot))
+        check_none(table, none, by_kind.get(LABEL), one_hot)
     label, split, fold, patient = (by_kind.get(kind) for kind in (LABEL, SPLIT, FOLD, PATIENT))
     return Columns(by_kind[IMAGE], label, split, fold, patient, subgroups, one_hot, none, tuple(notes))
 
 
-def find_column(table: Table, name: str) -> str:
-    """Return the column of a name, or else the only one that differs from it just in case.
-
-    Raises:
-        DataError: there is none, or several.
-    """
-    if name in table.columns:
-        return name
-    alike = [column for column in table.columns if column.casefold() == name.strip().casefold()]
-    if len(alike) != 1:
-        columns = ", ".join(table.columns)
-        raise DataError(
-            f"no column '{name}'{nearest(name, table.columns)}; its columns: {columns}", file=table.path
-        )
-    return alike[0]
-
-
-def guess_column(table: Table, kind: str, used: set[str]) -> str | None:
-    """Return the column that is named as those of a kind usually are and is not `used`; None if there is none.
-
-    Raises:
-        DataError: there are several.
-    """
-    names = {column: re.sub(r"[\s.-]+", "_", column).lower() for column in table.columns if column not in used}
-    for usual in _NAMES[kind].split(" | "):
-        matches = [column for column, name in names.items() if name in usual.split()]
-        if len(matches) > 1:
-            listed = "' and '".join(matches)
-            problem = f"columns '{listed}' may all be the {kind}; name one as '{kind}'"
-            raise DataError(problem, file=table.path)
-        if matches:
-            return matches[0]
-    return None
+def no_column(table: Table, kind: str, candidates: Sequence[str] = ()) -> DataError:
+    """Return the error that there is no column of a kind; `candidates` may be it."""
+    may_be = f"; it may be {first_names(candidates)}" if candidates else ""
+    columns = ", ".join(table.columns)
+    problem = f"no column for the {kind}; name it as '{kind}'{may_be}; its columns: {columns}{no_head(table)}"
+    return DataError(problem, file=table.path)
 
 
 def no_head(table: Table) -> str:
@@ -172,8 +135,8 @@ def no_head(table: Table) -> str:
     return ""
 
 
-def note_on_none(table: Table, none: str, label: str | None, one_hot: tuple[str, ...]) -> str:
-    """Return how many rows have the label `none`, as no class's column holds a 1.
+def check_none(table: Table, none: str, label: str | None, one_hot: tuple[str, ...]) -> None:
+    """Check that rows in which no class's column holds a 1 may have the label `none`.
 
     Raises:
         DataError: there is a `label` column, or `none` is empty or the name of a class.
@@ -188,5 +151,3 @@ def note_on_none(table: Table, none: str, label: str | None, one_hot: tuple[str,
         problem = f"option '{NONE}': '{none}' has a column of its own; name another label than these: {classes}"
     if problem:
         raise DataError(problem, file=table.path)
-    rows = sum(not any(_ONE_HOT[row.cells[name]] for name in one_hot) for row in table.rows)
-    return f"label of rows with a 1 in none of these: {none} (rows: {rows})"

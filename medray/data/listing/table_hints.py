@@ -8,7 +8,7 @@ from medray.data.listing.table_columns import NUMBER, Columns
 from medray.data.listing.table_splits import table_split
 from medray.data.listing.table_text import Table
 from medray.data.source import FOLD, PATIENT, SPLIT
-from medray.text import plural
+from medray.text import natural_order, plural
 
 UNUSED = "unused column"  # a note begins so
 #: Words in the name of a column whose values are persons or what is one of a person.
@@ -47,7 +47,7 @@ def note_unused(table: Table, columns: Columns, options: Mapping[str, str]) -> l
         splits = {table_split(cell) for cell in distinct}
         start = f"{UNUSED} '{name}'"
         if None not in splits and len(splits) > 1 and columns.split is None and options.get(SPLIT) != "":
-            words = ", ".join(sorted(distinct)[:4])
+            words = ", ".join(natural_order(distinct)[:4])
             notes.append(f"{start} names splits ({words}): `?{SPLIT}={name}` behind the source takes them")
         elif _is_fold(name, distinct) and columns.fold is None and options.get(FOLD) != "":
             notes.append(f"{start} looks like folds: `?{FOLD}={name}` behind the source takes them")

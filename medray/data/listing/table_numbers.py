@@ -7,28 +7,12 @@ from dataclasses import replace
 
 from medray.data.listing.table_columns import Columns
 from medray.data.listing.table_text import Table
+from medray.data.listing.table_words import plain_number
 from medray.errors import printable
 from medray.text import first_names
 
-_NUMBER = re.compile(r"([+-]?)0*([0-9]+?)(?:[.,]([0-9]*?)0*)?", re.ASCII)
 _WHOLE_WITH_COMMA = re.compile(r"[+-]?[0-9]+(,0+)?", re.ASCII)
 _MOST_NAMED = 4
-
-
-def plain_number(cell: str) -> str | None:
-    """Return a number as it is written shortest, None for another word.
-
-    A decimal comma is a point; a power of ten is another word.
-
-    >>> [plain_number(cell) for cell in ("1.0", "007", "1,50", "-0", "1e3", "A1")]
-    ['1', '7', '1.5', '0', None, None]
-    """
-    match = _NUMBER.fullmatch(cell)
-    if not match:
-        return None
-    sign, whole, fraction = match.groups()
-    number = f"{whole}.{fraction}" if fraction else whole
-    return f"-{number}" if sign == "-" and number != "0" else number
 
 
 def with_plain_numbers(table: Table, columns: Columns) -> tuple[Table, list[str]]:

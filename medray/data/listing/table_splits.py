@@ -4,6 +4,7 @@ import re
 
 from medray.data.listing.folder_names import split_named
 from medray.data.listing.listing import CALIBRATION, TEST, TRAIN, VAL
+from medray.text import natural_order
 
 #: Words of a split column besides those that folders of splits are called by.
 TABLE_SPLITS = {
@@ -33,7 +34,7 @@ def looks_like(cells: set[str], column: str) -> str:
     """Return the end of a refusal's line: what a column that names other words than splits looks like."""
     filled = {cell.lower() for cell in cells if cell}
     if filled and all(re.fullmatch(r"[0-9]{1,3}(\.0)?", cell) for cell in filled):
-        numbers = ", ".join(sorted(filled)[:5])
+        numbers = ", ".join(natural_order(filled)[:5])
         return (
             f"; its numbers ({numbers}) may be folds: `?split=&fold={column}` behind the source reads them so, "
             "else write a word in place of each"

@@ -8,12 +8,14 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
+from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from medray._types import Array, Progress, silent
+from medray.data.decoding.grey_levels import count_levels
 
 SIDE = 64  # pixels: what images are shrunk to before anything is measured
 THUMBNAIL = 32
@@ -23,6 +25,7 @@ CHUNK = 64  # images that one thread reads and measures together
 CHUNK_BYTES = 8_000_000  # of images in memory: while they are measured they take five times as much
 
 Chunk = TypeVar("Chunk")
+M = TypeVar("M", bound="Measures")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Measures:
     channels       1 or 3
     bits           of each channel, or 0 where that is not known
     opacity        mean of its alpha, 0 to 1; 1 without alpha
+    levels         1 or 2 where the image has no more grey levels, else 0 (`count_levels`)
     grey_as_rgb    whether the image has three equal channels
     brightness     mean of the grey levels, 0 to 255
     contrast       their standard deviation
@@ -53,6 +57,7 @@ class Measures:
     channels: Array
     bits: Array
     opacity: Array
+    levels: Array
     grey_as_rgb: Array
     brightness: Array
     contrast: Array
@@ -69,12 +74,12 @@ class Measures:
         readable: Array = self.problem == ""
         return readable
 
-    def at(self, positions: Array) -> "Measures":
+    def at(self, positions: Array) -> Self:
         """Return the measures of the images at `positions` (m,)."""
-        return Measures(**{field.name: getattr(self, field.name)[positions] for field in fields(self)})
+        return type(self)(**{field.name: getattr(self, field.name)[positions] for field in fields(self)})
 
     @classmethod
-    def concatenate(cls, parts: "list[Measures]") -> "Measures":
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
         """Return the measures of all parts, at least one, in order."""
         return cls(
             **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)}
@@ -123,13 +128,14 @@ def measure_all(images: Array, progress: Progress = silent) -> Measures:
 
 
 def measure_chunks(
-    measure_chunk: Callable[[Chunk], Measures], chunks: Sequence[Chunk], total: int, progress: Progress
-) -> Measures:
+    measure_chunk: Callable[[Chunk], M], chunks: Sequence[Chunk], total: int, progress: Progress
+) -> M:
     """Call `measure_chunk` with each chunk, on all cores, and report how many of `total` images are done.
 
     Each call has one thread for its matrix products: more threads than cores would wait for one another.
     """
-    parts, done = [], 0
+    parts: list[M] = []
+    done = 0
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             for part in pool.map(measure_chunk, chunks):
@@ -138,7 +144,7 @@ def measure_chunks(
                 progress("Images", done, total)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # of an interrupt
-    return Measures.concatenate(parts)
+    return type(parts[0]).concatenate(parts)
 
 
 def _measure_chunk(images: Array) -> Measures:
@@ -155,6 +161,9 @@ def _measure_chunk(images: Array) -> Measures:
     }
     return Measures(
         sha256=np.array([hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]),
+        levels=np.array(
+            [count_levels(Image.fromarray(image.squeeze(2) if channels == 1 else image)) for image in images]
+        ),
         grey_as_rgb=(images == images[..., :1]).all(axis=(1, 2, 3)) & (channels == 3),
         **{name: np.full(count, value) for name, value in constants.items()},
         **measure(shrink(images)),

@@ -5,11 +5,11 @@ from medray.data.listing.listing import TEST, TRAIN
 from medray.report.checklists.items import Answer, Given, fact
 from medray.report.evidence import Evidence
 from medray.runs.run_facts import DataFacts
-from medray.space.preparation import DROP, FAIL, FIRST, LESION, PADDED, STRETCHED, Preparation
+from medray.space.preparation import DROP, FAIL, FIRST, KEEP, LESION, PADDED, STRETCHED, Preparation
 from medray.text import first_names, plural
 
 FITTED = {STRETCHED: "stretched", PADDED: "padded", LESION: "cropped to the lesion and padded"}
-RULES = {DROP: "left out", FIRST: "first label taken", FAIL: "an error"}
+RULES = {DROP: "left out", FIRST: "first label taken", FAIL: "an error", KEEP: "kept"}
 
 
 @fact("data", "source, number of images and, where known, of patients")
@@ -132,7 +132,7 @@ def _rules(preparation: Preparation) -> str:
     images, labels = preparation.images, preparation.labels
     rules = {
         "unreadable file": images.unreadable, "missing file": images.missing, "blank label": labels.blank,
-        "several labels": labels.multiple,
+        "several labels": labels.multiple, "two-valued image (a mask)": images.two_valued,
     }  # fmt: skip
     return "; ".join(
         f"{', '.join(name for name, rule in rules.items() if rule == action)}: {words}"

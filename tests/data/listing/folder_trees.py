@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medray.data.listing.list_source import list_source
-from medray.data.listing.listing import SPLITS, ListedImage, Listing
+from medray.data.listing.listing import CALIBRATION, SPLITS, ListedImage, Listing
 from medray.data.source import parse_source
 from medray.errors import DataError
 
@@ -26,7 +26,7 @@ def check(listing: Listing) -> Listing:
     """Each file once, splits of the three, folds within bounds that share nothing."""
     paths = [image.path for image in listing.images]
     assert len(set(paths)) == len(paths) == len(listing)
-    assert {image.split for image in listing.images} <= {*SPLITS, None}
+    assert {image.split for image in listing.images} <= {*SPLITS, CALIBRATION, None}
     for train, held_out in listing.folds or ():
         for positions in (train, held_out):
             assert positions.dtype == np.int64

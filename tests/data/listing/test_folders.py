@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from medray.data.listing.file_tree import IMAGE_SUFFIXES, SYSTEM_NAMES, UNREAD_SUFFIXES, find_files
 from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, split_named, unify_spelling
 from medray.errors import printable
-from tests.data.listing.folder_trees import by_where, check, grow, labels, list_text, listed, refusal
+from tests.data.listing.folder_trees import by_where, grow, labels, listed, refusal
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 DICOM = bytes(128) + b"DICM" + bytes(40)
@@ -139,23 +139,6 @@ def test_case_is_as_in_train_and_noted(tmp_path: Path) -> None:
     assert "classes 'Normal' and 'normal' are one, 'Normal'" in listing.notes
 
 
-def test_patients_are_not_guessed_but_may_be_asked_for(tmp_path: Path) -> None:
-    grow(tmp_path, ["a/p1/1.png", "a/p1/2.png", "b/p1/1.png", "b/p 2/series/1.png"])
-    assert not any(image.patient for image in listed(tmp_path).images)
-    listing = check(list_text(f"folder:{tmp_path}?patients=folder"))
-    assert [image.patient for image in listing.images] == ["p1", "p1", "p 2", "p1"]
-
-
-def test_one_more_level_of_folders_is_noted(tmp_path: Path) -> None:
-    listing = listed(grow(tmp_path, ["a/p1/1.png", "b/p1/1.png"]))
-    assert any("not taken for patients" in note for note in listing.notes)
-
-
-def test_an_image_without_a_patients_folder_is_named(tmp_path: Path) -> None:
-    grow(tmp_path, ["a/p1/1.png", "b/1.png"])
-    refusal(lambda: list_text(f"folder:{tmp_path}?patients=folder"), "'b/1.png' lies in no patient's folder")
-
-
 def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     grow(tmp_path / "else", ["1.png", "2.png"])
     data = grow(tmp_path / "data", ["a/1.png"])
@@ -203,6 +186,7 @@ def test_an_empty_class_is_noted(tmp_path: Path) -> None:
         (["a/1.png"], ["one class only, 'a'; at least two are needed"]),
         (["A/1.png", "a/2.png"], ["one class only, 'A'"]),
         (["set/a/1.png", "set/b/1.png"], ["one class only, 'set'", "did you mean '", "/set'?"]),
+        (["x/set/a/1.png", "x/set/b/1.png"], ["one class only, 'x'", "did you mean '", "/x/set'?"]),
         (["set/train/a/1.png", "set/test/a/1.png"], ["did you mean '", "/set'?"]),
         (["a/1.png", "b/1.png", "x.png", "y.png"], ["2 images lie beside the folders", "the first 'x.png'"]),
         (["train/a/1.png", "train/b/1.png", "train/x.png"], ["an image lies beside", "the first 'train/x.png'"]),

@@ -21,7 +21,14 @@ ROWS = "image,label\n1.png,a\n2.png,b\n"
         ("csv:none.csv?label=x&label=y", ["option 'label' is given twice"]),
         ("csv:none.csv?label", ["option 'label' needs a value"]),
         ("folder:none?patients=foldr", ["unknown kind of patients 'foldr' (did you mean 'folder'?)"]),
-        ("dicom:none?patients=folder", ["unknown option 'patients'; valid: exclude"]),
+        ("folder:none?patients=0", ["unknown kind of patients '0'"]),
+        (
+            "folder:none?patients=(p",
+            ["pattern of patients '(p' can't be read: missing ), unterminated subpattern"],
+        ),
+        ("folder:none?patients=(p)(q)", ["pattern of patients '(p)(q)' has 2 groups; valid: one or none"]),
+        ("dicom:none?patients=foldr", ["unknown kind of patients 'foldr' (did you mean 'folder'?)"]),
+        ("dicom:none?label=x", ["unknown option 'label'; valid: patients, subgroups, exclude"]),
     ],
 )
 def test_sources_that_are_refused(source: str, fragments: list[str]) -> None:

@@ -20,7 +20,7 @@ ROOTS = [
     "https://host/set/",
     "file:///home/me/",
     "../gone/",
-    "x/y/",
+    "old/set/",
 ]
 
 

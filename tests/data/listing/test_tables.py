@@ -51,7 +51,7 @@ def test_every_row_is_an_image_or_missing(
     rows: list[tuple[int, list[str], str]], delimiter: str, mark: bool, end: str, split: str, parted: str
 ) -> None:
     rows = list({number: (number, *rest) for number, *rest in rows}.values())
-    rows += [(100, ["a"], ""), (101, ["b"], "")]
+    rows += [(100, ["a"], ""), (101, ["b"], ""), (102, ["c d"], "")]
     there = [number for number, *_ in rows if number % 3 or number >= 100]
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, delimiter=delimiter, lineterminator=end)
@@ -220,7 +220,7 @@ def test_one_column_is_enough_where_the_others_have_a_label(tmp_path: Path) -> N
             "'A' has a column of its own; name another label than these: a, b",
         ),
         ("image,a,b\n1.png,0,1\n2.png,1,0", " ", "option 'none' needs the label of rows without a class"),
-        ("image,a,b\n1.png,0,1\n2.png,x,0", "c", "no column for the label"),
+        ("image,a,b\n1.png,0,1\n2.png,q,0", "c", "'a' (0, q) may be the label"),
     ],
 )
 def test_labels_of_none_that_are_refused(tmp_path: Path, text: str, none: str, line: str) -> None:
@@ -360,10 +360,10 @@ def test_a_cell_that_is_no_number_for_a_pattern_is_refused(tmp_path: Path) -> No
 
 
 def test_labels_are_blank_or_several(tmp_path: Path) -> None:
-    text = 'image,label\n1.png,"A, B"\n2.png,A | B;C\n3.png,  \n4.png,A\n'
+    text = 'image,label\n1.png,"A, B"\n2.png,"A,B,C"\n3.png,  \n4.png,A\n5.png,B\n6.png,C'
     listing = read(tmp_path, text, [*THREE, "4.png"])
     assert [image.labels for image in listing.images] == [("A", "B"), ("A", "B", "C"), (), ("A",)]
-    assert listing.rows == {SEVERAL: 2, BLANK: 1, "A": 1}
+    assert listing.rows == {SEVERAL: 2, BLANK: 1, "A": 1, "B": 1, "C": 1}
 
 
 def test_a_label_named_twice_is_kept_and_noted(tmp_path: Path) -> None:
