@@ -13,7 +13,7 @@ from rich.text import Text
 
 from medray.console import say
 
-#: The metrics that every table of models shows, with their titles.
+#: The titles of metrics whose names are not words that people read.
 METRIC_TITLES = {
     "auc": "AUC",
     "accuracy": "accuracy",
@@ -21,6 +21,9 @@ METRIC_TITLES = {
     "f1_macro": "F1 macro",
     "log_loss": "log loss",
     "calibration_error": "calibr. error",
+    "quadratic_kappa": "quadr. kappa",
+    "within_one": "within 1 grade",
+    "grade_error": "error in grades",
 }
 MIN_LABEL = 24  # cells that the first column keeps when room is short; longer labels are folded
 MIN_NOTE = 30  # cells that notes need beside the other columns

@@ -94,7 +94,12 @@ def measure(condition: Condition, calibrated: CalibratedSelection, answers: Arra
         result.sensitivity[target] = float(called[positive].mean())
         result.specificity[target] = float((~called[~positive]).mean())
         sets = calibrate(
-            calibrated.probabilities, calibrated.labels, target, set_on=calibrated.set_on, groups=calibrated.groups
+            calibrated.probabilities,
+            calibrated.labels,
+            target,
+            "lac",
+            set_on=calibrated.set_on,
+            groups=calibrated.groups,
         )
         summary = summarize_sets(sets.sets(answers), new.labels)
         result.covered[target] = summary.covered.value or 0.0

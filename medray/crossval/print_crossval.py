@@ -8,13 +8,13 @@ from medray.console import say
 from medray.console_tables import print_table
 from medray.crossval.run_crossval import CrossvalResult
 from medray.stats.label_noise import FLIPPED
+from medray.tasks import TASKS
 
-TABLE_METRICS = ("auc", "accuracy", "balanced_accuracy", "f1_macro", "log_loss")
 
-
-def table_metrics(result: CrossvalResult) -> tuple[str, ...]:
+def table_metrics(result: CrossvalResult) -> list[str]:
     """Return the metrics to show: the one that the settings are ranked by first."""
-    return tuple(dict.fromkeys([result.searched.space.metric, *TABLE_METRICS]))
+    space = result.searched.space
+    return TASKS[space.task].table_metrics(space.metric)
 
 
 def print_crossval_result(result: CrossvalResult, console: Console) -> None:

@@ -220,8 +220,8 @@ def set_point(
 ) -> OperatingPoint:  # fmt: skip
     """Set an operating point by `rule` on probabilities (N, classes) of images with labels int64 (N,).
 
-    `positive` is the class that it calls; with `cut` it calls that grade and all above it. `set_on` names the images, which must not be those that the result is
-    reported on; `groups` (N,) are their patients where known.
+    `positive` is the class that it calls; with `cut` it calls that grade and all above it. `set_on` names the
+    images, which must not be those that the result is reported on; `groups` (N,) are their patients where known.
 
     Raises:
         ConfigError: `positive` is no class, or None, or as a cut the lowest.

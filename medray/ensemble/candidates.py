@@ -16,6 +16,7 @@ from medray.runs.fold_results import CrossvalTrial
 from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import RunDir, TrialDir, read_predictions
 from medray.runs.trial_record import TrialRecord
+from medray.tasks import SINGLE, TASKS, Task
 
 NetworkKey = tuple[int, int | None]  # trial, and fold or None
 TRIALS, FOLDS = "trials", "folds"

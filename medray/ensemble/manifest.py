@@ -9,13 +9,12 @@ from medray.config import TrainConfig
 from medray.decisions.conformal import ConformalSets
 from medray.decisions.ood import OodFacts
 from medray.decisions.thresholds import OperatingPoint
-from medray.errors import RunError, WeightsError, one_line, unknown_choice_line
+from medray.errors import RunError, WeightsError, one_line
 from medray.json_document import JsonDocument
 from medray.runs.folder import Folder, locate
-from medray.runs.run_facts import SplitFacts, check_images
+from medray.runs.run_facts import SplitFacts, check_images, check_task
 from medray.runs.rundir import MANIFEST, RunDir
 from medray.stats.events import Event
-from medray.tasks import TASKS
 
 FORMAT = 7
 
@@ -128,6 +127,7 @@ class Manifest(JsonDocument):
 
     def check(self) -> None:
         """Check that there are members and classes, and that shape, aspect, temperature and thresholds can be."""
+        check_task(self.task)
         check_images(self.image_shape, self.image_aspect)
         if not self.members:
             raise ValueError("it has no members")
@@ -141,8 +141,6 @@ class Manifest(JsonDocument):
                 event.class_index, self.class_names, cut=event.and_above
             ):
                 raise ValueError(f"class {event.class_index} is not '{event.name}'")
-        if self.task not in TASKS:
-            raise ValueError(unknown_choice_line("task", self.task, TASKS))
 
     @property
     def files(self) -> list[StoredFile]:

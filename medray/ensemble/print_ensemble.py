@@ -9,7 +9,6 @@ from medray.console_tables import Columns, interval, print_table
 from medray.decisions.promises import CALIBRATION
 from medray.ensemble.build_ensemble import EnsembleResult
 
-TABLE_METRICS = ("auc", "accuracy", "f1_macro", "log_loss")
 IMAGES = {"val": "validation", "out-of-fold": "out-of-fold"}
 
 
@@ -72,7 +71,7 @@ def _print_selections(result: EnsembleResult, console: Console) -> None:
         ("selected on", [f"{selection.selected_on} ({len(selection.labels)})" for selection in selections]),
         ("models", [str(len(selection.members)) for selection in selections]),
     ]
-    for metric in dict.fromkeys([result.metric, *TABLE_METRICS]):
+    for metric in result.selected.task.table_metrics(result.metric):
         columns.append((metric, [f"{scores[metric]:z.4f}" if metric in scores else "–" for scores in after]))
     for title, metric in (("ece", "calibration_error"), ("brier", "brier")):
         columns.append((title, [f"{b[metric]:.3f} → {a[metric]:.3f}" for b, a in zip(before, after, strict=True)]))

@@ -19,8 +19,6 @@ from medray.runs.selection_facts import (
     WeightedMember,
     selection_title,
 )
-from medray.stats.calibration import brier_score
-from medray.stats.metrics import defined_metrics
 from medray.tasks import SINGLE as SINGLE_TASK
 from medray.tasks import Task
 
@@ -58,17 +56,12 @@ class Selection:
     @cached_property
     def scores(self) -> dict[str, float]:
         """All metrics, and the Brier score, before the temperature."""
-        return self._measure(self.probabilities)
+        return self.task.measure_defined(self.probabilities, self.labels)
 
     @cached_property
     def calibrated_scores(self) -> dict[str, float]:
         """All metrics, and the Brier score, after the temperature."""
-        return self._measure(self.calibrated)
-
-    def _measure(self, probabilities: Array) -> dict[str, float]:
-        """Return all metrics of the task that are defined of probabilities (N, classes), and their Brier score."""
-        metrics = defined_metrics(self.task.measure(probabilities, self.labels))
-        return {**metrics, "brier": brier_score(probabilities, self.labels)}
+        return self.task.measure_defined(self.calibrated, self.labels)
 
     def facts(self) -> SelectionFacts:
         """Return all that another command needs to average the same members."""

@@ -16,9 +16,9 @@ from medray.stats.bootstrap import bootstrap, resample_counts
 from medray.stats.class_scores import class_scores
 from medray.stats.compare import compare_models, holm, verdict
 from medray.stats.score_intervals import score_interval
-from medray.stats.score_names import MODES
 from medray.stats.scores import Predictions
 from medray.stats.subgroups import subgroup_scores
+from medray.tasks import TASKS
 
 RESAMPLES = 1000
 
@@ -34,7 +34,8 @@ def check_resamples(dataset: ImageDataset, positions: Array) -> None:
 
 def measure_models(
     dataset: ImageDataset, positions: Array, predictions: Mapping[str, Array], models: Sequence[EvaluatedModel],
-    metric: str, seed: int, *, points: Sequence[OperatingPoint] = (), conformal: Sequence[ConformalSets] = (),
+    task: str, metric: str, seed: int, *, points: Sequence[OperatingPoint] = (), conformal: Sequence[ConformalSets]
+    = (),
 ) -> Scores:  # fmt: skip
     """Return all scores of `models` on the images at `positions` (n,), from their probabilities (n, classes).
 
@@ -50,11 +51,12 @@ def measure_models(
     columns = {name: column[positions] for name, column in dataset.subgroups.items()}
     subgroups = subgroup_scores(ensemble, columns, groups=groups)
     estimates = {
-        name: {metric: score_interval(metric, model, groups) for metric in MODES}
+        name: {metric: score_interval(metric, model, groups) for metric in TASKS[task].scores}
         for name, model in measured.items()
     }
     return Scores(
         seed=seed,
+        task=task,
         metric=metric,
         images=len(labels),
         patients=None if groups is None else len(np.unique(groups)),

@@ -7,7 +7,6 @@ from rich.console import Console
 
 from medray.console import say
 from medray.console_tables import (
-    METRIC_TITLES,
     Columns,
     fits,
     interval,
@@ -27,6 +26,7 @@ from medray.stats.bootstrap import Estimate
 from medray.stats.class_scores import ClassScores
 from medray.stats.rates import Proportion
 from medray.stats.score_names import MODES
+from medray.tasks import TASKS
 from medray.text import plural
 
 RATE_TITLES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
@@ -87,8 +87,12 @@ def model_title(model: ModelScores) -> str:
 def models_without_interval(scores: Scores) -> list[str]:
     """Return why figures of the models' table have no interval, a line for each reason."""
     return without_interval(
-        (metric_title(metric), model.scores[metric]) for model in scores.models for metric in METRIC_TITLES
+        (metric_title(metric), model.scores[metric]) for model in scores.models for metric in _shown(scores)
     )
+
+
+def _shown(scores: Scores) -> list[str]:
+    return TASKS[scores.task].table_metrics(scores.metric, calibration=True)
 
 
 def _print_models(console: Console, scores: Scores) -> None:
@@ -96,7 +100,7 @@ def _print_models(console: Console, scores: Scores) -> None:
     units = "patient" if scores.patients else "image"
     columns = [
         (metric_title(metric), [interval(model.scores[metric]) for model in scores.models])
-        for metric in dict.fromkeys([scores.metric, *METRIC_TITLES])
+        for metric in _shown(scores)
     ]
     title = f"{images}; 95 % intervals by {units}"
     print_table(console, title, list(map(model_title, scores.models)), columns, "model")

@@ -85,5 +85,5 @@ def _print_curve(console: Console, curve: DecisionCurve) -> None:
         ("calling all", [number(point.all) for point in points]),
         ("gain over all", [interval(point.over_all, sign=True) for point in points]),
     ]
-    title = f"Net benefit of calling '{curve.positive}' from a probability on (calling none: 0)"
+    title = f"Net benefit of calling '{curve.event.name}' from a probability on (calling none: 0)"
     print_table(console, title, [f"{point.threshold:g}" for point in points], columns, "from")

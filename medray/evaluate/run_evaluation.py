@@ -32,6 +32,7 @@ from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.space.published import TEST, TRAIN
 from medray.stats.scores import Predictions
+from medray.tasks import TASKS
 from medray.text import plural
 
 SEED = 0
@@ -143,15 +144,15 @@ def _read_test_split(
     facts = _begin(read, run, (ensemble, dataset.fingerprint, test), console)
     with step(console, f"Measuring {len(models)} models"):
         scores = measure_models(
-            dataset, images.positions, predictions, models, search.space.metric, seed,
+            dataset, images.positions, predictions, models, search.space.task, search.space.metric, seed,
             points=manifest.operating_points, conformal=manifest.conformal_sets,
         )  # fmt: skip
         groups = None if dataset.groups is None else dataset.groups[images.positions]
         answers = Predictions(predictions[ENSEMBLE], images.own_labels, len(dataset.class_names))
         rated = [(point, point.test) for point in scores.operating_points]
-        reviewed = review(answers, dataset.class_names, rated, groups, seed)
+        reviewed = review(answers, dataset.class_names, rated, groups, seed, cuts=TASKS[search.space.task].cuts)
         without = measure_without_copies(
-            dataset, copied, predictions[ENSEMBLE], models[0], search.space.metric, seed
+            dataset, copied, predictions[ENSEMBLE], models[0], search.space.task, search.space.metric, seed
         )
     leaks = tuple(leak.text for leak in search.data.leaks)
     read_scores = ReadScores(**vars(facts), **vars(scores), leaks=leaks, reviewed=reviewed, without_copies=without)

@@ -8,7 +8,7 @@ from medray.decisions.thresholds import OperatingPoint
 from medray.evaluate.reviewed_scores import ReviewedScores
 from medray.evaluate.subgroup_rates import SubgroupRates
 from medray.json_document import JsonDocument
-from medray.runs.run_facts import check_metric
+from medray.runs.run_facts import check_metric, check_task
 from medray.stats.bootstrap import Estimate
 from medray.stats.class_scores import ClassScores
 from medray.stats.compare import PairedComparison
@@ -94,12 +94,13 @@ class SetsOnTest(ConformalSets):
 class Scores(JsonDocument):
     """All scores of all models on the test images; the first of `models` is the ensemble.
 
-    `seed` and `resamples` are the bootstrap's, `metric` is the run's; `patients` is None where they are unknown.
-    All fields from `confusion_matrix` (images by true class, then by predicted class) on are of the ensemble;
-    `subgroup_rates` has an entry for each column of subgroups and operating point.
+    `seed` and `resamples` are the bootstrap's, `task` and `metric` are the run's; `patients` is None where they
+    are unknown. All fields from `confusion_matrix` (images by true class, then by predicted class) on are of the
+    ensemble; `subgroup_rates` has an entry for each column of subgroups and operating point.
     """
 
     seed: int
+    task: str
     metric: str
     images: int
     patients: int | None
@@ -116,6 +117,7 @@ class Scores(JsonDocument):
 
     def check(self) -> None:
         """Check that the metric is known, there is a model, and the classes are as many everywhere."""
+        check_task(self.task)
         check_metric(self.metric)
         classes = len(self.class_names)
         if not self.models:

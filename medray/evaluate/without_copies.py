@@ -30,7 +30,13 @@ def copied_images(dataset: ImageDataset, progress: Progress = silent) -> Array:
 
 
 def measure_without_copies(
-    dataset: ImageDataset, copied: Array, probabilities: Array, model: EvaluatedModel, metric: str, seed: int
+    dataset: ImageDataset,
+    copied: Array,
+    probabilities: Array,
+    model: EvaluatedModel,
+    task: str,
+    metric: str,
+    seed: int,
 ) -> WithoutCopies | None:
     """Return a model's scores without the test images that are `copied` (n,); None where none are.
 
@@ -43,7 +49,9 @@ def measure_without_copies(
     units = positions if dataset.groups is None else np.unique(dataset.groups[positions])
     scores = {}
     if len(positions) >= LEAST and len(units) > 1:
-        rest = measure_models(dataset, positions, {model.name: probabilities[~copied]}, [model], metric, seed)
+        rest = measure_models(
+            dataset, positions, {model.name: probabilities[~copied]}, [model], task, metric, seed
+        )
         scores = {name: rest.models[0].scores[name] for name in dict.fromkeys([metric, "accuracy", "auc"])}
     return WithoutCopies(len(positions), int(copied.sum()), scores)
 

@@ -23,6 +23,7 @@ from medray.runs.fold_results import CrossvalTrial, read_crossval_trials
 from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import MANIFEST
 from medray.runs.selection_facts import SelectionComparison
+from medray.tasks import TASKS, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,11 @@ class Evidence:
     def __init__(self, snapshot: RunSnapshot, summary: Summary, album: Album) -> None:
         self.snapshot, self.run, self.summary, self.album = snapshot, snapshot.run, summary, album
         self.metric = snapshot.metric
+
+    @property
+    def task(self) -> Task:
+        """The task of the run's search space."""
+        return TASKS[self.run.read_space().task]
 
     def command(self, name: str) -> str:
         """Return the command `medray NAME` on this run."""

@@ -22,23 +22,17 @@ RANGE = (-0.04, 1.04)
 ENDS = ("value", "low", "high")
 
 
-def calibration_chart(
-    curves: Sequence[CalibrationCurve], predictions: ModelPredictions, classes: Sequence[str], units: str
-) -> Chart:
+def calibration_chart(curves: Sequence[CalibrationCurve], predictions: ModelPredictions, units: str) -> Chart:
     """Return the calibration curves on the images of `predictions`, side by side.
 
     Of more than `MAX_CURVES` those of the classes with most images are drawn. The intervals are by `units`:
     "image" or "patient".
     """
-    counts = np.bincount(predictions.labels, minlength=len(classes))
-    most = sorted(curves, key=lambda curve: -counts[classes.index(curve.positive)])[:MAX_CURVES]
+    most = sorted(curves, key=lambda curve: -int(curve.event.of(predictions.labels).sum()))[:MAX_CURVES]
     drawn = [curve for curve in curves if curve in most]
-    heights = [
-        np.histogram(predictions.probabilities[:, classes.index(curve.positive)], EDGES)[0].tolist()
-        for curve in drawn
-    ]
+    heights = [np.histogram(curve.event.scores(predictions.probabilities), EDGES)[0].tolist() for curve in drawn]
     data: Columns = {
-        "class": [curve.positive for curve in drawn],
+        "class": [curve.event.name for curve in drawn],
         "probability": [[b.mean for b in curve.bins] for curve in drawn],
         **{end: [[getattr(b.observed, end) for b in curve.bins] for curve in drawn] for end in ENDS},
         "images": [[b.observed.total for b in curve.bins] for curve in drawn],
@@ -53,7 +47,7 @@ def calibration_chart(
             x=MIDDLES, y=height, marker={"color": GREY}, showlegend=False, row=2 * row + 2, col=column + 1,
             hovertemplate="%{y} images around %{x:.3f}<extra></extra>",
         )  # fmt: skip
-    title = "Calibration curves" if len(drawn) > 1 else f"Calibration curve: {shortened(drawn[0].positive)}"
+    title = "Calibration curves" if len(drawn) > 1 else f"Calibration curve: {shortened(drawn[0].event.name)}"
     return Chart(
         "calibration-test",
         f"{title}, on {predictions.images}",
@@ -67,7 +61,7 @@ def calibration_chart(
 
 
 def _summary(drawn: Sequence[CalibrationCurve], hidden: int, units: str) -> str:
-    rough = ", ".join(curve.positive for curve in drawn if not curve.smooth)
+    rough = ", ".join(curve.event.name for curve in drawn if not curve.smooth)
     return (
         "How often images are of the class, by its predicted probability. Marks are bins of about as many images "
         f"each with 95 % intervals by {units}, the line is a smooth fit with its pointwise 95 % interval. On the "
@@ -83,7 +77,7 @@ def _summary(drawn: Sequence[CalibrationCurve], hidden: int, units: str) -> str:
 
 def _bins_table(drawn: Sequence[CalibrationCurve], units: str) -> Table:
     rows = [
-        [curve.positive, number(b.mean), interval(b.observed), str(b.observed.total), b.observed.reason or ""]
+        [curve.event.name, number(b.mean), interval(b.observed), str(b.observed.total), b.observed.reason or ""]
         for curve in drawn
         for b in curve.bins
     ]
@@ -111,7 +105,7 @@ def _grid(curves: Sequence[CalibrationCurve]) -> "go.Figure":
         chart.update_yaxes(title_text="images", row=row + 1, col=1)
     for index, curve in enumerate(curves):
         row, column = divmod(index, columns)
-        title = plain(f"probability of '{shortened(curve.positive, 18)}'")
+        title = plain(f"probability of '{shortened(curve.event.name, 18)}'")
         chart.update_xaxes(title_text=title, row=2 * row + 2, col=column + 1)
     return chart
 

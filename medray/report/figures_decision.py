@@ -43,7 +43,7 @@ def decision_chart(curve: DecisionCurve, index: int) -> Chart:
         for p in points
         if round(p.threshold, 6) in ROWS
     ]
-    name = shortened(curve.positive)
+    name = shortened(curve.event.name)
     summary = (
         f"Net benefit of calling '{name}' from a probability on: right calls less false ones, weighed by the odds "
         "of the threshold, for each image. The ensemble is of use where its line lies above both others."

@@ -9,6 +9,7 @@ from medray.decisions.thresholds import OperatingPoint
 from medray.report.blocks import Chart, Columns
 from medray.report.figure_style import BLUE, COLOURS, DASHES, GREY, ORANGE, axis, figure, plain, shortened, spec
 from medray.report.model_predictions import ModelPredictions
+from medray.stats.events import Event
 
 HEIGHT, LINE = 420, 20  # pixels of both histograms, and of a line of the legend
 MARKS = [colour for colour in COLOURS if colour not in (BLUE, ORANGE, GREY)]
@@ -17,16 +18,16 @@ MIDDLES = ((EDGES[1:] + EDGES[:-1]) / 2).round(3).tolist()
 
 
 def risks_chart(
-    predictions: ModelPredictions, classes: Sequence[str], positive: str, points: Sequence[OperatingPoint]
+    predictions: ModelPredictions, classes: Sequence[str], event: Event, points: Sequence[OperatingPoint]
 ) -> Chart:
-    """Return histograms of the probability of `positive`: its images above, those of the other classes below.
+    """Return histograms of an event's probability: the images that have it above, the others below.
 
-    Those of the operating `points` that are of this class are marked.
+    The operating `points` that call it are marked.
     """
-    index = classes.index(positive)
-    scores, of_class = predictions.probabilities[:, index], predictions.labels == index
+    positive, index = event.name, event.class_index
+    scores, of_class = event.scores(predictions.probabilities), event.of(predictions.labels)
     other = classes[1 - index] if len(classes) == 2 else "all other classes"
-    marked = [point for point in points if point.positive == positive]
+    marked = [point for point in points if point.event == event]
     data: Columns = {
         "probability": MIDDLES,
         "positive": np.histogram(scores[of_class], EDGES)[0].tolist(),

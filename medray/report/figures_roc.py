@@ -8,6 +8,7 @@ from medray.evaluate.print_evaluation import RATE_TITLES
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import GREY, RED, axis, figure, line_look, plain, shortened, spec
 from medray.report.model_predictions import ModelPredictions
+from medray.stats.events import Event
 from medray.stats.metrics import roc_auc
 from medray.stats.rates import Rates
 
@@ -16,15 +17,15 @@ PLOT, LINE = 420, 20  # pixels of height, and of a line of the legend
 
 
 def roc_chart(
-    predictions: ModelPredictions, classes: Sequence[str], points: Sequence[tuple[OperatingPoint, Rates]]
+    predictions: ModelPredictions, events: Sequence[Event], points: Sequence[tuple[OperatingPoint, Rates]]
 ) -> Chart | None:
-    """Return the ROC curve of each class against the rest, of two classes the second only, and the `points` on it.
+    """Return the ROC curve of each event, of two classes the second only, and the `points` on it.
 
     `points` are operating points with their rates on these images. None where no class has images on both sides.
     """
     from sklearn.metrics import roc_curve
 
-    curves = _curves(predictions, classes, {point.positive for point, _ in points})
+    curves = _curves(predictions, events, {point.event for point, _ in points})
     if not curves:
         return None
     data: Columns = {"class": [], "auc": [], "false_positive_rate": [], "true_positive_rate": []}
@@ -36,13 +37,13 @@ def roc_chart(
     chart.update_layout(legend_maxheight=LINE * (len(curves) + len(points) + 1))  # or it scrolls
     chart.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot", "width": 1},
                       hoverinfo="skip", showlegend=False)  # fmt: skip
-    for i, (area, c) in enumerate(curves):
-        false, true, _ = roc_curve(predictions.labels == c, predictions.probabilities[:, c])
-        for key, value in zip(data, (classes[c], area, false.tolist(), true.tolist()), strict=True):
+    for i, (area, event) in enumerate(curves):
+        false, true, _ = roc_curve(event.of(predictions.labels), event.scores(predictions.probabilities))
+        for key, value in zip(data, (event.name, area, false.tolist(), true.tolist()), strict=True):
             data[key].append(value)
         chart.add_scatter(
             x=false.tolist(), y=true.tolist(), mode="lines", line={"width": 2, **line_look(i)},
-            name=plain(f"{shortened(classes[c])} (AUC {number(area)})"),
+            name=plain(f"{shortened(event.name)} (AUC {number(area)})"),
             hovertemplate="false positives %{x:.3f}, true positives %{y:.3f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
     for point, rates in points:
@@ -55,7 +56,7 @@ def roc_chart(
                 hovertemplate="sensitivity %{y:.3f}, 1 − specificity %{x:.3f}<extra>%{fullData.name}</extra>",
             )  # fmt: skip
     areas = "; ".join(f"{name} {number(area)}" for name, area in zip(data["class"], data["auc"], strict=True))
-    hidden = len(classes) - len(curves) if len(classes) > 2 else 0
+    hidden = len(events) - len(curves) if len(events) > 2 else 0
     rest = f" The {len(curves)} classes of the lowest AUC; {hidden} more are not drawn." if hidden else ""
     summary = f"ROC curves on {predictions.images}. Areas under them: {areas}.{rest}"
     title = f"ROC on {predictions.images}"
@@ -63,19 +64,18 @@ def roc_chart(
 
 
 def _curves(
-    predictions: ModelPredictions, classes: Sequence[str], positives: Container[str]
-) -> list[tuple[float, int]]:
-    """Return AUC and index of the classes to draw: those in `positives` first, then those of the lowest AUC."""
-    indices = list(range(len(classes)))
-    if len(classes) == 2:
-        indices = [c for c in indices if classes[c] in positives] or [1]
+    predictions: ModelPredictions, events: Sequence[Event], decided: Container[Event]
+) -> list[tuple[float, Event]]:
+    """Return AUC and event of those to draw: those that are `decided` first, then those of the lowest AUC."""
+    if predictions.probabilities.shape[1] == 2:
+        events = [event for event in events if event in decided] or events[-1:]
     areas = []
-    for c in indices:
-        positive = predictions.labels == c
-        if positive.any() and not positive.all():
-            areas.append((roc_auc(predictions.probabilities[:, c], positive), c))
-    curves = sorted(areas, key=lambda area: (classes[area[1]] not in positives, area))[:MAX_CURVES]
-    return sorted(curves, key=lambda area: area[1])
+    for event in events:
+        having = event.of(predictions.labels)
+        if having.any() and not having.all():
+            areas.append((roc_auc(event.scores(predictions.probabilities), having), event))
+    curves = sorted(areas, key=lambda curve: (curve[1] not in decided, curve[0]))[:MAX_CURVES]
+    return sorted(curves, key=lambda curve: curve[1].class_index)
 
 
 def points_table(caption: str, points: Sequence[tuple[OperatingPoint, str, Rates]]) -> Table:

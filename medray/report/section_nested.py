@@ -1,6 +1,6 @@
 """What the procedure is worth: the nested cross-validation's scores beside those that a search gives itself."""
 
-from medray.console_tables import METRIC_TITLES, metric_title, number, number_with_sd
+from medray.console_tables import metric_title, number, number_with_sd
 from medray.report.blocks import Block, Table, Text, missing
 from medray.report.evidence import Evidence
 from medray.runs.fold_results import MeanStd
@@ -15,7 +15,7 @@ def nested(evidence: Evidence) -> list[Block]:
         return [
             missing("The search has not been run inside folds, which would measure the whole procedure", command)
         ]
-    metrics = list(dict.fromkeys([scores.plan.metric, *METRIC_TITLES]))
+    metrics = evidence.task.table_metrics(scores.plan.metric, calibration=True)
     rows = {
         "ensemble, held out": scores.held_out,
         "ensemble, on val": scores.on_val,

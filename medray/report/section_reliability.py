@@ -1,6 +1,6 @@
 """Can one trust it: folds, calibration, mistakes and doubtful labels, the data, the selections of members."""
 
-from medray.console_tables import METRIC_TITLES, metric_title, number, number_with_sd
+from medray.console_tables import metric_title, number, number_with_sd
 from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.decisions.promises import CALIBRATION
 from medray.report.blocks import Block, Gallery, Matrix, Table, Text, missing
@@ -32,7 +32,7 @@ def folds(evidence: Evidence) -> list[Block]:
         command = evidence.command("crossval")
         return [missing("No cross-validation is finished; it shows whether the best settings were lucky", command)]
     summaries = [evidence.run.crossval.read_summary(trial.number) for trial in evidence.crossval_trials]
-    metrics = list(dict.fromkeys([evidence.metric, *METRIC_TITLES]))
+    metrics = evidence.task.table_metrics(evidence.metric, calibration=True)
     baselines = {row["trial"]: row["baseline"] for row in evidence.trial_rows}
     rows = [
         [
@@ -78,7 +78,7 @@ def mistakes(evidence: Evidence) -> list[Block]:
     points = () if evidence.manifest is None else evidence.manifest.operating_points
     rated = [(point, point.rates) for point in points if point.set_on == predictions.source]
     names = evidence.data.class_names
-    chart = roc_chart(predictions, names, rated)
+    chart = roc_chart(predictions, evidence.task.events(names), rated)
     counts = confusion_matrix(predictions.labels, predictions.predicted, len(names)).tolist()
     model = predictions.model[0].upper() + predictions.model[1:]
     caption = f"{model} on {predictions.images}: true class by row, predicted by column"

@@ -1,6 +1,6 @@
 """How good is it: the scores on the test split, as `medray evaluate` has stored them; nothing here reads it."""
 
-from medray.console_tables import METRIC_TITLES, interval, metric_caveat, metric_title, number, p_value
+from medray.console_tables import interval, metric_caveat, metric_title, number, p_value
 from medray.evaluate.print_evaluation import (
     CLASS_TITLES,
     class_figure,
@@ -20,6 +20,7 @@ from medray.report.figures_decision import decision_chart
 from medray.report.figures_models import models_chart
 from medray.report.figures_risks import risks_chart
 from medray.report.figures_roc import points_table, roc_chart
+from medray.tasks import TASKS
 
 
 def test_lead(evidence: Evidence) -> list[Block]:
@@ -57,7 +58,7 @@ def scores_of_models(evidence: Evidence) -> list[Block]:
     if scores is None:
         return []
     units = "patient" if scores.patients else "image"
-    metrics = list(dict.fromkeys([evidence.metric, *METRIC_TITLES]))
+    metrics = evidence.task.table_metrics(evidence.metric, calibration=True)
     rows = [
         [model_title(model), *(interval(model.scores[metric]) for metric in metrics)] for model in scores.models
     ]
@@ -95,11 +96,11 @@ def decisions(evidence: Evidence) -> list[Block]:
     if scores is None or predictions is None:
         return []
     points = [(point, point.test) for point in scores.operating_points]
-    chart = roc_chart(predictions, scores.class_names, points)
+    chart = roc_chart(predictions, TASKS[scores.task].events(scores.class_names), points)
     curves = scores.reviewed.decision_curves
     blocks: list[Block] = [chart] if chart is not None else []
     blocks += [
-        risks_chart(predictions, scores.class_names, curve.positive, scores.operating_points) for curve in curves
+        risks_chart(predictions, scores.class_names, curve.event, scores.operating_points) for curve in curves
     ]
     if points:
         both = [
@@ -166,7 +167,7 @@ def classes(evidence: Evidence) -> list[Block]:
     if evidence.test_predictions is not None:
         units = "patient" if scores.patients else "image"
         curves = reviewed.calibration_curves
-        blocks.append(calibration_chart(curves, evidence.test_predictions, scores.class_names, units))
+        blocks.append(calibration_chart(curves, evidence.test_predictions, units))
     return blocks
 
 

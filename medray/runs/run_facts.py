@@ -11,6 +11,7 @@ from medray.errors import unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.space.preparation import ASPECTS
 from medray.stats.score_names import METRICS
+from medray.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,16 @@ class DataFacts(JsonDocument):
         for name, split in self.splits.items():
             if len(split.classes) != len(self.class_names):
                 raise ValueError(f"{len(split.classes)} counts of split '{name}', {len(self.class_names)} classes")
+
+
+def check_task(task: str) -> None:
+    """Check that there is such a task.
+
+    Raises:
+        ValueError: there is none; the message names all.
+    """
+    if task not in TASKS:
+        raise ValueError(unknown_choice_line("task", task, TASKS))
 
 
 def check_metric(metric: str) -> None:

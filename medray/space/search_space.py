@@ -116,7 +116,8 @@ def longer_baselines(space: "SearchSpace", max_epochs: int) -> dict[str, int]:
 class SearchSpace:
     """A checked search space; `text` is the content of its file, `path` that file's name.
 
-    `task` is a name in `medray.tasks.TASKS`, `preparation` says how images become a data set, `published` what a report has published of the baselines.
+    `task` is a name in `medray.tasks.TASKS`, `preparation` says how images become a data set, `published` what a
+    report has published of the baselines.
     """
 
     name: str

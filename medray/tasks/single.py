@@ -8,5 +8,5 @@ SINGLE = Task(
     metrics=PLAIN,
     losses=("cross_entropy",),
     set_methods=("lac", "raps"),
-    shown=("auc", "accuracy", "balanced_accuracy", "f1_macro", "log_loss", "calibration_error"),
+    shown=("auc", "accuracy", "balanced_accuracy", "f1_macro", "log_loss"),
 )

@@ -12,7 +12,7 @@ from medray.ensemble.averaging import average
 from medray.ensemble.calibrate_ensemble import calibrate_selection
 from medray.ensemble.candidates import trial_pool
 from medray.ensemble.predict_networks import predict_networks
-from medray.ensemble.selection import make_selection, metrics_and_brier
+from medray.ensemble.selection import make_selection
 from medray.ensemble.strategies import top_k
 from medray.errors import MedrayError
 from medray.runs.crossval_documents import NestedFold
@@ -55,7 +55,7 @@ def measure_fold(run: RunDir, fold: OuterFold, records: Sequence[TrialRecord], m
         apply_temperature(answers[len(aside) :], calibrated.temperature),
         dataset.labels[held_out],
     )
-    best = pool.candidates[0]
+    best, measure = pool.candidates[0], pool.task.measure_defined
     result = NestedFold(
         fold=fold.number,
         train=len(dataset.splits[TRAIN]),
@@ -66,9 +66,9 @@ def measure_fold(run: RunDir, fold: OuterFold, records: Sequence[TrialRecord], m
         temperature=calibrated.temperature,
         calibrated_on=str(calibrated.calibrated_on),
         val_scores=calibrated.calibrated_scores,
-        held_out_scores=metrics_and_brier(probabilities, labels),
-        best_trial_val_scores=metrics_and_brier(best.probabilities, pool.labels),
-        best_trial_held_out_scores=metrics_and_brier(by_network[best.members[0].key][len(aside) :], labels),
+        held_out_scores=measure(probabilities, labels),
+        best_trial_val_scores=measure(best.probabilities, pool.labels),
+        best_trial_held_out_scores=measure(by_network[best.members[0].key][len(aside) :], labels),
     )
     stream = io.BytesIO()
     np.savez(stream, positions=held_out, labels=labels, probabilities=probabilities)

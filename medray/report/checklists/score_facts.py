@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from medray.console_tables import METRIC_TITLES, interval, metric_title
+from medray.console_tables import interval, metric_title
 from medray.evaluate.scores_document import ReadScores
 from medray.report.checklists.items import Answer, Fact, Given, NotYet, fact
 from medray.report.evidence import Evidence
@@ -35,7 +35,7 @@ def internal_test(evidence: Evidence, scores: ReadScores) -> Answer:
 @score_fact("models", "the metrics and curves")
 def measures(evidence: Evidence, scores: ReadScores) -> Answer:
     """Return the names of what was measured."""
-    metrics = ", ".join(dict.fromkeys(map(metric_title, [evidence.metric, *METRIC_TITLES])))
+    metrics = ", ".join(map(metric_title, evidence.task.table_metrics(evidence.metric, calibration=True)))
     others = f"; beside {plural(len(scores.models) - 1, 'other model')}" if len(scores.models) > 1 else ""
     return Given(f"{metrics}; by class sensitivity, specificity, calibration slope and curve{others}")
 

@@ -124,12 +124,14 @@ class ModelData:
 class ModelPoint:
     """An operating point by its name in the decisions, with its rates on the images that it was set on.
 
-    `promised` is the mean sensitivity that new images have at least, None where none is promised.
+    It calls the class at `class_index`, of grades `and_above` it too. `promised` is the mean sensitivity that new
+    images have at least, None where none is promised.
     """
 
     name: str
     positive: str
     class_index: int
+    and_above: bool
     threshold: float
     rates: Rates
     images: int

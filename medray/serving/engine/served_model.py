@@ -128,7 +128,17 @@ class ServedModel:
             temperature=manifest.temperature,
             calibrated_on=manifest.calibrated_on,
             operating_points=[
-                ModelPoint(p.name, p.positive, p.class_index, p.threshold, p.rates, p.images, p.set_on, p.promised)
+                ModelPoint(
+                    p.name,
+                    p.positive,
+                    p.event.class_index,
+                    p.event.and_above,
+                    p.threshold,
+                    p.rates,
+                    p.images,
+                    p.set_on,
+                    p.promised,
+                )
                 for p in manifest.operating_points
             ],
             conformal_sets=list(manifest.conformal_sets),
