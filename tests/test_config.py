@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from medray.config import SETTINGS, Setting, TrainConfig
 from medray.errors import ConfigError
-from medray.stats.score_names import METRICS
+from medray.stats.score_names import GRADED, METRICS
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -50,6 +50,8 @@ def sensible(values: dict[str, Any]) -> dict[str, Any]:
         values = values | {"pretrained": False}
     if values.get("freeze_epochs", 0) >= values.get("epochs", 30):
         values = values | {"freeze_epochs": 0}
+    if values.get("loss") in ("cumulative", "corn") or values.get("monitor") in GRADED:
+        values = values | {"task": "ordered"}
     return values if values.get("freeze_epochs") else values | {"fine_tune_rate": None}
 
 
@@ -95,7 +97,14 @@ def test_a_whole_number_may_stand_for_a_number() -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_mode_is_that_of_the_monitored_metric(metric: str) -> None:
-    assert TrainConfig(monitor=metric).mode == ("min" if metric in ("log_loss", "calibration_error") else "max")
+    lower = ("log_loss", "calibration_error", "grade_error")
+    assert TrainConfig(task="ordered", monitor=metric).mode == ("min" if metric in lower else "max")
+
+
+def test_a_metric_or_loss_of_another_task_is_refused_with_the_task() -> None:
+    message = refusal({"monitor": "quadratic_kappa"})
+    assert "task 'single' has no quadratic_kappa; it is of `task: ordered`; valid: auc" in message
+    assert "task 'single' has no corn; it is of `task: ordered`; valid: cross_entropy" in refusal({"loss": "corn"})
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,9 @@ class ManifestData(JsonDocument):
 class Manifest(JsonDocument):
     """manifest.json: all that is known of an ensemble without its run.
 
-    `task` is a name in `medray.tasks.TASKS`. `calibrated_on` names the images that temperature, operating points and sets were set on: "calibration", which
-    neither trained nor selected a network, or else those of `selected_on`; None where nothing was calibrated.
+    `task` is a name in `medray.tasks.TASKS`. `calibrated_on` names the images that temperature, operating points
+    and sets were set on: "calibration", which neither trained nor selected a network, or else those of
+    `selected_on`; None where nothing was calibrated.
     """
 
     format: int

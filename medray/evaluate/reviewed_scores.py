@@ -128,7 +128,8 @@ def review(
             for event in decided
         ),
         calibration_curves=tuple(
-            CalibrationCurve.of(event, probabilities, labels, groups) for event in decided or classes_as_events
+            CalibrationCurve.of(event, event.scores(probabilities), event.of(labels), groups)
+            for event in decided or classes_as_events
         ),
         likelihood_ratios=tuple(ratios),
     )

@@ -44,11 +44,6 @@ class ModelScores(JsonDocument):
     networks: int
     scores: dict[str, Estimate]
 
-    def check(self) -> None:
-        """Check that the scores are those of a task."""
-        if not any(set(task.scores) == set(self.scores) for task in TASKS.values()):
-            raise ValueError(f"its scores are those of no task: {', '.join(self.scores)}")
-
 
 @dataclass(frozen=True)
 class EnsembleComparison(PairedComparison):
@@ -122,6 +117,9 @@ class Scores(JsonDocument):
         classes = len(self.class_names)
         if not self.models:
             raise ValueError("it has no models")
+        for model in self.models:
+            if missing := [name for name in TASKS[self.task].scores if name not in model.scores]:
+                raise ValueError(f"the scores of '{model.name}' lack '{missing[0]}'")
         if len(self.per_class) != classes or [len(row) for row in self.confusion_matrix] != [classes] * classes:
             raise ValueError(f"per_class or confusion_matrix is not of {classes} classes")
 

@@ -111,7 +111,7 @@ def write_results(ledger: "Ledger", dataset: ImageDataset) -> Manifest | None:
         return read_manifest(run.ensemble)
     if usable(records):
         run.delete(run.SELECTION)
-        pool = trial_pool(run, records, space.mode, limit=top)
+        pool = trial_pool(run, records, space.mode, top, space.task)
         selection = make_selection(TOP_K, pool, top_k(pool.candidates, top))
         fit_run_ood(run, dataset)
         return write_ensemble(run, selection, data=DataFacts.of(dataset), metric=space.metric)

@@ -48,17 +48,14 @@ class CalibrationCurve(JsonDocument):
     smooth: tuple[CurvePoint, ...]
 
     @classmethod
-    def of(
-        cls, event: Event, probabilities: Array, labels: Array, groups: Array | None = None
-    ) -> "CalibrationCurve":
-        """Return the curve by probabilities (N, classes) of images with these labels, int64 (N,).
+    def of(cls, event: Event, scores: Array, having: Array, groups: Array | None = None) -> "CalibrationCurve":
+        """Return the curve of the event's probabilities `scores` (N,) for images `having` it or not, bool (N,).
 
         There is a bin for each `IN_A_BIN` images, or patients of `groups` (N,) where known, at most `MOST_BINS`.
 
         Raises:
-            DataError: the probabilities can't be used, or a patient is missing.
+            DataError: the scores can't be used, or a patient is missing.
         """
-        scores, having = event.scores(probabilities), event.of(labels)
         units = len(scores) if groups is None else len(np.unique(group_numbers(groups, len(scores))))
         bins = min(MOST_BINS, max(1, units // IN_A_BIN))
         return cls(

@@ -24,7 +24,7 @@ class Influence:
     `by_class` float64 (patients, classes) is the part that comes from a patient's images of each class, with the
     small-sample factor: the variance is the sum of the squares of `by_patient`. `patients` (classes,) are the
     effective numbers. `added` (kinds, classes) is what one patient more of a class would do, of a kind that hardly
-    occurs. The score lies in 0..`most`.
+    occurs. The score lies in `least`..`most`.
     """
 
     value: float
@@ -32,6 +32,12 @@ class Influence:
     patients: Array
     added: Array
     most: float = 1.0
+    least: float = 0.0
+
+    @property
+    def width(self) -> float:
+        """How far apart the lowest and the highest score are."""
+        return self.most - self.least
 
     @property
     def by_patient(self) -> Array:
@@ -43,11 +49,11 @@ class Influence:
         """Return the score with Wilson's interval of the effective number of patients."""
         if self.patients.min() < 2:
             return Estimate(self.value, None, None, ONE_PATIENT)
-        variance = float(np.square(self.by_patient / self.most).sum())
+        variance = float(np.square(self.by_patient / self.width).sum())
         degrees = _degrees(self.by_class, self.added, self.patients)
-        added = self.added.ravel() / self.most
-        low, high = effective_interval(self.value / self.most, variance, added, degrees, confidence)
-        return Estimate(self.value, low * self.most, high * self.most)
+        added, share = self.added.ravel() / self.width, (self.value - self.least) / self.width
+        low, high = effective_interval(share, variance, added, degrees, confidence)
+        return Estimate(self.value, self.least + low * self.width, self.least + high * self.width)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def difference(reference: Influence, other: Influence, confidence: float) -> Dif
     degrees = _degrees(by_class, added, reference.patients)
     half = error * float(stdtrit(degrees, (1 + confidence) / 2))
     p = 2 * float(stdtr(degrees, -abs(value) / error))
-    return Difference(value, max(-reference.most, value - half), min(reference.most, value + half), p)
+    return Difference(value, max(-reference.width, value - half), min(reference.width, value + half), p)
 
 
 def _degrees(by_class: Array, added: Array, patients: Array) -> float:

@@ -25,7 +25,13 @@ from medray.stats.validate import check_confidence
 MOST_BRIER, MOST_NATS = 2.0, float(-np.log(np.finfo(np.float32).eps))
 ADDED_NATS = 6.0  # the loss of the patient that is added, whose class has a probability of 0.25 %; simulated
 NO_INTERVAL = "a resample's own noise would bias it"  # of the calibration error
-OVER_IMAGES = ("accuracy", "brier", "log_loss")  # means over images, for which no class needs cases
+OVER_IMAGES = (
+    "accuracy",
+    "brier",
+    "log_loss",
+    "within_one",
+    "grade_error",
+)  # means over images, for which no class needs cases
 
 
 def score_interval(
@@ -33,8 +39,8 @@ def score_interval(
 ) -> Estimate:
     """Return the score `name` in `MODES` with its interval, by patient `groups` (N,) where they are known.
 
-    That of the accuracy is exact where images are independent, the others are Wilson's of the effective number of
-    images or patients. Where a score has no interval, the estimate says why.
+    Those of the accuracy and of the share within one grade are exact where images are independent, the others are
+    Wilson's of the effective number of images or patients. Where a score has no interval, the estimate says why.
 
     Raises:
         ConfigError: there is no such score, or the confidence is not between 0 and 1.
@@ -43,8 +49,9 @@ def score_interval(
     check_confidence(confidence)
     if name == "auc":
         return auc_interval(predictions.probabilities, predictions.labels, groups, confidence)
-    if name == "accuracy":
-        share = share_of(predictions.correct, groups, confidence)
+    if name in ("accuracy", "within_one"):
+        right = predictions.correct if name == "accuracy" else predictions.distances <= 1
+        share = share_of(right, groups, confidence)
         return Estimate(share.value, share.low, share.high, share.reason)
     influence = score_influence(name, predictions, groups)
     if isinstance(influence, str):
@@ -76,6 +83,11 @@ def score_influence(name: str, predictions: Predictions, groups: Array | None = 
         return _of_mean(nats(predictions.probabilities, labels), (ADDED_NATS,), MOST_NATS, groups)
     if name == "brier":
         return _of_mean(predictions.squared_errors, (MOST_BRIER,), MOST_BRIER, groups)
+    if name == "within_one":
+        return _of_mean((predictions.distances <= 1).astype(np.float64), (0.0, 1.0), 1.0, groups)
+    if name == "grade_error":
+        most = float(classes - 1)
+        return _of_mean(predictions.distances.astype(np.float64), (most,), most, groups)
     return _of_confusion(name, predictions, groups)
 
 
@@ -105,4 +117,4 @@ def _of_confusion(name: str, predictions: Predictions, groups: Array | None) -> 
     numbers = np.array([effective_number(column) for column in sizes.T])
     wrong = (slopes.sum(axis=1) - slopes.diagonal()) / (classes - 1)
     added = np.stack([slopes.diagonal(), wrong]) * sizes.sum(axis=0) / numbers
-    return Influence(value, by_class, numbers, added)
+    return Influence(value, by_class, numbers, added, least=-1.0 if name == "quadratic_kappa" else 0.0)

@@ -58,6 +58,12 @@ class Predictions:
         return correct
 
     @cached_property
+    def distances(self) -> Array:
+        """How many grades lie between the likeliest class of each image and its true one, int64 (N,)."""
+        distances: Array = np.abs(self.predicted - self.labels)
+        return distances
+
+    @cached_property
     def confusion(self) -> Array:
         """Images by true class (rows) and predicted class (columns), int64 (classes, classes)."""
         return confusion_matrix(self.labels, self.predicted, self.classes)

@@ -25,6 +25,7 @@ from medray.decisions.thresholds import (
     set_point,
 )
 from medray.errors import ConfigError, DataError, RunError
+from medray.stats.events import Event
 from medray.stats.rates import Rates, measure_rates
 
 Scored = tuple[Array, Array]
@@ -255,7 +256,7 @@ def test_a_point_decides_as_its_rates_say_and_survives_json(kind: str) -> None:
     probabilities, labels = simulated()
     rule = Rule(kind, {"sensitivity": 0.9, "cost": 5.0}.get(kind))
     point = set_point(rule, probabilities, labels, NAMES, "effusion", "calibration")
-    assert (point.name, point.positive, point.class_index) == (rule.name, "effusion", 2)
+    assert (point.name, point.positive, point.event.class_index) == (rule.name, "effusion", 2)
     assert (point.images, point.set_on) == (90, "calibration")
     rates = measure_rates(probabilities[:, 2], labels == 2, point.threshold)
     without = rates.without_intervals("these images set the threshold")
@@ -287,7 +288,7 @@ def test_neither_of_two_classes_is_taken_for_the_finding(names: tuple[str, str])
     with pytest.raises(ConfigError, match=f"say by --positive which class .* valid: {names[0]}, {names[1]}"):
         set_point(Rule("youden"), probabilities, labels, names, None, "val")
     for index, name in enumerate(names):
-        assert set_point(Rule("youden"), probabilities, labels, names, name, "val").class_index == index
+        assert set_point(Rule("youden"), probabilities, labels, names, name, "val").event.class_index == index
 
 
 def test_the_positive_class_must_be_there() -> None:
@@ -316,9 +317,8 @@ def test_a_point_refuses_probabilities_of_other_classes() -> None:
     [
         ({"threshold": None}, "threshold: damaged: None is not a number"),
         ({"threshold": float("nan")}, "threshold: damaged: nan is not a number"),
-        ({"threshold": 1.5}, "damaged: class_index or threshold is out of range"),
-        ({"class_index": -1}, "damaged: class_index or threshold is out of range"),
-        ({"class_index": True}, "class_index: damaged: True is not a whole number"),
+        ({"threshold": 1.5}, "damaged: the threshold is out of range"),
+        ({"event": {"name": "yes", "class_index": -1, "and_above": False}}, "damaged: class_index is below 0"),
         ({"images": 3}, "3 images, but rates of 20"),
         ({"rule": {"kind": "cost", "value": -1.0}}, "rule: damaged: rule 'cost' needs a number above 0"),
         ({"rates": {}}, "rates: damaged: it has no 'sensitivity'"),
@@ -326,7 +326,7 @@ def test_a_point_refuses_probabilities_of_other_classes() -> None:
     ],
 )
 def test_damaged_points(changes: dict[str, Any], message: str) -> None:
-    point = OperatingPoint(Rule("youden"), "yes", 1, 0.5, Rates.of(8, 1, 9, 2), 20, "val", 10.0)
+    point = OperatingPoint(Rule("youden"), Event("yes", 1), 0.5, Rates.of(8, 1, 9, 2), 20, "val", 10.0)
     with pytest.raises(RunError, match=message) as caught:
         OperatingPoint.from_dict(point.to_dict() | changes)
     assert "\n" not in str(caught.value)

@@ -87,7 +87,7 @@ def prediction() -> Prediction:
     labels = np.array([0, 1, 2])
     points = [set_point(rule, probabilities, labels, NAMES, "spleen", "val") for rule in (Rule("youden"),
               Rule("sensitivity", 1.0))]  # fmt: skip
-    sets = [calibrate(probabilities, labels, coverage) for coverage in (0.5, 0.75, 0.9)]
+    sets = [calibrate(probabilities, labels, coverage, "lac") for coverage in (0.5, 0.75, 0.9)]
     return Prediction(probabilities, NAMES, tuple(points), tuple(sets))
 
 

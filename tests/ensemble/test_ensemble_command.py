@@ -103,7 +103,7 @@ def test_operating_points_keep_what_they_promise(made: tuple[Path, EnsembleResul
         assert called.mean() == point.rates.sensitivity.value >= target
     written = [OperatingPoint.from_dict(content) for content in manifest_of(run)["operating_points"]]
     assert tuple(written) == result.manifest.operating_points
-    assert {(p.positive, p.class_index, p.set_on, p.images) for p in written} == {("1", 1, "val", 24)}
+    assert {(p.positive, p.event.class_index, p.set_on, p.images) for p in written} == {("1", 1, "val", 24)}
 
 
 def test_the_temperature_is_that_of_the_stored_predictions(made: tuple[Path, EnsembleResult]) -> None:

@@ -13,7 +13,7 @@ from medray.data.dataset import ImageDataset
 from medray.runs.rundir import RunDir
 from medray.stats.compare import NOT_SHOWN, NOT_TESTED
 from medray.stats.score_intervals import NO_INTERVAL
-from medray.stats.score_names import MODES
+from medray.tasks import SINGLE
 from tests.conftest import Command
 from tests.evaluate.conftest import (
     FEW,
@@ -44,7 +44,7 @@ def test_the_ensemble_is_measured_as_it_would_answer_in_use(run: Path, hard: Ima
     scores = document["models"][0]["scores"]
     assert document["models"][0]["name"] == "ensemble"
     assert {name: scores[name]["value"] for name in expected} == pytest.approx(expected, abs=1e-6)
-    assert set(scores) == set(MODES)
+    assert set(scores) == set(SINGLE.scores)
     assert document["confusion_matrix"] == sklearn_metrics.confusion_matrix(labels, called).tolist()
     for c, row in enumerate(document["per_class"]):
         assert row["auc"]["value"] == pytest.approx(

@@ -32,7 +32,7 @@ def measured(
 ) -> Scores:
     models = [EvaluatedModel(name, (((0, None), 1.0),)) for name in predictions]
     positions = dataset.splits["test"]
-    return measure_models.measure_models(dataset, positions, predictions, models, metric, 0, **decisions)
+    return measure_models.measure_models(dataset, positions, predictions, models, "single", metric, 0, **decisions)
 
 
 def drawn(rng: np.random.Generator, images: int, classes: int) -> Array:
@@ -96,7 +96,7 @@ def test_points_and_sets_are_applied_as_they_were_set() -> None:
     names, labels = ("benign", "malignant"), rng.integers(0, 2, size=60)
     val, test = drawn(rng, 60, 2), drawn(rng, 60, 2)
     point = set_point(Rule("sensitivity", 0.9), val, labels, names, "benign", "val")
-    sets = calibrate(val, labels, 0.8)
+    sets = calibrate(val, labels, 0.8, "lac")
     scores = measured(made_up(labels, names), {ENSEMBLE: test}, points=[point], conformal=[sets])
     (on_test,) = scores.operating_points
     assert {name: getattr(on_test, name) for name in vars(point)} == vars(point)

@@ -46,8 +46,8 @@ def made_up(names: tuple[str, ...], metric: str = "auc", images: int = 60, **mor
     point = set_point(Rule("sensitivity", 0.95), own, labels, names, names[1], "out-of-fold")
     models = [EvaluatedModel(model, (((0, None), 0.5), ((1, None), 0.5))) for model in MODELS]
     scores = measure_models(
-        dataset, np.arange(images), predictions, models, metric, 0,
-        points=[point], conformal=[calibrate(own, labels, coverage) for coverage in (0.9, 0.95)],
+        dataset, np.arange(images), predictions, models, "single", metric, 0,
+        points=[point], conformal=[calibrate(own, labels, coverage, "lac") for coverage in (0.9, 0.95)],
     )  # fmt: skip
     reviewed = review(Predictions(own, labels, len(names)), names, [(point, point.rates)], None, 0)
     facts = (1, "2026-01-02T03:04:05+00:00", "", "", "", "", "")

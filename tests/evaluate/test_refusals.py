@@ -136,7 +136,7 @@ def test_figures_that_are_damaged_further_down_are_named(run: Path) -> None:
     stored = json.loads(scores.read_text())
     del stored["models"][0]["scores"]["auc"]
     scores.write_text(json.dumps(stored))
-    assert f"{scores}: models[0]: damaged: its scores lack 'auc'" in refused(ask(run))
+    assert f"{scores}: damaged: the scores of 'ensemble' lack 'auc'" in refused(ask(run))
     assert document["times_read"] == 1
 
 

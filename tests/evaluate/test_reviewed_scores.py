@@ -31,8 +31,8 @@ def test_an_overconfident_model_shows_in_its_slope_and_beside_chance() -> None:
     assert (sure.classes[1].calibration.slope.high or 1) < 0.6
     assert right.calibration_error.p > 0.05 > sure.calibration_error.p
     assert right.calibration_error.value < right.calibration_error.high
-    assert [curve.positive for curve in right.decision_curves] == ["case"]
-    assert [curve.positive for curve in right.calibration_curves] == ["case"]
+    assert [curve.event.name for curve in right.decision_curves] == ["case"]
+    assert [curve.event.name for curve in right.calibration_curves] == ["case"]
     assert all(p.low <= p.score <= p.high for p in right.calibration_curves[0].smooth)
     assert sure.calibration_curves[0].smooth[-5].high < sure.calibration_curves[0].smooth[-5].score
 
@@ -40,10 +40,10 @@ def test_an_overconfident_model_shows_in_its_slope_and_beside_chance() -> None:
 def test_every_class_of_several_has_a_calibration_curve_unless_a_point_names_one() -> None:
     rng, names = np.random.default_rng(0), ("a", "b", "c")
     answers = Predictions(rng.dirichlet(np.ones(3), size=90), np.arange(90) % 3, 3)
-    assert [curve.positive for curve in review(answers, names, [], None, 0).calibration_curves] == list(names)
+    assert [curve.event.name for curve in review(answers, names, [], None, 0).calibration_curves] == list(names)
     point = set_point(Rule("youden"), answers.probabilities, answers.labels, names, "c", "val")
     reviewed = review(answers, names, [(point, point.rates)], None, 0)
-    assert [curve.positive for curve in reviewed.calibration_curves] == ["c"]
+    assert [curve.event.name for curve in reviewed.calibration_curves] == ["c"]
 
 
 def test_points_have_ratios_and_a_curve_of_their_class_and_survive_json() -> None:
@@ -51,7 +51,7 @@ def test_points_have_ratios_and_a_curve_of_their_class_and_survive_json() -> Non
     points = [set_point(Rule("youden"), answers.probabilities, answers.labels, NAMES, "normal", "val")]
     rated = [(point, point.rates) for point in points]
     reviewed = review(answers, NAMES, rated, np.arange(300) // 3, 0)
-    assert [curve.positive for curve in reviewed.decision_curves] == ["normal"]
+    assert [curve.event.name for curve in reviewed.decision_curves] == ["normal"]
     rates = points[0].rates
     expected = (rates.sensitivity.value or 0) / (1 - (rates.specificity.value or 0))
     assert reviewed.likelihood_ratios[0].ratios.positive.value == pytest.approx(expected)

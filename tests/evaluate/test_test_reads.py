@@ -15,15 +15,15 @@ from medray.runs.rundir import RunDir
 from medray.stats.bootstrap import Estimate
 from medray.stats.class_scores import ClassScores
 from medray.stats.rates import Proportion
-from medray.stats.score_names import MODES
 from medray.stats.scores import Predictions
+from medray.tasks import SINGLE
 
-ESTIMATES = dict.fromkeys(MODES, Estimate(0.5, 0.25, 0.75))
+ESTIMATES = dict.fromkeys(SINGLE.scores, Estimate(0.5, 0.25, 0.75))
 ALL = Proportion.of(1, 1)
 SCORES = ReadScores(
     read=2, time="2026-01-02T03:04:05+00:00", ensemble="ensemble's", data="data's", test="split's",
     medray="0.1.0", uuid="ab12", seed=0,
-    metric="auc", images=2, patients=None, class_names=("a", "b"), resamples=40,
+    task="single", metric="auc", images=2, patients=None, class_names=("a", "b"), resamples=40,
     models=(ModelScores("ensemble", 3, ESTIMATES),), comparisons=(), confusion_matrix=((1, 0), (0, 1)),
     per_class=tuple(ClassScores(name, 1, ALL, ALL, ALL, 1.0, ESTIMATES["auc"]) for name in "ab"), operating_points=(),
     conformal_sets=(), subgroups={}, subgroup_rates=(), leaks=(),

@@ -15,6 +15,7 @@ from medray.report.figures_calibration import calibration_chart
 from medray.report.model_predictions import ModelPredictions
 from medray.stats.calibration import reliability
 from medray.stats.calibration_curve import CalibrationCurve
+from medray.stats.events import Event
 from tests.analyze.conftest import predict
 from tests.report.conftest import Page, draw, read
 
@@ -115,9 +116,11 @@ def test_of_many_classes_the_curves_of_those_with_most_images_are_drawn() -> Non
     rng, names = np.random.default_rng(0), [f"class {i}" for i in range(14)]
     labels = np.repeat(np.arange(14), np.arange(14, 0, -1) * 4)[::-1]  # class 13 has the fewest
     probabilities = rng.dirichlet(np.ones(14), size=len(labels)).astype(np.float32)
-    curves = [CalibrationCurve.of(name, probabilities[:, i], labels == i) for i, name in enumerate(names)]
+    curves = [
+        CalibrationCurve.of(Event(name, i), probabilities[:, i], labels == i) for i, name in enumerate(names)
+    ]
     predictions = ModelPredictions("the ensemble", "test", probabilities, labels)
-    chart = calibration_chart(curves, predictions, names, "image")
+    chart = calibration_chart(curves, predictions, "image")
     assert chart.data["class"] == names[:12]
     assert "12 classes of most images; 2 more are not drawn" in chart.summary
     titles = [

@@ -81,7 +81,7 @@ def write_run(folder: Path, npz: Path, *, seed: int = 0, classes: list[str] | No
     fit_run_ood(run, dataset)
     write_ensemble(
         run, selection, data=replace(DataFacts.of(dataset), class_names=tuple(names)), metric="accuracy", points=[point],
-        conformal=[calibrate(selection.calibrated, labels, 0.8)],
+        conformal=[calibrate(selection.calibrated, labels, 0.8, "lac")],
     )  # fmt: skip
     return folder
 

@@ -11,7 +11,10 @@ from sklearn.calibration import calibration_curve
 from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.stats.calibration_curve import CalibrationCurve, calibration_bins, smooth_curve
+from medray.stats.events import Event
 from medray.stats.rates import Proportion
+
+CASE = Event("case", 1)
 
 
 def calibrated(
@@ -62,11 +65,11 @@ def test_each_image_is_in_one_bin_and_equal_scores_are_in_the_same(
 
 def test_a_curve_has_a_bin_for_each_twenty_images_or_patients() -> None:
     scores, positive, groups = calibrated(np.random.default_rng(0), 45, images=5)
-    assert len(CalibrationCurve.of("case", scores, positive).bins) == 10
-    by_patient = CalibrationCurve.of("case", scores, positive, groups)
+    assert len(CalibrationCurve.of(CASE, scores, positive).bins) == 10
+    by_patient = CalibrationCurve.of(CASE, scores, positive, groups)
     assert len(by_patient.bins) == 2
     assert CalibrationCurve.from_dict(by_patient.to_dict()) == by_patient
-    (few,) = CalibrationCurve.of("case", scores[:45], positive[:45], groups[:45]).bins
+    (few,) = CalibrationCurve.of(CASE, scores[:45], positive[:45], groups[:45]).bins
     assert (few.observed.low, few.observed.reason) == (None, "9 patients: too few")
 
 
@@ -82,7 +85,7 @@ def test_bins_and_smooth_curve_cover_the_truth(patients: int, images: int, alike
     rng, in_bin, on_curve = np.random.default_rng(0), [], []
     for _ in range(200):
         scores, positive, groups = calibrated(rng, patients, images, alike, middle)
-        curve = CalibrationCurve.of("case", scores, positive, groups)
+        curve = CalibrationCurve.of(CASE, scores, positive, groups)
         in_bin += [(b.observed.low or 0) <= b.mean <= (b.observed.high or 0) for b in curve.bins]
         on_curve += [p.low <= p.score <= p.high for p in curve.smooth]
     assert 0.93 <= np.mean(in_bin) <= 0.99
@@ -93,7 +96,7 @@ def test_images_taken_for_independent_would_not_cover_it() -> None:
     rng, in_bin, on_curve = np.random.default_rng(0), [], []
     for _ in range(100):
         scores, positive, _ = calibrated(rng, 60, images=5, alike=0.9)
-        curve = CalibrationCurve.of("case", scores, positive)
+        curve = CalibrationCurve.of(CASE, scores, positive)
         in_bin += [(b.observed.low or 0) <= b.mean <= (b.observed.high or 0) for b in curve.bins]
         on_curve += [p.low <= p.score <= p.high for p in curve.smooth]
     assert np.mean(in_bin) < 0.9
@@ -133,4 +136,4 @@ def test_what_is_no_curve() -> None:
     with pytest.raises(ConfigError, match="confidence is 2"):
         smooth_curve(scores, positive, confidence=2)
     with pytest.raises(DataError, match="have no patient"):
-        CalibrationCurve.of("case", scores, positive, np.where(groups, groups.astype(str), ""))
+        CalibrationCurve.of(CASE, scores, positive, np.where(groups, groups.astype(str), ""))

@@ -11,7 +11,10 @@ from medray.stats.score_intervals import score_interval
 from medray.stats.score_names import MODES
 from medray.stats.scores import Predictions
 
-SCORES = ("f1_macro", "precision_macro", "balanced_accuracy", "brier", "log_loss")
+SCORES = (
+    "f1_macro", "precision_macro", "balanced_accuracy", "brier", "log_loss", "quadratic_kappa", "within_one",
+    "grade_error",
+)  # fmt: skip
 
 
 def drawn(
@@ -42,7 +45,9 @@ def test_the_interval_holds_the_score_19_times_in_20(classes: int, patients: int
             too_high[name] += result.low > truth[name]
             too_low[name] += result.high < truth[name]
     for name in SCORES:
-        most = 1.0 if name == "log_loss" else 0.985  # of a good model, a log loss hangs on errors not seen
+        most = (
+            1.0 if name in ("log_loss", "within_one") else 0.985
+        )  # of a good model, a log loss hangs on errors not seen
         assert 0.925 <= 1 - (too_high[name] + too_low[name]) / draws <= most, name
         assert max(too_high[name], too_low[name]) / draws <= 0.055, name
 
@@ -62,7 +67,8 @@ def test_any_score_lies_in_its_interval_which_is_never_empty(
             continue
         assert result.low is not None
         assert result.high is not None
-        assert 0 <= result.low <= value <= result.high
+        least = -1 if name == "quadratic_kappa" else 0
+        assert least <= result.low <= value <= result.high
         assert result.high - result.low > 0.01
 
 
@@ -72,6 +78,8 @@ def test_few_cases_have_no_interval_of_what_is_a_mean_over_classes() -> None:
     assert [name for name, result in results.items() if result.low is not None] == [
         "accuracy",
         "log_loss",
+        "within_one",
+        "grade_error",
         "brier",
     ]
     assert results["f1_macro"].reason == results["auc"].reason == "9 images of a class: too few"

@@ -22,7 +22,7 @@ TAKERS: dict[str, Callable[[Array, Array], Any]] = {
     "brier_score": brier_score,
     "fit_temperature": fit_temperature,
     "reliability": reliability,
-    "calibrate": lambda p, y: calibrate(p, y, 0.9),
+    "calibrate": lambda p, y: calibrate(p, y, 0.9, "lac"),
     "set_point": lambda p, y: set_point(Rule("youden"), p, y, ("no", "yes"), "yes", "val"),
     "apply_temperature": lambda p, y: apply_temperature(p, 2.0),
     "nonconformity": lambda p, y: nonconformity(p, "lac"),

@@ -19,9 +19,12 @@ from medray.runs.crossval_documents import NestedFold
 from medray.runs.rundir import NestedDir, RunDir
 from medray.runs.selection_facts import TOP_K
 from medray.runs.trial_record import TrialRecord
+from medray.space.search_space import SearchSpace
 
 
-def measure_fold(run: RunDir, fold: OuterFold, records: Sequence[TrialRecord], mode: str, k: int) -> NestedFold:
+def measure_fold(
+    run: RunDir, fold: OuterFold, records: Sequence[TrialRecord], space: SearchSpace, k: int
+) -> NestedFold:
     """Measure the ensemble of a fold's search in `run`, on its val split and on the images that it holds out.
 
     The ensemble is that of the `k` best trials, as a search makes it, with a temperature as `medray ensemble` fits
@@ -32,7 +35,7 @@ def measure_fold(run: RunDir, fold: OuterFold, records: Sequence[TrialRecord], m
         MedrayError: all trials of the search failed.
         WeightsError: weights are missing or damaged.
     """
-    pool = trial_pool(run, records, mode, limit=k)
+    pool = trial_pool(run, records, space.mode, k, space.task)
     if not pool.candidates:
         raise MedrayError(
             f"outer fold {fold.number}: all {len(records)} trials failed; the first: {records[0].reason} (see "

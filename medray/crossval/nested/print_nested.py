@@ -9,10 +9,10 @@ from rich.console import Console
 from medray.console import say
 from medray.console_tables import metric_title, number, number_with_sd, print_table
 from medray.crossval.nested.run_nested import NestedResult
-from medray.crossval.print_crossval import TABLE_METRICS
 from medray.runs.fold_results import MeanStd
 from medray.runs.nested_results import NestedScores
 from medray.stats.score_names import METRICS
+from medray.tasks import TASKS, Task
 from medray.text import plural
 
 
@@ -20,7 +20,7 @@ def print_nested_result(result: NestedResult, console: Console) -> None:
     """Print the score of the procedure beside the one that a search gives itself, then each fold."""
     nested, scores = result.searched.run.nested, result.scores
     if scores.ended:
-        _print_spreads(scores, console)
+        _print_spreads(scores, TASKS[result.searched.space.task], console)
         _print_folds(scores, console)
         console.print()
         for line in reading_lines(scores):
@@ -30,7 +30,7 @@ def print_nested_result(result: NestedResult, console: Console) -> None:
         say(console, f"{plural(result.left, 'outer fold')} left; go on with: {result.resume_command}")
 
 
-def _print_spreads(scores: NestedScores, console: Console) -> None:
+def _print_spreads(scores: NestedScores, task: Task, console: Console) -> None:
     title = f"Nested cross-validation, mean ± standard deviation over {plural(len(scores.ended), 'outer fold')}"
     rows = {
         "ensemble, held out": scores.held_out,
@@ -42,7 +42,7 @@ def _print_spreads(scores: NestedScores, console: Console) -> None:
         spreads = [spread_of(metric) for spread_of in rows.values()]
         return [number_with_sd(spread.mean, spread.std) if spread else "–" for spread in spreads]
 
-    metrics = dict.fromkeys([scores.plan.metric, *TABLE_METRICS])
+    metrics = task.table_metrics(scores.plan.metric)
     print_table(console, title, list(rows), [(metric_title(metric), cells(metric)) for metric in metrics])
 
 

@@ -111,7 +111,7 @@ def _run_fold(
         return False
     records = [ledger.records[number] for number in sorted(ledger.records)]
     with step(console, f"Predicting {len(fold.held_out)} held-out images"):
-        result = measure_fold(run, fold, records, space.mode, plan.top_k)
+        result = measure_fold(run, fold, records, space, plan.top_k)
     held_out, val = (number(scores.get(plan.metric)) for scores in (result.held_out_scores, result.val_scores))
     say(
         console,

@@ -43,7 +43,7 @@ class Cumulative(nn.Module):
 
 
 class Corn(nn.Module):
-    """Maps conditional logits (n, grades - 1) to log-probabilities (n, grades): logit k is of y > k given y >= k."""
+    """Maps logits (n, grades - 1) to log-probabilities (n, grades): logit k is of y > k given y >= k."""
 
     def __init__(self, grades: int) -> None:
         super().__init__()

@@ -87,7 +87,7 @@ def write_model(folder: Path) -> Path:
     images = np.zeros((len(labels), *shape), dtype=np.uint8)
     data = DataFacts.of(ImageDataset(images, labels, tuple(CLASSES), {}, "test"))
     point = set_point(Rule("sensitivity", 0.95), selection.calibrated, labels, CLASSES, CLASSES[0], "val")
-    sets = [calibrate(selection.calibrated, labels, coverage) for coverage in (0.5, 0.99)]
+    sets = [calibrate(selection.calibrated, labels, coverage, "lac") for coverage in (0.5, 0.99)]
     write_ensemble(run, selection, data=data, metric="accuracy", points=[point], conformal=sets)
     return folder / "ensemble"
 
