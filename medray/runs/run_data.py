@@ -3,8 +3,10 @@
 from medray._types import Progress
 from medray.data.calibration_split import with_calibration
 from medray.data.dataset import ImageDataset
+from medray.data.grades import in_order_of_grades
 from medray.data.load_data import load_data
 from medray.space.search_space import SearchSpace
+from medray.tasks import ORDERED
 
 
 def load_run_data(source: str, space: SearchSpace, progress: Progress) -> ImageDataset:
@@ -14,4 +16,6 @@ def load_run_data(source: str, space: SearchSpace, progress: Progress) -> ImageD
         DataError: there is no such source, or its content does not fit.
     """
     dataset = load_data(source, phantom=space.name, preparation=space.preparation, progress=progress)
+    if space.task == ORDERED.name:
+        dataset = in_order_of_grades(dataset, space.preparation.labels.order or None)
     return with_calibration(dataset, space.preparation.splits.calibration, progress)

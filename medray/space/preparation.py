@@ -36,13 +36,15 @@ class Labels:
     """What is done to images with a `blank` label (fail or drop), with `multiple` ones (fail, drop or first).
 
     A class of fewer than `min_count` images is left out. Before all that, the classes in each list of `merge`
-    become one class with the list's name.
+    become one class with the list's name. `order` names all classes that are grades, from the lowest on; empty
+    where their names say it.
     """
 
     blank: str = FAIL
     multiple: str = FAIL
     min_count: int = 1
     merge: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class Preparation:
             raise ConfigError(f"{min_count!r} is not a whole number of 1 or more", key="labels.min_count")
         if "merge" in labels:
             labels["merge"] = _merge(labels["merge"])
+        if "order" in labels:
+            labels["order"] = _order(labels["order"])
         for name, share in splits.items():
             is_number = isinstance(share, int | float) and not isinstance(share, bool)
             if name == "calibration" and (share is None or (is_number and share == 0)):
@@ -151,6 +155,17 @@ def _merge(section: object) -> dict[str, tuple[str, ...]]:
                 raise ConfigError(f"class '{part}' is {problem}", key=key)
             merged_into[part] = name
     return lists
+
+
+def _order(section: object) -> tuple[str, ...]:
+    """Return the names of the grades, each once."""
+    if not isinstance(section, list | tuple) or len(section) < 2:
+        raise ConfigError(f"{section!r} is not a list of grades, such as [none, mild, severe]", key="labels.order")
+    names = tuple(_class_name("labels.order", name) for name in section)
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"class '{name}' is there twice", key="labels.order")
+    return names
 
 
 def _class_name(key: str, value: object) -> str:

@@ -21,7 +21,7 @@ from medray.space.yaml_fields import (
     subsection,
 )
 from medray.stats.score_names import METRICS
-from medray.tasks import SINGLE, TASKS
+from medray.tasks import ORDERED, SINGLE, TASKS
 
 PREPARATION = ("images", "labels", "splits")
 NEEDED = ("name", "data", "objective", "budget", "space")
@@ -49,6 +49,8 @@ def read_space(text: str, path: str) -> SearchSpace:
     task = read_text(root, "task", SINGLE.name)
     if task not in TASKS:
         raise ConfigError(unknown_choice_line("task", task, TASKS), key="task")
+    if "order" in mapping(root.get("labels") or {}) and task != ORDERED.name:
+        raise ConfigError("is of `task: ordered`: other classes have no order", key="labels.order")
     with subsection(root, "objective", needed=True) as section:
         metric = read_metric(section, task)
     with subsection(root, "budget", needed=True) as section:

@@ -25,13 +25,8 @@ from medray.stats.validate import check_confidence
 MOST_BRIER, MOST_NATS = 2.0, float(-np.log(np.finfo(np.float32).eps))
 ADDED_NATS = 6.0  # the loss of the patient that is added, whose class has a probability of 0.25 %; simulated
 NO_INTERVAL = "a resample's own noise would bias it"  # of the calibration error
-OVER_IMAGES = (
-    "accuracy",
-    "brier",
-    "log_loss",
-    "within_one",
-    "grade_error",
-)  # means over images, for which no class needs cases
+#: Means over images, for which no class needs cases.
+OVER_IMAGES = ("accuracy", "brier", "log_loss", "within_one", "grade_error")
 
 
 def score_interval(

@@ -17,8 +17,8 @@ from medray.evaluate import measure_models
 from medray.evaluate.evaluated_models import ENSEMBLE, EvaluatedModel, network_keys
 from medray.evaluate.measure_models import check_resamples
 from medray.evaluate.scores_document import Scores
-from medray.stats import metrics
 from medray.stats.bootstrap import Estimate
+from medray.tasks import SINGLE
 
 
 def made_up(labels: Array, names: tuple[str, ...], **more: Any) -> ImageDataset:
@@ -56,7 +56,7 @@ def test_figures_of_any_predictions_are_json_and_those_of_training(
     scores = measured(dataset, predictions, metric)
     assert Scores.from_dict(json.loads(json.dumps(scores.to_dict(), allow_nan=False))) == scores
     for model in scores.models:
-        expected = metrics.all_metrics(predictions[model.name], dataset.labels)
+        expected = SINGLE.measure(predictions[model.name], dataset.labels)
         for name, value in expected.items():
             measured_value = model.scores[name].value
             assert measured_value is None if np.isnan(value) else measured_value == pytest.approx(value, abs=1e-9)
