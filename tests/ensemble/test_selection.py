@@ -16,7 +16,7 @@ from medray.ensemble.selection import all_selections, make_selection
 from medray.ensemble.strategies import greedy, top_k
 from medray.errors import DataError
 from medray.stats.calibration import brier_score
-from medray.stats.metrics import all_metrics
+from medray.tasks import SINGLE
 from tests.ensemble.candidate_samples import noisy, pool
 
 LABELS = np.arange(60) % 3
@@ -76,7 +76,7 @@ def test_the_temperature_is_that_of_the_averaged_predictions() -> None:
     assert selection.temperature == fit_temperature(averaged, LABELS)
     assert np.array_equal(selection.calibrated, apply_temperature(averaged, selection.temperature))
     assert selection.calibrated_scores["log_loss"] < selection.scores["log_loss"]
-    assert selection.scores == {**all_metrics(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
+    assert selection.scores == {**SINGLE.measure(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
     assert (uncalibrated.temperature, uncalibrated.calibrated_on, selection.calibrated_on) == (1.0, None, "val")
 
 

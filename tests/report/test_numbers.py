@@ -85,7 +85,7 @@ def test_calibration_curves_are_those_that_were_stored_above_the_probabilities_b
         probabilities = file[f"model_{file['models'].tolist().index('ensemble')}"]
     (curve,) = scores.reviewed.calibration_curves  # of the class that has an operating point
     shown = page.data["calibration-test"]
-    assert shown["class"] == [curve.positive] == ["1"]
+    assert shown["class"] == [curve.event.name] == ["1"]
     assert shown["value"] == [[b.observed.value for b in curve.bins]]
     assert shown["smooth"] == [[[p.score, p.observed, p.low, p.high] for p in curve.smooth]]
     assert sum(shown["images"][0]) == sum(shown["bars"][0]) == scores.images
