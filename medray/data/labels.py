@@ -36,7 +36,7 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
 
     Raises:
         DataError: an image has no label or several and `rules` do not say what to do with it, fewer than two
-            classes are left, or a class to merge does not exist.
+            classes are left, or a class to merge or to leave out does not exist.
     """
     listing, notes = merge_classes(listing, rules.merge)
     notes += note_unclear_labels(listing, rules)
@@ -46,6 +46,12 @@ def choose_labels(listing: Listing, rules: Labels) -> Labelled:
         if image.labels and not image.uncertain and (rules.multiple == FIRST or len(set(image.labels)) == 1)
     }
     counts = Counter(kept.values())
+    for name in rules.leave_out:
+        if name not in counts:
+            raise DataError(
+                unknown_choice_line("class", name, counts), file=listing.source, key="labels.leave_out"
+            )
+        notes.append(f"left out, as asked: class {name} ({counts.pop(name)})")
     rare = {label: counts[label] for label in natural_order(counts) if counts[label] < rules.min_count}
     if rare:
         classes = ", ".join(f"{label} ({count})" for label, count in rare.items())

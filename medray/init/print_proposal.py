@@ -46,7 +46,7 @@ def describe_images(proposal: StudyProposal) -> Iterator[str]:
     if len(kept) < len(survey):
         yield f"left out: {len(survey) - len(kept):,} of {len(survey):,} images"
     for line in (*proposal.images, *proposal.labels):
-        if line.value == "drop" or line.key == "min_count":
+        if line.value == "drop" or line.key in ("min_count", "leave_out"):
             yield f"  {line.key}: {line.value} ({line.reason})"
     yield from kept.notes
     if proposal.guessed:

@@ -1,5 +1,6 @@
 """StudyProposal: a survey, the rules that init chooses for it, and the images that they keep, in their splits."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from medray.errors import DataError
 from medray.init.data_sections import image_lines, label_lines, masks_of, split_lines, split_shares
 from medray.init.document import Line
 from medray.space.preparation import DROP, Preparation
+from medray.text import natural_order
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,30 @@ def propose_study(
     shares = split_shares(survey)
     rules = Preparation.from_dict({"images": _values(images), "labels": _values(labels), "splits": shares})
     kept = keep(survey, rules)
+    if lacking := lacking_classes(survey, kept):
+        counts = Counter(own[0] for own in kept.labels)
+        words = ", ".join(f"{split} has no {name} ({counts[name]} in all)" for name, split in lacking.items())
+        labels.append(Line("leave_out", list(lacking), f"{words}, so no model could be measured on it"))
+        rules = replace(rules, labels=replace(rules.labels, leave_out=tuple(lacking)))
+        kept = keep(survey, rules)
     splits = split_lines(shares, kept)
     return StudyProposal(
         name, source, survey, tuple(images), tuple(labels), tuple(splits), kept, guessed, excluded
     )
+
+
+def lacking_classes(survey: Survey, kept: Survey) -> dict[str, str]:
+    """Return the classes that the source's own train or val split has no image of, each with that split.
+
+    No model can learn them, or be measured on them. None where fewer than two classes would be left.
+    """
+    lacking: dict[str, str] = {}
+    for split in (TRAIN, VAL):
+        inside = {own[0] for own, i in zip(kept.labels, kept.in_split(split), strict=True) if i}
+        if split in survey.split_names:
+            lacking |= {name: split for name in kept.class_names if name not in inside}
+    lacking = {name: lacking[name] for name in natural_order(lacking)}
+    return lacking if len(kept.class_names) - len(lacking) > 1 else {}
 
 
 def keep(survey: Survey, rules: Preparation) -> Survey:

@@ -35,15 +35,16 @@ class Images:
 class Labels:
     """What is done to images with a `blank` label (fail or drop), with `multiple` ones (fail, drop or first).
 
-    A class of fewer than `min_count` images is left out. Before all that, the classes in each list of `merge`
-    become one class with the list's name. `order` names all classes that are grades, from the lowest on; empty
-    where their names say it.
+    A class of fewer than `min_count` images is left out, and so are those that `leave_out` names. Before all that,
+    the classes in each list of `merge` become one class with the list's name. `order` names all classes that are
+    grades, from the lowest on; empty where their names say it.
     """
 
     blank: str = FAIL
     multiple: str = FAIL
     min_count: int = 1
     merge: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    leave_out: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
 
 
@@ -109,8 +110,9 @@ class Preparation:
             raise ConfigError(f"{min_count!r} is not a whole number of 1 or more", key="labels.min_count")
         if "merge" in labels:
             labels["merge"] = _merge(labels["merge"])
-        if "order" in labels:
-            labels["order"] = _order(labels["order"])
+        for key, example in (("order", "[none, mild, severe]"), ("leave_out", "[unknown]")):
+            if key in labels:
+                labels[key] = _class_names(f"labels.{key}", labels[key], example)
         for name, share in splits.items():
             is_number = isinstance(share, int | float) and not isinstance(share, bool)
             if name == "calibration" and (share is None or (is_number and share == 0)):
@@ -157,14 +159,14 @@ def _merge(section: object) -> dict[str, tuple[str, ...]]:
     return lists
 
 
-def _order(section: object) -> tuple[str, ...]:
-    """Return the names of the grades, each once."""
-    if not isinstance(section, list | tuple) or len(section) < 2:
-        raise ConfigError(f"{section!r} is not a list of grades, such as [none, mild, severe]", key="labels.order")
-    names = tuple(_class_name("labels.order", name) for name in section)
+def _class_names(key: str, section: object, example: str) -> tuple[str, ...]:
+    """Return a list of classes, each once."""
+    if not isinstance(section, list | tuple) or not section:
+        raise ConfigError(f"{section!r} is not a list of classes, such as {example}", key=key)
+    names = tuple(_class_name(key, name) for name in section)
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"class '{name}' is there twice", key="labels.order")
+            raise ConfigError(f"class '{name}' is there twice", key=key)
     return names
 
 

@@ -258,6 +258,20 @@ def test_four_classes_of_a_public_set_become_two(cache: Path, tmp_path: Path) ->
     assert "left out by exclude: 'masks' (folders: 4, images: 27, other files: 0)" in dataset.notes
 
 
+def test_classes_are_left_out_by_name(cache: Path, tmp_path: Path) -> None:
+    listing = list_text(f"folder:{radiography(tmp_path / 'covid')}?exclude=masks")
+    dataset = build_dataset(listing, prepared(labels={"leave_out": ["Viral Pneumonia", "Normal"]}))
+    assert dataset.class_names == ("COVID", "Lung_Opacity")
+    assert np.bincount(dataset.labels).tolist() == [6, 7]
+    assert "left out, as asked: class Normal (9)" in dataset.notes
+    with pytest.raises(DataError, match=r"labels.leave_out: unknown class 'Norml' \(did you mean 'Normal'\?\)"):
+        build_dataset(listing, prepared(labels={"leave_out": ["Norml"]}))
+    with pytest.raises(DataError, match="1 class left"):
+        build_dataset(listing, prepared(labels={"leave_out": ["Viral Pneumonia", "Normal", "COVID"]}))
+    with pytest.raises(ConfigError, match=r"labels.leave_out: class 'a' is there twice"):
+        prepared(labels={"leave_out": ["a", "a"]})
+
+
 def test_classes_of_a_table_are_merged_before_several_labels_are_judged(cache: Path, tmp_path: Path) -> None:
     labels = ["NEUTROPHIL", "EOSINOPHIL", "NEUTROPHIL, EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE, LYMPHOCYTE", "1"]
     rows = [f"{number},{labels[number % 6]!r}".replace("'", '"') for number in range(36)]

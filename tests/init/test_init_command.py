@@ -10,6 +10,7 @@ from PIL import Image
 
 from medray.data.listing.list_source import list_source
 from medray.data.listing.side_words import SIDE_WORDS
+from medray.data.load_data import load_data
 from medray.data.source import parse_source
 from medray.init.init_command import init
 from medray.init.naming import complete_source
@@ -236,6 +237,23 @@ def test_a_wrong_option_names_the_right_one_and_help_has_examples() -> None:
     refused(run("x", "phantom", "--uot", "y.yaml"), "did you mean '--out'?")
     refused(run("x", "phantom", "--out", "y.txt"), "must end in .yaml (did you mean 'y.yaml'?)")
     assert "medray init cells --data csv:cells/labels.csv" in CliRunner().invoke(init, ["--help"]).output
+
+
+def test_a_class_that_the_val_split_of_a_table_lacks_is_left_out_with_the_reason(here: Path) -> None:
+    films = scans(here, {"films": 60})
+    rows = [(n, "common" if n % 3 else "rare", ("train", "val", "test")[n % 5 // 2]) for n in range(60)]
+    rows = [(n, label, "train" if label == "rare" and split == "val" else split) for n, label, split in rows]
+    rows = [(n, "other" if label == "common" and n % 2 else label, split) for n, label, split in rows]
+    table = "file,label,split\n" + "".join(f"films/{n}.png,{label},{split}\n" for n, label, split in rows)
+    grow(films, {"t.csv": table})
+    result = run("films", f"csv:{films}/t.csv")
+    space = written("films", result)
+    assert space.preparation.labels.leave_out == ("rare",)
+    assert (
+        "leave_out: ['rare'] (val has no rare (20 in all), so no model could be measured on it)" in result.output
+    )
+    dataset = load_data(space.data, preparation=space.preparation)
+    assert dataset.class_names == ("common", "other")
 
 
 def test_masks_beside_images_are_left_out_in_the_file_with_the_reason(here: Path) -> None:

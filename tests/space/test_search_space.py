@@ -456,6 +456,36 @@ def staged(section: str) -> str:
     return BASE.partition("fixed:")[0].replace("  transforms: {choice: [none, light]}\n", "") + section
 
 
+# -- tasks
+
+
+def test_a_task_is_one_of_the_file_and_says_which_losses_and_metrics_there_are() -> None:
+    plain = BASE.partition("baselines:")[0]
+    ordered = plain.replace("space:", "task: ordered\nspace:\n  loss: {choice: [cross_entropy, corn]}", 1)
+    space = parse(ordered, "mine.yaml")
+    assert space.task == "ordered"
+    assert space.config({"loss": "corn"}, seed=0, max_epochs=20).task == "ordered"
+    for text, message in (
+        (
+            BASE.replace("space:", "space:\n  loss: {choice: [cross_entropy, corn]}", 1),
+            "space.loss: task 'single' has",
+        ),
+        (
+            BASE.replace("space:", "task: orderd\nspace:", 1),
+            r"task: unknown task 'orderd' \(did you mean 'ordered'",
+        ),
+        (
+            BASE.replace("space:", "space:\n  task: {choice: [ordered]}", 1),
+            "write it at the top, as `task: ordered`",
+        ),
+        (plain.replace("space:", "labels: {order: [a, b]}\nspace:", 1), "labels.order: is of `task: ordered`"),
+        (ordered.replace("metric: auc", "metric: quadratic_kapa"), "did you mean 'quadratic_kappa'"),
+        (plain.replace("metric: auc", "metric: within_one"), "objective.metric: task 'single' has no within_one"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            parse(text, "mine.yaml")
+
+
 # -- random spaces
 
 TEXTS = {
@@ -464,7 +494,7 @@ TEXTS = {
     "monitor": list(METRICS),
 }
 #: What can contradict another setting is left out, and has tests of its own.
-SEARCHABLE = sorted(set(SETTINGS) - {*NOT_SEARCHED, "weights", "freeze_epochs", "fine_tune_rate"})
+SEARCHABLE = sorted(set(SETTINGS) - {*NOT_SEARCHED, "weights", "freeze_epochs", "fine_tune_rate", "task", "loss"})
 
 
 def verbs_of(name: str) -> list[str]:
