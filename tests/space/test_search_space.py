@@ -467,15 +467,15 @@ def test_a_task_is_one_of_the_file_and_says_which_losses_and_metrics_there_are()
     assert space.config({"loss": "corn"}, seed=0, max_epochs=20).task == "ordered"
     for text, message in (
         (
-            BASE.replace("space:", "space:\n  loss: {choice: [cross_entropy, corn]}", 1),
+            plain.replace("space:", "space:\n  loss: {choice: [cross_entropy, corn]}", 1),
             "space.loss: task 'single' has",
         ),
         (
-            BASE.replace("space:", "task: orderd\nspace:", 1),
+            plain.replace("space:", "task: orderd\nspace:", 1),
             r"task: unknown task 'orderd' \(did you mean 'ordered'",
         ),
         (
-            BASE.replace("space:", "space:\n  task: {choice: [ordered]}", 1),
+            plain.replace("space:", "space:\n  task: {choice: [ordered]}", 1),
             "write it at the top, as `task: ordered`",
         ),
         (plain.replace("space:", "labels: {order: [a, b]}\nspace:", 1), "labels.order: is of `task: ordered`"),
