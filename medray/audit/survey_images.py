@@ -83,7 +83,7 @@ def describe_dataset(dataset: ImageDataset) -> ImageRecords:
     return ImageRecords(
         source=dataset.source,
         names=tuple(names),
-        labels=tuple((dataset.class_names[label],) for label in dataset.labels.tolist()),
+        labels=dataset.label_names,
         splits=tuple(splits),
         patients=tuple(None if is_missing(group) else group for group in groups),
         class_names=dataset.class_names,

@@ -10,8 +10,10 @@ from medray.data.cache.file_hashes import hash_files
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import Decoded, decode_file
 from medray.data.fitted_images import Converted, FittedImages, drop_images, fit_images
+from medray.data.label_sets import choose_label_sets
 from medray.data.labels import Labelled, choose_labels
 from medray.data.listing.listing import Listing
+from medray.data.members import members_of
 from medray.data.similarity.dataset_duplicates import array_duplicates
 from medray.data.similarity.groups import duplicate_groups
 from medray.data.source import PATTERN
@@ -19,6 +21,7 @@ from medray.data.splits import make_splits
 from medray.data.two_valued import at_most_two, masks_among
 from medray.errors import DataError, printable
 from medray.space.preparation import DROP, FAIL, Images, Preparation
+from medray.tasks import SEVERAL
 
 FORM = 4  # of what is cached; another one means other pixels or notes
 NOTE_TEXTS = {
@@ -47,7 +50,8 @@ def build_dataset(listing: Listing, preparation: Preparation, progress: Progress
                 f"{source}: {missing}; `?{PATTERN}=` behind the source says how files are called, "
                 "`images: {missing: drop}` leaves them out"
             )
-    labelled = choose_labels(listing, preparation.labels)
+    several = preparation.task == SEVERAL.name
+    labelled = (choose_label_sets if several else choose_labels)(listing, preparation.labels)
     notes = [*listing.notes, *labelled.notes]
     if listing.missing:
         notes.append(f"left out: {missing}")
@@ -162,7 +166,8 @@ def join_columns(
     """
     source, labels = listing.source, labelled.labels
     kept = [listing.images[position] for position in labelled.positions]
-    missing = [name for label, name in enumerate(labelled.class_names) if not (labels == label).any()]
+    counts = members_of(labels, len(labelled.class_names)).sum(axis=0).tolist()
+    missing = [name for name, count in zip(labelled.class_names, counts, strict=True) if not count]
     if missing:
         raise DataError(f"{source}: no readable image of class {', '.join(missing)}")
     patients = [image.patient for image in kept]

@@ -12,6 +12,7 @@ from medray._types import Array, Progress, silent
 from medray.data.dataset import ImageDataset
 from medray.data.group_assignment import assign_groups
 from medray.data.listing.listing import CALIBRATION, TRAIN
+from medray.data.members import members_of
 from medray.data.similarity.groups import related_groups
 
 CASES = 20  # of each class: from 19 on, a sensitivity of 0.95 can be promised
@@ -53,9 +54,9 @@ def with_calibration(dataset: ImageDataset, share: float | None, progress: Progr
 def calibration_share(labels: Array, units: Array, classes: int) -> float:
     """Return the share of the training images to keep aside by default, 0 for none.
 
-    `labels` are (n,) of `classes` classes, `units` (n,) the image or the patient that each is of. The share gives
-    each class `CASES` units, so that a sensitivity of 0.95 can be promised for it.
+    `labels` are (n,) or (n, classes) of `classes` classes, `units` (n,) the image or the patient that each is of.
+    The share gives each class `CASES` units, so that a sensitivity of 0.95 can be promised for it.
     """
-    fewest = min(len(np.unique(units[labels == label])) for label in range(classes))
+    fewest = min(len(np.unique(units[of_class])) for of_class in members_of(labels, classes).T)
     share = max(LEAST, (CASES + 0.5) / max(1, fewest))
     return share if share <= MOST else 0.0

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from medray._types import Array
+from medray.data.members import UNKNOWN, members_of
 from medray.errors import DataError, unknown_choice_line
 
 SIDES = ("training", "held out")  # of a fold, in messages
@@ -33,7 +34,7 @@ class Fold(NamedTuple):
 class LabelledImages:
     """A slice of a data set: `positions` (n,) into its `images` uint8 (N, H, W, C) and `labels` int64 (N,).
 
-    Nothing is copied.
+    Where images have several labels, `labels` are (N, classes). Nothing is copied.
     """
 
     images: Array
@@ -52,7 +53,7 @@ class LabelledImages:
 
     @cached_property
     def own_labels(self) -> Array:
-        """The labels of this slice, int64 (n,)."""
+        """The labels of this slice, int64 (n,) or (n, classes)."""
         return self.labels[self.positions]
 
     @cached_property
@@ -61,30 +62,32 @@ class LabelledImages:
         digests = []
         for position in self.positions.tolist():
             digest = hashlib.sha256(np.ascontiguousarray(self.images[position]).data)
-            digest.update(int(self.labels[position]).to_bytes(8, "big"))
+            digest.update(self.labels[position].astype(">i8").tobytes())
             digests.append(digest.digest())
         return hashlib.sha256(repr(self.shape).encode() + b"".join(sorted(digests))).hexdigest()
 
     def take(self, indices: Array) -> tuple[Array, Array]:
-        """Return copies of the images (n, H, W, C) and labels (n,) at `indices` of this slice."""
+        """Return copies of the images (n, H, W, C) and labels (n, ..) at `indices` of this slice."""
         rows = self.positions[indices]
         return self.images[rows], self.labels[rows]
 
     def class_counts(self) -> Array:
         """Images of each class, int64 (classes,)."""
-        return np.bincount(self.own_labels, minlength=len(self.class_names))
+        counts: Array = members_of(self.own_labels, len(self.class_names)).sum(axis=0)
+        return counts
 
 
 @dataclass(frozen=True)
 class ImageDataset:
     """Labelled images of one size.
 
-    `images` is uint8 (N, H, W, C) with 1 or 3 channels, `labels` int64 (N,) into `class_names`, `groups`
-    (N,) the patient of each image where known, and `splits` maps train, val and test to positions, which no
-    two splits share. `folds` are ready-made folds, and `subgroups` columns (N,) such as sex or scanner, by which
-    results are broken down. `source` is the text of the source that was loaded, `notes` what a person should know
-    about it. `aspect` is how images of another size are fitted to this one. `mapped` is the .npy file that the
-    images are mapped from: pickling sends its path instead of the images, for processes of the same machine.
+    `images` is uint8 (N, H, W, C) with 1 or 3 channels, `labels` int64 (N,) into `class_names`, or (N, classes)
+    where images have several: 1 for a label, 0 for none, `medray.data.members.UNKNOWN` for one that is not known;
+    `groups` (N,) the patient of each image where known, and `splits` maps train, val and test to positions, which
+    no two splits share. `folds` are ready-made folds, and `subgroups` columns (N,) such as sex or scanner, by
+    which results are broken down. `source` is the text of the source that was loaded, `notes` what a person should
+    know about it. `aspect` is how images of another size are fitted to this one. `mapped` is the .npy file that
+    the images are mapped from: pickling sends its path instead of the images, for processes of the same machine.
     `original` is the data set before its arrays were resized, in which duplicates are looked for; it is not
     pickled.
 
@@ -146,6 +149,9 @@ class ImageDataset:
             raise DataError(f"{self.source}: images have {images.shape[3]} channels; 1 or 3 can be used")
         if not len(images):
             raise DataError(f"{self.source}: no images")
+        if self.has_label_sets:
+            self._check_label_sets()
+            return
         if labels.dtype != np.int64 or labels.shape != (len(images),):
             raise DataError(
                 f"{self.source}: labels are {labels.dtype} {labels.shape}, not int64 ({len(images)},): one "
@@ -158,6 +164,14 @@ class ImageDataset:
                 f"{self.source}: labels run from {labels.min()} to {labels.max()}, but there are "
                 f"{len(self.class_names)} classes, 0 to {len(self.class_names) - 1}"
             )
+
+    def _check_label_sets(self) -> None:
+        """Check labels of which an image may have several."""
+        labels, expected = self.labels, (len(self.images), len(self.class_names))
+        if labels.dtype != np.int64 or labels.shape != expected:
+            raise DataError(f"{self.source}: labels are {labels.dtype} {labels.shape}, not int64 {expected}")
+        if labels.min() < UNKNOWN or labels.max() > 1:
+            raise DataError(f"{self.source}: labels run from {labels.min()} to {labels.max()}, not from -1 to 1")
 
     def _check_positions(self) -> None:
         folds = enumerate(self.folds or ())
@@ -186,6 +200,18 @@ class ImageDataset:
         """Height, width and channels of an image."""
         height, width, channels = self.images.shape[1:]
         return height, width, channels
+
+    @property
+    def has_label_sets(self) -> bool:
+        """Whether an image may have several labels, or none."""
+        return self.labels.ndim == 2
+
+    @cached_property
+    def label_names(self) -> tuple[tuple[str, ...], ...]:
+        """The names of each image's labels."""
+        if not self.has_label_sets:
+            return tuple((self.class_names[label],) for label in self.labels.tolist())
+        return tuple(tuple(self.class_names[i] for i in np.flatnonzero(row == 1)) for row in self.labels)
 
     def split(self, name: str) -> LabelledImages:
         """Return a split.

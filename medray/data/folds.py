@@ -13,6 +13,7 @@ import numpy as np
 from medray._types import Array
 from medray.data.dataset import Fold, ImageDataset
 from medray.data.group_assignment import assign_groups
+from medray.data.members import members_of
 from medray.errors import DataError, RunError
 from medray.stats.patients import is_missing
 
@@ -92,10 +93,10 @@ def make_folds(
     else:
         folds = divide_pool(dataset, FOLD_COUNT if count is None else count, seed, related_groups)
         advice = "ask for fewer folds"
-    for number, fold in enumerate(folds.folds):
+    for number, fold in enumerate(() if dataset.has_label_sets else folds.folds):
         for side, positions in (("training", fold.train), ("held-out", fold.val)):
-            present = np.unique(dataset.labels[positions])
-            missing = [name for label, name in enumerate(dataset.class_names) if label not in present]
+            counts = members_of(dataset.labels[positions], len(dataset.class_names)).sum(axis=0).tolist()
+            missing = [name for name, count in zip(dataset.class_names, counts, strict=True) if not count]
             if missing:
                 raise DataError(
                     f"{dataset.source}: fold {number} has no {side} image of {', '.join(missing)}; {advice}"
@@ -150,7 +151,12 @@ def divide_pool(
     labels = dataset.labels[pool]
     # RandomState takes at most 32 bits at once, or a list of such parts.
     state = np.random.RandomState(seed if seed < 2**32 else [seed % 2**32, seed // 2**32])
-    if groups is None:
+    if labels.ndim == 2:
+        assigned = assign_groups(
+            labels, np.arange(len(pool)) if groups is None else groups, np.full(count, 1 / count), seed
+        )
+        pairs = [(np.flatnonzero(assigned != fold), np.flatnonzero(assigned == fold)) for fold in range(count)]
+    elif groups is None:
         pairs = StratifiedKFold(count, shuffle=True, random_state=state).split(pool, labels)
     else:
         pairs = StratifiedGroupKFold(count, shuffle=True, random_state=state).split(pool, labels, groups)
@@ -192,8 +198,10 @@ def _read_patients(dataset: ImageDataset, positions: Array) -> Array | None:
 
 def _check_counts(dataset: ImageDataset, pool: Array, groups: Array | None, unit: str, count: int) -> None:
     """Check that each class has an image, and where there are groups a group, for each of `count` folds."""
-    for label, name in enumerate(dataset.class_names):
-        members = dataset.labels[pool] == label
+    if dataset.has_label_sets:  # a fold is measured on the labels that it holds
+        return
+    members_by_class = members_of(dataset.labels[pool], len(dataset.class_names)).T
+    for name, members in zip(dataset.class_names, members_by_class, strict=True):
         units = int(members.sum()) if groups is None else len(np.unique(groups[members]))
         if units < count:
             advice = f"ask for at most {units} folds" if units >= 2 else "it can't be folded"

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from medray._types import Array
+from medray.data.members import strata_of
 
 SEED = 0  # not the search's: the test split must stay the same one
 MOVABLE, EXCHANGEABLE = 3000, 150  # groups, of the largest shares of a class, that are moved and exchanged
@@ -27,20 +28,20 @@ STEPS = 2000  # of one start
 STARTS, LEAST_STARTS, EFFORT = 32, 2, 60_000  # starts: at most, at least, and groups in all of them together
 
 
-def assign_groups(labels: Array, groups: Array, shares: Array) -> Array:
-    """Return the split of each image of `labels` and `groups` (n,): int64 (n,), the index of a share.
+def assign_groups(labels: Array, groups: Array, shares: Array, seed: int = SEED) -> Array:
+    """Return the split of each image of `labels` (n,) or (n, classes) and `groups` (n,): int64 (n,), of a share.
 
     `shares` (splits,) of the images add up to 1; the first is that of train. There are as many groups as splits or
     more. A class of fewer groups than splits is in as many splits as it can, the first ones. Where each group has
     images of one class only, each other class is in each split; else a class may lack where groups of several
-    classes stand in its way. The same arguments always give the same splits.
+    classes stand in its way. Where images have several labels (Sechidis et al. 2011 deal them out by the rarest
+    one), each label counts as a class. The same arguments always give the same splits.
     """
     _, group_of = np.unique(groups, return_inverse=True)
-    present, label_of = np.unique(labels, return_inverse=True)
-    classes = len(present)
-    counts = np.bincount(group_of * classes + label_of, minlength=(group_of.max() + 1) * classes)
-    problem = Problem(counts.reshape(-1, classes), np.asarray(shares, dtype=float))
-    rng = np.random.default_rng(SEED)
+    strata = strata_of(labels)
+    counts = np.stack([np.bincount(group_of, weights=column) for column in strata.T], axis=1).astype(np.int64)
+    problem = Problem(counts, np.bincount(group_of), np.asarray(shares, dtype=float))
+    rng = np.random.default_rng(seed)
     starts = min(STARTS, max(LEAST_STARTS, EFFORT // len(counts)))
     results = [improve(problem, deal_groups(problem, rng, stratified=start % 2 == 0)) for start in range(starts)]
     best = min(results, key=lambda splits: round(problem.total_cost(splits), 6))
@@ -50,15 +51,19 @@ def assign_groups(labels: Array, groups: Array, shares: Array) -> Array:
 
 @dataclass(frozen=True)
 class Problem:
-    """Numbers of images `counts` (groups, classes) of each class in each group, and the `shares` (splits,)."""
+    """Numbers of images `counts` (groups, classes) of each class in each group, and the `shares` (splits,).
+
+    `sizes` (groups,) are the numbers of images of the groups, which may be of several classes each.
+    """
 
     counts: Array
+    sizes: Array
     shares: Array
 
     @cached_property
     def vectors(self) -> Array:
         """The counts with the number of all images as a last column, float (groups, classes + 1)."""
-        return np.column_stack([self.counts, self.counts.sum(axis=1)]).astype(float)
+        return np.column_stack([self.counts, self.sizes]).astype(float)
 
     @cached_property
     def expected(self) -> Array:

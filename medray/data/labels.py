@@ -17,7 +17,10 @@ from medray.text import natural_order, plural
 
 @dataclass(frozen=True)
 class Labelled:
-    """Positions (n,) of a listing's images that are kept, their classes int64 (n,), and what was left out."""
+    """Positions (n,) of a listing's images that are kept, their classes, and what was left out.
+
+    `labels` are int64 (n,), or (n, classes) where images have several.
+    """
 
     positions: Array
     labels: Array
@@ -26,7 +29,9 @@ class Labelled:
 
     def without(self, indices: list[int]) -> "Labelled":
         """Return the same without the images at `indices` of `positions`."""
-        return replace(self, positions=np.delete(self.positions, indices), labels=np.delete(self.labels, indices))
+        return replace(
+            self, positions=np.delete(self.positions, indices), labels=np.delete(self.labels, indices, axis=0)
+        )
 
 
 def choose_labels(listing: Listing, rules: Labels) -> Labelled:
@@ -95,7 +100,7 @@ def note_unclear_labels(listing: Listing, rules: Labels) -> list[str]:
         if rules.multiple not in (DROP, FIRST):
             raise DataError(
                 f"{listing.source}: {problem}; `labels: {{multiple: drop}}` leaves such images out, `first` takes "
-                "the first label"
+                "the first label, and `task: several` takes them all"
             )
         notes.append(f"{'left out' if rules.multiple == DROP else 'first label taken'}: {problem}")
     return notes
@@ -130,6 +135,11 @@ def merge_classes(listing: Listing, merge: Mapping[str, tuple[str, ...]]) -> tup
         names |= dict.fromkeys(parts, name)
         notes.append(f"merged into one class, {name}: {', '.join(f'{part} ({counts[part]})' for part in parts)}")
     images = tuple(
-        replace(image, labels=tuple(names.get(label, label) for label in image.labels)) for image in listing.images
+        replace(
+            image,
+            labels=tuple(names.get(label, label) for label in image.labels),
+            uncertain=tuple(names.get(label, label) for label in image.uncertain),
+        )
+        for image in listing.images
     )
     return replace(listing, images=images), notes

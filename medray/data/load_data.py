@@ -48,9 +48,10 @@ def load_data(
         drawn, asked = (f"{h}×{w} in {'grey' if c == 1 else 'colours'}" for h, w, c in (dataset.shape, expected))
         note = f"drawn as the source says, {drawn}: the space's `images`, {asked}, are not for drawings"
         return replace(dataset, notes=(*dataset.notes, note))
+    task = preparation.task
     if source.kind == MEDMNIST:
         path = medmnist.locate(source.name, source.options.get(SIZE, medmnist.SIZES[0]))
-        dataset = read_npz(path, source=str(source), class_names=medmnist.class_names(source.name))
+        dataset = read_npz(path, source=str(source), class_names=medmnist.class_names(source.name), task=task)
     else:
-        dataset = read_npz(source.path, source=str(source))
+        dataset = read_npz(source.path, source=str(source), task=task)
     return resize_dataset(dataset, preparation.images, progress)

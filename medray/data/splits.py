@@ -7,6 +7,7 @@ import numpy as np
 from medray._types import Array
 from medray.data.group_assignment import assign_groups
 from medray.data.listing.listing import CALIBRATION, SPLITS, TEST, TRAIN, VAL
+from medray.data.members import members_of
 from medray.data.similarity.groups import merge_patients
 from medray.errors import DataError
 from medray.space.preparation import Shares
@@ -90,7 +91,7 @@ def check_numbers(
     Raises:
         DataError: there are too few.
     """
-    counts = np.bincount(labels, minlength=len(class_names)).tolist()
+    counts = members_of(labels, len(class_names)).sum(axis=0).tolist()
     few = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if 0 < count < splits]
     if few:
         raise DataError(
@@ -106,14 +107,15 @@ def note_classes(
     parts: Mapping[str, Array], labels: Array, groups: Array, class_names: Sequence[str], unit: tuple[str, str]
 ) -> Iterator[str]:
     """Yield a note on each of the splits that has no image of a class which another one has."""
+    members = members_of(labels, len(class_names))
     pool = np.concatenate(list(parts.values()))
-    group_counts = {
-        label: len(np.unique(groups[pool][labels[pool] == label])) for label in np.unique(labels[pool])
-    }
     for split, positions in parts.items():
-        absent = np.setdiff1d(labels[pool], labels[positions])
+        absent = np.flatnonzero(members[pool].any(axis=0) & ~members[positions].any(axis=0))
         if len(absent):
-            names = [f"{class_names[label]} ({plural(group_counts[label], *unit)})" for label in absent]
+            names = []
+            for label in absent.tolist():
+                count = len(np.unique(groups[pool][members[pool, label]]))
+                names.append(f"{class_names[label]} ({plural(count, *unit)})")
             yield f"{split}: no image of {first_names(names, MOST_NAMED)}, as no {unit[0]} is in two splits"
 
 

@@ -8,13 +8,19 @@ from medray._types import Array
 from medray.decisions.temperature import apply_temperature
 
 
-def average(probabilities: Sequence[Array], weights: Sequence[float] | None = None) -> Array:
-    """Return the mean of several members' probabilities (N, classes), weighted if asked; float32 (N, classes)."""
+def average(
+    probabilities: Sequence[Array], weights: Sequence[float] | None = None, *, label_sets: bool = False
+) -> Array:
+    """Return the mean of several members' probabilities (N, classes), weighted if asked; float32 (N, classes).
+
+    Each row sums to 1, except where an image may have several labels (`label_sets`).
+    """
     shares = np.ones(len(probabilities)) if weights is None else np.asarray(weights, dtype=np.float64)
     total = np.zeros(probabilities[0].shape, dtype=np.float64)
     for member, share in zip(probabilities, shares / shares.sum(), strict=True):
         total += share * member
-    mean: Array = (total / total.sum(axis=1, keepdims=True)).astype(np.float32)
+    sums = 1.0 if label_sets else total.sum(axis=1, keepdims=True)
+    mean: Array = (total / sums).clip(0.0, 1.0).astype(np.float32)
     return mean
 
 

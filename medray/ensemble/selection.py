@@ -94,8 +94,9 @@ def make_selection(strategy: str, pool: Pool, candidates: Weighted) -> Selection
     """Average weighted candidates of a pool; the members of a candidate share its weight; no temperature yet."""
     total = sum(weight for _, weight in candidates)
     members = tuple((m, weight / total / len(c.members)) for c, weight in candidates for m in c.members)
-    probabilities = average([c.probabilities for c, _ in candidates], [weight for _, weight in candidates])
-    return Selection(strategy, pool.source, pool.selected_on, members, probabilities, pool.labels, pool.task)
+    tables, weights = [c.probabilities for c, _ in candidates], [weight for _, weight in candidates]
+    mean = average(tables, weights, label_sets=pool.task.label_sets)
+    return Selection(strategy, pool.source, pool.selected_on, members, mean, pool.labels, pool.task)
 
 
 def compare_selections(metric: str, selections: Sequence[Selection], selected: Selection) -> SelectionComparison:

@@ -84,7 +84,6 @@ class DataFacts(JsonDocument):
     @classmethod
     def of(cls, dataset: ImageDataset, leaks: tuple[Finding, ...] = ()) -> "DataFacts":
         """Return the facts of a data set in which `leaks` were found."""
-        classes = len(dataset.class_names)
         return cls(
             source=dataset.source,
             notes=dataset.notes,
@@ -97,9 +96,7 @@ class DataFacts(JsonDocument):
             subgroups=tuple(sorted(dataset.subgroups)),
             patients=None if dataset.groups is None else len(np.unique(dataset.groups)),
             splits={
-                name: SplitFacts(
-                    len(positions), tuple(np.bincount(dataset.labels[positions], minlength=classes).tolist())
-                )
+                name: SplitFacts(len(positions), tuple(dataset.at(positions).class_counts().tolist()))
                 for name, positions in dataset.splits.items()
             },
             leaks=leaks,

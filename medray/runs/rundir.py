@@ -35,7 +35,7 @@ from medray.runs.selection_facts import SelectionComparison
 from medray.runs.trial_record import EpochRecord, TrialRecord
 from medray.space.loading import parse
 from medray.space.search_space import SearchSpace
-from medray.stats.validate import check_labelled
+from medray.stats.validate import check_label_sets, check_labelled
 
 MANIFEST = "manifest.json"  # of an ensemble, whose folder can be copied out of its run
 
@@ -288,12 +288,12 @@ def read_predictions(folder: TrialDir, best_epoch: int) -> tuple[Array, Array]:
 
 
 def check_predictions(name: str, probabilities: Array, labels: Array) -> None:
-    """Check stored probabilities (n, classes) and labels (n,).
+    """Check stored probabilities (n, classes) and labels (n,), or (n, classes) where images have several.
 
     Raises:
         RunError: the file `name` that they were read from is damaged.
     """
     try:
-        check_labelled(probabilities, labels)
+        (check_label_sets if labels.ndim == 2 else check_labelled)(probabilities, labels)
     except DataError as error:
         raise RunError(f"{name} is damaged: {error}") from None

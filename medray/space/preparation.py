@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from medray.errors import ConfigError, unknown_choice_line
+from medray.tasks import ORDERED, SEVERAL, SINGLE
 
 ASPECTS = STRETCHED, PADDED, LESION = ("stretch", "pad", "lesion")
-FAIL, DROP, FIRST, KEEP = "fail", "drop", "first", "keep"
+FAIL, DROP, FIRST, KEEP, NONE = "fail", "drop", "first", "keep", "none"
 MAX_SIDE = 4096  # pixels
 
 
@@ -35,6 +36,9 @@ class Images:
 class Labels:
     """What is done to images with a `blank` label (fail or drop), with `multiple` ones (fail, drop or first).
 
+    With `task: several` a `blank` label may be none, too, for an image without labels, and the label `none` means
+    the same; `multiple` has no meaning there.
+
     A class of fewer than `min_count` images is left out, and so are those that `leave_out` names. Before all that,
     the classes in each list of `merge` become one class with the list's name. `order` names all classes that are
     grades, from the lowest on; empty where their names say it.
@@ -44,6 +48,7 @@ class Labels:
     multiple: str = FAIL
     min_count: int = 1
     merge: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    none: str | None = None
     leave_out: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
 
@@ -68,21 +73,22 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "images.unreadable": (FAIL, DROP),
     "images.missing": (FAIL, DROP),
     "images.two_valued": (FAIL, DROP, KEEP),
-    "labels.blank": (FAIL, DROP),
+    "labels.blank": (FAIL, DROP, NONE),
     "labels.multiple": (FAIL, DROP, FIRST),
 }
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """All three sections."""
+    """All three sections, and the `task` that the images are for, a name in `medray.tasks.TASKS`."""
 
     images: Images = Images()
     labels: Labels = Labels()
     splits: Shares = Shares()
+    task: str = SINGLE.name
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
+    def from_dict(cls, values: Mapping[str, Any], task: str = SINGLE.name) -> "Preparation":
         """Build from the sections of a search space, each of which may be missing.
 
         Raises:
@@ -110,6 +116,8 @@ class Preparation:
             raise ConfigError(f"{min_count!r} is not a whole number of 1 or more", key="labels.min_count")
         if "merge" in labels:
             labels["merge"] = _merge(labels["merge"])
+        if labels.get("none") is not None:
+            labels["none"] = _class_name("labels.none", labels["none"])
         for key, example in (("order", "[none, mild, severe]"), ("leave_out", "[unknown]")):
             if key in labels:
                 labels[key] = _class_names(f"labels.{key}", labels[key], example)
@@ -122,7 +130,16 @@ class Preparation:
         shares = Shares(**splits)
         if shares.val + shares.test >= 1:
             raise ConfigError("val and test together leave nothing to train on", key="splits")
-        return cls(Images(**images), Labels(**labels), shares)
+        for key, value, needed in (
+            ("order", labels.get("order"), ORDERED.name),
+            ("none", labels.get("none"), SEVERAL.name),
+            ("blank", labels.get("blank") == NONE, SEVERAL.name),
+        ):
+            if value and task != needed:
+                raise ConfigError(f"is of `task: {needed}`", key=f"labels.{key}")
+        if task == SEVERAL.name and "multiple" in labels:
+            raise ConfigError("`task: several` takes all labels of an image", key="labels.multiple")
+        return cls(Images(**images), Labels(**labels), shares, task)
 
 
 def _with_known_keys(name: str, section: object, kind: type) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from medray.space.yaml_fields import (
     subsection,
 )
 from medray.stats.score_names import METRICS
-from medray.tasks import ORDERED, SINGLE, TASKS
+from medray.tasks import SINGLE, TASKS
 
 PREPARATION = ("images", "labels", "splits")
 NEEDED = ("name", "data", "objective", "budget", "space")
@@ -49,8 +49,6 @@ def read_space(text: str, path: str) -> SearchSpace:
     task = read_text(root, "task", SINGLE.name)
     if task not in TASKS:
         raise ConfigError(unknown_choice_line("task", task, TASKS), key="task")
-    if "order" in mapping(root.get("labels") or {}) and task != ORDERED.name:
-        raise ConfigError("is of `task: ordered`: other classes have no order", key="labels.order")
     with subsection(root, "objective", needed=True) as section:
         metric = read_metric(section, task)
     with subsection(root, "budget", needed=True) as section:
@@ -79,7 +77,9 @@ def read_space(text: str, path: str) -> SearchSpace:
         description=read_text(root, "description", ""),
         data=read_text(root, "data"),
         task=task,
-        preparation=Preparation.from_dict({key: root[key] for key in PREPARATION if root.get(key) is not None}),
+        preparation=Preparation.from_dict(
+            {key: root[key] for key in PREPARATION if root.get(key) is not None}, task
+        ),
         metric=metric,
         mode=METRICS[metric],
         budget=budget,

@@ -14,7 +14,7 @@ from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.json_document import JsonDocument
 from medray.stats.patients import group_numbers
-from medray.stats.score_names import MODES
+from medray.stats.score_names import OF_CLASSES
 from medray.stats.scores import Predictions
 from medray.stats.validate import check_confidence
 
@@ -98,4 +98,4 @@ def bootstrap(models: Mapping[str, Predictions], counts: Iterable[Array]) -> dic
             rows[name].append(list(model.scores(row).values()))
     if not rows[first]:
         raise DataError("no resamples: there is nothing to score the models on")
-    return {name: dict(zip(MODES, np.array(scores).T, strict=True)) for name, scores in rows.items()}
+    return {name: dict(zip(OF_CLASSES, np.array(scores).T, strict=True)) for name, scores in rows.items()}

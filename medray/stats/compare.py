@@ -12,7 +12,7 @@ from medray.stats.bootstrap import CONFIDENCE, percentile_interval
 from medray.stats.influence import difference
 from medray.stats.patients import group_numbers
 from medray.stats.score_intervals import score_influence
-from medray.stats.score_names import MODES
+from medray.stats.score_names import OF_CLASSES
 from medray.stats.scores import Predictions
 
 SIGNIFICANCE = 0.05  # goes with the interval of 95 %
@@ -53,7 +53,7 @@ def compare_models(
     draws: Mapping[str, Mapping[str, Array]] | None,
     groups: Array | None = None,
 ) -> PairedComparison:
-    """Compare two of the `models` by `metric`, a name in `MODES`.
+    """Compare two of the `models` by `metric`, a name in `OF_CLASSES`.
 
     `draws` are their scores on resamples, float (B,), as `medray.stats.bootstrap.bootstrap` returns them; without
     them there is no p of the bootstrap, and nothing for the calibration error. `groups` (N,) are the patients
@@ -65,8 +65,8 @@ def compare_models(
         ConfigError: there is no such metric, or no such model.
         DataError: the two models' numbers of resamples differ, or a patient is missing.
     """
-    if metric not in MODES:
-        raise ConfigError(unknown_choice_line("metric", metric, MODES))
+    if metric not in OF_CLASSES:
+        raise ConfigError(unknown_choice_line("metric", metric, OF_CLASSES))
     for model in (reference, other):
         known = set(models) if draws is None else set(models) & set(draws)
         if model not in known:
@@ -145,14 +145,14 @@ def verdict(comparison: PairedComparison, adjusted_p: float | None) -> str:
     Raises:
         ConfigError: there is no such metric.
     """
-    if comparison.metric not in MODES:
-        raise ConfigError(unknown_choice_line("metric", comparison.metric, MODES))
+    if comparison.metric not in OF_CLASSES:
+        raise ConfigError(unknown_choice_line("metric", comparison.metric, OF_CLASSES))
     low, high = comparison.low, comparison.high
     if low is None or high is None or adjusted_p is None:
         return NOT_TESTED
     if low <= 0 <= high or adjusted_p > SIGNIFICANCE:
         return NOT_SHOWN
-    return BETTER if (low > 0) == (MODES[comparison.metric] == "max") else WORSE
+    return BETTER if (low > 0) == (OF_CLASSES[comparison.metric] == "max") else WORSE
 
 
 @dataclass(frozen=True)

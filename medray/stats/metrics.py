@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from medray._types import Array
-from medray.stats.score_names import METRICS
+from medray.stats.score_names import GRADED, PLAIN
 
 BINS = 15  # of the calibration error
 
@@ -78,7 +78,7 @@ def confidence_bins(confidence: Array, bins: int = BINS) -> Array:
 
 
 def all_metrics(probabilities: Array, labels: Array) -> dict[str, float]:
-    """Return all of `METRICS` by name; `labels` are int64 (N,). Those of grades take the classes as grades."""
+    """Return all of `PLAIN`, and of `GRADED` with the classes as grades, by name; `labels` are int64 (N,)."""
     matrix = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     scores = {
         **confusion_metrics(matrix),
@@ -86,7 +86,7 @@ def all_metrics(probabilities: Array, labels: Array) -> dict[str, float]:
         "log_loss": log_loss(probabilities, labels),
         "calibration_error": calibration_error(probabilities, labels),
     }
-    return {name: float(scores[name]) for name in METRICS}
+    return {name: float(scores[name]) for name in (*PLAIN, *GRADED)}
 
 
 def recall_precision_f1(matrix: Array) -> tuple[Array, Array, Array]:

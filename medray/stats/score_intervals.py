@@ -17,7 +17,7 @@ from medray.stats.influence import Influence, unbiased
 from medray.stats.metrics import nats
 from medray.stats.patients import group_numbers, too_few_cases
 from medray.stats.rates import share_of
-from medray.stats.score_names import MODES
+from medray.stats.score_names import OF_CLASSES
 from medray.stats.scores import Predictions
 from medray.stats.validate import check_confidence
 
@@ -32,7 +32,7 @@ OVER_IMAGES = ("accuracy", "brier", "log_loss", "within_one", "grade_error")
 def score_interval(
     name: str, predictions: Predictions, groups: Array | None = None, confidence: float = CONFIDENCE
 ) -> Estimate:
-    """Return the score `name` in `MODES` with its interval, by patient `groups` (N,) where they are known.
+    """Return the score `name` in `OF_CLASSES` with its interval, by patient `groups` (N,) where they are known.
 
     Those of the accuracy and of the share within one grade are exact where images are independent, the others are
     Wilson's of the effective number of images or patients. Where a score has no interval, the estimate says why.
@@ -55,14 +55,14 @@ def score_interval(
 
 
 def score_influence(name: str, predictions: Predictions, groups: Array | None = None) -> Influence | str:
-    """Return the influences on the score `name` in `MODES`, or why it can have no interval.
+    """Return the influences on the score `name` in `OF_CLASSES`, or why it can have no interval.
 
     Raises:
         ConfigError: there is no such score.
         DataError: a patient is missing.
     """
-    if name not in MODES:
-        raise ConfigError(unknown_choice_line("score", name, MODES))
+    if name not in OF_CLASSES:
+        raise ConfigError(unknown_choice_line("score", name, OF_CLASSES))
     labels, classes = predictions.labels, predictions.classes
     if name == "calibration_error":
         return NO_INTERVAL

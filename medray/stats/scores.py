@@ -17,7 +17,7 @@ from medray.stats.metrics import (
     confusion_metrics,
     nats,
 )
-from medray.stats.score_names import MODES
+from medray.stats.score_names import OF_CLASSES
 from medray.stats.validate import check_labelled
 
 STEP = 1e-4  # images, in derivatives by the confusion matrix
@@ -100,7 +100,7 @@ class Predictions:
         return squared
 
     def scores(self, weights: Array | None = None) -> dict[str, float]:
-        """Return every score of `MODES` by name, with image i counted `weights[i]` times (N,), or once if None.
+        """Return all of `OF_CLASSES` by name, with image i counted `weights[i]` times (N,), or once if None.
 
         The metrics are those of `medray.stats.metrics.all_metrics`; "brier" is that of
         `medray.stats.calibration.brier_score`. AUC is NaN where a class has no image.
@@ -118,7 +118,7 @@ class Predictions:
             "calibration_error": np.abs(np.bincount(bins, weights=counts * gaps)).sum() / total,
             "brier": counts @ brier / total,
         }
-        return {name: float(scores[name]) for name in MODES}
+        return {name: float(scores[name]) for name in OF_CLASSES}
 
     def _counts(self, weights: Array | None) -> Array:
         if weights is None:

@@ -73,6 +73,26 @@ def check_labelled(probabilities: Array, labels: Array) -> tuple[Array, Array]:
     return exact, check_labels(labels, *exact.shape)
 
 
+def check_label_sets(probabilities: Array, labels: Array) -> tuple[Array, Array]:
+    """Return probabilities and labels (N, K), of which an image may have several, as float64 and int64.
+
+    Raises:
+        DataError: they are of other shapes or types, the probabilities don't lie in 0..1, or the labels in -1..1.
+    """
+    table, marks = np.asarray(probabilities), np.asarray(labels)
+    if table.ndim != 2 or table.dtype.kind != "f" or marks.shape != table.shape or marks.dtype.kind not in "iu":
+        raise DataError(
+            f"probabilities are {table.dtype} {table.shape} and labels {marks.dtype} {marks.shape}, not float and "
+            "whole numbers (N, labels)"
+        )
+    exact = table.astype(np.float64)
+    if not len(exact) or not ((exact >= -ROUNDING) & (exact <= 1 + ROUNDING)).all():  # NaN is not
+        raise DataError("probabilities must be of one image or more, and lie between 0 and 1")
+    if marks.min() < -1 or marks.max() > 1:
+        raise DataError(f"labels run from {marks.min()} to {marks.max()}, not from -1 to 1")
+    return exact.clip(0.0, 1.0), marks.astype(np.int64)
+
+
 def class_index(positive: str | None, class_names: Sequence[str]) -> int:
     """Return the index of the positive class in `class_names`.
 

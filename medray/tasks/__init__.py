@@ -7,10 +7,11 @@ ordered    each image is of one of several grades, in their order
 from collections.abc import Mapping
 
 from medray.tasks.ordered import ORDERED
+from medray.tasks.several import SEVERAL
 from medray.tasks.single import SINGLE
 from medray.tasks.task import Task
 
 #: Every task by its name; the first is that of a search space which names none.
-TASKS: Mapping[str, Task] = {task.name: task for task in (SINGLE, ORDERED)}
+TASKS: Mapping[str, Task] = {task.name: task for task in (SINGLE, ORDERED, SEVERAL)}
 
-__all__ = ["ORDERED", "SINGLE", "TASKS", "Task"]
+__all__ = ["ORDERED", "SEVERAL", "SINGLE", "TASKS", "Task"]

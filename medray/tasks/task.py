@@ -19,9 +19,9 @@ class Task:
 
     `metrics` are those that it can be judged by, each with which way it is better; the first is the one to search
     for unless another is named. `losses` are the values of the setting `loss`, the first the default.
-    `set_methods` are the methods of conformal sets for few classes and for `MANY` or more. Where `cuts`, an
-    operating point calls a class and all above it, and the order of the classes has a meaning. `shown` are the
-    metrics of every table of models.
+    `set_methods` are the methods of conformal sets for few classes and for `MANY` or more. Where `label_sets`, an
+    image may have several labels, or none. Where `cuts`, an operating point calls a class and all above it, and
+    the order of the classes has a meaning. `shown` are the metrics of every table of models.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Task:
     set_methods: tuple[str, str]
     shown: tuple[str, ...]
     cuts: bool = False
+    label_sets: bool = False
 
     @property
     def scores(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from medray.space.combinations import combinations
 from medray.space.search_space import SearchSpace
 from medray.text import first_names
 from medray.training.augment import check_pipeline
+from medray.training.check_slices import check_slices
 from medray.training.models import (
     MODELS,
     build_network,
@@ -52,6 +53,9 @@ def check_classes(dataset: ImageDataset) -> None:
     Raises:
         DataError: a split is missing or empty, or lacks a class; the line names it and the way out.
     """
+    if dataset.has_label_sets:
+        check_slices(dataset.split("train"), dataset.split("val"), "auc")
+        return
     for split in ("train", "val"):
         missing = [
             f"{name}{_of_one_patient(dataset, label)}"

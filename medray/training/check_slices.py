@@ -24,6 +24,9 @@ def check_slices(train: LabelledImages, val: LabelledImages, metric: str) -> Non
     ):
         if of_train != of_val:
             raise DataError(f"train and val have different {part}: {of_train} and {of_val}")
+    if train.own_labels.ndim == 2:
+        _check_label_sets(train, val)
+        return
     for name, images, problem in (
         ("train", train, "nothing can be learned of such a class"),
         ("val", val, f"{metric} can't be measured on it"),
@@ -37,6 +40,19 @@ def check_slices(train: LabelledImages, val: LabelledImages, metric: str) -> Non
             )
 
 
+def _check_label_sets(train: LabelledImages, val: LabelledImages) -> None:
+    """Check labels of which an image may have several: each is learned, and one at least measured."""
+    for name, images in (("train", train), ("val", val)):
+        having, known = images.own_labels == 1, images.own_labels >= 0
+        told = having.any(axis=0) & (known & ~having).any(axis=0)
+        missing = [printable(str(images.class_names[label])) for label in np.flatnonzero(~told)]
+        if missing and (name == "train" or not told.any()):
+            raise DataError(
+                f"split '{name}' has no image of {first_names(missing)}, or no other: nothing can be "
+                f"{'learned of' if name == 'train' else 'measured on'} it; make other splits, or leave it out"
+            )
+
+
 def _check_arrays(name: str, images: LabelledImages) -> None:
     """Check one slice: a slice that was made by hand has passed no check yet."""
     count, classes = len(images.images), len(images.class_names)
@@ -46,6 +62,8 @@ def _check_arrays(name: str, images: LabelledImages) -> None:
     if classes < 2:
         raise DataError(f"split '{name}': {plural(classes, 'class', 'classes')}; at least two are needed")
     for part, values in (("labels", images.labels), ("positions", images.positions)):
+        if part == "labels" and values.ndim == 2 and values.shape[1] == classes and values.dtype.kind == "i":
+            continue
         if values.ndim != 1 or values.dtype.kind not in "iu":
             hint = "; of a mask: np.flatnonzero(mask)" if values.dtype == bool else ""
             raise DataError(
@@ -56,7 +74,8 @@ def _check_arrays(name: str, images: LabelledImages) -> None:
     if not len(images):
         raise DataError(f"split '{name}' is empty")
     _check_range(name, "positions", images.positions, count, "images")
-    _check_range(name, "labels", images.own_labels, classes, "classes")
+    if images.labels.ndim == 1:
+        _check_range(name, "labels", images.own_labels, classes, "classes")
 
 
 def _check_range(name: str, part: str, values: Array, limit: int, noun: str) -> None:

@@ -181,7 +181,7 @@ class _Training:
         loss = total.item() / len(order)
         if not math.isfinite(loss):
             raise TrainingDiverged(f"the loss became {loss} in epoch {epoch}")
-        if loss > EXPLODED * math.log(len(self.train.class_names)):
+        if loss > EXPLODED * math.log(2 if self.network.label_sets else len(self.train.class_names)):
             raise TrainingDiverged(
                 f"the loss exploded in epoch {epoch}: {loss:.3g}, over {EXPLODED} times that of a uniform guess"
             )
@@ -295,7 +295,7 @@ def to_input(images: Array, device: torch.device) -> Tensor:
 
 
 @torch.inference_mode()
-def predict_probabilities(network: nn.Module, images: LabelledImages, device: torch.device) -> Array:
+def predict_probabilities(network: Network, images: LabelledImages, device: torch.device) -> Array:
     """Return a network's class probabilities, float32 (n, classes), in evaluation mode.
 
     They are computed in float32 also where training used bfloat16, so that an ensemble predicts what validation
@@ -306,5 +306,5 @@ def predict_probabilities(network: nn.Module, images: LabelledImages, device: to
     size = evaluation_batch(images)
     for start in range(0, len(images), size):
         batch, _ = images.take(np.arange(start, min(start + size, len(images))))
-        parts.append(network(to_input(batch, device)).softmax(dim=1).cpu().numpy())
+        parts.append(network.probabilities(network(to_input(batch, device))).cpu().numpy())
     return np.concatenate(parts)

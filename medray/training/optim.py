@@ -11,7 +11,10 @@ from torch.optim import lr_scheduler
 from medray._types import Array
 from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
+from medray.data.members import strata_of
 from medray.training.stages import Stage
+
+MOST_WEIGHT = 100.0  # of a label that is very rare: a larger one makes the loss a matter of few images
 
 
 def make_optimizer(config: TrainConfig, network: nn.Module, rate: float) -> torch.optim.Optimizer:
@@ -89,6 +92,26 @@ class Schedule:
             self.scheduler.step()
 
 
+def label_weights(train: LabelledImages) -> Array:
+    """Return how much more having a label weighs than not having it, float (classes,), at most `MOST_WEIGHT`.
+
+    It is the number of images without it over that of images with it, 1 where there is none of either.
+    """
+    labels = train.own_labels
+    having, without = (labels == 1).sum(axis=0), (labels == 0).sum(axis=0)
+    weights = np.where(having * without > 0, without / np.maximum(having, 1), 1.0)
+    bounded: Array = weights.clip(1 / MOST_WEIGHT, MOST_WEIGHT)
+    return bounded
+
+
+def image_weights(train: LabelledImages) -> Array:
+    """Return how often each image is to be drawn, float (n,), adding up to 1: by the rarest of its classes."""
+    strata = strata_of(train.own_labels)
+    weights = (strata / strata.sum(axis=0)).max(axis=1)
+    shares: Array = weights / weights.sum()
+    return shares
+
+
 def class_weights(train: LabelledImages) -> Array:
     """Return the weight of each class, float (classes,): n / (classes · count), 0 for a class without images."""
     counts = train.class_counts()
@@ -99,17 +122,17 @@ def class_weights(train: LabelledImages) -> Array:
 
 
 def loss_weight(config: TrainConfig, train: LabelledImages, device: torch.device) -> Tensor | None:
-    """Return the weight of each class in the loss, None for equal weights."""
+    """Return the weight of each class in the loss, of label sets of having each label; None for equal weights."""
     if config.class_balance != "loss":
         return None
-    return torch.from_numpy(class_weights(train)).float().to(device)
+    weights = label_weights(train) if train.own_labels.ndim == 2 else class_weights(train)
+    return torch.from_numpy(weights).float().to(device)
 
 
 def epoch_order(config: TrainConfig, train: LabelledImages, rng: np.random.Generator) -> Array:
     """Return the order of an epoch's images: a shuffle, or draws by class weight for the sampler."""
     if config.class_balance == "sampler":
-        weights = class_weights(train)[train.own_labels]
-        return rng.choice(len(train), size=len(train), p=weights / weights.sum())
+        return rng.choice(len(train), size=len(train), p=image_weights(train))
     return rng.permutation(len(train))
 
 
@@ -124,9 +147,14 @@ def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
 def mixed_loss(
     network: nn.Module, images: Tensor, labels: Tensor, config: TrainConfig, weight: Tensor | None, share: float
 ) -> Tensor:
-    """Return the cross entropy with label smoothing; `share` below 1 is mixup's λ (Zhang et al. 2018)."""
+    """Return the cross entropy with label smoothing; `share` below 1 is mixup's λ (Zhang et al. 2018).
+
+    Of label sets (n, classes) it is the mean of the labels' binary cross entropies.
+    """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
+        if target.ndim == 2:
+            return _label_set_loss(logits.float(), target, weight, config.label_smoothing)
         return F.cross_entropy(logits.float(), target, weight=weight, label_smoothing=config.label_smoothing)
 
     if share >= 1.0:
@@ -134,3 +162,11 @@ def mixed_loss(
     other = torch.randperm(len(images), device=images.device)
     logits = network(share * images + (1 - share) * images[other])
     return share * loss(logits, labels) + (1 - share) * loss(logits, labels[other])
+
+
+def _label_set_loss(logits: Tensor, labels: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
+    """Return the mean binary cross entropy of the labels (n, classes) that are known; 0 where none is."""
+    known = (labels >= 0).float()
+    targets = (labels == 1).float() * (1 - smoothing) + smoothing / 2
+    losses = F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight, reduction="none")
+    return (losses * known).sum() / known.sum().clamp_min(1)

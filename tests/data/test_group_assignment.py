@@ -84,7 +84,7 @@ def test_of_few_groups_no_assignment_is_cheaper() -> None:
         counts = counts[:, counts.any(axis=0)]
         groups = np.repeat(np.arange(len(counts)), counts.sum(axis=1))
         labels = np.concatenate([np.repeat(np.arange(len(row)), row) for row in counts])
-        splits, problem = assign_groups(labels, groups, SHARES), Problem(counts, SHARES)
+        splits, problem = assign_groups(labels, groups, SHARES), Problem(counts, counts.sum(axis=1), SHARES)
         cost = problem.total_cost(splits[np.unique(groups, return_index=True)[1]])
         every = np.array(list(itertools.product(range(3), repeat=len(counts))))
         inside = (every[:, None] == np.arange(3)[:, None]).astype(float)

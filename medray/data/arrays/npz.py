@@ -10,7 +10,9 @@ from medray._types import Array
 from medray.data.arrays import medmnist
 from medray.data.dataset import Fold, ImageDataset
 from medray.data.listing.listing import CALIBRATION, SPLITS
+from medray.data.members import UNKNOWN
 from medray.errors import DataError, not_found_line
+from medray.tasks import SEVERAL, SINGLE
 
 FOLD_COLUMNS = ("train_fold", "val_fold")
 OPTIONAL = ("class_names", "train_groups", "val_groups", "test_groups", "calibration_groups", *FOLD_COLUMNS)
@@ -18,7 +20,9 @@ PARTS = ("images", "labels")  # of a split
 SUBGROUP = "_subgroup_"  # train_subgroup_sex, val_subgroup_sex, test_subgroup_sex
 
 
-def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = None) -> ImageDataset:
+def read_npz(
+    path: Path, *, source: str, class_names: tuple[str, ...] | None = None, task: str = SINGLE.name
+) -> ImageDataset:
     """Read a file of MedMNIST's form, perhaps with `calibration_images` and `calibration_labels` too.
 
     Class names are the ones given, or the file's own `class_names`, or MedMNIST's if the file is named as one of
@@ -31,7 +35,8 @@ def read_npz(path: Path, *, source: str, class_names: tuple[str, ...] | None = N
     try:
         splits = splits_of(arrays)
         images = [as_images(f"{split}_images", arrays[f"{split}_images"]) for split in splits]
-        labels = np.concatenate([as_labels(f"{split}_labels", arrays[f"{split}_labels"]) for split in splits])
+        read = as_label_sets if task == SEVERAL.name else as_labels
+        labels = np.concatenate([read(f"{split}_labels", arrays[f"{split}_labels"]) for split in splits])
         check_lengths(arrays)
         shapes = {split: part.shape[1:] for split, part in zip(splits, images, strict=True)}
         if len(set(shapes.values())) > 1:
@@ -99,12 +104,25 @@ def as_images(name: str, images: Array) -> Array:
     return images[..., None] if images.ndim == 3 else images
 
 
+def as_label_sets(name: str, labels: Array) -> Array:
+    """Return labels of which an image may have several, int64 (N, K); DataError if they are not 0, 1 or -1."""
+    if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in "iub":
+        raise DataError(
+            f"{name} is {labels.dtype} {labels.shape}, not (N, labels) of 0 and 1, as `task: several` needs"
+        )
+    table = labels.astype(np.int64)
+    if table.size and (table.min() < UNKNOWN or table.max() > 1):
+        raise DataError(f"{name} runs from {table.min()} to {table.max()}, not from -1 (unknown) to 1")
+    return table
+
+
 def as_labels(name: str, labels: Array) -> Array:
     """Return labels as int64 (N,); DataError if they are not whole numbers (N,) or (N, 1)."""
     column = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if column.ndim != 1 or column.dtype.kind not in "iu":
         raise DataError(
             f"{name} is {labels.dtype} {labels.shape}, not whole numbers (N,) or (N, 1): one class for each image"
+            f"{'; `task: several` takes several' if labels.ndim == 2 else ''}"
         )
     return column.astype(np.int64)
 
@@ -183,7 +201,7 @@ def choose_class_names(
     path: Path, arrays: dict[str, Array], labels: Array, given: tuple[str, ...] | None
 ) -> tuple[tuple[str, ...], str]:
     """Return the class names, and a note that says whose they are; DataError if the file's are no list of text."""
-    count = int(labels.max()) + 1 if len(labels) else 0
+    count = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1 if len(labels) else 0
     if given:
         return given, "class names: MedMNIST's"
     if "class_names" in arrays:

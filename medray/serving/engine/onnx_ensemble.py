@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from medray._types import Array
 from medray.ensemble.ensemble import Ensemble
@@ -117,7 +116,7 @@ def _onnx_predictor(path: Path, threads: int, sample: Array, expected: Array, me
     return None
 
 
-def _torch_predictor(network: nn.Module, device: str) -> Predictor:
+def _torch_predictor(network: Network, device: str) -> Predictor:
     torch_device = torch.device(device)
 
     @torch.inference_mode()
@@ -125,7 +124,8 @@ def _torch_predictor(network: nn.Module, device: str) -> Predictor:
         height, width = images.shape[1:3]
         batch_size = max(16, EVALUATION_PIXELS // (height * width))
         batches = np.array_split(np.require(images, requirements="W"), max(1, -(-len(images) // batch_size)))
-        parts = [network(to_input(batch, torch_device)).softmax(dim=1).float().cpu().numpy() for batch in batches]
+        answers = (network.probabilities(network(to_input(batch, torch_device))) for batch in batches)
+        parts = [answer.float().cpu().numpy() for answer in answers]
         probabilities: Array = np.concatenate(parts)
         return probabilities
 

@@ -27,13 +27,12 @@ log = logging.getLogger(__name__)
 class _FromPixels(nn.Module):
     """Maps images as they are stored, uint8 (n, H, W, C), to class probabilities (n, classes)."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.network(images.permute(0, 3, 1, 2).float() / 255)
-        return logits.softmax(dim=1)
+        return self.network.probabilities(self.network(images.permute(0, 3, 1, 2).float() / 255))
 
 
 def onnx_file(network: Network, shape: Shape) -> Path:

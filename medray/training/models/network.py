@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from medray._types import Array, Shape
 from medray.config import TrainConfig
 from medray.errors import ConfigError, one_line
+from medray.tasks import SEVERAL
 from medray.training.models.backbone_names import TORCHVISION, check_backbone, import_timm
 from medray.training.models.blocks import classifier_names, widen_head
 from medray.training.models.links import LINKS, Corn, Cumulative, Link
@@ -32,14 +33,24 @@ class Normalise(nn.Module):
 
 
 class Network(nn.Sequential):
-    """Normalisation, backbone, and for ordered grades the link that makes log-probabilities of its outputs."""
+    """Normalisation, backbone, and for ordered grades the link that makes log-probabilities of its outputs.
 
-    def __init__(self, normalise: Normalise, backbone: nn.Module, link: Link | None = None) -> None:
+    With `label_sets` an image may have several labels, or none: each output is a label's log-odds.
+    """
+
+    def __init__(
+        self, normalise: Normalise, backbone: nn.Module, link: Link | None = None, *, label_sets: bool = False
+    ) -> None:
         super().__init__()
+        self.label_sets = label_sets
         self.add_module("normalise", normalise)
         self.add_module("backbone", backbone)
         if link is not None:
             self.add_module("link", link)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probabilities (n, classes) of outputs: their softmax, or of label sets the sigmoid."""
+        return logits.sigmoid() if self.label_sets else logits.softmax(dim=1)
 
     @torch.no_grad()
     def start(self, mean: Tensor, std: Tensor, shares: Tensor) -> None:
@@ -86,7 +97,7 @@ def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
         widen_head(backbone, config.head_width, config.dropout)
     if file is not None:
         load_backbone(backbone, file, last)
-    return Network(normalise, backbone, link)
+    return Network(normalise, backbone, link, label_sets=config.task == SEVERAL.name)
 
 
 def _backbone(config: TrainConfig, shape: Shape, classes: int, *, from_hub: bool) -> nn.Module:

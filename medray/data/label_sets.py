@@ -1,0 +1,88 @@
+"""Give each listed image its set of labels, for the task `several`: none, one or more of them."""
+
+from collections import Counter
+
+import numpy as np
+
+from medray.data.labels import Labelled, merge_classes
+from medray.data.listing.folder_names import tidy
+from medray.data.listing.listing import Listing
+from medray.data.listing.table_blanks import hint_to_keep
+from medray.data.members import UNKNOWN
+from medray.errors import DataError, printable, unknown_choice_line
+from medray.space.preparation import DROP, NONE, Labels
+from medray.text import first_names, natural_order, plural
+
+
+def choose_label_sets(listing: Listing, rules: Labels) -> Labelled:
+    """Give each image its labels, int64 (n, classes): 1, 0, or `UNKNOWN` for one that the source is uncertain of.
+
+    Classes are merged first. The label that `rules` calls `none` stands for an image without any. Class names are
+    in natural order.
+
+    Raises:
+        DataError: an image has no label and `rules` do not say what that means, `none` stands beside another
+        label,
+            a class to merge, to leave out or that means none does not exist, fewer than two are left, or each
+            image has just one label.
+    """
+    listing, notes = merge_classes(listing, rules.merge)
+    counts = Counter(label for image in listing.images for label in {*image.labels})
+    none = printable(tidy(rules.none)) if rules.none is not None else None
+    if none is not None and none not in counts:
+        raise DataError(unknown_choice_line("class", none, counts), file=listing.source, key="labels.none")
+    for name in rules.leave_out:
+        if name not in counts:
+            problem = unknown_choice_line("class", name, counts)
+            raise DataError(problem, file=listing.source, key="labels.leave_out")
+        notes.append(f"left out, as asked: label {name} ({counts[name]})")
+    kept = _check_empty(listing, rules, none, notes)
+    names = {*counts} - {none, *rules.leave_out}
+    rare = {name: counts[name] for name in natural_order(names) if counts[name] < rules.min_count}
+    if rare:
+        labels = ", ".join(f"{label} ({count})" for label, count in rare.items())
+        notes.append(f"left out: labels of fewer than {rules.min_count} images: {labels}")
+    class_names = tuple(natural_order(names - set(rare)))
+    if len(class_names) < 2:
+        raise DataError(f"{listing.source}: {plural(len(class_names), 'label')} left; at least two are needed")
+    if none is None and all(len({*listing.images[i].labels}) == 1 for i in kept):
+        raise DataError(
+            f"{listing.source}: each image has one label: `task: single` takes them as classes, `labels: {{none: "
+            "NAME}` says which of them means that an image has none"
+        )
+    numbers = {name: number for number, name in enumerate(class_names)}
+    table = np.zeros((len(kept), len(class_names)), dtype=np.int64)
+    for row, position in enumerate(kept):
+        image = listing.images[position]
+        table[row, [numbers[label] for label in image.uncertain if label in numbers]] = UNKNOWN
+        table[row, [numbers[label] for label in image.labels if label in numbers]] = 1
+    sets = (table == 1).sum(axis=1)
+    notes.append(f"labels an image: none {(sets == 0).sum()}, one {(sets == 1).sum()}, several {(sets > 1).sum()}")
+    if (table == UNKNOWN).any():
+        notes.append(f"uncertain labels, neither trained on nor measured: {(table == UNKNOWN).sum()}")
+    return Labelled(np.array(kept, dtype=np.int64), table, class_names, tuple(notes))
+
+
+def _check_empty(listing: Listing, rules: Labels, none: str | None, notes: list[str]) -> list[int]:
+    """Return the positions of the images that are kept, and note how many have no label.
+
+    Raises:
+        DataError: some have no label and nothing says what that means, or `none` and another one.
+    """
+    both = [i.where for i in listing.images if none in i.labels and len({*i.labels}) > 1]
+    if both:
+        raise DataError(
+            f"{listing.source}: {plural(len(both), 'image')} with '{none}' and another label (first: {both[0]}): "
+            "the label that means none must stand alone"
+        )
+    blank = {n: i.where for n, i in enumerate(listing.images) if not i.labels and not i.uncertain}
+    if not blank or listing.class_columns or rules.blank == NONE:
+        return list(range(len(listing.images)))
+    problem = f"{plural(len(blank), 'blank label')} (first: {first_names(list(blank.values())[:1])})"
+    if rules.blank != DROP:
+        raise DataError(
+            f"{listing.source}: {problem}; `labels: {{blank: drop}}` leaves such images out, `blank: none` takes "
+            f"them for images of no label{hint_to_keep(listing.read_as_blank)}"
+        )
+    notes.append(f"left out: {problem}")
+    return [n for n in range(len(listing.images)) if n not in blank]
