@@ -15,6 +15,7 @@ from medray.ensemble.ensemble import Ensemble
 from medray.errors import ConfigError, RunError, one_line
 from medray.serving.engine.onnx_export import log, make_files
 from medray.training.loop import EVALUATION_PIXELS, to_input
+from medray.training.models import Network
 
 TOLERANCE = 1e-5  # in probabilities
 BATCH_PIXELS = 64 * 28 * 28  # of a network's batch: its activations then stay in the CPU's cache
