@@ -14,6 +14,10 @@ FINDINGS = (
     "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture",
     "Support Devices",
 )  # fmt: skip
+ALONE = (
+    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis", "Hernia",
+    "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
+)  # fmt: skip
 KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
@@ -55,40 +59,40 @@ def ham10000(home: Path) -> None:
 
 
 def isic_2019(home: Path) -> None:
-    """24 photographs of 12 lesions in three of eight classes; some files end in _downsampled."""
+    """48 photographs of lesions in eight classes, two of each but of the last; some files end in _downsampled."""
     truth, metadata = [], []
-    for number in range(24):
-        name = f"ISIC_{number:07d}" + "_downsampled" * (number % 5 == 0)
+    for number in range(48):
+        name = f"ISIC_{number:07d}" + "_downsampled" * (number % 5 == 4)
         draw(home / f"ISIC2019/ISIC_2019_Training_Input/{name}.jpg", channels=3)
-        truth.append([name, *(float(number // 2 % 3 == column) for column in range(9))])
-        metadata.append([name, "55.0", "anterior torso", f"BCN_{number // 2:07d}", "female"])
-    write_table(
-        home / "ISIC2019/ISIC_2019_Training_GroundTruth.csv", "image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC,UNK", truth
-    )
+        truth.append([name, *(float(number // 2 % 8 == column) for column in range(9))])
+        lesion = f"BCN_{number // 2:07d}" if number < 46 else ""
+        metadata.append([name, "55.0", "anterior torso", lesion, "female"])
+    head = "image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC,UNK"
+    write_table(home / "ISIC2019/ISIC_2019_Training_GroundTruth.csv", head, truth)
     head = "image,age_approx,anatom_site_general,lesion_id,sex"
     write_table(home / "ISIC2019/ISIC_2019_Training_Metadata.csv", head, metadata)
 
 
 def chestxray14(home: Path) -> None:
-    """30 films of 10 patients, three of each; the last two patients are the test split's."""
+    """48 films of 16 patients, three of each; the last three patients are the test split's."""
     rows, folder = [], home / "ChestX-ray14"
-    findings = ("No Finding", "Effusion", "Pneumonia", "Cardiomegaly|Effusion", "Effusion|Pneumonia")
-    for number in range(30):
+    findings = (*ALONE, "No Finding", "Effusion|Pneumonia")
+    for number in range(48):
         patient, name = number // 3 + 1, f"{number // 3 + 1:08d}_{number % 3:03d}.png"
-        draw(folder / f"images_{1 + number // 15:03d}/images/{name}")
+        draw(folder / f"images_{1 + number // 24:03d}/images/{name}")
         view = ("PA", "AP")[number % 2]
-        rows.append([name, findings[number % 5], number % 3, patient, 57, "M", view, 2682, 2749, 0.143, 0.143, ""])
+        rows.append([name, findings[number % 16], number % 3, patient, 57, "M", view, 2682, 2749, 0.14, 0.14, ""])
     head = (
         "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
         "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
     )
     write_table(folder / "Data_Entry_2017.csv", head, rows)
-    (folder / "test_list.txt").write_text("\n".join(str(row[0]) for row in rows[-6:]))
-    (folder / "train_val_list.txt").write_text("\n".join(str(row[0]) for row in rows[:-6]))
+    (folder / "test_list.txt").write_text("\n".join(str(row[0]) for row in rows[-9:]))
+    (folder / "train_val_list.txt").write_text("\n".join(str(row[0]) for row in rows[:-9]))
 
 
 def chexpert(home: Path) -> None:
-    """Two views of each of 12 train patients and 4 valid patients; pneumonia is 1, 0, blank or -1."""
+    """Two views of each of 12 train patients and 4 valid patients; an effusion is 1, 0, blank or -1."""
     for split, first, count in (("train", 1, 12), ("valid", 64541, 4)):
         rows = []
         for number in range(2 * count):
@@ -96,8 +100,8 @@ def chexpert(home: Path) -> None:
             path = f"CheXpert-v1.0-small/{split}/patient{first + number // 2:05d}/study1"
             path = f"{path}/view{1 + number % 2}_{view}.jpg"
             draw(home / path)
-            answers = dict.fromkeys(FINDINGS, "") | {"Support Devices": "1.0"}
-            answers["Pneumonia"] = ("1.0", "0.0", "", "-1.0")[number // 2 % (4 if split == "train" else 2)]
+            answers = dict.fromkeys(FINDINGS, "") | {"Support Devices": "1.0" * (number % 3 > 0)}
+            answers["Pleural Effusion"] = ("1.0", "0.0", "", "-1.0")[number // 2 % (4 if split == "train" else 2)]
             ap = "AP" if view == "frontal" else ""
             rows.append([path, "Female", 68, view.title(), ap, *answers.values()])
         head = ",".join(["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS])
@@ -224,7 +228,7 @@ def odir(home: Path) -> None:
             eyes = [f"{patient}_left.jpg", f"{patient}_right.jpg", "cataract", "normal fundus"]
             path = f"../input/ocular-disease-recognition-odir5k/ODIR-5K/Training Images/{name}"
             rows.append([patient, 69, "Female", *eyes, *both, path, f"['{label}']", str(both), name])
-    (home / "ODIR/ODIR-5K/ODIR-5K/data.xlsx").write_bytes(b"PK")
+    (home / "ODIR/ODIR-5K/ODIR-5K/data.xlsx").write_bytes(b"PK\3\4")
     write_table(home / "ODIR/full_df.csv", head, rows)
 
 
@@ -262,7 +266,7 @@ def covid_radiography(home: Path) -> None:
             film = f"{name}-{number}.png"
             draw(home / "COVID-19_Radiography_Dataset" / name / "images" / film)
             draw_mask(home / "COVID-19_Radiography_Dataset" / name / "masks" / film)
-        (home / f"COVID-19_Radiography_Dataset/{name}.metadata.xlsx").write_bytes(b"PK")
+        (home / f"COVID-19_Radiography_Dataset/{name}.metadata.xlsx").write_bytes(b"PK\3\4")
     (home / "COVID-19_Radiography_Dataset/README.md.txt").write_text("COVID-19")
 
 
