@@ -20,6 +20,11 @@ VALID = (
 )
 
 
+def is_pattern(option: str) -> bool:
+    """Return whether an option `patients` is a pattern, and neither a word nor the number of a level."""
+    return _SIGNS.search(option) is not None
+
+
 def check_patients(option: str, source: str) -> None:
     """Check that the option `patients` is a word, a number or a pattern that can be read.
 
@@ -28,7 +33,7 @@ def check_patients(option: str, source: str) -> None:
     """
     if option in ("", FOLDER, ABOVE) or re.fullmatch(r"[1-9][0-9]?", option):
         return
-    if not _SIGNS.search(option):
+    if not is_pattern(option):
         raise DataError(
             f"unknown kind of patients '{printable(option)}'{nearest(option, (FOLDER, ABOVE))}; {VALID}",
             file=source,

@@ -75,7 +75,7 @@ def note_related(images: Sequence[FolderImage]) -> list[str]:
     """Return notes on folders below those of the classes, or else on file names, that may group images."""
     levels = [level for level in levels_below(images) if not level.alone]
     if not levels:
-        return note_file_names(images)
+        return note_file_names(["/".join(image.below) for image in images], [image.label for image in images])
     total = len(images)
     listed = "; ".join(level.describe(total) for level in levels)
     notes = [
@@ -97,7 +97,7 @@ def note_related(images: Sequence[FolderImage]) -> list[str]:
         )
     else:
         notes[0] += f"none looks like patients, whom `?{PATIENTS}=PATTERN` takes from paths and file names"
-        notes += note_file_names(images)
+        notes += note_file_names(["/".join(image.below) for image in images], [image.label for image in images])
     for level in levels:
         if level.look == COPIES:
             names = ",".join([printable(name) for name in sorted(level.names) if is_copy(name)][:4])
@@ -119,10 +119,12 @@ def best_level(levels: Sequence[LevelBelow]) -> LevelBelow:
     return max(levels, key=lambda level: (len(level.names), -level.number))
 
 
-def note_file_names(images: Sequence[FolderImage]) -> list[str]:
-    """Return a note on what file names share, with the pattern that takes it for the patient, if they do."""
-    paths = ["/".join(image.below) for image in images]
-    groups = find_group_pattern(paths, [image.label for image in images])
+def note_file_names(paths: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Return a note on what file names share, with the pattern that takes it for the patient, if they do.
+
+    `paths` are those in which the pattern would be searched, `labels` the images' classes.
+    """
+    groups = find_group_pattern(paths, labels)
     if groups is None:
         return []
     first, second = map(printable, groups.example[1:])

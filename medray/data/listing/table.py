@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from medray.data.dataset import Fold
-from medray.data.listing.dicom_patients import with_dicom_patients
 from medray.data.listing.exclude import relative_path
 from medray.data.listing.file_tree import FileTree, find_files
 from medray.data.listing.folder_names import unify_spelling
@@ -21,6 +20,7 @@ from medray.data.listing.table_hints import note_unused
 from medray.data.listing.table_labels import RowLabels, read_labels
 from medray.data.listing.table_numbers import with_plain_numbers
 from medray.data.listing.table_origin import origin_columns
+from medray.data.listing.table_patients import with_table_patients
 from medray.data.listing.table_rows import RowAnswer, check_no_readers, unite_labels
 from medray.data.listing.table_text import Row, Table, read_table
 from medray.data.listing.table_words import blank_words
@@ -96,7 +96,8 @@ def list_table(source: Source) -> Listing:
     without it they are divided where that is safe. In a table with a column for each class, which `label` may
     name with commas, `none` is the label of rows with a 1 in none of them, and `uncertain` says what -1 becomes. A
     label, split, fold or patient of NA, nan, N/A, null or none is blank; `blank` names other words for it, with
-    commas, or none. `rows` says which label an image of several rows has. Files that `exclude` fits are no row's,
+    commas, or none. `rows` says which label an image of several rows has; `patients` is a pattern that is searched
+    in an image's path. Files that `exclude` fits are no row's,
     and rows that name them are left out. `side_cars=keep` takes masks for images.
 
     Raises:
@@ -157,7 +158,7 @@ def list_rows(
         ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain, e.origin)
         for path, e in kept.items()
     )
-    images, patient_notes = (images, []) if columns.patient else with_dicom_patients(images)
+    images, patient_notes = with_table_patients(images, tree.root, columns.patient, source.options)
     twice = [f"line {entry.line}" for entry in entries if len(set(entry.labels)) < len(entry.labels)]
     without_row = [f"'{printable(image)}'" for image in tree.images if tree.root / image not in kept]
     counts = {

@@ -128,10 +128,10 @@ def no_column(table: Table, kind: str, candidates: Sequence[str] = ()) -> DataEr
 
 def no_head(table: Table) -> str:
     """Return the end of a refusal's line if the table's first line looks like a row, or was not divided."""
-    if len(table.columns) == 1:
-        return "; is it divided by another separator than comma, semicolon, tab or bar?"
     if any(image_suffix(name) or NUMBER.fullmatch(name) for name in table.columns):
         return "; if its first line is a row already, write the names of the columns above it, as image,label"
+    if len(table.columns) == 1:
+        return "; is it divided by another separator than comma, semicolon, tab or bar?"
     return ""
 
 
