@@ -157,7 +157,9 @@ def relative_path(path: Path, root: Path) -> str:
 
 def hint_to_exclude(*names: str, option: str | None = None) -> str:
     """Return the end of an error's line: how the source leaves out these names, besides those of its `option`."""
-    entries = ",".join(map(printable, [*([option] if option else []), *names]))
+    literal = [name.replace(",", "?") for name in names]  # a comma divides entries
+    entries = ",".join(map(printable, [*([option] if option else []), *literal]))
+    entries = entries.replace("%", "%25").replace("&", "%26")
     return f"; `?{EXCLUDE}={entries}` behind the source leaves such {_kind(names)} out"
 
 

@@ -13,7 +13,10 @@ DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 IMAGE_SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 UNREAD_SUFFIXES = frozenset({".gif", ".webp"})  # images that are not decoded: an error names them
 # Left behind by operating systems, besides hidden files; ignored without a word.
-SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "icon\r"})
+SYSTEM_NAMES = frozenset({
+    "__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information", "lost+found",
+    "icon\r",
+})  # fmt: skip
 DICOM_INDEX = "dicomdir"  # the index of a medium: DICOM, but without pixels
 HEAD_BYTES = 256  # enough to recognise every format
 

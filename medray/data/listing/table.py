@@ -24,7 +24,7 @@ from medray.data.listing.table_origin import origin_columns
 from medray.data.listing.table_rows import RowAnswer, check_no_readers, unite_labels
 from medray.data.listing.table_text import Row, Table, read_table
 from medray.data.listing.table_words import blank_words
-from medray.data.source import BLANKS, ROWS, Source
+from medray.data.source import BLANKS, ROWS, UNCERTAIN, Source
 from medray.errors import DataError, printable
 
 
@@ -77,6 +77,12 @@ class Entry:
                 values = [sorted(value) for value in values]
             if values[0] != values[1]:
                 rows = f"lines {self.line} and {later.line} name one image, '{printable(later.cell)}'"
+                if field == "uncertain":
+                    unsure = printable(", ".join(dict.fromkeys([*self.uncertain, *later.uncertain])))
+                    raise DataError(
+                        f"{rows}, with different uncertain labels ({unsure}): `?{UNCERTAIN}=negative` or "
+                        f"`?{UNCERTAIN}=positive` behind the source reads them as no or yes"
+                    )
                 raise DataError(f"{rows}, with different {field}: {' and '.join(map(_in_words, values))}")
 
 

@@ -21,6 +21,7 @@ from medray.data.listing.moved_paths import (
 )
 from medray.data.listing.table_ids import LAST_NUMBER, find_renumbered, note_renumbered
 from medray.data.listing.table_text import Table
+from medray.data.source import PATTERN, escaped
 from medray.errors import DataError, printable
 
 _PATTERN = re.compile(r"([^{}]*)\{(:(?:0([1-9][0-9]?))?d)?\}([^{}]*)")
@@ -126,8 +127,8 @@ def guess_pattern(images: Iterable[str], cell_numbers: Collection[int]) -> Patte
         if any(pattern.file_name("", number) in names for number in cell_numbers):
             patterns.append(pattern)
     if len(patterns) > 1:
-        listed = ", ".join(f"'{printable(str(pattern))}'" for pattern in patterns[:5])
-        raise DataError(f"its numbers fit names by several patterns; name one as 'pattern': {listed}")
+        ways = " or ".join(f"`?{PATTERN}={escaped(printable(str(pattern)))}`" for pattern in patterns[:5])
+        raise DataError(f"its numbers fit names by several patterns; {ways} behind the source says which")
     return patterns[0] if patterns else None
 
 
