@@ -169,9 +169,13 @@ def _kind(names: Collection[str]) -> str:
 
 def normalised(name: str) -> str:
     """Return a name in the form in which names are compared: accents composed, case folded."""
+    if name.isascii():
+        return name.strip().lower()
     return unicodedata.normalize("NFC", tidy(name).casefold())
 
 
 def normalised_path(path: str) -> str:
     """Return a path whose names are in the form in which they are compared."""
+    if path.isascii() and path.isprintable() and " " not in path:
+        return path.lower()
     return "/".join(map(normalised, path.split("/")))

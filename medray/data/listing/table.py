@@ -143,7 +143,8 @@ def list_rows(
     origin = origin_columns(table, columns)
     entries = [Entry.read(row, columns, paths[row.line], row_labels[row.line], origin) for row in table.rows]
     names, spelling_notes = unify_spelling(label for entry in entries for label in entry.labels)
-    entries = [replace(entry, labels=tuple(names[label] for label in entry.labels)) for entry in entries]
+    if any(name != label for label, name in names.items()):
+        entries = [replace(entry, labels=tuple(names[label] for label in entry.labels)) for entry in entries]
     classes = set(names.values())
     if len(classes) < 2:
         only = f"one class only, '{classes.pop()}'" if classes else "no classes"

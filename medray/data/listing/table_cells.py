@@ -48,9 +48,9 @@ class ImageIndex:
             DataError: it may be several files.
         """
         root, name = self.tree.root, cell.replace("\\", "/")
-        for path in (root / cell, root / name):
-            if cell and file_size(path) is not None:
-                return Path(os.path.normpath(path))
+        for path in dict.fromkeys((cell, name)):
+            if cell and file_size(os.path.join(root, path)) is not None:  # noqa: PTH118  many cells: fast
+                return Path(os.path.normpath(root / path))
         matches = self.find_by_end(name) or (self.find_by_end(unquote(name)) if "%" in name else [])
         if len(matches) > 1:
             raise DataError(ambiguous_line(cell, matches))

@@ -1,6 +1,7 @@
 """Read the word by which a table's row names its split."""
 
 import re
+from functools import lru_cache
 
 from medray.data.listing.folder_names import split_named
 from medray.data.listing.listing import CALIBRATION, TEST, TRAIN, VAL
@@ -16,6 +17,7 @@ VALID = "train, training, val, valid, validation, dev, test, testing, holdout, c
 _ENDING = re.compile(r"[ _-]*(?:split|set|data|dataset|images|cohort)$")
 
 
+@lru_cache(maxsize=4096)
 def table_split(cell: str) -> str | None:
     """Return train, val, test or calibration for any usual word of it, None for another word.
 
