@@ -10,6 +10,7 @@ import numpy as np
 from medray.data.dataset import Fold
 from medray.data.listing.dicom_patients import with_dicom_patients
 from medray.data.listing.exclude import relative_path
+from medray.data.listing.file_copies import note_copies
 from medray.data.listing.file_tree import FileTree, find_files
 from medray.data.listing.folder_names import unify_spelling
 from medray.data.listing.listing import BLANK, CALIBRATION, TEST, ListedImage, Listing, counted_as
@@ -155,11 +156,9 @@ def list_rows(
     labels, row_notes = unite_labels(answers, source.options.get(ROWS), table.columns)
     kept = {path: replace(rows[0], labels=new) for (path, rows), new in zip(rows_of.items(), labels, strict=True)}
     repeated = sorted(entry.line for rows in rows_of.values() for entry in rows[1:])
-    side_notes = check_side_cars(
-        [relative_path(path, tree.root) for path in kept],
-        source,
-        labels=[tuple(sorted(entry.labels)) for entry in kept.values()],
-    )
+    relative = [relative_path(path, tree.root) for path in kept]
+    label_sets = [tuple(sorted(entry.labels)) for entry in kept.values()]
+    side_notes = check_side_cars(relative, source, labels=label_sets)
     images: tuple[ListedImage, ...] = tuple(
         ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain, e.origin)
         for path, e in kept.items()
@@ -173,7 +172,8 @@ def list_rows(
         "images without a row, left out": without_row,
     }
     count_notes = [f"{title}: {len(names)}, the first {names[0]}" for title, names in counts.items() if names]
-    image_notes = [*spelling_notes, *row_notes, *side_notes, *count_notes, *patient_notes]
+    copy_notes = note_copies(relative)
+    image_notes = [*spelling_notes, *row_notes, *side_notes, *copy_notes, *count_notes, *patient_notes]
     notes = [*columns.notes, *notes, *file_notes, *image_notes]
     return Listing(
         str(source),

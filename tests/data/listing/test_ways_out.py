@@ -49,6 +49,24 @@ def test_a_test_folder_without_classes_is_left_out(tmp_path: Path) -> None:
     assert len(listing) == 6
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("{}_aug", "{}_flip_h"), ("aug_0_{}", "aug_1_{}"), ("{}Rot90", "{}Rot180"), ("{} - Copy", "{}-Kopie")],
+)
+@pytest.mark.parametrize("stem", ["7", "ISIC_001", "img1"])
+def test_augmented_copies_among_their_images_are_noted(tmp_path: Path, names: tuple[str, ...], stem: str) -> None:
+    files = [f"{c}/{name.format(stem)}.png" for c in "ab" for name in ("{}", *names)]
+    (note,) = [note for note in listed(grow(tmp_path / "x", files)).notes if note.startswith("copies: 4 files")]
+    assert {*labels(listed(f"{tmp_path}/x{ways(note)[0]}"))} == {f"a/{stem}.png", f"b/{stem}.png"}
+    read = table(tmp_path / "t", "image,label\n" + "".join(f"{name},{name[0]}\n" for name in files), files)
+    assert len(read(ways(next(note for note in read("").notes if note.startswith("copies: 4 files")))[0])) == 2
+
+
+def test_names_of_copies_without_an_original_are_images(tmp_path: Path) -> None:
+    files = [f"{c}/{n}.png" for c in ("crop", "weed") for n in ("crop_1", "rot_2", "bright 3", "flip", "contrast")]
+    assert not [note for note in listed(grow(tmp_path, files)).notes if "copies" in note]
+
+
 def test_an_image_beside_the_classes_is_left_out_by_its_name(tmp_path: Path) -> None:
     grow(tmp_path, [*(f"{c}/{n}.png" for c in "ab" for n in range(3)), "sample grid.png"])
     (listing,) = followed(lambda way: listed(f"{tmp_path}{way}"), "an image lies beside", "'sample grid.png'")
