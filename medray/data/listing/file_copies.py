@@ -48,9 +48,10 @@ def note_copies(paths: Sequence[str]) -> list[str]:
     patterns = ",".join(f"*{word}*" for word in words_used)
     fits = Exclusion.parse(patterns).left_out(paths) == {*originals} and len(words_used) <= MOST_WORDS
     way = f"`?{EXCLUDE}={patterns}` behind the source leaves them out" if fits else "leave them out"
+    words, example = ", ".join(words_used), f"'{printable(copy)}' beside '{printable(original)}'"
     return [
-        f"copies: {len(originals):,} files are called as another and a word for a copy "
-        f"({', '.join(words_used)}), as '{printable(copy)}' beside '{printable(original)}'; they may stand in another split than it: {way}"
+        f"copies: {len(originals):,} files are called as another and a word for a copy ({words}), as {example}; "
+        f"they may stand in another split than it: {way}"
     ]
 
 

@@ -102,6 +102,11 @@ def list_tree(tree: FileTree, source: Source) -> Listing:
         listed, patient_notes = with_dicom_patients(listed)
         if not any(image.patient for image in listed):
             patient_notes += note_related(images)
+    by_class: dict[tuple[str, ...], set[str | None]] = {}
+    for image_listed in listed:
+        by_class.setdefault(image_listed.labels, set()).add(image_listed.patient)
+    if all(len(names) == 1 and None not in names for names in by_class.values()):
+        patient_notes.append("each class is of one patient only: are the folders patients, and no classes?")
     notes += [*patient_notes, *note_copies([image.path for image in images])]
     ignored = tuple(map(printable, tree.ignored))
     return Listing(str(source), tree.root, listed, folds=folds, ignored=ignored, notes=tuple(notes))
