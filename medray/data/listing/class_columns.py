@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medray._types import Array
+from medray.data.listing.file_tree import image_suffix
 from medray.data.listing.table_text import Table
 from medray.data.listing.table_words import (
     NEGATIVE,
@@ -86,7 +87,7 @@ class ReadColumn:
     def may_be_label(self) -> bool:
         """Whether it may name the class, or give a share of one: neither its name nor its values say otherwise."""
         values, numbers = self.values, [plain_number(value) for value in self.values]
-        if self.answers or self.words & _OTHERS or len(values) < 2:
+        if self.answers or self.words & _OTHERS or len(values) < 2 or all(map(image_suffix, values)):
             return False
         if None not in numbers and (len(values) > MOST_CLASSES // 10 or any("." in str(n) for n in numbers)):
             return self.holds_shares  # else a measure

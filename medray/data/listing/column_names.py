@@ -3,7 +3,7 @@
 import re
 
 from medray.data.listing.table_text import Table
-from medray.data.source import FOLD, IMAGE, LABEL, PATIENT, SPLIT
+from medray.data.source import FOLD, IMAGE, LABEL, PATIENT, SPLIT, escaped
 from medray.errors import DataError, nearest, printable
 
 # Names in lower case; those after a bar are taken only if there is none of those before it.
@@ -68,7 +68,8 @@ def guess_column(table: Table, kind: str, used: set[str]) -> str | None:
         matches = [column for column, name in names.items() if name in usual.split()]
         if len(matches) > 1:
             listed = "' and '".join(matches)
-            problem = f"columns '{listed}' may all be the {kind}; name one as '{kind}'"
+            ways = " or ".join(f"`?{kind}={escaped(printable(name))}`" for name in matches)
+            problem = f"columns '{listed}' may all be the {kind}; {ways} behind the source says which"
             raise DataError(problem, file=table.path)
         if matches:
             return matches[0]

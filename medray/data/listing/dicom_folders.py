@@ -37,13 +37,7 @@ def list_dicom(source: Source) -> Listing:
     asked = bool(patients_from) or SUBGROUPS in source.options
     if any("/" in image for image in images) and (asked or not folders_are_patients(tree)):
         listing = list_tree(tree, source)
-        notes = [*excluded, *listing.notes]
-        patients: dict[tuple[str, ...], set[str | None]] = {}
-        for image in listing.images:
-            patients.setdefault(image.labels, set()).add(image.patient)
-        if all(len(names) == 1 and None not in names for names in patients.values()):
-            notes.append("each class is of one patient only: are the folders patients, and no classes?")
-        return replace(listing, notes=tuple(notes))
+        return replace(listing, notes=(*excluded, *listing.notes))
     if asked:
         raise DataError(f"{tree.root}: options {PATIENTS} and {SUBGROUPS} need class folders, and there are none")
     try:

@@ -12,6 +12,7 @@ _PERSON = "|".join(sorted((word for word in PERSON_WORDS if len(word) > 2), key=
 _PERSON_PATTERN = rf"(?<![A-Za-z])((?i:{_PERSON})[_ -]*)\d+"
 #: Patterns of what stands before the rest of a file's name; the first that convinces is offered.
 _PREFIX_PATTERNS = (
+    r"^(.+)\.rf\.[0-9A-Za-z]{3,}\.",  # 12_jpg.rf.0a1b2c.jpg, versions of one image
     r"^(\D*\d+[^_ -]*)[_ -]",  # 10_left, IM_0012_view2
     r"^(.*\d.*)[_ -]",  # SOB_B_A-14-22549AB-40-001
     r"^(\D*\d+)[A-Za-z]{1,6}\d{0,3}\.",  # 10L.png, P12S3.png

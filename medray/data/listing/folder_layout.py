@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from medray.data.listing.exclude import hint_to_exclude
 from medray.data.listing.file_tree import IMAGE_SUFFIXES, FileTree
 from medray.data.listing.folder_image import FOLD, HELD_OUT, PATIENT, SPLIT, SUBGROUP, WRAPPER
 from medray.data.listing.folder_levels import FolderLevel
@@ -15,6 +16,8 @@ from medray.data.source import PATIENTS, SUBGROUPS
 from medray.errors import DataError, printable
 from medray.text import plural
 
+MOST_NAMED = 4  # files that a line names
+AS_TABLE = ", or a table (csv:) names the class of each image"
 ABOVE = "above"  # the patients option's word for folders of patients above those of the classes
 
 
@@ -74,15 +77,33 @@ def find_levels(tree: FileTree, asked: AskedLevels | None = None) -> tuple[str, 
     depth = len(levels)
     loose = [image for image in tree.images if image.count("/") <= depth]
     if depth == 0 and len(loose) == len(tree.images):
-        raise DataError(f"{tree.root}: {len(loose)} images but no class folders; each class needs a folder")
+        raise DataError(
+            f"{tree.root}: {len(loose)} images but no class folders; each class needs a folder{AS_TABLE}"
+        )
     if loose:
         names = " and ".join([*asked.subgroups, *["patients"] * asked.patients])
         why = f"; the source's options take {plural(depth, 'level')} of folders above for {names}" if names else ""
         count = "an image lies" if len(loose) == 1 else f"{len(loose)} images lie"
         raise DataError(
-            f"{tree.root}: {count} beside the folders and not in a class's, the first '{printable(loose[0])}'{why}"
+            f"{tree.root}: {count} beside the folders and not in a class's, the first '{printable(loose[0])}'"
+            f"{why or _way_out_of_loose(tree, loose, depth)}"
         )
     return tuple(levels)
+
+
+def _way_out_of_loose(tree: FileTree, loose: Sequence[str], depth: int) -> str:
+    """Return the end of a refusal of images that lie in no class's folder: what to leave out, or a table."""
+    if len(loose) == len(tree.images):
+        return AS_TABLE
+    lie_in = sorted({image.rpartition("/")[0] for image in loose} - {""})
+    inside = [image for image in tree.images if image.startswith(tuple(f"{folder}/" for folder in lie_in))]
+    if len(inside) == len(loose):
+        return hint_to_exclude(*lie_in)
+    names = sorted({image.rpartition("/")[2] for image in loose})
+    fitting = [
+        image for image in tree.images if image.rpartition("/")[2].casefold() in {*map(str.casefold, names)}
+    ]
+    return hint_to_exclude(*names) if len(fitting) == len(loose) <= MOST_NAMED else "; move them elsewhere"
 
 
 def _kind_of_level(tree: FileTree, levels: Sequence[str], remaining: Sequence[str], *, guess: bool) -> str | None:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from medray.data.listing.class_folders import check_classes
 from medray.data.listing.dicom_patients import with_dicom_patients
 from medray.data.listing.exclude import exclude_paths
+from medray.data.listing.file_copies import note_copies
 from medray.data.listing.file_tree import FileTree, find_files
 from medray.data.listing.fold_folders import hold_out_folders, merge_folds
 from medray.data.listing.folder_image import FOLD, HELD_OUT, SPLIT, FolderImage
@@ -101,7 +102,12 @@ def list_tree(tree: FileTree, source: Source) -> Listing:
         listed, patient_notes = with_dicom_patients(listed)
         if not any(image.patient for image in listed):
             patient_notes += note_related(images)
-    notes += patient_notes
+    by_class: dict[tuple[str, ...], set[str | None]] = {}
+    for image_listed in listed:
+        by_class.setdefault(image_listed.labels, set()).add(image_listed.patient)
+    if all(len(names) == 1 and None not in names for names in by_class.values()):
+        patient_notes.append("each class is of one patient only: are the folders patients, and no classes?")
+    notes += [*patient_notes, *note_copies([image.path for image in images])]
     ignored = tuple(map(printable, tree.ignored))
     return Listing(str(source), tree.root, listed, folds=folds, ignored=ignored, notes=tuple(notes))
 

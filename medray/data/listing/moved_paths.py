@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from medray.data.listing.exclude import MASKS
 from medray.data.listing.file_tree import IMAGE_SUFFIXES, FileTree, file_size, image_suffix
 from medray.data.listing.table_splits import table_split
+from medray.data.source import PATTERN, escaped
 from medray.errors import DataError, printable
 from medray.text import plural
 
@@ -113,7 +114,7 @@ def _agree(parts: tuple[str, ...], others: tuple[str, ...]) -> bool:
 def ambiguous_line(cell: str, matches: list[str]) -> str:
     """Return the line that refuses a cell that may be several files, with the patterns that select one of them."""
     first, second = map(printable, matches[:2])
-    patterns = dict.fromkeys(printable(_pattern_for(cell, match)) for match in matches)
+    patterns = dict.fromkeys(escaped(printable(_pattern_for(cell, match))) for match in matches)
     ways = " or ".join([f"`?pattern={pattern}`" for pattern in patterns if "{}" in pattern][:3])
     advice = f"{ways} behind the source says which" if ways else "write paths from its folder into the column"
     return f"'{printable(cell)}' may be any of {len(matches)} files, '{first}' or '{second}'; {advice}"
@@ -148,7 +149,7 @@ def hint_of_elsewhere(cells: Iterable[str], root: Path) -> str:
                 ends = ["", *sorted(IMAGE_SUFFIXES)] if not image_suffix(name) else [""]
                 end = next((end for end in ends if file_size(above / f"{folder}{name}{end}") is not None), None)
                 if end is not None:
-                    pattern = f"{'../' * level}{printable(folder)}{{}}{end}"
+                    pattern = escaped(f"{'../' * level}{printable(folder)}{{}}{end}")
                     return f"; '{printable(cell)}' lies there by `?pattern={pattern}` behind the source"
     foreign = sum(map(is_foreign, cells))
     if foreign:
@@ -156,7 +157,7 @@ def hint_of_elsewhere(cells: Iterable[str], root: Path) -> str:
             f"; {plural(foreign, 'cell')} hold paths of elsewhere, and no end of them fits one file below: put "
             "the table above its images, or write paths from its folder"
         )
-    return ""
+    return f"; `?{PATTERN}=../FOLDER/{{}}` behind the source says where they lie"
 
 
 def note_moved(column: str, moved: Mapping[str, str]) -> list[str]:

@@ -21,7 +21,7 @@ from medray.data.listing.folder_looks import (
     name_of_originals,
     unit_named,
 )
-from medray.data.listing.folder_names import folder_split, is_plain_split, words_of
+from medray.data.listing.folder_names import comparable, folder_split, is_plain_split, words_of
 from medray.data.listing.listing import TRAIN
 from medray.data.listing.side_words import is_side_name
 from medray.data.source import PATIENTS, SUBGROUPS
@@ -71,26 +71,32 @@ def refuse_as_classes(tree: FileTree, level: FolderLevel, levels: Sequence[str])
 
 
 def refuse_beside_classes(tree: FileTree, level: FolderLevel) -> None:
-    """Refuse a folder beside those of two classes that is named as a split, or as copies of one of them or of all.
+    """Refuse a folder beside those of two classes that is a split or copies by its name, or holds these again.
 
     Raises:
         DataError: so it is.
     """
+    beside = {comparable(name) for name in level.names}
+    for name in level.names:
+        again = level.holds[name] & (beside - {comparable(name)})
+        if len(again) > 1 and not is_side_name(name):
+            held = _list_names(sorted(level.spelled[key] for key in again))
+            _refuse_beside(tree, name, f"like no class: it holds folders of the classes beside it, {held}")
     splits = [name for name in level.names if is_plain_split(name)]
     originals = {name_of_originals(name): name for name in level.names if not is_copy(name)}
     for name in splits if len(level.names) - len(splits) > 1 else []:
-        _refuse_beside(tree, name, "a split, but lies beside folders of classes")
+        _refuse_beside(tree, name, "like a split, but lies beside folders of classes")
     for name in filter(is_copy, level.names):
         words = name_of_originals(name)
         if words in originals:
-            _refuse_beside(tree, name, f"{COPIES} as '{printable(originals[words])}' holds")
+            _refuse_beside(tree, name, f"like {COPIES} as '{printable(originals[words])}' holds")
         if not words and len(originals) > 1:
-            _refuse_beside(tree, name, f"{COPIES} as the folders of classes beside it hold")
+            _refuse_beside(tree, name, f"like {COPIES} as the folders of classes beside it hold")
 
 
 def _refuse_beside(tree: FileTree, name: str, look: str) -> None:
     way_out = f"{hint_to_exclude(name)}; or `?{SUBGROUPS}=` takes it for a class"
-    raise DataError(f"{tree.root}: '{printable(name)}' looks like {look}{way_out}")
+    raise DataError(f"{tree.root}: '{printable(name)}' looks {look}{way_out}")
 
 
 def _quote(names: Sequence[str]) -> str:

@@ -102,8 +102,8 @@ def note_related(images: Sequence[FolderImage]) -> list[str]:
         if level.look == COPIES:
             names = ",".join([printable(name) for name in sorted(level.names) if is_copy(name)][:4])
             notes.append(
-                f"{RELATED}: folders below those of the classes look like {COPIES}: `?{EXCLUDE}={names}` behind "
-                "the source leaves them out"
+                f"{RELATED}: folders below those of the classes look like {COPIES}: "
+                f"`?{EXCLUDE}={escaped(names)}` behind the source leaves them out"
             )
     return notes
 

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from medray.data.listing.exclude import MASKS, hint_to_exclude, normalised
 from medray.data.listing.file_tree import image_suffix
 from medray.data.listing.side_patterns import find_patterns
-from medray.data.listing.side_words import image_keys, is_side_name, key_of, may_be_side_name, split_words
+from medray.data.listing.side_words import (
+    image_keys,
+    image_words,
+    is_side_name,
+    key_of,
+    may_be_side_name,
+    side_positions,
+    split_words,
+)
 from medray.data.source import EXCLUDE, SIDE_CARS, Source
 from medray.errors import DataError, SideCarError, printable, unknown_choice_line
 
@@ -52,7 +60,7 @@ def find_side_cars(paths: Iterable[str], level: int = 0) -> list[SideCar]:
     for above in {above for above, _ in filter(None, side_folders.values())}:
         for folder, members in folders.items():
             if side_folders[folder] is None and f"{folder}/".startswith(above):
-                outside[above] |= {key_of(split_words(stem_of(path))): path for path in members}
+                outside[above] |= _by_key(members)
     side_cars: list[SideCar] = []
     for folder, members in folders.items():
         side_folder = side_folders[folder]
@@ -81,9 +89,21 @@ def _in_folder(paths: Sequence[str]) -> list[SideCar]:
     """Return the side-cars among the files of one folder."""
     if not any(may_be_side_name(path.rpartition("/")[2]) for path in paths):
         return _in_two_formats(paths)
-    images = {key_of(split_words(stem_of(path))): path for path in paths}
+    images = _by_key(paths)
     pairs = [SideCar(path, image) for path in paths if (image := _image_of(path, images)) is not None]
     return pairs or _in_two_formats(paths)
+
+
+def _by_key(paths: Sequence[str]) -> dict[str, str]:
+    """Return the paths by the keys of their names, and those of img_1 or 1_raw by that of 1 too, if it is free."""
+    words = {path: split_words(stem_of(path)) for path in paths}
+    short: dict[str, str] = {}
+    for path, name in words.items():
+        at_images = image_words(name) if not side_positions(name) else []
+        for removed in ([at_images] if at_images else []) + [[at] for at in at_images]:
+            short.setdefault(key_of(tuple(word for at, word in enumerate(name) if at not in removed)), path)
+    short.pop("", None)
+    return {**short, **{key_of(name): path for path, name in words.items()}}
 
 
 def _image_of(path: str, images: Mapping[str, str], *, itself: bool = False) -> str | None:

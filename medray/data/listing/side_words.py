@@ -79,10 +79,10 @@ def image_keys(words: Words) -> Iterator[str]:
     before it, perhaps with a number, or within it.
     """
     positions = side_positions(words)
-    names: list[Words] = []
+    #: Of no_mask only an image that is called just "no" makes a side-car.
+    names = [words[:at] for at, word in enumerate(words) if at and _singular(word) in SIDE_WORDS]
     for at in positions:
         before, behind = words[:at], words[at + 1 :]
-        names.append(before)
         names += [before[:-n] for n in (1, 2) if not any(word.isdigit() for word in before[-n:])]
         names.append(before + behind)
         if all(position in positions for position in range(at)):

@@ -9,6 +9,7 @@ import numpy as np
 
 from medray.data.dataset import Fold
 from medray.data.listing.exclude import relative_path
+from medray.data.listing.file_copies import note_copies
 from medray.data.listing.file_tree import FileTree, find_files
 from medray.data.listing.folder_names import unify_spelling
 from medray.data.listing.listing import BLANK, CALIBRATION, TEST, ListedImage, Listing, counted_as
@@ -24,7 +25,7 @@ from medray.data.listing.table_patients import with_table_patients
 from medray.data.listing.table_rows import RowAnswer, check_no_readers, unite_labels
 from medray.data.listing.table_text import Row, Table, read_table
 from medray.data.listing.table_words import blank_words
-from medray.data.source import BLANKS, ROWS, Source
+from medray.data.source import BLANKS, ROWS, UNCERTAIN, Source
 from medray.errors import DataError, printable
 
 
@@ -77,6 +78,12 @@ class Entry:
                 values = [sorted(value) for value in values]
             if values[0] != values[1]:
                 rows = f"lines {self.line} and {later.line} name one image, '{printable(later.cell)}'"
+                if field == "uncertain":
+                    unsure = printable(", ".join(dict.fromkeys([*self.uncertain, *later.uncertain])))
+                    raise DataError(
+                        f"{rows}, with different uncertain labels ({unsure}): `?{UNCERTAIN}=negative` or "
+                        f"`?{UNCERTAIN}=positive` behind the source reads them as no or yes"
+                    )
                 raise DataError(f"{rows}, with different {field}: {' and '.join(map(_in_words, values))}")
 
 
@@ -138,7 +145,8 @@ def list_rows(
     origin = origin_columns(table, columns)
     entries = [Entry.read(row, columns, paths[row.line], row_labels[row.line], origin) for row in table.rows]
     names, spelling_notes = unify_spelling(label for entry in entries for label in entry.labels)
-    entries = [replace(entry, labels=tuple(names[label] for label in entry.labels)) for entry in entries]
+    if any(name != label for label, name in names.items()):
+        entries = [replace(entry, labels=tuple(names[label] for label in entry.labels)) for entry in entries]
     classes = set(names.values())
     if len(classes) < 2:
         only = f"one class only, '{classes.pop()}'" if classes else "no classes"
@@ -149,11 +157,9 @@ def list_rows(
     labels, row_notes = unite_labels(answers, source.options.get(ROWS), table.columns)
     kept = {path: replace(rows[0], labels=new) for (path, rows), new in zip(rows_of.items(), labels, strict=True)}
     repeated = sorted(entry.line for rows in rows_of.values() for entry in rows[1:])
-    side_notes = check_side_cars(
-        [relative_path(path, tree.root) for path in kept],
-        source,
-        labels=[tuple(sorted(entry.labels)) for entry in kept.values()],
-    )
+    relative = [relative_path(path, tree.root) for path in kept]
+    label_sets = [tuple(sorted(entry.labels)) for entry in kept.values()]
+    side_notes = check_side_cars(relative, source, labels=label_sets)
     images: tuple[ListedImage, ...] = tuple(
         ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain, e.origin)
         for path, e in kept.items()
@@ -167,7 +173,8 @@ def list_rows(
         "images without a row, left out": without_row,
     }
     count_notes = [f"{title}: {len(names)}, the first {names[0]}" for title, names in counts.items() if names]
-    image_notes = [*spelling_notes, *row_notes, *side_notes, *count_notes, *patient_notes]
+    copy_notes = note_copies(relative)
+    image_notes = [*spelling_notes, *row_notes, *side_notes, *copy_notes, *count_notes, *patient_notes]
     notes = [*columns.notes, *notes, *file_notes, *image_notes]
     return Listing(
         str(source),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from medray.data.listing.table_columns import Columns
 from medray.data.listing.table_text import Table
-from medray.data.listing.table_words import is_blank
+from medray.data.listing.table_words import DEFAULT_BLANKS, is_blank
 from medray.data.source import BLANKS
 from medray.errors import printable
 
@@ -28,7 +28,8 @@ def with_blanks(table: Table, columns: Columns, words: frozenset[str]) -> tuple[
     notes = []
     for name in (name for name in names if counts[name]):
         cells = ", ".join(f"'{printable(cell)}' (rows: {count})" for cell, count in counts[name].items())
-        notes.append(f"column '{name}': read as blank: {cells}")
+        way = f"; `?{BLANKS}=` behind the source reads such a cell as a class" if name == columns.label else ""
+        notes.append(f"column '{name}': read as blank: {cells}{way if words == DEFAULT_BLANKS else ''}")
     return replace(table, rows=tuple(rows)), notes, tuple(counts[columns.label]) if columns.label else ()
 
 

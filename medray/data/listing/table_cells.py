@@ -21,6 +21,7 @@ from medray.data.listing.moved_paths import (
 )
 from medray.data.listing.table_ids import LAST_NUMBER, find_renumbered, note_renumbered
 from medray.data.listing.table_text import Table
+from medray.data.source import PATTERN, escaped
 from medray.errors import DataError, printable
 
 _PATTERN = re.compile(r"([^{}]*)\{(:(?:0([1-9][0-9]?))?d)?\}([^{}]*)")
@@ -47,9 +48,9 @@ class ImageIndex:
             DataError: it may be several files.
         """
         root, name = self.tree.root, cell.replace("\\", "/")
-        for path in (root / cell, root / name):
-            if cell and file_size(path) is not None:
-                return Path(os.path.normpath(path))
+        for path in dict.fromkeys((cell, name)):
+            if cell and file_size(os.path.join(root, path)) is not None:  # noqa: PTH118  many cells: fast
+                return Path(os.path.normpath(root / path))
         matches = self.find_by_end(name) or (self.find_by_end(unquote(name)) if "%" in name else [])
         if len(matches) > 1:
             raise DataError(ambiguous_line(cell, matches))
@@ -126,8 +127,8 @@ def guess_pattern(images: Iterable[str], cell_numbers: Collection[int]) -> Patte
         if any(pattern.file_name("", number) in names for number in cell_numbers):
             patterns.append(pattern)
     if len(patterns) > 1:
-        listed = ", ".join(f"'{printable(str(pattern))}'" for pattern in patterns[:5])
-        raise DataError(f"its numbers fit names by several patterns; name one as 'pattern': {listed}")
+        ways = " or ".join(f"`?{PATTERN}={escaped(printable(str(pattern)))}`" for pattern in patterns[:5])
+        raise DataError(f"its numbers fit names by several patterns; {ways} behind the source says which")
     return patterns[0] if patterns else None
 
 

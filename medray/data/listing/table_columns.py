@@ -100,7 +100,7 @@ def choose_columns(table: Table, options: Mapping[str, str]) -> Columns:
             by_kind[kind] = guess
             notes.append(f"{kind}: column '{guess}', by its name")
     if IMAGE not in by_kind:
-        raise no_column(table, IMAGE)
+        raise no_column(table, IMAGE, image_candidates(table))
     if one_hot:
         check_answers(table, one_hot, blanks)
     elif LABEL not in by_kind:
@@ -122,8 +122,19 @@ def no_column(table: Table, kind: str, candidates: Sequence[str] = ()) -> DataEr
     """Return the error that there is no column of a kind; `candidates` may be it."""
     may_be = f"; it may be {first_names(candidates)}" if candidates else ""
     columns = ", ".join(table.columns)
-    problem = f"no column for the {kind}; name it as '{kind}'{may_be}; its columns: {columns}{no_head(table)}"
-    return DataError(problem, file=table.path)
+    problem = (
+        f"no column for the {kind}; `?{kind}=COLUMN` behind the source names it{may_be}; its columns: {columns}"
+    )
+    return DataError(f"{problem}{no_head(table)}", file=table.path)
+
+
+def image_candidates(table: Table) -> list[str]:
+    """Return the columns that may name images: all cells end as images do, or else no two cells are the same."""
+    read = [ReadColumn.read(table, name, frozenset()) for name in table.columns]
+    files = [column for column in read if column.values and all(map(image_suffix, column.values))]
+    if not files:
+        files = [c for c in read if len(c.values) == len(c.cells) > 1 and not any(" " in cell for cell in c.cells)]
+    return [column.describe() for column in files]
 
 
 def no_head(table: Table) -> str:

@@ -4,10 +4,13 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from medray.data.listing.file_tree import image_suffix
+from medray.data.listing.folder_names import splits_in
 from medray.data.listing.table_columns import NUMBER, Columns
 from medray.data.listing.table_splits import table_split
 from medray.data.listing.table_text import Table
-from medray.data.source import FOLD, PATIENT, SPLIT
+from medray.data.listing.table_words import NEGATIVE, POSITIVE, read_answer
+from medray.data.source import FOLD, PATIENT, SPLIT, escaped
 from medray.text import natural_order, plural
 
 UNUSED = "unused column"  # a note begins so
@@ -21,6 +24,71 @@ _SERIES = frozenset({
     "study", "exam", "examination", "visit", "slide", "eye", "specimen", "biopsy", "serie", "session",
     "encounter", "scan", "sample", "family", "record",
 })  # fmt: skip
+#: Beginnings of such words in other languages, and names of persons.
+_PERSON_STEMS = ("patient", "pacient", "pazient", "proband")
+_NAMES = frozenset({"name", "surname", "lastname", "nachname", "nombre", "nome"})
+#: Words of a number that may be a person's, unless another word says whose else it is.
+_IDS = frozenset({"id", "uid", "no", "nr", "number", "nummer", "numero", "code", "fall", "caso"})
+_NO_PERSONS = frozenset(
+    {
+        "clas",
+        "label",
+        "category",
+        "finding",
+        "diagnosi",
+        "dx",
+        "disease",
+        "split",
+        "fold",
+        "image",
+        "img",
+        "file",
+        "reader",
+        "rad",
+        "rater",
+        "annotator",
+        "grader",
+        "radiologist",
+        "site",
+        "center",
+        "centre",
+        "scanner",
+        "device",
+        "camera",
+        "model",
+        "vendor",
+        "institution",
+        "region",
+        "slice",
+        "frame",
+        "view",
+        "page",
+        "tile",
+        "patch",
+        "row",
+        "box",
+        "bbox",
+        "score",
+        "grade",
+        "dataset",
+        "source",
+        "batch",
+        "color",
+        "colour",
+        "zip",
+        "serie",
+        "follow",
+        "country",
+        "city",
+        "machine",
+        "station",
+        "protocol",
+        "plane",
+        "phase",
+        "level",
+        "version",
+    }
+)  # fmt: skip  (without the s at the end)
 _ENDS = ("patientid", "subjectid", "caseid", "lesionid", "studyid", "examid", "seriesuid", "studyuid")
 _DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}.*")
 LEAST_VALUES = 10  # of a column that is no category of few values
@@ -45,21 +113,38 @@ def note_unused(table: Table, columns: Columns, options: Mapping[str, str]) -> l
         filled = [cell for cell in cells if cell]
         distinct = set(filled)
         splits = {table_split(cell) for cell in distinct}
-        start = f"{UNUSED} '{name}'"
+        start, option = f"{UNUSED} '{name}'", escaped(name)
         if None not in splits and len(splits) > 1 and columns.split is None and options.get(SPLIT) != "":
             words = ", ".join(natural_order(distinct)[:4])
-            notes.append(f"{start} names splits ({words}): `?{SPLIT}={name}` behind the source takes them")
+            notes.append(f"{start} names splits ({words}): `?{SPLIT}={option}` behind the source takes them")
+        elif columns.split is None and options.get(SPLIT) != "" and _means_splits(name, distinct):
+            words = ", ".join(natural_order(distinct)[:4])
+            notes.append(
+                f"{start} looks like splits ({words}), and is not read: with train, val and test in place of its "
+                f"words `?{SPLIT}={option}` behind the source takes them"
+            )
         elif _is_fold(name, distinct) and columns.fold is None and options.get(FOLD) != "":
-            notes.append(f"{start} looks like folds: `?{FOLD}={name}` behind the source takes them")
+            notes.append(f"{start} looks like folds: `?{FOLD}={option}` behind the source takes them")
         elif options.get(PATIENT) == "" or not _is_id(name, filled, beside_patient=units is not None):
             continue
         elif _joins(cells, units):
             counts = f"{plural(len(distinct), 'value')} in {plural(len(filled), 'row')}"
             notes.append(
                 f"{start} looks like an id of several images ({counts}): they may stand on both sides of a split, "
-                f"`?{PATIENT}={name}` behind the source keeps them together{instead}"
+                f"`?{PATIENT}={option}` behind the source keeps them together{instead}"
             )
     return notes
+
+
+def _means_splits(name: str, values: set[str]) -> bool:
+    """Return whether a column is called as a split and says yes and no, or each value has the word of a split."""
+    if len(values) < 2 or len(values) > LEAST_VALUES:
+        return False
+    answers = {read_answer(value, frozenset()) for value in values}
+    if answers == {POSITIVE, NEGATIVE}:
+        return bool(splits_in(name)[0])
+    named = [splits_in(value)[0] for value in values]
+    return all(named) and len(frozenset().union(*named)) > 1
 
 
 def _is_fold(name: str, values: set[str]) -> bool:
@@ -73,10 +158,14 @@ def _is_id(name: str, filled: Sequence[str], *, beside_patient: bool) -> bool:
         return False
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     words = {word.removesuffix("s") for word in re.findall(r"[a-z]+", spaced.lower())}
-    if words & _PERSONS or any(word.endswith(_ENDS) for word in words):
+    if words & _PERSONS or any(word.endswith(_ENDS) or word.startswith(_PERSON_STEMS) for word in words):
         return True
     if beside_patient:
         return False
+    if LEAST_VALUES <= count < len(filled) <= MOST_ROWS * count and not words & _NO_PERSONS:
+        whole_numbers = all(map(NUMBER.fullmatch, filled))
+        if (words & _NAMES and not any(map(image_suffix, filled))) or (words & _IDS and whole_numbers):
+            return True
     return _valued_as_id(filled) or (bool(words & _SERIES) and len(filled) <= MOST_ROWS * count)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from medray.data.listing.exclude import MASKS
 from medray.data.listing.file_tree import image_suffix
 from medray.data.listing.id_numbers import read_rounded
-from medray.data.source import PATTERN
+from medray.data.source import PATTERN, escaped
 from medray.errors import DataError, printable
 from medray.text import plural
 
@@ -94,7 +94,7 @@ def _ambiguous_line(cell: str, number: int | None, images: Sequence[str]) -> str
         if match:
             width = f":0{len(match[2])}d" if len(match[2]) > 1 else ":d"
             file = f"{match[1]}{{{width}}}{match[3]}{name[len(_stem(image)) :]}"
-            patterns.append(f"`?{PATTERN}={printable(f'{folder}/{file}' if folder else file)}`")
+            patterns.append(f"`?{PATTERN}={escaped(printable(f'{folder}/{file}' if folder else file))}`")
     ways = " or ".join(patterns[:3])
     advice = f"{ways} behind the source says which" if ways else "write the names of the files into the column"
     first, second = map(printable, images[:2])

@@ -1,9 +1,11 @@
 """Read the word by which a table's row names its split."""
 
 import re
+from functools import lru_cache
 
 from medray.data.listing.folder_names import split_named
 from medray.data.listing.listing import CALIBRATION, TEST, TRAIN, VAL
+from medray.data.source import escaped
 from medray.text import natural_order
 
 #: Words of a split column besides those that folders of splits are called by.
@@ -15,6 +17,7 @@ VALID = "train, training, val, valid, validation, dev, test, testing, holdout, c
 _ENDING = re.compile(r"[ _-]*(?:split|set|data|dataset|images|cohort)$")
 
 
+@lru_cache(maxsize=4096)
 def table_split(cell: str) -> str | None:
     """Return train, val, test or calibration for any usual word of it, None for another word.
 
@@ -36,8 +39,8 @@ def looks_like(cells: set[str], column: str) -> str:
     if filled and all(re.fullmatch(r"[0-9]{1,3}(\.0)?", cell) for cell in filled):
         numbers = ", ".join(natural_order(filled)[:5])
         return (
-            f"; its numbers ({numbers}) may be folds: `?split=&fold={column}` behind the source reads them so, "
-            "else write a word in place of each"
+            f"; its numbers ({numbers}) may be folds: `?split=&fold={escaped(column)}` behind the source "
+            "reads them so, else write a word in place of each"
         )
     if filled <= {"true", "false", "yes", "no", "y", "n", "t", "f"}:
         return "; it looks like yes and no: write a word such as train or test in place of each"

@@ -7,8 +7,8 @@ from functools import lru_cache
 POSITIVE, NEGATIVE, UNCERTAIN, UNSAID = ANSWERS = ("positive", "negative", "uncertain", "blank")
 DEFAULT_BLANKS = frozenset({"na", "n/a", "nan", "null", "none"})
 _WORDS = {
-    POSITIVE: "1 true t yes y x + positive pos present ✓ ✔",
-    NEGATIVE: "0 false f no n - negative neg absent",
+    POSITIVE: "1 true t yes y x + positive pos present ✓ ✔ ja oui si sí sim",
+    NEGATIVE: "0 false f no n - negative neg absent nein non nee não nao",
     UNCERTAIN: "-1 uncertain u ? maybe equivocal unsure indeterminate possible unclear",
 }
 _NUMBER = re.compile(r"([+-]?)0*([0-9]+?)(?:[.,]([0-9]*?)0*)?", re.ASCII)

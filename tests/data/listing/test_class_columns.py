@@ -72,7 +72,7 @@ def test_the_label_may_be_one_of_several_columns_and_each_is_named(tmp_path: Pat
             "'findings' (No Finding, A|B, A) may be the label", "`?label=A,B` behind", "`?label=binary`",
             "`?label=findings` the cells of that column")  # fmt: skip
     words = [row[:2] for row in rows]
-    refusal(lambda: read_rows(tmp_path, columns[:2], words), "no column for the label; name it as 'label'; it may be "
+    refusal(lambda: read_rows(tmp_path, columns[:2], words), "no column for the label; `?label=COLUMN` behind the source names it; it may be "
             "'binary' (normal, abnormal), 'findings'", "its columns: image, binary, findings")  # fmt: skip
 
 

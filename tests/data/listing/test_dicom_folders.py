@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from medray.data.listing.dicom_identity import Identity, read_identity
-from tests.data.decoding.file_samples import SECRET, dataset, dicom, written
+from tests.data.decoding.file_samples import SECRET, dataset, dicom, noise, written
 from tests.data.listing.folder_trees import grow, labels, listed, refusal
 
 PIXELS = np.zeros((4, 4), dtype=np.uint8)
@@ -140,3 +140,12 @@ def test_what_is_no_dicom_tells_nothing(tmp_path: Path) -> None:
         assert read_identity(tmp_path / "cut") in (None, Identity(None, None), Identity(hashed("p"), None),
                                                    Identity(hashed("p"), hashed("1.2.3")))  # fmt: skip
     assert SECRET.encode() in content
+
+
+@pytest.mark.parametrize("kind", ["folder", "dicom"])
+def test_folders_of_one_patient_each_are_doubted(tmp_path: Path, kind: str) -> None:
+    """As an archive downloads a collection: each folder is a patient's, though its files hold other ids."""
+    names = [(patient, number) for patient in range(3) for number in range(2)]
+    files = {f"LUNG-{p}/{n}.dcm": dicom(noise(8, 8, seed=n), PatientID=f"R{p}") for p, n in names}
+    notes = listed(grow(tmp_path, files), kind).notes
+    assert "each class is of one patient only: are the folders patients, and no classes?" in notes

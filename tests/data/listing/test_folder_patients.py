@@ -292,3 +292,10 @@ def test_one_folder_for_each_class_is_no_level_of_patients(tmp_path: Path) -> No
     assert (
         related(grow(tmp_path, [f"{c}/images/{c}-{n}.png" for c in ("COVID", "Normal") for n in range(4)])) == ""
     )
+
+
+def test_versions_of_one_image_that_a_program_exported_are_noticed(tmp_path: Path) -> None:
+    files = [f"{c}/{c}{n}_jpg.rf.{n}{k}f00ba.jpg" for c in "ab" for n in range(6) for k in range(3)]
+    (note,) = [note for note in listed(grow(tmp_path, files)).notes if "may be of one patient" in note]
+    option = note.partition("`")[2].partition("`")[0]
+    assert len({image.patient for image in listed(f"{tmp_path}{option}").images}) == 12

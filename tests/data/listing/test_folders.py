@@ -10,7 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from medray.data.listing.file_tree import IMAGE_SUFFIXES, SYSTEM_NAMES, UNREAD_SUFFIXES, find_files
-from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, split_named, unify_spelling
+from medray.data.listing.folder_looks import is_copy
+from medray.data.listing.folder_names import SPLIT_NAMES, fold_number, split_named, splits_in, unify_spelling
+from medray.data.listing.side_words import is_side_name
 from medray.errors import printable
 from tests.data.listing.folder_trees import by_where, grow, labels, listed, refusal
 
@@ -26,6 +28,7 @@ names = (
     .filter(lambda n: n.strip() and not n.startswith(".") and len(n.encode()) < 100)
     .filter(lambda n: split_named(n) is None and fold_number(n) is None)
     .filter(lambda n: n.strip().lower() not in SYSTEM_NAMES)
+    .filter(lambda n: not is_copy(n) and not splits_in(n)[0] and not is_side_name(n))
 )
 spellings = st.sampled_from(sorted(SPLIT_NAMES)).flatmap(
     lambda name: st.sampled_from([name, name.upper(), name.title(), name.swapcase().title(), f"{name} "])

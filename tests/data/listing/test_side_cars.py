@@ -255,3 +255,24 @@ def test_the_error_keeps_its_way_out(tmp_path: Path) -> None:
     refusal(
         lambda: listed(f"{tmp_path}?exclude=*mask*&side_cars=yes"), "unknown value of side_cars 'yes'; valid: keep"
     )
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [("{}_img", "{}_mask"), ("{}_image", "{}_segmentation"), ("img_{}", "mask_{}"), ("Image{}", "Label{}"),
+     ("{}-raw", "{}-gt"), ("frame_{}_orig", "frame_{}_seg"), ("scan{}", "scan{}_seg")],
+)  # fmt: skip
+def test_images_and_masks_may_both_be_called_so(tmp_path: Path, image: str, mask: str) -> None:
+    files = [f"{c}/{form.format(n)}.png" for c in "ab" for n in range(1, 5) for form in (image, mask)]
+    listing = refused_then_listed(tmp_path, files, "8 images lie beside the images that they are made from")
+    assert {*labels(listing)} == {f"{c}/{image.format(n)}.png" for c in "ab" for n in range(1, 5)}
+
+
+@pytest.mark.parametrize("word", ["no", "with", "non"])
+def test_an_image_may_be_called_by_a_word_that_is_no_mask_elsewhere(tmp_path: Path, word: str) -> None:
+    listing = refused_then_listed(
+        tmp_path, [f"a/{word}.png", f"a/{word}_mask.png", "a/2.png", "b/3.png"], "an image lies"
+    )
+    assert {*labels(listing)} == {f"a/{word}.png", "a/2.png", "b/3.png"}
+    without = [f"a/x {word}_mask.png", "a/2.png", "b/3.png"]
+    assert len(listed(grow(tmp_path / "faces", without))) == 3

@@ -33,7 +33,8 @@ def test_labels_splits_and_patients_may_be_written_as_not_there(tmp_path: Path) 
     assert [image.patient for image in listing.images] == ["P1", None, None, "P2", "Nathan"]
     assert [image.subgroups["sex"] for image in listing.images] == ["none", "NA", "f", "", "nan"]
     assert listing.rows[BLANK] == 2
-    assert "column 'label': read as blank: 'NA' (rows: 1), 'na' (rows: 1)" in listing.notes
+    way = "; `?blank=` behind the source reads such a cell as a class"
+    assert f"column 'label': read as blank: 'NA' (rows: 1), 'na' (rows: 1){way}" in listing.notes
     assert "column 'split': read as blank: 'NaN' (rows: 1), 'null' (rows: 1), 'N/A' (rows: 1)" in listing.notes
     assert "column 'patient': read as blank: 'n/a' (rows: 1), 'None' (rows: 1)" in listing.notes
 

@@ -14,6 +14,7 @@ from medray.data.listing.table_splits import table_split
 from medray.data.load_data import load_data
 from medray.init.init_command import begin
 from tests.data.listing.folder_trees import grow, list_text, refusal
+from tests.data.listing.label_tables import read_rows
 
 COUNT = 24
 
@@ -162,3 +163,38 @@ def test_init_offers_the_column_in_the_file_and_on_the_screen(
     for text in (console.file.getvalue(), path.read_text().replace("\n# ", " ")):
         assert "`?patient=lesion_id` behind the source keeps them together" in text
         assert "12 calibration" in text
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("Patientennummer", [n // 2 for n in range(24)]),
+        ("Paciente", [n // 2 for n in range(24)]),
+        ("Hospital No.", [n // 2 for n in range(24)]),
+        ("Nr", [n // 2 for n in range(24)]),
+        ("Name", [f"Anna {chr(65 + n // 2)}" for n in range(24)]),
+    ],
+)
+def test_numbers_and_names_of_persons_are_offered(tmp_path: Path, column: str, cells: list[object]) -> None:
+    listing = read_rows(tmp_path, ["label", column], [("ab"[n % 2], cell) for n, cell in enumerate(cells)])
+    assert [note for note in listing.notes if f"`?patient={column}` behind" in note]
+
+
+@pytest.mark.parametrize("column", ["class_id", "slice_number", "Follow-up No", "device_id", "age", "image_size"])
+def test_numbers_of_something_else_are_not(tmp_path: Path, column: str) -> None:
+    listing = read_rows(tmp_path, ["label", column], [("ab"[n % 2], n // 2) for n in range(24)])
+    assert not [note for note in listing.notes if note.startswith("unused")]
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [("is_train", ("True", "False")), ("test", ("0", "1")), ("Usage", ("Training", "PublicTest", "PrivateTest"))],
+)
+def test_a_column_that_means_splits_in_other_words_is_noted(
+    tmp_path: Path, column: str, words: tuple[str, ...]
+) -> None:
+    rows = [("ab"[n % 2], words[n % len(words)]) for n in range(12)]
+    listing = read_rows(tmp_path, ["label", column], rows)
+    (note,) = [note for note in listing.notes if note.startswith("unused")]
+    assert f"'{column}' looks like splits" in note
+    assert not [note for note in read_rows(tmp_path, ["label", column], rows, "?split=").notes if "splits" in note]

@@ -235,9 +235,20 @@ def test_row_numbers_of_pandas_are_no_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "fragments"),
     [
-        ("x,y,z", ["no column for the image; name it as 'image'; its columns: x, y, z"]),
-        ("image,y,z", ["no column for the label; name it as 'label'; its columns: image, y, z"]),
-        ("image,file,label", ["columns 'image' and 'file' may all be the image; name one as 'image'"]),
+        (
+            "x,y,z",
+            [
+                "no column for the image; `?image=COLUMN` behind the source names it; it may be 'x' (1.png, 2.png); its columns: x, y, z"
+            ],
+        ),
+        (
+            "image,y,z",
+            ["no column for the label; `?label=COLUMN` behind the source names it; its columns: image, y, z"],
+        ),
+        (
+            "image,file,label",
+            ["columns 'image' and 'file' may all be the image; `?image=image` or `?image=file` behind"],
+        ),
         ("image,label,class", ["columns 'label' and 'class' may all be the label"]),
         ("image,image,label", ["2 columns are called 'image'"]),
     ],
@@ -341,7 +352,7 @@ def test_a_pattern_is_named(tmp_path: Path) -> None:
 def test_numbers_that_fit_several_patterns_are_refused(tmp_path: Path) -> None:
     text = "image,label\n1,a\n2,b\n"
     refusal(lambda: read(tmp_path, text, ["left_01.png", "right_01.png"]),
-            "several patterns; name one as 'pattern': 'left_{:02d}.png', 'right_{:02d}.png'")  # fmt: skip
+            "several patterns; `?pattern=left_{:02d}.png` or `?pattern=right_{:02d}.png` behind the source")  # fmt: skip
 
 
 @pytest.mark.parametrize("pattern", ["x", "{}{}", "{0.__class__}", "{:>5}", "{:05f}", "{", "{:0999d}"])
