@@ -1,8 +1,8 @@
 """A StudyProposal -> the text of its search space."""
 
+from medray.data.listing.folders.related_images import RELATED
 from medray.data.listing.listing import CALIBRATION, SPLITS
-from medray.data.listing.related_images import RELATED
-from medray.data.listing.table_hints import UNUSED
+from medray.data.listing.tables.hints import UNUSED
 from medray.init.budget_sections import budget_lines, objective_lines, resource_lines
 from medray.init.data_sections import describe_size, patient_count
 from medray.init.document import Line, Section, comment_lines, render

@@ -12,7 +12,7 @@ from medray.data.listing.list_source import list_source
 from medray.data.load_data import load_data
 from medray.data.source import parse_source
 from medray.space.preparation import Preparation
-from tests.data.listing.folder_trees import refusal
+from tests.data.listing.folders.folder_trees import refusal
 from tests.data.recipe_page import Section, lay_out, read_page
 from tests.data.recipe_trees import ALONE, TREES
 

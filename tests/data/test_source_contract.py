@@ -16,7 +16,7 @@ from medray.data.load_data import load_data
 from medray.data.source import FILE_KINDS, OPTIONS, parse_source
 from tests.conftest import write_npz
 from tests.data.decoding.file_samples import dicom, noise, saved
-from tests.data.listing.folder_trees import grow, refusal
+from tests.data.listing.folders.folder_trees import grow, refusal
 
 IMAGES = 40  # in two classes, so that each split that medray makes holds some of both
 

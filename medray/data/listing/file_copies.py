@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from medray.data.listing.exclude import Exclusion
-from medray.data.listing.side_cars import stem_of
-from medray.data.listing.side_words import Words, key_of, split_words
+from medray.data.listing.side_cars.check_side_cars import stem_of
+from medray.data.listing.side_cars.side_words import Words, key_of, split_words
 from medray.data.source import EXCLUDE
 from medray.errors import printable
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medray.data.listing.listing import Listing
-from tests.data.listing.folder_trees import check, grow, labels, list_text, listed, refusal
+from tests.data.listing.folders.folder_trees import check, grow, labels, list_text, listed, refusal
 
 NASTY = "R&D 50%, a"  # letters with a meaning in a source
 
