@@ -44,10 +44,8 @@ def cut_points(link: Cumulative) -> Array:
 
 def by_formula(link: Link, scores: Array) -> Array:
     """Probabilities as the papers write them: differences and products of sigmoids, float64 (n, grades)."""
-    if isinstance(link, Cumulative):
-        above = sigmoid(scores - cut_points(link))
-    else:
-        above = sigmoid(scores).cumprod(axis=1)
+    cumulative = isinstance(link, Cumulative)
+    above = sigmoid(scores - cut_points(link)) if cumulative else sigmoid(scores).cumprod(axis=1)
     return -np.diff(np.column_stack([np.ones(len(scores)), above, np.zeros(len(scores))]), axis=1)
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LEAST_GAP = 1e-3  # between two cut points, in log-odds: closer ones would leave a grade no room
-#: Cut points move by so many times the step of other parameters: at a backbone's learning rate, the gaps would stay
-#: as narrow as they start, and the grades in the middle would be nobody's likeliest.
+#: Cut points move by so many times the step of other parameters: at a backbone's learning rate the gaps would
+#: stay as narrow as they start, and grades in the middle would never be the likeliest.
 SPEED = 10.0
 
 
