@@ -8,8 +8,8 @@ as in resnets. A head that knows positions, such as the dense one of the lenets,
 here and against it there; the map may then point to the wrong position. HiResCAM (Draelos & Carin 2020) weighs a
 feature at each position on its own: the same map in the first case, the right positions in the second.
 
-Of a network with a link, a map shows what speaks for the grade or more, and of the lowest grade what speaks for it:
-a grade in the middle has its highest probability where nothing speaks for more or less, and no gradient there.
+Of a network with a link, a map shows what speaks for the grade or more, and of the lowest grade what speaks for
+it: a grade in the middle has its highest probability where nothing speaks for more or less, and no gradient there.
 
 Each call runs private copies of the networks' modules, which share the memory of the weights: hooks, gradients and
 modes do not touch other threads, also under `torch.inference_mode`, and nothing is left behind. Meanwhile other
@@ -144,7 +144,7 @@ class _Member:
         return logits
 
     def _explained(self, logits: Tensor, classes: Tensor) -> Tensor:
-        """Return the logit (n, 1) of each image's class (n, 1), or of ordered grades the log-odds of it or more."""
+        """Return the logit (n, 1) of each image's class (n, 1), or behind a link the log-odds of it or more."""
         if "link" not in self.network._modules:
             return logits.gather(1, classes)
         cut = classes.clamp_min(1)  # the lowest grade is what speaks against the next
