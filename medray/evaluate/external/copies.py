@@ -82,8 +82,8 @@ def find_copies(run: ImageDataset, external: ImageDataset, progress: Progress = 
     used[np.concatenate(list(run.splits.values()))] = True
     seen = np.isin(other_groups, own_groups[used & ~test])
     in_test = np.isin(other_groups, own_groups[test])
-    first = {group: position for position, group in reversed(list(enumerate(own_groups.tolist())))}
-    examples = [(i, first[other_groups[i]]) for i in np.flatnonzero(seen | in_test)[:EXAMPLES].tolist()]
+    copied = {group: position for position, group in reversed(list(enumerate(own_groups.tolist())))}
+    examples = [(i, copied[other_groups[i]]) for i in np.flatnonzero(seen | in_test)[:EXAMPLES].tolist()]
     rows = np.flatnonzero(used & ~test)
     units = merge_patients(other_groups, external.groups)
     return Copies(seen, in_test, units, tuple(examples), rows, own.at(rows), others)

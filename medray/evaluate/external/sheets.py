@@ -1,12 +1,14 @@
 """The figures of one reading of other images as tables with sentences, for the terminal and the report alike."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from medray.console_tables import Columns, HasInterval, interval, metric_title, number
 from medray.data.similarity.centre_crops import LOOKED_FOR as CENTRE_CROPS
 from medray.data.similarity.duplicates import LOOKED_FOR
+from medray.evaluate.external.class_map import MappedClass
 from medray.evaluate.external.documents import Beside, ExternalComparison, ExternalScores
+from medray.evaluate.external.figures import ExternalFigures
 from medray.evaluate.external.recalibration import PART, LocalRecalibration
 from medray.evaluate.external.run_external import ExternalEvaluation
 from medray.evaluate.external.shifts import Shifts
@@ -46,18 +48,28 @@ def figure(estimate: HasInterval, digits: int, *, sign: bool = False) -> str:
 def external_sheets(evaluation: ExternalEvaluation, digits: int = 3) -> Iterator[Sheet]:
     """Yield all tables of a reading, with intervals in so many `digits`."""
     scores, comparison = evaluation.scores, evaluation.comparison
-    yield _classes(scores)
-    yield _scores(scores, comparison, digits)
-    yield from _by_class(scores, comparison, digits)
-    yield _calibration(scores, evaluation, digits)
-    yield from _points(scores, comparison, digits)
-    if scores.figures.conformal_sets:
-        yield _sets(scores, comparison, digits)
+    yield classes_sheet(scores.classes)
+    internal = evaluation.internal
+    calibration = {} if internal is None else {row.name: row.calibration for row in internal.reviewed.classes}
+    yield from figure_sheets(scores.figures, scores.task, scores.metric, digits, comparison, calibration)
     yield _recalibrated(scores.recalibration, digits)
     if scores.shifts is not None:
         yield from _shifts(scores.shifts, digits)
     if scores.copies is not None and scores.copies.figures is not None:
         yield _without_copies(scores, comparison, digits)
+
+
+def figure_sheets(
+    figures: ExternalFigures, task: str, metric: str, digits: int = 3, comparison: ExternalComparison | None = None,
+    calibration: Mapping[str, Recalibration] | None = None,
+) -> Iterator[Sheet]:  # fmt: skip
+    """Yield the tables of the figures alone, beside internal ones and the internal `calibration` where given."""
+    yield _scores(figures, task, metric, comparison, digits)
+    yield from _by_class(figures, comparison, digits)
+    yield _calibration(figures, calibration or {}, digits)
+    yield from _points(figures, comparison, digits)
+    if figures.conformal_sets:
+        yield _sets(figures, comparison, digits)
 
 
 def opening_lines(evaluation: ExternalEvaluation) -> list[str]:
@@ -98,8 +110,8 @@ def copies_lines(scores: ExternalScores) -> list[str]:
         return [f"No image there is a copy of one of the run's. Looked for: {LOOKED_FOR}, and {CENTRE_CROPS}."]
     lines = [
         f"COPIES: of {plural(scores.figures.images, 'image')} {copies.seen:,} have a copy among those that the "
-        f"run trained, selected or calibrated on, {copies.in_test:,} in its test split: for them this is no external "
-        f"set ({first_names(list(copies.examples), NAMED)})."
+        f"run trained, selected or calibrated on, {copies.in_test:,} in its test split: for them this is no "
+        f"external set ({first_names(list(copies.examples), NAMED)})."
     ]
     if copies.in_test:
         lines.append(
@@ -134,17 +146,19 @@ def _beside(rows: Mapping[str, HasInterval], beside: Mapping[str, Beside], digit
     return columns
 
 
-def _classes(scores: ExternalScores) -> Sheet:
+def classes_sheet(classes: Sequence[MappedClass]) -> Sheet:
+    """Return the table of what became of each class of theirs."""
     columns: Columns = [
-        ("images", [f"{row.images:,}" for row in scores.classes]),
-        ("the run's class", [row.ours or "left out" for row in scores.classes]),
+        ("images", [f"{row.images:,}" for row in classes]),
+        ("the run's class", [row.ours or "left out" for row in classes]),
     ]
-    return Sheet("Classes of the external images", "class", [row.theirs for row in scores.classes], columns)
+    return Sheet("Classes of the images", "class", [row.theirs for row in classes], columns)
 
 
-def _scores(scores: ExternalScores, comparison: ExternalComparison | None, digits: int) -> Sheet:
-    figures = scores.figures
-    shown = TASKS[scores.task].table_metrics(scores.metric, calibration=True)
+def _scores(
+    figures: ExternalFigures, task: str, metric: str, comparison: ExternalComparison | None, digits: int
+) -> Sheet:
+    shown = TASKS[task].table_metrics(metric, calibration=True)
     rows = {name: figures.scores[name] for name in (*shown, "brier")}
     units = "patient" if figures.patients else "image"
     columns = _beside(rows, {} if comparison is None else comparison.scores, digits)
@@ -161,22 +175,23 @@ def _reasons(rows: Mapping[str, HasInterval]) -> tuple[str, ...]:
     return tuple(f"No interval of {', '.join(names)}: {reason}." for reason, names in reasons.items())
 
 
-def _by_class(scores: ExternalScores, comparison: ExternalComparison | None, digits: int) -> Iterator[Sheet]:
-    rows = scores.figures.per_class
+def _by_class(figures: ExternalFigures, comparison: ExternalComparison | None, digits: int) -> Iterator[Sheet]:
+    rows = figures.per_class
     names = [row.name for row in rows]
     auc = _beside({row.name: row.auc for row in rows}, {} if comparison is None else comparison.class_auc, digits)
-    yield Sheet("AUC of each class against the rest", "class", names, auc)
+    if len(names) > 2:  # of two classes both are that of all
+        yield Sheet("AUC of each class against the rest", "class", names, auc)
     recall = _beside(
         {row.name: row.recall for row in rows}, {} if comparison is None else comparison.class_recall, digits
     )
     yield Sheet("Sensitivity of each class, where the likeliest class is called", "class", names, recall)
 
 
-def _calibration(scores: ExternalScores, evaluation: ExternalEvaluation, digits: int) -> Sheet:
-    sides: dict[str, dict[str, Recalibration]] = {"external": scores.figures.calibration}
-    if evaluation.internal is not None:
-        sides["internal"] = {row.name: row.calibration for row in evaluation.internal.reviewed.classes}
-    names = list(scores.figures.calibration)
+def _calibration(figures: ExternalFigures, internal: Mapping[str, Recalibration], digits: int) -> Sheet:
+    sides: dict[str, Mapping[str, Recalibration]] = {"external": figures.calibration}
+    if internal:
+        sides["internal"] = internal
+    names = list(figures.calibration)
     columns: Columns = []
     for title, part in (("intercept (0)", "intercept"), ("slope (1)", "slope")):
         for side, rows in sides.items():
@@ -185,8 +200,8 @@ def _calibration(scores: ExternalScores, evaluation: ExternalEvaluation, digits:
     return Sheet("Calibration, each class against the rest; in brackets what is right", "class", names, columns)
 
 
-def _points(scores: ExternalScores, comparison: ExternalComparison | None, digits: int) -> Iterator[Sheet]:
-    for point in scores.figures.operating_points:
+def _points(figures: ExternalFigures, comparison: ExternalComparison | None, digits: int) -> Iterator[Sheet]:
+    for point in figures.operating_points:
         key = f"{point.name} {point.positive}"
         rows = {"sensitivity": point.test.sensitivity, "specificity": point.test.specificity}
         beside: dict[str, Beside] = {}
@@ -204,13 +219,13 @@ def _points(scores: ExternalScores, comparison: ExternalComparison | None, digit
         yield Sheet(title, "", list(rows), _beside(rows, beside, digits), (promise,))
 
 
-def _sets(scores: ExternalScores, comparison: ExternalComparison | None, digits: int) -> Sheet:
-    sets = scores.figures.conformal_sets
+def _sets(figures: ExternalFigures, comparison: ExternalComparison | None, digits: int) -> Sheet:
+    sets = figures.conformal_sets
     rows = {f"{row.coverage:.4g}": row.test.covered for row in sets}
     columns = _beside(rows, {} if comparison is None else comparison.coverage, digits)
-    columns.append(("classes in a set", [f"{row.test.mean_size:.2f}" for row in sets]))
+    labels = [f"{row.coverage:.4g} ({row.test.mean_size:.2f} classes)" for row in sets]
     line = "Their coverage is promised for images like those that set them; for these images nothing is."
-    return Sheet("Conformal sets, as they were set: share that holds the true class", "coverage", list(rows),
+    return Sheet("Conformal sets, as they were set: share that holds the true class", "coverage", labels,
                  columns, (line,))  # fmt: skip
 
 
@@ -228,8 +243,8 @@ def _recalibrated(local: LocalRecalibration, digits: int) -> Sheet:
         f"'{name}' {value:+.2f}" for name, value in zip(intercepts.calibration, intercepts.intercepts, strict=True)
     )
     lines = (
-        f"Fitted on {local.fitted} random images (about {PART:.0%}; patients and copies on one side; seed {local.seed}), measured "
-        f"on the other {local.measured}. Temperature alone {temperature.temperature:.2f}; with intercepts "
+        f"Fitted on {local.fitted} random images (about {PART:.0%}; patients and copies on one side; "
+        f"seed {local.seed}), measured on the other {local.measured}. Temperature alone {temperature.temperature:.2f}; with intercepts "
         f"{intercepts.temperature:.2f}, intercepts of log-odds {biases}.",
     )
     return Sheet(title, "", [method.name for method in methods], columns, lines)

@@ -1,0 +1,20 @@
+"""Print how good the predictions of labelled files are."""
+
+from rich.console import Console
+
+from medray.console import say
+from medray.console_tables import fits
+from medray.ensemble.manifest import Manifest
+from medray.evaluate.external.print_external import DIGITS, FEWER, print_sheet
+from medray.evaluate.external.sheets import classes_sheet, figure_sheets
+from medray.predict.score_files import ScoredFiles
+
+
+def print_scores(console: Console, scored: ScoredFiles, manifest: Manifest) -> None:
+    """Print the classes and all figures, and that they are no read of the run's test split."""
+    figures, metric = scored.figures, manifest.selected_on.metric
+    print_sheet(console, classes_sheet(scored.classes))
+    wide, narrow = (figure_sheets(figures, manifest.task, metric, digits) for digits in (DIGITS, FEWER))
+    for sheet, narrower in zip(wide, narrow, strict=True):
+        print_sheet(console, sheet if fits(console, sheet.labels, sheet.columns) else narrower)
+    say(console, "Nothing was written into the run, and this is no read of its test split.")
