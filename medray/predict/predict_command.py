@@ -54,8 +54,8 @@ def predict(
     Indices are the numbers that the classes had as labels, or else their positions among the class names. A file
     that can't be read is named and has no row; the exit status is then 1.
 
-    --labels scores the files that a table names, with intervals: nothing is written into the run, and it is no read
-    of its test split, whose images are refused. --json prints the scores on stdout instead of the table.
+    --labels scores the files that a table names, with intervals: nothing is written into the run, and it is no
+    read of its test split, whose images are refused. --json prints the scores on stdout instead of the table.
     """
     from medray.console import note, say, step
     from medray.errors import ConfigError, unknown_choice_line

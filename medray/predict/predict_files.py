@@ -22,7 +22,7 @@ BATCH_SIZE = 64  # images
 
 @dataclass(frozen=True)
 class FileAnswer:
-    """A file's calibrated probabilities float32 (classes,), and the SHA-256 of its pixels as the networks see them."""
+    """A file's calibrated probabilities float32 (classes,), and the SHA-256 of its pixels as networks see them."""
 
     path: Path
     probabilities: Array

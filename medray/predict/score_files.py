@@ -59,7 +59,7 @@ def list_labels(labels: str, files: Sequence[ImageFile]) -> Listing:
     source = Source(CSV, labels) if not labels.startswith(f"{CSV}:") else parse_source(labels)
     if not source.path.is_file():
         raise ConfigError(f"--labels {printable(labels)}: no such table")
-    paths = sorted({os.path.relpath(os.path.abspath(file.path), "/").replace(os.sep, "/") for file in files})
+    paths = sorted({_absolute(file.path).removeprefix("/") for file in files})
     tree = FileTree(Path("/"), tuple(paths), (), ())
     table = read_table(source.path)
     columns = choose_columns(table, source.options)
@@ -70,6 +70,10 @@ def list_labels(labels: str, files: Sequence[ImageFile]) -> Listing:
         return list_rows(table, columns, row_labels, tree, source, notes, unlabelled)
     except DataError as error:
         raise error.within(file=table.path) from None
+
+
+def _absolute(path: Path) -> str:
+    return os.path.normpath(path.absolute())  # links keep the names that a table has
 
 
 def score_files(
@@ -85,7 +89,7 @@ def score_files(
     class_names = manifest.class_names
     classes = map_classes(counts, parse_map(class_map, class_names), class_names, listing.source)
     ours = {row.theirs: row.ours for row in classes}
-    by_path = {os.path.abspath(answer.path): answer for answer in answers}
+    by_path = {_absolute(answer.path): answer for answer in answers}
     kept, labels = [], []
     for image in listing.images:
         mapped = {ours[label] for label in image.labels} - {None}
@@ -104,10 +108,8 @@ def score_files(
     )  # fmt: skip
     scored = {str(image.path) for image in kept}
     others = [printable(path) for path in by_path if path not in scored]
-    notes = (
-        [f"no score of {plural(len(others), 'file')} without one label: {first_names(others)}"] if others else []
-    )
-    return ScoredFiles(figures, classes, tuple(notes))
+    note = f"no score of {plural(len(others), 'file')} without one label: {first_names(others)}"
+    return ScoredFiles(figures, classes, (note,) if others else ())
 
 
 def check_not_test(location: str, answers: Sequence[FileAnswer]) -> str | None:
@@ -124,7 +126,7 @@ def check_not_test(location: str, answers: Sequence[FileAnswer]) -> str | None:
     same = [printable(str(answer.path)) for answer in answers if answer.digest in test]
     if same:
         raise ConfigError(
-            f"{plural(len(same), 'file')} (first: {same[0]}) of the run's test split: scoring them is a read of it; "
-            f"`medray evaluate {location}` does that and counts it; predict them without --labels"
+            f"{plural(len(same), 'file')} (first: {same[0]}) of the run's test split: scoring them is a read of "
+            f"it; `medray evaluate {location}` does that and counts it; predict them without --labels"
         )
     return None

@@ -60,8 +60,8 @@ def external_sheets(evaluation: ExternalEvaluation, digits: int = 3) -> Iterator
 
 
 def figure_sheets(
-    figures: ExternalFigures, task: str, metric: str, digits: int = 3, comparison: ExternalComparison | None = None,
-    calibration: Mapping[str, Recalibration] | None = None,
+    figures: ExternalFigures, task: str, metric: str, digits: int = 3,
+    comparison: ExternalComparison | None = None, calibration: Mapping[str, Recalibration] | None = None,
 ) -> Iterator[Sheet]:  # fmt: skip
     """Yield the tables of the figures alone, beside internal ones and the internal `calibration` where given."""
     yield _scores(figures, task, metric, comparison, digits)
@@ -244,8 +244,8 @@ def _recalibrated(local: LocalRecalibration, digits: int) -> Sheet:
     )
     lines = (
         f"Fitted on {local.fitted} random images (about {PART:.0%}; patients and copies on one side; "
-        f"seed {local.seed}), measured on the other {local.measured}. Temperature alone {temperature.temperature:.2f}; with intercepts "
-        f"{intercepts.temperature:.2f}, intercepts of log-odds {biases}.",
+        f"seed {local.seed}), measured on the other {local.measured}. Temperature alone "
+        f"{temperature.temperature:.2f}; with intercepts {intercepts.temperature:.2f}, intercepts of log-odds {biases}.",
     )
     return Sheet(title, "", [method.name for method in methods], columns, lines)
 
