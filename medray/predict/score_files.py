@@ -18,7 +18,7 @@ from medray.data.listing.table_labels import read_labels
 from medray.data.listing.table_numbers import with_plain_numbers
 from medray.data.listing.table_text import read_table
 from medray.data.listing.table_words import blank_words
-from medray.data.source import BLANKS, CSV, Source, parse_source
+from medray.data.source import BLANKS, CSV, parse_source
 from medray.ensemble.manifest import Manifest
 from medray.errors import ConfigError, DataError, MedrayError, printable
 from medray.evaluate.external.class_map import MappedClass, map_classes, parse_map
@@ -56,7 +56,7 @@ def list_labels(labels: str, files: Sequence[ImageFile]) -> Listing:
         ConfigError: it is no table.
         DataError: the table or its columns can't be read, or no row names one of the files.
     """
-    source = Source(CSV, labels) if not labels.startswith(f"{CSV}:") else parse_source(labels)
+    source = parse_source(labels if labels.startswith(f"{CSV}:") else f"{CSV}:{labels}")
     if not source.path.is_file():
         raise ConfigError(f"--labels {printable(labels)}: no such table")
     paths = sorted({_absolute(file.path).removeprefix("/") for file in files})

@@ -18,6 +18,7 @@ from medray.tasks import TASKS
 from medray.text import first_names, plural
 
 NAMED = 4
+EXTERNAL, INTERNAL = "external", "internal"  # titles of columns
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,10 @@ def closing_line(evaluation: ExternalEvaluation) -> str:
 
 
 def _beside(rows: Mapping[str, HasInterval], beside: Mapping[str, Beside], digits: int) -> Columns:
-    columns: Columns = [("external", [figure(row, digits) for row in rows.values()])]
+    columns: Columns = [(EXTERNAL, [figure(row, digits) for row in rows.values()])]
     if beside:
         pairs = [beside.get(name) for name in rows]
-        columns.append(("internal", ["–" if pair is None else figure(pair.internal, digits) for pair in pairs]))
+        columns.append((INTERNAL, ["–" if pair is None else figure(pair.internal, digits) for pair in pairs]))
         columns.append(
             ("difference", ["–" if pair is None else figure(pair.difference, digits, sign=True) for pair in pairs])
         )
@@ -188,9 +189,9 @@ def _by_class(figures: ExternalFigures, comparison: ExternalComparison | None, d
 
 
 def _calibration(figures: ExternalFigures, internal: Mapping[str, Recalibration], digits: int) -> Sheet:
-    sides: dict[str, Mapping[str, Recalibration]] = {"external": figures.calibration}
+    sides: dict[str, Mapping[str, Recalibration]] = {EXTERNAL: figures.calibration}
     if internal:
-        sides["internal"] = internal
+        sides[INTERNAL] = internal
     names = list(figures.calibration)
     columns: Columns = []
     for title, part in (("intercept (0)", "intercept"), ("slope (1)", "slope")):
@@ -244,15 +245,16 @@ def _recalibrated(local: LocalRecalibration, digits: int) -> Sheet:
     )
     lines = (
         f"Fitted on {local.fitted} random images (about {PART:.0%}; patients and copies on one side; "
-        f"seed {local.seed}), measured on the other {local.measured}. Temperature alone "
-        f"{temperature.temperature:.2f}; with intercepts {intercepts.temperature:.2f}, intercepts of log-odds {biases}.",
+        f"seed {local.seed}), measured on the other {local.measured}.",
+        f"Temperature alone {temperature.temperature:.2f}; with intercepts {intercepts.temperature:.2f}, "
+        f"intercepts of log-odds {biases}.",
     )
     return Sheet(title, "", [method.name for method in methods], columns, lines)
 
 
 def _shifts(shifts: Shifts, digits: int) -> Iterator[Sheet]:
     columns: Columns = [
-        ("external", [figure(row.external, digits) for row in shifts.classes]),
+        (EXTERNAL, [figure(row.external, digits) for row in shifts.classes]),
         ("run's", [figure(row.run, digits) for row in shifts.classes]),
         ("difference", [figure(row.difference, digits, sign=True) for row in shifts.classes]),
     ]
@@ -260,7 +262,7 @@ def _shifts(shifts: Shifts, digits: int) -> Iterator[Sheet]:
     yield Sheet(title, "class", [row.name for row in shifts.classes], columns)
     looks = shifts.looks
     columns = [
-        ("external", [f"{row.external_mean:.1f} ± {row.external_sd:.1f}" for row in looks]),
+        (EXTERNAL, [f"{row.external_mean:.1f} ± {row.external_sd:.1f}" for row in looks]),
         ("run's", [f"{row.run_mean:.1f} ± {row.run_sd:.1f}" for row in looks]),
         ("run's SDs apart", ["–" if row.effect is None else f"{row.effect:+.2f}" for row in looks]),
     ]
@@ -282,7 +284,7 @@ def _shifts(shifts: Shifts, digits: int) -> Iterator[Sheet]:
         values = list(column.external or column.run)
         columns = [
             (title, [figure(side[value], digits) if side else "no such column" for value in values])
-            for title, side in (("external", column.external), ("run's", column.run))
+            for title, side in ((EXTERNAL, column.external), ("run's", column.run))
         ]
         yield Sheet(f"Share of each {column.column}", column.column, values, columns)
 
