@@ -7,6 +7,7 @@ less than that of an image that another set has stretched to a square or padded.
 import numpy as np
 
 from medray._types import Array
+from medray.data.similarity.duplicates import MOST_PAIRS
 from medray.data.similarity.measures import THUMBNAIL
 from medray.data.similarity.perceptual_hash import (
     common_details,
@@ -15,6 +16,7 @@ from medray.data.similarity.perceptual_hash import (
     weighted,
     without_common,
 )
+from medray.errors import DataError
 
 SHARES = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)  # of one side that is left, the same on both ends
 CORRELATION = 0.984  # as of fitted windows in `duplicates`
@@ -29,6 +31,9 @@ def centre_cropped_pairs(first: Array, second: Array) -> tuple[Array, Array]:
 
     Takes thumbnails uint8 (n, 32, 32) and (m, 32, 32) of two data sets, which are compared with each other. Of 780
     ultrasounds at 28 pixels whose other set was cropped by 5 to 40 %, 98 % are paired, and no others.
+
+    Raises:
+        DataError: millions of images look the same.
     """
     forth, back = _cropped_in(first, second), _cropped_in(second, first)
     pairs = {*zip(*forth, strict=True), *((i, j) for j, i in zip(*back, strict=True))}
@@ -51,6 +56,8 @@ def _cropped_in(first: Array, second: Array) -> tuple[list[int], list[int]]:
                 rows, columns = np.nonzero(details.reshape(len(part), -1) @ targets.T >= CORRELATION)
                 i += (rows + start).tolist()
                 j += columns.tolist()
+                if len(i) > MOST_PAIRS:
+                    raise DataError(f"more than {MOST_PAIRS} pairs of images look the same")
     return i, j
 
 

@@ -153,14 +153,17 @@ def _compare_images(
     search: FinishedSearch, dataset: ImageDataset, source: str | None, console: Console
 ) -> tuple[ImageDataset | None, Copies | None, str | None]:
     """Return the run's data and the copies between both; else why there is none."""
-    try:
-        with step(console, f"Comparing them with {source or search.options.data}") as progress:
+    with step(console, f"Comparing them with {source or search.options.data}") as progress:
+        try:
             own = search.load_data(source, progress)
+        except DataError as error:
+            if source is not None:
+                raise
+            return None, None, f"{error} (--data says where the run's data are now)"
+        try:
             return own, find_copies(own, dataset, progress), None
-    except DataError as error:
-        if source is not None:
-            raise
-        return None, None, f"{error} (--data says where the run's data are now)"
+        except DataError as error:  # millions of images look the same
+            return None, None, str(error)
 
 
 def _shifts(
