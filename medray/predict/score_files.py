@@ -11,13 +11,13 @@ import numpy as np
 
 from medray.data.listing.file_tree import FileTree
 from medray.data.listing.listing import Listing
-from medray.data.listing.table import list_rows
-from medray.data.listing.table_blanks import with_blanks
-from medray.data.listing.table_columns import choose_columns
-from medray.data.listing.table_labels import read_labels
-from medray.data.listing.table_numbers import with_plain_numbers
-from medray.data.listing.table_text import read_table
-from medray.data.listing.table_words import blank_words
+from medray.data.listing.tables.blanks import with_blanks
+from medray.data.listing.tables.columns import choose_columns
+from medray.data.listing.tables.list_table import list_rows
+from medray.data.listing.tables.plain_numbers import with_plain_numbers
+from medray.data.listing.tables.row_labels import read_labels
+from medray.data.listing.tables.table_text import read_table
+from medray.data.listing.tables.words import blank_words
 from medray.data.source import BLANKS, CSV, parse_source
 from medray.ensemble.manifest import Manifest
 from medray.errors import ConfigError, DataError, MedrayError, printable
