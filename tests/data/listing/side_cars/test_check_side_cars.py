@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from medray.data.listing.exclude import Exclusion
 from medray.data.listing.listing import Listing
-from medray.data.listing.side_cars.check_side_cars import find_side_cars, side_words
+from medray.data.listing.side_cars import side_words
+from medray.data.listing.side_cars.check_side_cars import find_side_cars
 from medray.data.listing.side_cars.patterns import find_patterns
 from medray.data.listing.side_cars.side_words import SIDE_WORDS, split_words
 from medray.errors import SideCarError
