@@ -224,14 +224,14 @@ def _sets(figures: ExternalFigures, comparison: ExternalComparison | None, digit
     sets = figures.conformal_sets
     rows = {f"{row.coverage:.4g}": row.test.covered for row in sets}
     columns = _beside(rows, {} if comparison is None else comparison.coverage, digits)
-    labels = [f"{row.coverage:.4g} ({row.test.mean_size:.2f} classes)" for row in sets]
+    labels = [f"{row.coverage:.4g} ({row.test.mean_size:.2f})" for row in sets]
     line = "Nothing was promised of their coverage: the images that set them also selected the networks."
     if all(row.promised for row in sets):
         line = (
             "Their coverage is promised for images like those that set them; for these images nothing is promised."
         )
-    return Sheet("Conformal sets, as they were set: share that holds the true class", "coverage", labels,
-                 columns, (line,))  # fmt: skip
+    title = "Conformal sets, as they were set: share that holds the true class, by coverage (mean size)"
+    return Sheet(title, "", labels, columns, (line,))
 
 
 def _recalibrated(local: LocalRecalibration, digits: int) -> Sheet:
