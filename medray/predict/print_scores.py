@@ -7,8 +7,8 @@ from rich.console import Console
 from medray.console import say
 from medray.console_tables import fits
 from medray.ensemble.manifest import Manifest
+from medray.evaluate.external.figure_sheets import EXTERNAL, classes_sheet, figure_sheets
 from medray.evaluate.external.print_external import DIGITS, FEWER, print_sheet
-from medray.evaluate.external.sheets import EXTERNAL, classes_sheet, figure_sheets
 from medray.predict.score_files import ScoredFiles
 
 

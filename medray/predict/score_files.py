@@ -11,7 +11,7 @@ import numpy as np
 
 from medray.data.listing.file_tree import FileTree
 from medray.data.listing.listing import Listing
-from medray.data.listing.tables.blanks import with_blanks
+from medray.data.listing.tables.blanks import hint_to_keep, with_blanks
 from medray.data.listing.tables.columns import choose_columns
 from medray.data.listing.tables.list_table import list_rows
 from medray.data.listing.tables.plain_numbers import with_plain_numbers
@@ -87,7 +87,8 @@ def score_files(
     """
     counts = Counter(label for image in listing.images for label in dict.fromkeys(image.labels))
     class_names = manifest.class_names
-    classes = map_classes(counts, parse_map(class_map, class_names), class_names, listing.source)
+    hint = hint_to_keep(listing.read_as_blank)
+    classes = map_classes(counts, parse_map(class_map, class_names), class_names, listing.source, hint)
     ours = {row.theirs: row.ours for row in classes}
     by_path = {_absolute(answer.path): answer for answer in answers}
     kept, labels = [], []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
-from medray.text import first_names, natural_order
+from medray.text import first_names, natural_order, plural
 
 MOST_NAMED = 6
 
@@ -44,19 +44,24 @@ def parse_map(texts: Sequence[str], class_names: Sequence[str]) -> dict[str, str
 
 
 def map_classes(
-    counts: Mapping[str, int], class_map: Mapping[str, str | None], class_names: Sequence[str], source: str
+    counts: Mapping[str, int],
+    class_map: Mapping[str, str | None],
+    class_names: Sequence[str],
+    source: str,
+    hint: str = "",
 ) -> tuple[MappedClass, ...]:
     """Return what becomes of each class in `counts` (images by their class), in natural order.
 
-    A class that `class_map` does not name keeps its name where the run has it.
+    A class that `class_map` does not name keeps its name where the run has it. `hint` ends the line of one that is
+    not there.
 
     Raises:
-        DataError: `class_map` names a class that is not there, a class is neither the run's nor mapped, or none
-            is left.
+        DataError: `class_map` names a class that is not there, a class is neither the run's nor mapped, or
+            fewer than two of the run's are left.
     """
     for theirs in class_map:
         if theirs not in counts:
-            raise DataError(f"{source}: --map: {unknown_choice_line('class', theirs, counts)}")
+            raise DataError(f"{source}: --map: {unknown_choice_line('class', theirs, counts)}{hint}")
     mapped = {name: class_map.get(name, name) for name in natural_order(counts)}
     strangers = [theirs for theirs, ours in mapped.items() if ours is not None and ours not in class_names]
     if strangers:
@@ -66,6 +71,10 @@ def map_classes(
             f"{source}: classes that the run does not have: {listed}; --map '{first}=OURS' takes it for one of "
             f"{ours}, --map '{first}=' leaves it out"
         )
-    if not any(mapped.values()):
-        raise DataError(f"{source}: --map leaves out all classes: {', '.join(mapped)}")
+    left = natural_order({ours for ours in mapped.values() if ours is not None})
+    if len(left) < 2:
+        raise DataError(
+            f"{source}: {plural(len(left), 'class', 'classes')} of the run left ({', '.join(left) or 'none'}); at "
+            "least two are needed"
+        )
     return tuple(MappedClass(theirs, ours, counts[theirs]) for theirs, ours in mapped.items())

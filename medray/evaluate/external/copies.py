@@ -66,24 +66,24 @@ def find_copies(run: ImageDataset, external: ImageDataset, progress: Progress = 
     Raises:
         DataError: millions of images look the same.
     """
-    own, others = measure_all(run.images, progress), measure_all(external.images, progress)
-    duplicates = find_duplicates(Measures.concatenate([own, others]))
-    first, second = centre_cropped_pairs(own.thumbnail, others.thumbnail)
+    run_measures, others = measure_all(run.images, progress), measure_all(external.images, progress)
+    duplicates = find_duplicates(Measures.concatenate([run_measures, others]))
+    first, second = centre_cropped_pairs(run_measures.thumbnail, others.thumbnail)
     duplicates = replace(
         duplicates,
         first=np.concatenate([duplicates.first, first]),
         second=np.concatenate([duplicates.second, second + len(run)]),
     )
     groups = duplicate_groups(duplicates)
-    own_groups, other_groups = groups[: len(run)], groups[len(run) :]
+    run_groups, other_groups = groups[: len(run)], groups[len(run) :]
     test = np.zeros(len(run), dtype=bool)
     test[run.splits[TEST]] = True
     used = np.zeros(len(run), dtype=bool)
     used[np.concatenate(list(run.splits.values()))] = True
-    seen = np.isin(other_groups, own_groups[used & ~test])
-    in_test = np.isin(other_groups, own_groups[test])
-    copied = {group: position for position, group in reversed(list(enumerate(own_groups.tolist())))}
+    seen = np.isin(other_groups, run_groups[used & ~test])
+    in_test = np.isin(other_groups, run_groups[test])
+    copied = {group: position for position, group in reversed(list(enumerate(run_groups.tolist())))}
     examples = [(i, copied[other_groups[i]]) for i in np.flatnonzero(seen | in_test)[:EXAMPLES].tolist()]
     rows = np.flatnonzero(used & ~test)
     units = merge_patients(other_groups, external.groups)
-    return Copies(seen, in_test, units, tuple(examples), rows, own.at(rows), others)
+    return Copies(seen, in_test, units, tuple(examples), rows, run_measures.at(rows), others)

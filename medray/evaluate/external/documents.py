@@ -92,7 +92,7 @@ def compare_with_internal(external: ExternalScores, internal: ReadScores) -> Ext
     figures, ensemble = external.figures, internal.models[0].scores
     without = None if external.copies is None else external.copies.figures
     points = {p.name + " " + p.positive: p.test for p in figures.operating_points}
-    own_points = {p.name + " " + p.positive: p.test for p in internal.operating_points}
+    internal_points = {p.name + " " + p.positive: p.test for p in internal.operating_points}
     return ExternalComparison(
         read=internal.read,
         time=internal.time,
@@ -108,11 +108,11 @@ def compare_with_internal(external: ExternalScores, internal: ReadScores) -> Ext
         ),
         sensitivity=_beside(
             {name: estimate(rates.sensitivity) for name, rates in points.items()},
-            {name: estimate(rates.sensitivity) for name, rates in own_points.items()},
+            {name: estimate(rates.sensitivity) for name, rates in internal_points.items()},
         ),
         specificity=_beside(
             {name: estimate(rates.specificity) for name, rates in points.items()},
-            {name: estimate(rates.specificity) for name, rates in own_points.items()},
+            {name: estimate(rates.specificity) for name, rates in internal_points.items()},
         ),
         coverage=_beside(
             {f"{sets.coverage:.4g}": estimate(sets.test.covered) for sets in figures.conformal_sets},

@@ -18,6 +18,7 @@ from medray.data.cache.file_hashes import hash_files
 from medray.data.dataset import ImageDataset
 from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import Listing
+from medray.data.listing.table_blanks import hint_to_keep
 from medray.data.load_data import load_data
 from medray.data.source import Source, parse_source
 from medray.ensemble.manifest import Manifest
@@ -73,7 +74,8 @@ def _load_listed(
 ) -> ExternalImages:  # fmt: skip
     listing = list_source(source)
     counts = Counter(label for image in listing.images for label in dict.fromkeys(image.labels))
-    classes = map_classes(counts, _complete(counts, merged, class_map), class_names, listing.source)
+    hint = hint_to_keep(listing.read_as_blank)
+    classes = map_classes(counts, _complete(counts, merged, class_map), class_names, listing.source, hint)
     listing = _mapped(listing, classes)
     labelled, images, notes = prepare_images(listing, rules, progress)
     kept = [listing.images[position] for position in labelled.positions]

@@ -115,7 +115,7 @@ def _read_external(
         group_numbers(dataset.groups, len(dataset))  # a missing patient is an error before anything counts
     with step(console, f"Predicting {len(dataset)} images"):
         probabilities = ensemble.predict(dataset.images).probabilities
-    own, copies, problem = _compare_images(search, dataset, options.data, console)
+    run_data, copies, problem = _compare_images(search, dataset, options.data, console)
     units = np.arange(len(dataset)) if dataset.groups is None else group_numbers(dataset.groups, len(dataset))
     read = new_external_read(run)
     facts = read.begin((digest, dataset.fingerprint, external.content), options.source, external.classes)
@@ -125,6 +125,9 @@ def _read_external(
         say(console, f"Other runs will not know of this reading: {error}")
     manifest, names, task = ensemble.manifest, ensemble.class_names, search.space.task
     with step(console, "Measuring"):
+        shifts = None
+        if run_data is not None and copies is not None:
+            shifts = _shifts(search, run_data, copies, external, ensemble.ood, options)
         scores = ExternalScores(
             **vars(facts),
             seed=seed,
@@ -139,8 +142,7 @@ def _read_external(
                 probabilities, dataset.labels, names, units if copies is None else copies.units, dataset.groups,
                 seed,
             ),
-            shifts=None if own is None or copies is None else _shifts(search, own, copies, external, ensemble.ood,
-                                                                      options),
+            shifts=shifts,
             copies=None if copies is None else _count_copies(copies, external, probabilities, manifest, task),
             problem=problem,
             notes=dataset.notes,
@@ -155,30 +157,30 @@ def _compare_images(
     """Return the run's data and the copies between both; else why there is none."""
     with step(console, f"Comparing them with {source or search.options.data}") as progress:
         try:
-            own = search.load_data(source, progress)
+            run_data = search.load_data(source, progress)
         except DataError as error:
             if source is not None:
                 raise
             return None, None, f"{error} (--data says where the run's data are now)"
         try:
-            return own, find_copies(own, dataset, progress), None
+            return run_data, find_copies(run_data, dataset, progress), None
         except DataError as error:  # millions of images look the same
             return None, None, str(error)
 
 
 def _shifts(
-    search: FinishedSearch, own: ImageDataset, copies: Copies, external: ExternalImages, ood: OodDetector | None,
-    options: ExternalOptions,
+    search: FinishedSearch, run_data: ImageDataset, copies: Copies, external: ExternalImages,
+    ood: OodDetector | None, options: ExternalOptions,
 ) -> Shifts:  # fmt: skip
     dataset = external.dataset
     flagged = None if ood is None else share_of(ood.flags(dataset.images), dataset.groups)
     return Shifts(
         images=len(copies.rows),
-        classes=class_shifts(own, copies.rows, dataset),
+        classes=class_shifts(run_data, copies.rows, dataset),
         looks=look_shifts(copies.run, copies.external),
-        run_size=median_size(options.data or search.options.data, own),
+        run_size=median_size(options.data or search.options.data, run_data),
         external_size=external.size or median_size(options.source, external.dataset),
-        columns=column_shifts(own, copies.rows, dataset),
+        columns=column_shifts(run_data, copies.rows, dataset),
         out_of_distribution=flagged,
         expected=None if ood is None else ood.facts.false_alarms,
     )

@@ -1,49 +1,28 @@
-"""The figures of one reading of other images as tables with sentences, for the terminal and the report alike."""
+"""One reading of other images as tables and sentences, for the terminal and the report alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from medray.console_tables import Columns, HasInterval, interval, metric_title, number
+from medray.console_tables import Columns, metric_title
 from medray.data.similarity.centre_crops import LOOKED_FOR as CENTRE_CROPS
 from medray.data.similarity.duplicates import LOOKED_FOR
-from medray.evaluate.external.class_map import MappedClass
-from medray.evaluate.external.documents import Beside, ExternalComparison, ExternalScores
-from medray.evaluate.external.figures import ExternalFigures
+from medray.evaluate.external.documents import ExternalComparison, ExternalScores
+from medray.evaluate.external.figure_sheets import (
+    EXTERNAL,
+    Sheet,
+    beside_columns,
+    classes_sheet,
+    figure,
+    figure_sheets,
+    missing_intervals,
+)
 from medray.evaluate.external.recalibration import PART, LocalRecalibration
 from medray.evaluate.external.run_external import ExternalEvaluation
 from medray.evaluate.external.shifts import Shifts
 from medray.evaluate.read_count import times
-from medray.stats.calibration_slope import Recalibration
 from medray.tasks import TASKS
 from medray.text import first_names, plural
 
 NAMED = 4
-EXTERNAL, INTERNAL = "external", "internal"  # titles of columns
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table with a row for each of `labels`, below a `title`, and the sentences that follow it."""
-
-    title: str
-    head: str
-    labels: list[str]
-    columns: Columns
-    lines: tuple[str, ...] = ()
-
-
-def figure(estimate: HasInterval, digits: int, *, sign: bool = False) -> str:
-    """Return a figure with its interval in so many places, as 0.95 [0.90, 0.98]."""
-    if digits == 3:
-        return interval(estimate, sign=sign)
-    if estimate.value is None:
-        return number(None)
-    plus = "+" if sign else ""
-    value, *ends = (
-        None if end is None else f"{round(end, digits) + 0.0:{plus}.{digits}f}"
-        for end in (estimate.value, estimate.low, estimate.high)
-    )
-    return f"{value}" if None in ends else f"{value} [{ends[0]}, {ends[1]}]"
 
 
 def external_sheets(evaluation: ExternalEvaluation, digits: int = 3) -> Iterator[Sheet]:
@@ -58,19 +37,6 @@ def external_sheets(evaluation: ExternalEvaluation, digits: int = 3) -> Iterator
         yield from _shifts(scores.shifts, digits)
     if scores.copies is not None and scores.copies.figures is not None:
         yield _without_copies(scores, comparison, digits)
-
-
-def figure_sheets(
-    figures: ExternalFigures, task: str, metric: str, digits: int = 3,
-    comparison: ExternalComparison | None = None, calibration: Mapping[str, Recalibration] | None = None,
-) -> Iterator[Sheet]:  # fmt: skip
-    """Yield the tables of the figures alone, beside internal ones and the internal `calibration` where given."""
-    yield _scores(figures, task, metric, comparison, digits)
-    yield from _by_class(figures, comparison, digits)
-    yield _calibration(figures, calibration or {}, digits)
-    yield from _points(figures, comparison, digits)
-    if figures.conformal_sets:
-        yield _sets(figures, comparison, digits)
 
 
 def opening_lines(evaluation: ExternalEvaluation) -> list[str]:
@@ -136,104 +102,6 @@ def closing_line(evaluation: ExternalEvaluation) -> str:
     )
 
 
-def _beside(rows: Mapping[str, HasInterval], beside: Mapping[str, Beside], digits: int) -> Columns:
-    columns: Columns = [(EXTERNAL, [figure(row, digits) for row in rows.values()])]
-    if beside:
-        pairs = [beside.get(name) for name in rows]
-        columns.append((INTERNAL, ["–" if pair is None else figure(pair.internal, digits) for pair in pairs]))
-        columns.append(
-            ("difference", ["–" if pair is None else figure(pair.difference, digits, sign=True) for pair in pairs])
-        )
-    return columns
-
-
-def classes_sheet(classes: Sequence[MappedClass]) -> Sheet:
-    """Return the table of what became of each class of theirs."""
-    columns: Columns = [
-        ("images", [f"{row.images:,}" for row in classes]),
-        ("the run's class", [row.ours or "left out" for row in classes]),
-    ]
-    return Sheet("Classes of the images", "class", [row.theirs for row in classes], columns)
-
-
-def _scores(
-    figures: ExternalFigures, task: str, metric: str, comparison: ExternalComparison | None, digits: int
-) -> Sheet:
-    shown = TASKS[task].table_metrics(metric, calibration=True)
-    rows = {name: figures.scores[name] for name in (*shown, "brier")}
-    units = "patient" if figures.patients else "image"
-    columns = _beside(rows, {} if comparison is None else comparison.scores, digits)
-    return Sheet(
-        f"Scores; 95 % intervals by {units}", "", [metric_title(n) for n in rows], columns, _reasons(rows)
-    )
-
-
-def _reasons(rows: Mapping[str, HasInterval]) -> tuple[str, ...]:
-    reasons: dict[str, list[str]] = {}
-    for name, row in rows.items():
-        if reason := getattr(row, "reason", None):
-            reasons.setdefault(reason, []).append(metric_title(name))
-    return tuple(f"No interval of {', '.join(names)}: {reason}." for reason, names in reasons.items())
-
-
-def _by_class(figures: ExternalFigures, comparison: ExternalComparison | None, digits: int) -> Iterator[Sheet]:
-    rows = figures.per_class
-    names = [row.name for row in rows]
-    auc = _beside({row.name: row.auc for row in rows}, {} if comparison is None else comparison.class_auc, digits)
-    if len(names) > 2:  # of two classes both are that of all
-        yield Sheet("AUC of each class against the rest", "class", names, auc)
-    recall = _beside(
-        {row.name: row.recall for row in rows}, {} if comparison is None else comparison.class_recall, digits
-    )
-    yield Sheet("Sensitivity of each class, where the likeliest class is called", "class", names, recall)
-
-
-def _calibration(figures: ExternalFigures, internal: Mapping[str, Recalibration], digits: int) -> Sheet:
-    sides: dict[str, Mapping[str, Recalibration]] = {EXTERNAL: figures.calibration}
-    if internal:
-        sides[INTERNAL] = internal
-    names = list(figures.calibration)
-    columns: Columns = []
-    for title, part in (("intercept (0)", "intercept"), ("slope (1)", "slope")):
-        for side, rows in sides.items():
-            cells = [figure(getattr(rows[name], part), min(digits, 2)) for name in names]
-            columns.append((f"{title}\n{side}", cells))
-    return Sheet("Calibration, each class against the rest; in brackets what is right", "class", names, columns)
-
-
-def _points(figures: ExternalFigures, comparison: ExternalComparison | None, digits: int) -> Iterator[Sheet]:
-    for point in figures.operating_points:
-        key = f"{point.name} {point.positive}"
-        rows = {"sensitivity": point.test.sensitivity, "specificity": point.test.specificity}
-        beside: dict[str, Beside] = {}
-        if comparison is not None and key in comparison.sensitivity:
-            beside = {
-                "sensitivity": comparison.sensitivity[key], "specificity": comparison.specificity[key],
-            }  # fmt: skip
-        promise = "Nothing was promised of this point."
-        if point.promised is not None:
-            promise = (
-                f"A mean sensitivity of {point.promised:.4g} is promised for images like those that set the "
-                "threshold; for these images nothing is promised."
-            )
-        title = f"Operating point {point.name}, as it was set: '{point.positive}' from {point.threshold:.4f}"
-        yield Sheet(title, "", list(rows), _beside(rows, beside, digits), (promise,))
-
-
-def _sets(figures: ExternalFigures, comparison: ExternalComparison | None, digits: int) -> Sheet:
-    sets = figures.conformal_sets
-    rows = {f"{row.coverage:.4g}": row.test.covered for row in sets}
-    columns = _beside(rows, {} if comparison is None else comparison.coverage, digits)
-    labels = [f"{row.coverage:.4g} ({row.test.mean_size:.2f} classes)" for row in sets]
-    line = "Nothing was promised of their coverage: the images that set them also selected the networks."
-    if all(row.promised for row in sets):
-        line = (
-            "Their coverage is promised for images like those that set them; for these images nothing is promised."
-        )
-    return Sheet("Conformal sets, as they were set: share that holds the true class", "coverage", labels,
-                 columns, (line,))  # fmt: skip
-
-
 def _recalibrated(local: LocalRecalibration, digits: int) -> Sheet:
     title = "What a recalibration on some of the external images would give; the ensemble stays as it is"
     if local.reason is not None:
@@ -272,9 +140,9 @@ def _shifts(shifts: Shifts, digits: int) -> Iterator[Sheet]:
     ]
     lines = []
     if shifts.run_size and shifts.external_size:
-        (height, width), (own_height, own_width) = shifts.external_size, shifts.run_size
+        (height, width), (run_height, run_width) = shifts.external_size, shifts.run_size
         lines.append(
-            f"Before resizing, the median image was {height:g}×{width:g} there, {own_height:g}×{own_width:g} here."
+            f"Before resizing, the median image was {height:g}×{width:g} there, {run_height:g}×{run_width:g} here."
         )
     if shifts.out_of_distribution is not None:
         lines.append(
@@ -300,6 +168,6 @@ def _without_copies(scores: ExternalScores, comparison: ExternalComparison | Non
     assert figures is not None
     shown = TASKS[scores.task].table_metrics(scores.metric, calibration=True)
     rows = {name: figures.scores[name] for name in shown}
-    columns = _beside(rows, {} if comparison is None else comparison.without_copies, digits)
+    columns = beside_columns(rows, {} if comparison is None else comparison.without_copies, digits)
     title = f"Without copies of the run's images: {plural(copies.images, 'image')}"
-    return Sheet(title, "", [metric_title(name) for name in rows], columns, _reasons(rows))
+    return Sheet(title, "", [metric_title(name) for name in rows], columns, missing_intervals(rows))

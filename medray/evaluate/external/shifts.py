@@ -77,9 +77,9 @@ def class_shifts(run: ImageDataset, rows: Array, external: ImageDataset) -> tupl
     groups = None if run.groups is None else run.groups[rows]
     shifts = []
     for index, name in enumerate(run.class_names):
-        own = share_of(run.labels[rows] == index, groups)
+        of_run = share_of(run.labels[rows] == index, groups)
         other = share_of(external.labels == index, external.groups)
-        shifts.append(ClassShift(name, own, other, score_gap(other, own)))
+        shifts.append(ClassShift(name, of_run, other, score_gap(other, of_run)))
     return tuple(shifts)
 
 
@@ -87,20 +87,22 @@ def look_shifts(run: Measures, external: Measures) -> tuple[LookShift, ...]:
     """Return the shift of each of LOOKS, as the images are seen by the networks."""
     shifts = []
     for name in LOOKS:
-        own, other = (np.asarray(getattr(side, name), dtype=np.float64) for side in (run, external))
-        spread = float(own.std())
-        effect = (float(other.mean()) - float(own.mean())) / spread if spread else None
-        shifts.append(LookShift(name, float(own.mean()), spread, float(other.mean()), float(other.std()), effect))
+        of_run, other = (np.asarray(getattr(side, name), dtype=np.float64) for side in (run, external))
+        spread = float(of_run.std())
+        effect = (float(other.mean()) - float(of_run.mean())) / spread if spread else None
+        shifts.append(
+            LookShift(name, float(of_run.mean()), spread, float(other.mean()), float(other.std()), effect)
+        )
     return tuple(shifts)
 
 
 def column_shifts(run: ImageDataset, rows: Array, external: ImageDataset) -> tuple[ColumnShift, ...]:
     """Return the shares of the values of each column of subgroups that either side has, if they are few."""
-    own = {name: column[rows] for name, column in run.subgroups.items()}
-    own_groups = None if run.groups is None else run.groups[rows]
+    of_run = {name: column[rows] for name, column in run.subgroups.items()}
+    run_patients = None if run.groups is None else run.groups[rows]
     shifts = []
-    for name in natural_order({*own, *external.subgroups}):
-        sides = ((own.get(name), own_groups), (external.subgroups.get(name), external.groups))
+    for name in natural_order({*of_run, *external.subgroups}):
+        sides = ((of_run.get(name), run_patients), (external.subgroups.get(name), external.groups))
         values = natural_order({str(value) for column, _ in sides if column is not None for value in column})
         if len(values) <= MOST_VALUES:
             shares: list[dict[str, Proportion]] = [

@@ -102,7 +102,8 @@ def test_classes_are_mapped_several_to_one_or_left_out(run: Path, other_images: 
         (["--map", "yes=3"], "--map yes=3: unknown class '3'"),
         (["--map", "yes=1", "--map", "yes=2"], "--map yes=2: 'yes' is mapped twice"),
         (["--map", "yse=1"], "unknown class 'yse' (did you mean 'yes'?)"),
-        (["--map", "yes=", "--map", "no=", "--map", "2="], "--map leaves out all classes"),
+        (["--map", "yes=", "--map", "no=", "--map", "2="], "0 classes of the run left (none); at least two"),
+        (["--map", "yes=2", "--map", "no="], "1 class of the run left (2); at least two are needed"),
         (["--prevalence", "0.1"], "--prevalence is of the test split"),
     ],
 )  # fmt: skip
