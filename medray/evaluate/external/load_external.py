@@ -18,7 +18,7 @@ from medray.data.cache.file_hashes import hash_files
 from medray.data.dataset import ImageDataset
 from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import Listing
-from medray.data.listing.table_blanks import hint_to_keep
+from medray.data.listing.tables.blanks import hint_to_keep
 from medray.data.load_data import load_data
 from medray.data.source import Source, parse_source
 from medray.ensemble.manifest import Manifest
