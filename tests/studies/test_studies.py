@@ -157,7 +157,7 @@ def averaged(study: Study, run: Path) -> float:
     assert manifest["data"]["fingerprint"] == study.load().fingerprint
     (point,) = found["operating_points"]
     assert manifest["operating_points"] == [point]
-    assert (point["positive"], point["set_on"]) == (study.event, "out-of-fold" if study.folds else "val")
+    assert (point["event"]["name"], point["set_on"]) == (study.event, "out-of-fold" if study.folds else "val")
     assert point["rates"]["sensitivity"]["value"] >= 0.9
     assert 0 <= point["threshold"] < 1
     return float(point["threshold"])
@@ -189,7 +189,7 @@ def predicted(run: Path, dataset: ImageDataset, folder: Path) -> tuple[list[Path
     table = folder / "predicted.csv"
     result = CliRunner().invoke(predict, [str(run), str(files[0].parent), "--csv", str(table)])
     assert result.exit_code == 0, result.output
-    rows, wanted = pd.read_csv(table), Ensemble.load(run / "ensemble").predict(images)
+    rows, wanted = pd.read_csv(table, dtype={"label": str}), Ensemble.load(run / "ensemble").predict(images)
     assert rows.file.tolist() == [str(file) for file in files]
     assert rows.label.tolist() == wanted.names
     assert rows.decision.astype(bool).tolist() == wanted.decide().tolist()
