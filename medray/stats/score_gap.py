@@ -1,25 +1,12 @@
 """The difference between one score on two independent sets of images, from the two intervals."""
 
 import math
-from typing import Protocol
 
 from medray.stats.bootstrap import Estimate
+from medray.stats.rates import Proportion
 
 
-class HasInterval(Protocol):
-    """A figure with the ends of its interval and, where it has none, the reason."""
-
-    @property
-    def value(self) -> float | None: ...  # noqa: D102
-    @property
-    def low(self) -> float | None: ...  # noqa: D102
-    @property
-    def high(self) -> float | None: ...  # noqa: D102
-    @property
-    def reason(self) -> str | None: ...  # noqa: D102
-
-
-def score_gap(here: HasInterval, there: HasInterval) -> Estimate:
+def score_gap(here: Estimate | Proportion, there: Estimate | Proportion) -> Estimate:
     """Return how far the score `here` lies above that `there`, with an interval of the confidence that both have.
 
     It is the method of variance estimates recovery (Zou & Donner 2008, "Construction of confidence limits about
