@@ -156,7 +156,6 @@ def list_rows(
     answers = [[RowAnswer(e.line, e.cell, e.labels) for e in rows] for rows in rows_of.values()]
     labels, row_notes = unite_labels(answers, source.options.get(ROWS), table.columns)
     kept = {path: replace(rows[0], labels=new) for (path, rows), new in zip(rows_of.items(), labels, strict=True)}
-    repeated = sorted(entry.line for rows in rows_of.values() for entry in rows[1:])
     relative = [relative_path(path, tree.root) for path in kept]
     label_sets = [tuple(sorted(entry.labels)) for entry in kept.values()]
     side_notes = check_side_cars(relative, source, labels=label_sets)
@@ -165,16 +164,8 @@ def list_rows(
         for path, e in kept.items()
     )
     images, patient_notes = with_table_patients(images, tree.root, columns.patient, source.options)
-    twice = [f"line {entry.line}" for entry in entries if len(set(entry.labels)) < len(entry.labels)]
-    without_row = [f"'{printable(image)}'" for image in tree.images if tree.root / image not in kept]
-    counts = {
-        "rows that name one label more than once": twice,
-        "rows of an image that a row before has named": [f"line {line}" for line in repeated],
-        "images without a row, left out": without_row,
-    }
-    count_notes = [f"{title}: {len(names)}, the first {names[0]}" for title, names in counts.items() if names]
-    copy_notes = note_copies(relative)
-    image_notes = [*spelling_notes, *row_notes, *side_notes, *copy_notes, *count_notes, *patient_notes]
+    counted = note_counts(entries, rows_of, tree)
+    image_notes = [*spelling_notes, *row_notes, *side_notes, *note_copies(relative), *counted, *patient_notes]
     notes = [*columns.notes, *notes, *file_notes, *image_notes]
     return Listing(
         str(source),
@@ -188,6 +179,21 @@ def list_rows(
         class_columns=bool(columns.one_hot),
         read_as_blank=unlabelled,
     )
+
+
+def note_counts(entries: Sequence[Entry], rows_of: Mapping[Path, Sequence[Entry]], tree: FileTree) -> list[str]:
+    """Return notes on rows that say a thing twice, and on images without a row, as far as there are any."""
+    repeated = sorted(entry.line for rows in rows_of.values() for entry in rows[1:])
+    counts = {
+        "rows that name one label more than once": [
+            f"line {entry.line}" for entry in entries if len(set(entry.labels)) < len(entry.labels)
+        ],
+        "rows of an image that a row before has named": [f"line {line}" for line in repeated],
+        "images without a row, left out": [
+            f"'{printable(image)}'" for image in tree.images if tree.root / image not in rows_of
+        ],
+    }
+    return [f"{title}: {len(names)}, the first {names[0]}" for title, names in counts.items() if names]
 
 
 def group_by_file(entries: Sequence[Entry]) -> dict[Path, list[Entry]]:
