@@ -42,6 +42,17 @@ def build_dataset(listing: Listing, preparation: Preparation, progress: Progress
         DataError: a label or file is not as `preparation` allows, sizes differ and it names none, or there are
             too few images of a class.
     """
+    return join_columns(listing, *prepare_images(listing, preparation, progress), preparation)
+
+
+def prepare_images(
+    listing: Listing, preparation: Preparation, progress: Progress = silent
+) -> tuple[Labelled, FittedImages, list[str]]:
+    """Return the classes and pixels of a listing's images that are kept, and notes on what was left out.
+
+    Raises:
+        DataError: a label or file is not as `preparation` allows, or sizes differ and it names none.
+    """
     rules, source = preparation.images, listing.source
     if listing.missing:
         missing = f"{len(listing.missing)} rows without a file (first: {listing.missing[0]})"
@@ -75,7 +86,7 @@ def build_dataset(listing: Listing, preparation: Preparation, progress: Progress
         images = drop_images(images, left_out, source, progress)
     for done, count in sorted(images.done.items()):
         notes.append(f"{count} images {NOTE_TEXTS.get(done, done.replace('_', ' '))}")
-    return join_columns(listing, labelled, images, preparation, [*notes, *images.notes])
+    return labelled, images, [*notes, *images.notes]
 
 
 def find_masks(
@@ -157,7 +168,7 @@ def choose_shape(paths: Sequence[Path], rules: Images, source: str) -> Shape:
 
 
 def join_columns(
-    listing: Listing, labelled: Labelled, images: FittedImages, preparation: Preparation, notes: Sequence[str]
+    listing: Listing, labelled: Labelled, images: FittedImages, notes: Sequence[str], preparation: Preparation
 ) -> ImageDataset:
     """Join pixels and labels with the patients, splits, folds and subgroups of a listing.
 

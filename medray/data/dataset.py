@@ -116,6 +116,9 @@ class ImageDataset:
             if column is not None and column.shape != (len(self.images),):
                 size = len(column) if column.ndim == 1 else f"{column.shape}"
                 raise DataError(f"{self.source}: {size} {name} for {len(self.images)} images")
+        self._make_read_only()
+
+    def _make_read_only(self) -> None:
         # A view, so that the flag is ours alone: an array may be marked read-only by its view only.
         for name in ("images", "labels"):
             view = getattr(self, name).view()
@@ -136,6 +139,7 @@ class ImageDataset:
             except (OSError, ValueError) as error:
                 raise DataError(f"{self.source}: its decoded images are gone: {error}") from None
             self.__dict__["images"] = images
+        self._make_read_only()  # a pickle does not keep the flag
 
     def unmapped(self) -> "ImageDataset":
         """Return the data set pickled with its images, for machines without the file they are mapped from."""

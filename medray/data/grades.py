@@ -37,9 +37,13 @@ def read_order(class_names: Sequence[str]) -> tuple[str, ...] | None:
     if len(numbers) == len(class_names):
         ranked = sorted(zip(numbers, class_names, strict=True))
         return tuple(name for _, name in ranked) if len({*numbers}) == len(numbers) else None
-    words = [_FILLERS.sub(" ", re.sub(r"[\W_]+", " ", name.casefold())).strip() for name in class_names]
+    words = [re.sub(r"[\W_]+", " ", name.casefold()).strip() for name in class_names]
+    bare = [" ".join(_FILLERS.sub(" ", word).split()) for word in words]
     for scale in SCALES:
-        steps = [next((i for i, step in enumerate(scale) if word in step), None) for word in words]
+        steps = [
+            next((i for i, step in enumerate(scale) if {*pair} & {*step}), None)
+            for pair in zip(words, bare, strict=True)
+        ]
         known = [step for step in steps if step is not None]
         if len(known) == len(words) == len({*known}):
             return tuple(name for _, name in sorted(zip(known, class_names, strict=True)))

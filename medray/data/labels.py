@@ -9,7 +9,7 @@ import numpy as np
 from medray._types import Array
 from medray.data.listing.folder_names import tidy
 from medray.data.listing.listing import BLANK, SEVERAL, Listing
-from medray.data.listing.table_blanks import hint_to_keep
+from medray.data.listing.tables.blanks import hint_to_keep
 from medray.errors import DataError, printable, unknown_choice_line
 from medray.space.preparation import DROP, FIRST, Labels
 from medray.text import natural_order, plural

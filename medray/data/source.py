@@ -24,6 +24,7 @@ csv:PATH?none=nevus        a label for rows without a 1 in a column for each cla
 csv:PATH?uncertain=ignore  leaves out images with -1 or "?" for a class; negative and positive read it so
 csv:PATH?separator=none    a cell is one label; any text, such as a bar, divides cells that name several
 csv:PATH?blank=unknown,NA  words for a blank cell; by default NA, N/A, nan, null and none
+csv:PATH?patients=(case\\d+)_  what a pattern matches in the path from the table's folder is the patient
 csv:PATH?rows=majority     of an image's rows the label of most; or first, the first row's, or all labels
 dicom:PATH                 DICOM files, in class folders or not
 
@@ -51,7 +52,10 @@ ROWS = "rows"
 #: The options that each kind may have behind its question mark, or, MedMNIST's size, behind a colon.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     FOLDER: (PATIENTS, SUBGROUPS, EXCLUDE, SIDE_CARS),
-    CSV: (*GUESSED_COLUMNS, SUBGROUPS, PATTERN, NONE, BLANKS, SEPARATOR, UNCERTAIN, ROWS, EXCLUDE, SIDE_CARS),
+    CSV: (
+        *GUESSED_COLUMNS,
+        *(PATIENTS, SUBGROUPS, PATTERN, NONE, BLANKS, SEPARATOR, UNCERTAIN, ROWS, EXCLUDE, SIDE_CARS),
+    ),
     DICOM: (PATIENTS, SUBGROUPS, EXCLUDE, SIDE_CARS),
     MEDMNIST: (SIZE,),
     PHANTOM: ("seed", SIZE, "images"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from medray._types import Array, Shape
 from medray.config import TrainConfig
-from medray.decisions.conformal import ConformalSets
+from medray.decisions.conformal import INTERVAL, ConformalSets
 from medray.decisions.ood import OodDetector
 from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.averaging import calibrated_average
@@ -67,20 +67,33 @@ class Prediction:
         Raises:
             ConfigError: the ensemble is not calibrated for that coverage.
         """
+        return self._conformal(coverage).sets(self.probabilities)
+
+    def _conformal(self, coverage: float | None) -> ConformalSets:
         for conformal in self.conformal:
             if coverage is None or abs(conformal.coverage - coverage) < 1e-9:
-                return conformal.sets(self.probabilities)
+                return conformal
         valid = ", ".join(f"{conformal.coverage:g}" for conformal in self.conformal) or "none"
         asked = "any coverage" if coverage is None else f"{coverage:g}"
         raise ConfigError(f"no conformal sets for {asked}; this ensemble has: {valid}")
 
     def answers(self, coverage: float | None = None) -> list[str]:
-        """Return each image's set as text: one class, several joined by `or`, or `not sure` if it may be any."""
-        sets = self.sets(coverage)
-        return [
-            NOT_SURE if row.all() else " or ".join(self.class_names[c] for c in np.flatnonzero(row))
-            for row in sets
-        ]
+        """Return each image's set as text: one class, several joined by `or`, or `not sure` if it may be any.
+
+        Three grades or more are `1 to 3`.
+
+        Raises:
+            ConfigError: the ensemble is not calibrated for that coverage.
+        """
+        conformal = self._conformal(coverage)
+        answers = []
+        for row in conformal.sets(self.probabilities):
+            names = [self.class_names[c] for c in np.flatnonzero(row)]
+            grades = conformal.method == INTERVAL and len(names) > 2
+            answers.append(
+                NOT_SURE if row.all() else f"{names[0]} to {names[-1]}" if grades else " or ".join(names)
+            )
+        return answers
 
 
 @dataclass(frozen=True)

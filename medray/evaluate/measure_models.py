@@ -9,6 +9,7 @@ from medray._types import Array
 from medray.data.dataset import ImageDataset
 from medray.decisions.conformal import ConformalSets
 from medray.decisions.thresholds import OperatingPoint
+from medray.evaluate.cut_scores import CutScores
 from medray.evaluate.evaluated_models import ENSEMBLE, EvaluatedModel
 from medray.evaluate.scores_document import EnsembleComparison, ModelScores, PointOnTest, Scores, SetsOnTest
 from medray.evaluate.subgroup_rates import subgroup_rates
@@ -66,6 +67,10 @@ def measure_models(
         comparisons=compare_ensemble(measured, draws, metric, groups, primary),
         confusion_matrix=tuple(map(tuple, ensemble.confusion.tolist())),
         per_class=tuple(class_scores(ensemble, names, groups)),
+        cuts=tuple(
+            CutScores.of(event, ensemble, groups)
+            for event in (TASKS[task].events(names) if TASKS[task].cuts else ())
+        ),
         operating_points=tuple(PointOnTest.of(point, ensemble, groups) for point in points),
         conformal_sets=tuple(SetsOnTest.of(sets, ensemble, groups) for sets in conformal),
         subgroups={name: tuple(rows) for name, rows in subgroups.items()},

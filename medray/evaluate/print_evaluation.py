@@ -16,6 +16,7 @@ from medray.console_tables import (
     p_value,
     print_table,
 )
+from medray.evaluate.cut_scores import cut_columns
 from medray.evaluate.print_published import print_published
 from medray.evaluate.print_reviewed import at_prevalence, print_prevalences, print_reviewed
 from medray.evaluate.print_subgroups import print_subgroups
@@ -34,6 +35,8 @@ CLASS_TITLES = {
     "precision": "precision", "recall": "sensitivity", "specificity": "specificity", "f1": "F1", "auc": "AUC",
 }  # fmt: skip
 
+CUTS_TITLE = "The ensemble by cut, each grade and above against those below; 95 % intervals"
+
 
 def print_result(result: Evaluation, console: Console, prevalences: Sequence[float] = ()) -> None:
     """Print models with intervals, comparisons, points, sets, classes, subgroups and a report's figures."""
@@ -49,6 +52,8 @@ def print_result(result: Evaluation, console: Console, prevalences: Sequence[flo
     ]
     title = "The ensemble by class, each against the rest; 95 % intervals"
     print_table(console, title, scores.class_names, columns, "class")
+    if scores.cuts:
+        _print_cuts(console, scores)
     _print_confusion(console, scores)
     print_reviewed(console, scores.reviewed)
     print_prevalences(console, scores, prevalences)
@@ -163,6 +168,14 @@ def _print_decisions(console: Console, scores: Scores) -> None:
         for key, title in RATE_TITLES.items()
     ]
     for line in without_interval([*rates, *(("sets", sets.test.covered) for sets in scores.conformal_sets)]):
+        say(console, line)
+
+
+def _print_cuts(console: Console, scores: Scores) -> None:
+    rated = [(point, point.test) for point in scores.operating_points]
+    labels = [cut.event.name for cut in scores.cuts]
+    print_table(console, CUTS_TITLE, labels, cut_columns(scores.cuts, rated), "cut")
+    for line in without_interval((f"the AUC of {cut.event.name}", cut.auc) for cut in scores.cuts):
         say(console, line)
 
 

@@ -63,8 +63,9 @@ class ReviewedScores(JsonDocument):
 
     `calibration_error` stands beside what chance alone gives. `mcc` is Matthews' correlation, `kappa` Cohen's,
     None where one class is all there is. `weighted_kappa`, with quadratic weights (Cohen 1968), is None
-    too unless the classes look like grades (`are_grades`). There is a decision curve for each class that has an
-    operating point, or else for the second of two classes; a calibration curve for the same, or else for all.
+    too unless the classes look like grades (`are_grades`) and the task does not say so: there it is a score of
+    every model. There is a decision curve for each event that has an operating point, or else for the second of
+    two classes; a calibration curve for the same, or else for all.
     """
 
     calibration_error: ChanceError
@@ -110,7 +111,7 @@ def review(
         ratios.append(PointRatios(point.name, point.positive, of_point))
     predicted = predictions.predicted
     varied = len(np.unique(np.concatenate([labels, predicted]))) > 1
-    graded = varied and are_grades(class_names)
+    graded = varied and not cuts and are_grades(class_names)
     return ReviewedScores(
         calibration_error=chance_calibration_error(probabilities, labels, seed=seed),
         classes=tuple(classes),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from medray._types import Array
 from medray.decisions.conformal import ConformalSets, SetSummary, summarize_sets
 from medray.decisions.thresholds import OperatingPoint
+from medray.evaluate.cut_scores import CutScores
 from medray.evaluate.reviewed_scores import ReviewedScores
 from medray.evaluate.subgroup_rates import SubgroupRates
 from medray.json_document import JsonDocument
@@ -91,7 +92,8 @@ class Scores(JsonDocument):
 
     `seed` and `resamples` are the bootstrap's, `task` and `metric` are the run's; `patients` is None where they
     are unknown. All fields from `confusion_matrix` (images by true class, then by predicted class) on are of the
-    ensemble; `subgroup_rates` has an entry for each column of subgroups and operating point.
+    ensemble; `cuts` are those between grades, none where the task has no order; `subgroup_rates` has an entry for
+    each column of subgroups and operating point.
     """
 
     seed: int
@@ -105,6 +107,7 @@ class Scores(JsonDocument):
     comparisons: tuple[EnsembleComparison, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
     per_class: tuple[ClassScores, ...]
+    cuts: tuple[CutScores, ...]
     operating_points: tuple[PointOnTest, ...]
     conformal_sets: tuple[SetsOnTest, ...]
     subgroups: dict[str, tuple[SubgroupScores, ...]]
@@ -122,6 +125,8 @@ class Scores(JsonDocument):
                 raise ValueError(f"the scores of '{model.name}' lack '{missing[0]}'")
         if len(self.per_class) != classes or [len(row) for row in self.confusion_matrix] != [classes] * classes:
             raise ValueError(f"per_class or confusion_matrix is not of {classes} classes")
+        if len(self.cuts) != (classes - 1 if TASKS[self.task].cuts else 0):
+            raise ValueError(f"cuts are not those of {classes} classes")
 
 
 @dataclass(frozen=True)

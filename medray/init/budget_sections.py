@@ -5,6 +5,7 @@ import math
 from medray.data.listing.listing import TRAIN
 from medray.init.document import Line
 from medray.init.proposal import StudyProposal
+from medray.init.task_section import grades_of
 
 UNEVEN = 2.0  # times as many images in the largest class as in the smallest
 LARGE_IMAGE = 64  # pixels of a side; beyond it a trial fills more of a GPU
@@ -20,7 +21,11 @@ def class_ratio(proposal: StudyProposal) -> float:
 
 
 def objective_lines(proposal: StudyProposal) -> list[Line]:
-    """Choose the metric: auc for two classes, else f1_macro for uneven ones, else accuracy."""
+    """Choose the metric: quadratic_kappa for grades, auc for two classes, else f1_macro or accuracy."""
+    if grades_of(proposal) is not None:
+        return [
+            Line("metric", "quadratic_kappa", "agreement in grades beyond chance; a miss by two counts four times")
+        ]
     counts = proposal.class_counts(TRAIN)
     large, small = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
     most, least, ratio = (

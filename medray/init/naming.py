@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from medray.data.listing.column_names import find_columns
-from medray.data.listing.table_columns import choose_columns
-from medray.data.listing.table_labels import separator_used
-from medray.data.listing.table_text import read_table
+from medray.data.listing.tables.column_names import find_columns
+from medray.data.listing.tables.columns import choose_columns
+from medray.data.listing.tables.row_labels import separator_used
+from medray.data.listing.tables.table_text import read_table
 from medray.data.source import CSV, GUESSED_COLUMNS, LABEL, PHANTOM, SEPARATOR, Source
 from medray.errors import ConfigError, printable
 from medray.files import expanded

@@ -13,6 +13,7 @@ from medray.data.listing.listing import TEST, TRAIN, VAL
 from medray.errors import printable
 from medray.init.data_sections import describe_size
 from medray.init.proposal import StudyProposal, count_pool
+from medray.init.task_section import grades_of
 from medray.init.writer import title
 from medray.text import first_names
 
@@ -41,6 +42,9 @@ def describe_images(proposal: StudyProposal) -> Iterator[str]:
     shape = f"{height}×{width}×{channels}"
     size = f"{describe_size(survey)}, resized to {shape}" if survey.from_files else f"{shape}, as they are"
     yield f"images: {size}"
+    if (order := grades_of(proposal)) is not None:
+        grades = " < ".join(order)
+        yield f"task: ordered, as classes look like grades: {grades}; the file says how to take them as classes"
     if proposal.excluded:
         yield f"{proposal.excluded}; if they are images, write `side_cars=keep` in place of `exclude=` in the file"
     if len(kept) < len(survey):

@@ -6,6 +6,8 @@ from medray.init.budget_sections import LARGE_IMAGE, UNEVEN, class_ratio
 from medray.init.document import Line
 from medray.init.pipelines import pipeline_lines
 from medray.init.proposal import StudyProposal
+from medray.init.task_section import loss_lines
+from medray.tasks import SINGLE
 
 MANY = 2_000  # training images from which larger networks are worth it without published weights
 STEPS = 6  # batches of an epoch, at least
@@ -59,6 +61,7 @@ def space_lines(proposal: StudyProposal) -> list[Line]:
         Line("schedule", _choice(["none", "cosine", "one_cycle"])),
         Line("label_smoothing", {"uniform": [0.0, 0.1]}, "labels may be wrong here and there"),
         Line("mixup", _choice([0.0, 0.2])),
+        *loss_lines(proposal),
     ]
     if class_ratio(proposal) >= UNEVEN:
         reason = f"the largest class is {class_ratio(proposal):.1f} times as large as the smallest"
@@ -99,6 +102,7 @@ def baseline_lines(proposal: StudyProposal) -> list[Line]:
         "backbone": PLAIN, "learning_rate": 0.001, "batch_size": largest, "dropout": 0.0,
         "optimizer": "adam", "weight_decay": 0.0, "schedule": "none", "label_smoothing": 0.0, "mixup": 0.0,
         "class_balance": "none", "transforms": "none",
+        **{line.key: SINGLE.losses[0] for line in loss_lines(proposal)},
     }  # fmt: skip
     return [Line("plain", settings)]
 

@@ -1,14 +1,15 @@
 """A StudyProposal -> the text of its search space."""
 
+from medray.data.listing.folders.related_images import RELATED
 from medray.data.listing.listing import CALIBRATION, SPLITS
-from medray.data.listing.related_images import RELATED
-from medray.data.listing.table_hints import UNUSED
+from medray.data.listing.tables.hints import UNUSED
 from medray.init.budget_sections import budget_lines, objective_lines, resource_lines
 from medray.init.data_sections import describe_size, patient_count
 from medray.init.document import Line, Section, comment_lines, render
 from medray.init.pipelines import pipeline_lines, pipelines_comment
 from medray.init.proposal import StudyProposal
 from medray.init.space_sections import baseline_lines, fixed_lines, space_lines
+from medray.init.task_section import order_lines, task_lines
 from medray.text import first_names
 
 MOST_CLASSES = 8
@@ -31,8 +32,13 @@ def write(proposal: StudyProposal) -> str:
     sections = [
         Section("", [Line("name", proposal.name), Line("description", description)]),
         Section("", [Line("data", proposal.source, "--data SOURCE replaces it")], _data_comment(proposal)),
+        Section("", task_lines(proposal)),
         Section("images", proposal.images),
-        Section("labels", proposal.labels, "Such images are left out."),
+        Section(
+            "labels",
+            [*proposal.labels, *order_lines(proposal)],
+            "Such images are left out." if proposal.labels else "",
+        ),
         Section("splits", proposal.splits, "The source does not name them; the same images are taken each time."),
         Section("objective", objective_lines(proposal), "Measured on validation."),
         Section("budget", budget_lines(proposal)),

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from medray.data.listing.column_names import find_column, guess_column
 from medray.data.listing.exclude import MASKS, exclude_paths, outermost
 from medray.data.listing.file_tree import FileTree, find_files, image_suffix
-from medray.data.listing.side_cars import find_side_cars, keeps_side_cars
-from medray.data.listing.side_patterns import find_patterns
-from medray.data.listing.table_cells import ImageIndex
-from medray.data.listing.table_exclude import exclude_rows
-from medray.data.listing.table_text import SPREADSHEETS, Row, Table, read_table
+from medray.data.listing.side_cars.check_side_cars import find_side_cars, keeps_side_cars
+from medray.data.listing.side_cars.patterns import find_patterns
+from medray.data.listing.tables.column_names import find_column, guess_column
+from medray.data.listing.tables.exclude_rows import exclude_rows
+from medray.data.listing.tables.image_cells import ImageIndex
+from medray.data.listing.tables.table_text import SPREADSHEETS, Row, Table, read_table
 from medray.data.source import CSV, EXCLUDE, FILE_KINDS, IMAGE, Source, parse_source
 from medray.errors import DataError, not_found_line, printable
 from medray.files import expanded, path_exists

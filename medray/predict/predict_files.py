@@ -1,7 +1,7 @@
 """Predict image files: decode each to the networks' image shape, and fill the columns of its row."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from medray.data.decoding import Decoded, decode_file
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.ensemble.ensemble import Ensemble, Prediction
 from medray.ensemble.manifest import ensemble_folder
+from medray.evaluate.external.load_external import image_digest
 from medray.predict.class_numbers import class_numbers
 from medray.predict.find_images import ImageFile
 from medray.predict.output_columns import Column
@@ -20,16 +21,26 @@ BATCH_SIZE = 64  # images
 
 
 @dataclass(frozen=True)
+class FileAnswer:
+    """A file's calibrated probabilities float32 (classes,), and the SHA-256 of its pixels as networks see them."""
+
+    path: Path
+    probabilities: Array
+    digest: str
+
+
+@dataclass(frozen=True)
 class FilePredictions:
     """The table of predictions: `rows` of cells in the order of the files that could be read.
 
     `unreadable` has one line for each other file, its path and the reason; `out_of_distribution` are the files
-    whose image is unlike those that the networks were trained on.
+    whose image is unlike those that the networks were trained on. `answers` are those behind the rows.
     """
 
     rows: list[list[str]]
     unreadable: list[str]
     out_of_distribution: list[Path]
+    answers: list[FileAnswer] = field(default_factory=list)
 
 
 def open_ensemble(location: str) -> Ensemble:
@@ -68,7 +79,10 @@ def predict_files(
             pixels = np.stack([image.pixels for _, image in images])
             flags = np.zeros(len(images), dtype=bool) if ensemble.ood is None else ensemble.ood.flags(pixels)
             predictions.out_of_distribution.extend(images[row][0].path for row in np.flatnonzero(flags))
-            for values in _values(images, ensemble.predict(pixels), flags, numbers):
+            prediction = ensemble.predict(pixels)
+            for (file, image), answer in zip(images, prediction.probabilities, strict=True):
+                predictions.answers.append(FileAnswer(file.path, answer, image_digest(image.pixels)))
+            for values in _values(images, prediction, flags, numbers):
                 predictions.rows.append([column.cell(values) for column in columns])
         progress("Images", start + len(batch), len(files))
     return predictions

@@ -11,6 +11,8 @@ from medray.analyze.frames import epochs_frame, trials_frame
 from medray.analyze.open_runs import RunSnapshot
 from medray.analyze.summary import Summary, rows_of
 from medray.ensemble.manifest import Manifest, read_manifest
+from medray.evaluate.external.external_reads import external_reads, times_read
+from medray.evaluate.external.run_external import ExternalEvaluation
 from medray.evaluate.published_scores import PublishedComparison, compare_published
 from medray.evaluate.read_count import ReadCount, count_reads
 from medray.evaluate.scores_document import ReadScores
@@ -131,6 +133,20 @@ class Evidence:
     @cached_property
     def _fingerprint(self) -> str | None:
         return ensemble_fingerprint(self.run) if self.run.ensemble.exists(MANIFEST) else None
+
+    @cached_property
+    def external_evaluations(self) -> list[ExternalEvaluation]:
+        """The last finished reading of each set of other images by the present ensemble, in their order."""
+        last = {}
+        for read in external_reads(self.run):
+            scores = read.scores()
+            if scores is not None and scores.ensemble == self._fingerprint:
+                last[scores.test] = (read, scores)
+        internal = self.scores if self.is_current else None
+        return [
+            ExternalEvaluation(self.run, scores, read, True, *times_read(self.run, content), internal)
+            for content, (read, scores) in last.items()
+        ]
 
     @cached_property
     def test_predictions(self) -> ModelPredictions | None:

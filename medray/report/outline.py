@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from medray.errors import MedrayError, one_line
 from medray.report import (
     section_checklists,
+    section_external,
     section_nested,
     section_reliability,
     section_reproduction,
@@ -38,6 +39,7 @@ OUTLINE: tuple[tuple[PlannedPart, tuple[PlannedPart, ...]], ...] = (
             PlannedPart("classes", "By class", section_test_scores.classes, "evaluation"),
             PlannedPart("decisions", "Decisions", section_test_scores.decisions, "evaluation"),
             PlannedPart("subgroups", "By subgroup", section_subgroups.subgroups, "evaluation"),
+            PlannedPart("external", "Other images", section_external.external, "evaluation/external"),
             PlannedPart("published", "Beside a report", section_test_scores.published, "evaluation"),
         ),
     ),

@@ -1,13 +1,16 @@
 """How good is it: the scores on the test split, as `medray evaluate` has stored them; nothing here reads it."""
 
 from medray.console_tables import interval, metric_caveat, metric_title, number, p_value
+from medray.evaluate.cut_scores import cut_columns
 from medray.evaluate.print_evaluation import (
     CLASS_TITLES,
+    CUTS_TITLE,
     class_figure,
     family_line,
     model_title,
     models_without_interval,
     sets_promise,
+    without_interval,
 )
 from medray.evaluate.print_published import published_table, source_line
 from medray.evaluate.print_reviewed import agreement_line
@@ -144,6 +147,7 @@ def classes(evidence: Evidence) -> list[Block]:
         Matrix("confusion-test", caption, scores.class_names, scores.confusion_matrix),
         Table("The ensemble by class, each against the rest, on the test split", head, rows),
     ]
+    blocks += _cuts(scores) if scores.cuts else []
     reviewed = scores.reviewed
     calibration = [
         [
@@ -169,6 +173,15 @@ def classes(evidence: Evidence) -> list[Block]:
         curves = reviewed.calibration_curves
         blocks.append(calibration_chart(curves, evidence.test_predictions, units))
     return blocks
+
+
+def _cuts(scores: Scores) -> list[Block]:
+    columns = cut_columns(scores.cuts, [(point, point.test) for point in scores.operating_points])
+    names = [cut.event.name for cut in scores.cuts]
+    rows = [list(row) for row in zip(names, *(cells for _, cells in columns), strict=True)]
+    head = ["cut", *(title.replace("\n", " ") for title, _ in columns)]
+    aucs = [(f"the AUC of {cut.event.name}", cut.auc) for cut in scores.cuts]
+    return [Table(f"{CUTS_TITLE}, on the test split", head, rows), *map(Text, without_interval(aucs))]
 
 
 def published(evidence: Evidence) -> list[Block]:

@@ -11,7 +11,7 @@ from PIL import Image
 from medray.audit.shortcuts.facts import column_fact, date_numbers
 from medray.audit.shortcuts.file_facts import jpeg_quality, read_file_facts
 from medray.audit.shortcuts.name_facts import ClassWords, folder_names, name_numbers, name_patterns
-from medray.data.listing.table_origin import says_origin
+from medray.data.listing.tables.origin import says_origin
 from tests.data.decoding.file_samples import SECRET, dicom, noise, saved
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=3, max_size=9)

@@ -27,7 +27,7 @@ from medray.data.phantoms import load_phantom
 from medray.data.splits import make_splits
 from medray.errors import ConfigError, DataError
 from medray.space.preparation import Images, Labels, Preparation, Shares
-from tests.data.listing.folder_trees import list_text
+from tests.data.listing.folders.folder_trees import list_text
 
 ODD = ((), ("a",), ("b",), ("b", "b"), ("a", "b"), ("rare",))
 

@@ -14,7 +14,7 @@ from medray.data.cache.map_in_order import AHEAD, THREADS, map_in_order
 from medray.data.decoding import Decoded, decode_file
 from medray.errors import DataError
 from medray.space.preparation import Preparation
-from tests.data.listing.folder_trees import list_text
+from tests.data.listing.folders.folder_trees import list_text
 
 GIF = "GIF is not read (it may be animated): save it as PNG"
 

@@ -1,6 +1,7 @@
 """What every kind of source promises, whatever its images come from."""
 
 import hashlib
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 
 from medray.data.arrays import medmnist
+from medray.data.listing.list_source import list_source
 from medray.data.load_data import load_data
-from medray.data.source import OPTIONS, parse_source
+from medray.data.source import FILE_KINDS, OPTIONS, parse_source
 from tests.conftest import write_npz
 from tests.data.decoding.file_samples import dicom, noise, saved
-from tests.data.listing.folder_trees import grow, refusal
+from tests.data.listing.folders.folder_trees import grow, refusal
 
 IMAGES = 40  # in two classes, so that each split that medray makes holds some of both
 
@@ -156,6 +158,44 @@ def test_the_data_sets_source_loads_it_again_from_any_folder(
 @pytest.mark.parametrize("slip", ["missing", "option", "kind"])
 def test_a_slip_is_one_line_that_names_what_is_right(made: Made, slip: str) -> None:
     refusal(lambda: load_data(getattr(made, slip)), getattr(made, f"{slip}_line"))
+
+
+def test_what_belongs_to_images_is_as_long_as_they_are(made: Made) -> None:
+    dataset = load_data(made.text)
+    columns = {**dataset.subgroups, "groups": dataset.groups}
+    assert all(column.shape == (len(dataset),) for column in columns.values() if column is not None)
+    for positions in [*dataset.splits.values(), *(part for fold in dataset.folds or () for part in fold)]:
+        assert positions.dtype == np.int64
+        assert len(set(positions.tolist())) == len(positions)
+        assert {*positions.tolist()} <= {*range(len(dataset))}
+
+
+def test_what_it_notes_are_lines_of_text(made: Made) -> None:
+    notes = load_data(made.text).notes
+    assert all(note.strip() and note.isprintable() for note in notes)
+    assert len({*notes}) == len(notes)
+
+
+def test_it_is_pickled_with_all_that_it_holds(made: Made) -> None:
+    """A worker gets it so, of the same machine or of another."""
+    dataset = load_data(made.text)
+    for copy in (pickle.loads(pickle.dumps(dataset)), pickle.loads(pickle.dumps(dataset.unmapped()))):
+        assert copy.fingerprint == dataset.fingerprint
+        assert (copy.source, copy.notes, copy.class_names) == (dataset.source, dataset.notes, dataset.class_names)
+        assert not copy.images.flags.writeable
+
+
+@pytest.mark.parametrize("made", FILE_KINDS, indirect=True)
+def test_files_are_listed_in_the_same_order_by_the_source_and_by_its_text(made: Made) -> None:
+    first = list_source(parse_source(made.text))
+    for text in (made.text, first.source, str(parse_source(first.source).absolute())):
+        again = list_source(parse_source(text))
+        assert again.images == first.images
+        assert again.notes == first.notes
+    assert len({image.path for image in first.images}) == len(first) == IMAGES
+    assert all(image.path.is_absolute() and image.path.is_file() for image in first.images)
+    assert all(text.isprintable() for text in (*first.notes, *first.ignored, *first.missing))
+    assert pickle.loads(pickle.dumps(first)) == first
 
 
 def test_every_kind_keeps_these_promises() -> None:

@@ -1,5 +1,6 @@
 """The commands that the pages and the help show, and a folder in which each of them has what it needs."""
 
+import contextlib
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from PIL import Image
 from medray.cli.main import COMMANDS
 from medray.data.load_data import load_data
 from tests.conftest import CLASSES
+from tests.data.recipe_page import lay_out, read_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -94,6 +96,9 @@ def furnish(home: Path, npz: Path) -> None:
         shutil.copy(npz, home / f"{name}.npz")
     for name in ("lesion.jpg", "image.png", "a.png"):
         Image.fromarray(images[0]).save(home / name)
+    for section in read_page().values():  # of recipes.md
+        with contextlib.chdir(home):
+            lay_out(section, home)
     for name, size in (("organsmnist", 28), ("organsmnist_64", 64)):
         write_organs(home / f"{name}.npz", size)
 

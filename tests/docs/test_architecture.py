@@ -24,7 +24,7 @@ def test_the_files_that_it_names_exist() -> None:
 
 
 @pytest.mark.component
-def test_its_recipes_add_a_source_a_backbone_a_metric_and_a_command(tmp_path: Path) -> None:
+def test_its_recipes_add_a_source_a_backbone_a_metric_a_task_and_a_command(tmp_path: Path) -> None:
     for folder in ("medray", "search_spaces"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for recipe in blocks("diff"):

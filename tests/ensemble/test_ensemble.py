@@ -12,7 +12,7 @@ import pytest
 from medray import Ensemble
 from medray.data.dataset import ImageDataset
 from medray.data.load_data import load_data
-from medray.decisions.conformal import calibrate
+from medray.decisions.conformal import ConformalSets, calibrate
 from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble import Prediction
 from medray.ensemble.candidates import trial_pool
@@ -116,6 +116,13 @@ def test_sets_are_found_by_their_coverage() -> None:
         answer.sets(0.8)
     with pytest.raises(ConfigError, match="no conformal sets for any coverage; this ensemble has: none"):
         Prediction(answer.probabilities, NAMES).answers()
+
+
+def test_sets_of_grades_are_said_as_ranges() -> None:
+    names = ("0", "1", "2", "3", "4")
+    table = np.array([[0.1, 0.3, 0.4, 0.15, 0.05], [0, 0, 0, 0.45, 0.55], [0.9, 0.1, 0, 0, 0], [0.2] * 5])
+    sets = ConformalSets("interval", 0.8, 0.8, 50, 50.0, "val")
+    assert Prediction(table, names, (), (sets,)).answers() == ["1 to 3", "3 or 4", "0", "not sure"]
 
 
 # -- damage

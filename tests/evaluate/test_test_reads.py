@@ -25,7 +25,7 @@ SCORES = ReadScores(
     medray="0.1.0", uuid="ab12", seed=0,
     task="single", metric="auc", images=2, patients=None, class_names=("a", "b"), resamples=40,
     models=(ModelScores("ensemble", 3, ESTIMATES),), comparisons=(), confusion_matrix=((1, 0), (0, 1)),
-    per_class=tuple(ClassScores(name, 1, ALL, ALL, ALL, 1.0, ESTIMATES["auc"]) for name in "ab"), operating_points=(),
+    cuts=(), per_class=tuple(ClassScores(name, 1, ALL, ALL, ALL, 1.0, ESTIMATES["auc"]) for name in "ab"), operating_points=(),
     conformal_sets=(), subgroups={}, subgroup_rates=(), leaks=(),
     reviewed=review(
         Predictions(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]), 2), ("a", "b"), [], None, 0

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from medray.data.listing.list_source import list_source
-from medray.data.listing.side_words import SIDE_WORDS
+from medray.data.listing.side_cars.side_words import SIDE_WORDS
 from medray.data.load_data import load_data
 from medray.data.source import parse_source
 from medray.init.init_command import init
@@ -19,7 +19,7 @@ from medray.space.search_space import SearchSpace
 from tests.audit.audit_samples import blobs, encoded
 from tests.conftest import write_npz
 from tests.data.decoding.file_samples import dicom
-from tests.data.listing.folder_trees import grow
+from tests.data.listing.folders.folder_trees import grow
 
 
 def run(name: str, source: object, *more: object) -> Result:

@@ -16,7 +16,7 @@ from PIL import Image
 from medray.errors import DataError
 from medray.predict.find_images import FoundImages, find_images
 from medray.text import first_names
-from tests.data.listing.folder_trees import grow
+from tests.data.listing.folders.folder_trees import grow
 
 
 def make(folder: Path, *names: str) -> Path:

@@ -19,6 +19,7 @@ from medray.space.parameters_section import NOT_SEARCHED, VERBS
 from medray.space.search_space import SearchSpace, longer_baselines
 from medray.space.shipped import shipped_spaces
 from medray.stats.score_names import METRICS
+from medray.tasks import SINGLE
 
 BASE = """\
 name: mine
@@ -459,31 +460,35 @@ def staged(section: str) -> str:
 # -- tasks
 
 
-def test_a_task_is_one_of_the_file_and_says_which_losses_and_metrics_there_are() -> None:
-    plain = BASE.partition("baselines:")[0]
-    ordered = plain.replace("space:", "task: ordered\nspace:\n  loss: {choice: [cross_entropy, corn]}", 1)
-    space = parse(ordered, "mine.yaml")
-    assert space.task == "ordered"
-    assert space.config({"loss": "corn"}, seed=0, max_epochs=20).task == "ordered"
-    for text, message in (
-        (
-            plain.replace("space:", "space:\n  loss: {choice: [cross_entropy, corn]}", 1),
-            "space.loss: task 'single' has",
-        ),
-        (
-            plain.replace("space:", "task: orderd\nspace:", 1),
-            r"task: unknown task 'orderd' \(did you mean 'ordered'",
-        ),
-        (
-            plain.replace("space:", "space:\n  task: {choice: [ordered]}", 1),
-            "write it at the top, as `task: ordered`",
-        ),
-        (plain.replace("space:", "labels: {order: [a, b]}\nspace:", 1), "labels.order: is of `task: ordered`"),
-        (ordered.replace("metric: auc", "metric: quadratic_kapa"), "did you mean 'quadratic_kappa'"),
-        (plain.replace("metric: auc", "metric: within_one"), "objective.metric: task 'single' has no within_one"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            parse(text, "mine.yaml")
+def ordered(text: str) -> str:
+    return text.replace("name: ", "task: ordered\nname: ", 1)
+
+
+def test_a_space_of_grades_searches_their_losses_and_can_be_judged_by_their_metrics() -> None:
+    text = ordered(BASE.replace("metric: auc", "metric: grade_error").replace("mode: max", "mode: min"))
+    space = parse(
+        text.replace("\nspace:", "\nspace:\n  loss: {choice: [cumulative, corn]}", 1).partition("baselines:")[0],
+        "mine.yaml",
+    )
+    assert (space.task, space.metric, space.mode) == ("ordered", "grade_error", "min")
+    config = space.config({"loss": "corn"}, seed=0, max_epochs=9)
+    assert (config.task, config.loss, config.monitor) == ("ordered", "corn", "grade_error")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (BASE.replace("metric: auc", "metric: quadratic_kappa"), "it is of `task: ordered`"),
+        (BASE.replace("\nspace:", "\nspace:\n  loss: {choice: [corn]}", 1).partition("baselines:")[0], "it is of `task: ordered`"),
+        (BASE.replace("\nspace:", "\nspace:\n  task: {choice: [ordered]}", 1), "write it at the top, as `task: ordered`"),
+        (ordered(BASE).replace("ordered", "orderd"), "did you mean 'ordered'?"),
+    ],
+)  # fmt: skip
+def test_what_is_of_another_task_is_refused_with_the_way_out(text: str, line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "mine.yaml")
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 # -- random spaces
@@ -491,7 +496,8 @@ def test_a_task_is_one_of_the_file_and_says_which_losses_and_metrics_there_are()
 TEXTS = {
     "backbone": ["lenet5", "resnet18", "some_timm_model"],
     "transforms": ["none", "light"],
-    "monitor": list(METRICS),
+    "monitor": list(SINGLE.metrics),
+    "loss": list(SINGLE.losses),
 }
 #: What can contradict another setting is left out, and has tests of its own.
 SEARCHABLE = sorted(set(SETTINGS) - {*NOT_SEARCHED, "weights", "freeze_epochs", "fine_tune_rate", "task", "loss"})
@@ -505,7 +511,7 @@ def verbs_of(name: str) -> list[str]:
 def values_of(name: str) -> st.SearchStrategy[Any]:
     setting = SETTINGS[name]
     if setting.choices or name in TEXTS:
-        return st.sampled_from(setting.choices or TEXTS[name])
+        return st.sampled_from(TEXTS.get(name) or setting.choices)
     if setting.type is bool:
         return st.booleans()
     if setting.type is int:

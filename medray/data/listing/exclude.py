@@ -157,7 +157,9 @@ def relative_path(path: Path, root: Path) -> str:
 
 def hint_to_exclude(*names: str, option: str | None = None) -> str:
     """Return the end of an error's line: how the source leaves out these names, besides those of its `option`."""
-    entries = ",".join(map(printable, [*([option] if option else []), *names]))
+    literal = [name.replace(",", "?") for name in names]  # a comma divides entries
+    entries = ",".join(map(printable, [*([option] if option else []), *literal]))
+    entries = entries.replace("%", "%25").replace("&", "%26")
     return f"; `?{EXCLUDE}={entries}` behind the source leaves such {_kind(names)} out"
 
 
@@ -167,9 +169,13 @@ def _kind(names: Collection[str]) -> str:
 
 def normalised(name: str) -> str:
     """Return a name in the form in which names are compared: accents composed, case folded."""
+    if name.isascii():
+        return name.strip().lower()
     return unicodedata.normalize("NFC", tidy(name).casefold())
 
 
 def normalised_path(path: str) -> str:
     """Return a path whose names are in the form in which they are compared."""
+    if path.isascii() and path.isprintable() and " " not in path:
+        return path.lower()
     return "/".join(map(normalised, path.split("/")))

@@ -13,7 +13,10 @@ DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 IMAGE_SUFFIXES = DICOM_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 UNREAD_SUFFIXES = frozenset({".gif", ".webp"})  # images that are not decoded: an error names them
 # Left behind by operating systems, besides hidden files; ignored without a word.
-SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "icon\r"})
+SYSTEM_NAMES = frozenset({
+    "__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information", "lost+found",
+    "icon\r",
+})  # fmt: skip
 DICOM_INDEX = "dicomdir"  # the index of a medium: DICOM, but without pixels
 HEAD_BYTES = 256  # enough to recognise every format
 
@@ -111,10 +114,10 @@ def read_head(path: Path) -> bytes:
         return b""
 
 
-def file_size(path: Path) -> int | None:
+def file_size(path: Path | str) -> int | None:
     """Return the size of a file in bytes, None if it does not exist or is no regular file."""
     try:
-        facts = path.stat()
+        facts = os.stat(path)  # noqa: PTH116  a Path for each of many cells is slow
     except (OSError, ValueError):  # ValueError: a name that no file can have
         return None
     return facts.st_size if stat.S_ISREG(facts.st_mode) else None

@@ -1,9 +1,9 @@
 """Dispatch a source of image files to the module that lists its kind."""
 
-from medray.data.listing.dicom_folders import list_dicom
-from medray.data.listing.folders import list_folder
+from medray.data.listing.dicom.list_dicom import list_dicom
+from medray.data.listing.folders.list_folder import list_folder
 from medray.data.listing.listing import Listing
-from medray.data.listing.table import list_table
+from medray.data.listing.tables.list_table import list_table
 from medray.data.source import CSV, DICOM, FOLDER, Source
 from medray.errors import DataError, SideCarError, printable
 

@@ -11,6 +11,7 @@ from medray.data.phantoms.bloodcells import draw_bloodcells
 from medray.data.phantoms.covid import draw_covid
 from medray.data.phantoms.glaucoma import draw_glaucoma
 from medray.data.phantoms.organs import draw_organs
+from medray.data.phantoms.retinopathy import draw_retinopathy
 from medray.data.phantoms.skin import draw_skin
 from medray.data.source import Source
 from medray.errors import DataError, unknown_choice_line
@@ -21,6 +22,7 @@ PHANTOMS: dict[str, Callable[..., ImageDataset]] = {
     "covid": draw_covid,
     "bloodcells": draw_bloodcells,
     "skin": draw_skin,
+    "retinopathy": draw_retinopathy,
 }
 
 

@@ -20,17 +20,22 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 @dataclass(frozen=True)
 class Decision:
-    """What an operating point says of an image: whether its class reaches its threshold."""
+    """What an operating point says of an image: whether the probability of its event reaches its threshold.
+
+    The event is the class, or of ordered grades it `or more`.
+    """
 
     operating_point: str
+    event: str
     class_name: Annotated[ClassName, Field(alias="class")]
+    probability: Share
     threshold: float
     positive: bool
 
 
 @dataclass(frozen=True)
 class ConformalSet:
-    """The classes of which one is true with a probability of `coverage`."""
+    """The classes of which one is true with a probability of `coverage`, in the model's order."""
 
     coverage: Share
     classes: list[ClassName]
@@ -143,6 +148,7 @@ class ModelPoint:
 class Metadata(ModelIdentity):
     """The answer to /metadata: what the model is, how good, and what it is not for."""
 
+    task: str
     classes: list[ClassName]
     image: ModelImage
     intended_use: str

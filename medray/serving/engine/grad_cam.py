@@ -8,6 +8,9 @@ as in resnets. A head that knows positions, such as the dense one of the lenets,
 here and against it there; the map may then point to the wrong position. HiResCAM (Draelos & Carin 2020) weighs a
 feature at each position on its own: the same map in the first case, the right positions in the second.
 
+Of a network with a link, a map shows what speaks for the grade or more, and of the lowest grade what speaks for
+it: a grade in the middle has its highest probability where nothing speaks for more or less, and no gradient there.
+
 Each call runs private copies of the networks' modules, which share the memory of the weights: hooks, gradients and
 modes do not touch other threads, also under `torch.inference_mode`, and nothing is left behind. Meanwhile other
 threads may run or explain the same networks; they must not train them, load weights into them, move them or change
@@ -114,16 +117,16 @@ class _Member:
         wrong = (classes < 0) | (classes >= logits.shape[1])
         if wrong.any():
             raise DataError(f"class {classes[wrong][0]} is none of {self.name}: 0 to {logits.shape[1] - 1} are")
-        class_logits = logits.gather(1, torch.from_numpy(classes).to(self.device)[:, None])
+        explained = self._explained(logits, torch.from_numpy(classes).to(self.device)[:, None])
         feature_maps = self.watcher.feature_maps
-        if feature_maps is None or not class_logits.requires_grad:
+        if feature_maps is None or not explained.requires_grad:
             raise ConfigError(
                 f"{self.name} has no convolutional feature map before its head, which Grad-CAM needs; what works: "
                 f"{', '.join(MODELS)}, and timm's networks of convolutions, such as resnet18, efficientnet_b0, "
                 "convnext_tiny, densenet121"
             )
         # Images do not mix in evaluation mode, so the gradient of the sum holds that of each image.
-        (gradient,) = torch.autograd.grad(class_logits.sum(), feature_maps)
+        (gradient,) = torch.autograd.grad(explained.sum(), feature_maps)
         with torch.no_grad():
             return self._heat(feature_maps, gradient, images.shape[1:3])
 
@@ -139,6 +142,17 @@ class _Member:
                 raise
             raise DataError(f"images {images.shape} do not fit {self.name}: {one_line(error)}") from error
         return logits
+
+    def _explained(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """Return the logit (n, 1) of each image's class (n, 1), or behind a link the log-odds of it or more."""
+        if "link" not in self.network._modules:
+            return logits.gather(1, classes)
+        cut = classes.clamp_min(1)  # the lowest grade is what speaks against the next
+        above = torch.arange(logits.shape[1], device=self.device) >= cut
+        odds = logits.masked_fill(~above, -math.inf).logsumexp(1) - logits.masked_fill(above, -math.inf).logsumexp(
+            1
+        )
+        return torch.where(classes[:, 0] > 0, odds, -odds)[:, None]
 
     def _heat(self, feature_maps: Tensor, gradient: Tensor, size: tuple[int, ...]) -> Array:
         """Return maps from feature maps and the logits' gradient, both (n, channels, h, w)."""

@@ -86,7 +86,10 @@ class ServedModel:
         names, probabilities = prediction.class_names, prediction.probabilities
         detector = self.ensemble.ood
         scores = None if detector is None else detector.scores(images)
-        decided = [(point, point.decide(probabilities)) for point in prediction.operating_points]
+        decided = [
+            (point, point.event.scores(probabilities), point.decide(probabilities))
+            for point in prediction.operating_points
+        ]
         sets = [(conformal.coverage, conformal.sets(probabilities)) for conformal in prediction.conformal]
         classifications = []
         for row in range(len(images)):
@@ -101,8 +104,15 @@ class ServedModel:
                         name: round(float(p), 7) for name, p in zip(names, probabilities[row], strict=True)
                     },
                     decisions=[
-                        Decision(point.name, point.positive, point.threshold, bool(positive[row]))
-                        for point, positive in decided
+                        Decision(
+                            point.name,
+                            point.positive,
+                            names[point.event.class_index],
+                            round(float(of_event[row]), 7),
+                            point.threshold,
+                            bool(positive[row]),
+                        )
+                        for point, of_event, positive in decided
                     ],
                     sets=[
                         ConformalSet(coverage, [names[index] for index in np.flatnonzero(inside[row])])
@@ -120,6 +130,7 @@ class ServedModel:
         return Metadata(
             self.name,
             self.version,
+            task=manifest.task,
             classes=list(manifest.class_names),
             image=ModelImage(*self.shape, self.aspect),
             intended_use=manifest.intended_use,

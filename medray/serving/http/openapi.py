@@ -155,7 +155,10 @@ def _example(service: Service) -> PredictResponse:
     prediction = ImagePrediction(
         label=names[0],
         probabilities={name: 0.9 if name == names[0] else round(0.1 / (len(names) - 1), 4) for name in names},
-        decisions=[Decision(p.name, p.positive, p.threshold, True) for p in ensemble.operating_points],
+        decisions=[
+            Decision(p.name, p.positive, names[p.event.class_index], min(1.0, p.threshold), p.threshold, True)
+            for p in ensemble.operating_points
+        ],
         sets=[ConformalSet(conformal.coverage, [names[0]]) for conformal in ensemble.conformal],
         flags=["resized"],
         ood=None,

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LEAST_GAP = 1e-3  # between two cut points, in log-odds: closer ones would leave a grade no room
+#: Cut points move by so many times the step of other parameters: at a backbone's learning rate the gaps would
+#: stay as narrow as they start, and grades in the middle would never be the likeliest.
+SPEED = 10.0
 
 
 class Cumulative(nn.Module):
@@ -29,13 +32,13 @@ class Cumulative(nn.Module):
         """Put the cut points where a score of 0 gives each grade its share (grades,) of the training images."""
         cuts = torch.logit(shares.cumsum(0)[:-1].clamp(0.01, 0.99))
         gaps = cuts.diff().clamp_min(2 * LEAST_GAP) - LEAST_GAP
-        self.first.copy_(cuts[0])
-        self.gaps.copy_(torch.log(torch.expm1(gaps)))  # the inverse of softplus
+        self.first.copy_(cuts[0] / SPEED)
+        self.gaps.copy_(torch.log(torch.expm1(gaps)) / SPEED)  # the inverse of softplus
 
     def forward(self, scores: Tensor) -> Tensor:
         """Return log-probabilities, float32 (n, grades)."""
-        gaps = F.softplus(self.gaps) + LEAST_GAP
-        cuts = torch.cat([self.first[None], self.first + gaps.cumsum(0)])
+        gaps = F.softplus(SPEED * self.gaps) + LEAST_GAP
+        cuts = SPEED * self.first + torch.cat([gaps.new_zeros(1), gaps.cumsum(0)])
         below = cuts - scores.float()  # log-odds of "at most grade k"
         # log(sigmoid(b) - sigmoid(a)) for a < b, without the difference of two numbers that are nearly equal
         middle = F.logsigmoid(below[:, 1:]) + F.logsigmoid(-below[:, :-1]) + torch.log(1 - torch.exp(-gaps))

@@ -15,7 +15,7 @@ from medray.data.build import build_dataset
 from medray.data.cache import array_cache
 from medray.data.dataset import ImageDataset
 from medray.space.preparation import Preparation
-from tests.data.listing.folder_trees import list_text
+from tests.data.listing.folders.folder_trees import list_text
 
 WRITER = """
 import sys

@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from medray.data.decoding import ImageError, decode, sniff
 from medray.data.decoding.dicom_opening import SYNTAXES, find_start, guess_coding
-from medray.data.listing.dicom_identity import read_identity
+from medray.data.listing.dicom.dicom_identity import read_identity
 from medray.data.listing.file_tree import HEAD_BYTES
 from tests.data.decoding.file_samples import (
     SECRET,

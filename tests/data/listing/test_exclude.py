@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from medray.data.listing.exclude import Entry, exclude_paths
 from medray.data.listing.file_tree import FileTree, find_files
 from tests.data.decoding.file_samples import dicom
-from tests.data.listing.folder_trees import by_where, check, grow, labels, list_text, listed, refusal
+from tests.data.listing.folders.folder_trees import by_where, check, grow, labels, list_text, listed, refusal
 
 KINDS = {"COVID": 3, "Lung_Opacity": 2, "Normal": 4, "Viral Pneumonia": 2}
 BLOOD = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")

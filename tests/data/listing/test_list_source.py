@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medray.errors import DataError
-from tests.data.listing.folder_trees import check, grow, list_text, refusal
+from tests.data.listing.folders.folder_trees import check, grow, list_text, refusal
 
 ROWS = "image,label\n1.png,a\n2.png,b\n"
 

@@ -1,4 +1,4 @@
-"""The phantoms of four studies: composition, what distinguishes their classes, and how hard they are."""
+"""The phantoms of five studies: composition, what distinguishes their classes, and how hard they are."""
 
 from collections.abc import Callable
 from functools import cache
@@ -23,8 +23,9 @@ CLASSES = {  # name, and images in the report
     "covid": {"NO-COVID": 3, "COVID": 1},
     "bloodcells": {"NEUTROPHIL": 207, "EOSINOPHIL": 88, "LYMPHOCYTE": 33, "MONOCYTE": 21},
     "skin": {"nevus": 528, "melanoma": 152, "seborrheic_keratosis": 120},
+    "retinopathy": {"0": 714, "1": 186, "2": 326, "3": 282, "4": 92},
 }
-CHANNELS = {"glaucoma": 3, "covid": 1, "bloodcells": 3, "skin": 3}
+CHANNELS = {"glaucoma": 3, "covid": 1, "bloodcells": 3, "skin": 3, "retinopathy": 3}
 SMALL = 24
 
 every_study = pytest.mark.parametrize("name", list(CLASSES))
@@ -242,3 +243,16 @@ def test_the_more_uneven_a_lesion_the_more_ragged_its_border() -> None:
     edges = sum(np.abs(np.diff(lesions.astype(int), axis=axis)).sum((1, 2)) for axis in (1, 2))
     raggedness = (edges / np.sqrt(lesions.sum((1, 2)))).reshape(2, 40).mean(1)
     assert raggedness[1] > 1.1 * raggedness[0]
+
+
+# -- retinopathy
+
+
+def test_lesions_rise_with_the_grade_and_labels_are_off_by_one_at_most_at_times() -> None:
+    dataset = drawn("retinopathy")
+    red = dataset.images[..., 0].astype(float)
+    middle = red[:, 8:40, 8:40]
+    spots = np.abs(middle - np.median(middle, axis=(1, 2), keepdims=True)).mean(axis=(1, 2))
+    means = [spots[dataset.labels == grade].mean() for grade in range(5)]
+    assert means == sorted(means)
+    assert 0.5 < np.corrcoef(spots, dataset.labels)[0, 1] < 0.95

@@ -25,6 +25,7 @@ from medray.serving.engine import grad_cam
 from medray.serving.engine.grad_cam import GRAD_CAM, HIRES_CAM, METHODS, class_activation
 from medray.training.loop import fit, to_input
 from medray.training.models import Network, Normalise, build_network
+from medray.training.models.links import LINKS
 from tests.conftest import write_npz
 
 pytestmark = pytest.mark.component
@@ -115,6 +116,32 @@ def test_heat_is_that_of_the_class_asked(finder: Network) -> None:
     assert np.allclose(mixed[1 - labels[0]], other[0], atol=1e-5)
     share = by_quadrant(heat)[np.arange(60), places].mean()
     assert share > by_quadrant(other + 1e-9)[np.arange(60), places].mean() + 0.2
+
+
+@pytest.mark.parametrize("loss", LINKS)
+def test_heat_of_a_grade_lies_on_what_speaks_for_it_or_more(loss: str) -> None:
+    """Also of a grade in the middle, whose probability falls where the mark is seen more clearly."""
+    images, _, places = marked(240, seed=0)
+    labels = np.arange(240) % 3
+    for image, label, quadrant in zip(images, labels, places, strict=True):
+        top, left = np.array(divmod(int(quadrant), 2)) * SIZE // 2
+        corner = image[top : top + SIZE // 2, left : left + SIZE // 2]
+        corner[...] = np.minimum(corner, 90) + 60 * label
+    splits = {"train": np.arange(160), "val": np.arange(160, 240)}
+    config = TrainConfig(
+        backbone="resnet8_small", epochs=6, batch_size=16, learning_rate=0.01, task="ordered", loss=loss,
+        monitor="quadratic_kappa",
+    )  # fmt: skip
+    dataset = ImageDataset(images, labels, ("0", "1", "2"), splits, "made")
+    last = list(fit(config, dataset.split("train"), dataset.split("val")))[-1]
+    assert last.best["quadratic_kappa"] > 0.9
+    network = build_network(config, dataset.shape, 3)
+    network.load_state_dict(last.best_network)
+    graded = np.flatnonzero(labels > 0)[:80]
+    shares = by_quadrant(class_activation([network.eval()], [1.0], images[graded], labels[graded]) + 1e-9)
+    for grade in (1, 2):
+        of_grade = labels[graded] == grade
+        assert (shares.argmax(axis=1) == places[graded])[of_grade].mean() > 0.9
 
 
 # -- against the formula, with the network taken apart by hand

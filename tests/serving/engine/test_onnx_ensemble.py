@@ -23,6 +23,7 @@ from medray.serving.engine.onnx_ensemble import FastEnsemble
 from medray.serving.engine.onnx_export import onnx_file
 from medray.training.loop import to_input
 from medray.training.models import MODELS, Network, Normalise, build_network
+from medray.training.models.links import LINKS
 
 pytestmark = pytest.mark.component
 
@@ -137,6 +138,27 @@ def test_networks_of_timm(backbone: str) -> None:
     network = build_network(TrainConfig(backbone=backbone, dropout=0.2), shape, 3)
     ensemble = of([settled(network, shape)], shape)
     assert_same(ensemble, prepared(ensemble, 1), noise(3, shape))
+
+
+@pytest.mark.parametrize("loss", LINKS)
+def test_links_of_ordered_grades(loss: str) -> None:
+    """Their log-probabilities are float32 throughout, and a very small one is what is most easily lost."""
+    torch.manual_seed(3)
+    config = TrainConfig(backbone="resnet8_small", task="ordered", loss=loss, monitor="quadratic_kappa")
+    network = build_network(config, SMALL, 3)
+    network.start(torch.tensor([0.3]), torch.tensor([0.3]), torch.tensor([0.6, 0.3, 0.1]))
+    ensemble = of([settled(network, SMALL)])
+    quick = prepared(ensemble, 1)
+    assert_same(ensemble, quick, noise(33))
+    with torch.no_grad():
+        list(network.get_submodule("backbone").parameters())[-1].mul_(0).add_(40.0)
+    assert_same_probabilities(of([network]), noise(5))
+
+
+def assert_same_probabilities(ensemble: Ensemble, images: Array) -> None:
+    expected, actual = ensemble.predict(images), prepared(ensemble, 1).predict(images)
+    assert np.allclose(actual.probabilities, expected.probabilities, rtol=0, atol=1e-5)
+    assert expected.probabilities[:, -1].min() > 0.99
 
 
 def test_members_are_told_apart() -> None:

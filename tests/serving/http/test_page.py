@@ -552,11 +552,13 @@ def test_a_real_image_that_was_changed(page: Page, tmp_path: Path) -> None:
 
 def test_sets_and_decisions_in_words(page: Page, images: list[Path]) -> None:
     first, second, third = CLASSES
+    points = {"youden": (first, 0.3, 0.30004), "cost 5": (second, 0.69998, 1.0000000000000002),
+              "sensitivity 0.9": (third, 0.00002, 0.0)}  # fmt: skip
     decisions = [
-        {"operating_point": "youden", "class": first, "threshold": 0.30004, "positive": False},
-        {"operating_point": "cost 5", "class": second, "threshold": 1.0000000000000002, "positive": False},
-        {"operating_point": "sensitivity 0.9", "class": third, "threshold": 0.0, "positive": True},
-    ]
+        {"operating_point": name, "event": event, "class": event, "probability": p, "threshold": threshold,
+         "positive": p >= threshold}
+        for name, (event, p, threshold) in points.items()
+    ]  # fmt: skip
     sets = [{"coverage": 0.9, "classes": [second]}, {"coverage": 0.995, "classes": [first, second]}]
     probabilities = {first: 0.3, second: 0.69998, third: 0.00002}
     page.answer_with({"label": second, "probabilities": probabilities, "decisions": decisions, "sets": sets})
@@ -570,6 +572,25 @@ def test_sets_and_decisions_in_words(page: Page, images: list[Path]) -> None:
     ]
     assert [number.text for number in page.all(".bars .number")] == ["0.700", "0.300", "<0.001"]
     assert len(page.all(".bar b")) == 2  # none for a threshold that nothing reaches
+
+
+def test_a_cut_and_an_interval_of_grades_in_words(page: Page, images: list[Path]) -> None:
+    first, second, third = CLASSES
+    event = f"{second} or more"
+    decision = {
+        "operating_point": "cost 5", "event": event, "class": second, "probability": 0.7, "threshold": 0.4, "positive": True,
+    }  # fmt: skip
+    sets = [{"coverage": 0.9, "classes": [first, second]}, {"coverage": 0.95, "classes": [first, second, third]}]
+    probabilities = {first: 0.3, second: 0.4, third: 0.2, "fourth": 0.1}
+    page.run("ordered = true")
+    page.answer_with({"label": second, "probabilities": probabilities, "decisions": [decision], "sets": sets})
+    page.choose(images[0])
+    assert [" ".join(line.text.split()) for line in page.all(".said li")] == [
+        f"cost 5: {event} — positive (threshold 0.400)",
+        f"With 90 % coverage: {first} or {second}",
+        f"With 95 % coverage: {first} to {third}",
+    ]
+    assert not page.all(".bar b")  # no bar shows the probability of several grades
 
 
 def test_another_version_is_noticed(page: Page, images: list[Path], model: ServedModel) -> None:
@@ -675,7 +696,11 @@ def test_contrast(page: Page, images: list[Path], text_file: Path, scheme: str) 
     page.choose(text_file)
     page.answer_with({
         "flags": [OUT_OF_DISTRIBUTION, "resized"],
-        "decisions": [{"operating_point": "a", "class": CLASSES[0], "threshold": 0.1, "positive": yes} for yes in (0, 1)],
+        "decisions": [
+            {"operating_point": "a", "event": CLASSES[0], "class": CLASSES[0], "probability": 0.2, "threshold": 0.1,
+             "positive": yes}
+            for yes in (0, 1)
+        ],
     })  # fmt: skip
     page.choose(images[0])
     page.run(

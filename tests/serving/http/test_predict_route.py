@@ -51,7 +51,8 @@ def test_one_image_is_what_the_ensemble_says_of_it(open_site: Site, model: Serve
     assert prediction["label"] == expected.names[0]
     (decision,) = prediction["decisions"]
     assert decision["operating_point"] == "sensitivity 0.9"
-    assert decision["class"] == NAMES[0]
+    assert decision["event"] == decision["class"] == NAMES[0]
+    assert decision["probability"] == pytest.approx(prediction["probabilities"][NAMES[0]], abs=1e-6)
     assert decision["positive"] == bool(expected.decide("sensitivity 0.9")[0])
     assert prediction["sets"] == [
         {

@@ -1,0 +1,1 @@
+"""DICOM files, in folders of classes or without."""

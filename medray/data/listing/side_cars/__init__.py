@@ -1,0 +1,1 @@
+"""Masks, overlays and thumbnails beside the images that they were made from."""

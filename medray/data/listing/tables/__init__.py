@@ -1,0 +1,1 @@
+"""Tables as people have them: their bytes, columns, cells of images, and labels."""

@@ -1,0 +1,1 @@
+"""Another hospital's images: the ensemble as it is, measured on them and set beside the run's own test split."""

@@ -1,0 +1,90 @@
+"""What an ensemble's answers on other images are worth: all scores, calibration, and its decisions as they are."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from medray._types import Array
+from medray.decisions.conformal import ConformalSets
+from medray.decisions.thresholds import OperatingPoint
+from medray.evaluate.scores_document import PointOnTest, SetsOnTest
+from medray.json_document import JsonDocument
+from medray.stats.bootstrap import Estimate
+from medray.stats.calibration_slope import Recalibration, recalibrate
+from medray.stats.class_scores import ClassScores, class_scores
+from medray.stats.patients import group_numbers
+from medray.stats.score_intervals import score_interval
+from medray.stats.scores import Predictions
+from medray.tasks import TASKS
+
+LEAST = 20  # images of a part that has figures of its own
+NO_CLASS = "0 "  # how the reason of an estimate begins that lacks a class
+
+
+@dataclass(frozen=True)
+class ExternalFigures(JsonDocument):
+    """An ensemble's figures on some images, with 95 % intervals, by patient where patients are known.
+
+    `missing_classes` have no image: figures that need them have no value. `calibration` is of each class against
+    the rest, by its name. Operating points and sets are those that the ensemble has.
+    """
+
+    images: int
+    patients: int | None
+    missing_classes: tuple[str, ...]
+    scores: dict[str, Estimate]
+    confusion_matrix: tuple[tuple[int, ...], ...]
+    per_class: tuple[ClassScores, ...]
+    calibration: dict[str, Recalibration]
+    operating_points: tuple[PointOnTest, ...]
+    conformal_sets: tuple[SetsOnTest, ...]
+
+
+def measure_figures(
+    probabilities: Array, labels: Array, class_names: Sequence[str], task: str, groups: Array | None = None,
+    points: Sequence[OperatingPoint] = (), conformal: Sequence[ConformalSets] = (),
+) -> ExternalFigures:  # fmt: skip
+    """Return the figures of probabilities (n, classes) against `labels` int64 (n,), of patients `groups` (n,).
+
+    Raises:
+        DataError: there are no images, or a patient is missing.
+    """
+    predictions = Predictions(probabilities, labels, len(class_names))
+    missing = [name for i, name in enumerate(class_names) if not (labels == i).any()]
+    return ExternalFigures(
+        images=len(labels),
+        patients=None if groups is None else int(group_numbers(groups, len(labels)).max()) + 1,
+        missing_classes=tuple(missing),
+        scores={name: _score(name, predictions, groups, missing) for name in TASKS[task].scores},
+        confusion_matrix=tuple(map(tuple, predictions.confusion.tolist())),
+        per_class=tuple(class_scores(predictions, class_names, groups)),
+        calibration={
+            name: recalibrate(probabilities[:, index], labels == index, groups)
+            for index, name in enumerate(class_names)
+        },
+        operating_points=tuple(PointOnTest.of(point, predictions, groups) for point in points),
+        conformal_sets=tuple(SetsOnTest.of(sets, predictions, groups) for sets in conformal),
+    )
+
+
+def _score(name: str, predictions: Predictions, groups: Array | None, missing: Sequence[str]) -> Estimate:
+    """Return a score with its interval; the reason why it has none names the classes that are missing."""
+    estimate = score_interval(name, predictions, groups)
+    if estimate.reason is not None and estimate.reason.startswith(NO_CLASS) and missing:
+        estimate = replace(estimate, reason=f"no image of {', '.join(missing)}")
+    if estimate.value is not None and not math.isfinite(estimate.value):
+        return Estimate(None, None, None, estimate.reason or "not defined")
+    return estimate
+
+
+def figures_at(
+    rows: Array, probabilities: Array, labels: Array, class_names: Sequence[str], task: str,
+    groups: Array | None = None, points: Sequence[OperatingPoint] = (), conformal: Sequence[ConformalSets] = (),
+) -> ExternalFigures | None:  # fmt: skip
+    """Return the figures of the images at `rows` (m,) alone; None where fewer than `LEAST` are left."""
+    if len(rows) < LEAST or len(np.unique(labels[rows])) < 2:
+        return None
+    kept = None if groups is None else groups[rows]
+    return measure_figures(probabilities[rows], labels[rows], class_names, task, kept, points, conformal)
