@@ -7,7 +7,7 @@ import numpy as np
 from medray.data.labels import Labelled, merge_classes
 from medray.data.listing.folder_names import tidy
 from medray.data.listing.listing import Listing
-from medray.data.listing.table_blanks import hint_to_keep
+from medray.data.listing.tables.blanks import hint_to_keep
 from medray.data.members import UNKNOWN
 from medray.errors import DataError, printable, unknown_choice_line
 from medray.space.preparation import DROP, NONE, Labels
