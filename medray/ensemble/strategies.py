@@ -29,10 +29,9 @@ def top_k(candidates: Sequence[Candidate], k: int) -> Weighted:
 def greedy(candidates: Sequence[Candidate], labels: Array, metric: str) -> Weighted:
     """Select greedily with replacement (Caruana et al. 2004) from a library of the best (2006).
 
-    Round by round it adds the candidate with which the mean is best by `metric` on the images with these
-    labels, int64 (N,) or (N, classes);
-    where several are equal, by log loss, and where that is equal too, the first. A
-    candidate's weight is how often it was selected. The selection of the best round is returned, so the mean is
+    Round by round it adds the candidate with which the mean is best by `metric` on images of these labels,
+    int64 (N,) or (N, classes); where several are equal, by log loss, and where that is equal too, the first.
+    A candidate's weight is how often it was selected. The selection of the best round is returned, so the mean is
     never worse than the library's best single candidate.
 
     Raises:

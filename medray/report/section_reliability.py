@@ -153,7 +153,7 @@ def selections(evidence: Evidence) -> list[Block]:
     comparison = evidence.selections
     if comparison is None:
         return [missing("Selections of members are compared by", evidence.command("ensemble"))]
-    metrics = list(dict.fromkeys([comparison.metric, "accuracy", "log_loss", "calibration_error"]))
+    metrics = list(dict.fromkeys([comparison.metric, evidence.task.share, "log_loss", "calibration_error"]))
     rows = [
         [
             selection.title,

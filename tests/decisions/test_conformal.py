@@ -207,7 +207,9 @@ def test_rounding_does_not_drop_the_class_on_the_border(method: str) -> None:
     on_border = np.isclose(nonconformity(probabilities, method), fitted.quantile, rtol=0, atol=1e-12)
     assert on_border.any()
     for shift in (-3e-8, 3e-8):
-        moved = ConformalSets(method, 0.8, (fitted.quantile or 0.0) + shift, 50, 50, "val", None).sets(probabilities)
+        moved = ConformalSets(method, 0.8, (fitted.quantile or 0.0) + shift, 50, 50, "val", None).sets(
+            probabilities
+        )
         assert moved[on_border].all()
 
 
