@@ -1,5 +1,6 @@
 """Give each listed image its set of labels, for the task `several`: none, one or more of them."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -15,12 +16,32 @@ from medray.space.preparation import DROP, NONE, Labels
 from medray.text import first_names, natural_order, plural
 
 MANY = 0.05  # of the labelled images: where fewer have several labels, these are taken for oddities
+#: Names of labels that mean that an image has none.
+NONE_WORDS = frozenset({
+    "none", "no finding", "no findings", "normal", "healthy", "negative", "no disease", "no abnormality",
+    "no abnormalities", "no abnormality detected", "unremarkable", "clear", "no label", "no pathology",
+})  # fmt: skip
 
 
 def has_label_sets(labels: Sequence[tuple[str, ...]]) -> bool:
     """Return whether so many images have several `labels` (n,) that they are for the task several."""
     labelled = [{*names} for names in labels if names]
     return sum(len(names) > 1 for names in labelled) > MANY * len(labelled)
+
+
+def find_none_label(labels: Sequence[tuple[str, ...]]) -> tuple[str | None, Counter[str]]:
+    """Return the label that means none by its name and always stands alone, and what stands beside others such.
+
+    The second counts, for each label that means none by its name, the images where it stands beside another.
+    """
+    alone: Counter[str] = Counter()
+    beside: Counter[str] = Counter()
+    for names in map(set, labels):
+        for name in names:
+            if re.sub(r"[\W_]+", " ", name.casefold()).strip() in NONE_WORDS:
+                (beside if len(names) > 1 else alone)[name] += 1
+    always = [name for name in natural_order(alone) if name not in beside]
+    return max(always, key=lambda name: alone[name], default=None), beside
 
 
 def says_nothing(image: ListedImage, *, class_columns: bool) -> bool:
