@@ -93,8 +93,9 @@ def make_folds(
     else:
         folds = divide_pool(dataset, FOLD_COUNT if count is None else count, seed, related_groups)
         advice = "ask for fewer folds"
-    for number, fold in enumerate(() if dataset.has_label_sets else folds.folds):
-        for side, positions in (("training", fold.train), ("held-out", fold.val)):
+    for number, fold in enumerate(folds.folds):
+        sides = (("training", fold.train), ("held-out", fold.val))
+        for side, positions in sides[:1] if dataset.has_label_sets else sides:  # measured on the labels it holds
             counts = members_of(dataset.labels[positions], len(dataset.class_names)).sum(axis=0).tolist()
             missing = [name for name, count in zip(dataset.class_names, counts, strict=True) if not count]
             if missing:
