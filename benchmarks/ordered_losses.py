@@ -14,12 +14,13 @@ intervals, and each seed's difference between both studies, paired by image; wri
     uv run python -m benchmarks.ordered_losses [--data SOURCE] [--out FOLDER] [--seeds 3] [--trials 12]
                                                [--epochs 12]
 
-Studies that are in FOLDER already go on where they ended, or answer from what they have stored. About half an hour of
-one core.
+Studies that are in FOLDER already go on where they ended, or answer from what they have stored. About half an
+hour of one core.
 """
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,13 @@ def run_study(space: Path, data: str, out: Path, seed: int) -> Evaluation:
     """Run a study from the search to the test split, or go on with the one in `out`."""
     study, run = Study(space, data=data, out=out, runner="local", quiet=True), RunDir(str(out))
     if not run.evaluation.names():
-        begun = run.exists(run.RUN)
-        study.search(seed=None if begun else seed, allow_leaks=not begun, resume=begun)
-        folded = run.crossval.exists(run.crossval.PLAN)
-        study.crossval(top=TOP, folds=None if folded else FOLDS, seed=None if folded else seed, resume=folded)
+        begun, folded = run.exists(run.RUN), run.crossval.exists(run.crossval.PLAN)
+        searched = study.search(seed=None if begun else seed, allow_leaks=not begun, resume=begun)
+        if searched.left:
+            sys.exit(f"{out}: interrupted; the same command goes on with it")
+        crossval_seed, folds = (None, None) if folded else (seed, FOLDS)
+        if study.crossval(top=TOP, folds=folds, seed=crossval_seed, resume=folded).left:
+            sys.exit(f"{out}: interrupted; the same command goes on with it")
         study.ensemble(sensitivity=SENSITIVITY, positive=CUT)
     return study.evaluate()
 
