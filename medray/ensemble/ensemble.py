@@ -16,6 +16,7 @@ from medray.ensemble.manifest import Manifest, read_manifest
 from medray.ensemble.ood_file import read_ood
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.runs.folder import Folder
+from medray.tasks import TASKS, Task
 
 if TYPE_CHECKING:
     from medray.training.models import Network
@@ -125,6 +126,11 @@ class Ensemble:
         return cls(manifest, networks, device, read_ood(home, manifest))
 
     @property
+    def task(self) -> Task:
+        """The shape of question that it answers."""
+        return TASKS[self.manifest.task]
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
         return self.manifest.class_names
@@ -158,7 +164,9 @@ class Ensemble:
         if len(images):
             weights = [member.weight for member in self.manifest.members]
             members = self.member_probabilities(images)
-            probabilities = calibrated_average(members, weights, self.manifest.temperature)
+            probabilities = calibrated_average(
+                members, weights, self.manifest.temperatures, label_sets=self.task.label_sets
+            )
         return Prediction(probabilities, self.class_names, self.operating_points, self.conformal)
 
     def member_probabilities(self, images: Array) -> list[Array]:

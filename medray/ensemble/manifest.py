@@ -12,11 +12,11 @@ from medray.decisions.thresholds import OperatingPoint
 from medray.errors import RunError, WeightsError, one_line
 from medray.json_document import JsonDocument
 from medray.runs.folder import Folder, locate
-from medray.runs.run_facts import SplitFacts, check_images, check_task
+from medray.runs.run_facts import SplitFacts, check_images, check_task, check_temperatures
 from medray.runs.rundir import MANIFEST, RunDir
 from medray.stats.events import Event
 
-FORMAT = 7
+FORMAT = 8
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class ManifestData(JsonDocument):
 class Manifest(JsonDocument):
     """manifest.json: all that is known of an ensemble without its run.
 
-    `task` is a name in `medray.tasks.TASKS`. `calibrated_on` names the images that temperature, operating points
-    and sets were set on: "calibration", which neither trained nor selected a network, or else those of
-    `selected_on`; None where nothing was calibrated.
+    `task` is a name in `medray.tasks.TASKS`. `temperatures` are one, or of several labels one for each.
+    `calibrated_on` names the images that temperature, operating points and sets were set on: "calibration", which
+    neither trained nor selected a network, or else those of `selected_on`; None where nothing was calibrated.
     """
 
     format: int
@@ -115,7 +115,7 @@ class Manifest(JsonDocument):
     image_aspect: str
     preprocessing: str
     averaging: str
-    temperature: float
+    temperatures: tuple[float, ...]
     calibrated_on: str | None
     strategy: str
     selected_on: SelectedOn
@@ -134,8 +134,7 @@ class Manifest(JsonDocument):
             raise ValueError("it has no members")
         if len(self.class_names) < 2:
             raise ValueError(f"{len(self.class_names)} classes")
-        if self.temperature <= 0:
-            raise ValueError(f"the temperature is {self.temperature}; it must be above 0")
+        check_temperatures(self.temperatures)
         for point in self.operating_points:
             event = point.event
             if event.class_index >= len(self.class_names) or event != Event.at(

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from medray._types import Array
 from medray.console_tables import Columns, interval, number
 from medray.decisions.thresholds import OperatingPoint
@@ -12,8 +10,8 @@ from medray.json_document import JsonDocument
 from medray.stats.auc_interval import auc_interval
 from medray.stats.bootstrap import Estimate
 from medray.stats.events import Event
+from medray.stats.label_set_predictions import AnyPredictions
 from medray.stats.rates import Rates
-from medray.stats.scores import Predictions
 
 
 @dataclass(frozen=True)
@@ -25,15 +23,14 @@ class CutScores(JsonDocument):
     auc: Estimate
 
     @classmethod
-    def of(cls, event: Event, predictions: Predictions, groups: Array | None = None) -> "CutScores":
+    def of(cls, event: Event, predictions: AnyPredictions, groups: Array | None = None) -> "CutScores":
         """Return the scores of an event on the images of `predictions` (N,), of patients `groups` (N,).
 
         Raises:
             DataError: a patient is missing.
         """
-        scores, having = event.scores(predictions.probabilities), event.of(predictions.labels)
-        auc = auc_interval(np.column_stack([1 - scores, scores]), having.astype(np.int64), groups)
-        return cls(event, int(having.sum()), auc)
+        answers = event.answers(predictions.probabilities, predictions.labels, groups)
+        return cls(event, int(answers.having.sum()), auc_interval(*answers.table, answers.groups))
 
 
 def cut_columns(cuts: Sequence[CutScores], rated: Sequence[tuple[OperatingPoint, Rates]]) -> Columns:

@@ -30,7 +30,8 @@ def print_reviewed(console: Console, reviewed: ReviewedScores) -> None:
         f"Calibration error {error.value:.3f}; a perfectly calibrated model with these probabilities has "
         f"{error.mean:.3f} by chance, in one of twenty cases {error.high:.3f} or more (p {p_value(error.p)}).",
     )
-    say(console, agreement_line(reviewed))
+    if agreement := agreement_line(reviewed):
+        say(console, agreement)
     if reviewed.likelihood_ratios:
         columns = [
             ("LR+", [interval(row.ratios.positive) for row in reviewed.likelihood_ratios]),
@@ -46,7 +47,9 @@ def print_reviewed(console: Console, reviewed: ReviewedScores) -> None:
 
 
 def agreement_line(reviewed: ReviewedScores) -> str:
-    """Return the measures of agreement in a sentence."""
+    """Return the measures of agreement in a sentence, empty for several labels an image."""
+    if reviewed.mcc is None:
+        return ""
     weighted = ""
     if reviewed.weighted_kappa is not None:
         names = [row.name for row in reviewed.classes]

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from medray.console import say
-from medray.console_tables import interval, number, p_value, print_table
+from medray.console_tables import interval, metric_title, number, p_value, print_table
 from medray.evaluate.scores_document import Scores
 from medray.evaluate.subgroup_rates import SENSITIVITY, SPECIFICITY, SubgroupRates
 from medray.stats.share_gap import ShareGap
 from medray.stats.subgroups import SubgroupScores
+from medray.tasks import TASKS
 from medray.text import plural
 
 LISTED = 5  # gaps that are shown in words
@@ -20,7 +21,7 @@ def print_subgroups(console: Console, scores: Scores) -> None:
     """Print each column's scores, then its rates at each operating point, and which gaps are shown."""
     for name, rows in scores.subgroups.items():
         columns = [("images", [str(row.images) for row in rows])]
-        columns += [("accuracy", [interval(row.accuracy) for row in rows])]
+        columns += [(metric_title(TASKS[scores.task].share), [interval(row.accuracy) for row in rows])]
         columns += [("AUC", [interval(row.auc) for row in rows]), ("", list(map(subgroup_note, rows)))]
         print_table(console, f"The ensemble by {name}", [row.value for row in rows], columns, name)
     for table in scores.subgroup_rates:

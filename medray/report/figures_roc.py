@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 
 from medray.console_tables import interval, number
 from medray.decisions.thresholds import OperatingPoint
-from medray.evaluate.print_evaluation import RATE_TITLES
+from medray.evaluate.label_tables import RATE_TITLES
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import GREY, RED, axis, figure, line_look, plain, shortened, spec
 from medray.report.model_predictions import ModelPredictions

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from medray._types import Array
 from medray.analyze.open_runs import RunSnapshot
 from medray.analyze.read_training import RUNNING
-from medray.decisions.temperature import apply_temperature
+from medray.decisions.temperature import apply_temperatures
 from medray.ensemble.averaging import average
 from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS
 from medray.ensemble.manifest import Manifest
@@ -18,6 +18,7 @@ from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import read_predictions
 from medray.space.published import TEST
 from medray.stats.validate import check_labelled
+from medray.tasks import TASKS
 
 VAL, OUT_OF_FOLD = SELECTED_ON[TRIALS], SELECTED_ON[FOLDS]
 SOURCE_TITLES = {VAL: "validation", OUT_OF_FOLD: "out-of-fold", TEST: "test"}
@@ -86,7 +87,8 @@ def selection_predictions(
         tables, labels, positions = [m.probabilities for m in members], members[0].labels, members[0].positions
     if len({table.shape for table in tables}) > 1:
         raise RunError("the ensemble's members were measured on different images")
-    mean = apply_temperature(average(tables, list(weights.values())), manifest.temperature)
+    sets = TASKS[manifest.task].label_sets
+    mean = apply_temperatures(average(tables, list(weights.values()), label_sets=sets), manifest.temperatures)
     model = THE_ENSEMBLE if source == VAL else OUT_OF_FOLD_AVERAGE
     return ModelPredictions(model, source, mean, labels, positions)
 

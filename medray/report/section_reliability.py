@@ -3,6 +3,7 @@
 from medray.console_tables import metric_title, number, number_with_sd
 from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.decisions.promises import CALIBRATION
+from medray.decisions.temperature import temperature_text
 from medray.report.blocks import Block, Gallery, Matrix, Table, Text, missing
 from medray.report.evidence import Evidence
 from medray.report.figures_models import folds_chart, reliability_chart
@@ -62,7 +63,8 @@ def calibration(evidence: Evidence) -> list[Block]:
     if evidence.manifest is None or evidence.selections is None:
         temperature = missing("No temperature has been fitted; one is by", evidence.command("ensemble"))
     else:
-        fitted = f"Temperature {evidence.manifest.temperature:.3f}, fitted on"
+        text = temperature_text(evidence.manifest.temperatures)
+        fitted = f"{text[0].upper()}{text[1:]}, fitted on"
         if evidence.manifest.calibrated_on == CALIBRATION:
             temperature = Text(f"{fitted} calibration images, which neither trained nor selected a network.")
         else:
@@ -151,7 +153,7 @@ def selections(evidence: Evidence) -> list[Block]:
     comparison = evidence.selections
     if comparison is None:
         return [missing("Selections of members are compared by", evidence.command("ensemble"))]
-    metrics = list(dict.fromkeys([comparison.metric, "accuracy", "log_loss", "calibration_error"]))
+    metrics = list(dict.fromkeys([comparison.metric, evidence.task.share, "log_loss", "calibration_error"]))
     rows = [
         [
             selection.title,

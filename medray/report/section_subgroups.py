@@ -1,6 +1,6 @@
 """Is it as good for everyone: the ensemble's scores in each subgroup, and the gaps at the operating points."""
 
-from medray.console_tables import interval, p_value
+from medray.console_tables import interval, metric_title, p_value
 from medray.evaluate.print_subgroups import COUNTED, gap_lines, gap_text, rates_title, subgroup_note
 from medray.evaluate.subgroup_rates import SubgroupRates
 from medray.report.blocks import Block, Table, Text, missing
@@ -19,7 +19,7 @@ def subgroups(evidence: Evidence) -> list[Block]:
             [row.value, str(row.images), interval(row.accuracy), interval(row.auc), subgroup_note(row)]
             for row in rows
         ]
-        head = [name, "images", "accuracy", "AUC", ""]
+        head = [name, "images", metric_title(evidence.task.share), metric_title("auc"), ""]
         blocks.append(Table(f"The ensemble by {name}, on the test split", head, cells, frozenset({4})))
     for index, table in enumerate(scores.subgroup_rates):
         if any(table.tested) and len(table.groups) <= MOST_GROUPS:

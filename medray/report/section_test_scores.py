@@ -35,12 +35,13 @@ def test_lead(evidence: Evidence) -> list[Block]:
             return [missing("This run has not read the test split. It is read once, at the end", evaluate)]
         interrupted = f"{evidence.read_count.sentence} No read by this run was finished."
         return [Text(interrupted, "warning"), missing("To read it again, which is counted", f"{evaluate} --again")]
-    ensemble = scores.models[0]
+    ensemble, share = scores.models[0], evidence.task.share
     patients = f" of {scores.patients} patients" if scores.patients else ""
     blocks: list[Block] = [
         Text(
             f"On {scores.images} test images{patients} the {ensemble.name} has {metric_title(evidence.metric)} "
-            f"{interval(ensemble.scores[evidence.metric])} and accuracy {interval(ensemble.scores['accuracy'])} "
+            f"{interval(ensemble.scores[evidence.metric])} and {metric_title(share)} "
+            f"{interval(ensemble.scores[share])} "
             f"(95 % intervals). {evidence.read_count.sentence} These scores are of {readable_time(scores.time)}."
         )
     ]

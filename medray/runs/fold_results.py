@@ -91,7 +91,8 @@ def pool_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> Crossva
 
 def write_crossval_trial(run: RunDir, trial: CrossvalTrial, class_names: Sequence[str]) -> None:
     """Write a setting's out-of-fold predictions, then its summary."""
-    from medray.stats.metrics import all_metrics, confusion_matrix, defined_metrics
+    from medray.stats.label_set_predictions import predictions_of
+    from medray.stats.metrics import defined_metrics
 
     folder = run.crossval.trial(trial.number)
     stream = io.BytesIO()
@@ -99,27 +100,28 @@ def write_crossval_trial(run: RunDir, trial: CrossvalTrial, class_names: Sequenc
         stream, positions=trial.positions, labels=trial.labels, probabilities=trial.probabilities
     )  # fmt: skip
     folder.write(run.crossval.PREDICTIONS, stream.getvalue())
-    matrix = confusion_matrix(trial.labels, trial.probabilities.argmax(axis=1), len(class_names))
+    predictions = predictions_of(trial.probabilities, trial.labels, len(class_names))
+    scores = {name: value for name, value in predictions.scores().items() if name in METRICS}
     spreads = {metric: trial.spread(metric) for metric in METRICS}
     summary = CrossvalSummary(
         trial=trial.number,
         folds=tuple(_fold_summary(run, trial, i, len(class_names)) for i in range(len(trial.records))),
         mean={metric: spread.mean for metric, spread in spreads.items() if spread},
         std={metric: spread.std for metric, spread in spreads.items() if spread},
-        out_of_fold=defined_metrics(all_metrics(trial.probabilities, trial.labels)),
+        out_of_fold=defined_metrics(scores),
         images=len(trial.labels),
         class_names=tuple(class_names),
-        confusion_matrix=tuple(map(tuple, matrix.tolist())),
+        confusion_matrix=tuple(map(tuple, predictions.confusion.tolist())),
     )
     folder.write_json(run.crossval.SUMMARY, summary.to_dict())
 
 
 def _fold_summary(run: RunDir, trial: CrossvalTrial, fold: int, classes: int) -> FoldSummary:
-    from medray.stats.metrics import confusion_matrix
+    from medray.stats.label_set_predictions import predictions_of
 
     record = trial.records[fold]
     probabilities, labels = read_predictions(run.fold(trial.number, fold), record.best_epoch)
-    matrix = confusion_matrix(labels, probabilities.argmax(axis=1), classes)
+    matrix = predictions_of(probabilities, labels, classes).confusion
     return FoldSummary(
         fold, len(labels), record.best_epoch, record.epochs, record.seconds, record.metrics,
         tuple(map(tuple, matrix.tolist())),

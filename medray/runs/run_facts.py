@@ -130,6 +130,16 @@ def check_metric(metric: str) -> None:
         raise ValueError(unknown_choice_line("metric", metric, METRICS))
 
 
+def check_temperatures(temperatures: tuple[float, ...]) -> None:
+    """Check the temperatures of classes or labels.
+
+    Raises:
+        ValueError: there are none, or one is not above 0.
+    """
+    if not temperatures or min(temperatures) <= 0:
+        raise ValueError(f"the temperatures are {list(temperatures)}; they must be above 0")
+
+
 def check_images(shape: Shape, aspect: str) -> None:
     """Check shape (H, W, C) and aspect of the images that networks are trained on.
 

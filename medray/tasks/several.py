@@ -36,5 +36,7 @@ SEVERAL = LabelSets(
     losses=("cross_entropy",),
     set_methods=("lac", "lac"),
     shown=("auc", "average_precision", "f1_macro", "auc_micro", "exact_match", "log_loss"),
+    averaging="weighted mean of the members' sigmoids; then the sigmoid of each label's log-odds / temperature",
+    share="exact_match",
     label_sets=True,
 )

@@ -7,7 +7,7 @@ import numpy as np
 
 from medray.crossval.nested.plan_nested import OuterFold
 from medray.data.listing.listing import CALIBRATION, TRAIN, VAL
-from medray.decisions.temperature import apply_temperature
+from medray.decisions.temperature import apply_temperatures
 from medray.ensemble.averaging import average
 from medray.ensemble.calibrate_ensemble import calibrate_selection
 from medray.ensemble.candidates import trial_pool
@@ -47,7 +47,7 @@ def measure_fold(
     aside = dataset.splits.get(CALIBRATION, np.empty(0, dtype=np.int64))
     images = dataset.at(np.concatenate([aside, held_out]))
     by_network = predict_networks(run, dataset, images, [member.key for member in members])
-    answers = average([by_network[member.key] for member in members], shares)
+    answers = average([by_network[m.key] for m in members], shares, label_sets=pool.task.label_sets)
     if len(aside):
         calibrated = calibrate_selection(
             selection, CALIBRATION, answers[: len(aside)], dataset.labels[aside], None
@@ -55,7 +55,7 @@ def measure_fold(
     else:
         calibrated = calibrate_selection(selection, VAL, selection.probabilities, pool.labels, None).selection
     probabilities, labels = (
-        apply_temperature(answers[len(aside) :], calibrated.temperature),
+        apply_temperatures(answers[len(aside) :], calibrated.temperatures),
         dataset.labels[held_out],
     )
     best, measure = pool.candidates[0], pool.task.measure_defined
@@ -66,7 +66,7 @@ def measure_fold(
         images=len(held_out),
         best_trial=best.number,
         members=tuple(member.record.number for member in members),
-        temperature=calibrated.temperature,
+        temperatures=calibrated.temperatures,
         calibrated_on=str(calibrated.calibrated_on),
         val_scores=calibrated.calibrated_scores,
         held_out_scores=measure(probabilities, labels),

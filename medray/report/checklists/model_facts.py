@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from medray.config import TrainConfig
 from medray.console_tables import metric_title, number_with_sd
+from medray.decisions.temperature import temperature_text
 from medray.ensemble.manifest import Manifest
 from medray.report.checklists.items import Answer, Given, NotYet, fact
 from medray.report.evidence import Evidence
@@ -92,7 +93,7 @@ def averaging(evidence: Evidence) -> Answer:
         return Given(f"one network, no average; {_temperature(manifest)}")
     equal = len({member.weight for member in manifest.members}) == 1
     mean = "mean" if equal else "weighted mean"
-    return Given(f"{mean} of the softmax of {len(manifest.members)} networks; {_temperature(manifest)}")
+    return Given(f"{mean} of the answers of {len(manifest.members)} networks; {_temperature(manifest)}")
 
 
 @fact("calibration", "how the ensemble's probabilities come about, and what computes them")
@@ -199,7 +200,7 @@ def _begun(config: TrainConfig) -> str:
 def _temperature(manifest: Manifest) -> str:
     if manifest.calibrated_on is None:
         return "no temperature"
-    return f"temperature {manifest.temperature:.3f}, fitted on {manifest.calibrated_on} images"
+    return f"{temperature_text(manifest.temperatures)}, fitted on {manifest.calibrated_on} images"
 
 
 def _written(value: object) -> str:

@@ -52,7 +52,7 @@ def statistics(evidence: Evidence, scores: ReadScores) -> Answer:
 def performance(evidence: Evidence, scores: ReadScores) -> Answer:
     """Return the ensemble's main scores."""
     ensemble = scores.models[0].scores
-    metrics = dict.fromkeys([evidence.metric, "accuracy"])
+    metrics = dict.fromkeys([evidence.metric, evidence.task.share])
     figures = ", ".join(f"{metric_title(metric)} {interval(ensemble[metric])}" for metric in metrics)
     patients = f" of {plural(scores.patients, 'patient')}" if scores.patients else ""
     text = f"{figures} on {plural(scores.images, 'test image')}{patients}"

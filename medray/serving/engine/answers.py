@@ -154,7 +154,7 @@ class Metadata(ModelIdentity):
     intended_use: str
     strategy: str
     selected_on: SelectedOn
-    temperature: float
+    temperatures: tuple[float, ...]
     calibrated_on: str | None
     operating_points: list[ModelPoint]
     conformal_sets: list[ConformalSets]

@@ -136,7 +136,7 @@ class ServedModel:
             intended_use=manifest.intended_use,
             strategy=manifest.strategy,
             selected_on=manifest.selected_on,
-            temperature=manifest.temperature,
+            temperatures=manifest.temperatures,
             calibrated_on=manifest.calibrated_on,
             operating_points=[
                 ModelPoint(
