@@ -14,9 +14,11 @@ from medray.json_document import JsonDocument
 from medray.runs.folder import Folder, locate
 from medray.runs.run_facts import SplitFacts, check_images, check_task
 from medray.runs.rundir import MANIFEST, RunDir
+from medray.stats.cases import CaseRule
 from medray.stats.events import Event
+from medray.tasks import TASKS
 
-FORMAT = 7
+FORMAT = 8
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,10 @@ class ManifestData(JsonDocument):
 class Manifest(JsonDocument):
     """manifest.json: all that is known of an ensemble without its run.
 
-    `task` is a name in `medray.tasks.TASKS`. `calibrated_on` names the images that temperature, operating points
-    and sets were set on: "calibration", which neither trained nor selected a network, or else those of
-    `selected_on`; None where nothing was calibrated.
+    `task` is a name in `medray.tasks.TASKS`. Where it has `cases`, each member's answers to the images of a case
+    become one by that rule, which is what is averaged and calibrated, and what points and sets were set on.
+    `calibrated_on` names the images that temperature, operating points and sets were set on: "calibration", which
+    neither trained nor selected a network, or else those of `selected_on`; None where nothing was calibrated.
     """
 
     format: int
@@ -125,6 +128,7 @@ class Manifest(JsonDocument):
     data: ManifestData
     intended_use: str
     members: tuple[MemberFacts, ...]
+    cases: CaseRule | None = None
 
     def check(self) -> None:
         """Check that there are members and classes, and that shape, aspect, temperature and thresholds can be."""
@@ -136,6 +140,8 @@ class Manifest(JsonDocument):
             raise ValueError(f"{len(self.class_names)} classes")
         if self.temperature <= 0:
             raise ValueError(f"the temperature is {self.temperature}; it must be above 0")
+        if self.cases is not None and self.cases.kind != TASKS[self.task].label_kind:
+            raise ValueError(f"cases of {self.cases.kind} are not of task '{self.task}'")
         for point in self.operating_points:
             event = point.event
             if event.class_index >= len(self.class_names) or event != Event.at(

@@ -42,6 +42,7 @@ def write_ensemble(
         image_aspect=data.aspect,
         preprocessing="uint8 / 255; each member then normalises by its own buffers `normalise.mean` and `.std`",
         averaging="weighted mean of the members' softmax; then p ** (1 / temperature), made to sum to 1",
+        cases=selection.cases,
         temperature=selection.temperature,
         calibrated_on=selection.calibrated_on,
         strategy=selection.strategy,

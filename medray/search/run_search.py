@@ -45,8 +45,9 @@ class SearchResult:
     """The results of a search.
 
     `records` are those of the trials that have ended, by number; `gain` compares the best of them with the best
-    baseline on the validation images, which also selected it; `ensemble` is the manifest of their ensemble,
-    None where no trial can be a member. `left` trials have not ended; `resume_command` goes on with them.
+    baseline on the `val_images` validation images, or cases, which also selected it; `ensemble` is the manifest of
+    their ensemble, None where no trial can be a member. `left` trials have not ended; `resume_command` goes on
+    with them.
     """
 
     run: RunDir
@@ -90,11 +91,12 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
                 f"{run.location}: {error.strerror or error}; go on with: {resume_command(options)}"
             ) from error
     records = [ledger.records[number] for number in sorted(ledger.records)]
-    val = dataset.splits["val"]
-    patients = None if dataset.groups is None else dataset.groups[val]
-    difference = compare_gain(run, records, space.metric, patients)
+    val = dataset.split("val")
+    patients = dataset.answered_groups(val.positions)
+    difference = compare_gain(run, records, space.metric, patients, dataset.case_rule)
     left = ledger.left()
-    return SearchResult(run, space, records, difference, manifest, len(val), left, resume_command(options))
+    units = len(val.answered_labels)
+    return SearchResult(run, space, records, difference, manifest, units, left, resume_command(options))
 
 
 def write_results(ledger: "Ledger", dataset: ImageDataset) -> Manifest | None:
@@ -111,7 +113,7 @@ def write_results(ledger: "Ledger", dataset: ImageDataset) -> Manifest | None:
         return read_manifest(run.ensemble)
     if usable(records):
         run.delete(run.SELECTION)
-        pool = trial_pool(run, records, space.mode, top, space.task)
+        pool = trial_pool(run, records, space.mode, top, space.task, dataset.case_rule)
         selection = make_selection(TOP_K, pool, top_k(pool.candidates, top))
         fit_run_ood(run, dataset)
         return write_ensemble(run, selection, data=DataFacts.of(dataset), metric=space.metric)
