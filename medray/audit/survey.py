@@ -14,7 +14,8 @@ from medray.data.similarity.measures import Measures
 class ImageRecords(SourceFacts):
     """What a source says of each of its n images: `names`, `labels`, `splits` and `patients`, as in ListedImage.
 
-    `class_names` are all classes, also those without an image.
+    `class_names` are all classes, also those without an image. `cases` are those that a column makes, None for an
+    image of no case; empty where nothing asks for cases.
     """
 
     names: tuple[str, ...]
@@ -22,6 +23,7 @@ class ImageRecords(SourceFacts):
     splits: tuple[str | None, ...]
     patients: tuple[str | None, ...]
     class_names: tuple[str, ...]
+    cases: tuple[str | None, ...] = field(default=(), kw_only=True)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -9,7 +9,8 @@ from medray._types import Array
 from medray.data.dataset import Fold, ImageDataset
 from medray.errors import DataError, unknown_choice_line
 from medray.space.cases_section import DROP, Cases
-from medray.stats.cases import BY_PATIENT, CaseIndex, CaseRule, differing_cases, number_cases
+from medray.stats.case_rule import BY_PATIENT, CaseRule
+from medray.stats.cases import CaseIndex, differing_cases, number_cases
 from medray.tasks import TASKS
 from medray.text import first_names, plural
 

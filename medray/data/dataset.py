@@ -14,7 +14,8 @@ import numpy as np
 from medray._types import Array
 from medray.data.members import UNKNOWN, members_of
 from medray.errors import DataError, unknown_choice_line
-from medray.stats.cases import CaseIndex, CaseRule
+from medray.stats.case_rule import CaseRule
+from medray.stats.cases import CaseIndex
 
 SIDES = ("training", "held out")  # of a fold, in messages
 

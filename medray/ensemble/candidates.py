@@ -16,7 +16,7 @@ from medray.runs.fold_results import CrossvalTrial
 from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import RunDir, TrialDir, read_predictions
 from medray.runs.trial_record import TrialRecord
-from medray.stats.cases import CaseRule
+from medray.stats.case_rule import CaseRule
 from medray.tasks import SINGLE, TASKS, Task
 
 NetworkKey = tuple[int, int | None]  # trial, and fold or None

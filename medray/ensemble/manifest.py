@@ -14,7 +14,7 @@ from medray.json_document import JsonDocument
 from medray.runs.folder import Folder, locate
 from medray.runs.run_facts import SplitFacts, check_images, check_task
 from medray.runs.rundir import MANIFEST, RunDir
-from medray.stats.cases import CaseRule
+from medray.stats.case_rule import CaseRule
 from medray.stats.events import Event
 from medray.tasks import TASKS
 
@@ -79,7 +79,7 @@ class OodFile(StoredFile):
 
 @dataclass(frozen=True)
 class SelectedOn(JsonDocument):
-    """The `images` on which the members were selected; `predictions` is "val" or "out-of-fold".
+    """The `images`, or cases, on which the members were selected; `predictions` is "val" or "out-of-fold".
 
     `scores` are those of the calibrated average on the same images.
     """

@@ -19,7 +19,7 @@ from medray.runs.selection_facts import (
     WeightedMember,
     selection_title,
 )
-from medray.stats.cases import CaseRule
+from medray.stats.case_rule import CaseRule
 from medray.tasks import SINGLE as SINGLE_TASK
 from medray.tasks import Task
 

@@ -11,7 +11,7 @@ from medray.evaluate.subgroup_rates import SubgroupRates
 from medray.json_document import JsonDocument
 from medray.runs.run_facts import check_metric, check_task
 from medray.stats.bootstrap import Estimate
-from medray.stats.cases import CaseRule
+from medray.stats.case_rule import CaseRule
 from medray.stats.class_scores import ClassScores
 from medray.stats.compare import PairedComparison
 from medray.stats.rates import Rates, measure_rates

@@ -14,11 +14,12 @@ from medray.errors import RunError
 from medray.evaluate.evaluated_models import ENSEMBLE
 from medray.evaluate.test_reads import TestRead
 from medray.runs.fold_results import CrossvalTrial
-from medray.runs.leaderboard import rank, usable
 from medray.runs.folder import read_arrays
+from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import TrialDir, read_predictions
 from medray.space.published import TEST
-from medray.stats.cases import CaseIndex, CaseRule
+from medray.stats.case_rule import CaseRule
+from medray.stats.cases import CaseIndex
 from medray.stats.validate import check_labelled
 
 VAL, OUT_OF_FOLD = SELECTED_ON[TRIALS], SELECTED_ON[FOLDS]
@@ -32,7 +33,8 @@ class ModelPredictions:
     """Probabilities (n, classes) of one model for images with labels (n,).
 
     `model` is its name in a sentence, `source` one of `SOURCE_TITLES`; `positions` (n,) are the images' indices in
-    the data set where known. With `by_case` the answers are to cases, and positions are those of their first images.
+    the data set where known. With `by_case` the answers are to cases, and positions are those of their first
+    images.
     """
 
     model: str
@@ -115,7 +117,7 @@ def stored_predictions(read: TestRead, *, by_case: bool = False) -> ModelPredict
 
 
 def _first_images(positions: Array | None, folder: TrialDir, rule: CaseRule | None) -> Array | None:
-    """Return the positions of the first image of each case of a training's predictions, or else all `positions`."""
+    """Return the positions of the first image of each case that a training predicted, or else `positions`."""
     if positions is None or rule is None:
         return positions
     (numbers,) = read_arrays(folder, folder.PREDICTIONS, "cases")

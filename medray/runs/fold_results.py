@@ -20,7 +20,8 @@ from medray.runs.crossval_documents import CrossvalSummary, FoldSummary
 from medray.runs.folder import read_arrays
 from medray.runs.rundir import RunDir, TrialDir, check_predictions, read_predictions
 from medray.runs.trial_record import FAILED, TrialRecord
-from medray.stats.cases import CaseIndex, CaseRule
+from medray.stats.case_rule import CaseRule
+from medray.stats.cases import CaseIndex
 from medray.stats.score_names import METRICS
 
 

@@ -10,7 +10,7 @@ from medray.data.dataset import ImageDataset, LabelledImages
 from medray.errors import unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.space.preparation import ASPECTS
-from medray.stats.cases import CaseRule
+from medray.stats.case_rule import CaseRule
 from medray.stats.score_names import METRICS
 from medray.tasks import TASKS
 

@@ -35,7 +35,8 @@ from medray.runs.selection_facts import SelectionComparison
 from medray.runs.trial_record import EpochRecord, TrialRecord
 from medray.space.loading import parse
 from medray.space.search_space import SearchSpace
-from medray.stats.cases import CaseIndex, CaseRule
+from medray.stats.case_rule import CaseRule
+from medray.stats.cases import CaseIndex
 from medray.stats.validate import check_label_sets, check_labelled
 
 MANIFEST = "manifest.json"  # of an ensemble, whose folder can be copied out of its run

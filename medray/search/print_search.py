@@ -11,14 +11,16 @@ from medray.runs.leaderboard import gain, rank, usable
 from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.search.run_search import SearchResult
 from medray.search.search_progress import four_places, settings_line
+from medray.stats.case_rule import CaseRule, title_with, unit_of
 from medray.stats.score_names import METRICS
+from medray.text import plural
 
 
 def print_search_result(result: SearchResult, console: Console) -> None:
     """Print the first rows of the leaderboard, the gain over the best baseline, and the paths of all files."""
     metric, run = result.space.metric, result.run
     if usable(result.records):
-        print_leaderboard(result.records, metric, console)
+        print_leaderboard(result.records, metric, console, cases=result.cases)
     counts = {state: sum(r.state == state for r in result.records) for state in (FINISHED, STOPPED, FAILED)}
     say(console, "Trials: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
     for record in result.records:
@@ -29,12 +31,13 @@ def print_search_result(result: SearchResult, console: Console) -> None:
         say(console, line)
     if result.ensemble is not None:
         selected_on, members = result.ensemble.selected_on, result.ensemble.members
+        images = plural(selected_on.images, unit_of(result.cases))
         say(
             console,
             f"Ensemble of {len(members)}: {selected_on.predictions} {metric} {selected_on.scores[metric]:.4f}, "
-            f"accuracy {selected_on.scores['accuracy']:.4f} on {selected_on.images} images",
+            f"accuracy {selected_on.scores['accuracy']:.4f} on {images}",
         )
-        say(console, "All of this was selected on these images: expect less on new ones.")
+        say(console, f"All of this was selected on these {unit_of(result.cases)}s: expect less on new ones.")
     say(console, f"Leaderboard: {run.path(run.LEADERBOARD)}")
     if result.ensemble is not None:
         say(console, f"Ensemble:    {run.path('ensemble')}")
@@ -63,6 +66,7 @@ def search_result_json(result: SearchResult) -> dict[str, Any]:
             "interval": None if result.gain is None else [result.gain.low, result.gain.high],
         },
         "val_images": result.val_images,
+        "cases": None if result.cases is None else result.cases.to_dict(),
         "ensemble": None
         if result.ensemble is None
         else {
@@ -75,8 +79,10 @@ def search_result_json(result: SearchResult) -> dict[str, Any]:
     }
 
 
-def print_leaderboard(records: list[TrialRecord], metric: str, console: Console, limit: int = 10) -> None:
-    """Print the first rows of the leaderboard."""
+def print_leaderboard(
+    records: list[TrialRecord], metric: str, console: Console, limit: int = 10, cases: CaseRule | None = None
+) -> None:
+    """Print the first rows of the leaderboard; `cases` is the rule that its scores are by, if any."""
     second = "accuracy" if metric != "accuracy" else "auc"
     ranked = rank(usable(records), METRICS[metric])[:limit]
     columns = [
@@ -88,7 +94,8 @@ def print_leaderboard(records: list[TrialRecord], metric: str, console: Console,
     ]
     settings = [" · ".join(filter(None, (r.baseline, settings_line(r.settings)))) for r in ranked]
     ranks = [str(position) for position in range(1, len(ranked) + 1)]
-    print_table(console, f"Leaderboard, by {metric} on validation", ranks, columns, "rank", settings)
+    title = title_with(cases, f"Leaderboard, by {metric} on validation")
+    print_table(console, title, ranks, columns, "rank", settings)
 
 
 def gain_line(result: SearchResult) -> str | None:
@@ -103,7 +110,7 @@ def gain_line(result: SearchResult) -> str | None:
     caveat = "" if monitor == metric else f"; part of it is that the baseline's epoch was selected by {monitor}"
     line = (
         f"Over the best baseline ({baseline.baseline}, {baseline.objective:.4f}) the search {verb} "
-        f"{abs(difference):.4f} {metric} on {result.val_images} validation images"
+        f"{abs(difference):.4f} {metric} on {result.val_images} validation {unit_of(result.cases)}s"
     )
     if result.gain is not None and result.gain.low is not None and result.gain.high is not None:
         low, high = result.gain.low, result.gain.high

@@ -33,6 +33,7 @@ from medray.search.run_trials import run_trials
 from medray.search.search_gain import compare_gain
 from medray.search.search_options import SearchOptions
 from medray.space.search_space import SearchSpace
+from medray.stats.case_rule import CaseRule
 from medray.stats.compare import PairedComparison
 from medray.text import plural
 
@@ -47,7 +48,7 @@ class SearchResult:
     `records` are those of the trials that have ended, by number; `gain` compares the best of them with the best
     baseline on the `val_images` validation images, or cases, which also selected it; `ensemble` is the manifest of
     their ensemble, None where no trial can be a member. `left` trials have not ended; `resume_command` goes on
-    with them.
+    with them. `cases` is the rule that all scores are by, None where each image is answered by itself.
     """
 
     run: RunDir
@@ -58,6 +59,7 @@ class SearchResult:
     val_images: int
     left: int
     resume_command: str
+    cases: CaseRule | None = None
 
     def __repr__(self) -> str:
         best, metric = rank(usable(self.records), self.space.mode)[:1], self.space.metric
@@ -96,7 +98,8 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
     difference = compare_gain(run, records, space.metric, patients, dataset.case_rule)
     left = ledger.left()
     units = len(val.answered_labels)
-    return SearchResult(run, space, records, difference, manifest, units, left, resume_command(options))
+    resume = resume_command(options)
+    return SearchResult(run, space, records, difference, manifest, units, left, resume, dataset.case_rule)
 
 
 def write_results(ledger: "Ledger", dataset: ImageDataset) -> Manifest | None:

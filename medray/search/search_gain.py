@@ -13,7 +13,7 @@ from medray.runs.leaderboard import gain
 from medray.runs.rundir import RunDir, read_predictions
 from medray.runs.trial_record import TrialRecord
 from medray.stats.bootstrap import bootstrap, resample_counts
-from medray.stats.cases import CaseRule
+from medray.stats.case_rule import CaseRule
 from medray.stats.compare import PairedComparison, compare_models
 from medray.stats.score_names import METRICS
 from medray.stats.scores import Predictions

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from medray.errors import ConfigError, unknown_choice_line
-from medray.stats.cases import ANSWERS, MEAN, CaseRule
+from medray.stats.case_rule import ANSWERS, MEAN, CaseRule
 from medray.tasks import SINGLE, TASKS
 
 DIFFERING = FAIL, DROP = ("fail", "drop")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from medray._types import Array
-from medray.stats.cases import CLASSES, GRADES, LABEL_SETS
+from medray.stats.case_rule import CLASSES, GRADES, LABEL_SETS
 from medray.stats.score_names import MODES
 
 if TYPE_CHECKING:

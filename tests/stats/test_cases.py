@@ -7,23 +7,8 @@ from hypothesis import strategies as st
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError
-from medray.stats.cases import (
-    ANSWERS,
-    CLASSES,
-    DIFFERS,
-    GRADES,
-    KINDS,
-    LABEL_SETS,
-    MAX,
-    MEAN,
-    NOISY_OR,
-    CaseIndex,
-    CaseRule,
-    answer_cases,
-    differing_cases,
-    label_cases,
-    number_cases,
-)
+from medray.stats.case_rule import ANSWERS, CLASSES, GRADES, KINDS, LABEL_SETS, MAX, MEAN, NOISY_OR, CaseRule
+from medray.stats.cases import DIFFERS, CaseIndex, answer_cases, differing_cases, label_cases, number_cases
 
 RULES = [
     CaseRule("patient", answer, kind, 0 if kind == CLASSES else None) for answer in ANSWERS for kind in KINDS
