@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ AUDIT_EXAMPLES = """
 Examples:
   medray data audit folder:scans
   medray data audit csv:cells/labels.csv --out audits/cells
+  medray data audit 'csv:skin.csv?subgroups=lesion' --by lesion
 """
 SHEET_COLUMNS = 8
 TILE = 128
@@ -79,19 +81,20 @@ def profile(source: str, sheet: str | None, as_json: bool) -> None:
 @data.command("audit", cls=MedrayCommand, epilog=SOURCES + AUDIT_EXAMPLES)
 @click.argument("source")
 @click.option("--out", metavar="FOLDER", help="Write audit.json and duplicates.csv there.")
+@click.option("--by", metavar="COLUMN", help="Look at cases by this column too: an exam, a lesion.")
 @json_option
-def audit(source: str, out: str | None, as_json: bool) -> None:
+def audit(source: str, out: str | None, by: str | None, as_json: bool) -> None:
     """Look for leaks, and for whatever else harms a training.
 
-    A leak is a duplicate or a patient that several splits, or the two sides of a fold, share. Duplicates are
-    looked for also where they are renamed, resized, recompressed, mirrored, turned by quarters, cropped or shifted
-    by up to 5 %, or marked in a corner; most of these are found.
+    A leak is a duplicate, a patient or a case that several splits, or the two sides of a fold, share. Duplicates
+    are looked for also where they are renamed, resized, recompressed, mirrored, turned by quarters, cropped or
+    shifted by up to 5 %, or marked in a corner; most of these are found.
 
     The exit status is 1 if there is a leak, 0 if there are warnings at most, and 2 if SOURCE can't be read.
     """
     from medray.audit.audit import audit_survey
     from medray.audit.print_audit import print_audit
-    from medray.audit.survey_images import open_source, survey_source
+    from medray.audit.survey_images import cases_by, open_source, survey_source
     from medray.console import step
     from medray.errors import LeakError
 
@@ -102,6 +105,8 @@ def audit(source: str, out: str | None, as_json: bool) -> None:
             fail(str(leak), as_json=as_json, code=1)
         with step(console, f"Reading {source}") as progress:
             survey = survey_source(opened, progress)
+        if by is not None:
+            survey = replace(survey, cases=cases_by(by, survey.patients, survey.columns))
         with step(console, "Looking for duplicates and other problems"):
             result = audit_survey(survey)
         if out:

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from medray.audit.findings import LEAK, Audit
+from medray.audit.findings import INFO, LEAK, WARNING, Audit
 from medray.audit.profile import NO_SPLIT, Profile, Spread
 from medray.console import say
 from medray.data.listing.listing import BLANK
@@ -16,7 +16,7 @@ from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.text import plural
 
 MOST_SIZES = 3
-SEVERITY_STYLES = {"leak": "bold red", "warning": "yellow"}
+SEVERITY_STYLES = {LEAK: "bold red", WARNING: "yellow", INFO: "cyan"}
 LOOK_TITLES = {
     "brightness": "brightness (0 to 255)", "contrast": "contrast (standard deviation)",
     "sharpness": "sharpness (at 64 x 64)", "tone": "tone (red minus blue)",
@@ -47,13 +47,16 @@ def print_profile(profile: Profile, console: Console) -> None:
 
 def print_audit(audit: Audit, console: Console) -> None:
     """Print each finding, leaks first."""
-    leaks, warnings = plural(len(audit.leaks), "leak"), plural(len(audit.findings) - len(audit.leaks), "warning")
-    findings = f"{leaks}, {warnings}" if audit.findings else "no findings"
+    counts = {name: sum(f.severity == name for f in audit.findings) for name in SEVERITY_STYLES}
+    findings = f"{plural(counts[LEAK], 'leak')}, {plural(counts[WARNING], 'warning')}"
+    findings += f", {counts[INFO]} for information" if counts[INFO] else ""
+    findings = findings if audit.findings else "no findings"
     say(console, f"{audit.source}: {plural(audit.images, 'image')}, {findings}")
     if not audit.leaks:
         no_leak = f"No leak was found. Looked for: {LOOKED_FOR}, most of which are found; and known patients."
         console.print(Padding(Text(no_leak), (0, 0, 0, 4), expand=False))
-    for finding in sorted(audit.findings, key=lambda finding: finding.severity != LEAK):
+    order = list(SEVERITY_STYLES)
+    for finding in sorted(audit.findings, key=lambda finding: order.index(finding.severity)):
         style = SEVERITY_STYLES[finding.severity]
         console.print(Text(f"{finding.severity}  ", style=style).append(finding.kind, style="bold"))
         console.print(Padding(Text(finding.text), (0, 0, 0, 4), expand=False))

@@ -19,7 +19,8 @@ class ImageRecords(SourceFacts):
 
     `class_names` are all classes, also those without an image. Where `label_sets`, images may have several labels,
     or none; then `uncertain` are those that each may have besides, empty where that is nowhere so, and
-    `unlabelled` the positions of images of which the source says nothing.
+    `unlabelled` the positions of images of which the source says nothing. `cases` are those that a column makes,
+    None for an image of no case; empty where nothing asks for cases.
     """
 
     names: tuple[str, ...]
@@ -30,6 +31,7 @@ class ImageRecords(SourceFacts):
     label_sets: bool = field(default=False, kw_only=True)
     uncertain: tuple[tuple[str, ...], ...] = field(default=(), kw_only=True)
     unlabelled: tuple[int, ...] = field(default=(), kw_only=True)
+    cases: tuple[str | None, ...] = field(default=(), kw_only=True)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -1,7 +1,7 @@
 """Source -> Survey: every file is read once, by threads on all cores, and only thumbnails are kept."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 from pathlib import Path
@@ -20,7 +20,8 @@ from medray.data.load_data import load_data
 from medray.data.members import UNKNOWN
 from medray.data.similarity.measures import CHUNK, LOOKS, SIDE, measure, measure_all, measure_chunks
 from medray.data.source import Source, parse_source
-from medray.errors import DataError
+from medray.errors import DataError, unknown_choice_line
+from medray.stats.case_rule import BY_PATIENT
 from medray.stats.patients import is_missing
 from medray.text import natural_order
 
@@ -92,13 +93,15 @@ def describe_dataset(dataset: ImageDataset) -> ImageRecords:
         for index, position in enumerate(positions.tolist()):
             splits[position], names[position] = split, f"{split}[{index}]"
     groups = [""] * len(dataset) if dataset.groups is None else [str(group) for group in dataset.groups.tolist()]
+    patients = tuple(None if is_missing(group) else group for group in groups)
     return ImageRecords(
         source=dataset.source,
         names=tuple(names),
         labels=dataset.label_names,
         splits=tuple(splits),
-        patients=tuple(None if is_missing(group) else group for group in groups),
+        patients=patients,
         class_names=dataset.class_names,
+        cases=cases_by(dataset.case_rule.by, patients, dataset.subgroups) if dataset.case_rule else (),
         folds=dataset.folds,
         notes=dataset.notes,
         label_sets=dataset.has_label_sets,
@@ -111,6 +114,25 @@ def _uncertain_names(dataset: ImageDataset) -> tuple[tuple[str, ...], ...]:
     if not dataset.has_label_sets:
         return ()
     return tuple(tuple(dataset.class_names[i] for i in np.flatnonzero(row == UNKNOWN)) for row in dataset.labels)
+
+
+def cases_by(
+    by: str, patients: Sequence[str | None], columns: Mapping[str, Iterable[object]]
+) -> tuple[str | None, ...]:
+    """Return the case of each image by a column, with its patient where known; nothing by patient.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    if by == BY_PATIENT:
+        return ()
+    if by not in columns:
+        raise DataError(unknown_choice_line("column", by, columns))
+    pairs = zip(columns[by], patients, strict=True)
+    return tuple(
+        None if is_missing(value) else f"{value} of {patient}" if patient else str(value)
+        for value, patient in pairs
+    )
 
 
 def survey_dataset(dataset: ImageDataset, progress: Progress = silent) -> Survey:

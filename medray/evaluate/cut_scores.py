@@ -33,10 +33,15 @@ class CutScores(JsonDocument):
         return cls(event, int(answers.having.sum()), auc_interval(*answers.table, answers.groups))
 
 
-def cut_columns(cuts: Sequence[CutScores], rated: Sequence[tuple[OperatingPoint, Rates]]) -> Columns:
-    """Return the columns of a table of cuts, with the rates of the operating points that are set on them."""
+def cut_columns(
+    cuts: Sequence[CutScores], rated: Sequence[tuple[OperatingPoint, Rates]], unit: str = "image"
+) -> Columns:
+    """Return the columns of a table of cuts, with the rates of the operating points that are set on them.
+
+    `unit` is what an answer is of: image or case.
+    """
     columns: Columns = [
-        ("images", [str(cut.images) for cut in cuts]),
+        (f"{unit}s", [str(cut.images) for cut in cuts]),
         ("AUC", [interval(cut.auc) for cut in cuts]),
     ]
     for name in dict.fromkeys(point.name for point, _ in rated):

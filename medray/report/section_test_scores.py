@@ -5,8 +5,10 @@ from medray.evaluate.cut_scores import cut_columns
 from medray.evaluate.print_evaluation import (
     CLASS_TITLES,
     CUTS_TITLE,
+    LEVELS_TITLE,
     class_figure,
     family_line,
+    level_rows,
     model_title,
     models_without_interval,
     sets_promise,
@@ -24,6 +26,7 @@ from medray.report.figures_models import models_chart
 from medray.report.figures_risks import risks_chart
 from medray.report.figures_roc import points_table, roc_chart
 from medray.tasks import TASKS
+from medray.text import plural
 
 
 def test_lead(evidence: Evidence) -> list[Block]:
@@ -36,10 +39,9 @@ def test_lead(evidence: Evidence) -> list[Block]:
         interrupted = f"{evidence.read_count.sentence} No read by this run was finished."
         return [Text(interrupted, "warning"), missing("To read it again, which is counted", f"{evaluate} --again")]
     ensemble, share = scores.models[0], evidence.task.share
-    patients = f" of {scores.patients} patients" if scores.patients else ""
     blocks: list[Block] = [
         Text(
-            f"On {scores.images} test images{patients} the {ensemble.name} has {metric_title(evidence.metric)} "
+            f"On {scores.sample} the {ensemble.name} has {metric_title(evidence.metric)} "
             f"{interval(ensemble.scores[evidence.metric])} and {metric_title(share)} "
             f"{interval(ensemble.scores[share])} "
             f"(95 % intervals). {evidence.read_count.sentence} These scores are of {readable_time(scores.time)}."
@@ -61,15 +63,17 @@ def scores_of_models(evidence: Evidence) -> list[Block]:
     scores = evidence.scores
     if scores is None:
         return []
-    units = "patient" if scores.patients else "image"
     metrics = evidence.task.table_metrics(evidence.metric, calibration=True)
     rows = [
         [model_title(model), *(interval(model.scores[metric]) for metric in metrics)] for model in scores.models
     ]
-    caption = f"All models on the test split; 95 % intervals by {units}"
+    caption = f"All models on the test split, by {scores.unit}; 95 % intervals by {scores.resampled}"
     blocks: list[Block] = [models_chart(scores, evidence.metric)]
     blocks.append(Table(caption, ["model", *map(metric_title, metrics)], rows))
     blocks += [Text(line) for line in models_without_interval(scores)]
+    if levels := level_rows(scores):
+        rows = [[level, *(interval(row[metric]) for metric in metrics)] for level, row in levels.items()]
+        blocks.append(Table(LEVELS_TITLE, ["answers", *map(metric_title, metrics)], rows))
     if scores.comparisons:
         rows = [
             [
@@ -139,11 +143,12 @@ def classes(evidence: Evidence) -> list[Block]:
     scores = evidence.scores
     if scores is None:
         return []
-    caption = f"The ensemble on {scores.images} test images: true class by row, predicted by column"
+    units = plural(scores.answered, f"test {scores.unit}")
+    caption = f"The ensemble on {units}: true class by row, predicted by column"
     rows = [
         [row.name, str(row.images), *(class_figure(row, key) for key in CLASS_TITLES)] for row in scores.per_class
     ]
-    head = ["class", "images", *CLASS_TITLES.values()]
+    head = ["class", f"{scores.unit}s", *CLASS_TITLES.values()]
     blocks: list[Block] = [
         Matrix("confusion-test", caption, scores.class_names, scores.confusion_matrix),
         Table("The ensemble by class, each against the rest, on the test split", head, rows),
@@ -170,14 +175,13 @@ def classes(evidence: Evidence) -> list[Block]:
         )
     )
     if evidence.test_predictions is not None:
-        units = "patient" if scores.patients else "image"
         curves = reviewed.calibration_curves
-        blocks.append(calibration_chart(curves, evidence.test_predictions, units))
+        blocks.append(calibration_chart(curves, evidence.test_predictions, scores.resampled))
     return blocks
 
 
 def _cuts(scores: Scores) -> list[Block]:
-    columns = cut_columns(scores.cuts, [(point, point.test) for point in scores.operating_points])
+    columns = cut_columns(scores.cuts, [(point, point.test) for point in scores.operating_points], scores.unit)
     names = [cut.event.name for cut in scores.cuts]
     rows = [list(row) for row in zip(names, *(cells for _, cells in columns), strict=True)]
     head = ["cut", *(title.replace("\n", " ") for title, _ in columns)]

@@ -59,15 +59,19 @@ def check_classes(dataset: ImageDataset) -> None:
     if dataset.has_label_sets:
         check_slices(dataset.split("train"), dataset.split("val"), "auc")
     for split in ("train",) if dataset.has_label_sets else ("train", "val"):
+        images = dataset.split(split)
+        labels = images.own_labels if split == "train" else images.answered_labels
+        unit = "image" if split == "train" or dataset.cases is None else "case"
+        counts = members_of(labels, len(dataset.class_names)).sum(axis=0)
         missing = [
             f"{name}{_of_one_patient(dataset, label)}"
             for label, name in enumerate(dataset.class_names)
-            if not dataset.split(split).class_counts()[label]
+            if not counts[label]
         ]
         if missing:
             purpose = "trained" if split == "train" else "measured"
             raise DataError(
-                f"{dataset.source}: split '{split}' has no image of {first_names(missing)}, so no model can be "
+                f"{dataset.source}: split '{split}' has no {unit} of {first_names(missing)}, so no model can be "
                 f"{purpose} on it: make other splits or folds, or, of files, leave such a class out (`labels: "
                 "{min_count: N}`) or merge it with another (`labels: {merge: ..}`)"
             )

@@ -4,6 +4,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.dataset import LabelledImages
+from medray.data.members import members_of
 from medray.errors import DataError, printable
 from medray.stats.label_sets import told
 from medray.text import first_names, plural
@@ -28,15 +29,15 @@ def check_slices(train: LabelledImages, val: LabelledImages, metric: str) -> Non
     if train.own_labels.ndim == 2:
         _check_label_sets(train, val)
         return
-    for name, images, problem in (
-        ("train", train, "nothing can be learned of such a class"),
-        ("val", val, f"{metric} can't be measured on it"),
+    for name, labels, unit, problem in (
+        ("train", train.own_labels, "image", "nothing can be learned of such a class"),
+        ("val", val.answered_labels, "case" if val.cases else "image", f"{metric} can't be measured on it"),
     ):
-        counts = images.class_counts()
-        missing = [printable(str(images.class_names[label])) for label in np.flatnonzero(counts == 0)]
+        counts = members_of(labels, len(train.class_names)).sum(axis=0)
+        missing = [printable(str(train.class_names[label])) for label in np.flatnonzero(counts == 0)]
         if missing:
             raise DataError(
-                f"split '{name}' has no image of {first_names(missing)}: {problem}; make splits that each have "
+                f"split '{name}' has no {unit} of {first_names(missing)}: {problem}; make splits that each have "
                 "images of all classes, or leave such a class out of images and class_names"
             )
 
@@ -46,8 +47,11 @@ def _check_label_sets(train: LabelledImages, val: LabelledImages) -> None:
 
     A fold may lack the images of a rare label, which no model then learns: its means are over the others.
     """
-    for name, images, purpose in (("train", train, "learned"), ("val", val, "measured")):
-        if not any(map(told, images.own_labels.T)):
+    for name, labels, purpose in (
+        ("train", train.own_labels, "learned"),
+        ("val", val.answered_labels, "measured"),
+    ):
+        if not any(map(told, labels.T)):
             raise DataError(
                 f"split '{name}': no label has images with it and images without it: nothing can be {purpose}; "
                 "make other splits"

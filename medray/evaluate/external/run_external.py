@@ -91,6 +91,11 @@ def run_external(options: ExternalOptions, console: Console) -> ExternalEvaluati
     run, seed = search.run, SEED if options.seed is None else options.seed
     with held(run, console):
         try:
+            if search.data.cases is not None:
+                raise RunError(
+                    f"{run.location} answers by {search.data.cases.by}; --external measures answers to images: a "
+                    "run without `cases` has those"
+                )
             digest = ensemble_fingerprint(run)
             ensemble = Ensemble.load(run.ensemble.location)
             class_map = parse_map(options.class_map, ensemble.class_names)
