@@ -141,15 +141,13 @@ def test_networks_of_timm(backbone: str) -> None:
 
 
 @pytest.mark.parametrize("loss", LINKS)
-def test_links_of_ordered_grades(loss: str) -> None:
+def test_links_at_the_extreme(loss: str) -> None:
     """Their log-probabilities are float32 throughout, and a very small one is what is most easily lost."""
     torch.manual_seed(3)
     config = TrainConfig(backbone="resnet8_small", task="ordered", loss=loss, monitor="quadratic_kappa")
     network = build_network(config, SMALL, 3)
     network.start(torch.tensor([0.3]), torch.tensor([0.3]), torch.tensor([0.6, 0.3, 0.1]))
-    ensemble = of([settled(network, SMALL)])
-    quick = prepared(ensemble, 1)
-    assert_same(ensemble, quick, noise(33))
+    settled(network, SMALL)
     with torch.no_grad():
         list(network.get_submodule("backbone").parameters())[-1].mul_(0).add_(40.0)
     assert_same_probabilities(of([network]), noise(5))
