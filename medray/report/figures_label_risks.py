@@ -5,18 +5,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medray._types import Array
 from medray.decisions.thresholds import OperatingPoint
 from medray.report.blocks import Chart, Columns
-from medray.report.figure_style import BLUE, GREY, ORANGE, figure, legend_only, plain, shortened, spec
+from medray.report.figure_style import BLUE, ORANGE, figure, legend_only, plain, shortened, spec
 from medray.report.figures_calibration import COLUMNS, MAX_CURVES, SPACE, WIDTH
-from medray.report.figures_risks import EDGES, MARKS, MIDDLES
+from medray.report.figures_risks import MARKS
 from medray.report.model_predictions import ModelPredictions
 from medray.stats.events import Event
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-HEIGHT = 280  # pixels of a label's two histograms
+HEIGHT = 330  # pixels of a label's two histograms
+BARS = 20
 WITH, WITHOUT = "with it", "without it"
 
 
@@ -31,25 +33,31 @@ def label_risks_chart(
     answers = {event: predictions.answers(event) for event in events}
     most = sorted(events, key=lambda event: -int(answers[event].having.sum()))[:MAX_CURVES]
     drawn = [event for event in events if event in most]
-    heights = {
-        WITH: [np.histogram(answers[e].scores[answers[e].having], EDGES)[0].tolist() for e in drawn],
-        WITHOUT: [np.histogram(answers[e].scores[~answers[e].having], EDGES)[0].tolist() for e in drawn],
-    }
+    edges = [_edges(answers[event].scores) for event in drawn]
+    heights: dict[str, list[list[int]]] = {WITH: [], WITHOUT: []}
+    for event, ends in zip(drawn, edges, strict=True):
+        scores, having, _ = answers[event]
+        heights[WITH].append(np.histogram(scores[having], ends)[0].tolist())
+        heights[WITHOUT].append(np.histogram(scores[~having], ends)[0].tolist())
+    middles = [((ends[1:] + ends[:-1]) / 2).round(5).tolist() for ends in edges]
     thresholds = [[point.threshold for point in points if point.event == event] for event in drawn]
     data: Columns = {
         "label": [event.name for event in drawn],
+        "probability": middles,
         "with": heights[WITH],
         "without": heights[WITHOUT],
         "thresholds": thresholds,
     }
     chart = _grid(drawn)
-    for index in range(len(drawn)):
+    for index, ends in enumerate(edges):
         row, column = divmod(index, min(COLUMNS, len(drawn)))
+        reach = max([ends[-1], *(t for t in thresholds[index] if t <= 1)])
         for below, (name, colour) in enumerate(((WITH, ORANGE), (WITHOUT, BLUE))):
             counts, cell = heights[name][index], {"row": 2 * row + 1 + below, "col": column + 1}
+            chart.update_xaxes(range=[-0.02 * reach, 1.02 * reach], **cell)
             chart.add_bar(
-                x=MIDDLES, y=counts, marker={"color": colour, "opacity": 0.7}, name=name, legendgroup=name,
-                showlegend=index == 0, hovertemplate="%{y} images around %{x:.3f}<extra>%{fullData.name}</extra>",
+                x=middles[index], y=counts, marker={"color": colour, "opacity": 0.7}, name=name, legendgroup=name,
+                showlegend=index == 0, hovertemplate="%{y} images around %{x:.4f}<extra>%{fullData.name}</extra>",
                 **cell,
             )  # fmt: skip
             for line, threshold in enumerate(thresholds[index]):
@@ -63,14 +71,20 @@ def label_risks_chart(
     hidden = len(events) - len(drawn)
     summary = (
         f"The probability of each label that the ensemble gives {predictions.images}: those that have it above, "
-        "those that have not below, each with a scale of its own. "
+        "those that have not below, each with scales of its own, up to the highest probability. "
         + ("Lines are the thresholds of operating points: images right of one are called. " if points else "")
         + "The less they overlap, the better the model separates them."
-        + (f" The {len(drawn)} labels of most images; {hidden} more are not drawn." if hidden else "")
+        + (f" The {len(drawn)} labels of most images, without {hidden} more." if hidden else "")
     )
     title = f"Probability of each label by whether images have it, on {predictions.images}"
     least = WIDTH * min(COLUMNS, len(drawn)) if len(drawn) > 1 else 0
     return Chart("risks-labels", title, summary, spec(chart), data, least_width=least)
+
+
+def _edges(scores: Array) -> Array:
+    """Return the ends of bars from 0 to the highest of the scores, rounded up to a twentieth."""
+    highest = float(scores.max())
+    return np.linspace(0, max(0.05, np.ceil(highest * 20) / 20, highest), BARS + 1)
 
 
 def _grid(events: Sequence[Event]) -> "go.Figure":
@@ -79,11 +93,9 @@ def _grid(events: Sequence[Event]) -> "go.Figure":
     rows = -(-len(events) // columns)
     height = HEIGHT * rows
     chart = figure({}, {}, height=height + SPACE, bargap=0.05)
-    chart.set_subplots(
-        rows=2 * rows, cols=columns, vertical_spacing=SPACE / (1.6 * height), horizontal_spacing=0.07
-    )
-    chart.update_xaxes(range=[-0.02, 1.02], tickformat=".1f", dtick=0.2, zeroline=False, automargin=True)
-    chart.update_yaxes(zeroline=False, automargin=True, nticks=4, rangemode="tozero", gridcolor=GREY)
+    chart.set_subplots(rows=2 * rows, cols=columns, vertical_spacing=SPACE / height, horizontal_spacing=0.07)
+    chart.update_xaxes(nticks=5, zeroline=False, automargin=True)
+    chart.update_yaxes(rangemode="tozero", nticks=4, zeroline=False, automargin=True)
     chart.update_yaxes(title_text="images", col=1)
     for index, event in enumerate(events):
         row, column = divmod(index, columns)

@@ -79,8 +79,8 @@ def _not_drawn(
     without = [name for name, having in known.items() if not having.any() or having.all()]
     hidden = len(events) - len(curves) - len(without)
     return (
-        (f" The {len(curves)} labels of the lowest AUC; {hidden} more are not drawn." if hidden else "")
-        + (f" No curve of {', '.join(without)}: no image has it, or each has." if without else "")
+        (f" The {len(curves)} labels of the lowest AUC, without {hidden} more." if hidden else "")
+        + (f" No curve of {', '.join(without)}: no image has it, or each does." if without else "")
         + " Crosses are operating points."
     )
 
