@@ -89,13 +89,16 @@ def _compare(
     """Return the comparisons by name, or none and the reason why."""
     groups = None
     try:
-        if dataset is not None and dataset.groups is not None:
-            groups = dataset.groups[dataset.splits["val"]]
-        elif dataset is None and snapshot.run.read_data().patients is not None:
+        facts = snapshot.run.read_data()
+        if dataset is not None:
+            groups = dataset.answered_groups(dataset.splits["val"])
+        elif facts.patients is not None:
             return {}, "it needs the patient of each image, which only the data tell: `medray report` reads them"
     except (RunError, OSError) as error:
         return {}, one_line(error)
-    compared = compare_on_validation(snapshot.run, snapshot.records, baseline, models, snapshot.metric, groups)
+    compared = compare_on_validation(
+        snapshot.run, snapshot.records, baseline, models, snapshot.metric, groups, facts.cases
+    )
     return compared, None
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ AUDIT_EXAMPLES = """
 Examples:
   medray data audit folder:scans
   medray data audit csv:cells/labels.csv --out audits/cells
+  medray data audit 'csv:skin.csv?subgroups=lesion' --by lesion
 """
 SHEET_COLUMNS = 8
 TILE = 128
@@ -79,19 +81,20 @@ def profile(source: str, sheet: str | None, as_json: bool) -> None:
 @data.command("audit", cls=MedrayCommand, epilog=SOURCES + AUDIT_EXAMPLES)
 @click.argument("source")
 @click.option("--out", metavar="FOLDER", help="Write audit.json and duplicates.csv there.")
+@click.option("--by", metavar="COLUMN", help="Look at cases by this column too: an exam, a lesion.")
 @json_option
-def audit(source: str, out: str | None, as_json: bool) -> None:
+def audit(source: str, out: str | None, by: str | None, as_json: bool) -> None:
     """Look for leaks, and for whatever else harms a training.
 
-    A leak is a duplicate or a patient that several splits, or the two sides of a fold, share. Duplicates are
-    looked for also where they are renamed, resized, recompressed, mirrored, turned by quarters, cropped or shifted
-    by up to 5 %, or marked in a corner; most of these are found.
+    A leak is a duplicate, a patient or a case that several splits, or the two sides of a fold, share. Duplicates
+    are looked for also where they are renamed, resized, recompressed, mirrored, turned by quarters, cropped or
+    shifted by up to 5 %, or marked in a corner; most of these are found.
 
     The exit status is 1 if there is a leak, 0 if there are warnings at most, and 2 if SOURCE can't be read.
     """
     from medray.audit.audit import audit_survey
     from medray.audit.print_audit import print_audit
-    from medray.audit.survey_images import open_source, survey_source
+    from medray.audit.survey_images import cases_by, open_source, survey_source
     from medray.console import step
     from medray.errors import LeakError
 
@@ -102,6 +105,8 @@ def audit(source: str, out: str | None, as_json: bool) -> None:
             fail(str(leak), as_json=as_json, code=1)
         with step(console, f"Reading {source}") as progress:
             survey = survey_source(opened, progress)
+        if by is not None:
+            survey = replace(survey, cases=cases_by(by, survey.patients, survey.columns))
         with step(console, "Looking for duplicates and other problems"):
             result = audit_survey(survey)
         if out:
@@ -148,18 +153,28 @@ def cache(clear: bool) -> None:
 def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:
     """Draw a few images of each class, of those without a label and of those with several: return a PNG's bytes.
 
+    Of label sets, a class's row has images that have its label, perhaps among others; further rows are of images
+    with no label, and of those of which the source says nothing.
+
     Raises:
         DataError: no image can be read.
     """
     import numpy as np
 
+    from medray.audit.profile import NO_LABEL
     from medray.audit.survey_images import load_images
     from medray.data.listing.listing import BLANK, SEVERAL, counted_as
     from medray.pictures.contact_sheet import contact_sheet
 
-    by_label: dict[str, list[int]] = {name: [] for name in (*survey.class_names, BLANK, SEVERAL)}
+    by_label: dict[str, list[int]] = {name: [] for name in (*survey.class_names, BLANK, SEVERAL, NO_LABEL)}
+    blank = set(survey.blank_images)
     for index in np.flatnonzero(survey.measures.readable).tolist():
-        by_label[counted_as(survey.labels[index])].append(index)
+        names, uncertain = survey.labels[index], survey.uncertain[index] if survey.uncertain else ()
+        if index in blank or not survey.label_sets:
+            by_label[counted_as(names)].append(index)
+        elif names or not uncertain:
+            for name in {*names} or {NO_LABEL}:
+                by_label[name].append(index)
     rows = {name: evenly_spaced(indices, SHEET_COLUMNS) for name, indices in by_label.items() if indices}
     columns = max(map(len, rows.values()), default=1)
     tiles = iter(load_images(opened, [index for indices in rows.values() for index in indices], TILE))
@@ -167,10 +182,18 @@ def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:
     captions: list[str] = []
     for name, indices in rows.items():
         gaps = columns - len(indices)
-        sizes = [f"{survey.measures.height[index]} x {survey.measures.width[index]}" for index in indices]
+        sizes = [_caption(survey, index, name) for index in indices]
         images += [*(next(tiles) for _ in indices), *([None] * gaps)]
         captions += [*(f"{name}\n{size}" for size in sizes), *([""] * gaps)]
     return contact_sheet(images, captions, columns=columns, tile=TILE, title=survey.source)
+
+
+def _caption(survey: "Survey", index: int, label: str) -> str:
+    """Return the second line of an image's caption: its other labels, or else its size."""
+    others = [name for name in survey.labels[index] if survey.label_sets and name != label]
+    if others:
+        return f"+ {others[0]}" + (f", {len(others) - 1} more" if others[1:] else "")
+    return f"{survey.measures.height[index]} x {survey.measures.width[index]}"
 
 
 def evenly_spaced(indices: list[int], most: int) -> list[int]:

@@ -5,9 +5,9 @@ from typing import Literal, get_args
 
 from medray.json_document import JsonDocument
 
-Severity = Literal["leak", "warning"]
+Severity = Literal["leak", "warning", "info"]
 FactKind = Literal["source", "form", "look"]
-LEAK, WARNING = get_args(Severity)
+LEAK, WARNING, INFO = get_args(Severity)
 
 #: Every kind of finding, and what it means.
 KINDS = {
@@ -16,6 +16,9 @@ KINDS = {
     "images_across_folds": "one image on both sides of a ready-made fold",
     "patients_across_splits": "images of one patient in several splits",
     "patients_across_folds": "images of one patient on both sides of a ready-made fold",
+    "cases_across_splits": "images of one case (an exam, a lesion) in several splits",
+    "cases_across_folds": "images of one case on both sides of a ready-made fold",
+    "differing_labels": "patients, or cases, whose images have different labels",
     "duplicates_across_classes": "duplicates with different labels: one of them is wrong",
     "duplicates_within_split": "duplicates in one split: the image counts more than others",
     "unreadable": "files that can't be read",

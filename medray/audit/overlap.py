@@ -8,7 +8,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.audit.findings import LEAK, WARNING, DuplicatePair, Finding, Severity
-from medray.audit.sides import Parts, fold_parts, split_parts
+from medray.audit.sides import Parts, fold_parts, label_parts, split_parts
 from medray.audit.survey import ImageRecords
 from medray.data.similarity.duplicates import Duplicates
 from medray.data.similarity.perceptual_hash import ORIENTATION_NAMES
@@ -29,7 +29,7 @@ class Shared:
 
 
 def find_leaks_between_parts(records: ImageRecords, duplicates: Duplicates) -> Iterator[Finding]:
-    """Yield a finding for the duplicates, images and patients that splits, or the sides of a fold, share."""
+    """Yield a finding for duplicates, images, patients and cases that splits, or the sides of a fold, share."""
     splits, folds = split_parts(records), fold_parts(records)
     shared = duplicates_in_other_parts(duplicates, splits)
     if len(shared):
@@ -38,18 +38,20 @@ def find_leaks_between_parts(records: ImageRecords, duplicates: Duplicates) -> I
         location = f"in another split ({by_split})"
         yield _duplicates_finding(records, "duplicates_across_splits", LEAK, shared, location)
     yield from _overlap_of_folds(records, duplicates, folds)
-    yield from _patients_across(records, "patients_across_splits", [splits], "in several splits")
-    yield from _patients_across(records, "patients_across_folds", folds, "on both sides of a fold")
+    for noun, column in (("patient", records.patients), ("case", records.cases)):
+        yield from _shared_across(column, f"{noun}s_across_splits", noun, [splits], "in several splits")
+        yield from _shared_across(column, f"{noun}s_across_folds", noun, folds, "on both sides of a fold")
 
 
 def find_other_duplicates(records: ImageRecords, duplicates: Duplicates) -> Iterator[Finding]:
     """Yield findings for duplicates with different labels, and for duplicates within one split."""
-    shared = duplicates_in_other_parts(duplicates, Parts(records.class_names, records.classes()))
+    shared = duplicates_in_other_parts(duplicates, label_parts(records))
     if len(shared):
         names = [
-            f"{name} ({', '.join(labels)})" for name, labels in zip(records.names, records.labels, strict=True)
+            f"{name} ({', '.join(labels) or 'none'})"
+            for name, labels in zip(records.names, records.labels, strict=True)
         ]
-        location = "with another label"
+        location = "with other labels" if records.label_sets else "with another label"
         yield _duplicates_finding(records, "duplicates_across_classes", WARNING, shared, location, names)
     splits = split_parts(records)
     if not len(splits):
@@ -163,13 +165,15 @@ def _overlap_of_folds(records: ImageRecords, duplicates: Duplicates, folds: Sequ
         yield Finding("duplicates_across_folds", LEAK, text, len(names), tuple(names))
 
 
-def _patients_across(
-    records: ImageRecords, kind: str, divisions: Sequence[Parts], location: str
+def _shared_across(
+    column: Sequence[str | None], kind: str, noun: str, divisions: Sequence[Parts], location: str
 ) -> Iterator[Finding]:
     names = []
+    if not any(column):
+        return
     for parts in divisions:
         sides: dict[str, set[int]] = {}
-        for patient, side in zip(records.patients, parts.side.tolist(), strict=True):
+        for patient, side in zip(column, parts.side.tolist(), strict=True):
             if patient is not None and side >= 0:
                 sides.setdefault(patient, set()).add(side)
         prefix = f"{parts.prefix}: " if parts.prefix else ""
@@ -177,5 +181,5 @@ def _patients_across(
             if len(shared) > 1:
                 names.append(f"{prefix}{patient} ({', '.join(parts.names[side] for side in sorted(shared))})")
     if names:
-        text = f"{plural(len(names), 'patient')} with images {location}: {first_names(names)}"
+        text = f"{plural(len(names), noun)} with images {location}: {first_names(names)}"
         yield Finding(kind, LEAK, text, len(names), tuple(names))

@@ -8,14 +8,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from medray.audit.findings import LEAK, Audit
+from medray.audit.findings import INFO, LEAK, WARNING, Audit
 from medray.audit.profile import NO_SPLIT, Profile, Spread
 from medray.console import say
+from medray.data.listing.listing import BLANK
 from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.text import plural
 
 MOST_SIZES = 3
-SEVERITY_STYLES = {"leak": "bold red", "warning": "yellow"}
+SEVERITY_STYLES = {LEAK: "bold red", WARNING: "yellow", INFO: "cyan"}
 LOOK_TITLES = {
     "brightness": "brightness (0 to 255)", "contrast": "contrast (standard deviation)",
     "sharpness": "sharpness (at 64 x 64)", "tone": "tone (red minus blue)",
@@ -46,13 +47,16 @@ def print_profile(profile: Profile, console: Console) -> None:
 
 def print_audit(audit: Audit, console: Console) -> None:
     """Print each finding, leaks first."""
-    leaks, warnings = plural(len(audit.leaks), "leak"), plural(len(audit.findings) - len(audit.leaks), "warning")
-    findings = f"{leaks}, {warnings}" if audit.findings else "no findings"
+    counts = {name: sum(f.severity == name for f in audit.findings) for name in SEVERITY_STYLES}
+    findings = f"{plural(counts[LEAK], 'leak')}, {plural(counts[WARNING], 'warning')}"
+    findings += f", {counts[INFO]} for information" if counts[INFO] else ""
+    findings = findings if audit.findings else "no findings"
     say(console, f"{audit.source}: {plural(audit.images, 'image')}, {findings}")
     if not audit.leaks:
         no_leak = f"No leak was found. Looked for: {LOOKED_FOR}, most of which are found; and known patients."
         console.print(Padding(Text(no_leak), (0, 0, 0, 4), expand=False))
-    for finding in sorted(audit.findings, key=lambda finding: finding.severity != LEAK):
+    order = list(SEVERITY_STYLES)
+    for finding in sorted(audit.findings, key=lambda finding: order.index(finding.severity)):
         style = SEVERITY_STYLES[finding.severity]
         console.print(Text(f"{finding.severity}  ", style=style).append(finding.kind, style="bold"))
         console.print(Padding(Text(finding.text), (0, 0, 0, 4), expand=False))
@@ -77,19 +81,26 @@ def _summary(profile: Profile) -> str:
 
 
 def _class_table(profile: Profile) -> Table:
-    """Return the images of each class by split, with the share of the class in the split."""
-    table = Table(title="Images by class and split", title_justify="left", show_footer=True)
-    totals = [sum(column) for column in zip(*profile.counts.values(), strict=True)]
-    table.add_column("class", "all", overflow="fold")
+    """Return the images of each class by split, with the share of the class in the split.
+
+    Where images have several labels, they are counted in each, and once in the rows below.
+    """
+    sets = {f"labels: {kind[1:-1]}": counts for kind, counts in profile.sets.items()}
+    title = "Images by label and split, each in all of its labels" if sets else "Images by class and split"
+    table = Table(title=title, title_justify="left", show_footer=True)
+    once = [*sets.values(), *([profile.counts[BLANK]] if BLANK in profile.counts else [])]
+    totals = [sum(column) for column in zip(*(once if sets else profile.counts.values()), strict=True)]
+    table.add_column("label" if sets else "class", "all images" if sets else "all", overflow="fold")
     for split, total in zip(profile.splits, totals, strict=True):
         table.add_column("images" if profile.splits == (NO_SPLIT,) else split, str(total), justify="right")
     if len(profile.splits) > 1:
         table.add_column("all", str(sum(totals)), justify="right")
-    for name, counts in profile.counts.items():
+    last = list(profile.counts)[-1]
+    for name, counts in [*profile.counts.items(), *sets.items()]:
         shares = [_share(count, total) for count, total in zip(counts, totals, strict=True)]
         if len(shares) > 1:
             shares.append(_share(sum(counts), sum(totals)))
-        table.add_row(Text(name), *shares)
+        table.add_row(Text(name), *shares, end_section=bool(sets) and name == last)
     return table
 
 

@@ -1,7 +1,7 @@
 """Source -> Survey: every file is read once, by threads on all cores, and only thumbnails are kept."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 from pathlib import Path
@@ -13,12 +13,15 @@ from medray.audit.shortcuts.file_facts import FileFacts, FileMeasures, read_file
 from medray.audit.survey import ImageRecords, Survey
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import MAX_PIXELS, ImageError, decode, sniff
+from medray.data.label_sets import has_label_sets, says_nothing
 from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import ListedImage, Listing
 from medray.data.load_data import load_data
+from medray.data.members import UNKNOWN
 from medray.data.similarity.measures import CHUNK, LOOKS, SIDE, measure, measure_all, measure_chunks
 from medray.data.source import Source, parse_source
-from medray.errors import DataError
+from medray.errors import DataError, unknown_choice_line
+from medray.stats.case_rule import BY_PATIENT
 from medray.stats.patients import is_missing
 from medray.text import natural_order
 
@@ -52,11 +55,16 @@ def survey_files(listing: Listing, progress: Progress = silent) -> Survey:
     """
     if not len(listing):
         raise DataError(f"{listing.source}: no images")
+    labels = tuple(image.labels for image in listing.images)
+    label_sets = has_label_sets(labels)
+    if not label_sets:
+        labels = tuple(() if image.uncertain else image.labels for image in listing.images)
+    unlabelled = [says_nothing(image, class_columns=listing.class_columns) for image in listing.images]
     chunks = [listing.images[start : start + CHUNK] for start in range(0, len(listing), CHUNK)]
     return Survey(
         source=listing.source,
         names=tuple(image.where for image in listing.images),
-        labels=tuple(() if image.uncertain else image.labels for image in listing.images),
+        labels=labels,
         splits=tuple(image.split for image in listing.images),
         patients=tuple(image.patient for image in listing.images),
         class_names=tuple(natural_order({label for image in listing.images for label in image.labels})),
@@ -69,6 +77,11 @@ def survey_files(listing: Listing, progress: Progress = silent) -> Survey:
         ignored=listing.ignored,
         notes=listing.notes,
         rows=listing.rows,
+        class_columns=listing.class_columns,
+        read_as_blank=listing.read_as_blank,
+        label_sets=label_sets,
+        uncertain=tuple(image.uncertain for image in listing.images),
+        unlabelled=tuple(np.flatnonzero(unlabelled).tolist()),
     )
 
 
@@ -80,15 +93,45 @@ def describe_dataset(dataset: ImageDataset) -> ImageRecords:
         for index, position in enumerate(positions.tolist()):
             splits[position], names[position] = split, f"{split}[{index}]"
     groups = [""] * len(dataset) if dataset.groups is None else [str(group) for group in dataset.groups.tolist()]
+    patients = tuple(None if is_missing(group) else group for group in groups)
     return ImageRecords(
         source=dataset.source,
         names=tuple(names),
         labels=dataset.label_names,
         splits=tuple(splits),
-        patients=tuple(None if is_missing(group) else group for group in groups),
+        patients=patients,
         class_names=dataset.class_names,
+        cases=cases_by(dataset.case_rule.by, patients, dataset.subgroups) if dataset.case_rule else (),
         folds=dataset.folds,
         notes=dataset.notes,
+        label_sets=dataset.has_label_sets,
+        uncertain=_uncertain_names(dataset),
+    )
+
+
+def _uncertain_names(dataset: ImageDataset) -> tuple[tuple[str, ...], ...]:
+    """Return the labels that each image of a data set may have; empty where each is of one class."""
+    if not dataset.has_label_sets:
+        return ()
+    return tuple(tuple(dataset.class_names[i] for i in np.flatnonzero(row == UNKNOWN)) for row in dataset.labels)
+
+
+def cases_by(
+    by: str, patients: Sequence[str | None], columns: Mapping[str, Iterable[object]]
+) -> tuple[str | None, ...]:
+    """Return the case of each image by a column, with its patient where known; nothing by patient.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    if by == BY_PATIENT:
+        return ()
+    if by not in columns:
+        raise DataError(unknown_choice_line("column", by, columns))
+    pairs = zip(columns[by], patients, strict=True)
+    return tuple(
+        None if is_missing(value) else f"{value} of {patient}" if patient else str(value)
+        for value, patient in pairs
     )
 
 

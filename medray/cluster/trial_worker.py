@@ -132,8 +132,9 @@ class Worker:
 
     def _write_best(self, network: dict[str, Tensor], probabilities: Array, record: EpochRecord) -> None:
         stream = io.BytesIO()
-        epoch, labels = record.best_epoch, self.val_split.own_labels
-        np.savez(stream, probabilities=probabilities, labels=labels, epoch=epoch)
+        epoch, labels, cases = record.best_epoch, self.val_split.own_labels, self.val_split.own_cases
+        numbers = {} if cases is None else {"cases": cases.numbers}
+        np.savez(stream, probabilities=probabilities, labels=labels, epoch=epoch, **numbers)  # type: ignore[arg-type]
         self.trial_dir.write(TrialDir.PREDICTIONS, stream.getvalue())
         facts = {"epoch": epoch, "config": self.settings, "val_metrics": record.best}
         self.trial_dir.write_by(TrialDir.WEIGHTS, lambda path: write_weights(path, network, facts))

@@ -27,8 +27,8 @@ def compare_with_baselines(
         return None
     classes = len(dataset.class_names)
     measured = {
-        name: predictions_of(trial.probabilities, trial.labels, classes)
+        name: predictions_of(trial.answers, trial.answered_labels, classes)
         for name, trial in ((BEST, best), (BASELINE, baseline))
     }
-    groups = None if dataset.groups is None else dataset.groups[best.positions]
+    groups = dataset.answered_groups(best.positions)
     return BaselineGain(best.number, str(names[baseline.number]), paired_gain(measured, BEST, metric, groups))

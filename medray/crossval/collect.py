@@ -26,13 +26,13 @@ def collect(
     """
     unfinished: dict[int, str] = {}
     for number in numbers:
-        joined = pool_folds(run, number, folds, dataset.labels)
+        joined = pool_folds(run, number, folds, dataset.labels, dataset.cases)
         if isinstance(joined, str):
             unfinished[number] = joined
             run.crossval.trial(number).delete(run.crossval.SUMMARY)
         else:
             write_crossval_trial(run, joined, dataset.class_names)
-    trials = read_crossval_trials(run)
+    trials = read_crossval_trials(run, dataset.case_rule)
     if trials:
         run.crossval.write(run.crossval.SCORES, scores_csv(trials).encode())
     return trials, unfinished

@@ -7,6 +7,7 @@ from rich.console import Console
 from medray.console import say
 from medray.console_tables import print_table
 from medray.crossval.run_crossval import CrossvalResult
+from medray.stats.case_rule import title_with
 from medray.stats.label_noise import FLIPPED
 from medray.tasks import TASKS
 
@@ -54,7 +55,8 @@ def _print_trials(result: CrossvalResult, console: Console) -> None:
         columns.append((metric, cells))
     names = {record.number: record.baseline for record in result.searched.records}
     labels = [" ".join(filter(None, (str(trial.number), names.get(trial.number)))) for trial in result.trials]
-    print_table(console, f"Mean ± standard deviation over {len(result.folds)} folds", labels, columns, "trial")
+    title = title_with(result.searched.data.cases, f"Mean ± standard deviation over {len(result.folds)} folds")
+    print_table(console, title, labels, columns, "trial")
 
 
 def crossval_result_json(result: CrossvalResult) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def crossval_result_json(result: CrossvalResult) -> dict[str, Any]:
         ],
         "gain": result.gain and result.gain.to_dict(),
         "unfinished": {str(number): reason for number, reason in result.unfinished.items()},
+        "cases": None if (rule := result.searched.data.cases) is None else rule.to_dict(),
         "label_issues": len(doubted.issues) if doubted else 0,
         "flipped_labels": {"share": FLIPPED, "first": doubted.first, "hits": doubted.hits} if doubted else None,
         "scores": run.crossval.path(run.crossval.SCORES),

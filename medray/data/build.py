@@ -7,6 +7,7 @@ import numpy as np
 
 from medray._types import Progress, Shape, silent
 from medray.data.cache.file_hashes import hash_files
+from medray.data.cases import case_numbers
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import Decoded, decode_file
 from medray.data.fitted_images import Converted, FittedImages, drop_images, fit_images
@@ -17,7 +18,7 @@ from medray.data.members import members_of
 from medray.data.similarity.dataset_duplicates import array_duplicates
 from medray.data.similarity.groups import duplicate_groups
 from medray.data.source import PATTERN
-from medray.data.splits import make_splits
+from medray.data.splits import CASE, PATIENT, make_splits
 from medray.data.two_valued import at_most_two, masks_among
 from medray.errors import DataError, printable
 from medray.space.preparation import DROP, FAIL, Images, Preparation
@@ -188,20 +189,26 @@ def join_columns(
             "without (`?patient=` behind a table)"
         )
     groups = np.array(patients) if all(patients) else None
+    columns = sorted({name for image in kept for name in image.subgroups})
+    subgroups = {name: np.array([image.subgroups.get(name, "") for image in kept]) for name in columns}
+    together, of = groups, PATIENT
+    if preparation.cases is not None:
+        numbers = case_numbers(preparation.cases.by, groups, subgroups, source)
+        together, of = (numbers, CASE) if groups is None else (groups, PATIENT)
     splits, split_notes = make_splits(
         [image.split for image in kept],
         labels,
-        groups,
+        together,
         preparation.splits,
         source,
         class_names=labelled.class_names,
         in_folds=listing.folds is not None,
         duplicate_groups=lambda: duplicate_groups(array_duplicates(images.array, images.path)),
+        of=of,
     )
     renumbered = np.full(len(listing), -1, dtype=np.int64)  # -1: left out, or of the test split
     renumbered[labelled.positions] = np.arange(len(kept))
     renumbered[labelled.positions[splits["test"]]] = -1
-    columns = sorted({name for image in kept for name in image.subgroups})
     return ImageDataset(
         images=images.array,
         mapped=str(images.path),
@@ -212,6 +219,6 @@ def join_columns(
         groups=groups,
         notes=(*notes, *split_notes),
         folds=None if listing.folds is None else tuple(fold.renumbered(renumbered) for fold in listing.folds),
-        subgroups={name: np.array([image.subgroups.get(name, "") for image in kept]) for name in columns},
+        subgroups=subgroups,
         aspect=preparation.images.aspect,
     )

@@ -22,10 +22,10 @@ LEAST, MOST = 0.15, 0.25  # shares of the training images
 def with_calibration(dataset: ImageDataset, share: float | None, progress: Progress = silent) -> ImageDataset:
     """Return the data set with a split `calibration` of about `share` of its training images.
 
-    It is stratified by class; a patient and a group of duplicates stay on one side; it is the same on every call.
-    With None the share is between 0.15 and 0.25, as much as gives each class `CASES` images, or patients where
-    they are known, and there is no such split where 0.25 is not enough. Nor is there with 0. A split that the data
-    set brings is kept.
+    It is stratified by class; a patient, a case and a group of duplicates stay on one side; it is the same on
+    every call. With None the share is between 0.15 and 0.25, as much as gives each class `CASES` images or cases,
+    or patients where they are known, and there is no such split where 0.25 is not enough. Nor is there with 0. A
+    split that the data set brings is kept.
 
     Raises:
         DataError: millions of images look the same, so that duplicates can't be looked for.
@@ -34,12 +34,14 @@ def with_calibration(dataset: ImageDataset, share: float | None, progress: Progr
         return dataset
     train = dataset.splits[TRAIN]
     if share is None:
-        units = np.arange(len(dataset)) if dataset.groups is None else dataset.groups.astype(str)
-        share = calibration_share(dataset.labels[train], units[train], len(dataset.class_names))
+        images, groups = dataset.at(train), dataset.answered_groups(train)
+        labels = images.answered_labels
+        units = np.arange(len(labels)) if groups is None else groups.astype(str)
+        share = calibration_share(labels, units, len(dataset.class_names))
         if share == 0:
             return dataset
     related = related_groups(dataset, progress)
-    assigned = assign_groups(dataset.labels[train], related[train], np.array([1 - share, share]))
+    assigned = assign_groups(dataset.at(train).case_labels, related[train], np.array([1 - share, share]))
     drawn = train[assigned == 1]
     splits: Mapping[str, Array] = {
         **dataset.splits, TRAIN: np.setdiff1d(train, drawn), CALIBRATION: drawn

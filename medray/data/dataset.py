@@ -14,6 +14,8 @@ import numpy as np
 from medray._types import Array
 from medray.data.members import UNKNOWN, members_of
 from medray.errors import DataError, unknown_choice_line
+from medray.stats.case_rule import CaseRule
+from medray.stats.cases import CaseIndex
 
 SIDES = ("training", "held out")  # of a fold, in messages
 
@@ -34,13 +36,15 @@ class Fold(NamedTuple):
 class LabelledImages:
     """A slice of a data set: `positions` (n,) into its `images` uint8 (N, H, W, C) and `labels` int64 (N,).
 
-    Where images have several labels, `labels` are (N, classes). Nothing is copied.
+    Where images have several labels, `labels` are (N, classes). Nothing is copied. `cases` are those of all images
+    where a case of several has one answer.
     """
 
     images: Array
     labels: Array
     positions: Array
     class_names: tuple[str, ...]
+    cases: CaseIndex | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -55,6 +59,25 @@ class LabelledImages:
     def own_labels(self) -> Array:
         """The labels of this slice, int64 (n,) or (n, classes)."""
         return self.labels[self.positions]
+
+    @cached_property
+    def own_cases(self) -> CaseIndex | None:
+        """The cases of this slice, None where each image is answered by itself."""
+        return None if self.cases is None else self.cases.at(self.positions)
+
+    @cached_property
+    def answered_labels(self) -> Array:
+        """The labels of what is answered, int64 (m,) or (m, classes): of the cases, or else of the images."""
+        return self.own_labels if self.own_cases is None else self.own_cases.labels(self.own_labels)
+
+    @cached_property
+    def case_labels(self) -> Array:
+        """The labels of this slice by case: each image has that of its case, int64 (n,) or (n, classes)."""
+        return self.own_labels if self.own_cases is None else self.answered_labels[self.own_cases.index]
+
+    def answers(self, probabilities: Array) -> Array:
+        """Return the answers (m, classes) to what is answered, cases or images, from the images' (n, classes)."""
+        return probabilities if self.own_cases is None else self.own_cases.answers(probabilities)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -89,7 +112,7 @@ class ImageDataset:
     know about it. `aspect` is how images of another size are fitted to this one. `mapped` is the .npy file that
     the images are mapped from: pickling sends its path instead of the images, for processes of the same machine.
     `original` is the data set before its arrays were resized, in which duplicates are looked for; it is not
-    pickled.
+    pickled. `cases` say which images have one answer together, None where each has its own.
 
     Raises:
         DataError: an array has the wrong type or shape, or labels, groups, splits or folds do not fit the images.
@@ -107,6 +130,7 @@ class ImageDataset:
     aspect: str = "stretch"
     mapped: str | None = None
     original: "ImageDataset | None" = None
+    cases: CaseIndex | None = None
 
     def __post_init__(self) -> None:
         self._check_arrays()
@@ -210,6 +234,26 @@ class ImageDataset:
         """Whether an image may have several labels, or none."""
         return self.labels.ndim == 2
 
+    @property
+    def case_rule(self) -> CaseRule | None:
+        """How images become cases, None where each image is answered by itself."""
+        return None if self.cases is None else self.cases.rule
+
+    @property
+    def clusters(self) -> Array | None:
+        """Which images belong together (N,): of a patient, or of a case where patients are unknown, or None."""
+        return self.groups if self.groups is not None or self.cases is None else self.cases.numbers
+
+    def answered_groups(self, positions: Array) -> Array | None:
+        """Return the patients (m,) of the cases of the images at `positions` (n,), or else of the images.
+
+        None where patients are unknown.
+        """
+        if self.groups is None:
+            return None
+        groups = self.groups[positions]
+        return groups if self.cases is None else groups[self.cases.at(positions).first]
+
     @cached_property
     def label_names(self) -> tuple[tuple[str, ...], ...]:
         """The names of each image's labels."""
@@ -231,7 +275,7 @@ class ImageDataset:
 
     def at(self, positions: Array) -> LabelledImages:
         """Return the slice at `positions` (n,)."""
-        return LabelledImages(self.images, self.labels, positions, self.class_names)
+        return LabelledImages(self.images, self.labels, positions, self.class_names, self.cases)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,7 +1,7 @@
 """Make the folds of a cross-validation: each image of the pool is held out once, the test split is in no fold.
 
 The pool is the train and val splits together, without the calibration split. Folds are stratified by class, and
-each patient and each group of duplicates is on one side of a fold.
+each patient, each case of several images and each group of duplicates is on one side of a fold.
 """
 
 from collections.abc import Callable
@@ -93,9 +93,13 @@ def make_folds(
     else:
         folds = divide_pool(dataset, FOLD_COUNT if count is None else count, seed, related_groups)
         advice = "ask for fewer folds"
-    for number, fold in enumerate(() if dataset.has_label_sets else folds.folds):
-        for side, positions in (("training", fold.train), ("held-out", fold.val)):
-            counts = members_of(dataset.labels[positions], len(dataset.class_names)).sum(axis=0).tolist()
+    for number, fold in enumerate(folds.folds):
+        sides = (
+            ("training", dataset.labels[fold.train]),
+            ("held-out", dataset.at(fold.val).answered_labels),
+        )
+        for side, labels in sides[:1] if dataset.has_label_sets else sides:  # measured on the labels it holds
+            counts = members_of(labels, len(dataset.class_names)).sum(axis=0).tolist()
             missing = [name for name, count in zip(dataset.class_names, counts, strict=True) if not count]
             if missing:
                 raise DataError(
@@ -120,7 +124,8 @@ def given_folds(dataset: ImageDataset, count: int | None) -> Folds:
     for number, (train, val) in enumerate(folds):
         patients = _read_patients(dataset, np.concatenate([train, val]))
         if patients is not None and np.intersect1d(patients[: len(train)], patients[len(train) :]).size:
-            raise DataError(f"{dataset.source}: its fold {number} has images of one patient on both sides")
+            unit = "patient" if dataset.groups is not None else "case"
+            raise DataError(f"{dataset.source}: its fold {number} has images of one {unit} on both sides")
     return Folds(GIVEN, 0, folds)
 
 
@@ -142,13 +147,14 @@ def divide_pool(
     if count < 2:
         raise DataError(f"{count} fold: at least two are needed")
     groups = _read_patients(dataset, pool)
-    _check_counts(dataset, pool, groups, "images" if groups is None else "patients", count)
+    unit = "images" if groups is None else "patients" if dataset.groups is not None else "cases"
+    _check_counts(dataset, pool, groups, unit, count)
     if related_groups is not None:
         related = related_groups(dataset)[pool]
         if len(np.unique(related)) < (len(pool) if groups is None else len(np.unique(groups))):
             groups = related
             _check_counts(dataset, pool, groups, "images that are no duplicates of others", count)
-    labels = dataset.labels[pool]
+    labels = dataset.at(pool).case_labels
     # RandomState takes at most 32 bits at once, or a list of such parts.
     state = np.random.RandomState(seed if seed < 2**32 else [seed % 2**32, seed // 2**32])
     if labels.ndim == 2:
@@ -178,14 +184,14 @@ def pairs_with_each_class(pairs: list[Any], labels: Array, groups: Array) -> lis
 
 
 def _read_patients(dataset: ImageDataset, positions: Array) -> Array | None:
-    """Return the patients of the images at `positions` (n,), None if the data set has no patients.
+    """Return the patients of the images at `positions` (n,), or their cases; None if there are neither.
 
     Raises:
         DataError: the patient of an image is missing: two such images may be of one patient.
     """
-    if dataset.groups is None:
+    if dataset.clusters is None:
         return None
-    groups = dataset.groups[positions]
+    groups = dataset.clusters[positions]
     names = [str(group) for group in groups.tolist()]
     missing = sum(map(is_missing, names))
     if missing:
@@ -200,7 +206,7 @@ def _check_counts(dataset: ImageDataset, pool: Array, groups: Array | None, unit
     """Check that each class has an image, and where there are groups a group, for each of `count` folds."""
     if dataset.has_label_sets:  # a fold is measured on the labels that it holds
         return
-    members_by_class = members_of(dataset.labels[pool], len(dataset.class_names)).T
+    members_by_class = members_of(dataset.at(pool).case_labels, len(dataset.class_names)).T
     for name, members in zip(dataset.class_names, members_by_class, strict=True):
         units = int(members.sum()) if groups is None else len(np.unique(groups[members]))
         if units < count:

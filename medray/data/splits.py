@@ -16,7 +16,7 @@ from medray.text import first_names, plural
 IMAGE = ("image", "images")  # the groups of images that stay together, in messages
 PATIENT = ("patient", "patients")
 DUPLICATES = ("group of duplicates", "groups of duplicates")
-RELATED = ("group of patients with duplicates", "groups of patients with duplicates")
+CASE = ("case", "cases")
 SMALL, LARGE = 0.5, 1.6  # times the share asked for; beyond them a note says so
 MOST_NAMED = 8
 
@@ -31,13 +31,15 @@ def make_splits(
     class_names: Sequence[str],
     in_folds: bool = False,
     duplicate_groups: Callable[[], Array] | None = None,
+    of: tuple[str, str] = PATIENT,
 ) -> tuple[dict[str, Array], list[str]]:
     """Return the positions of train, val and test, and notes on the splits that were drawn here.
 
     `names` are the splits as the source names them, None where it names none. An image of val, test or calibration
     stays there; a calibration split is returned only if the source names one.
     Those of val and test that the source does not name are drawn from all other images, by `shares` of them:
-    stratified by class, each patient and each group of duplicates in one split. `duplicate_groups` returns the
+    stratified by class, each patient and each group of duplicates in one split; `patients` may be groups `of`
+    something else, in messages. `duplicate_groups` returns the
     group (n,) of each image by duplicates; it is called only if a split is drawn. With `in_folds`, images may be
     in no split. Notes name each split that lacks a class, has far more or fewer images than asked for, or has more
     than half of its images from one patient.
@@ -59,14 +61,18 @@ def make_splits(
     drawn = {split: share for split, share in ((VAL, shares.val), (TEST, shares.test)) if not len(splits[split])}
     if not drawn:
         return splits, []
-    groups, basis, unit = patients, "class and patient", PATIENT
+    groups, basis, unit = patients, f"class and {of[0]}", of
     if groups is None:
         groups, basis, unit = np.arange(len(labels)), "class", IMAGE
     if duplicate_groups is not None:
         related = merge_patients(duplicate_groups(), patients)
         if len(np.unique(related[pool])) < len(np.unique(groups[pool])):
             groups, basis = related, f"{basis}, duplicates together"
-            unit = DUPLICATES if patients is None else RELATED
+            unit = (
+                DUPLICATES
+                if patients is None
+                else (f"group of {of[1]} with duplicates", f"groups of {of[1]} with duplicates")
+            )
     try:
         check_numbers(labels[pool], groups[pool], class_names, 1 + len(drawn), unit)
     except DataError as error:

@@ -5,15 +5,15 @@ averaged probabilities too: their logarithms serve as logits, so the networks' o
 have several labels, each label is a question of its own with a temperature of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from medray._types import Array
 from medray.errors import ConfigError
-from medray.stats.label_sets import binary_table, told
+from medray.stats.label_sets import told
 from medray.stats.metrics import log_loss
-from medray.stats.validate import check_label_range, check_labelled, check_probabilities
+from medray.stats.validate import check_label_range, check_label_sets, check_labelled, check_probabilities
 
 LOWEST, HIGHEST = 0.05, 20.0  # between which a temperature is searched
 EPSILON = float(np.finfo(np.float32).eps)
@@ -29,12 +29,27 @@ def fit_temperatures(probabilities: Array, labels: Array) -> tuple[float, ...]:
     """
     if labels.ndim == 1:
         return (fit_temperature(probabilities, labels),)
-    temperatures = []
-    for scores, marks in zip(probabilities.T, labels.T, strict=True):
-        known = marks >= 0
-        table = binary_table(scores[known])
-        temperatures.append(fit_temperature(table, marks[known]) if told(marks) else 1.0)
-    return tuple(temperatures)
+    exact, labels = check_label_sets(probabilities, labels)
+    columns = zip(exact.T, labels.T, strict=True)
+    return tuple(_fit_label(p[marks >= 0], marks[marks >= 0]) if told(marks) else 1.0 for p, marks in columns)
+
+
+def _fit_label(scores: Array, having: Array) -> float:
+    """Return the temperature of a label's `scores` (n,) for images `having` it, 1, or not, 0."""
+    odds, sign = _log_odds(scores), 2 * having - 1
+
+    def loss(log_temperature: float) -> float:
+        return float(np.logaddexp(0, -sign * odds / np.exp(log_temperature)).mean())
+
+    temperature = _best(loss)
+    return temperature if loss(float(np.log(temperature))) < loss(0.0) else 1.0
+
+
+def _log_odds(scores: Array) -> Array:
+    """Return log(p / (1 - p)), finite at 0 and at 1, where a float32 has fewer digits than near 0."""
+    kept = scores.clip(np.finfo(np.float32).tiny, 1 - EPSILON)
+    odds: Array = np.log(kept) - np.log1p(-kept)
+    return odds
 
 
 def apply_temperatures(probabilities: Array, temperatures: Sequence[float]) -> Array:
@@ -48,8 +63,11 @@ def apply_temperatures(probabilities: Array, temperatures: Sequence[float]) -> A
         return probabilities.astype(np.float32)
     if len(temperatures) == 1:
         return apply_temperature(probabilities, temperatures[0])
-    columns = zip(check_label_range(probabilities).T, temperatures, strict=True)
-    return np.column_stack([apply_temperature(binary_table(scores), t)[:, 1] for scores, t in columns])
+    if len(temperatures) != probabilities.shape[1]:
+        raise ConfigError(f"{len(temperatures)} temperatures for {probabilities.shape[1]} labels")
+    odds = _log_odds(check_label_range(probabilities)) / np.array(temperatures)
+    scaled: Array = np.exp(-np.logaddexp(0, -odds)).astype(np.float32)
+    return scaled
 
 
 def temperature_text(temperatures: Sequence[float]) -> str:
@@ -69,8 +87,6 @@ def fit_temperature(probabilities: Array, labels: Array) -> float:
     Raises:
         DataError: the probabilities or labels can't be used.
     """
-    from scipy.optimize import minimize_scalar
-
     exact, labels = check_labelled(probabilities, labels)
     logits = np.log(exact.clip(EPSILON, 1.0))
     rows = np.arange(len(labels))
@@ -78,11 +94,17 @@ def fit_temperature(probabilities: Array, labels: Array) -> float:
     def loss(log_temperature: float) -> float:
         return -float(_log_softmax(logits / np.exp(log_temperature))[rows, labels].mean())
 
-    bounds = (float(np.log(LOWEST)), float(np.log(HIGHEST)))
-    best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-7})
-    temperature = float(np.exp(best.x))
+    temperature = _best(loss)
     better = log_loss(apply_temperature(exact, temperature), labels) < log_loss(exact, labels)
     return temperature if better else 1.0
+
+
+def _best(loss: Callable[[float], float]) -> float:
+    """Return the temperature of the least loss by its logarithm."""
+    from scipy.optimize import minimize_scalar
+
+    bounds = (float(np.log(LOWEST)), float(np.log(HIGHEST)))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-7}).x))
 
 
 def apply_temperature(probabilities: Array, temperature: float) -> Array:

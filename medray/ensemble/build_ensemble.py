@@ -116,10 +116,12 @@ def _build(search: FinishedSearch, options: EnsembleOptions, console: Console) -
         )  # a slip is said before the networks are asked
     with step(console, "Comparing selections of members"):
         k = options.top_k or DEFAULT_K
-        trials = trial_pool(run, search.records, search.space.mode, max(k, LIBRARY), task.name)
+        cases = search.data.cases
+        trials = trial_pool(run, search.records, search.space.mode, max(k, LIBRARY), task.name, cases)
         if not trials.candidates:
             raise RunError(f"{run.location} has no trial to average: all of them failed")
-        selections = all_selections([trials, fold_pool(run, read_crossval_trials(run), task.name)], metric, k)
+        settings = read_crossval_trials(run, cases)
+        selections = all_selections([trials, fold_pool(run, settings, task.name)], metric, k)
     index = _selected(options, selections)
     calibrated = calibrate_selections(search, selections, options.data, console)
     selections, answers = [c.selection for c in calibrated], calibrated[index]

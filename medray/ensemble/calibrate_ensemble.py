@@ -20,8 +20,8 @@ from medray.text import plural
 class CalibratedSelection:
     """A selection with its temperature, and its answers to the images that decisions are set on.
 
-    `probabilities` (n, classes) are those after the temperature, of images of the split `set_on` with `labels`
-    (n,), and the patients `groups` (n,) where known.
+    `probabilities` (n, classes) are those after the temperature, of images of the split `set_on`, or their cases,
+    with `labels` (n,), and the patients `groups` (n,) where known.
     """
 
     selection: Selection
@@ -48,16 +48,19 @@ def calibrate_selections(
     with step(console, f"Loading {data or search.options.data}") as progress:
         dataset = search.load_data(data, progress)
     images = dataset.split(CALIBRATION)
-    groups = None if dataset.groups is None else dataset.groups[images.positions]
+    groups = dataset.answered_groups(images.positions)
     keys = list(dict.fromkeys(m.key for selection in selections for m, _ in selection.members))
     networks = plural(len(keys), "network")
     with step(console, f"Predicting {len(images)} calibration images with {networks}"):
-        by_network = predict_networks(search.run, dataset, images, keys)
+        by_network = {
+            key: images.answers(table)
+            for key, table in predict_networks(search.run, dataset, images, keys).items()
+        }
     calibrated = []
     for selection in selections:
         members, weights = zip(*selection.members, strict=True)
         mean = average([by_network[m.key] for m in members], weights, label_sets=selection.task.label_sets)
-        calibrated.append(calibrate_selection(selection, CALIBRATION, mean, images.own_labels, groups))
+        calibrated.append(calibrate_selection(selection, CALIBRATION, mean, images.answered_labels, groups))
     return calibrated
 
 

@@ -16,6 +16,7 @@ from medray.runs.fold_results import CrossvalTrial
 from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import RunDir, TrialDir, read_predictions
 from medray.runs.trial_record import TrialRecord
+from medray.stats.case_rule import CaseRule
 from medray.tasks import SINGLE, TASKS, Task
 
 NetworkKey = tuple[int, int | None]  # trial, and fold or None
@@ -44,7 +45,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Networks that come and go together, with their probabilities (N, classes) and objective."""
+    """Networks that come and go together, with their probabilities (N, classes) and objective.
+
+    Probabilities are answers to cases where the run has cases.
+    """
 
     number: int
     members: tuple[Member, ...]
@@ -54,12 +58,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Pool:
-    """Candidates that were judged on the same images, best first, with the labels (N,) of these images."""
+    """Candidates that were judged on the same images or cases, best first, with the labels (N,) of these.
+
+    `cases` is the rule by which images make cases, None where each image is answered by itself.
+    """
 
     source: str
     candidates: list[Candidate]
     labels: Array
     task: Task = SINGLE
+    cases: CaseRule | None = None
 
     @property
     def selected_on(self) -> str:
@@ -68,8 +76,9 @@ class Pool:
 
 
 def trial_pool(
-    run: RunDir, records: Sequence[TrialRecord], mode: str, limit: int | None = None, task: str = SINGLE.name
-) -> Pool:
+    run: RunDir, records: Sequence[TrialRecord], mode: str, limit: int | None = None, task: str = SINGLE.name,
+    cases: CaseRule | None = None,
+) -> Pool:  # fmt: skip
     """Return the trials of a search, best on validation first; of trials with equal predictions only the first.
 
     Raises:
@@ -80,7 +89,7 @@ def trial_pool(
     labels = np.empty(0, dtype=np.int64)
     for record in rank(usable(records), mode):
         folder = run.trial(record.number)
-        probabilities, trial_labels = read_predictions(folder, record.best_epoch)
+        probabilities, trial_labels = read_predictions(folder, record.best_epoch, cases)
         labels = labels if candidates else trial_labels
         shape = candidates[0].probabilities.shape if candidates else probabilities.shape
         if not np.array_equal(trial_labels, labels) or probabilities.shape != shape:
@@ -92,7 +101,7 @@ def trial_pool(
             candidates.append(Candidate(record.number, (Member(record, folder),), probabilities, record.objective))
         if len(candidates) == limit:
             break
-    return Pool(TRIALS, candidates, labels, TASKS[task])
+    return Pool(TRIALS, candidates, labels, TASKS[task], cases)
 
 
 def fold_pool(run: RunDir, trials: Sequence[CrossvalTrial], task: str = SINGLE.name) -> Pool:
@@ -101,10 +110,11 @@ def fold_pool(run: RunDir, trials: Sequence[CrossvalTrial], task: str = SINGLE.n
         Candidate(
             trial.number,
             tuple(Member(r, run.fold(trial.number, i), i) for i, r in enumerate(trial.records)),
-            trial.probabilities,
+            trial.answers,
             trial.objective,
         )
         for trial in trials
     ]
-    labels = trials[0].labels if trials else np.empty(0, dtype=np.int64)
-    return Pool(FOLDS, candidates, labels, TASKS[task])
+    labels = trials[0].answered_labels if trials else np.empty(0, dtype=np.int64)
+    rule = trials[0].cases.rule if trials and trials[0].cases is not None else None
+    return Pool(FOLDS, candidates, labels, TASKS[task], rule)

@@ -16,6 +16,7 @@ from medray.ensemble.manifest import Manifest, read_manifest
 from medray.ensemble.ood_file import read_ood
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.runs.folder import Folder
+from medray.stats.cases import CaseIndex, number_cases
 from medray.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -150,12 +151,19 @@ class Ensemble:
         """Height, width and channels of the images that the members were trained on."""
         return self.manifest.image_shape
 
-    def predict(self, images: Array) -> Prediction:
+    def predict(self, images: Array, cases: Array | None = None) -> Prediction:
         """Classify uint8 images (N, H, W, C) of the shape that the members were trained on.
+
+        `cases` (N,), names or numbers, say which images are of one case: an ensemble of cases gives these one
+        answer each, in the order of their first images. Without them each image is a case of its own.
 
         Raises:
             DataError: they have another type or shape; nothing is resized unasked.
+            ConfigError: the ensemble was made to answer images, not cases.
         """
+        rule = self.manifest.cases
+        if cases is not None and rule is None:
+            raise ConfigError("the ensemble answers each image: its search space has no `cases`")
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
             expected = ", ".join(map(str, self.image_shape))
@@ -164,6 +172,9 @@ class Ensemble:
         if len(images):
             weights = [member.weight for member in self.manifest.members]
             members = self.member_probabilities(images)
+            if cases is not None and rule is not None:
+                index = CaseIndex(rule, number_cases(np.asarray(cases)))
+                members = [index.answers(table) for table in members]
             probabilities = calibrated_average(
                 members, weights, self.manifest.temperatures, label_sets=self.task.label_sets
             )

@@ -14,7 +14,9 @@ from medray.json_document import JsonDocument
 from medray.runs.folder import Folder, locate
 from medray.runs.run_facts import SplitFacts, check_images, check_task, check_temperatures
 from medray.runs.rundir import MANIFEST, RunDir
+from medray.stats.case_rule import CaseRule
 from medray.stats.events import Event
+from medray.tasks import TASKS
 
 FORMAT = 8
 
@@ -77,7 +79,7 @@ class OodFile(StoredFile):
 
 @dataclass(frozen=True)
 class SelectedOn(JsonDocument):
-    """The `images` on which the members were selected; `predictions` is "val" or "out-of-fold".
+    """The `images`, or cases, on which the members were selected; `predictions` is "val" or "out-of-fold".
 
     `scores` are those of the calibrated average on the same images.
     """
@@ -102,7 +104,9 @@ class ManifestData(JsonDocument):
 class Manifest(JsonDocument):
     """manifest.json: all that is known of an ensemble without its run.
 
-    `task` is a name in `medray.tasks.TASKS`. `temperatures` are one, or of several labels one for each.
+    `task` is a name in `medray.tasks.TASKS`. Where it has `cases`, each member's answers to the images of a case
+    become one by that rule, which is what is averaged and calibrated, and what points and sets were set on.
+    `temperatures` are one, or of several labels one for each.
     `calibrated_on` names the images that temperature, operating points and sets were set on: "calibration", which
     neither trained nor selected a network, or else those of `selected_on`; None where nothing was calibrated.
     """
@@ -125,6 +129,7 @@ class Manifest(JsonDocument):
     data: ManifestData
     intended_use: str
     members: tuple[MemberFacts, ...]
+    cases: CaseRule | None = None
 
     def check(self) -> None:
         """Check that there are members and classes, and that shape, aspect, temperature and thresholds can be."""
@@ -135,6 +140,8 @@ class Manifest(JsonDocument):
         if len(self.class_names) < 2:
             raise ValueError(f"{len(self.class_names)} classes")
         check_temperatures(self.temperatures)
+        if self.cases is not None and self.cases.kind != TASKS[self.task].label_kind:
+            raise ValueError(f"cases of {self.cases.kind} are not of task '{self.task}'")
         for point in self.operating_points:
             event = point.event
             if event.class_index >= len(self.class_names) or event != Event.at(

@@ -8,6 +8,7 @@ from medray.console import say
 from medray.console_tables import Columns, interval, print_table
 from medray.decisions.promises import CALIBRATION
 from medray.ensemble.build_ensemble import EnsembleResult
+from medray.stats.case_rule import title_with, unit_of
 
 IMAGES = {"val": "validation", "out-of-fold": "out-of-fold"}
 
@@ -35,8 +36,8 @@ def print_result(result: EnsembleResult, console: Console) -> None:
         elif sets.quantile is None:
             say(
                 console,
-                f"Conformal sets at {100 * sets.coverage:g}% coverage: {sets.images} images are too few, so every "
-                "set holds every class",
+                f"Conformal sets at {100 * sets.coverage:g}% coverage: {sets.images} "
+                f"{unit_of(manifest.cases)}s are too few, so every set holds every class",
             )
     if manifest.ood is None:
         say(console, "Out of distribution: nothing will be flagged; there were no images to set a threshold on")
@@ -56,17 +57,20 @@ def print_result(result: EnsembleResult, console: Console) -> None:
 def _print_basis(result: EnsembleResult, console: Console) -> None:
     """Say which images the figures come from, and what they promise about new ones."""
     selected, splits = result.selected, result.manifest.data.splits
-    images = f"{len(selected.labels)} {IMAGES[selected.selected_on]} images"
-    if selected.calibrated_on == CALIBRATION:
+    unit = unit_of(selected.cases)
+    images = f"{len(selected.labels)} {IMAGES[selected.selected_on]} {unit}s"
+    set_on = splits.get(CALIBRATION)
+    if selected.calibrated_on == CALIBRATION and set_on is not None:
+        number = set_on.images if set_on.cases is None else set_on.cases
         text = (
             f"Members were selected on {images}, so their scores there are a little too good. Temperature, points "
-            f"and sets were set on {splits[CALIBRATION].images} calibration images, which neither trained nor "
-            "selected a network: what they promise holds on average for new images like these."
+            f"and sets were set on {number} calibration {unit}s, which neither trained nor selected a network: "
+            f"what they promise holds on average for new {unit}s like these."
         )
     else:
         text = (
             f"Members, temperature, points and sets were all set on {images}, which also selected the networks: "
-            "nothing is promised about new images, and figures are lower. Promises need a calibration split: "
+            f"nothing is promised about new {unit}s, and figures are lower. Promises need a calibration split: "
             "`splits: {calibration: 0.2}` in the search space, or more images."
         )
     say(console, text)
@@ -85,7 +89,7 @@ def _print_selections(result: EnsembleResult, console: Console) -> None:
     for title, metric in (("ece", "calibration_error"), ("brier", "brier")):
         columns.append((title, [f"{b[metric]:.3f} → {a[metric]:.3f}" for b, a in zip(before, after, strict=True)]))
     labels = [f"{'→' if selection is result.selected else ' '} {selection.title}" for selection in selections]
-    print_table(console, "Selections of members", labels, columns)
+    print_table(console, title_with(result.selected.cases, "Selections of members"), labels, columns)
 
 
 def _print_points(result: EnsembleResult, console: Console) -> None:
@@ -100,12 +104,15 @@ def _print_points(result: EnsembleResult, console: Console) -> None:
         ("NPV", [interval(rate.npv) for rate in rates]),
     ]
     labels = [f"{point.name} ({point.positive})" for point in points]
-    print_table(console, f"Operating points, on the images they were set on ({points[0].set_on})", labels, columns)
+    unit = unit_of(result.manifest.cases)
+    print_table(
+        console, f"Operating points, on the {unit}s they were set on ({points[0].set_on})", labels, columns
+    )
     for point in points:
         if point.rule.kind == "sensitivity" and point.set_on == CALIBRATION and point.promised is None:
             say(
                 console,
-                f"{point.name}: {point.independent_cases:.3g} independent calibration images of "
+                f"{point.name}: {point.independent_cases:.3g} independent calibration {unit}s of "
                 f"'{point.positive}' are too few to promise it; the threshold is below all of them",
             )
 
@@ -118,6 +125,6 @@ def to_json(result: EnsembleResult) -> dict[str, Any]:
         "metric": result.metric,
         "selections": [selection.facts().to_dict() for selection in result.selections],
         "selected": {"strategy": result.selected.strategy, "source": result.selected.source},
-        **{name: manifest[name] for name in ("operating_points", "conformal_sets", "ood")},
+        **{name: manifest[name] for name in ("operating_points", "conformal_sets", "ood", "cases")},
         "ensemble": result.run.path(result.run.ENSEMBLE),
     }

@@ -19,6 +19,7 @@ from medray.runs.selection_facts import (
     WeightedMember,
     selection_title,
 )
+from medray.stats.case_rule import CaseRule
 from medray.tasks import SINGLE as SINGLE_TASK
 from medray.tasks import Task
 
@@ -30,8 +31,8 @@ class Selection:
     """Members selected by a `strategy` from the candidates of a `source`, with weights that sum to 1.
 
     `probabilities` (N, classes) are the weighted mean before the temperature, on the images of `selected_on` with
-    `labels` (N,); `temperatures`, one or of several labels one for each, were fitted on images of the split
-    `calibrated_on`, None before that.
+    `labels` (N,), or on the cases that they make by the rule `cases`; `temperatures`, one or of several labels one
+    for each, were fitted on images of the split `calibrated_on`, None before that.
     """
 
     strategy: str
@@ -41,6 +42,7 @@ class Selection:
     probabilities: Array
     labels: Array
     task: Task = SINGLE_TASK
+    cases: CaseRule | None = None
     temperatures: tuple[float, ...] = (1.0,)
     calibrated_on: str | None = None
 
@@ -97,7 +99,7 @@ def make_selection(strategy: str, pool: Pool, candidates: Weighted) -> Selection
     members = tuple((m, weight / total / len(c.members)) for c, weight in candidates for m in c.members)
     tables, weights = [c.probabilities for c, _ in candidates], [weight for _, weight in candidates]
     mean = average(tables, weights, label_sets=pool.task.label_sets)
-    return Selection(strategy, pool.source, pool.selected_on, members, mean, pool.labels, pool.task)
+    return Selection(strategy, pool.source, pool.selected_on, members, mean, pool.labels, pool.task, pool.cases)
 
 
 def compare_selections(metric: str, selections: Sequence[Selection], selected: Selection) -> SelectionComparison:

@@ -42,6 +42,7 @@ def write_ensemble(
         image_aspect=data.aspect,
         preprocessing="uint8 / 255; each member then normalises by its own buffers `normalise.mean` and `.std`",
         averaging=selection.task.averaging,
+        cases=selection.cases,
         temperatures=selection.temperatures,
         calibrated_on=selection.calibrated_on,
         strategy=selection.strategy,

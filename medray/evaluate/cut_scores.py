@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medray._types import Array
-from medray.console_tables import Columns, interval
+from medray.console_tables import Columns, interval, number
 from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
 from medray.stats.auc_interval import auc_interval
@@ -33,15 +33,23 @@ class CutScores(JsonDocument):
         return cls(event, int(answers.having.sum()), auc_interval(*answers.table, answers.groups))
 
 
-def cut_columns(cuts: Sequence[CutScores], rated: Sequence[tuple[OperatingPoint, Rates]]) -> Columns:
-    """Return the columns of a table of cuts, with the rates of the operating points that are set on them."""
+def cut_columns(
+    cuts: Sequence[CutScores], rated: Sequence[tuple[OperatingPoint, Rates]], unit: str = "image"
+) -> Columns:
+    """Return the columns of a table of cuts, with the rates of the operating points that are set on them.
+
+    `unit` is what an answer is of: image or case.
+    """
     columns: Columns = [
-        ("images", [str(cut.images) for cut in cuts]),
+        (f"{unit}s", [str(cut.images) for cut in cuts]),
         ("AUC", [interval(cut.auc) for cut in cuts]),
     ]
     for name in dict.fromkeys(point.name for point, _ in rated):
         of_event = {point.event: rates for point, rates in rated if point.name == name}
         for key in ("sensitivity", "specificity"):
-            cells = [interval(getattr(of_event[cut.event], key)) if cut.event in of_event else "" for cut in cuts]
+            cells = [
+                interval(getattr(of_event[cut.event], key)) if cut.event in of_event else number(None)
+                for cut in cuts
+            ]
             columns.append((f"{key}\n({name})", cells))
     return columns

@@ -35,6 +35,7 @@ CLASS_TITLES = {
     "precision": "precision", "recall": "sensitivity", "specificity": "specificity", "f1": "F1", "auc": "AUC",
 }  # fmt: skip
 
+LEVELS_TITLE = "The ensemble by case, as it is used, and the same networks by image"
 CUTS_TITLE = "The ensemble by cut, each grade and above against those below; 95 % intervals"
 
 
@@ -50,7 +51,7 @@ def print_result(result: Evaluation, console: Console, prevalences: Sequence[flo
         _print_labels(console, scores)
     else:
         _print_decisions(console, scores)
-    columns: Columns = [("images", [str(row.images) for row in scores.per_class])]
+    columns: Columns = [(f"{scores.unit}s", [str(row.images) for row in scores.per_class])]
     columns += [
         (title, [class_figure(row, key) for row in scores.per_class]) for key, title in CLASS_TITLES.items()
     ]
@@ -106,17 +107,30 @@ def _shown(scores: Scores) -> list[str]:
 
 
 def _print_models(console: Console, scores: Scores) -> None:
-    images = f"{scores.images} test images" + (f" of {scores.patients} patients" if scores.patients else "")
-    units = "patient" if scores.patients else "image"
     columns = [
         (metric_title(metric), [interval(model.scores[metric]) for model in scores.models])
         for metric in _shown(scores)
     ]
-    title = f"{images}; 95 % intervals by {units}"
+    title = f"{scores.sample}; 95 % intervals by {scores.resampled}"
     print_table(console, title, list(map(model_title, scores.models)), columns, "model")
     for line in [metric_caveat(scores.metric), *models_without_interval(scores)]:
         if line:
             say(console, line)
+    if levels := level_rows(scores):
+        columns = [
+            (metric_title(name), [interval(row[name]) for row in levels.values()]) for name in _shown(scores)
+        ]
+        print_table(console, LEVELS_TITLE, list(levels), columns, "answers")
+
+
+def level_rows(scores: Scores) -> dict[str, dict[str, Estimate]]:
+    """Return the ensemble's scores by case and by image, by what they are of; none where there are no cases."""
+    if scores.cases is None or not scores.cases.by_image:
+        return {}
+    return {
+        plural(scores.answered, "case"): scores.models[0].scores,
+        plural(scores.images, "image"): scores.cases.by_image,
+    }
 
 
 def _print_comparisons(console: Console, scores: Scores) -> None:
@@ -157,7 +171,7 @@ def _print_decisions(console: Console, scores: Scores) -> None:
     """Print the rates of operating points where they were set and on the test images, and the conformal sets."""
     for point in scores.operating_points:
         both = (point.rates, point.test)
-        columns: Columns = [("images", [str(rates.images) for rates in both])]
+        columns: Columns = [(f"{scores.unit}s", [str(rates.images) for rates in both])]
         columns += [
             (title, [interval(getattr(rates, key)) for rates in both]) for key, title in RATE_TITLES.items()
         ]
@@ -187,7 +201,7 @@ def _print_decisions(console: Console, scores: Scores) -> None:
 def _print_cuts(console: Console, scores: Scores) -> None:
     rated = [(point, point.test) for point in scores.operating_points]
     labels = [cut.event.name for cut in scores.cuts]
-    print_table(console, CUTS_TITLE, labels, cut_columns(scores.cuts, rated), "cut")
+    print_table(console, CUTS_TITLE, labels, cut_columns(scores.cuts, rated, scores.unit), "cut")
     for line in without_interval((f"the AUC of {cut.event.name}", cut.auc) for cut in scores.cuts):
         say(console, line)
 
@@ -195,8 +209,8 @@ def _print_cuts(console: Console, scores: Scores) -> None:
 def sets_promise(scores: Scores) -> str:
     """Return whether the coverage of the conformal sets is promised."""
     if all(sets.promised for sets in scores.conformal_sets):
-        return "new images have it on average"
-    return "nothing is promised: the images that set them also selected the networks"
+        return f"new {scores.unit}s have it on average"
+    return f"nothing is promised: the {scores.unit}s that set them also selected the networks"
 
 
 def _print_confusion(console: Console, scores: Scores) -> None:
@@ -211,7 +225,7 @@ def _print_confusion(console: Console, scores: Scores) -> None:
     if not fits(console, labels, columns):
         say(console, f"\nThe confusion matrix of {len(names)} classes is too wide to print; scores.json holds it.")
         return
-    title = "The ensemble's confusion matrix, in images: true class by row, predicted by column"
+    title = f"The ensemble's confusion matrix, in {scores.unit}s: true class by row, predicted by column"
     print_table(console, title, labels, columns)
 
 

@@ -21,7 +21,7 @@ COUNTED = {SENSITIVITY: "cases", SPECIFICITY: "others"}  # the images that a rat
 def print_subgroups(console: Console, scores: Scores) -> None:
     """Print each column's scores, then its rates at each operating point, and which gaps are shown."""
     for name, rows in scores.subgroups.items():
-        columns = [("images", [str(row.images) for row in rows])]
+        columns = [(f"{scores.unit}s", [str(row.images) for row in rows])]
         columns += [(metric_title(TASKS[scores.task].share), [interval(row.accuracy) for row in rows])]
         columns += [("AUC", [interval(row.auc) for row in rows]), ("", list(map(subgroup_note, rows)))]
         print_table(console, f"The ensemble by {name}", [row.value for row in rows], columns, name)

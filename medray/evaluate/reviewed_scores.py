@@ -6,11 +6,11 @@ benefit; both say more of a model in use than another AUC.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from medray._types import Array
+from medray.data.grades import are_grades
 from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
 from medray.stats.calibration_curve import CalibrationCurve
@@ -159,12 +159,3 @@ def _agreement(predictions: AnyPredictions, class_names: Sequence[str], *, cuts:
         if grades
         else None,
     }
-
-
-def are_grades(class_names: Sequence[str]) -> bool:
-    """Return whether there are three or more classes whose names are rising numbers, as those of grades are."""
-    try:
-        numbers = [float(name) for name in class_names]
-    except ValueError:
-        return False
-    return len(numbers) > 2 and all(lower < higher for lower, higher in pairwise(numbers))

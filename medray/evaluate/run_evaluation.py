@@ -65,7 +65,8 @@ class Evaluation:
     def __repr__(self) -> str:
         metric, reads = self.scores.metric, plural(self.reads.total, "time")
         score = f"test {metric} {interval(self.scores.models[0].scores[metric])}"
-        return f"<Evaluation of {self.run.location}: {score} on {self.scores.images} images, read {reads}>"
+        units = plural(self.scores.answered, self.scores.unit)
+        return f"<Evaluation of {self.run.location}: {score} on {units}, read {reads}>"
 
 
 def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
@@ -134,7 +135,9 @@ def _read_test_split(
     networks = network_keys(models)
     with step(console, f"Predicting {len(images)} test images with {len(networks)} networks"):
         by_network = predict_members(run, manifest, dataset, images, networks)
-        predictions = {model.name: model.combine(by_network) for model in models}
+        answers_of = {key: images.answers(table) for key, table in by_network.items()}
+        predictions = {model.name: model.combine(answers_of) for model in models}
+        by_image = None if dataset.cases is None else models[0].combine(by_network)
     train_predictions = _predict_train(search, manifest, dataset, models, console)
     copied = np.zeros(len(images), dtype=bool)
     if search.data.leaks:  # else the search has found none
@@ -145,10 +148,10 @@ def _read_test_split(
     with step(console, f"Measuring {len(models)} models"):
         scores = measure_models(
             dataset, images.positions, predictions, models, search.space.task, search.space.metric, seed,
-            points=manifest.operating_points, conformal=manifest.conformal_sets,
+            points=manifest.operating_points, conformal=manifest.conformal_sets, by_image=by_image,
         )  # fmt: skip
-        groups = None if dataset.groups is None else dataset.groups[images.positions]
-        answers = predictions_of(predictions[ENSEMBLE], images.own_labels, len(dataset.class_names))
+        groups = dataset.answered_groups(images.positions)
+        answers = predictions_of(predictions[ENSEMBLE], images.answered_labels, len(dataset.class_names))
         rated = [(point, point.test) for point in scores.operating_points]
         reviewed = review(answers, dataset.class_names, rated, groups, seed, cuts=TASKS[search.space.task].cuts)
         without = measure_without_copies(
@@ -157,8 +160,8 @@ def _read_test_split(
     leaks = tuple(leak.text for leak in search.data.leaks)
     read_scores = ReadScores(**vars(facts), **vars(scores), leaks=leaks, reviewed=reviewed, without_copies=without)
     if train_predictions:
-        read.write_predictions(TRAIN, dataset.split(TRAIN).own_labels, train_predictions)
-    read.write(read_scores, images.own_labels, predictions)
+        read.write_predictions(TRAIN, dataset.split(TRAIN).answered_labels, train_predictions)
+    read.write(read_scores, images.answered_labels, predictions)
     return Evaluation(run, read_scores, read, stored=False, reads=count_reads(run))
 
 
@@ -186,5 +189,8 @@ def _predict_train(
         return {}
     images, networks = dataset.split(TRAIN), network_keys(baselines)
     with step(console, f"Predicting {len(images)} training images with {len(networks)} baselines"):
-        by_network = predict_members(search.run, manifest, dataset, images, networks)
+        by_network = {
+            key: images.answers(table)
+            for key, table in predict_members(search.run, manifest, dataset, images, networks).items()
+        }
     return {model.name: model.combine(by_network) for model in baselines}

@@ -13,6 +13,7 @@ from medray.evaluate.subgroup_rates import SubgroupRates
 from medray.json_document import JsonDocument
 from medray.runs.run_facts import check_metric, check_task
 from medray.stats.bootstrap import Estimate
+from medray.stats.case_rule import CaseRule
 from medray.stats.class_scores import ClassScores
 from medray.stats.compare import PairedComparison
 from medray.stats.label_set_predictions import AnyPredictions
@@ -94,8 +95,22 @@ class SetsOnTest(ConformalSets):
 
 
 @dataclass(frozen=True)
+class CaseScores(JsonDocument):
+    """The number of `cases` that the images make by a rule, and the scores of the ensemble `by_image`, by name.
+
+    Those by image are of the same ensemble, with its temperature, asked about each image alone.
+    """
+
+    rule: CaseRule
+    cases: int
+    by_image: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
 class Scores(JsonDocument):
     """All scores of all models on the test images; the first of `models` is the ensemble.
+
+    Where the run has `cases`, all scores are of these, and whatever counts images below `models` counts cases.
 
     `seed` and `resamples` are the bootstrap's, `task` and `metric` are the run's; `patients` is None where they
     are unknown. All fields from `confusion_matrix` (images by true class, then by predicted class; of several
@@ -108,6 +123,7 @@ class Scores(JsonDocument):
     task: str
     metric: str
     images: int
+    cases: CaseScores | None
     patients: int | None
     class_names: tuple[str, ...]
     resamples: int
@@ -120,6 +136,29 @@ class Scores(JsonDocument):
     conformal_sets: tuple[SetsOnTest, ...]
     subgroups: dict[str, tuple[SubgroupScores, ...]]
     subgroup_rates: tuple[SubgroupRates, ...]
+
+    @property
+    def answered(self) -> int:
+        """How many answers were measured: one a case, or one an image."""
+        return self.images if self.cases is None else self.cases.cases
+
+    @property
+    def unit(self) -> str:
+        """What an answer is of: "case" or "image"."""
+        return "image" if self.cases is None else "case"
+
+    @property
+    def resampled(self) -> str:
+        """What intervals are by: "patient", "case" or "image"."""
+        return "patient" if self.patients else self.unit
+
+    @property
+    def sample(self) -> str:
+        """What was measured, in words, such as `60 test cases, each the mean of all images of one patient`."""
+        of_patients = f" of {self.patients} patients" if self.patients else ""
+        if self.cases is None:
+            return f"{self.images} test images{of_patients}"
+        return f"{self.cases.cases} test cases, {self.cases.rule.text} ({self.images} images{of_patients})"
 
     def check(self) -> None:
         """Check that the metric is known, there is a model, and the classes are as many everywhere."""

@@ -19,7 +19,7 @@ class StoredPredictions:
     """Predictions of trials on validation, of folds on what they hold out, of one read on test and train."""
 
     def __init__(self, search: FinishedSearch, read: TestRead) -> None:
-        self.run, self.read = search.run, read
+        self.run, self.read, self.cases = search.run, read, search.data.cases
         self.records = {record.baseline: record for record in search.records if record.baseline}
 
     def of_model(self, model: PublishedModel, split: str) -> list[Predicted]:
@@ -51,13 +51,16 @@ class StoredPredictions:
         if record.state == FAILED or record.objective is None:
             raise RunError(f"failed (trial {record.number}): {record.reason}")
         if split == VAL:
-            return [read_predictions(self.run.trial(record.number), record.best_epoch)]
+            return [read_predictions(self.run.trial(record.number), record.best_epoch, self.cases)]
         if split == FOLDS:
             crossval = self.run.crossval
             if not crossval.trial(record.number).exists(crossval.SUMMARY):
                 raise RunError(f"not cross-validated; medray crossval --trial {record.number} does it")
             folds = crossval.read_summary(record.number).folds
-            return [read_predictions(crossval.fold(record.number, fold.fold), fold.best_epoch) for fold in folds]
+            return [
+                read_predictions(crossval.fold(record.number, fold.fold), fold.best_epoch, self.cases)
+                for fold in folds
+            ]
         models, labels = self.read.predictions(split) if self.read.has_predictions(split) else ({}, np.empty(0))
         if baseline_name(record) not in models:
             raise RunError(f"not measured on {split} in read {self.read.number} of the test split")

@@ -41,18 +41,22 @@ def measure_without_copies(
 ) -> WithoutCopies | None:
     """Return a model's scores without the test images that are `copied` (n,); None where none are.
 
-    `probabilities` (n, classes) are its predictions of the test split. Intervals are as those of `measure_models`.
-    Fewer than LEAST images, or one patient, have no scores.
+    `probabilities` (n, classes) are its predictions of the test split, or of its cases, which are left out where
+    any of their images is copied. Intervals are as those of `measure_models`. Fewer than LEAST images or cases, or
+    one patient, have no scores.
     """
     if not copied.any():
         return None
+    kept = ~copied
+    if dataset.cases is not None:
+        index = dataset.cases.at(dataset.splits[TEST]).index
+        kept = np.bincount(index, copied) == 0
+        copied = ~kept[index]
     positions = dataset.splits[TEST][~copied]
     units = positions if dataset.groups is None else np.unique(dataset.groups[positions])
     scores = {}
-    if len(positions) >= LEAST and len(units) > 1:
-        rest = measure_models(
-            dataset, positions, {model.name: probabilities[~copied]}, [model], task, metric, seed
-        )
+    if kept.sum() >= LEAST and len(units) > 1:
+        rest = measure_models(dataset, positions, {model.name: probabilities[kept]}, [model], task, metric, seed)
         scores = {name: rest.models[0].scores[name] for name in dict.fromkeys([metric, TASKS[task].share, "auc"])}
     return WithoutCopies(len(positions), int(copied.sum()), scores)
 

@@ -102,7 +102,7 @@ class Evidence:
     @cached_property
     def crossval_trials(self) -> list[CrossvalTrial]:
         """The settings whose cross-validation is finished, best first."""
-        return read_crossval_trials(self.run)
+        return read_crossval_trials(self.run, self.data.cases)
 
     @cached_property
     def plan(self) -> CrossvalPlan | None:
@@ -166,7 +166,10 @@ class Evidence:
     @cached_property
     def test_predictions(self) -> ModelPredictions | None:
         """The ensemble's predictions of the test images."""
-        return stored_predictions(self._read_and_scores[0]) if self._read_and_scores else None
+        if self._read_and_scores is None:
+            return None
+        read, scores = self._read_and_scores
+        return stored_predictions(read, by_case=scores.cases is not None)
 
     @cached_property
     def published(self) -> PublishedComparison | None:

@@ -13,6 +13,7 @@ from medray.report.model_predictions import ModelPredictions
 from medray.runs.crossval_documents import CrossvalSummary
 from medray.stats.calibration import Reliability, reliability
 from medray.stats.metrics import BINS
+from medray.text import plural
 
 ROW = 38  # pixels of a model's row
 
@@ -79,7 +80,7 @@ def models_chart(scores: ReadScores, metric: str) -> Chart:
         text=[plain(f"{name}: {interval(estimate)}") for name, estimate in zip(names, estimates, strict=True)],
         hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
-    summary = f"Each model on {scores.images} test images; the table below has the figures."
+    summary = f"Each model on {plural(scores.answered, f'test {scores.unit}')}; the table below has the figures."
     ends = ", with 95 % intervals" if any(estimate.low is not None for estimate in estimates) else ""
     title = f"{metric_title(metric)} on the test split{ends}"
     return Chart("test-scores", title, summary, spec(chart), data)

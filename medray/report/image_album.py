@@ -101,7 +101,7 @@ def worst_mistakes(predictions: ModelPredictions, classes: Sequence[str]) -> Cap
             [
                 f"{classes[labels[row]]} ({true[row]:.2f})",
                 f"predicted {classes[predicted[row]]} ({confidence[row]:.2f})",
-                f"image {positions[row]}",
+                f"case of image {positions[row]}" if predictions.by_case else f"image {positions[row]}",
             ],
         )
         for row in worst

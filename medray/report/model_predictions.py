@@ -15,9 +15,12 @@ from medray.errors import RunError
 from medray.evaluate.evaluated_models import ENSEMBLE
 from medray.evaluate.test_reads import TestRead
 from medray.runs.fold_results import CrossvalTrial
+from medray.runs.folder import read_arrays
 from medray.runs.leaderboard import rank, usable
-from medray.runs.rundir import read_predictions
+from medray.runs.rundir import TrialDir, read_predictions
 from medray.space.published import TEST
+from medray.stats.case_rule import CaseRule
+from medray.stats.cases import CaseIndex
 from medray.stats.events import Answers, Event
 from medray.stats.label_set_predictions import LabelSetPredictions
 from medray.stats.validate import check_label_sets, check_labelled
@@ -34,7 +37,8 @@ class ModelPredictions:
     """Probabilities (n, classes) of one model for images with labels (n,), or with several, (n, classes).
 
     `model` is its name in a sentence, `source` one of `SOURCE_TITLES`; `positions` (n,) are the images' indices in
-    the data set where known.
+    the data set where known. With `by_case` the answers are to cases, and positions are those of their first
+    images.
     """
 
     model: str
@@ -42,11 +46,12 @@ class ModelPredictions:
     probabilities: Array
     labels: Array
     positions: Array | None = None
+    by_case: bool = False
 
     @property
     def images(self) -> str:
-        """The images in words, such as `24 validation images`."""
-        return f"{len(self.labels)} {SOURCE_TITLES[self.source]} images"
+        """The images, or cases, in words, such as `24 validation images`."""
+        return f"{len(self.labels)} {SOURCE_TITLES[self.source]} {'cases' if self.by_case else 'images'}"
 
     @property
     def predicted(self) -> Array:
@@ -97,12 +102,15 @@ def selection_predictions(
     Raises:
         RunError: predictions of a member are missing or damaged.
     """
+    rule = snapshot.run.read_data().cases
     if manifest is None:
         ranked = rank((r for r in usable(snapshot.records) if r.state != RUNNING), snapshot.mode)
         if not ranked:
             return None
-        predicted = read_predictions(snapshot.run.trial(ranked[0].number), ranked[0].best_epoch)
-        return ModelPredictions(f"trial {ranked[0].number}", VAL, *predicted, _val_positions(snapshot))
+        folder, epoch = snapshot.run.trial(ranked[0].number), ranked[0].best_epoch
+        predicted = read_predictions(folder, epoch, rule)
+        positions = _first_images(_val_positions(snapshot), folder, rule)
+        return ModelPredictions(f"trial {ranked[0].number}", VAL, *predicted, positions, rule is not None)
     weights: dict[int, float] = {}
     for member in manifest.members:
         weights[member.trial] = weights.get(member.trial, 0.0) + member.weight
@@ -111,25 +119,29 @@ def selection_predictions(
         epochs = {record.number: record.best_epoch for record in snapshot.records}
         if missing := [number for number in weights if number not in epochs]:
             raise RunError(f"trial {missing[0]}, a member of the ensemble, is not in {snapshot.run.location}")
-        by_trial = [read_predictions(snapshot.run.trial(number), epochs[number]) for number in weights]
-        tables, labels, positions = [table for table, _ in by_trial], by_trial[0][1], _val_positions(snapshot)
+        by_trial = [read_predictions(snapshot.run.trial(number), epochs[number], rule) for number in weights]
+        tables, labels = [table for table, _ in by_trial], by_trial[0][1]
+        positions = _first_images(_val_positions(snapshot), snapshot.run.trial(next(iter(weights))), rule)
     else:
         by_number = {trial.number: trial for trial in crossval_trials}
         if missing := [number for number in weights if number not in by_number]:
             trial = f"trial {missing[0]}, a member of the ensemble,"
             raise RunError(f"{trial} has no finished cross-validation any more")
         members = [by_number[number] for number in weights]
-        tables, labels, positions = [m.probabilities for m in members], members[0].labels, members[0].positions
+        tables, labels, positions = [m.answers for m in members], members[0].answered_labels, members[0].positions
+        positions = positions if members[0].cases is None else positions[members[0].cases.first]
     if len({table.shape for table in tables}) > 1:
         raise RunError("the ensemble's members were measured on different images")
     sets = TASKS[manifest.task].label_sets
     mean = apply_temperatures(average(tables, list(weights.values()), label_sets=sets), manifest.temperatures)
     model = THE_ENSEMBLE if source == VAL else OUT_OF_FOLD_AVERAGE
-    return ModelPredictions(model, source, mean, labels, positions)
+    return ModelPredictions(model, source, mean, labels, positions, rule is not None)
 
 
-def stored_predictions(read: TestRead) -> ModelPredictions | None:
+def stored_predictions(read: TestRead, *, by_case: bool = False) -> ModelPredictions | None:
     """Return the ensemble's predictions of the test images that the read has stored, None if it stored none.
+
+    With `by_case` they are of cases.
 
     Raises:
         RunError: the file is missing or damaged.
@@ -139,7 +151,15 @@ def stored_predictions(read: TestRead) -> ModelPredictions | None:
         return None
     check = check_label_sets if labels.ndim == 2 else check_labelled
     check(models[ENSEMBLE], labels)
-    return ModelPredictions(THE_ENSEMBLE, TEST, models[ENSEMBLE], labels)
+    return ModelPredictions(THE_ENSEMBLE, TEST, models[ENSEMBLE], labels, by_case=by_case)
+
+
+def _first_images(positions: Array | None, folder: TrialDir, rule: CaseRule | None) -> Array | None:
+    """Return the positions of the first image of each case that a training predicted, or else `positions`."""
+    if positions is None or rule is None:
+        return positions
+    (numbers,) = read_arrays(folder, folder.PREDICTIONS, "cases")
+    return positions[CaseIndex(rule, numbers).first] if len(numbers) == len(positions) else None
 
 
 def _val_positions(snapshot: RunSnapshot) -> Array | None:

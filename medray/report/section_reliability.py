@@ -12,6 +12,7 @@ from medray.report.figures_roc import points_table, roc_chart
 from medray.report.image_album import MAX_PICTURES, label_issue_captions, worst_mistakes
 from medray.report.model_predictions import OUT_OF_FOLD
 from medray.stats.metrics import confusion_matrix
+from medray.text import plural
 
 
 def predictions_lead(evidence: Evidence) -> list[Block]:
@@ -45,6 +46,8 @@ def folds(evidence: Evidence) -> list[Block]:
         for summary in summaries
     ]  # fmt: skip
     caption = f"Mean ± standard deviation over the folds, which divide {summaries[0].images} images"
+    if summaries[0].cases is not None:
+        caption += f" of {plural(summaries[0].cases, 'case')}; scores are by case"
     head = ["setting", "folds", *map(metric_title, metrics)]
     note = (
         "Each fold keeps the weights of its best epoch by the images that it holds out: a little optimistic, in "
@@ -139,6 +142,9 @@ def data(evidence: Evidence) -> list[Block]:
         for c, name in enumerate(facts.class_names)
     ]
     rows.append(["all", *(str(split.images) for split in splits), str(facts.images)])
+    cases = [split.cases for split in splits if split.cases is not None]
+    if cases:
+        rows.append([f"cases, by {facts.cases.by if facts.cases else ''}", *map(str, cases), str(sum(cases))])
     height, width, channels = facts.shape
     patients = f"{facts.patients} patients" if facts.patients else "which patient an image is of is not known"
     colours = "grey" if channels == 1 else "in colours"
@@ -163,7 +169,7 @@ def selections(evidence: Evidence) -> list[Block]:
         [
             selection.title,
             "selected" if selection is comparison.of_ensemble else "",
-            f"{selection.images} {selection.selected_on}",
+            f"{selection.images} {selection.selected_on}" + (" cases" if evidence.data.cases else ""),
             str(len(selection.members)),
             *(number(selection.calibrated_scores.get(metric)) for metric in metrics),
         ]

@@ -6,8 +6,10 @@ from medray.evaluate.label_tables import CLASSES_TITLE, labels_without_auc, tabl
 from medray.evaluate.print_evaluation import (
     CLASS_TITLES,
     CUTS_TITLE,
+    LEVELS_TITLE,
     class_figure,
     family_line,
+    level_rows,
     model_title,
     models_without_interval,
     sets_promise,
@@ -26,6 +28,7 @@ from medray.report.figures_risks import risks_chart
 from medray.report.figures_roc import points_table, roc_chart
 from medray.report.section_labels import label_decisions, label_table
 from medray.tasks import TASKS
+from medray.text import plural
 
 
 def test_lead(evidence: Evidence) -> list[Block]:
@@ -38,10 +41,9 @@ def test_lead(evidence: Evidence) -> list[Block]:
         interrupted = f"{evidence.read_count.sentence} No read by this run was finished."
         return [Text(interrupted, "warning"), missing("To read it again, which is counted", f"{evaluate} --again")]
     ensemble, share = scores.models[0], evidence.task.share
-    patients = f" of {scores.patients} patients" if scores.patients else ""
     blocks: list[Block] = [
         Text(
-            f"On {scores.images} test images{patients} the {ensemble.name} has {metric_title(evidence.metric)} "
+            f"On {scores.sample} the {ensemble.name} has {metric_title(evidence.metric)} "
             f"{interval(ensemble.scores[evidence.metric])} and {metric_title(share)} "
             f"{interval(ensemble.scores[share])} "
             f"(95 % intervals). {evidence.read_count.sentence} These scores are of {readable_time(scores.time)}."
@@ -63,17 +65,19 @@ def scores_of_models(evidence: Evidence) -> list[Block]:
     scores = evidence.scores
     if scores is None:
         return []
-    units = "patient" if scores.patients else "image"
     metrics = evidence.task.table_metrics(evidence.metric, calibration=True)
     rows = [
         [model_title(model), *(interval(model.scores[metric]) for metric in metrics)] for model in scores.models
     ]
-    caption = f"All models on the test split; 95 % intervals by {units}"
+    caption = f"All models on the test split, by {scores.unit}; 95 % intervals by {scores.resampled}"
     blocks: list[Block] = [models_chart(scores, evidence.metric)]
     blocks.append(Table(caption, ["model", *map(metric_title, metrics)], rows))
     blocks += [Text(line) for line in models_without_interval(scores)]
     if TASKS[scores.task].label_sets and (lacking := labels_without_auc(scores)):
         blocks.append(Text(f"No AUC on the test split, so in no mean over labels: {', '.join(lacking)}."))
+    if levels := level_rows(scores):
+        rows = [[level, *(interval(row[metric]) for metric in metrics)] for level, row in levels.items()]
+        blocks.append(Table(LEVELS_TITLE, ["answers", *map(metric_title, metrics)], rows))
     if scores.comparisons:
         rows = [
             [
@@ -145,16 +149,17 @@ def classes(evidence: Evidence) -> list[Block]:
     scores = evidence.scores
     if scores is None:
         return []
+    units = plural(scores.answered, f"test {scores.unit}")
     rows = [
         [row.name, str(row.images), *(class_figure(row, key) for key in CLASS_TITLES)] for row in scores.per_class
     ]
-    head = [TASKS[scores.task].noun, "images", *CLASS_TITLES.values()]
+    head = [TASKS[scores.task].noun, f"{scores.unit}s", *CLASS_TITLES.values()]
     blocks: list[Block] = []
     if TASKS[scores.task].label_sets:
         title = f"{CLASSES_TITLE}, on the test split"
         blocks += [label_table(tables_of_labels(scores)[-1]), Table(title, head, rows)]
     else:
-        caption = f"The ensemble on {scores.images} test images: true class by row, predicted by column"
+        caption = f"The ensemble on {units}: true class by row, predicted by column"
         blocks += [
             Matrix("confusion-test", caption, scores.class_names, scores.confusion_matrix),
             Table("The ensemble by class, each against the rest, on the test split", head, rows),
@@ -187,14 +192,13 @@ def _calibration(evidence: Evidence, scores: ReadScores) -> list[Block]:
         Text(line.rstrip()),
     ]
     if evidence.test_predictions is not None:
-        units = "patient" if scores.patients else "image"
         curves = reviewed.calibration_curves
-        blocks.append(calibration_chart(curves, evidence.test_predictions, units))
+        blocks.append(calibration_chart(curves, evidence.test_predictions, scores.resampled))
     return blocks
 
 
 def _cuts(scores: Scores) -> list[Block]:
-    columns = cut_columns(scores.cuts, [(point, point.test) for point in scores.operating_points])
+    columns = cut_columns(scores.cuts, [(point, point.test) for point in scores.operating_points], scores.unit)
     names = [cut.event.name for cut in scores.cuts]
     rows = [list(row) for row in zip(names, *(cells for _, cells in columns), strict=True)]
     head = ["cut", *(title.replace("\n", " ") for title, _ in columns)]

@@ -30,7 +30,10 @@ class CrossvalPlan(JsonDocument):
 
 @dataclass(frozen=True)
 class FoldSummary(JsonDocument):
-    """How one fold of a setting ended: the validation metrics and the confusion matrix at its best epoch."""
+    """How one fold of a setting ended: the validation metrics and the confusion matrix at its best epoch.
+
+    Both are of the `cases` that its `images` make, where the run has cases.
+    """
 
     fold: int
     images: int
@@ -39,13 +42,15 @@ class FoldSummary(JsonDocument):
     seconds: float
     metrics: dict[str, float]
     confusion_matrix: tuple[tuple[int, ...], ...]
+    cases: int | None = None
 
 
 @dataclass(frozen=True)
 class CrossvalSummary(JsonDocument):
     """crossval/0007/summary.json: the folds of trial 7's settings, mean and standard deviation over them.
 
-    `out_of_fold` are the metrics of all `images` together, each predicted by a model that did not train on it.
+    `out_of_fold` are the metrics of all `images` together, each predicted by a model that did not train on it, or
+    of the `cases` that these make.
     """
 
     trial: int
@@ -56,6 +61,7 @@ class CrossvalSummary(JsonDocument):
     images: int
     class_names: tuple[str, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
+    cases: int | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from medray.runs.crossval_documents import CrossvalSummary, FoldSummary
 from medray.runs.folder import read_arrays
 from medray.runs.rundir import RunDir, TrialDir, check_predictions, read_predictions
 from medray.runs.trial_record import FAILED, TrialRecord
+from medray.stats.case_rule import CaseRule
+from medray.stats.cases import CaseIndex
 from medray.stats.score_names import METRICS
 
 
@@ -41,7 +43,8 @@ class CrossvalTrial:
     """One setting trained on every fold.
 
     `probabilities` float32 (n, classes) are of the images at `positions` (n,) in the data set, each by the models
-    that did not see it, with `labels` (n,); `records` are those of the folds, in their order.
+    that did not see it, with `labels` (n,); `records` are those of the folds, in their order. `cases` are those of
+    the images where a case of several has one answer.
     """
 
     number: int
@@ -49,6 +52,17 @@ class CrossvalTrial:
     positions: Array
     labels: Array
     probabilities: Array
+    cases: CaseIndex | None = None
+
+    @property
+    def answers(self) -> Array:
+        """The answers to cases, float32 (m, classes), or else to the images."""
+        return self.probabilities if self.cases is None else self.cases.answers(self.probabilities)
+
+    @property
+    def answered_labels(self) -> Array:
+        """The labels of the cases, int64 (m,), or else of the images."""
+        return self.labels if self.cases is None else self.cases.labels(self.labels)
 
     @property
     def objective(self) -> float:
@@ -61,10 +75,13 @@ class CrossvalTrial:
         return MeanStd.of(values) if len(values) == len(self.records) else None
 
 
-def pool_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> CrossvalTrial | str:
+def pool_folds(
+    run: RunDir, number: int, folds: Folds, labels: Array, cases: CaseIndex | None = None
+) -> CrossvalTrial | str:
     """Join the folds of one trial, or return a text that says why that can't be done.
 
-    An image that several folds hold out gets the mean of their models' probabilities.
+    An image that several folds hold out gets the mean of their models' probabilities. `cases` are those of all
+    images.
     """
     records = [run.fold(number, fold).record() for fold in range(len(folds))]
     waiting = [str(i) for i, record in enumerate(records) if record is None]
@@ -86,48 +103,56 @@ def pool_folds(run: RunDir, number: int, folds: Folds, labels: Array) -> Crossva
         total[rows] += fold_probabilities
         count[rows] += 1
     probabilities = (total / count[:, None]).astype(np.float32)
-    return CrossvalTrial(number, ended, positions, labels[positions], probabilities)
+    own_cases = None if cases is None else cases.at(positions)
+    return CrossvalTrial(number, ended, positions, labels[positions], probabilities, own_cases)
 
 
 def write_crossval_trial(run: RunDir, trial: CrossvalTrial, class_names: Sequence[str]) -> None:
-    """Write a setting's out-of-fold predictions, then its summary."""
-    from medray.stats.metrics import all_metrics, confusion_matrix, defined_metrics
+    """Write a setting's out-of-fold predictions of images, then its summary, by case where there are cases."""
+    from medray.stats.label_set_predictions import predictions_of
+    from medray.stats.metrics import defined_metrics
 
     folder = run.crossval.trial(trial.number)
     stream = io.BytesIO()
-    np.savez(
-        stream, positions=trial.positions, labels=trial.labels, probabilities=trial.probabilities
-    )  # fmt: skip
+    arrays = {"positions": trial.positions, "labels": trial.labels, "probabilities": trial.probabilities}
+    arrays |= {} if trial.cases is None else {"cases": trial.cases.numbers}
+    np.savez(stream, **arrays)  # type: ignore[arg-type]
     folder.write(run.crossval.PREDICTIONS, stream.getvalue())
-    matrix = confusion_matrix(trial.labels, trial.probabilities.argmax(axis=1), len(class_names))
+    predictions = predictions_of(trial.answers, trial.answered_labels, len(class_names))
+    scores = {name: value for name, value in predictions.scores().items() if name in METRICS}
     spreads = {metric: trial.spread(metric) for metric in METRICS}
     summary = CrossvalSummary(
         trial=trial.number,
         folds=tuple(_fold_summary(run, trial, i, len(class_names)) for i in range(len(trial.records))),
         mean={metric: spread.mean for metric, spread in spreads.items() if spread},
         std={metric: spread.std for metric, spread in spreads.items() if spread},
-        out_of_fold=defined_metrics(all_metrics(trial.probabilities, trial.labels)),
+        out_of_fold=defined_metrics(scores),
         images=len(trial.labels),
         class_names=tuple(class_names),
-        confusion_matrix=tuple(map(tuple, matrix.tolist())),
+        confusion_matrix=tuple(map(tuple, predictions.confusion.tolist())),
+        cases=None if trial.cases is None else len(predictions),
     )
     folder.write_json(run.crossval.SUMMARY, summary.to_dict())
 
 
 def _fold_summary(run: RunDir, trial: CrossvalTrial, fold: int, classes: int) -> FoldSummary:
-    from medray.stats.metrics import confusion_matrix
+    from medray.stats.label_set_predictions import predictions_of
 
-    record = trial.records[fold]
-    probabilities, labels = read_predictions(run.fold(trial.number, fold), record.best_epoch)
-    matrix = confusion_matrix(labels, probabilities.argmax(axis=1), classes)
+    record, rule = trial.records[fold], None if trial.cases is None else trial.cases.rule
+    folder = run.fold(trial.number, fold)
+    answers, labels = read_predictions(folder, record.best_epoch, rule)
+    matrix = predictions_of(answers, labels, classes).confusion
+    images = len(labels if rule is None else read_predictions(folder, record.best_epoch)[1])
     return FoldSummary(
-        fold, len(labels), record.best_epoch, record.epochs, record.seconds, record.metrics,
-        tuple(map(tuple, matrix.tolist())),
+        fold, images, record.best_epoch, record.epochs, record.seconds, record.metrics,
+        tuple(map(tuple, matrix.tolist())), None if rule is None else len(labels),
     )  # fmt: skip
 
 
-def read_crossval_trials(run: RunDir) -> list[CrossvalTrial]:
+def read_crossval_trials(run: RunDir, cases: CaseRule | None = None) -> list[CrossvalTrial]:
     """Read all settings whose folds are finished, best first; none where there is no cross-validation.
+
+    `cases` is the rule of the run's cases, if it has any.
 
     Raises:
         RunError: a file is missing or damaged.
@@ -137,12 +162,12 @@ def read_crossval_trials(run: RunDir) -> list[CrossvalTrial]:
         return []
     plan, folds = crossval.read_plan(), crossval.read_folds()
     finished = [number for number in plan.trials if crossval.trial(number).exists(crossval.SUMMARY)]
-    trials = [_read_trial(run, number, folds) for number in finished]
+    trials = [_read_trial(run, number, folds, cases) for number in finished]
     sign = -1 if METRICS[plan.metric] == "max" else 1
     return sorted(trials, key=lambda trial: (sign * trial.objective, trial.number))
 
 
-def _read_trial(run: RunDir, number: int, folds: Folds) -> CrossvalTrial:
+def _read_trial(run: RunDir, number: int, folds: Folds, rule: CaseRule | None) -> CrossvalTrial:
     crossval, folder = run.crossval, run.crossval.trial(number)
     path = folder.path(crossval.PREDICTIONS)
     positions, labels, probabilities = read_arrays(
@@ -155,4 +180,9 @@ def _read_trial(run: RunDir, number: int, folds: Folds) -> CrossvalTrial:
     ended = tuple(r for r in records if r is not None and r.state != FAILED and r.objective is not None)
     if len(ended) < len(folds):
         raise RunError(f"{folder.location}: one of its folds is missing: cross-validate with --resume")
-    return CrossvalTrial(number, ended, positions, labels, probabilities)
+    if rule is None:
+        return CrossvalTrial(number, ended, positions, labels, probabilities)
+    (numbers,) = read_arrays(folder, crossval.PREDICTIONS, "cases")
+    if numbers.shape != positions.shape:
+        raise RunError(f"{path} is damaged: its cases are not those of {len(positions)} images")
+    return CrossvalTrial(number, ended, positions, labels, probabilities, CaseIndex(rule, numbers))

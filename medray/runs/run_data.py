@@ -1,7 +1,8 @@
-"""Load the data set of a run: a source, prepared as the search space says, with its calibration split."""
+"""Load the data set of a run: a source, prepared as the search space says, with cases and calibration split."""
 
 from medray._types import Progress
 from medray.data.calibration_split import with_calibration
+from medray.data.cases import with_cases
 from medray.data.dataset import ImageDataset
 from medray.data.grades import in_order_of_grades
 from medray.data.load_data import load_data
@@ -18,4 +19,5 @@ def load_run_data(source: str, space: SearchSpace, progress: Progress) -> ImageD
     dataset = load_data(source, phantom=space.name, preparation=space.preparation, progress=progress)
     if space.task == ORDERED.name:
         dataset = in_order_of_grades(dataset, space.preparation.labels.order or None)
+    dataset = with_cases(dataset, space.preparation.cases, space.task)
     return with_calibration(dataset, space.preparation.splits.calibration, progress)

@@ -6,10 +6,11 @@ import numpy as np
 
 from medray._types import Shape
 from medray.audit.findings import Finding
-from medray.data.dataset import ImageDataset
+from medray.data.dataset import ImageDataset, LabelledImages
 from medray.errors import unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.space.preparation import ASPECTS
+from medray.stats.case_rule import CaseRule
 from medray.stats.score_names import METRICS
 from medray.tasks import TASKS
 
@@ -54,10 +55,20 @@ class RunFacts(JsonDocument):
 
 @dataclass(frozen=True)
 class SplitFacts(JsonDocument):
-    """The number of images of a split, in all and of each class."""
+    """The number of images of a split, in all and of each class.
+
+    `cases` is the number of cases of several images that it is answered by, None where each image is.
+    """
 
     images: int
     classes: tuple[int, ...]
+    cases: int | None = None
+
+    @classmethod
+    def of(cls, images: LabelledImages) -> "SplitFacts":
+        """Return the facts of a split's images."""
+        cases = None if images.own_cases is None else len(images.own_cases)
+        return cls(len(images), tuple(images.class_counts().tolist()), cases)
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,7 @@ class DataFacts(JsonDocument):
 
     `shape` is height, width and channels of an image, `aspect` how images of another size are brought to it.
     `folds` and `patients` are numbers, None where the data set brings no folds or does not know the patients.
+    `cases` says how images become cases, None where each image is answered by itself.
     """
 
     source: str
@@ -80,6 +92,7 @@ class DataFacts(JsonDocument):
     patients: int | None
     splits: dict[str, SplitFacts]
     leaks: tuple[Finding, ...]
+    cases: CaseRule | None = None
 
     @classmethod
     def of(cls, dataset: ImageDataset, leaks: tuple[Finding, ...] = ()) -> "DataFacts":
@@ -95,11 +108,9 @@ class DataFacts(JsonDocument):
             folds=None if dataset.folds is None else len(dataset.folds),
             subgroups=tuple(sorted(dataset.subgroups)),
             patients=None if dataset.groups is None else len(np.unique(dataset.groups)),
-            splits={
-                name: SplitFacts(len(positions), tuple(dataset.at(positions).class_counts().tolist()))
-                for name, positions in dataset.splits.items()
-            },
+            splits={name: SplitFacts.of(dataset.at(positions)) for name, positions in dataset.splits.items()},
             leaks=leaks,
+            cases=dataset.case_rule,
         )
 
     def check(self) -> None:

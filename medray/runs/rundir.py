@@ -35,6 +35,8 @@ from medray.runs.selection_facts import SelectionComparison
 from medray.runs.trial_record import EpochRecord, TrialRecord
 from medray.space.loading import parse
 from medray.space.search_space import SearchSpace
+from medray.stats.case_rule import CaseRule
+from medray.stats.cases import CaseIndex
 from medray.stats.validate import check_label_sets, check_labelled
 
 MANIFEST = "manifest.json"  # of an ensemble, whose folder can be copied out of its run
@@ -271,10 +273,10 @@ class NestedDir(Folder):
         return [f.read_document(self.FOLD, NestedFold) for f in folders if f.exists(self.FOLD)]
 
 
-def read_predictions(folder: TrialDir, best_epoch: int) -> tuple[Array, Array]:
+def read_predictions(folder: TrialDir, best_epoch: int, cases: CaseRule | None = None) -> tuple[Array, Array]:
     """Return a training's predictions of the images that it was measured on, and their labels.
 
-    Probabilities are float32 (n, classes), labels int64 (n,).
+    Probabilities are float32 (n, classes), labels int64 (n,). With a rule they are those of the cases.
 
     Raises:
         RunError: they are missing, damaged, or of another epoch than `best_epoch`.
@@ -284,7 +286,16 @@ def read_predictions(folder: TrialDir, best_epoch: int) -> tuple[Array, Array]:
     if epoch.shape or epoch != best_epoch:
         raise RunError(f"{name} is damaged: it is of epoch {epoch}, the trial's best is {best_epoch}")
     check_predictions(name, probabilities, labels)
-    return probabilities, labels
+    if cases is None:
+        return probabilities, labels
+    (numbers,) = read_arrays(folder, folder.PREDICTIONS, "cases")
+    if numbers.shape != labels.shape[:1] or numbers.dtype != np.int64:
+        raise RunError(f"{name} is damaged: its cases are not those of {len(labels)} images")
+    try:
+        index = CaseIndex(cases, numbers)
+        return index.answers(probabilities), index.labels(labels)
+    except DataError as error:
+        raise RunError(f"{name} is damaged: {error}") from None
 
 
 def check_predictions(name: str, probabilities: Array, labels: Array) -> None:

@@ -29,9 +29,10 @@ def selection_title(strategy: str, source: str) -> str:
 class SelectionFacts(JsonDocument):
     """One selection of an ensemble's members: by which strategy, from which candidates, and how good it is.
 
-    `source` is "trials" or "folds". `images` are the images of `selected_on` ("val" or "out-of-fold"), from which
-    the members and all scores come; `scores` are those before the temperature. The temperatures were fitted on
-    images of `calibrated_on` ("calibration", or the images of `selected_on`).
+    `source` is "trials" or "folds". `images` are the images, or cases where the run has such, of `selected_on`
+    ("val" or "out-of-fold"), from which the members and all scores come; `scores` are those before the
+    temperature. The temperatures were fitted on images of `calibrated_on` ("calibration", or the images of
+    `selected_on`).
     """
 
     strategy: str

@@ -11,15 +11,17 @@ from medray.runs.leaderboard import gain, rank, usable
 from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.search.run_search import SearchResult
 from medray.search.search_progress import four_places, settings_line
+from medray.stats.case_rule import CaseRule, title_with, unit_of
 from medray.stats.score_names import METRICS
 from medray.tasks import TASKS
+from medray.text import plural
 
 
 def print_search_result(result: SearchResult, console: Console) -> None:
     """Print the first rows of the leaderboard, the gain over the best baseline, and the paths of all files."""
     metric, run, share = result.space.metric, result.run, TASKS[result.space.task].share
     if usable(result.records):
-        print_leaderboard(result.records, metric, console, share=share)
+        print_leaderboard(result.records, metric, console, share=share, cases=result.cases)
     counts = {state: sum(r.state == state for r in result.records) for state in (FINISHED, STOPPED, FAILED)}
     say(console, "Trials: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
     for record in result.records:
@@ -30,12 +32,13 @@ def print_search_result(result: SearchResult, console: Console) -> None:
         say(console, line)
     if result.ensemble is not None:
         selected_on, members = result.ensemble.selected_on, result.ensemble.members
+        images = plural(selected_on.images, unit_of(result.cases))
         say(
             console,
             f"Ensemble of {len(members)}: {selected_on.predictions} {metric} {selected_on.scores[metric]:.4f}, "
-            f"{metric_title(share)} {selected_on.scores[share]:.4f} on {selected_on.images} images",
+            f"{metric_title(share)} {selected_on.scores[share]:.4f} on {images}",
         )
-        say(console, "All of this was selected on these images: expect less on new ones.")
+        say(console, f"All of this was selected on these {unit_of(result.cases)}s: expect less on new ones.")
     say(console, f"Leaderboard: {run.path(run.LEADERBOARD)}")
     if result.ensemble is not None:
         say(console, f"Ensemble:    {run.path('ensemble')}")
@@ -64,6 +67,7 @@ def search_result_json(result: SearchResult) -> dict[str, Any]:
             "interval": None if result.gain is None else [result.gain.low, result.gain.high],
         },
         "val_images": result.val_images,
+        "cases": None if result.cases is None else result.cases.to_dict(),
         "ensemble": None
         if result.ensemble is None
         else {
@@ -77,9 +81,13 @@ def search_result_json(result: SearchResult) -> dict[str, Any]:
 
 
 def print_leaderboard(
-    records: list[TrialRecord], metric: str, console: Console, limit: int = 10, *, share: str = "accuracy"
-) -> None:
-    """Print the first rows of the leaderboard, with `share`, the task's score that is a share of images."""
+    records: list[TrialRecord], metric: str, console: Console, limit: int = 10, *, share: str = "accuracy",
+    cases: CaseRule | None = None,
+) -> None:  # fmt: skip
+    """Print the first rows of the leaderboard, with `share`, the task's score that is a share of images.
+
+    `cases` is the rule that the scores are by, if any.
+    """
     second = share if metric != share else "auc"
     ranked = rank(usable(records), METRICS[metric])[:limit]
     columns = [
@@ -91,7 +99,8 @@ def print_leaderboard(
     ]
     settings = [" · ".join(filter(None, (r.baseline, settings_line(r.settings)))) for r in ranked]
     ranks = [str(position) for position in range(1, len(ranked) + 1)]
-    print_table(console, f"Leaderboard, by {metric} on validation", ranks, columns, "rank", settings)
+    title = title_with(cases, f"Leaderboard, by {metric} on validation")
+    print_table(console, title, ranks, columns, "rank", settings)
 
 
 def gain_line(result: SearchResult) -> str | None:
@@ -106,7 +115,7 @@ def gain_line(result: SearchResult) -> str | None:
     caveat = "" if monitor == metric else f"; part of it is that the baseline's epoch was selected by {monitor}"
     line = (
         f"Over the best baseline ({baseline.baseline}, {baseline.objective:.4f}) the search {verb} "
-        f"{abs(difference):.4f} {metric} on {result.val_images} validation images"
+        f"{abs(difference):.4f} {metric} on {result.val_images} validation {unit_of(result.cases)}s"
     )
     if result.gain is not None and result.gain.low is not None and result.gain.high is not None:
         low, high = result.gain.low, result.gain.high

@@ -33,6 +33,7 @@ from medray.search.run_trials import run_trials
 from medray.search.search_gain import compare_gain
 from medray.search.search_options import SearchOptions
 from medray.space.search_space import SearchSpace
+from medray.stats.case_rule import CaseRule
 from medray.stats.compare import PairedComparison
 from medray.text import plural
 
@@ -45,8 +46,9 @@ class SearchResult:
     """The results of a search.
 
     `records` are those of the trials that have ended, by number; `gain` compares the best of them with the best
-    baseline on the validation images, which also selected it; `ensemble` is the manifest of their ensemble,
-    None where no trial can be a member. `left` trials have not ended; `resume_command` goes on with them.
+    baseline on the `val_images` validation images, or cases, which also selected it; `ensemble` is the manifest of
+    their ensemble, None where no trial can be a member. `left` trials have not ended; `resume_command` goes on
+    with them. `cases` is the rule that all scores are by, None where each image is answered by itself.
     """
 
     run: RunDir
@@ -57,6 +59,7 @@ class SearchResult:
     val_images: int
     left: int
     resume_command: str
+    cases: CaseRule | None = None
 
     def __repr__(self) -> str:
         best, metric = rank(usable(self.records), self.space.mode)[:1], self.space.metric
@@ -90,11 +93,13 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
                 f"{run.location}: {error.strerror or error}; go on with: {resume_command(options)}"
             ) from error
     records = [ledger.records[number] for number in sorted(ledger.records)]
-    val = dataset.splits["val"]
-    patients = None if dataset.groups is None else dataset.groups[val]
-    difference = compare_gain(run, records, space.metric, patients)
+    val = dataset.split("val")
+    patients = dataset.answered_groups(val.positions)
+    difference = compare_gain(run, records, space.metric, patients, dataset.case_rule)
     left = ledger.left()
-    return SearchResult(run, space, records, difference, manifest, len(val), left, resume_command(options))
+    units = len(val.answered_labels)
+    resume = resume_command(options)
+    return SearchResult(run, space, records, difference, manifest, units, left, resume, dataset.case_rule)
 
 
 def write_results(ledger: "Ledger", dataset: ImageDataset) -> Manifest | None:
@@ -111,7 +116,7 @@ def write_results(ledger: "Ledger", dataset: ImageDataset) -> Manifest | None:
         return read_manifest(run.ensemble)
     if usable(records):
         run.delete(run.SELECTION)
-        pool = trial_pool(run, records, space.mode, top, space.task)
+        pool = trial_pool(run, records, space.mode, top, space.task, dataset.case_rule)
         selection = make_selection(TOP_K, pool, top_k(pool.candidates, top))
         fit_run_ood(run, dataset)
         return write_ensemble(run, selection, data=DataFacts.of(dataset), metric=space.metric)

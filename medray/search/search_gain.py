@@ -13,6 +13,7 @@ from medray.runs.leaderboard import gain
 from medray.runs.rundir import RunDir, read_predictions
 from medray.runs.trial_record import TrialRecord
 from medray.stats.bootstrap import bootstrap, resample_counts
+from medray.stats.case_rule import CaseRule
 from medray.stats.compare import PairedComparison, compare_models
 from medray.stats.label_set_predictions import AnyPredictions, predictions_of
 from medray.stats.score_names import METRICS
@@ -22,19 +23,19 @@ BEST, BASELINE = "best trial", "best baseline"
 
 
 def compare_gain(
-    run: RunDir, records: Iterable[TrialRecord], metric: str, groups: Array | None
+    run: RunDir, records: Iterable[TrialRecord], metric: str, groups: Array | None, cases: CaseRule | None = None
 ) -> PairedComparison | None:
     """Compare the best searched trial with the best baseline on validation, positive where it is better.
 
-    `groups` (N,) are the patients of the validation images where known. None where there is not one of each, or
-    their predictions are damaged.
+    `groups` (N,) are the patients of the validation images, or of the cases that these make by a rule, where
+    known. None where there is not one of each, or their predictions are damaged.
     """
     records = list(records)
     pair = gain(records, METRICS[metric])
     if pair is None:
         return None
     models = {BEST: {pair.best.number: 1.0}}
-    return compare_on_validation(run, records, pair.baseline.number, models, metric, groups).get(BEST)
+    return compare_on_validation(run, records, pair.baseline.number, models, metric, groups, cases).get(BEST)
 
 
 def compare_on_validation(
@@ -44,6 +45,7 @@ def compare_on_validation(
     models: Mapping[str, Mapping[int, float]],
     metric: str,
     groups: Array | None,
+    cases: CaseRule | None = None,
 ) -> dict[str, PairedComparison]:
     """Compare models with the trial `baseline` on validation, each positive where it is better.
 
@@ -54,7 +56,7 @@ def compare_on_validation(
     measured: dict[str, AnyPredictions] = {}
     for name, weights in {BASELINE: {baseline: 1.0}, **models}.items():
         with contextlib.suppress(MedrayError, KeyError):
-            predicted = [read_predictions(run.trial(number), epochs[number]) for number in weights]
+            predicted = [read_predictions(run.trial(number), epochs[number], cases) for number in weights]
             tables, labels = [table for table, _ in predicted], predicted[0][1].astype(np.int64)
             if len({table.shape for table in tables}) == 1 and all((own == labels).all() for _, own in predicted):
                 sets = labels.ndim == 2

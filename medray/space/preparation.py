@@ -1,10 +1,11 @@
-"""Preparation: how images become a data set, from `images`, `labels` and `splits` of a search space."""
+"""Preparation: how images become a data set, from `images`, `labels`, `splits` and `cases` of a search space."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from medray.errors import ConfigError, unknown_choice_line
+from medray.space.cases_section import Cases, read_cases
 from medray.tasks import ORDERED, SEVERAL, SINGLE
 
 ASPECTS = STRETCHED, PADDED, LESION = ("stretch", "pad", "lesion")
@@ -80,12 +81,16 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class Preparation:
-    """All three sections, and the `task` that the images are for, a name in `medray.tasks.TASKS`."""
+    """All sections, and the `task` that the images are for, a name in `medray.tasks.TASKS`.
+
+    `cases` is None where each image is answered by itself.
+    """
 
     images: Images = Images()
     labels: Labels = Labels()
     splits: Shares = Shares()
     task: str = SINGLE.name
+    cases: Cases | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], task: str = SINGLE.name) -> "Preparation":
@@ -139,7 +144,8 @@ class Preparation:
                 raise ConfigError(f"is of `task: {needed}`", key=f"labels.{key}")
         if task == SEVERAL.name and "multiple" in labels:
             raise ConfigError("`task: several` takes all labels of an image", key="labels.multiple")
-        return cls(Images(**images), Labels(**labels), shares, task)
+        cases = read_cases(values["cases"], task) if "cases" in values else None
+        return cls(Images(**images), Labels(**labels), shares, task, cases)
 
 
 def _with_known_keys(name: str, section: object, kind: type) -> dict[str, Any]:

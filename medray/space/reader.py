@@ -23,7 +23,7 @@ from medray.space.yaml_fields import (
 from medray.stats.score_names import METRICS
 from medray.tasks import SINGLE, TASKS
 
-PREPARATION = ("images", "labels", "splits")
+PREPARATION = ("images", "labels", "splits", "cases")
 NEEDED = ("name", "data", "objective", "budget", "space")
 SECTIONS = (
     *NEEDED, *PREPARATION, "task", "description", "resources", "fixed", "transforms", "baselines", "published",

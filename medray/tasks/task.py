@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from medray._types import Array
+from medray.stats.case_rule import CLASSES, GRADES, LABEL_SETS
 from medray.stats.score_names import MODES
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class Task:
     def scores(self) -> dict[str, str]:
         """Every score of an evaluation, each with which way it is better: the metrics, and the Brier score."""
         return {name: mode for name, mode in MODES.items() if name in self.metrics or name == "brier"}
+
+    @property
+    def label_kind(self) -> str:
+        """What labels are to cases of several images: classes, grades or label sets (`medray.stats.cases`)."""
+        return LABEL_SETS if self.label_sets else GRADES if self.cuts else CLASSES
 
     def table_metrics(self, metric: str, *, calibration: bool = False) -> list[str]:
         """Return the metrics of a table of models: `metric`, which they are ranked by, first.

@@ -6,6 +6,7 @@ from typing import Any
 
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
+from medray.data.members import members_of
 from medray.errors import ConfigError, DataError, MedrayError
 from medray.space.combinations import combinations
 from medray.space.search_space import SearchSpace
@@ -50,22 +51,27 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
 def check_classes(dataset: ImageDataset) -> None:
     """Check that train and val have an image of each class: what is not there is not learned, or not measured.
 
+    Where images may have several labels, val may lack some: they are left out of the means over labels.
+
     Raises:
         DataError: a split is missing or empty, or lacks a class; the line names it and the way out.
     """
     if dataset.has_label_sets:
         check_slices(dataset.split("train"), dataset.split("val"), "auc")
-        return
-    for split in ("train", "val"):
+    for split in ("train",) if dataset.has_label_sets else ("train", "val"):
+        images = dataset.split(split)
+        labels = images.own_labels if split == "train" else images.answered_labels
+        unit = "image" if split == "train" or dataset.cases is None else "case"
+        counts = members_of(labels, len(dataset.class_names)).sum(axis=0)
         missing = [
             f"{name}{_of_one_patient(dataset, label)}"
             for label, name in enumerate(dataset.class_names)
-            if not dataset.split(split).class_counts()[label]
+            if not counts[label]
         ]
         if missing:
             purpose = "trained" if split == "train" else "measured"
             raise DataError(
-                f"{dataset.source}: split '{split}' has no image of {first_names(missing)}, so no model can be "
+                f"{dataset.source}: split '{split}' has no {unit} of {first_names(missing)}, so no model can be "
                 f"{purpose} on it: make other splits or folds, or, of files, leave such a class out (`labels: "
                 "{min_count: N}`) or merge it with another (`labels: {merge: ..}`)"
             )
@@ -73,7 +79,8 @@ def check_classes(dataset: ImageDataset) -> None:
 
 def _of_one_patient(dataset: ImageDataset, label: int) -> str:
     """Return in brackets that all images of a class are of one patient, where that is so."""
-    if dataset.groups is None or len(set(dataset.groups[dataset.labels == label].tolist())) != 1:
+    of_class = members_of(dataset.labels, len(dataset.class_names))[:, label]
+    if dataset.groups is None or len(set(dataset.groups[of_class].tolist())) != 1:
         return ""
     return " (all its images are of one patient)"
 

@@ -4,7 +4,9 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.dataset import LabelledImages
+from medray.data.members import members_of
 from medray.errors import DataError, printable
+from medray.stats.label_sets import told
 from medray.text import first_names, plural
 
 
@@ -27,29 +29,32 @@ def check_slices(train: LabelledImages, val: LabelledImages, metric: str) -> Non
     if train.own_labels.ndim == 2:
         _check_label_sets(train, val)
         return
-    for name, images, problem in (
-        ("train", train, "nothing can be learned of such a class"),
-        ("val", val, f"{metric} can't be measured on it"),
+    for name, labels, unit, problem in (
+        ("train", train.own_labels, "image", "nothing can be learned of such a class"),
+        ("val", val.answered_labels, "case" if val.cases else "image", f"{metric} can't be measured on it"),
     ):
-        counts = images.class_counts()
-        missing = [printable(str(images.class_names[label])) for label in np.flatnonzero(counts == 0)]
+        counts = members_of(labels, len(train.class_names)).sum(axis=0)
+        missing = [printable(str(train.class_names[label])) for label in np.flatnonzero(counts == 0)]
         if missing:
             raise DataError(
-                f"split '{name}' has no image of {first_names(missing)}: {problem}; make splits that each have "
+                f"split '{name}' has no {unit} of {first_names(missing)}: {problem}; make splits that each have "
                 "images of all classes, or leave such a class out of images and class_names"
             )
 
 
 def _check_label_sets(train: LabelledImages, val: LabelledImages) -> None:
-    """Check labels of which an image may have several: each is learned, and one at least measured."""
-    for name, images in (("train", train), ("val", val)):
-        having, known = images.own_labels == 1, images.own_labels >= 0
-        told = having.any(axis=0) & (known & ~having).any(axis=0)
-        missing = [printable(str(images.class_names[label])) for label in np.flatnonzero(~told)]
-        if missing and (name == "train" or not told.any()):
+    """Check labels of which an image may have several: some label at least is learned, and measured.
+
+    A fold may lack the images of a rare label, which no model then learns: its means are over the others.
+    """
+    for name, labels, purpose in (
+        ("train", train.own_labels, "learned"),
+        ("val", val.answered_labels, "measured"),
+    ):
+        if not any(map(told, labels.T)):
             raise DataError(
-                f"split '{name}' has no image of {first_names(missing)}, or no other: nothing can be "
-                f"{'learned of' if name == 'train' else 'measured on'} it; make other splits, or leave it out"
+                f"split '{name}': no label has images with it and images without it: nothing can be {purpose}; "
+                "make other splits"
             )
 
 

@@ -37,9 +37,10 @@ EVALUATION_PIXELS = 256 * 28 * 28
 class EpochResult:
     """The outcome of one epoch.
 
-    `metrics` are the validation metrics of this epoch and `best` those of `best_epoch`, whose weights and
-    validation probabilities (N, classes) are `best_network` and `best_probabilities`. `ended_by` is
-    `epochs` or `patience` in the last result, else None. `seconds` is the epoch's wall time.
+    `metrics` are the validation metrics of this epoch, by case where there are cases, and `best` those of
+    `best_epoch`, whose weights and validation probabilities of images (N, classes) are `best_network` and
+    `best_probabilities`. `ended_by` is `epochs` or `patience` in the last result, else None. `seconds` is the
+    epoch's wall time.
     """
 
     epoch: int
@@ -150,7 +151,7 @@ class _Training:
         probabilities = predict_probabilities(self.network, self.val, self.device)
         if not np.isfinite(probabilities).all():
             raise TrainingDiverged(f"predictions became NaN in epoch {epoch}")
-        scores = TASKS[self.config.task].measure(probabilities, self.val.own_labels)
+        scores = TASKS[self.config.task].measure(self.val.answers(probabilities), self.val.answered_labels)
         self.schedule.after_epoch(scores["log_loss"])
         self.progress.epoch = epoch
         self._keep_best(scores, probabilities)

@@ -167,8 +167,8 @@ def mixed_loss(
 def _label_set_loss(logits: Tensor, labels: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
     """Return the mean binary cross entropy of the labels (n, classes) that are known; 0 where none is.
 
-    With a `weight` of having each label (classes,) the log-odds are shifted by its logarithm (Menon et al. 2021,
-    logit adjustment): the best answer is then the label's own probability, not one that is `weight` times too likely.
+    With a `weight` of having each label (classes,) the log-odds are shifted by its logarithm (logit adjustment,
+    Menon et al. 2021): the best answer is then the label's own probability, not odds `weight` times too high.
     """
     known = (labels >= 0).float()
     targets = (labels == 1).float() * (1 - smoothing) + smoothing / 2

@@ -9,7 +9,7 @@ import pytest
 
 from medray.audit.audit import audit_survey, find_leaks
 from medray.audit.findings import KINDS, Audit
-from medray.audit.survey_images import survey_dataset, survey_files
+from medray.audit.survey_images import cases_by, survey_dataset, survey_files
 from medray.data.dataset import Fold, ImageDataset
 from medray.data.listing.listing import Listing
 from medray.errors import DataError
@@ -40,9 +40,40 @@ def test_clean_images_have_no_findings(tmp_path: Path) -> None:
     result = look(
         replace(listing, folds=(Fold(np.arange(40), np.arange(40, 80)), Fold(np.arange(40, 80), np.arange(40))))
     )
-    assert result.findings == ()
+    assert [finding.kind for finding in result.findings if finding.severity != "info"] == []
     assert result.duplicates == ()
     assert result.images == 120
+
+
+def test_patients_and_cases_with_differing_labels_are_named(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    for number, image in enumerate(blobs(24)):
+        folder.add(encoded(image), "ab"[number % 2], patient=str(number // 2 if number > 3 else number))
+    survey = survey_files(folder.listing())
+    findings = {finding.kind: finding for finding in audit_survey(survey).findings}
+    assert findings["differing_labels"].severity == "info"
+    assert findings["differing_labels"].count == 10
+    assert findings["differing_labels"].names[0] == "2 (a, b)"
+    exams = tuple(None if number < 4 else str(number // 4) for number in range(24))
+    cases = replace(survey, cases=cases_by("exam", survey.patients, {"exam": exams}))
+    (finding,) = [f for f in audit_survey(cases).findings if f.kind == "differing_labels"]
+    assert (finding.severity, finding.count, finding.names[0]) == ("warning", 10, "1 of 2 (a, b)")
+    same = replace(survey, labels=(("a",),) * 24)
+    assert not [kind for kind in kinds_of(audit_survey(same)) if kind == "differing_labels"]
+    with pytest.raises(DataError, match="lesion"):
+        cases_by("lesion", survey.patients, survey.columns)
+
+
+def test_a_case_in_two_splits_is_a_leak(folder: Folder) -> None:
+    listing = folder.listing()
+    survey = survey_files(listing)
+    exams = [f"e{number}" for number in range(len(survey))]
+    train, test = survey.splits.index("train"), survey.splits.index("test")
+    exams[train] = exams[test] = "both"
+    result = audit_survey(replace(survey, cases=cases_by("exam", survey.patients, {"exam": exams})))
+    assert kinds_of(result)["cases_across_splits"] == 1
+    assert result.leaks[0].names == ("both (train, test)",)
+    assert not audit_survey(survey).leaks
 
 
 @pytest.mark.parametrize("copier", COPIERS)
@@ -151,7 +182,7 @@ def test_classes_are_too_small_for_the_splits_and_folds_to_come(tmp_path: Path) 
     folder = Folder(tmp_path)
     for number, image in enumerate(blobs(20)):
         folder.add(encoded(image), "a" if number < 5 else "b", patient=str(number % 4))
-    (finding,) = look(folder.listing()).findings
+    (finding,) = [f for f in look(folder.listing()).findings if f.severity != "info"]
     assert finding.names == ("a (5 images for 3 splits)", "b (4 patients for 5 folds)")
 
 

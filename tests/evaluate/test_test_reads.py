@@ -23,7 +23,7 @@ ALL = Proportion.of(1, 1)
 SCORES = ReadScores(
     read=2, time="2026-01-02T03:04:05+00:00", ensemble="ensemble's", data="data's", test="split's",
     medray="0.1.0", uuid="ab12", seed=0,
-    task="single", metric="auc", images=2, patients=None, class_names=("a", "b"), resamples=40,
+    task="single", metric="auc", images=2, cases=None, patients=None, class_names=("a", "b"), resamples=40,
     models=(ModelScores("ensemble", 3, ESTIMATES),), comparisons=(), confusion_matrix=((1, 0), (0, 1)),
     cuts=(), per_class=tuple(ClassScores(name, 1, ALL, ALL, ALL, 1.0, ESTIMATES["auc"]) for name in "ab"), operating_points=(),
     conformal_sets=(), subgroups={}, subgroup_rates=(), leaks=(),

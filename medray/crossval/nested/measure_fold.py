@@ -28,14 +28,14 @@ def measure_fold(
     """Measure the ensemble of a fold's search in `run`, on its val split and on the images that it holds out.
 
     The ensemble is that of the `k` best trials, as a search makes it, with a temperature as `medray ensemble` fits
-    it: on the calibration split where there is one. The held-out predictions are written, then the scores; then
-    the weights of the fold's networks are deleted.
+    it: on the calibration split where there is one. All is by case where there are cases. The held-out predictions
+    are written, then the scores; then the weights of the fold's networks are deleted.
 
     Raises:
         MedrayError: all trials of the search failed.
         WeightsError: weights are missing or damaged.
     """
-    pool = trial_pool(run, records, space.mode, k, space.task)
+    pool = trial_pool(run, records, space.mode, k, space.task, fold.dataset.case_rule)
     if not pool.candidates:
         raise MedrayError(
             f"outer fold {fold.number}: all {len(records)} trials failed; the first: {records[0].reason} (see "
@@ -45,19 +45,22 @@ def measure_fold(
     members, shares = zip(*selection.members, strict=True)
     dataset, held_out = fold.dataset, fold.held_out
     aside = dataset.splits.get(CALIBRATION, np.empty(0, dtype=np.int64))
-    images = dataset.at(np.concatenate([aside, held_out]))
+    images, aside_images, held_out_images = (
+        dataset.at(positions) for positions in (np.concatenate([aside, held_out]), aside, held_out)
+    )
     by_network = predict_networks(run, dataset, images, [member.key for member in members])
-    answers = average([by_network[m.key] for m in members], shares, label_sets=pool.task.label_sets)
+    on_held_out = {key: held_out_images.answers(table[len(aside) :]) for key, table in by_network.items()}
+    label_sets = pool.task.label_sets
+    answers = average([on_held_out[member.key] for member in members], shares, label_sets=label_sets)
     if len(aside):
-        calibrated = calibrate_selection(
-            selection, CALIBRATION, answers[: len(aside)], dataset.labels[aside], None
-        ).selection  # fmt: skip
+        on_aside = [aside_images.answers(by_network[member.key][: len(aside)]) for member in members]
+        mean = average(on_aside, shares, label_sets=label_sets)
+        labels = aside_images.answered_labels
+        calibrated = calibrate_selection(selection, CALIBRATION, mean, labels, None).selection
     else:
         calibrated = calibrate_selection(selection, VAL, selection.probabilities, pool.labels, None).selection
-    probabilities, labels = (
-        apply_temperatures(answers[len(aside) :], calibrated.temperatures),
-        dataset.labels[held_out],
-    )
+    probabilities = apply_temperatures(answers, calibrated.temperatures)
+    labels = held_out_images.answered_labels
     best, measure = pool.candidates[0], pool.task.measure_defined
     result = NestedFold(
         fold=fold.number,
@@ -71,10 +74,11 @@ def measure_fold(
         val_scores=calibrated.calibrated_scores,
         held_out_scores=measure(probabilities, labels),
         best_trial_val_scores=measure(best.probabilities, pool.labels),
-        best_trial_held_out_scores=measure(by_network[best.members[0].key][len(aside) :], labels),
+        best_trial_held_out_scores=measure(on_held_out[best.members[0].key], labels),
     )
     stream = io.BytesIO()
-    np.savez(stream, positions=held_out, labels=labels, probabilities=probabilities)
+    first = slice(None) if dataset.cases is None else dataset.cases.at(held_out).first
+    np.savez(stream, positions=held_out[first], labels=labels, probabilities=probabilities)
     run.write(NestedDir.PREDICTIONS, stream.getvalue())
     run.write_json(NestedDir.FOLD, result.to_dict())
     for number in run.trial_numbers():

@@ -22,7 +22,8 @@ class ListedImage:
     `labels` are as the source has them: none if blank, several if it names several. `split` is train, val or test,
     or None if the source does not say. `where` names the image in a message: a path below the listing's root, or a
     table's line. `uncertain` are labels that it may have besides `labels`: it has no certain class then. `origin`
-    are cells of a table, by column, that say where, when or how the image was taken.
+    are cells of a table, by column, that say where, when or how the image was taken. `unlabelled` says that a
+    table with a column for each class says nothing in any of them.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class ListedImage:
     subgroups: Mapping[str, str] = field(default_factory=dict)
     uncertain: tuple[str, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
+    unlabelled: bool = False
 
 
 def counted_as(labels: tuple[str, ...]) -> str:

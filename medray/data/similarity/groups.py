@@ -13,12 +13,12 @@ from medray.data.similarity.duplicates import Duplicates
 def related_groups(dataset: ImageDataset, progress: Progress = silent) -> Array:
     """Return the group of each image, int64 (n,), numbered by the position of its first image.
 
-    A group holds the images that duplicates or patients connect, over any number of steps.
+    A group holds the images that duplicates, and patients or cases, connect, over any number of steps.
 
     Raises:
         DataError: millions of images look the same.
     """
-    return merge_patients(duplicate_groups(dataset_duplicates(dataset, progress)), dataset.groups)
+    return merge_patients(duplicate_groups(dataset_duplicates(dataset, progress)), dataset.clusters)
 
 
 def duplicate_groups(duplicates: Duplicates) -> Array:

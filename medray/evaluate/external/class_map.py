@@ -43,6 +43,11 @@ def parse_map(texts: Sequence[str], class_names: Sequence[str]) -> dict[str, str
     return class_map
 
 
+def map_texts(class_map: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Return the THEIRS=OURS texts that `parse_map` reads as this map."""
+    return tuple(f"{theirs}={ours or ''}" for theirs, ours in class_map.items())
+
+
 def map_classes(
     counts: Mapping[str, int],
     class_map: Mapping[str, str | None],

@@ -71,8 +71,8 @@ class ExternalComparison(JsonDocument):
     """An ensemble's figures on other images beside those of the read `read` of its own test split.
 
     `scores` are by score, `without_copies` those of the images without copies, empty where there are none;
-    `class_auc` and `class_recall` are by class, `sensitivity` and `specificity` by operating point, `coverage` by
-    the coverage of conformal sets.
+    `class_auc` and `class_recall` are by class, `cut_auc` by cut of grades, `sensitivity` and `specificity` by
+    operating point, `coverage` by the coverage of conformal sets.
     """
 
     read: int
@@ -82,6 +82,7 @@ class ExternalComparison(JsonDocument):
     without_copies: dict[str, Beside]
     class_auc: dict[str, Beside]
     class_recall: dict[str, Beside]
+    cut_auc: dict[str, Beside]
     sensitivity: dict[str, Beside]
     specificity: dict[str, Beside]
     coverage: dict[str, Beside]
@@ -105,6 +106,9 @@ def compare_with_internal(external: ExternalScores, internal: ReadScores) -> Ext
         class_recall=_beside(
             {row.name: estimate(row.recall) for row in figures.per_class},
             {row.name: estimate(row.recall) for row in internal.per_class},
+        ),
+        cut_auc=_beside(
+            {cut.event.name: cut.auc for cut in figures.cuts}, {cut.event.name: cut.auc for cut in internal.cuts}
         ),
         sensitivity=_beside(
             {name: estimate(rates.sensitivity) for name, rates in points.items()},

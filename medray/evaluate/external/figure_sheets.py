@@ -45,6 +45,8 @@ def figure_sheets(
     """Yield the tables of the figures alone, beside internal ones and the internal `calibration` where given."""
     yield scores_sheet(figures, task, metric, comparison, digits)
     yield from _by_class(figures, comparison, digits)
+    if figures.cuts:
+        yield _by_cut(figures, comparison, digits)
     yield _calibration(figures, calibration or {}, digits)
     yield from _points(figures, comparison, digits)
     if figures.conformal_sets:
@@ -106,6 +108,14 @@ def _by_class(figures: ExternalFigures, comparison: ExternalComparison | None, d
         {row.name: row.recall for row in rows}, {} if comparison is None else comparison.class_recall, digits
     )
     yield Sheet("Sensitivity of each class, where the likeliest class is called", "class", names, recall)
+
+
+def _by_cut(figures: ExternalFigures, comparison: ExternalComparison | None, digits: int) -> Sheet:
+    rows = {cut.event.name: cut.auc for cut in figures.cuts}
+    columns = beside_columns(rows, {} if comparison is None else comparison.cut_auc, digits)
+    images: Columns = [("images", [f"{cut.images:,}" for cut in figures.cuts])]
+    title = "AUC of each cut, each grade and above against those below"
+    return Sheet(title, "cut", list(rows), images + columns, missing_intervals(rows))
 
 
 def _calibration(figures: ExternalFigures, internal: Mapping[str, Recalibration], digits: int) -> Sheet:

@@ -9,6 +9,7 @@ import numpy as np
 from medray._types import Array
 from medray.decisions.conformal import ConformalSets
 from medray.decisions.thresholds import OperatingPoint
+from medray.evaluate.cut_scores import CutScores
 from medray.evaluate.scores_document import PointOnTest, SetsOnTest
 from medray.json_document import JsonDocument
 from medray.stats.bootstrap import Estimate
@@ -28,7 +29,8 @@ class ExternalFigures(JsonDocument):
     """An ensemble's figures on some images, with 95 % intervals, by patient where patients are known.
 
     `missing_classes` have no image: figures that need them have no value. `calibration` is of each class against
-    the rest, by its name. Operating points and sets are those that the ensemble has.
+    the rest, by its name. `cuts` are those between grades, none where the task has no order. Operating points and
+    sets are those that the ensemble has.
     """
 
     images: int
@@ -37,6 +39,7 @@ class ExternalFigures(JsonDocument):
     scores: dict[str, Estimate]
     confusion_matrix: tuple[tuple[int, ...], ...]
     per_class: tuple[ClassScores, ...]
+    cuts: tuple[CutScores, ...]
     calibration: dict[str, Recalibration]
     operating_points: tuple[PointOnTest, ...]
     conformal_sets: tuple[SetsOnTest, ...]
@@ -60,6 +63,10 @@ def measure_figures(
         scores={name: _score(name, predictions, groups, missing) for name in TASKS[task].scores},
         confusion_matrix=tuple(map(tuple, predictions.confusion.tolist())),
         per_class=tuple(class_scores(predictions, class_names, groups)),
+        cuts=tuple(
+            CutScores.of(event, predictions, groups)
+            for event in (TASKS[task].events(class_names) if TASKS[task].cuts else ())
+        ),
         calibration={
             name: recalibrate(probabilities[:, index], labels == index, groups)
             for index, name in enumerate(class_names)

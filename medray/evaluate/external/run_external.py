@@ -7,6 +7,7 @@ from rich.console import Console
 
 from medray._types import Array
 from medray.console import say, step
+from medray.console_tables import interval
 from medray.data.dataset import ImageDataset
 from medray.decisions.ood import OodDetector
 from medray.ensemble.ensemble import Ensemble
@@ -32,6 +33,7 @@ from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.stats.patients import group_numbers
 from medray.stats.rates import share_of
+from medray.text import plural
 
 SEED = 0
 
@@ -64,6 +66,15 @@ class ExternalEvaluation:
     by_others: int
     internal: ReadScores | None
 
+    def __repr__(self) -> str:
+        figures, metric, reads = (
+            self.scores.figures,
+            self.scores.metric,
+            plural(self.by_run + self.by_others, "time"),
+        )
+        score = f"{metric} {interval(figures.scores[metric])} on {figures.images} images of {self.scores.source}"
+        return f"<ExternalEvaluation of {self.run.location}: {score}, read {reads}>"
+
     @property
     def comparison(self) -> ExternalComparison | None:
         """The figures beside those of the run's own test split."""
@@ -80,6 +91,11 @@ def run_external(options: ExternalOptions, console: Console) -> ExternalEvaluati
     run, seed = search.run, SEED if options.seed is None else options.seed
     with held(run, console):
         try:
+            if search.data.cases is not None:
+                raise RunError(
+                    f"{run.location} answers by {search.data.cases.by}; --external measures answers to images: a "
+                    "run without `cases` has those"
+                )
             digest = ensemble_fingerprint(run)
             ensemble = Ensemble.load(run.ensemble.location)
             class_map = parse_map(options.class_map, ensemble.class_names)

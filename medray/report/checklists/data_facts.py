@@ -18,7 +18,8 @@ def source(evidence: Evidence) -> Answer:
     """Return the data's source and size."""
     data = evidence.data
     patients = f" of {plural(data.patients, 'patient')}" if data.patients else ""
-    return Given(f"{data.source}: {plural(data.images, 'image')}{patients}")
+    cases = f"; one answer for each {data.cases.by}'s images" if data.cases else ""
+    return Given(f"{data.source}: {plural(data.images, 'image')}{patients}{cases}")
 
 
 @fact("data", "the classes and their images")

@@ -9,6 +9,7 @@ from medray.ensemble.manifest import Manifest
 from medray.report.checklists.items import Answer, Given, NotYet, fact
 from medray.report.evidence import Evidence
 from medray.runs.nested_results import read_nested
+from medray.stats.case_rule import unit_of
 from medray.tasks import TASKS
 from medray.text import first_names, plural
 
@@ -80,9 +81,10 @@ def selection(evidence: Evidence) -> Answer:
     monitors = dict.fromkeys(metric_title(config.monitor) for config in _configs(manifest))
     comparison, on = evidence.selections, manifest.selected_on
     title = manifest.strategy if comparison is None else comparison.of_ensemble.title
+    images = f"{on.images:,} {on.predictions} {unit_of(manifest.cases)}s"
     return Given(
-        f"{title}, by {metric_title(on.metric)} on {on.images:,} {on.predictions} images; each network's "
-        f"epoch by {', '.join(monitors)}; never on test images"
+        f"{title}, by {metric_title(on.metric)} on {images}; each network's epoch by {', '.join(monitors)}; never "
+        "on test images"
     )
 
 

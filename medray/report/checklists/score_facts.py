@@ -30,7 +30,10 @@ def score_fact(anchor: str, summary: str) -> Callable[[ReadOfScores], Fact]:
 @score_fact("models", "the test split's images, and how often it was read")
 def internal_test(evidence: Evidence, scores: ReadScores) -> Answer:
     """Return on how many images of the test split the scores are."""
-    return Given(f"{plural(scores.images, 'image')} kept aside from the start. {evidence.read_count.sentence}")
+    cases = "" if scores.cases is None else f", {plural(scores.answered, 'case')} ({scores.cases.rule.text}),"
+    return Given(
+        f"{plural(scores.images, 'image')}{cases} kept aside from the start. {evidence.read_count.sentence}"
+    )
 
 
 @score_fact("models", "the metrics and curves")
@@ -48,7 +51,7 @@ def statistics(evidence: Evidence, scores: ReadScores) -> Answer:
     """Return how uncertainty was measured, and the number of comparisons."""
     tests = list(dict.fromkeys(comparison.test for comparison in scores.comparisons))
     tested = f"; {plural(len(scores.comparisons), 'comparison')} ({', '.join(tests)}; Holm)" if tests else ""
-    return Given(f"95 % intervals by {'patient' if scores.patients else 'image'}{tested}")
+    return Given(f"95 % intervals by {scores.resampled}{tested}")
 
 
 @score_fact("models", "the test split's scores with intervals, also by subgroup where the data name a column")
@@ -57,8 +60,7 @@ def performance(evidence: Evidence, scores: ReadScores) -> Answer:
     ensemble = scores.models[0].scores
     metrics = dict.fromkeys([evidence.metric, evidence.task.share])
     figures = ", ".join(f"{metric_title(metric)} {interval(ensemble[metric])}" for metric in metrics)
-    patients = f" of {plural(scores.patients, 'patient')}" if scores.patients else ""
-    text = f"{figures} on {plural(scores.images, 'test image')}{patients}"
+    text = f"{figures} on {scores.sample}"
     left = [
         f"no interval of {metric_title(metric)}: {reason}"
         for metric in metrics

@@ -43,6 +43,7 @@ class Entry:
     patient: str | None
     subgroups: Mapping[str, str]
     origin: Mapping[str, str]
+    unlabelled: bool = False
 
     @classmethod
     def read(
@@ -64,6 +65,7 @@ class Entry:
             patient=(row.cells[columns.patient] or None) if columns.patient else None,
             subgroups={name: row.cells[name] for name in columns.subgroups},
             origin={name: row.cells[name] for name in origin},
+            unlabelled=labels.unlabelled,
         )
 
     def check_equal(self, later: "Entry") -> None:
@@ -160,7 +162,9 @@ def list_rows(
     label_sets = [tuple(sorted(entry.labels)) for entry in kept.values()]
     side_notes = check_side_cars(relative, source, labels=label_sets)
     images: tuple[ListedImage, ...] = tuple(
-        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain, e.origin)
+        ListedImage(
+            path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain, e.origin, e.unlabelled
+        )
         for path, e in kept.items()
     )
     images, patient_notes = with_table_patients(images, tree.root, columns.patient, source.options)
