@@ -11,9 +11,10 @@ from medray.evaluate.subgroup_rates import SENSITIVITY, SPECIFICITY, SubgroupRat
 from medray.stats.share_gap import ShareGap
 from medray.stats.subgroups import SubgroupScores
 from medray.tasks import TASKS
-from medray.text import plural
+from medray.text import first_names, plural
 
 LISTED = 5  # gaps that are shown in words
+MOST_EVENTS = 3  # of which tables are printed
 COUNTED = {SENSITIVITY: "cases", SPECIFICITY: "others"}  # the images that a rate is of
 
 
@@ -24,10 +25,24 @@ def print_subgroups(console: Console, scores: Scores) -> None:
         columns += [(metric_title(TASKS[scores.task].share), [interval(row.accuracy) for row in rows])]
         columns += [("AUC", [interval(row.auc) for row in rows]), ("", list(map(subgroup_note, rows)))]
         print_table(console, f"The ensemble by {name}", [row.value for row in rows], columns, name)
-    for table in scores.subgroup_rates:
+    printed = main_rates(scores.subgroup_rates, MOST_EVENTS)
+    for table in printed:
         _print_rates(console, table)
+    if rest := {table.positive: "" for table in scores.subgroup_rates if table not in printed}:
+        where = "are in scores.json, and in the page of medray report"
+        say(console, f"Rates by subgroup of {first_names(list(rest))} {where}.")
     for line in gap_lines(scores.subgroup_rates):
         say(console, line)
+
+
+def main_rates(tables: Sequence[SubgroupRates], most: int) -> list[SubgroupRates]:
+    """Return the tables of at most so many events, in their order: those whose gaps have the lowest adjusted p."""
+    least: dict[str, float] = {}
+    for table in tables:
+        values = [gap.adjusted_p for *_, gap in table.tested if gap.adjusted_p is not None]
+        least[table.positive] = min([least.get(table.positive, 1.0), *values])
+    kept = sorted(least, key=lambda event: least[event])[:most]
+    return [table for table in tables if table.positive in kept]
 
 
 def _print_rates(console: Console, table: SubgroupRates) -> None:

@@ -79,6 +79,16 @@ class ReviewedScores(JsonDocument):
     calibration_curves: tuple[CalibrationCurve, ...]
     likelihood_ratios: tuple[PointRatios, ...]
 
+    @property
+    def label_sets(self) -> bool:
+        """Whether an image may have several labels, so that there is no agreement with one class."""
+        return self.mcc is None
+
+    def main_curves(self, most: int) -> list[DecisionCurve]:
+        """Return at most so many decision curves, in their order: those of the classes that most images have."""
+        ranked = sorted(self.decision_curves, key=lambda curve: -self.classes[curve.event.class_index].images)
+        return [curve for curve in self.decision_curves if curve in ranked[:most]]
+
 
 def review(
     predictions: AnyPredictions, class_names: Sequence[str], rated: Sequence[tuple[OperatingPoint, Rates]],

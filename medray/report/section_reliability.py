@@ -4,6 +4,7 @@ from medray.console_tables import metric_title, number, number_with_sd
 from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.decisions.promises import CALIBRATION
 from medray.decisions.temperature import temperature_text
+from medray.evaluate.label_tables import CONFUSION_TITLES
 from medray.report.blocks import Block, Gallery, Matrix, Table, Text, missing
 from medray.report.evidence import Evidence
 from medray.report.figures_models import folds_chart, reliability_chart
@@ -76,7 +77,7 @@ def calibration(evidence: Evidence) -> list[Block]:
 
 
 def mistakes(evidence: Evidence) -> list[Block]:
-    """Return the confusion matrix and ROC curves on images that are not the test split's."""
+    """Return the confusion matrix, or counts by label, and ROC curves on images that are not the test split's."""
     predictions = evidence.predictions
     if predictions is None:
         return []
@@ -84,10 +85,15 @@ def mistakes(evidence: Evidence) -> list[Block]:
     rated = [(point, point.rates) for point in points if point.set_on == predictions.source]
     names = evidence.data.class_names
     chart = roc_chart(predictions, evidence.task.events(names), rated)
-    counts = confusion_matrix(predictions.labels, predictions.predicted, len(names)).tolist()
-    model = predictions.model[0].upper() + predictions.model[1:]
-    caption = f"{model} on {predictions.images}: true class by row, predicted by column"
-    matrix = Matrix(f"confusion-{predictions.source}", caption, names, counts)
+    model = f"{predictions.model[0].upper()}{predictions.model[1:]} on {predictions.images}"
+    if (sets := predictions.label_sets) is not None:
+        caption = f"{model}: images by label, called from a probability of one half"
+        rows = [[name, *map(str, cells)] for name, cells in zip(names, sets.confusion.tolist(), strict=True)]
+        counts: Block = Table(caption, ["label", *CONFUSION_TITLES], rows)
+    else:
+        caption = f"{model}: true class by row, predicted by column"
+        matrix = confusion_matrix(predictions.labels, predictions.predicted, len(names)).tolist()
+        counts = Matrix(f"confusion-{predictions.source}", caption, names, matrix)
     # With scores, the points stand beside their rates on the test split.
     table = []
     if points and evidence.scores is None:
@@ -95,7 +101,7 @@ def mistakes(evidence: Evidence) -> list[Block]:
             (point, f"{point.set_on}, promised: {point.promised or 'nothing'}", point.rates) for point in points
         ]
         table.append(points_table("Operating points, on the images that set them", set_on))
-    return [matrix, *([chart] if chart else []), *table]
+    return [counts, *([chart] if chart else []), *table]
 
 
 def pictures(evidence: Evidence) -> list[Block]:
@@ -103,13 +109,12 @@ def pictures(evidence: Evidence) -> list[Block]:
     table = evidence.label_issues
     if table is not None:
         crossval = evidence.run.crossval
-        captions = label_issue_captions(table, crossval.path(crossval.ISSUES))
+        captions = label_issue_captions(table, crossval.path(crossval.ISSUES), label_sets=evidence.label_sets)
         title = f"Labels that the folds doubt: {{}} of {len(captions)}"
         nothing = "The folds doubt no label."
     elif (predictions := evidence.predictions) is not None:
         captions = worst_mistakes(predictions, evidence.data.class_names)
-        wrong = int((predictions.predicted != predictions.labels).sum())
-        title = f"Worst mistakes: {{}} of {wrong} on {predictions.images}"
+        title = f"Worst mistakes: {{}} of {predictions.mistakes} on {predictions.images}"
         nothing = f"No mistake on {predictions.images}."
     else:
         return []
@@ -147,7 +152,7 @@ def data(evidence: Evidence) -> list[Block]:
     ends = "patients" if facts.patients else "not patients, as they are not known"
     no_leak = f"No leak was found. Looked for in two splits: {LOOKED_FOR}, most of which are found; and {ends}."
     return [
-        Table("Images by class and split", ["class", *facts.splits, "all"], rows),
+        Table(f"Images by {evidence.noun} and split", [evidence.noun, *facts.splits, "all"], rows),
         Text(f"{facts.source}: {height}×{width} pixels, {colours}; {patients}."),
         *(Text(note, "note") for note in facts.notes),
         *(leaks or [Text(no_leak)]),

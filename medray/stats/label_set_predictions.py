@@ -75,8 +75,14 @@ class LabelSetPredictions:
     @cached_property
     def correct(self) -> Array:
         """Whether an image has exactly the labels that are called, of those that are known; bool (N,)."""
-        correct: Array = ((self.called == self.having) | ~self.known).all(axis=1)
+        correct: Array = np.logical_not(self.wrong.any(axis=1))
         return correct
+
+    @cached_property
+    def wrong(self) -> Array:
+        """Whether a label is known and called wrongly, bool (N, K)."""
+        wrong: Array = (self.called != self.having) & self.known
+        return wrong
 
     @cached_property
     def confusion(self) -> Array:
@@ -125,7 +131,7 @@ class LabelSetPredictions:
         """
         counts = check_counts(weights, len(self))
         hits = counts @ (self.called & self.having)
-        wrong = counts @ ((self.called != self.having) & self.known)
+        wrong = counts @ self.wrong
         answers = counts @ self.known.sum(axis=1)
         pooled, by_answer = self.pooled.predictions, counts[self.pooled.rows]
         pooled_scores = pooled.probabilities[:, 1]

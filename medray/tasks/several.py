@@ -39,4 +39,6 @@ SEVERAL = LabelSets(
     averaging="weighted mean of the members' sigmoids; then the sigmoid of each label's log-odds / temperature",
     share="exact_match",
     label_sets=True,
+    noun="label",
+    nouns="labels",
 )

@@ -24,6 +24,7 @@ class Task:
     image may have several labels, or none. Where `cuts`, an operating point calls a class and all above it, and
     the order of the classes has a meaning. `averaging` says how an ensemble answers, and `share` names the score
     that is a share of images. `shown` are the metrics of every table of models.
+    `noun` and `nouns` are what a class is called.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Task:
     averaging: str = "weighted mean of the members' softmax; then p ** (1 / temperature), made to sum to 1"
     share: str = "accuracy"
     label_sets: bool = False
+    noun: str = "class"
+    nouns: str = "classes"
 
     @property
     def scores(self) -> dict[str, str]:
