@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from medray.crossval.nested.run_nested import NestedResult
     from medray.crossval.run_crossval import CrossvalResult
     from medray.ensemble.build_ensemble import EnsembleResult
-    from medray.ensemble.ensemble import Ensemble, Prediction
+    from medray.ensemble.ensemble import Ensemble
+    from medray.ensemble.prediction import Prediction
     from medray.evaluate.run_evaluation import Evaluation
     from medray.search.run_search import SearchResult
 
@@ -304,7 +305,8 @@ class Study:
 
         Returns:
             Calibrated probabilities float32 (N, classes), the likeliest classes, and what follows from them:
-            decisions at operating points and conformal sets.
+            decisions at operating points and conformal sets. Where images may have several labels, a
+            `medray.ensemble.LabelSetPrediction`: the labels that are called, and the sets of each.
 
         Raises:
             DataError: the images have another shape or type.
@@ -336,7 +338,7 @@ class Study:
         from medray.text import plural
 
         ensemble = self.load_ensemble()
-        columns = form(FORMS[0], ensemble.class_names)
+        columns = form(FORMS[0], ensemble.class_names, label_sets=ensemble.task.label_sets)
         found = find_images([str(path) for path in paths])
         with step(self._console(), f"Predicting {plural(len(found.files), 'image')}") as progress:
             predicted = predict_files(ensemble, found.files, columns, progress)

@@ -24,7 +24,8 @@ Examples:
   medray predict runs/skin films/ --labels films.csv --map cancer=malignant   # and how good they are
   medray predict runs/skin test/ --column 'image_id={stem}' --column 'melanoma={p[melanoma]:.4f}'
 \b
-Fields of a column: path, file, stem, name, id, label, index, p[CLASS], decision, set, flags.
+Fields of a column: path, file, stem, name, id, label, index, p[CLASS], decision, set, flags;
+of several labels an image decision[LABEL], and no index.
 """
 
 
@@ -82,7 +83,8 @@ def predict(
         listing = None if labels is None else list_labels(labels, found.files)
         with step(console, f"Predicting {plural(len(found.files), 'image')}") as progress:
             ensemble = open_ensemble(run)
-            columns = columns or form(form_name or FORMS[0], ensemble.class_names)
+            label_sets = ensemble.task.label_sets
+            columns = columns or form(form_name or FORMS[0], ensemble.class_names, label_sets=label_sets)
             predictions = predict_files(ensemble, found.files, columns, progress)
         scored = None
         if listing is not None:

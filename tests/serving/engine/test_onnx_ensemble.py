@@ -56,7 +56,7 @@ def made(backbones: Sequence[str], shape: tuple[int, int, int] = SMALL, temperat
 
 def of(networks: Sequence[Network], shape: tuple[int, int, int] = SMALL, temperature: float = 1.0) -> Ensemble:
     manifest = Manifest(
-        FORMAT, "", "single", ("liver", "spleen", "heart"), shape, "stretch", "", "", temperature, None, "top-k",
+        FORMAT, "", "single", ("liver", "spleen", "heart"), shape, "stretch", "", "", (temperature,), None, "top-k",
         SelectedOn("val", 0, "auc", {}, {}), (), (), None, ManifestData("", "", {}), "",
         tuple(MemberFacts("", "", i, None, None, 1 + i / 2, 1, {}, {}) for i in range(len(networks))),
     )  # fmt: skip
