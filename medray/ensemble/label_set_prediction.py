@@ -1,16 +1,29 @@
 """LabelSetPrediction: an ensemble's answer where an image may have several labels, or none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 
 from medray._types import Array
+from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.prediction import NOT_SURE, Prediction
 from medray.errors import DataError
 from medray.stats.label_sets import CALLED
 
 NONE = "none"
+
+
+def label_thresholds(class_names: Sequence[str], points: Sequence[OperatingPoint]) -> Array:
+    """Return the probability from which each label is called, float64 (classes,).
+
+    It is that of the label's first operating point; of a label without one it is one half.
+    """
+    thresholds = np.full(len(class_names), CALLED)
+    for point in reversed(points):  # the first of a label is written last
+        thresholds[point.event.class_index] = point.threshold
+    return thresholds
 
 
 @dataclass(frozen=True)
@@ -29,16 +42,8 @@ class LabelSetPrediction(Prediction):
         )
 
     @property
-    def thresholds(self) -> Array:
-        """The probability from which each label is called, float64 (classes,).
-
-        It is that of its first operating point; of a label without one it is one half.
-        """
-        return self._thresholds(None)
-
-    @property
     def called(self) -> Array:
-        """Whether each label is called, bool (N, classes): its probability reaches its threshold."""
+        """Whether each label is called, bool (N, classes): its probability reaches its `label_thresholds`."""
         return self.decide()
 
     @property
@@ -59,15 +64,9 @@ class LabelSetPrediction(Prediction):
         Raises:
             ConfigError: the ensemble has no operating point of that name.
         """
-        called: Array = self.probabilities.astype(np.float64) >= self._thresholds(point)
-        return called
-
-    def _thresholds(self, point: str | None) -> Array:
-        thresholds = np.full(len(self.class_names), CALLED)
         points = self.operating_points if point is None else self._points(point)
-        for of_label in reversed(points):  # the first of a label is written last
-            thresholds[of_label.event.class_index] = of_label.threshold
-        return thresholds
+        called: Array = self.probabilities.astype(np.float64) >= label_thresholds(self.class_names, points)
+        return called
 
     def sets(self, coverage: float | None = None) -> Array:
         """Return the answers that each label may have, bool (N, classes, 2): no and yes, at that coverage of each.
