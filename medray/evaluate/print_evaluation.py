@@ -56,7 +56,7 @@ def print_result(result: Evaluation, console: Console, prevalences: Sequence[flo
     if scores.cuts:
         _print_cuts(console, scores)
     _print_confusion(console, scores)
-    print_reviewed(console, scores.reviewed)
+    print_reviewed(console, scores.reviewed, scores.unit)
     print_prevalences(console, scores, prevalences)
     print_subgroups(console, scores)
     if result.published is not None:

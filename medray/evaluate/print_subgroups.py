@@ -24,17 +24,17 @@ def print_subgroups(console: Console, scores: Scores) -> None:
         columns += [("AUC", [interval(row.auc) for row in rows]), ("", list(map(subgroup_note, rows)))]
         print_table(console, f"The ensemble by {name}", [row.value for row in rows], columns, name)
     for table in scores.subgroup_rates:
-        _print_rates(console, table)
+        _print_rates(console, table, scores.unit)
     for line in gap_lines(scores.subgroup_rates):
         say(console, line)
 
 
-def _print_rates(console: Console, table: SubgroupRates) -> None:
+def _print_rates(console: Console, table: SubgroupRates, unit: str) -> None:
     labels = [group.value for group in table.groups]
     for name, counted in COUNTED.items():
         rates = [group.rates[name] for group in table.groups]
         columns = [
-            (counted, [str(rate.rate.total) for rate in rates]),
+            (counted if unit == "image" else f"positive {counted}", [str(rate.rate.total) for rate in rates]),
             (name, [interval(rate.rate) for rate in rates]),
             ("gap to all others", [gap_text(rate.gap) for rate in rates]),
         ]
