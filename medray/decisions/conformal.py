@@ -138,7 +138,8 @@ class ConformalSets(JsonDocument):
         Raises:
             DataError: the probabilities can't be used.
         """
-        exact = check_probabilities(self._table(probabilities))
+        table = probabilities if self.event is None else binary_table(self.event.scores(probabilities))
+        exact = check_probabilities(table)
         if self.quantile is None:
             return np.ones(exact.shape, dtype=bool)
         inside = nonconformity(exact, self.method) <= self.quantile + TOLERANCE
@@ -149,9 +150,6 @@ class ConformalSets(JsonDocument):
         else:
             inside |= exact == exact.max(axis=1, keepdims=True)
         return inside
-
-    def _table(self, probabilities: Array) -> Array:
-        return probabilities if self.event is None else binary_table(self.event.scores(probabilities))
 
     def check(self) -> None:
         """Check that the method is known and the quantile can be that of so many images."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import ConfigError
-from medray.stats.label_sets import told
+from medray.stats.label_sets import has_both
 from medray.stats.metrics import log_loss
 from medray.stats.validate import check_label_range, check_label_sets, check_labelled, check_probabilities
 
@@ -31,7 +31,7 @@ def fit_temperatures(probabilities: Array, labels: Array) -> tuple[float, ...]:
         return (fit_temperature(probabilities, labels),)
     exact, labels = check_label_sets(probabilities, labels)
     columns = zip(exact.T, labels.T, strict=True)
-    return tuple(_fit_label(p[marks >= 0], marks[marks >= 0]) if told(marks) else 1.0 for p, marks in columns)
+    return tuple(_fit_label(p[marks >= 0], marks[marks >= 0]) if has_both(marks) else 1.0 for p, marks in columns)
 
 
 def _fit_label(scores: Array, having: Array) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from medray.decisions.conformal import ConformalSets, calibrate, calibrate_label
 from medray.decisions.thresholds import OperatingPoint, Rule, set_point
 from medray.ensemble.calibrate_ensemble import CalibratedSelection
-from medray.stats.label_sets import told
+from medray.stats.label_sets import has_both
 
 
 def set_points(
@@ -23,7 +23,7 @@ def set_points(
     every = task.label_sets and positive is None
     points, skipped = [], []
     for name in names if every else [positive]:
-        if every and not told(answers.labels[:, names.index(str(name))]):
+        if every and not has_both(answers.labels[:, names.index(str(name))]):
             skipped += [str(name)] if rules else []
             continue
         points += [

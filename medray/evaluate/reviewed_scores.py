@@ -116,7 +116,11 @@ def review(
         calibration_error=chance_calibration_error(table, labels, seed=seed),
         classes=tuple(_class_calibration(Event.at(i, class_names), answers) for i in range(len(class_names))),
         **_agreement(predictions, class_names, cuts=cuts),
-        decision_curves=tuple(DecisionCurve(event, tuple(_net_benefits(answers(event)))) for event in decided),
+        decision_curves=tuple(
+            DecisionCurve(event, tuple(decision_curve(scores, having, groups=patients)))
+            for event in decided
+            for scores, having, patients in [answers(event)]
+        ),
         calibration_curves=tuple(CalibrationCurve.of(event, *answers(event)) for event in shown),
         likelihood_ratios=tuple(
             PointRatios(point.name, point.positive, _ratios(point, rates, answers(point.event)))
@@ -129,10 +133,6 @@ def _class_calibration(event: Event, answers: Callable[[Event], Answers]) -> Cla
     scores, of_class, groups = answers(event)
     precision = average_precision(scores, of_class) if of_class.any() else None
     return ClassCalibration(event.name, int(of_class.sum()), recalibrate(scores, of_class, groups), precision)
-
-
-def _net_benefits(answers: Answers) -> list[NetBenefit]:
-    return decision_curve(answers.scores, answers.having, groups=answers.groups)
 
 
 def _ratios(point: OperatingPoint, rates: Rates, answers: Answers) -> LikelihoodRatios:

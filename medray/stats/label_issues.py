@@ -16,7 +16,7 @@ import numpy as np
 from medray._types import Array
 from medray.errors import DataError
 from medray.stats.label_noise import FLIPPED, LabelNoise, fit_label_noise, fit_one_label, planted_hits
-from medray.stats.label_sets import binary_table, told
+from medray.stats.label_sets import binary_table, has_both
 from medray.stats.validate import check_label_sets, check_labelled
 
 FIRST = 20  # images at the head of the list, of which it is said how many to expect
@@ -140,7 +140,7 @@ def _of_label_sets(
     issues, tables, truths = [], [], []
     for scores, marks, name in zip(exact.T, labels.T, names, strict=True):
         known = marks >= 0
-        if not told(marks):
+        if not has_both(marks):
             continue
         table, answers = binary_table(scores[known]), marks[known]
         words = (f"without {name}", f"with {name}")

@@ -132,7 +132,8 @@ InfluenceOf = Callable[[Predictions, Array], Influence]
 
 def auc_influence_of(predictions: Predictions, patients: Array) -> Influence:
     """Return the influences on a label's AUC; `patients` int (n,) are numbered from 0, and each has an image."""
-    return auc_influence(predictions.probabilities, predictions.labels, _in_order(patients))
+    in_order = np.char.zfill(patients.astype(str), 12)  # as text they sort as the numbers do
+    return auc_influence(predictions.probabilities, predictions.labels, in_order)
 
 
 def precision_influence(predictions: Predictions, patients: Array) -> Influence:
@@ -192,8 +193,3 @@ def f1_influence(predictions: Predictions, patients: Array) -> Influence:
     numbers = np.array([effective_number(column) for column in sizes.T])
     added = np.array([[0.0, of_hit], [of_wrong, of_wrong]]) * sizes.sum(axis=0) / numbers
     return Influence(2 * hits / total, by_class, numbers, added)
-
-
-def _in_order(patients: Array) -> Array:
-    """Return patients as text that sorts as the numbers do."""
-    return np.char.zfill(patients.astype(str), 12)

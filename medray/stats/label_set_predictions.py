@@ -10,7 +10,7 @@ from medray.errors import DataError
 from medray.stats.label_sets import CALLED, average_precision, binary_table, mean_defined, nats_of_sets
 from medray.stats.metrics import BINS, confidence_bins
 from medray.stats.score_names import LABEL_SETS
-from medray.stats.scores import Predictions, check_counts
+from medray.stats.scores import Predictions, image_counts
 from medray.stats.validate import check_label_sets
 
 
@@ -129,7 +129,7 @@ class LabelSetPredictions:
         Raises:
             DataError: the weights have the wrong shape, or are negative, not finite or all 0.
         """
-        counts = check_counts(weights, len(self))
+        counts = image_counts(weights, len(self))
         hits = counts @ (self.called & self.having)
         wrong = counts @ self.wrong
         answers = counts @ self.known.sum(axis=1)

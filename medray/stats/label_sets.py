@@ -13,7 +13,7 @@ from medray.stats.score_names import LABEL_SETS
 CALLED = 0.5  # the probability from which a label is called where no operating point says another
 
 
-def told(labels: Array) -> bool:
+def has_both(labels: Array) -> bool:
     """Return whether some images have a label and some have not, by its marks (N,): 1, 0, or -1 for unknown."""
     return bool((labels == 1).any() and (labels == 0).any())
 

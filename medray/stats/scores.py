@@ -109,7 +109,7 @@ class Predictions:
         Raises:
             DataError: the weights have the wrong shape, or are negative, not finite or all 0.
         """
-        counts = check_counts(weights, len(self))
+        counts = image_counts(weights, len(self))
         total = counts.sum()
         cells = np.bincount(self.labels * self.classes + self.predicted, weights=counts, minlength=self.classes**2)
         losses, brier, bins, gaps = self._by_image
@@ -122,7 +122,7 @@ class Predictions:
         return {name: float(scores[name]) for name in OF_CLASSES}
 
 
-def check_counts(weights: Array | None, images: int) -> Array:
+def image_counts(weights: Array | None, images: int) -> Array:
     """Return how often each image is counted, float64 (images,): once where `weights` is None.
 
     Raises:

@@ -12,7 +12,7 @@ from medray.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class LabelSets(Task):
+class LabelSetTask(Task):
     """The task of images with several labels: labels are (N, classes), and probabilities don't sum to 1."""
 
     def measure(self, probabilities: Array, labels: Array) -> dict[str, float]:
@@ -30,7 +30,7 @@ class LabelSets(Task):
         return {**metrics, "brier": brier_score_of_sets(probabilities, labels)}
 
 
-SEVERAL = LabelSets(
+SEVERAL = LabelSetTask(
     name="several",
     metrics=LABEL_SETS,
     losses=("cross_entropy",),

@@ -6,7 +6,7 @@ from medray._types import Array
 from medray.data.dataset import LabelledImages
 from medray.data.members import members_of
 from medray.errors import DataError, printable
-from medray.stats.label_sets import told
+from medray.stats.label_sets import has_both
 from medray.text import first_names, plural
 
 
@@ -51,7 +51,7 @@ def _check_label_sets(train: LabelledImages, val: LabelledImages) -> None:
         ("train", train.own_labels, "learned"),
         ("val", val.answered_labels, "measured"),
     ):
-        if not any(map(told, labels.T)):
+        if not any(map(has_both, labels.T)):
             raise DataError(
                 f"split '{name}': no label has images with it and images without it: nothing can be {purpose}; "
                 "make other splits"
