@@ -5,11 +5,12 @@ from medray.data.listing.listing import TEST, TRAIN
 from medray.report.checklists.items import Answer, Given, fact
 from medray.report.evidence import Evidence
 from medray.runs.run_facts import DataFacts
-from medray.space.preparation import DROP, FAIL, FIRST, KEEP, LESION, PADDED, STRETCHED, Preparation
+from medray.space.preparation import DROP, FAIL, FIRST, KEEP, LESION, NONE, PADDED, STRETCHED, Preparation
+from medray.tasks import TASKS
 from medray.text import first_names, plural
 
 FITTED = {STRETCHED: "stretched", PADDED: "padded", LESION: "cropped to the lesion and padded"}
-RULES = {DROP: "left out", FIRST: "first label taken", FAIL: "an error", KEEP: "kept"}
+RULES = {DROP: "left out", FIRST: "first label taken", FAIL: "an error", KEEP: "kept", NONE: "no label"}
 
 
 @fact("data", "source, number of images and, where known, of patients")
@@ -134,6 +135,8 @@ def _rules(preparation: Preparation) -> str:
         "unreadable file": images.unreadable, "missing file": images.missing, "blank label": labels.blank,
         "several labels": labels.multiple, "two-valued image (a mask)": images.two_valued,
     }  # fmt: skip
+    if TASKS[preparation.task].label_sets:
+        rules["several labels"] = KEEP
     return "; ".join(
         f"{', '.join(name for name, rule in rules.items() if rule == action)}: {words}"
         for action, words in RULES.items()
