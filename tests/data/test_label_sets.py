@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medray.data.arrays.npz import read_npz
+from medray.data.dataset import ImageDataset
 from medray.data.label_sets import choose_label_sets, has_label_sets
-from medray.data.labels import Labelled
+from medray.data.labels import Labelled, choose_labels
 from medray.data.listing.listing import ListedImage, Listing
 from medray.data.load_data import check_task, load_data
 from medray.data.members import UNKNOWN
 from medray.errors import ConfigError, DataError
+from medray.search.print_introduction import list_missing_classes
 from medray.space.preparation import Labels, Preparation
 from tests.data.listing.folders.folder_trees import refusal
 from tests.data.listing.tables.label_tables import read_cells, read_rows
@@ -113,6 +115,47 @@ def test_a_cell_that_is_uncertain_names_no_label(tmp_path: Path) -> None:
     labelled = choose_label_sets(listing, Labels(none="none of these"))
     assert rows_of(labelled) == {0: ("a", "b"), 2: ("a",), 3: ("b",), 4: ("a", "b"), 5: (), 6: ("b",)}
     assert any(note.startswith("left out: 1 image (first: line 3) with uncertain") for note in labelled.notes)
+
+
+@settings(max_examples=20)
+@given(sets, st.permutations(NAMES), st.randoms(use_true_random=False))
+def test_the_order_in_which_a_source_names_labels_changes_nothing(
+    labels: list[tuple[str, ...]], order: list[str], random: Any
+) -> None:
+    rows = [*labels, ("Edema", "Mass"), ("Nodule",)]
+    shuffled = [tuple(random.sample(names, len(names))) for names in rows]
+    rules = Labels(leave_out=(order[0],))
+    first, second = (choose_label_sets(listed(*given), rules) for given in (rows, shuffled))
+    assert first.class_names == second.class_names == tuple(sorted(order[1:]))
+    assert (first.labels == second.labels).all()
+    assert first.notes == second.notes
+
+
+def test_columns_in_another_order_are_the_same_data_but_for_the_order(tmp_path: Path) -> None:
+    names, labels = np.array(NAMES), np.array([[1, 0, 1], [0, 1, 0], [1, 1, -1], [0, 0, 0]])
+    order = [2, 0, 1]
+    first = load_data(str(npz(tmp_path / "a.npz", labels, class_names=names)))
+    second = load_data(str(npz(tmp_path / "b.npz", labels[:, order], class_names=names[order])))
+    assert (first.labels[:, order] == second.labels).all()
+    assert [{*names} for names in first.label_names] == [{*names} for names in second.label_names]
+
+
+def test_images_of_several_labels_for_one_class_each_are_refused_with_both_ways_out() -> None:
+    listing = listed(("a", "b"), ("a",), ("b",))
+    refusal(
+        lambda: choose_labels(listing, Labels()), "`labels: {multiple: drop}`", "`task: several` takes them all"
+    )
+
+
+@pytest.mark.parametrize("lacking", ["val", "test"])
+def test_a_label_that_a_split_lacks_is_named_before_the_search(lacking: str) -> None:
+    labels = np.tile(np.array([[1, 0], [0, 1], [1, 1]], dtype=np.int64), (10, 1))
+    splits = {"train": np.arange(18), "val": np.arange(18, 24), "test": np.arange(24, 30)}
+    labels[splits[lacking], 1] = 0
+    dataset = ImageDataset(np.zeros((30, 8, 8, 1), np.uint8), labels, ("a", "b"), splits, "made")
+    (line,) = list_missing_classes(dataset)
+    assert line.startswith(f"split '{lacking}' has no image of b: ")
+    assert "AUC" not in line
 
 
 def test_a_few_images_of_several_labels_are_oddities() -> None:

@@ -138,6 +138,8 @@ def _rules(preparation: Preparation) -> str:
         "unreadable file": images.unreadable, "missing file": images.missing, "blank label": labels.blank,
         "several labels": several, "two-valued image (a mask)": images.two_valued,
     }  # fmt: skip
+    if TASKS[preparation.task].label_sets:
+        rules["several labels"] = KEEP
     return "; ".join(
         f"{', '.join(name for name, rule in rules.items() if rule == action)}: {words}"
         for action, words in RULES.items()
