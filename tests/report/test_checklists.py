@@ -115,7 +115,7 @@ def test_facts_are_those_of_the_run(drawn: Drawn) -> None:
     assert tripod["15"][4] == "Decisions"
     assert interval(scores.operating_points[0].test.sensitivity) in claim["38"][2]
     assert f"{len(manifest['members'])} networks" in claim["27"][2]
-    assert f"temperature {manifest['temperature']:.3f}" in claim["27"][2]
+    assert f"temperature {manifest['temperatures'][0]:.3f}" in claim["27"][2]
     summary = read(run / f"crossval/{read(run / 'crossval/plan.json')['trials'][0]:04d}/summary.json")
     assert f"{len(summary['folds'])} folds" in claim["30"][2]
 
