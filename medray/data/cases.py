@@ -56,7 +56,7 @@ def with_cases(dataset: ImageDataset, cases: Cases | None, task: str) -> ImageDa
         normal = dataset.class_names.index(cases.normal)
     rule = CaseRule(cases.by, cases.answer, TASKS[task].label_kind, normal)
     index = CaseIndex(rule, case_numbers(cases.by, dataset.groups, dataset.subgroups, source))
-    note = f"cases: {len(index)} of {plural(len(dataset), 'image')}, {rule.text}"
+    note = f"cases: {len(index):,} from {plural(len(dataset), 'image')}, {rule.text}"
     differing = differing_cases(dataset.labels, index.index, rule)
     if not differing.any():
         return replace(dataset, cases=index, notes=(*dataset.notes, note))

@@ -61,7 +61,7 @@ def print_result(result: Evaluation, console: Console, prevalences: Sequence[flo
         _print_cuts(console, scores)
     if not label_sets:
         _print_confusion(console, scores)
-    print_reviewed(console, scores.reviewed)
+    print_reviewed(console, scores.reviewed, scores.unit)
     print_prevalences(console, scores, prevalences)
     print_subgroups(console, scores)
     if result.published is not None:

@@ -15,11 +15,14 @@ SHOWN = (0.05, 0.1, 0.2, 0.3, 0.5)  # threshold probabilities of the printed tab
 MOST_CURVES = 3
 
 
-def print_reviewed(console: Console, reviewed: ReviewedScores) -> None:
-    """Print calibration by class, the calibration error beside chance's, agreement, ratios and net benefit."""
+def print_reviewed(console: Console, reviewed: ReviewedScores, unit: str = "image") -> None:
+    """Print calibration by class, the calibration error beside chance's, agreement, ratios and net benefit.
+
+    `unit` is what an answer is of: image or case.
+    """
     rows = reviewed.classes
     columns = [
-        ("images", [str(row.images) for row in rows]),
+        (f"{unit}s", [str(row.images) for row in rows]),
         ("intercept (0)", [interval(row.calibration.intercept) for row in rows]),
         ("slope (1)", [interval(row.calibration.slope) for row in rows]),
         ("average precision", [number(row.average_precision) for row in rows]),

@@ -27,7 +27,7 @@ def print_subgroups(console: Console, scores: Scores) -> None:
         print_table(console, f"The ensemble by {name}", [row.value for row in rows], columns, name)
     printed = main_rates(scores.subgroup_rates, MOST_EVENTS)
     for table in printed:
-        _print_rates(console, table)
+        _print_rates(console, table, scores.unit)
     if rest := {table.positive: "" for table in scores.subgroup_rates if table not in printed}:
         where = "are in scores.json, and in the page of medray report"
         say(console, f"Rates by subgroup of {first_names(list(rest))} {where}.")
@@ -45,12 +45,12 @@ def main_rates(tables: Sequence[SubgroupRates], most: int) -> list[SubgroupRates
     return [table for table in tables if table.positive in kept]
 
 
-def _print_rates(console: Console, table: SubgroupRates) -> None:
+def _print_rates(console: Console, table: SubgroupRates, unit: str) -> None:
     labels = [group.value for group in table.groups]
     for name, counted in COUNTED.items():
         rates = [group.rates[name] for group in table.groups]
         columns = [
-            (counted, [str(rate.rate.total) for rate in rates]),
+            (counted if unit == "image" else f"positive {counted}", [str(rate.rate.total) for rate in rates]),
             (name, [interval(rate.rate) for rate in rates]),
             ("gap to all others", [gap_text(rate.gap) for rate in rates]),
         ]

@@ -24,7 +24,8 @@ Examples:
   medray predict runs/skin films/ --labels films.csv --map cancer=malignant   # and how good they are
   medray predict runs/skin test/ --column 'image_id={stem}' --column 'melanoma={p[melanoma]:.4f}'
 \b
-Fields of a column: path, file, stem, name, id, label, index, p[CLASS], decision, set, flags.
+Fields of a column: path, file, stem, name, id, label, index, p[CLASS], decision, set, flags;
+of several labels an image decision[LABEL], and no index.
 """
 
 

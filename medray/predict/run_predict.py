@@ -77,7 +77,7 @@ def run_predict(options: PredictOptions, console: Console) -> PredictedImages:
     listing = None if options.labels is None else list_labels(options.labels, found.files)
     with step(console, f"Predicting {plural(len(found.files), 'image')}") as progress:
         ensemble = open_ensemble(options.run)
-        columns = columns or form(form_name, ensemble.class_names)
+        columns = columns or form(form_name, ensemble.class_names, label_sets=ensemble.task.label_sets)
         predictions = predict_files(ensemble, found.files, columns, progress)
     notes, scored = [*found.notes], None
     if uses(columns, "index"):

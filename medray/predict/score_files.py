@@ -28,6 +28,7 @@ from medray.predict.find_images import ImageFile
 from medray.predict.predict_files import FileAnswer
 from medray.runs.finished_search import open_finished_search
 from medray.space.published import TEST
+from medray.tasks import TASKS
 from medray.text import first_names, plural
 
 
@@ -82,9 +83,14 @@ def score_files(
     """Return the figures of the predicted files that have one label each.
 
     Raises:
-        ConfigError: `class_map` can't be read.
+        ConfigError: `class_map` can't be read, or the ensemble says several labels an image.
         DataError: a class is neither the ensemble's nor mapped, only some files have a patient, or none is left.
     """
+    if TASKS[manifest.task].label_sets:
+        raise ConfigError(
+            "--labels scores one class an image, and this ensemble says several labels; predict without it, or "
+            "read the run's own test split: medray evaluate RUN"
+        )
     counts = Counter(label for image in listing.images for label in dict.fromkeys(image.labels))
     class_names = manifest.class_names
     hint = hint_to_keep(listing.read_as_blank)

@@ -90,7 +90,7 @@ class Predictions:
     def _by_image(self) -> tuple[Array, Array, Array, Array]:
         """Each image's log loss, Brier score, bin of confidence, and confidence less correctness; each (N,)."""
         confidence = self.probabilities.max(axis=1)
-        gaps = confidence - self.correct
+        gaps = confidence.astype(np.float64) - self.correct
         return nats(self.probabilities, self.labels), self.squared_errors, confidence_bins(confidence), gaps
 
     @cached_property

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from medray._types import Array
-    from medray.ensemble.ensemble import Ensemble, Prediction
+    from medray.ensemble.ensemble import Ensemble
+    from medray.ensemble.prediction import Prediction
     from medray.predict.score_files import ScoredFiles
 
 
@@ -40,7 +41,8 @@ class PredictingSteps(StudyFolder):
 
         Returns:
             Calibrated probabilities float32 (N, classes), the likeliest classes, and what follows from them:
-            decisions at operating points and conformal sets.
+            decisions at operating points and conformal sets. Where images may have several labels, a
+            `medray.ensemble.LabelSetPrediction`: the labels that are called, and the sets of each.
 
         Raises:
             DataError: the images have another shape or type.

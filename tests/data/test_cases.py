@@ -60,7 +60,7 @@ def test_images_of_one_patient_or_of_one_exam_of_a_patient_are_a_case() -> None:
     assert by_exam.cases.numbers.tolist() == [0, 1, 2, 2, 3]  # exam 1 of p is not that of q
     assert by_exam.answered_groups(np.arange(5)) is not None
     assert list(by_exam.answered_groups(np.arange(5))) == ["p", "p", "q", "r"]  # type: ignore[arg-type]
-    assert "cases: 4 of 5 images, each the mean of all images of one exam" in by_exam.notes
+    assert "cases: 4 from 5 images, each the mean of all images of one exam" in by_exam.notes
 
 
 def test_what_there_is_is_said_where_a_column_is_not() -> None:

@@ -162,13 +162,6 @@ def test_sets_of_grades_have_no_holes_and_scores_are_those_of_a_loop(case: Case,
             inside.append(grade)
 
 
-def test_sets_of_grades_reversed_are_those_of_the_grades() -> None:
-    probabilities, labels = simulated(np.random.default_rng(0), 80, 5)
-    sets = calibrate(probabilities, labels, 0.9, "interval").sets(probabilities)
-    turned = probabilities[:, ::-1].copy()
-    assert (calibrate(turned, 4 - labels, 0.9, "interval").sets(turned)[:, ::-1] == sets).all()
-
-
 def test_scores_by_hand() -> None:
     row = np.array([[0.1, 0.6, 0.3, 0.0]])
     assert nonconformity(row, "lac")[0] == pytest.approx([0.9, 0.4, 0.7, 1.0])

@@ -43,7 +43,7 @@ def test_net_benefit_is_printed_of_the_labels_with_most_images(model: LabelSetPr
     )
     assert "calibration, each label; in brackets" in said
     assert "against the rest" not in said
-    assert max(len(line) for line in text.splitlines() if line.startswith(" ")) <= 80  # sentences wrap by themselves
+    assert max(len(line) for line in text.splitlines() if line.startswith(" ")) <= 80
 
 
 def test_rates_by_subgroup_are_of_the_labels_with_the_clearest_gaps(model: LabelSetPredictions) -> None:
