@@ -28,9 +28,9 @@ def predictions_frame(runs: Sequence[RunSnapshot]) -> "pd.DataFrame":
     """Return one row an image and network: trials on validation images, folds on those that they hold out.
 
     Columns are `frame_columns.PREDICTIONS` and `p[CLASS]` of every class of any of the runs. Where images may have
-    several labels, `label` and `predicted` join their names by "|", as `Series.str.get_dummies` reads them (empty
-    for none), and there is `has[LABEL]`, boolean, for each: NA where it is unknown. So the AUC of a label is that
-    of `p[LABEL]` against `has[LABEL]`, on the rows where that is known. Missing or damaged files are named in
+    several labels, `label` and `predicted` (from a probability of one half) join their names by "|", empty for
+    none, and `has[LABEL]` of each is boolean, NA where it is unknown: the AUC of a label is that of `p[LABEL]`
+    against `has[LABEL]`, on the rows where that is known. Missing or damaged files are named in
     `frame.attrs["notes"]`.
 
     Raises:

@@ -141,6 +141,12 @@ def data(evidence: Evidence) -> list[Block]:
         [name, *(str(split.classes[c]) for split in splits), str(sum(split.classes[c] for split in splits))]
         for c, name in enumerate(facts.class_names)
     ]
+    if counts := [facts.label_counts[name] for name in facts.splits if facts.label_counts]:
+        totals = zip(*counts, strict=True)
+        rows += [
+            [title, *map(str, row), str(sum(row))]
+            for title, row in zip(("no label", "one label", "several labels"), totals, strict=True)
+        ]
     rows.append(["all", *(str(split.images) for split in splits), str(facts.images)])
     cases = [split.cases for split in splits if split.cases is not None]
     if cases:

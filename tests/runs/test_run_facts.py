@@ -113,3 +113,11 @@ def test_folds_that_have_a_folder_are_listed_in_order(tmp_path: Path) -> None:
     run.crossval.write("0007/fold_x/notes", b"")
     run.crossval.write("train/fold_1/notes", b"")
     assert list(run.crossval.trained_folds()) == [(3, 0), (7, 2), (7, 10)]
+
+
+def test_label_counts_are_of_every_split_or_of_none() -> None:
+    content = DATA.to_dict()
+    counts = {name: [1, 2, 3] for name in content["splits"]}
+    assert DataFacts.from_dict({**content, "label_counts": counts}).label_counts["train"] == (1, 2, 3)
+    with pytest.raises(RunError, match=r"label_counts are of train, not of the splits"):
+        DataFacts.from_dict({**content, "label_counts": {"train": [1, 2, 3]}})

@@ -9,10 +9,13 @@ from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
 import medray
+import medray.analyze
+from medray.console_tables import interval
 from medray.ensemble import Ensemble
 from medray.evaluate.print_evaluation import print_result
 from medray.runs.rundir import RunDir
 from tests.label_set_images import LABELS, label_set_arrays, write_label_set_npz
+from tests.report.conftest import Page
 
 pytestmark = pytest.mark.component
 
@@ -108,3 +111,66 @@ def test_tables_have_a_row_for_each_label(study: medray.Study, capsys: pytest.Ca
     ):
         assert title in out
     assert "kappa" not in out
+
+
+# -- the report
+
+
+@pytest.fixture(scope="module")
+def page(study: medray.Study) -> Page:
+    return Page(Path(study.report(images=False)).read_bytes())
+
+
+def test_the_report_shows_every_part_and_speaks_of_labels(study: medray.Study, page: Page) -> None:
+    assert "can't be shown" not in page.text
+    assert "By label" in page.text
+    assert "By class" not in page.text
+    assert not {"confusion-test", "confusion-val", "confusion-out-of-fold"} & set(page.data)
+    scores = study.evaluate().scores
+    rows = page.table("Images by label, called from a probability of one half")
+    assert [row[1:] for row in rows[1:]] == [[str(n) for n in row] for row in scores.confusion_matrix]
+    points = page.table("Operating points sensitivity 0.8 on test")[1:]
+    assert [row[0] for row in points] == list(LABELS)
+    assert [row[4] for row in points] == [interval(p.test.sensitivity) for p in scores.operating_points]
+    sets = page.table("Sets of the answers yes and no at 0.8")[1:]
+    assert [row[2] for row in sets] == [interval(sets.test.covered) for sets in scores.conformal_sets]
+    assert page.data["roc-test"]["class"] == list(LABELS)
+    assert page.data["roc-test"]["auc"] == pytest.approx([row.auc.value for row in scores.per_class])
+    assert [f"decision-{i}" in page.data for i in range(3)] == [True] * 3
+    assert page.data["calibration-test"]["class"] == list(LABELS)
+    error = page.data["reliability"]["calibration_error"][page.data["reliability"]["on"].index("test")]
+    assert error == pytest.approx(scores.models[0].scores["calibration_error"].value, abs=1e-9)
+
+
+def test_its_data_and_checklists_count_labels(page: Page) -> None:
+    rows = {row[0]: row[1:] for row in page.table("Images by label and split")}
+    counts = [[int(cell) for cell in rows[name]] for name in ("no label", "one label", "several labels")]
+    assert np.sum(counts, axis=0).tolist() == [int(cell) for cell in rows["all"]]
+    assert all(row[-1] for row in counts)
+    claim = {row[0]: row[3] for row in page.table("CLAIM")[1:]}
+    assert "a sigmoid for each of 3 labels" in claim["22"]
+    assert "answers on" in claim["39"]
+    assert "class" not in claim["38"]
+
+
+def test_its_commands_set_each_labels_point_again(page: Page) -> None:
+    (command,) = [line for line in page.text.splitlines() if line.startswith("medray ensemble runs/again")]
+    assert "--positive" not in command
+    assert command.count("--sensitivity 0.8") == command.count("--coverage 0.8") == 1
+
+
+def test_the_frame_of_predictions_has_the_truth_of_each_label(study: medray.Study) -> None:
+    frame = medray.analyze.predictions(study.location)
+    for label in LABELS:
+        assert str(frame[f"has[{label}]"].dtype) == "boolean"
+        true, called = (
+            [label in names.split("|") for names in frame[column]] for column in ("label", "predicted")
+        )
+        assert (frame[f"has[{label}]"].fillna(False) == true).all()
+        assert ((frame[f"p[{label}]"] >= 0.5) == called).all()
+    trained = frame.set_index("position")[[f"has[{label}]" for label in LABELS]]
+    assert trained.isna().any(axis=None)  # what is unknown in train is NA
+    own = frame[(frame["trial"] == 0) & frame["fold"].isna()]
+    auc = np.mean([roc_auc_score(own[f"has[{label}]"].astype(bool), own[f"p[{label}]"]) for label in LABELS])
+    trials = study.trials()
+    assert auc == pytest.approx(trials.loc[trials["trial"] == 0, "objective"].item(), abs=1e-6)
