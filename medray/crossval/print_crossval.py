@@ -7,7 +7,7 @@ from rich.console import Console
 from medray.console import say
 from medray.console_tables import print_table
 from medray.crossval.run_crossval import CrossvalResult
-from medray.stats.case_rule import title_with
+from medray.stats.case_rule import CaseRule, title_with
 from medray.stats.label_noise import FLIPPED
 from medray.tasks import TASKS
 
@@ -16,6 +16,12 @@ def table_metrics(result: CrossvalResult) -> list[str]:
     """Return the metrics to show: the one that the settings are ranked by first."""
     space = result.searched.space
     return TASKS[space.task].table_metrics(space.metric)
+
+
+def case_rule(result: CrossvalResult) -> CaseRule | None:
+    """Return the rule of the cases that all scores are by, None where each image is answered by itself."""
+    cases = next((trial.cases for trial in result.trials), None)
+    return None if cases is None else cases.rule
 
 
 def print_crossval_result(result: CrossvalResult, console: Console) -> None:
@@ -55,7 +61,7 @@ def _print_trials(result: CrossvalResult, console: Console) -> None:
         columns.append((metric, cells))
     names = {record.number: record.baseline for record in result.searched.records}
     labels = [" ".join(filter(None, (str(trial.number), names.get(trial.number)))) for trial in result.trials]
-    title = title_with(result.searched.data.cases, f"Mean ± standard deviation over {len(result.folds)} folds")
+    title = title_with(case_rule(result), f"Mean ± standard deviation over {len(result.folds)} folds")
     print_table(console, title, labels, columns, "trial")
 
 
@@ -76,7 +82,7 @@ def crossval_result_json(result: CrossvalResult) -> dict[str, Any]:
         ],
         "gain": result.gain and result.gain.to_dict(),
         "unfinished": {str(number): reason for number, reason in result.unfinished.items()},
-        "cases": None if (rule := result.searched.data.cases) is None else rule.to_dict(),
+        "cases": None if (rule := case_rule(result)) is None else rule.to_dict(),
         "label_issues": len(doubted.issues) if doubted else 0,
         "flipped_labels": {"share": FLIPPED, "first": doubted.first, "hits": doubted.hits} if doubted else None,
         "scores": run.crossval.path(run.crossval.SCORES),
