@@ -14,7 +14,7 @@ from medray.evaluate.external.sheet import (
     calibration_sheet,
     missing_differences,
     missing_intervals,
-    point_promise,
+    point_promises,
     sets_promise,
 )
 from medray.stats.calibration_slope import Recalibration
@@ -95,7 +95,7 @@ def _points(figures: ExternalFigures, comparison: ExternalComparison | None, dig
                 "sensitivity": comparison.sensitivity[key], "specificity": comparison.specificity[key],
             }  # fmt: skip
         title = f"Operating point {point.name}, as it was set: '{point.positive}' from {point.threshold:.4f}"
-        yield Sheet(title, "", list(rows), beside_columns(rows, beside, digits), (point_promise(point, figures),))
+        yield Sheet(title, "", list(rows), beside_columns(rows, beside, digits), point_promises([point], figures))
 
 
 def _sets(figures: ExternalFigures, comparison: ExternalComparison | None, digits: int) -> Sheet:

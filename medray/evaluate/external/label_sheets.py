@@ -10,7 +10,7 @@ from medray.evaluate.external.sheet import (
     Sheet,
     beside_columns,
     calibration_sheet,
-    point_promise,
+    point_promises,
     sets_promise,
 )
 from medray.evaluate.label_tables import CONFUSION_TITLES
@@ -61,10 +61,9 @@ def _points(figures: ExternalFigures, comparison: ExternalComparison | None, dig
             rows = {point_key(point): getattr(point.test, key) for point in points}
             beside = {} if comparison is None else getattr(comparison, key)
             columns: Columns = [("from", [f"{point.threshold:.4f}" for point in points])]
-            promises = dict.fromkeys(point_promise(point, figures) for point in points)
             title = f"Operating points {name}, as they were set: {key}"
             labels = [point.positive for point in points]
-            lines = tuple(promises) if key == "sensitivity" else ()
+            lines = point_promises(points, figures) if key == "sensitivity" else ()
             yield Sheet(title, LABEL, labels, columns + beside_columns(rows, beside, digits), lines)
 
 

@@ -71,15 +71,20 @@ def missing_differences(rows: Mapping[str, HasInterval], beside: Mapping[str, Be
     return tuple(f"No difference of {', '.join(names)}: {reason}." for reason, names in reasons.items())
 
 
-def point_promise(point: OperatingPoint, figures: ExternalFigures) -> str:
-    """Return what was promised of an operating point, and that it is not of these images."""
-    if point.promised is None:
-        return "Nothing was promised of this point."
+def point_promises(points: Sequence[OperatingPoint], figures: ExternalFigures) -> tuple[str, ...]:
+    """Return what was promised of operating points, and that it is not of these images, a sentence each."""
     units = "images" if figures.cases is None else "cases"
-    return (
-        f"A mean sensitivity of {point.promised:.4g} is promised for {units} like those that set the threshold; "
-        f"for these {units} nothing is promised."
-    )
+    lines = [
+        f"A mean sensitivity of {promised:.4g} is promised for {units} like those that set the threshold; for these "
+        f"{units} nothing is promised."
+        for promised in sorted({point.promised for point in points if point.promised is not None})
+    ]
+    without = [point.positive for point in points if point.promised is None]
+    if len(points) == 1 and without:
+        lines.append("Nothing was promised of this point.")
+    elif without:
+        lines.append(f"Nothing was promised of {'these points' if not lines else ', '.join(without)}.")
+    return tuple(lines)
 
 
 def sets_promise(sets: Sequence[ConformalSets], figures: ExternalFigures) -> str:
