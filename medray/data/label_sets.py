@@ -49,11 +49,11 @@ def says_nothing(image: ListedImage, *, class_columns: bool) -> bool:
     return not image.labels and not image.uncertain and (image.unlabelled or not class_columns)
 
 
-def choose_label_sets(listing: Listing, rules: Labels) -> Labelled:
+def choose_label_sets(listing: Listing, rules: Labels, class_names: tuple[str, ...] | None = None) -> Labelled:
     """Give each image its labels, int64 (n, classes): 1, 0, or `UNKNOWN` for one that the source is uncertain of.
 
     Classes are merged first. The label that `rules` calls `none` stands for an image without any. Class names are
-    in natural order.
+    in natural order. Where `class_names` are given, labels are these in their order, however many have them.
 
     Raises:
         DataError: an image has no label and `rules` do not say what that means, `none` stands beside another
@@ -71,6 +71,29 @@ def choose_label_sets(listing: Listing, rules: Labels) -> Labelled:
             raise DataError(problem, file=listing.source, key="labels.leave_out")
         notes.append(f"left out, as asked: label {name} ({counts[name]})")
     kept = _labelled_images(listing, rules, none, notes)
+    if class_names is None:
+        class_names = _frequent_labels(listing, kept, counts, rules, none, notes)
+    numbers = {name: number for number, name in enumerate(class_names)}
+    table = np.zeros((len(kept), len(class_names)), dtype=np.int64)
+    for row, position in enumerate(kept):
+        image = listing.images[position]
+        table[row, [numbers[label] for label in image.uncertain if label in numbers]] = UNKNOWN
+        table[row, [numbers[label] for label in image.labels if label in numbers]] = 1
+    sets = (table == 1).sum(axis=1)
+    notes.append(f"labels an image: none {(sets == 0).sum()}, one {(sets == 1).sum()}, several {(sets > 1).sum()}")
+    if (table == UNKNOWN).any():
+        notes.append(f"uncertain labels, neither trained on nor measured: {(table == UNKNOWN).sum()}")
+    return Labelled(np.array(kept, dtype=np.int64), table, class_names, tuple(notes))
+
+
+def _frequent_labels(
+    listing: Listing, kept: Sequence[int], counts: Counter[str], rules: Labels, none: str | None, notes: list[str]
+) -> tuple[str, ...]:
+    """Return the labels that are not left out, in natural order, and note which are too rare.
+
+    Raises:
+        DataError: fewer than two are left, or each image has just one label.
+    """
     names = {*counts} - {none, *rules.leave_out}
     rare = {name: counts[name] for name in natural_order(names) if counts[name] < rules.min_count}
     if rare:
@@ -84,17 +107,7 @@ def choose_label_sets(listing: Listing, rules: Labels) -> Labelled:
             f"{listing.source}: each image has one label: `task: single` takes them as classes; `labels: {{none: "
             "NAME}` says which of them means that an image has none"
         )
-    numbers = {name: number for number, name in enumerate(class_names)}
-    table = np.zeros((len(kept), len(class_names)), dtype=np.int64)
-    for row, position in enumerate(kept):
-        image = listing.images[position]
-        table[row, [numbers[label] for label in image.uncertain if label in numbers]] = UNKNOWN
-        table[row, [numbers[label] for label in image.labels if label in numbers]] = 1
-    sets = (table == 1).sum(axis=1)
-    notes.append(f"labels an image: none {(sets == 0).sum()}, one {(sets == 1).sum()}, several {(sets > 1).sum()}")
-    if (table == UNKNOWN).any():
-        notes.append(f"uncertain labels, neither trained on nor measured: {(table == UNKNOWN).sum()}")
-    return Labelled(np.array(kept, dtype=np.int64), table, class_names, tuple(notes))
+    return class_names
 
 
 def _labelled_images(listing: Listing, rules: Labels, none: str | None, notes: list[str]) -> list[int]:

@@ -14,7 +14,7 @@ from medray.predict.class_numbers import describe_numbers
 from medray.predict.find_images import find_images
 from medray.predict.output_columns import FORMS, Column, check_row_names, form, parse_column, uses
 from medray.predict.predict_files import FilePredictions, open_ensemble, predict_files
-from medray.predict.score_files import ScoredFiles, check_not_test, list_labels, score_files
+from medray.predict.score_files import ScoredFiles, check_not_test, list_labels, run_rules, score_files
 from medray.text import plural
 
 
@@ -84,7 +84,8 @@ def run_predict(options: PredictOptions, console: Console) -> PredictedImages:
         notes.append(describe_numbers(ensemble.manifest))
     if listing is not None:
         unknown = check_not_test(options.run, predictions.answers)
-        scored = score_files(predictions.answers, listing, options.class_map, ensemble.manifest)
+        rules = run_rules(options.run)
+        scored = score_files(predictions.answers, listing, options.class_map, ensemble, rules)
         notes += [*scored.notes, *([unknown] if unknown else [])]
     unreadable = [*found.missing, *predictions.unreadable]
     return PredictedImages(ensemble.manifest, columns, predictions, unreadable, scored, notes)

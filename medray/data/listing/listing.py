@@ -49,7 +49,8 @@ class SourceFacts:
     `folds` are ready-made ones. `missing` names the rows of a table whose file does not exist, `ignored` the files
     that are no images. `notes` say what was guessed. `rows` counts a table's rows by label, BLANK and SEVERAL,
     those of `missing` included. `class_columns` says that a table has a column for each class, so that a row may
-    be of none of them; `read_as_blank` are the words in the label's column that were read as blank.
+    be of none of them, and `label_columns` are their names; `read_as_blank` are the words in the label's column
+    that were read as blank.
     """
 
     source: str
@@ -60,6 +61,7 @@ class SourceFacts:
     notes: tuple[str, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
     class_columns: bool = False
+    label_columns: tuple[str, ...] = ()
     read_as_blank: tuple[str, ...] = ()
 
 

@@ -8,6 +8,8 @@ from medray.evaluate.external.run_external import ExternalEvaluation
 from medray.report.checklists import data_facts, score_facts
 from medray.report.checklists.items import Answer, Fact, Given, NotApplicable, NotYet, fact
 from medray.report.evidence import Evidence
+from medray.stats.case_rule import unit_of
+from medray.tasks import TASKS
 from medray.text import plural
 
 ANCHOR = "external"
@@ -25,7 +27,8 @@ def external_test(evidence: Evidence) -> Answer:
 def updating_method(evidence: Evidence) -> Answer:
     """Return on how many images a recalibration was fitted; not applicable where none was."""
     lines = [
-        f"{reading.scores.source}: temperature, and intercepts, on {local.fitted} random images, measured on the "
+        f"{reading.scores.source}: temperature, and intercepts, on {local.fitted} random "
+        f"{unit_of(reading.scores.rule)}s, measured on the "
         f"other {local.measured}"
         for reading in evidence.external_evaluations
         if (local := reading.scores.recalibration).methods
@@ -71,15 +74,14 @@ def _test_line(reading: ExternalEvaluation) -> str:
     """Return the scores on other images, how many are copies, and how often they were read."""
     scores = reading.scores
     figures = scores.figures
-    metrics = dict.fromkeys([scores.metric, "accuracy"])
+    metrics = dict.fromkeys([scores.metric, TASKS[scores.task].share])
     shown = ", ".join(f"{metric_title(metric)} {interval(figures.scores[metric])}" for metric in metrics)
-    patients = f" of {plural(figures.patients, 'patient')}" if figures.patients else ""
     if scores.copies is None:
         copies = "copies of the run's images not looked for"
     else:
         copies = f"{plural(scores.copies.left_out, 'image')} with a copy among the run's"
     read = plural(reading.by_run + reading.by_others, "time")
-    return f"{scores.source}: {shown} on {plural(figures.images, 'image')}{patients}; {copies}; read {read}"
+    return f"{scores.source}: {shown} on {scores.sample}; {copies}; read {read}"
 
 
 def _difference_line(reading: ExternalEvaluation) -> str:

@@ -11,7 +11,7 @@ from medray.data.dataset import Fold
 from medray.data.listing.exclude import relative_path
 from medray.data.listing.file_copies import note_copies
 from medray.data.listing.file_tree import FileTree, find_files
-from medray.data.listing.folder_names import unify_spelling
+from medray.data.listing.folder_names import tidy, unify_spelling
 from medray.data.listing.listing import BLANK, CALIBRATION, TEST, ListedImage, Listing, counted_as
 from medray.data.listing.side_cars.check_side_cars import check_side_cars
 from medray.data.listing.tables.blanks import hint_to_keep, with_blanks
@@ -181,6 +181,7 @@ def list_rows(
         notes=tuple(notes),
         rows=Counter(counted_as(() if entry.uncertain else entry.labels) for entry in entries),
         class_columns=bool(columns.one_hot),
+        label_columns=tuple(names.get(tidy(name), tidy(name)) for name in columns.one_hot),
         read_as_blank=unlabelled,
     )
 
