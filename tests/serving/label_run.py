@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medray._types import Array
 from medray.config import TrainConfig
 from medray.data.load_data import load_data
 from medray.decisions.thresholds import Rule
@@ -27,6 +28,12 @@ RULES = (Rule("sensitivity", 0.8), Rule("youden"))
 COVERAGES = (0.7, 0.9)
 
 
+def shaded(count: int, seed: int = 0) -> Array:
+    """Return uint8 images (count, 12, 12, 1) from dark to bright, of which the networks say different labels."""
+    noise = np.random.default_rng(seed).integers(0, 256, (count, 12, 12, 1))
+    return (noise * np.linspace(0.05, 1, count)[:, None, None, None]).astype(np.uint8)
+
+
 def write_label_run(folder: Path, npz: Path) -> Path:
     """Write the run of 12 × 12 grey images like those of `npz`."""
     import torch
@@ -43,7 +50,7 @@ def write_label_run(folder: Path, npz: Path) -> Path:
         torch.manual_seed(number)
         network = build_network(config, dataset.shape, len(LABELS))
         with torch.no_grad():
-            list(network.parameters())[-1].add_(torch.randn(len(LABELS)))  # so that labels differ
+            list(network.parameters())[-2].mul_(12)  # so that images differ
         trial = run.trial(number)
         trial.write_by(trial.WEIGHTS, partial(write_weights, tensors=network.state_dict(), facts={}))
         trial.write_json(trial.CONFIG, config.to_dict())

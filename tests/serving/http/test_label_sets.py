@@ -13,9 +13,9 @@ from medray.ensemble import LabelSetPrediction
 from medray.serving.deploy.rollout import RolloutError, check_same_task
 from medray.serving.engine.audit_log import read_audit
 from medray.serving.engine.served_model import ServedModel
-from tests.serving.conftest import Site, listening, pictures, png
+from tests.serving.conftest import Site, listening, png
 from tests.serving.http.test_openapi import check
-from tests.serving.label_run import COVERAGES, LABELS, UNSEEN, write_label_run
+from tests.serving.label_run import COVERAGES, LABELS, UNSEEN, shaded, write_label_run
 
 pytestmark = pytest.mark.component
 
@@ -38,7 +38,7 @@ def expected_of(model: ServedModel, images: Array) -> LabelSetPrediction:
 
 
 def test_an_image_is_answered_with_the_labels_that_are_called(films: Site, labelling: ServedModel) -> None:
-    images = pictures(6, seed=3)
+    images = shaded(6, seed=3)
     expected = expected_of(labelling, images)
     assert 0 < expected.called.sum() < expected.called.size
     for row, image in enumerate(images):
@@ -67,7 +67,7 @@ def test_the_model_says_from_where_on_it_calls_a_label(films: Site) -> None:
 
 
 def test_tensors_have_the_same_answers(films: Site, labelling: ServedModel) -> None:
-    images = pictures(3, seed=5)
+    images = shaded(3, seed=5)
     tensor = {"name": "images", "shape": list(images.shape), "datatype": "UINT8", "data": images.ravel().tolist()}
     answer = films.client.post("/v2/models/films/infer", json={"inputs": [tensor]}).json()
     values = {o["name"]: np.array(o["data"]).reshape(o["shape"]) for o in answer["outputs"]}
@@ -92,7 +92,7 @@ def test_tensors_have_the_same_answers(films: Site, labelling: ServedModel) -> N
 def test_an_overlay_is_of_the_likeliest_label_that_is_called_or_of_the_one_that_is_named(
     films: Site, labelling: ServedModel
 ) -> None:
-    images = pictures(8, seed=3)
+    images = shaded(8, seed=3)
     expected = expected_of(labelling, images)
     for image, row, called in zip(images, expected.probabilities, expected.called, strict=True):
         (answer,) = films.predict(png(image), params={"explain": "true"}).json()["predictions"]
@@ -113,7 +113,7 @@ def test_an_overlay_is_of_the_likeliest_label_that_is_called_or_of_the_one_that_
 
 
 def test_the_log_and_the_counts_have_the_labels(labelling: ServedModel, tmp_path: Path) -> None:
-    images = pictures(6, seed=3)
+    images = shaded(6, seed=3)
     called = expected_of(labelling, images).called
     with listening(labelling, audit_folder=str(tmp_path)) as site:
         answers = [site.predict(png(image)).json()["predictions"][0] for image in images]
@@ -153,7 +153,7 @@ def test_answers_keep_to_the_description(films: Site) -> None:
     import jsonschema
 
     description: dict[str, Any] = films.client.get("/openapi.json").json()
-    reply = films.predict(png(pictures(1)[0]), params={"explain": "true"}).json()
+    reply = films.predict(png(shaded(1)[0]), params={"explain": "true"}).json()
     schema = {"$ref": "#/components/schemas/LabelSetResponse", "components": description["components"]}
     jsonschema.validate(json.loads(json.dumps(reply)), schema)
     metadata = {"$ref": "#/components/schemas/Metadata", "components": description["components"]}
