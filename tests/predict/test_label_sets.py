@@ -89,7 +89,9 @@ def test_each_decision_has_a_column(run: Path, films: Path, expected: LabelSetPr
 )
 def test_what_needs_one_class_is_refused(run: Path, films: Path, arguments: tuple[str, str], message: str) -> None:
     table = films / "labels.csv"
-    table.write_text("image,label\n" + "".join(f"film {n:02}.png,{LABELS[0]}|{LABELS[n % 2 * 3]}\n" for n in range(12)))
+    table.write_text(
+        "image,label\n" + "".join(f"film {n:02}.png,{LABELS[0]}|{LABELS[n % 2 * 3]}\n" for n in range(12))
+    )
     option, value = arguments
     result = ask(run, *sorted(films.glob("*.png")), option, str(table) if value == "LABELS" else value)
     assert result.exit_code == 2, result.output

@@ -12,7 +12,7 @@ from medray.stats.bootstrap import Estimate
 from medray.stats.calibration_slope import Recalibration, recalibrate
 from medray.stats.events import Event
 from medray.stats.label_set_predictions import predictions_of
-from medray.stats.label_sets import binary_table, told
+from medray.stats.label_sets import binary_table, has_both
 from medray.stats.score_intervals import score_interval
 
 PART, LEAST = 0.25, 50  # of the images to fit on; of images on either side
@@ -72,7 +72,9 @@ def recalibrate_locally(
     sides = (labels[part], labels[~part])
     if labels.ndim == 1 and min(len(np.unique(side)) for side in sides) < 2:
         return LocalRecalibration(seed, 0, len(labels), (), "one side has images of one class only")
-    if labels.ndim == 2 and not any(told(a) and told(b) for a, b in zip(sides[0].T, sides[1].T, strict=True)):
+    if labels.ndim == 2 and not any(
+        has_both(a) and has_both(b) for a, b in zip(sides[0].T, sides[1].T, strict=True)
+    ):
         reason = "no label has images with it and images without it on both sides"
         return LocalRecalibration(seed, 0, len(labels), (), reason)
     fit, apply = (
@@ -146,7 +148,7 @@ def fit_label_intercepts(probabilities: Array, labels: Array) -> tuple[tuple[flo
     temperatures, intercepts = [], []
     for scores, marks in zip(probabilities.T, labels.T, strict=True):
         (temperature,), (without, having) = (1.0,), (0.0, 0.0)
-        if told(marks):
+        if has_both(marks):
             (temperature,), (without, having) = fit_intercepts(binary_table(scores[marks >= 0]), marks[marks >= 0])
         temperatures.append(temperature)
         intercepts.append(having - without)
