@@ -64,7 +64,7 @@ def test_it_gives_the_average_of_its_members(folder: Path, run: RunDir, dataset:
 def test_weights_and_temperature_are_those_of_the_manifest(folder: Path, dataset: ImageDataset) -> None:
     images, _ = dataset.split("val").take(np.arange(24))
     parts = Ensemble.load(folder).member_probabilities(images)
-    change(folder, lambda m: m["members"][0].update(weight=5) or m.update(temperature=2.0))
+    change(folder, lambda m: m["members"][0].update(weight=5) or m.update(temperatures=[2.0]))
     probabilities = Ensemble.load(folder).predict(images).probabilities
     exact = sum(weight * part.astype(np.float64) for weight, part in zip((5, 1 / 3, 1 / 3), parts, strict=True))
     root = np.sqrt(exact / (5 + 2 / 3))
@@ -164,10 +164,10 @@ def test_a_folder_without_a_manifest_is_none(folder: Path, tmp_path: Path) -> No
     [
         ("{", "is damaged"),
         ("", "is damaged"),
-        ("[]", "is of format None; this medray reads 7"),
-        ("{}", "is of format None; this medray reads 7"),
-        ('{"format": 99}', "is of format 99; this medray reads 7"),
-        ('{"format": 7}', "damaged: it has no 'medray'"),
+        ("[]", "is of format None; this medray reads 8"),
+        ("{}", "is of format None; this medray reads 8"),
+        ('{"format": 99}', "is of format 99; this medray reads 8"),
+        ('{"format": 8}', "damaged: it has no 'medray'"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(folder: Path, content: str, message: str) -> None:
@@ -185,7 +185,7 @@ LACKING = (
     "strategy",
     "image_shape",
     "members",
-    "temperature",
+    "temperatures",
     "operating_points",
     "conformal_sets",
 )
@@ -207,9 +207,9 @@ def test_a_member_that_lacks_something_is_refused(folder: Path, key: str) -> Non
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        (lambda m: m.update(temperature=0), "damaged: the temperature is 0.0; it must be above 0"),
-        (lambda m: m.update(temperature="1"), "temperature: damaged: '1' is not a number"),
-        (lambda m: m.update(temperature=float("nan")), "temperature: damaged: nan is not a number"),
+        (lambda m: m.update(temperatures=[0]), "damaged: the temperatures are [0.0]; they must be above 0"),
+        (lambda m: m.update(temperatures=["1"]), "damaged: '1' is not a number"),
+        (lambda m: m.update(temperatures=[float("nan")]), "damaged: nan is not a number"),
         (lambda m: m["members"].clear(), "it has no members"),
         (lambda m: m["members"].append(3), "members[3]: damaged: 3 is not a mapping"),
         (
