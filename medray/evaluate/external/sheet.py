@@ -75,8 +75,8 @@ def point_promises(points: Sequence[OperatingPoint], figures: ExternalFigures) -
     """Return what was promised of operating points, and that it is not of these images, a sentence each."""
     units = "images" if figures.cases is None else "cases"
     lines = [
-        f"A mean sensitivity of {promised:.4g} is promised for {units} like those that set the threshold; for these "
-        f"{units} nothing is promised."
+        f"A mean sensitivity of {promised:.4g} is promised for {units} like those that set the threshold; for "
+        f"these {units} nothing is promised."
         for promised in sorted({point.promised for point in points if point.promised is not None})
     ]
     without = [point.positive for point in points if point.promised is None]
