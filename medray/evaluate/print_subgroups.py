@@ -13,7 +13,11 @@ from medray.stats.subgroups import SubgroupScores
 from medray.text import plural
 
 LISTED = 5  # gaps that are shown in words
-COUNTED = {SENSITIVITY: "cases", SPECIFICITY: "others"}  # the images that a rate is of
+#: What a rate is of, by what an answer is of: "cases" are positive images, except where cases are answered.
+COUNTED = {
+    "image": {SENSITIVITY: "cases", SPECIFICITY: "others"},
+    "case": {SENSITIVITY: "positive cases", SPECIFICITY: "other cases"},
+}
 
 
 def print_subgroups(console: Console, scores: Scores) -> None:
@@ -31,10 +35,10 @@ def print_subgroups(console: Console, scores: Scores) -> None:
 
 def _print_rates(console: Console, table: SubgroupRates, unit: str) -> None:
     labels = [group.value for group in table.groups]
-    for name, counted in COUNTED.items():
+    for name, counted in COUNTED[unit].items():
         rates = [group.rates[name] for group in table.groups]
         columns = [
-            (counted if unit == "image" else f"positive {counted}", [str(rate.rate.total) for rate in rates]),
+            (counted, [str(rate.rate.total) for rate in rates]),
             (name, [interval(rate.rate) for rate in rates]),
             ("gap to all others", [gap_text(rate.gap) for rate in rates]),
         ]

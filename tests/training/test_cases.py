@@ -25,7 +25,9 @@ from tests.case_samples import case_arrays
 )
 def test_the_metrics_of_an_epoch_are_those_of_cases(task: str, metric: str, rule: CaseRule) -> None:
     images, labels, numbers = case_arrays(40, 3, classes=3)
-    changed: Any = {"ordered": np.minimum(labels + (np.arange(len(labels)) % 7 == 0), 2)}  # grades of a case may differ
+    changed: Any = {
+        "ordered": np.minimum(labels + (np.arange(len(labels)) % 7 == 0), 2)
+    }  # grades of a case may differ
     labels = changed.get(task, labels)
     if task == "several":
         labels = (labels[:, None] == np.arange(3)).astype(np.int64)
