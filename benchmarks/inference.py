@@ -49,7 +49,7 @@ def made(backbones: Sequence[str], shape: tuple[int, int, int]) -> Ensemble:
             network(torch.rand(8, shape[2], *shape[:2]))
         networks.append(network.eval())
     manifest = Manifest(
-        FORMAT, "", "single", tuple(map(str, range(CLASSES))), shape, "stretch", "", "", 1.5, None, "top-k",
+        FORMAT, "", "single", tuple(map(str, range(CLASSES))), shape, "stretch", "", "", (1.5,), None, "top-k",
         SelectedOn("val", 0, "auc", {}, {}), (), (), None, ManifestData("", "", {}), "",
         tuple(MemberFacts("", "", i, None, None, 1.0, 1, {}, {}) for i in range(len(networks))),
     )  # fmt: skip

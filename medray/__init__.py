@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from medray.config import TrainConfig
     from medray.data.dataset import ImageDataset
     from medray.data.load_data import load_data
-    from medray.ensemble.ensemble import Ensemble, Prediction
+    from medray.ensemble.ensemble import Ensemble
+    from medray.ensemble.prediction import Prediction
     from medray.errors import MedrayError
     from medray.study import Study
     from medray.training.loop import fit
@@ -35,7 +36,7 @@ _MODULES = {
     "Ensemble": "medray.ensemble.ensemble",
     "ImageDataset": "medray.data.dataset",
     "MedrayError": "medray.errors",
-    "Prediction": "medray.ensemble.ensemble",
+    "Prediction": "medray.ensemble.prediction",
     "Study": "medray.study",
     "TrainConfig": "medray.config",
     "fit": "medray.training.loop",

@@ -17,6 +17,10 @@ from medray.console import say
 METRIC_TITLES = {
     "auc": "AUC",
     "accuracy": "accuracy",
+    "exact_match": "exact match",
+    "auc_micro": "AUC micro",
+    "average_precision": "avg. precision",
+    "f1_micro": "F1 micro",
     "balanced_accuracy": "balanced acc.",
     "f1_macro": "F1 macro",
     "log_loss": "log loss",

@@ -30,6 +30,7 @@ def test_the_examples_of_the_face_do_what_they_say(tmp_path: Path, monkeypatch: 
         "nested_crossval",
         "ensemble",
         "evaluate",
+        "evaluate_external",
         "load_ensemble",
         "predict",
         "report",
@@ -43,6 +44,10 @@ def test_the_examples_of_the_face_do_what_they_say(tmp_path: Path, monkeypatch: 
     study = names["study"]
     assert re.fullmatch(
         r"<Evaluation of \S+/runs/x: test auc .+ on 42 images, read 1 time>", repr(study.evaluate())
+    )
+    assert re.fullmatch(
+        r"<ExternalEvaluation of \S+/runs/x: auc .+ on \d+ images of phantom\?images=200&seed=1, read 1 time>",
+        repr(names["elsewhere"]),
     )
     assert set(study.folds()["fold"]) == {0, 1}
     assert (tmp_path / "runs/x/report/index.html").is_file()
@@ -88,6 +93,35 @@ def test_files_are_asked_about_as_the_command_does(finished_run: Path, tmp_path:
         [1, 1], abs=1e-5
     )
     assert len(frame.attrs["unreadable"]) == 1
+
+
+def test_labelled_files_are_scored_as_the_command_does(finished_run: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    study, rng = medray.Study.open(finished_run, quiet=True), np.random.default_rng(5)
+    study.ensemble()
+    names = study.load_ensemble().class_names
+    rows = ["image,label"]
+    for number in range(30):
+        Image.fromarray(rng.integers(0, 200, (12, 12)).astype(np.uint8)).save(tmp_path / f"{number:02d}.png")
+        rows.append(f"{number:02d},{('first', 'artefact', *names[1:])[number % (len(names) + 1)]}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    files = sorted(tmp_path.glob("*.png"))
+    scored = study.score_files(
+        *files, labels=tmp_path / "labels.csv", class_map={"first": names[0], "artefact": None}
+    )
+    left_out = len(range(1, 30, len(names) + 1))
+    assert scored.figures.images == 30 - left_out
+    assert [(row.theirs, row.ours) for row in scored.classes if row.theirs in ("first", "artefact")] == [
+        ("artefact", None), ("first", names[0])
+    ]  # fmt: skip
+    predicted = study.predict_files(*files)["label"].tolist()
+    truth = [names[0] if row.endswith("first") else row.split(",")[1] for row in rows[1:]]
+    kept = [pair for pair in zip(predicted, truth, strict=True) if pair[1] != "artefact"]
+    right = sum(label == true for label, true in kept) / len(kept)
+    assert scored.figures.scores["accuracy"].value == pytest.approx(right)
+    with pytest.raises(ConfigError, match="unknown class 'lung'"):
+        study.score_files(*files, labels=tmp_path / "labels.csv", class_map={"first": "lung"})
 
 
 def test_what_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:

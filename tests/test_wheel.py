@@ -44,5 +44,5 @@ def test_the_wheel_carries_its_search_spaces_and_works_in_an_empty_folder(tmp_pa
     )  # fmt: skip
     file, names, path = done.stdout.strip().split("|")
     assert file == str(tmp_path / "site/medray/__init__.py")
-    assert names == "['bloodcells', 'covid', 'glaucoma', 'organs', 'retinopathy', 'skin']"
+    assert names == "['bloodcells', 'chest', 'covid', 'glaucoma', 'organs', 'retinopathy', 'skin']"
     assert path == str(tmp_path / "site/medray/search_spaces/organs.yaml")

@@ -77,7 +77,7 @@ def compare_equals(patients: AnsweredPatients, condition: Condition, rng: np.ran
         models[name] = AnsweredPatients(split.logits + spread * (shared + alone), split.labels).predictions
     groups, images = split.groups, split.logits.size
     draws = bootstrap(models, resample_counts(images, RESAMPLES, 0, groups))
-    comparisons = compare_ensemble(models, draws, "auc", groups, None)
+    comparisons = compare_ensemble(models, draws, ("auc", "accuracy"), groups, None)
     return NullStudy(
         sum(comparison.verdict != NOT_TESTED for comparison in comparisons),
         any(shows_difference(comparison, comparison.adjusted_p) for comparison in comparisons),

@@ -8,7 +8,7 @@ from medray._types import Array
 from medray.data.calibration_split import calibration_share
 from medray.data.group_assignment import assign_groups
 from medray.decisions.promises import CALIBRATION
-from medray.decisions.temperature import apply_temperature
+from medray.decisions.temperature import apply_temperatures
 from medray.ensemble.averaging import average
 from medray.ensemble.calibrate_ensemble import CalibratedSelection, calibrate_selection
 from medray.ensemble.candidates import FOLDS, TRIALS, Candidate, Member, Pool
@@ -61,8 +61,8 @@ def study(
             calibrated = calibrate_selection(
                 selection, selection.selected_on, selection.probabilities, selection.labels, None
             )
-        temperature = calibrated.selection.temperature
-        yield calibrated, apply_temperature(combine(selection, answers), temperature), new
+        temperatures = calibrated.selection.temperatures
+        yield calibrated, apply_temperatures(combine(selection, answers), temperatures), new
 
 
 def search(pool: Images, train: Array, val: Array, rng: np.random.Generator) -> tuple[Networks, Pool]:

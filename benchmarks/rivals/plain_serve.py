@@ -19,7 +19,7 @@ class Member:
         from dataclasses import replace
 
         whole = load(folder)
-        manifest = replace(whole.manifest, members=(whole.manifest.members[number],), temperature=1.0)
+        manifest = replace(whole.manifest, members=(whole.manifest.members[number],), temperatures=(1.0,))
         self.one = replace(whole, manifest=manifest, networks=(whole.networks[number],))
 
     @serve.batch(max_batch_size=64, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]

@@ -87,13 +87,14 @@ FOLDS = (
     *(Column(name, NUMBER, "metric on the images that the fold holds out") for name in METRICS),
 )
 
-#: One row an image and model; a column of each class's probability, `p[CLASS]`, follows.
+#: One row an image and model; a column of each class's probability, `p[CLASS]`, follows, and of several labels an
+#: image one that says whether it has the label, `has[LABEL]`.
 PREDICTIONS = (
     _TRIAL,
     Column("fold", COUNT, "the fold whose network it is; NA for the trial's own"),
     Column("source", TEXT, "val, or out-of-fold: by a network that was not trained on the image"),
     Column("position", COUNT, "the image's place in the data set"),
     Column("epoch", WHOLE, "the epoch of the network's weights"),
-    Column("label", TEXT, "the true class"),
-    Column("predicted", TEXT, "the likeliest class"),
+    Column("label", TEXT, "the true class; of `task: several` its labels, joined by a bar"),
+    Column("predicted", TEXT, "the likeliest class; of `task: several` the labels of one half or more"),
 )

@@ -6,26 +6,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medray._types import Array
-from medray.analyze.frame_columns import NUMBER, PREDICTIONS, RUN, Column
+from medray.analyze.frame_columns import NUMBER, PREDICTIONS, RUN, TRUTH, Column
 from medray.analyze.frames import epochs_frame, folds_frame, make_frame, trials_frame
 from medray.analyze.open_runs import RunSnapshot
 from medray.analyze.read_training import RUNNING, Training
+from medray.data.members import UNKNOWN
 from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS
 from medray.errors import DataError, RunError, one_line
 from medray.runs.folder import read_arrays
 from medray.runs.rundir import TrialDir, check_predictions
+from medray.stats.label_set_predictions import LabelSetPredictions
 
 if TYPE_CHECKING:
     import pandas as pd
 
 VAL, OUT_OF_FOLD = SELECTED_ON[TRIALS], SELECTED_ON[FOLDS]
+SEPARATOR = "|"  # between the labels of an image
 
 
 def predictions_frame(runs: Sequence[RunSnapshot]) -> "pd.DataFrame":
     """Return one row an image and network: trials on validation images, folds on those that they hold out.
 
-    Columns are `frame_columns.PREDICTIONS` and `p[CLASS]` of every class of any of the runs. Missing or damaged
-    files are named in `frame.attrs["notes"]`.
+    Columns are `frame_columns.PREDICTIONS` and `p[CLASS]` of every class of any of the runs. Where images may have
+    several labels, `label` and `predicted` (from a probability of one half) join their names by "|", empty for
+    none, and `has[LABEL]` of each is boolean, NA where it is unknown: the AUC of a label is that of `p[LABEL]`
+    against `has[LABEL]`, on the rows where that is known. Missing or damaged files are named in
+    `frame.attrs["notes"]`.
 
     Raises:
         RunError: images of the test split are among those of a file.
@@ -35,7 +41,7 @@ def predictions_frame(runs: Sequence[RunSnapshot]) -> "pd.DataFrame":
     parts = [part for run in runs for part in _parts(run)]
     fixed = {RUN.name, *(column.name for column in PREDICTIONS)}
     classes = dict.fromkeys(name for part in parts for name in part if name not in fixed)
-    columns = [*PREDICTIONS, *(Column(name, NUMBER, "") for name in classes)]
+    columns = [*PREDICTIONS, *(Column(name, TRUTH if name.startswith("has[") else NUMBER, "") for name in classes)]
     empty = make_frame([], columns, runs)
     frames = [pd.DataFrame(part, columns=empty.columns).astype(dict(empty.dtypes)) for part in parts]
     frame = pd.concat(frames, ignore_index=True) if frames else empty
@@ -90,7 +96,6 @@ def _part(run: RunSnapshot, training: Training, positions: Array | None) -> dict
         )
     if positions is not None and len(positions) != len(labels):
         raise RunError(f"{path} is of {len(labels)} images, not of the {len(positions)} that were set aside")
-    names = np.array(classes, dtype=object)
     return {
         "run": run.name,
         "trial": training.record.number,
@@ -98,9 +103,25 @@ def _part(run: RunSnapshot, training: Training, positions: Array | None) -> dict
         "source": VAL if training.fold is None else OUT_OF_FOLD,
         "position": positions,
         "epoch": epoch,
-        "label": names[labels],
-        "predicted": names[probabilities.argmax(axis=1)],
-        **{f"p[{name}]": probabilities[:, i] for i, name in enumerate(classes)},
+        **_answers(probabilities, labels, np.array(classes, dtype=object)),
+    }
+
+
+def _answers(probabilities: Array, labels: Array, names: Array) -> dict[str, Any]:
+    """Return the columns of what is true and what is predicted of each image, by the `names` of the classes."""
+    by_class = {f"p[{name}]": probabilities[:, i] for i, name in enumerate(names)}
+    if labels.ndim == 1:
+        return {"label": names[labels], "predicted": names[probabilities.argmax(axis=1)], **by_class}
+    called = LabelSetPredictions(probabilities, labels, len(names)).called
+    having = {
+        f"has[{name}]": [None if mark == UNKNOWN else bool(mark) for mark in labels[:, i]]
+        for i, name in enumerate(names)
+    }
+    return {
+        "label": [SEPARATOR.join(names[row]) for row in labels == 1],
+        "predicted": [SEPARATOR.join(names[row]) for row in called],
+        **by_class,
+        **having,
     }
 
 

@@ -25,8 +25,10 @@ def find_unusable(survey: Survey) -> Iterator[Finding]:
     masks = [survey.names[i] for i in np.flatnonzero(measures.readable & (measures.levels == 2))]
     if len(masks) == int((measures.readable & (measures.levels != 1)).sum()):
         masks = []  # drawings, all of them
-    blank = [name for name, labels in labelled if not labels]
+    blank = [survey.names[image] for image in survey.blank_images]
     multiple = [f"{name} ({', '.join(labels)})" for name, labels in labelled if len(labels) > 1]
+    if survey.label_sets:
+        multiple = []  # all of them count
     yield from _warn("unreadable", unreadable, "unreadable image")
     yield from _warn("uniform", uniform, "uniform image")
     which = "of two values only, as masks have, where others have more"
@@ -46,7 +48,7 @@ def find_unusable(survey: Survey) -> Iterator[Finding]:
 
 def find_small_classes(records: ImageRecords) -> Iterator[Finding]:
     """Yield a finding for classes with too few images, or patients, for splits and folds, and for missing ones."""
-    splits, classes, outside_test = split_parts(records), records.classes(), ~records.in_split(TEST)
+    splits, answers, outside_test = split_parts(records), records.answers(), ~records.in_split(TEST)
     folds = FOLD_COUNT if records.folds is None else len(records.folds)
     small, missing = [], []
     counts = count_classes(records, splits)
@@ -56,7 +58,7 @@ def find_small_classes(records: ImageRecords) -> Iterator[Finding]:
                 missing.append(f"{name} in {split}")
             elif count < LEAST_IN_SPLIT:
                 small.append(f"{name} ({plural(count, 'image')} in {split})")
-        images = np.flatnonzero(classes == index)
+        images = np.flatnonzero(answers[:, index] == 1)
         if not len(splits) and len(images) < LEAST_IN_SPLIT * USUAL_SPLITS:
             small.append(f"{name} ({plural(len(images), 'image')} for {USUAL_SPLITS} splits)")
             continue
@@ -75,10 +77,8 @@ def find_small_classes(records: ImageRecords) -> Iterator[Finding]:
 
 def count_classes(records: ImageRecords, parts: Parts) -> Array:
     """Count the images of each class in each part, int64 (classes, parts)."""
-    classes = records.classes()
-    known = (classes >= 0) & (parts.side >= 0)
-    counts = np.zeros((len(records.class_names), len(parts)), np.int64)
-    np.add.at(counts, (classes[known], parts.side[known]), 1)
+    inside = parts.side[:, None] == np.arange(len(parts))
+    counts: Array = (records.answers() == 1).astype(np.int64).T @ inside
     return counts
 
 

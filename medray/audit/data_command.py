@@ -153,18 +153,28 @@ def cache(clear: bool) -> None:
 def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:
     """Draw a few images of each class, of those without a label and of those with several: return a PNG's bytes.
 
+    Of label sets, a class's row has images that have its label, perhaps among others; further rows are of images
+    with no label, and of those of which the source says nothing.
+
     Raises:
         DataError: no image can be read.
     """
     import numpy as np
 
+    from medray.audit.profile import NO_LABEL
     from medray.audit.survey_images import load_images
     from medray.data.listing.listing import BLANK, SEVERAL, counted_as
     from medray.pictures.contact_sheet import contact_sheet
 
-    by_label: dict[str, list[int]] = {name: [] for name in (*survey.class_names, BLANK, SEVERAL)}
+    by_label: dict[str, list[int]] = {name: [] for name in (*survey.class_names, BLANK, SEVERAL, NO_LABEL)}
+    blank = set(survey.blank_images)
     for index in np.flatnonzero(survey.measures.readable).tolist():
-        by_label[counted_as(survey.labels[index])].append(index)
+        names, uncertain = survey.labels[index], survey.uncertain[index] if survey.uncertain else ()
+        if index in blank or not survey.label_sets:
+            by_label[counted_as(names)].append(index)
+        elif names or not uncertain:
+            for name in {*names} or {NO_LABEL}:
+                by_label[name].append(index)
     rows = {name: evenly_spaced(indices, SHEET_COLUMNS) for name, indices in by_label.items() if indices}
     columns = max(map(len, rows.values()), default=1)
     tiles = iter(load_images(opened, [index for indices in rows.values() for index in indices], TILE))
@@ -172,10 +182,18 @@ def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:
     captions: list[str] = []
     for name, indices in rows.items():
         gaps = columns - len(indices)
-        sizes = [f"{survey.measures.height[index]} x {survey.measures.width[index]}" for index in indices]
+        sizes = [_caption(survey, index, name) for index in indices]
         images += [*(next(tiles) for _ in indices), *([None] * gaps)]
         captions += [*(f"{name}\n{size}" for size in sizes), *([""] * gaps)]
     return contact_sheet(images, captions, columns=columns, tile=TILE, title=survey.source)
+
+
+def _caption(survey: "Survey", index: int, label: str) -> str:
+    """Return the second line of an image's caption: its other labels, or else its size."""
+    others = [name for name in survey.labels[index] if survey.label_sets and name != label]
+    if others:
+        return f"+ {others[0]}" + (f", {len(others) - 1} more" if others[1:] else "")
+    return f"{survey.measures.height[index]} x {survey.measures.width[index]}"
 
 
 def evenly_spaced(indices: list[int], most: int) -> list[int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.audit.findings import LEAK, WARNING, DuplicatePair, Finding, Severity
-from medray.audit.sides import Parts, fold_parts, split_parts
+from medray.audit.sides import Parts, fold_parts, label_parts, split_parts
 from medray.audit.survey import ImageRecords
 from medray.data.similarity.duplicates import Duplicates
 from medray.data.similarity.perceptual_hash import ORIENTATION_NAMES
@@ -45,12 +45,13 @@ def find_leaks_between_parts(records: ImageRecords, duplicates: Duplicates) -> I
 
 def find_other_duplicates(records: ImageRecords, duplicates: Duplicates) -> Iterator[Finding]:
     """Yield findings for duplicates with different labels, and for duplicates within one split."""
-    shared = duplicates_in_other_parts(duplicates, Parts(records.class_names, records.classes()))
+    shared = duplicates_in_other_parts(duplicates, label_parts(records))
     if len(shared):
         names = [
-            f"{name} ({', '.join(labels)})" for name, labels in zip(records.names, records.labels, strict=True)
+            f"{name} ({', '.join(labels) or 'none'})"
+            for name, labels in zip(records.names, records.labels, strict=True)
         ]
-        location = "with another label"
+        location = "with other labels" if records.label_sets else "with another label"
         yield _duplicates_finding(records, "duplicates_across_classes", WARNING, shared, location, names)
     splits = split_parts(records)
     if not len(splits):

@@ -11,6 +11,7 @@ from rich.text import Text
 from medray.audit.findings import INFO, LEAK, WARNING, Audit
 from medray.audit.profile import NO_SPLIT, Profile, Spread
 from medray.console import say
+from medray.data.listing.listing import BLANK
 from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.text import plural
 
@@ -80,19 +81,26 @@ def _summary(profile: Profile) -> str:
 
 
 def _class_table(profile: Profile) -> Table:
-    """Return the images of each class by split, with the share of the class in the split."""
-    table = Table(title="Images by class and split", title_justify="left", show_footer=True)
-    totals = [sum(column) for column in zip(*profile.counts.values(), strict=True)]
-    table.add_column("class", "all", overflow="fold")
+    """Return the images of each class by split, with the share of the class in the split.
+
+    Where images have several labels, they are counted in each, and once in the rows below.
+    """
+    sets = {f"labels: {kind[1:-1]}": counts for kind, counts in profile.sets.items()}
+    title = "Images by label and split, each in all of its labels" if sets else "Images by class and split"
+    table = Table(title=title, title_justify="left", show_footer=True)
+    once = [*sets.values(), *([profile.counts[BLANK]] if BLANK in profile.counts else [])]
+    totals = [sum(column) for column in zip(*(once if sets else profile.counts.values()), strict=True)]
+    table.add_column("label" if sets else "class", "all images" if sets else "all", overflow="fold")
     for split, total in zip(profile.splits, totals, strict=True):
         table.add_column("images" if profile.splits == (NO_SPLIT,) else split, str(total), justify="right")
     if len(profile.splits) > 1:
         table.add_column("all", str(sum(totals)), justify="right")
-    for name, counts in profile.counts.items():
+    last = list(profile.counts)[-1]
+    for name, counts in [*profile.counts.items(), *sets.items()]:
         shares = [_share(count, total) for count, total in zip(counts, totals, strict=True)]
         if len(shares) > 1:
             shares.append(_share(sum(counts), sum(totals)))
-        table.add_row(Text(name), *shares)
+        table.add_row(Text(name), *shares, end_section=bool(sets) and name == last)
     return table
 
 

@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from medray._types import Array
 from medray.audit.survey import Survey
 from medray.data.listing.listing import BLANK, SEVERAL, counted_as
+from medray.data.members import UNKNOWN
 from medray.data.similarity.measures import LOOKS, Measures
 from medray.json_document import JsonDocument
 from medray.text import natural_key
 
 NO_SPLIT = "(no split)"
+NO_LABEL, ONE, UNSURE = "(none)", "(one)", "(uncertain)"
 GREY, RGB, GREY_AS_RGB = "grey", "RGB", "grey stored as RGB"
 
 
@@ -30,10 +32,11 @@ class Spread(JsonDocument):
 class Profile(JsonDocument):
     """What a source holds.
 
-    `counts` are images by class, BLANK or SEVERAL, in each of `splits`. `rows` are a table's rows by label, also
-    those without a file. `sizes` are images by `height x width`, the most frequent first; `channels`, `formats`
-    and `bits` count images by those. `height`, `width` and `looks` are of readable images. `two_valued`
-    counts those of two grey levels: masks, or drawings.
+    `counts` are images by class, BLANK or SEVERAL, in each of `splits`. Where images have several labels, they
+    count in each of these, and `sets` are the images of NO_LABEL, ONE or SEVERAL labels, or of UNSURE ones alone.
+    `rows` are a table's rows by label, also those without a file. `sizes` are images by `height x width`, the most
+    frequent first; `channels`, `formats` and `bits` count images by those. `height`, `width` and `looks` are of
+    readable images. `two_valued` counts those of two grey levels: masks, or drawings.
     """
 
     source: str
@@ -57,13 +60,14 @@ class Profile(JsonDocument):
     two_valued: int
     ignored: int
     notes: tuple[str, ...]
+    sets: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def profile_survey(survey: Survey) -> Profile:
     """Return the profile of a survey."""
     measures, readable = survey.measures, survey.measures.readable
     splits = (*survey.split_names, *([NO_SPLIT] if None in survey.splits else []))
-    counts = count_labels(survey, splits)
+    counts, sets = count_labels(survey, splits), count_sets(survey, splits)
     return Profile(
         source=survey.source,
         images=len(survey),
@@ -80,12 +84,13 @@ def profile_survey(survey: Survey) -> Profile:
         bits=_frequent(str(bits) if bits else "unknown" for bits in measures.bits[readable].tolist()),
         looks={name: spread for name in LOOKS if (spread := _spread(getattr(measures, name)[readable]))},
         blank=sum(counts.get(BLANK, [])),
-        multiple=sum(counts.get(SEVERAL, [])),
+        multiple=sum(counts.get(SEVERAL, sets.get(SEVERAL, []))),
         missing=len(survey.missing),
         unreadable=int((~readable).sum()),
         two_valued=int((measures.levels == 2).sum()),
         ignored=len(survey.ignored),
         notes=survey.notes,
+        sets=sets,
     )
 
 
@@ -95,14 +100,43 @@ def _frequent(words: Iterable[str]) -> dict[str, int]:
 
 
 def count_labels(survey: Survey, splits: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    """Count the images of each class in each split, and where there are any, those of no or several labels."""
+    """Count the images of each class in each split, and where there are any, those of no or several labels.
+
+    Of label sets, an image counts in each of its labels.
+    """
+    blank = set(survey.blank_images)
     counts = Counter(
-        (counted_as(labels), split or NO_SPLIT) for labels, split in zip(survey.labels, survey.splits, strict=True)
+        (name, split or NO_SPLIT)
+        for image, (labels, split) in enumerate(zip(survey.labels, survey.splits, strict=True))
+        for name in ([BLANK] if image in blank else {*labels} if survey.label_sets else [counted_as(labels)])
     )
     by_split = {
         name: tuple(counts[name, split] for split in splits) for name in (*survey.class_names, BLANK, SEVERAL)
     }
     return {name: row for name, row in by_split.items() if sum(row) or name in survey.class_names}
+
+
+def count_sets(survey: Survey, splits: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """Count the images of no, one and several labels in each split; empty unless there are label sets.
+
+    A label that means none is none; images of which the source says nothing are left out.
+    """
+    if not survey.label_sets:
+        return {}
+    answers = survey.answers()
+    if survey.none_label is not None:
+        answers[:, survey.class_names.index(survey.none_label)] = 0
+    labels, unsure = (answers == 1).sum(axis=1), (answers == UNKNOWN).any(axis=1)
+    kinds = {NO_LABEL: (labels == 0) & ~unsure, ONE: labels == 1, SEVERAL: labels > 1,
+             UNSURE: (labels == 0) & unsure}  # fmt: skip
+    listed = np.ones(len(survey), dtype=bool)
+    listed[list(survey.unlabelled)] = False
+    side = np.array([split or NO_SPLIT for split in survey.splits])
+    counts = {
+        kind: tuple(int((of_kind & listed & (side == split)).sum()) for split in splits)
+        for kind, of_kind in kinds.items()
+    }
+    return {kind: row for kind, row in counts.items() if sum(row) or kind != UNSURE}
 
 
 def count_sizes(measures: Measures) -> Counter[tuple[int, int]]:

@@ -34,14 +34,17 @@ def find_shifts(survey: Survey) -> Iterator[Finding]:
     """Compare each split with the others, and what each ready-made fold holds out with what it trains on."""
     comparisons = list(_list_comparisons(survey))
     looks = [name for name in LOOKS if name != "tone" or (survey.measures.channels == 3).any()]
-    tests = len(comparisons) * (1 + len(looks))
+    columns = label_columns(survey)
+    tests = len(comparisons) * (len(columns) + len(looks))
     names = []
     for part in comparisons:
-        classes = survey.classes()[part.images]
-        known = classes >= 0
-        difference = compare_classes(classes[known], part.inside[known], part.independent)
-        if difference and difference.stands_out(SMALL_V, tests):
-            names.append(f"{part.name} (Cramér's V {difference.effect:.2f})")
+        for label, column in columns.items():
+            classes = column[part.images]
+            known = classes >= 0
+            difference = compare_classes(classes[known], part.inside[known], part.independent)
+            if difference and difference.stands_out(SMALL_V, tests):
+                of_label = f"{label}, " if label else ""
+                names.append(f"{part.name} ({of_label}Cramér's V {difference.effect:.2f})")
     if names:
         text = f"different shares of classes: {', '.join(names)}"
         yield Finding("class_balance", WARNING, text, len(names), tuple(names))
@@ -49,6 +52,13 @@ def find_shifts(survey: Survey) -> Iterator[Finding]:
         different = tuple(_different_looks(getattr(survey.measures, look), look, comparisons, tests))
         if different:
             yield Finding(look, WARNING, ", ".join(different), len(different), different)
+
+
+def label_columns(survey: Survey) -> dict[str, Array]:
+    """Return the class of each image, int64 (n,), -1 where not known; of label sets one column for each label."""
+    if not survey.label_sets:
+        return {"": survey.classes()}
+    return dict(zip(survey.class_names, survey.answers().T, strict=True))
 
 
 def _list_comparisons(survey: Survey) -> Iterator[Comparison]:

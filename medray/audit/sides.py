@@ -6,6 +6,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.audit.survey import ImageRecords
+from medray.data.members import UNKNOWN
 
 TRAINED, HELD_OUT = "training", "held out"
 
@@ -31,6 +32,19 @@ def split_parts(records: ImageRecords) -> Parts:
     index = {name: position for position, name in enumerate(records.split_names)}
     side = np.array([-1 if name is None else index[name] for name in records.splits], dtype=np.int64)
     return Parts(records.split_names, side)
+
+
+def label_parts(records: ImageRecords) -> Parts:
+    """Return the classes as parts, or each set of labels that some image has; an uncertain one is in none."""
+    if not records.label_sets:
+        return Parts(records.class_names, records.classes())
+    answers = records.answers()
+    if records.none_label is not None:
+        answers[:, records.class_names.index(records.none_label)] = 0
+    sets, side = np.unique(answers, axis=0, return_inverse=True)
+    side = np.where((answers == UNKNOWN).any(axis=1), -1, side.reshape(-1))
+    names = [", ".join(records.class_names[i] for i in np.flatnonzero(row == 1)) for row in sets]
+    return Parts(tuple(names), side)
 
 
 def fold_parts(records: ImageRecords) -> list[Parts]:

@@ -13,9 +13,11 @@ from medray.audit.shortcuts.file_facts import FileFacts, FileMeasures, read_file
 from medray.audit.survey import ImageRecords, Survey
 from medray.data.dataset import ImageDataset
 from medray.data.decoding import MAX_PIXELS, ImageError, decode, sniff
+from medray.data.label_sets import has_label_sets, says_nothing
 from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import ListedImage, Listing
 from medray.data.load_data import load_data
+from medray.data.members import UNKNOWN
 from medray.data.similarity.measures import CHUNK, LOOKS, SIDE, measure, measure_all, measure_chunks
 from medray.data.source import Source, parse_source
 from medray.errors import DataError, unknown_choice_line
@@ -53,11 +55,16 @@ def survey_files(listing: Listing, progress: Progress = silent) -> Survey:
     """
     if not len(listing):
         raise DataError(f"{listing.source}: no images")
+    labels = tuple(image.labels for image in listing.images)
+    label_sets = has_label_sets(labels)
+    if not label_sets:
+        labels = tuple(() if image.uncertain else image.labels for image in listing.images)
+    unlabelled = [says_nothing(image, class_columns=listing.class_columns) for image in listing.images]
     chunks = [listing.images[start : start + CHUNK] for start in range(0, len(listing), CHUNK)]
     return Survey(
         source=listing.source,
         names=tuple(image.where for image in listing.images),
-        labels=tuple(() if image.uncertain else image.labels for image in listing.images),
+        labels=labels,
         splits=tuple(image.split for image in listing.images),
         patients=tuple(image.patient for image in listing.images),
         class_names=tuple(natural_order({label for image in listing.images for label in image.labels})),
@@ -70,6 +77,11 @@ def survey_files(listing: Listing, progress: Progress = silent) -> Survey:
         ignored=listing.ignored,
         notes=listing.notes,
         rows=listing.rows,
+        class_columns=listing.class_columns,
+        read_as_blank=listing.read_as_blank,
+        label_sets=label_sets,
+        uncertain=tuple(image.uncertain for image in listing.images),
+        unlabelled=tuple(np.flatnonzero(unlabelled).tolist()),
     )
 
 
@@ -92,7 +104,16 @@ def describe_dataset(dataset: ImageDataset) -> ImageRecords:
         cases=cases_by(dataset.case_rule.by, patients, dataset.subgroups) if dataset.case_rule else (),
         folds=dataset.folds,
         notes=dataset.notes,
+        label_sets=dataset.has_label_sets,
+        uncertain=_uncertain_names(dataset),
     )
+
+
+def _uncertain_names(dataset: ImageDataset) -> tuple[tuple[str, ...], ...]:
+    """Return the labels that each image of a data set may have; empty where each is of one class."""
+    if not dataset.has_label_sets:
+        return ()
+    return tuple(tuple(dataset.class_names[i] for i in np.flatnonzero(row == UNKNOWN)) for row in dataset.labels)
 
 
 def cases_by(

@@ -7,7 +7,7 @@ from medray.runs.crossval_documents import BaselineGain
 from medray.runs.fold_results import CrossvalTrial
 from medray.runs.trial_record import TrialRecord
 from medray.search.search_gain import BASELINE, BEST, paired_gain
-from medray.stats.scores import Predictions
+from medray.stats.label_set_predictions import predictions_of
 
 
 def compare_with_baselines(
@@ -27,7 +27,7 @@ def compare_with_baselines(
         return None
     classes = len(dataset.class_names)
     measured = {
-        name: Predictions(trial.answers, trial.answered_labels, classes)
+        name: predictions_of(trial.answers, trial.answered_labels, classes)
         for name, trial in ((BEST, best), (BASELINE, baseline))
     }
     groups = dataset.answered_groups(best.positions)

@@ -1,6 +1,6 @@
 """Build a data set from a listing: decode every file once, give each image its class, make the missing splits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from medray.data.source import PATTERN
 from medray.data.splits import CASE, PATIENT, make_splits
 from medray.data.two_valued import at_most_two, masks_among
 from medray.errors import DataError, printable
-from medray.space.preparation import DROP, FAIL, Images, Preparation
+from medray.space.preparation import DROP, FAIL, Images, Labels, Preparation
 from medray.tasks import SEVERAL
 
 FORM = 4  # of what is cached; another one means other pixels or notes
@@ -47,9 +47,12 @@ def build_dataset(listing: Listing, preparation: Preparation, progress: Progress
 
 
 def prepare_images(
-    listing: Listing, preparation: Preparation, progress: Progress = silent
-) -> tuple[Labelled, FittedImages, list[str]]:
+    listing: Listing, preparation: Preparation, progress: Progress = silent,
+    choose: Callable[[Listing, Labels], Labelled] | None = None,
+) -> tuple[Labelled, FittedImages, list[str]]:  # fmt: skip
     """Return the classes and pixels of a listing's images that are kept, and notes on what was left out.
+
+    `choose` gives images their labels, in the way of the task where it is None.
 
     Raises:
         DataError: a label or file is not as `preparation` allows, or sizes differ and it names none.
@@ -62,8 +65,8 @@ def prepare_images(
                 f"{source}: {missing}; `?{PATTERN}=` behind the source says how files are called, "
                 "`images: {missing: drop}` leaves them out"
             )
-    several = preparation.task == SEVERAL.name
-    labelled = (choose_label_sets if several else choose_labels)(listing, preparation.labels)
+    choose = choose or (choose_label_sets if preparation.task == SEVERAL.name else choose_labels)
+    labelled = choose(listing, preparation.labels)
     notes = [*listing.notes, *labelled.notes]
     if listing.missing:
         notes.append(f"left out: {missing}")

@@ -93,11 +93,12 @@ def make_folds(
     else:
         folds = divide_pool(dataset, FOLD_COUNT if count is None else count, seed, related_groups)
         advice = "ask for fewer folds"
-    for number, fold in enumerate(() if dataset.has_label_sets else folds.folds):
-        for side, labels in (
+    for number, fold in enumerate(folds.folds):
+        sides = (
             ("training", dataset.labels[fold.train]),
             ("held-out", dataset.at(fold.val).answered_labels),
-        ):
+        )
+        for side, labels in sides[:1] if dataset.has_label_sets else sides:  # measured on the labels it holds
             counts = members_of(labels, len(dataset.class_names)).sum(axis=0).tolist()
             missing = [name for name, count in zip(dataset.class_names, counts, strict=True) if not count]
             if missing:

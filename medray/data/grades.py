@@ -50,6 +50,11 @@ def read_order(class_names: Sequence[str]) -> tuple[str, ...] | None:
     return None
 
 
+def are_grades(class_names: Sequence[str]) -> bool:
+    """Return whether these are `LEAST` classes or more, in the order that their names have as grades."""
+    return len(class_names) >= LEAST and read_order(class_names) == tuple(class_names)
+
+
 def find_hole(class_names: Sequence[str]) -> int | None:
     """Return the first whole number that is missing between those of the classes, None if none is."""
     numbers = sorted(number[0] for name in class_names if (number := _number(name)) is not None)

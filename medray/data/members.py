@@ -16,6 +16,16 @@ def members_of(labels: Array, classes: int) -> Array:
     return members
 
 
+def label_counts(labels: Array) -> tuple[int, int, int]:
+    """Return how many images have no label, one and several, by labels int64 (n, classes), without unknown ones.
+
+    >>> label_counts(np.array([[0, 0], [1, UNKNOWN], [1, 1]]))
+    (1, 1, 1)
+    """
+    having = (labels == 1).sum(axis=1)
+    return int((having == 0).sum()), int((having == 1).sum()), int((having > 1).sum())
+
+
 def strata_of(labels: Array) -> Array:
     """Return the classes that splits are to have in equal shares, bool (n, strata), each of one image or more.
 

@@ -13,7 +13,7 @@ That is a promise on all images together, not on each class or each patient. Set
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from medray._types import Array
 from medray.decisions.promises import CALIBRATION, ROUNDING, conformal_level, enough, independent_number
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
+from medray.stats.events import Event
+from medray.stats.label_sets import binary_table
 from medray.stats.rates import Proportion, share_of
 from medray.stats.validate import check_labelled, check_labels, check_probabilities
 
@@ -111,7 +113,8 @@ class ConformalSets(JsonDocument):
 
     `quantile` is None where `independent`, the number of images that it was calibrated on, or what they are worth
     in independent ones, is too small for `coverage`: then nothing can be left out, and every set holds all
-    classes. `set_on` names the `images`: the coverage is promised only where it is "calibration".
+    classes. `set_on` names the `images`: the coverage is promised only where it is "calibration". Of several
+    labels an image each has sets of its own, of the answers no and yes to `event`.
     """
 
     method: str
@@ -120,6 +123,7 @@ class ConformalSets(JsonDocument):
     images: int
     independent: float
     set_on: str
+    event: Event | None
 
     @property
     def promised(self) -> bool:
@@ -127,14 +131,15 @@ class ConformalSets(JsonDocument):
         return self.set_on == CALIBRATION
 
     def sets(self, probabilities: Array) -> Array:
-        """Return the set of each image, bool (N, classes), by probabilities (N, classes).
+        """Return the set of each image, bool (N, classes), by probabilities (N, classes); of an event (N, 2).
 
         The likeliest class is always in its set, so that none is empty; this can only raise the coverage.
 
         Raises:
             DataError: the probabilities can't be used.
         """
-        exact = check_probabilities(probabilities)
+        table = probabilities if self.event is None else binary_table(self.event.scores(probabilities))
+        exact = check_probabilities(table)
         if self.quantile is None:
             return np.ones(exact.shape, dtype=bool)
         inside = nonconformity(exact, self.method) <= self.quantile + TOLERANCE
@@ -180,7 +185,25 @@ def calibrate(
         conformal_level(coverage, independent) * len(labels) - ROUNDING
     )  # (9 + 1) * 0.9 may be above 9
     quantile = float(true[min(max(1, rank), len(labels)) - 1]) if enough(coverage, independent) else None
-    return ConformalSets(method, float(coverage), quantile, len(labels), independent, set_on)
+    return ConformalSets(method, float(coverage), quantile, len(labels), independent, set_on, None)
+
+
+def calibrate_label(
+    event: Event, probabilities: Array, labels: Array, coverage: float, *, set_on: str, groups: Array | None
+) -> ConformalSets | None:
+    """Return the sets of the answers to one of several labels, the `event`, as `calibrate` makes them by lac.
+
+    `probabilities` and `labels` are (n, classes); None where no image's answer is known.
+
+    Raises:
+        ConfigError: the coverage does not lie between 0 and 1.
+        DataError: the probabilities can't be used.
+    """
+    answers = event.answers(probabilities, labels, groups)
+    if not len(answers.scores):
+        return None
+    sets = calibrate(*answers.table, coverage, "lac", set_on=set_on, groups=answers.groups)
+    return replace(sets, event=event)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.stats.events import Event
 from medray.stats.rates import Rates, check_scores, measure_rates
-from medray.stats.validate import check_labelled, check_probabilities
+from medray.stats.validate import check_label_range, check_label_sets, check_labelled
 
 KINDS = ("sensitivity", "youden", "cost")
 NOTHING_POSITIVE = math.nextafter(1.0, 2.0)  # a threshold above every probability
@@ -203,7 +203,7 @@ class OperatingPoint(JsonDocument):
         Raises:
             DataError: the probabilities can't be used, or lack the class.
         """
-        decided: Array = self.event.scores(check_probabilities(probabilities)) >= self.threshold
+        decided: Array = self.event.scores(check_label_range(probabilities)) >= self.threshold
         return decided
 
     def check(self) -> None:
@@ -219,6 +219,7 @@ def set_point(
     groups: Array | None = None, *, cut: bool = False,
 ) -> OperatingPoint:  # fmt: skip
     """Set an operating point by `rule` on probabilities (N, classes) of images with labels int64 (N,).
+    Where images have several, labels are (N, classes), and images count whose label is known.
 
     `positive` is the class that it calls; with `cut` it calls that grade and all above it. `set_on` names the
     images, which must not be those that the result is reported on; `groups` (N,) are their patients where known.
@@ -227,18 +228,18 @@ def set_point(
         ConfigError: `positive` is no class, or None, or as a cut the lowest.
         DataError: the predictions can't be used, or all or none of the images are of the class.
     """
-    exact, labels = check_labelled(probabilities, labels)
+    exact, labels = (check_label_sets if labels.ndim == 2 else check_labelled)(probabilities, labels)
     if len(class_names) != exact.shape[1]:
         raise DataError(f"probabilities are of {exact.shape[1]} classes, but {len(class_names)} are named")
     event = Event.named(positive, class_names, cut=cut)
-    scores, having = event.scores(exact), event.of(labels)
+    scores, having, groups = event.answers(exact, labels, groups)
     if not having.any() or having.all():
         which = "another class than" if having.all() else "class"
         raise DataError(f"no image of {set_on} is of {which} '{event.name}': no threshold can be set on it")
     threshold = rule.threshold(scores, having, groups)
     rates = measure_rates(scores, having, threshold, groups)
     cases = independent_number(scores[having], None if groups is None else groups[having])
-    point = OperatingPoint(rule, event, threshold, rates, len(labels), set_on, cases)
+    point = OperatingPoint(rule, event, threshold, rates, len(scores), set_on, cases)
     if point.promised is None:
         return replace(point, rates=rates.without_intervals("these images set the threshold"))
     return point

@@ -7,6 +7,8 @@
 """
 
 from medray.ensemble.averaging import average
-from medray.ensemble.ensemble import Ensemble, Prediction
+from medray.ensemble.ensemble import Ensemble
+from medray.ensemble.label_set_prediction import LabelSetPrediction
+from medray.ensemble.prediction import Prediction
 
-__all__ = ["Ensemble", "Prediction", "average"]
+__all__ = ["Ensemble", "LabelSetPrediction", "Prediction", "average"]

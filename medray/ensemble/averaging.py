@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from medray._types import Array
-from medray.decisions.temperature import apply_temperature
+from medray.decisions.temperature import apply_temperatures
 
 
 def average(
@@ -24,7 +24,8 @@ def average(
     return mean
 
 
-def calibrated_average(probabilities: Sequence[Array], weights: Sequence[float], temperature: float) -> Array:
-    """Return the weighted mean of the members' probabilities after a temperature: what an ensemble answers."""
-    mean = average(probabilities, weights)
-    return mean if temperature == 1 else apply_temperature(mean, temperature)
+def calibrated_average(
+    probabilities: Sequence[Array], weights: Sequence[float], temperatures: Sequence[float], *, label_sets: bool
+) -> Array:
+    """Return the weighted mean of the members' probabilities after their temperatures: an ensemble's answer."""
+    return apply_temperatures(average(probabilities, weights, label_sets=label_sets), temperatures)

@@ -7,14 +7,14 @@ from rich.console import Console
 
 from medray.config import check_counts
 from medray.console import say, step
-from medray.decisions.conformal import calibrate
 from medray.decisions.ood import FEWEST
-from medray.decisions.thresholds import Rule, set_point
+from medray.decisions.thresholds import Rule
 from medray.ensemble.calibrate_ensemble import calibrate_selections
 from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS, fold_pool, trial_pool
 from medray.ensemble.manifest import Manifest
 from medray.ensemble.ood_file import fit_run_ood
 from medray.ensemble.selection import STRATEGIES, Selection, all_selections, compare_selections
+from medray.ensemble.set_decisions import calibrate_sets, set_points
 from medray.ensemble.strategies import LIBRARY
 from medray.ensemble.write_ensemble import write_ensemble
 from medray.errors import ConfigError, DataError, RunError, unknown_choice_line
@@ -62,13 +62,17 @@ class EnsembleOptions:
 
 @dataclass(frozen=True)
 class EnsembleResult:
-    """The selections that were compared, and the one that the ensemble was made of."""
+    """The selections that were compared, and the one that the ensemble was made of.
+
+    `without_point` are labels that an operating point was asked for and that no image tells.
+    """
 
     run: RunDir
     metric: str
     selections: list[Selection]
     selected: Selection
     manifest: Manifest
+    without_point: list[str]
 
     def __repr__(self) -> str:
         members = plural(len(self.manifest.members), "member")
@@ -106,7 +110,7 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
 
 def _build(search: FinishedSearch, options: EnsembleOptions, console: Console) -> EnsembleResult:
     run, metric, task = search.run, search.space.metric, TASKS[search.space.task]
-    if options.rules:
+    if options.rules and (options.positive is not None or not task.label_sets):
         Event.named(
             options.positive, search.data.class_names, cut=task.cuts
         )  # a slip is said before the networks are asked
@@ -122,34 +126,12 @@ def _build(search: FinishedSearch, options: EnsembleOptions, console: Console) -
     calibrated = calibrate_selections(search, selections, options.data, console)
     selections, answers = [c.selection for c in calibrated], calibrated[index]
     selected, names = answers.selection, search.data.class_names
-    points = [
-        set_point(
-            rule,
-            answers.probabilities,
-            answers.labels,
-            names,
-            options.positive,
-            answers.set_on,
-            answers.groups,
-            cut=task.cuts,
-        )
-        for rule in options.rules
-    ]
-    conformal = [
-        calibrate(
-            answers.probabilities,
-            answers.labels,
-            coverage,
-            task.set_method(len(names)),
-            set_on=answers.set_on,
-            groups=answers.groups,
-        )
-        for coverage in dict.fromkeys(options.coverages or DEFAULT_COVERAGES)
-    ]
+    points, skipped = set_points(options.rules, options.positive, answers, names)
+    conformal = calibrate_sets(options.coverages or DEFAULT_COVERAGES, answers, names)
     _fit_ood(search, options, console)
     manifest = write_ensemble(run, selected, data=search.data, metric=metric, points=points, conformal=conformal)
     run.write_json(run.SELECTION, compare_selections(metric, selections, selected).to_dict())
-    return EnsembleResult(run, metric, selections, selected, manifest)
+    return EnsembleResult(run, metric, selections, selected, manifest, skipped)
 
 
 def _fit_ood(search: FinishedSearch, options: EnsembleOptions, console: Console) -> None:

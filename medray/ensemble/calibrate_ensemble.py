@@ -8,7 +8,7 @@ from rich.console import Console
 from medray._types import Array
 from medray.console import step
 from medray.decisions.promises import CALIBRATION
-from medray.decisions.temperature import apply_temperature, fit_temperature
+from medray.decisions.temperature import apply_temperatures, fit_temperatures
 from medray.ensemble.averaging import average
 from medray.ensemble.predict_networks import predict_networks
 from medray.ensemble.selection import Selection
@@ -59,7 +59,7 @@ def calibrate_selections(
     calibrated = []
     for selection in selections:
         members, weights = zip(*selection.members, strict=True)
-        mean = average([by_network[member.key] for member in members], weights)
+        mean = average([by_network[m.key] for m in members], weights, label_sets=selection.task.label_sets)
         calibrated.append(calibrate_selection(selection, CALIBRATION, mean, images.answered_labels, groups))
     return calibrated
 
@@ -68,6 +68,6 @@ def calibrate_selection(
     selection: Selection, set_on: str, probabilities: Array, labels: Array, groups: Array | None
 ) -> CalibratedSelection:
     """Fit a selection's temperature to its mean `probabilities` (n, classes) of the images that `set_on` names."""
-    temperature = fit_temperature(probabilities, labels)
-    selection = replace(selection, temperature=temperature, calibrated_on=set_on)
-    return CalibratedSelection(selection, set_on, apply_temperature(probabilities, temperature), labels, groups)
+    temperatures = fit_temperatures(probabilities, labels)
+    selection = replace(selection, temperatures=temperatures, calibrated_on=set_on)
+    return CalibratedSelection(selection, set_on, apply_temperatures(probabilities, temperatures), labels, groups)

@@ -1,4 +1,4 @@
-"""Ensemble: load it, classify images, and read its predictions."""
+"""Ensemble: load it, and classify images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,93 +8,21 @@ import numpy as np
 
 from medray._types import Array, Shape
 from medray.config import TrainConfig
-from medray.decisions.conformal import INTERVAL, ConformalSets
+from medray.decisions.conformal import ConformalSets
 from medray.decisions.ood import OodDetector
 from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.averaging import calibrated_average
+from medray.ensemble.label_set_prediction import LabelSetPrediction
 from medray.ensemble.manifest import Manifest, read_manifest
 from medray.ensemble.ood_file import read_ood
-from medray.errors import ConfigError, DataError, unknown_choice_line
+from medray.ensemble.prediction import Prediction
+from medray.errors import ConfigError, DataError
 from medray.runs.folder import Folder
 from medray.stats.cases import CaseIndex, number_cases
+from medray.tasks import TASKS, Task
 
 if TYPE_CHECKING:
     from medray.training.models import Network
-
-NOT_SURE = "not sure"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """An ensemble's answer: `probabilities` float32 (N, classes), calibrated, each row summing to 1."""
-
-    probabilities: Array
-    class_names: tuple[str, ...]
-    operating_points: tuple[OperatingPoint, ...] = ()
-    conformal: tuple[ConformalSets, ...] = ()
-
-    @property
-    def labels(self) -> Array:
-        """The likeliest class of each image, int64 (N,)."""
-        likeliest: Array = self.probabilities.argmax(axis=1)
-        return likeliest
-
-    @property
-    def names(self) -> list[str]:
-        """The name of the likeliest class of each image."""
-        return [self.class_names[label] for label in self.labels]
-
-    def decide(self, point: str | None = None) -> Array:
-        """Return whether each image is positive at an operating point, bool (N,); the first one unless named.
-
-        Raises:
-            ConfigError: the ensemble has no such operating point.
-        """
-        names = [point.name for point in self.operating_points]
-        if not names:
-            raise ConfigError(
-                "the ensemble has no operating point; set one by "
-                "medray ensemble RUN --sensitivity 0.95 --positive CLASS"
-            )
-        if point is None:
-            return self.operating_points[0].decide(self.probabilities)
-        if point not in names:
-            raise ConfigError(unknown_choice_line("operating point", point, names))
-        return self.operating_points[names.index(point)].decide(self.probabilities)
-
-    def sets(self, coverage: float | None = None) -> Array:
-        """Return the classes each image may be of, bool (N, classes), at an error rate of 1 - `coverage`.
-
-        Raises:
-            ConfigError: the ensemble is not calibrated for that coverage.
-        """
-        return self._conformal(coverage).sets(self.probabilities)
-
-    def _conformal(self, coverage: float | None) -> ConformalSets:
-        for conformal in self.conformal:
-            if coverage is None or abs(conformal.coverage - coverage) < 1e-9:
-                return conformal
-        valid = ", ".join(f"{conformal.coverage:g}" for conformal in self.conformal) or "none"
-        asked = "any coverage" if coverage is None else f"{coverage:g}"
-        raise ConfigError(f"no conformal sets for {asked}; this ensemble has: {valid}")
-
-    def answers(self, coverage: float | None = None) -> list[str]:
-        """Return each image's set as text: one class, several joined by `or`, or `not sure` if it may be any.
-
-        Three grades or more are `1 to 3`.
-
-        Raises:
-            ConfigError: the ensemble is not calibrated for that coverage.
-        """
-        conformal = self._conformal(coverage)
-        answers = []
-        for row in conformal.sets(self.probabilities):
-            names = [self.class_names[c] for c in np.flatnonzero(row)]
-            grades = conformal.method == INTERVAL and len(names) > 2
-            answers.append(
-                NOT_SURE if row.all() else f"{names[0]} to {names[-1]}" if grades else " or ".join(names)
-            )
-        return answers
 
 
 @dataclass(frozen=True)
@@ -126,6 +54,11 @@ class Ensemble:
         return cls(manifest, networks, device, read_ood(home, manifest))
 
     @property
+    def task(self) -> Task:
+        """The shape of question that it answers."""
+        return TASKS[self.manifest.task]
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
         return self.manifest.class_names
@@ -149,7 +82,8 @@ class Ensemble:
         """Classify uint8 images (N, H, W, C) of the shape that the members were trained on.
 
         `cases` (N,), names or numbers, say which images are of one case: an ensemble of cases gives these one
-        answer each, in the order of their first images. Without them each image is a case of its own.
+        answer each, in the order of their first images. Without them each image is a case of its own. Where
+        images may have several labels, the answer is a `LabelSetPrediction`.
 
         Raises:
             DataError: they have another type or shape; nothing is resized unasked.
@@ -169,8 +103,11 @@ class Ensemble:
             if cases is not None and rule is not None:
                 index = CaseIndex(rule, number_cases(np.asarray(cases)))
                 members = [index.answers(table) for table in members]
-            probabilities = calibrated_average(members, weights, self.manifest.temperature)
-        return Prediction(probabilities, self.class_names, self.operating_points, self.conformal)
+            probabilities = calibrated_average(
+                members, weights, self.manifest.temperatures, label_sets=self.task.label_sets
+            )
+        kind = LabelSetPrediction if self.task.label_sets else Prediction
+        return kind(probabilities, self.class_names, self.operating_points, self.conformal)
 
     def member_probabilities(self, images: Array) -> list[Array]:
         """Return each member's probabilities, float32 (N, classes), for uint8 images (N, H, W, C)."""

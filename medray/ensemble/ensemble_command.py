@@ -40,7 +40,10 @@ share = click.FloatRange(0, 1, min_open=True, max_open=True)
     "--cost-ratio", type=click.FloatRange(0, min_open=True), multiple=True,
     help="Set an operating point where a miss costs so many false alarms.",
 )  # fmt: skip
-@click.option("--positive", metavar="CLASS", help="The class that they call; each of the three needs it.")
+@click.option(
+    "--positive", metavar="CLASS",
+    help="The class that they call; each of the three needs it. Of several labels an image: all, or one.",
+)  # fmt: skip
 @click.option(
     "--coverage", "coverages", type=share, multiple=True,
     help="Calibrate conformal sets for this coverage.  [0.9 and 0.95]",

@@ -12,7 +12,7 @@ from medray.decisions.thresholds import OperatingPoint
 from medray.errors import RunError, WeightsError, one_line
 from medray.json_document import JsonDocument
 from medray.runs.folder import Folder, locate
-from medray.runs.run_facts import SplitFacts, check_images, check_task
+from medray.runs.run_facts import SplitFacts, check_images, check_task, check_temperatures
 from medray.runs.rundir import MANIFEST, RunDir
 from medray.stats.case_rule import CaseRule
 from medray.stats.events import Event
@@ -106,6 +106,7 @@ class Manifest(JsonDocument):
 
     `task` is a name in `medray.tasks.TASKS`. Where it has `cases`, each member's answers to the images of a case
     become one by that rule, which is what is averaged and calibrated, and what points and sets were set on.
+    `temperatures` are one, or of several labels one for each.
     `calibrated_on` names the images that temperature, operating points and sets were set on: "calibration", which
     neither trained nor selected a network, or else those of `selected_on`; None where nothing was calibrated.
     """
@@ -118,7 +119,7 @@ class Manifest(JsonDocument):
     image_aspect: str
     preprocessing: str
     averaging: str
-    temperature: float
+    temperatures: tuple[float, ...]
     calibrated_on: str | None
     strategy: str
     selected_on: SelectedOn
@@ -138,8 +139,7 @@ class Manifest(JsonDocument):
             raise ValueError("it has no members")
         if len(self.class_names) < 2:
             raise ValueError(f"{len(self.class_names)} classes")
-        if self.temperature <= 0:
-            raise ValueError(f"the temperature is {self.temperature}; it must be above 0")
+        check_temperatures(self.temperatures)
         if self.cases is not None and self.cases.kind != TASKS[self.task].label_kind:
             raise ValueError(f"cases of {self.cases.kind} are not of task '{self.task}'")
         for point in self.operating_points:

@@ -23,8 +23,17 @@ def print_result(result: EnsembleResult, console: Console) -> None:
     )
     if manifest.operating_points:
         _print_points(result, console)
+    if result.without_point:
+        names = ", ".join(result.without_point)
+        say(
+            console,
+            f"No operating point of {names}: no image tells one, as none has the label, or none is without",
+        )
     for sets in manifest.conformal_sets:
-        if sets.quantile is None:
+        if sets.quantile is None and sets.event is not None:
+            of_label = f"Conformal sets of '{sets.event.name}' at {100 * sets.coverage:g}% coverage"
+            say(console, f"{of_label}: {sets.images} images are too few, so every answer is not sure")
+        elif sets.quantile is None:
             say(
                 console,
                 f"Conformal sets at {100 * sets.coverage:g}% coverage: {sets.images} "

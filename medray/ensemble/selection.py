@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from medray._types import Array
-from medray.decisions.temperature import apply_temperature
+from medray.decisions.temperature import apply_temperatures
 from medray.ensemble.averaging import average
 from medray.ensemble.candidates import FOLDS, TRIALS, Member, Pool
 from medray.ensemble.strategies import Weighted, greedy, top_k
@@ -31,8 +31,8 @@ class Selection:
     """Members selected by a `strategy` from the candidates of a `source`, with weights that sum to 1.
 
     `probabilities` (N, classes) are the weighted mean before the temperature, on the images of `selected_on` with
-    `labels` (N,), or on the cases that they make by the rule `cases`; `temperature` was fitted on images of the
-    split `calibrated_on`, None before it is fitted.
+    `labels` (N,), or on the cases that they make by the rule `cases`; `temperatures`, one or of several labels one
+    for each, were fitted on images of the split `calibrated_on`, None before that.
     """
 
     strategy: str
@@ -43,7 +43,7 @@ class Selection:
     labels: Array
     task: Task = SINGLE_TASK
     cases: CaseRule | None = None
-    temperature: float = 1.0
+    temperatures: tuple[float, ...] = (1.0,)
     calibrated_on: str | None = None
 
     @property
@@ -54,7 +54,7 @@ class Selection:
     @cached_property
     def calibrated(self) -> Array:
         """The probabilities after the temperature, float32 (N, classes)."""
-        return apply_temperature(self.probabilities, self.temperature)
+        return apply_temperatures(self.probabilities, self.temperatures)
 
     @cached_property
     def scores(self) -> dict[str, float]:
@@ -73,7 +73,7 @@ class Selection:
             source=self.source,
             selected_on=self.selected_on,
             images=len(self.labels),
-            temperature=self.temperature,
+            temperatures=self.temperatures,
             calibrated_on=self.calibrated_on,
             members=tuple(WeightedMember(m.record.number, m.fold, weight) for m, weight in self.members),
             scores=self.scores,

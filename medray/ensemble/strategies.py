@@ -10,6 +10,7 @@ from medray._types import Array
 from medray.ensemble.candidates import Candidate
 from medray.errors import DataError
 from medray.stats import metrics
+from medray.stats.label_sets import auc_by_label, average_precision_by_label, label_set_metrics, mean_defined
 from medray.stats.score_names import METRICS
 
 LIBRARY = 100  # candidates, the best ones: a larger library overfits, and costs time
@@ -28,9 +29,9 @@ def top_k(candidates: Sequence[Candidate], k: int) -> Weighted:
 def greedy(candidates: Sequence[Candidate], labels: Array, metric: str) -> Weighted:
     """Select greedily with replacement (Caruana et al. 2004) from a library of the best (2006).
 
-    Round by round it adds the candidate with which the mean is best by `metric` on the images with these
-    labels, int64 (N,); where several are equal, by log loss, and where that is equal too, the first. A
-    candidate's weight is how often it was selected. The selection of the best round is returned, so the mean is
+    Round by round it adds the candidate with which the mean is best by `metric` on images of these labels,
+    int64 (N,) or (N, classes); where several are equal, by log loss, and where that is equal too, the first.
+    A candidate's weight is how often it was selected. The selection of the best round is returned, so the mean is
     never worse than the library's best single candidate.
 
     Raises:
@@ -40,6 +41,11 @@ def greedy(candidates: Sequence[Candidate], labels: Array, metric: str) -> Weigh
     if not library:
         raise DataError("no candidates: there is nothing to select from")
     score, sign = _scorer(metric, library, labels), 1 if METRICS[metric] == "max" else -1
+    loss = (
+        partial(_label_set_metric, "log_loss", labels)
+        if labels.ndim == 2
+        else partial(metrics.log_loss, labels=labels)
+    )
     selected: list[int] = []
     total = np.zeros(library[0].probabilities.shape)
     best, length = (-np.inf, -np.inf), 0
@@ -49,7 +55,7 @@ def greedy(candidates: Sequence[Candidate], labels: Array, metric: str) -> Weigh
         if np.isnan(gains).any():
             raise DataError(f"{metric} can't be measured on these {len(labels)} images: a class has none")
         equal = np.flatnonzero(gains >= gains.max() - SAME)
-        losses = np.array([metrics.log_loss((total + library[i].probabilities) / size, labels) for i in equal])
+        losses = np.array([loss((total + library[i].probabilities) / size) for i in equal])
         index = int(equal[losses <= losses.min() + SAME][0])
         selected.append(index)
         total += library[index].probabilities
@@ -64,6 +70,9 @@ def _scorer(metric: str, library: Sequence[Candidate], labels: Array) -> Callabl
 
     It is `metrics.all_metrics`'s, alone: to have all of them takes several times as long.
     """
+    if labels.ndim == 2:
+        one = partial(_label_set_metric, metric, labels)
+        return lambda total, size: np.array([one((total + c.probabilities) / size) for c in library])
     if metric == "auc":
         return _auc_scorer(library, labels)
     alone = {"log_loss": metrics.log_loss, "calibration_error": metrics.calibration_error}
@@ -89,6 +98,14 @@ def _auc_scorer(library: Sequence[Candidate], labels: Array) -> Callable[[Array,
         return scores / len(sides)
 
     return score
+
+
+def _label_set_metric(metric: str, labels: Array, probabilities: Array) -> float:
+    """Return a metric of several labels an image."""
+    alone = {"auc": auc_by_label, "average_precision": average_precision_by_label}
+    if metric in alone:
+        return mean_defined(alone[metric](probabilities.astype(np.float64), labels))
+    return label_set_metrics(probabilities, labels)[metric]
 
 
 def _confusion_metric(metric: str, probabilities: Array, labels: Array) -> float:

@@ -41,9 +41,9 @@ def write_ensemble(
         image_shape=data.shape,
         image_aspect=data.aspect,
         preprocessing="uint8 / 255; each member then normalises by its own buffers `normalise.mean` and `.std`",
-        averaging="weighted mean of the members' softmax; then p ** (1 / temperature), made to sum to 1",
+        averaging=selection.task.averaging,
         cases=selection.cases,
-        temperature=selection.temperature,
+        temperatures=selection.temperatures,
         calibrated_on=selection.calibrated_on,
         strategy=selection.strategy,
         selected_on=SelectedOn(

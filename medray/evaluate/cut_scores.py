@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from medray._types import Array
-from medray.console_tables import Columns, interval
+from medray.console_tables import Columns, interval, number
 from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
 from medray.stats.auc_interval import auc_interval
 from medray.stats.bootstrap import Estimate
 from medray.stats.events import Event
+from medray.stats.label_set_predictions import AnyPredictions
 from medray.stats.rates import Rates
-from medray.stats.scores import Predictions
 
 
 @dataclass(frozen=True)
@@ -25,15 +23,14 @@ class CutScores(JsonDocument):
     auc: Estimate
 
     @classmethod
-    def of(cls, event: Event, predictions: Predictions, groups: Array | None = None) -> "CutScores":
+    def of(cls, event: Event, predictions: AnyPredictions, groups: Array | None = None) -> "CutScores":
         """Return the scores of an event on the images of `predictions` (N,), of patients `groups` (N,).
 
         Raises:
             DataError: a patient is missing.
         """
-        scores, having = event.scores(predictions.probabilities), event.of(predictions.labels)
-        auc = auc_interval(np.column_stack([1 - scores, scores]), having.astype(np.int64), groups)
-        return cls(event, int(having.sum()), auc)
+        answers = event.answers(predictions.probabilities, predictions.labels, groups)
+        return cls(event, int(answers.having.sum()), auc_interval(*answers.table, answers.groups))
 
 
 def cut_columns(
@@ -50,6 +47,9 @@ def cut_columns(
     for name in dict.fromkeys(point.name for point, _ in rated):
         of_event = {point.event: rates for point, rates in rated if point.name == name}
         for key in ("sensitivity", "specificity"):
-            cells = [interval(getattr(of_event[cut.event], key)) if cut.event in of_event else "" for cut in cuts]
+            cells = [
+                interval(getattr(of_event[cut.event], key)) if cut.event in of_event else number(None)
+                for cut in cuts
+            ]
             columns.append((f"{key}\n({name})", cells))
     return columns

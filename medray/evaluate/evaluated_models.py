@@ -15,28 +15,32 @@ from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import RunDir
 from medray.runs.selection_facts import SINGLE, WeightedMember
 from medray.runs.trial_record import TrialRecord
+from medray.tasks import TASKS
 
 ENSEMBLE = "ensemble"
 
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A model to be measured: the weighted mean of its `members`' probabilities after a temperature.
+    """A model to be measured: the weighted mean of its `members`' probabilities after the temperatures.
 
-    `baseline` is the name of the search space's baseline that is measured, None for other models; `primary` says
-    that the ensemble's comparison with this model is the one that was named beforehand.
+    Where `label_sets`, an image may have several labels. `baseline` is the name of the search space's baseline
+    that is measured, None for other models; `primary` says that the ensemble's comparison with this model is the
+    one that was named beforehand.
     """
 
     name: str
     members: tuple[tuple[NetworkKey, float], ...]
-    temperature: float = 1.0
+    temperatures: tuple[float, ...] = (1.0,)
+    label_sets: bool = False
     baseline: str | None = None
     primary: bool = False
 
     def combine(self, predictions: Mapping[NetworkKey, Array]) -> Array:
         """Return the model's probabilities, float32 (n, classes), as it answers in use."""
         keys, weights = zip(*self.members, strict=True)
-        return calibrated_average([predictions[key] for key in keys], weights, self.temperature)
+        tables = [predictions[key] for key in keys]
+        return calibrated_average(tables, weights, self.temperatures, label_sets=self.label_sets)
 
 
 def evaluated_models(search: FinishedSearch, manifest: Manifest) -> list[EvaluatedModel]:
@@ -47,7 +51,7 @@ def evaluated_models(search: FinishedSearch, manifest: Manifest) -> list[Evaluat
     Raises:
         RunError: a file is damaged, or the stored selections are those of another ensemble.
     """
-    ensemble = EvaluatedModel(ENSEMBLE, _members(manifest.members), manifest.temperature)
+    ensemble = EvaluatedModel(ENSEMBLE, _members(manifest.members), manifest.temperatures)
     ranked = rank(usable(search.records), search.space.mode)
     selections = search.run.read_selections()
     if selections is None:  # the search alone has made the ensemble
@@ -55,7 +59,7 @@ def evaluated_models(search: FinishedSearch, manifest: Manifest) -> list[Evaluat
         singles = [model.name for model in others]
     else:
         selected = selections.of_ensemble
-        if (_members(selected.members), selected.temperature) != (ensemble.members, ensemble.temperature):
+        if (_members(selected.members), selected.temperatures) != (ensemble.members, ensemble.temperatures):
             raise RunError(
                 f"{search.run.path(search.run.SELECTION)} is of another ensemble than the one in "
                 f"{search.run.ensemble.location}; make both anew: medray ensemble {search.run.location}"
@@ -66,14 +70,15 @@ def evaluated_models(search: FinishedSearch, manifest: Manifest) -> list[Evaluat
                 single = f"best single (trial {selection.members[0].trial})"
                 name = single if selection.strategy == SINGLE else selection.title
                 singles += [single] if selection.strategy == SINGLE else []
-                others.append(EvaluatedModel(name, _members(selection.members), selection.temperature))
+                others.append(EvaluatedModel(name, _members(selection.members), selection.temperatures))
     baselines = [
         EvaluatedModel(baseline_name(record), _single(record), baseline=record.baseline)
         for record in sorted(ranked, key=lambda record: record.number)
         if record.baseline
     ]
     best = [baseline_name(record) for record in ranked if record.baseline][:1] or singles
-    return [ensemble, *(replace(model, primary=model.name in best) for model in (*others, *baselines))]
+    models = [ensemble, *(replace(model, primary=model.name in best) for model in (*others, *baselines))]
+    return [replace(model, label_sets=TASKS[manifest.task].label_sets) for model in models]
 
 
 def baseline_name(record: TrialRecord) -> str:

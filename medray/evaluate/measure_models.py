@@ -23,8 +23,8 @@ from medray.evaluate.subgroup_rates import subgroup_rates
 from medray.stats.bootstrap import bootstrap, resample_counts
 from medray.stats.class_scores import class_scores
 from medray.stats.compare import compare_models, holm, verdict
+from medray.stats.label_set_predictions import AnyPredictions, predictions_of
 from medray.stats.score_intervals import score_interval
-from medray.stats.scores import Predictions
 from medray.stats.subgroups import subgroup_scores
 from medray.tasks import TASKS
 
@@ -55,7 +55,7 @@ def measure_models(
     """
     images, names = dataset.at(positions), dataset.class_names
     labels, groups, cases = images.answered_labels, dataset.answered_groups(positions), images.own_cases
-    measured = {name: Predictions(table, labels, len(names)) for name, table in predictions.items()}
+    measured = {name: predictions_of(table, labels, len(names)) for name, table in predictions.items()}
     draws = bootstrap(measured, resample_counts(len(labels), RESAMPLES, seed, groups))
     ensemble = measured[ENSEMBLE]
     primary = next((model.name for model in models if model.primary), None)
@@ -76,7 +76,7 @@ def measure_models(
         class_names=tuple(names),
         resamples=RESAMPLES,
         models=tuple(ModelScores(model.name, len(model.members), estimates[model.name]) for model in models),
-        comparisons=compare_ensemble(measured, draws, metric, groups, primary),
+        comparisons=compare_ensemble(measured, draws, (metric, TASKS[task].share), groups, primary),
         confusion_matrix=tuple(map(tuple, ensemble.confusion.tolist())),
         per_class=tuple(class_scores(ensemble, names, groups)),
         cuts=tuple(
@@ -97,25 +97,24 @@ def _case_scores(dataset: ImageDataset, positions: Array, task: str, by_image: A
     assert clusters is not None
     scores = {}
     if by_image is not None:
-        measured = Predictions(by_image, images.own_labels, len(dataset.class_names))
+        measured = predictions_of(by_image, images.own_labels, len(dataset.class_names))
         scores = {name: score_interval(name, measured, clusters[positions]) for name in TASKS[task].scores}
     return CaseScores(images.own_cases.rule, len(images.own_cases), scores)
 
 
 def compare_ensemble(
-    measured: Mapping[str, Predictions], draws: Mapping[str, Mapping[str, Array]], metric: str,
+    measured: Mapping[str, AnyPredictions], draws: Mapping[str, Mapping[str, Array]], metrics: tuple[str, str],
     groups: Array | None, primary: str | None,
 ) -> tuple[EnsembleComparison, ...]:  # fmt: skip
-    """Compare the ensemble with each other model, by the run's metric and by accuracy.
+    """Compare the ensemble with each other model, by two metrics, the first of which is the run's.
 
-    That with the model `primary` by the run's metric stands alone, the others are one family.
+    That with the model `primary` by the first stands alone, the others are one family.
     """
-    metrics = list(dict.fromkeys([metric, "accuracy"]))
     results = [
         compare_models(ENSEMBLE, other, name, measured, draws, groups)
-        for other, name in itertools.product(list(measured)[1:], metrics)
+        for other, name in itertools.product(list(measured)[1:], dict.fromkeys(metrics))
     ]
-    alone = [(result.other, result.metric) == (primary, metric) for result in results]
+    alone = [(result.other, result.metric) == (primary, metrics[0]) for result in results]
     adjusted = holm([None if first else result.p for result, first in zip(results, alone, strict=True)])
     comparisons = []
     for result, first, family_p in zip(results, alone, adjusted, strict=True):

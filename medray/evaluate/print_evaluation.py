@@ -17,6 +17,7 @@ from medray.console_tables import (
     print_table,
 )
 from medray.evaluate.cut_scores import cut_columns
+from medray.evaluate.label_tables import CLASSES_TITLE, RATE_TITLES, labels_without_auc, tables_of_labels
 from medray.evaluate.print_published import print_published
 from medray.evaluate.print_reviewed import at_prevalence, print_prevalences, print_reviewed
 from medray.evaluate.print_subgroups import print_subgroups
@@ -30,7 +31,6 @@ from medray.stats.score_names import MODES
 from medray.tasks import TASKS
 from medray.text import plural
 
-RATE_TITLES = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
 CLASS_TITLES = {
     "precision": "precision", "recall": "sensitivity", "specificity": "specificity", "f1": "F1", "auc": "AUC",
 }  # fmt: skip
@@ -46,16 +46,21 @@ def print_result(result: Evaluation, console: Console, prevalences: Sequence[flo
         say(console, f"From the store: the test split was read on {scores.time}, and is not read again.")
     _print_models(console, scores)
     _print_comparisons(console, scores)
-    _print_decisions(console, scores)
+    label_sets = TASKS[scores.task].label_sets
+    if label_sets:
+        _print_labels(console, scores)
+    else:
+        _print_decisions(console, scores)
     columns: Columns = [(f"{scores.unit}s", [str(row.images) for row in scores.per_class])]
     columns += [
         (title, [class_figure(row, key) for row in scores.per_class]) for key, title in CLASS_TITLES.items()
     ]
-    title = "The ensemble by class, each against the rest; 95 % intervals"
-    print_table(console, title, scores.class_names, columns, "class")
+    title = CLASSES_TITLE if label_sets else "The ensemble by class, each against the rest; 95 % intervals"
+    print_table(console, title, scores.class_names, columns, "label" if label_sets else "class")
     if scores.cuts:
         _print_cuts(console, scores)
-    _print_confusion(console, scores)
+    if not label_sets:
+        _print_confusion(console, scores)
     print_reviewed(console, scores.reviewed, scores.unit)
     print_prevalences(console, scores, prevalences)
     print_subgroups(console, scores)
@@ -152,6 +157,14 @@ def family_line(scores: Scores) -> str:
         return f"{rest}."
     other, metric = primary.other, metric_title(primary.metric)
     return f"{rest}. That with {other} by {metric} (*) was named beforehand and stands alone."
+
+
+def _print_labels(console: Console, scores: Scores) -> None:
+    """Print the operating points, sets and counts of each label, and which labels the test split can't tell."""
+    if lacking := labels_without_auc(scores):
+        say(console, f"No AUC on test, so in no mean: {', '.join(lacking)}.")
+    for title, labels, columns in tables_of_labels(scores):
+        print_table(console, title, labels, columns, "label")
 
 
 def _print_decisions(console: Console, scores: Scores) -> None:

@@ -9,8 +9,10 @@ from medray.console_tables import interval, number, p_value, print_table
 from medray.evaluate.reviewed_scores import DecisionCurve, ReviewedScores
 from medray.evaluate.scores_document import PointOnTest, ReadScores
 from medray.stats.likelihood_ratios import PredictiveValues, predictive_values
+from medray.text import first_names
 
 SHOWN = (0.05, 0.1, 0.2, 0.3, 0.5)  # threshold probabilities of the printed table
+MOST_CURVES = 3
 
 
 def print_reviewed(console: Console, reviewed: ReviewedScores, unit: str = "image") -> None:
@@ -25,15 +27,17 @@ def print_reviewed(console: Console, reviewed: ReviewedScores, unit: str = "imag
         ("slope (1)", [interval(row.calibration.slope) for row in rows]),
         ("average precision", [number(row.average_precision) for row in rows]),
     ]
-    title = "The ensemble's calibration, each class against the rest; in brackets what is right"
-    print_table(console, title, [row.name for row in rows], columns, "class")
+    each, noun = ("each label", "label") if reviewed.label_sets else ("each class against the rest", "class")
+    title = f"The ensemble's calibration, {each}; in brackets what is right"
+    print_table(console, title, [row.name for row in rows], columns, noun)
     error = reviewed.calibration_error
     say(
         console,
         f"Calibration error {error.value:.3f}; a perfectly calibrated model with these probabilities has "
         f"{error.mean:.3f} by chance, in one of twenty cases {error.high:.3f} or more (p {p_value(error.p)}).",
     )
-    say(console, agreement_line(reviewed))
+    if agreement := agreement_line(reviewed):
+        say(console, agreement)
     if reviewed.likelihood_ratios:
         columns = [
             ("LR+", [interval(row.ratios.positive) for row in reviewed.likelihood_ratios]),
@@ -44,12 +48,17 @@ def print_reviewed(console: Console, reviewed: ReviewedScores, unit: str = "imag
         for label, row in zip(labels, reviewed.likelihood_ratios, strict=True):
             if row.ratios.reason:
                 say(console, f"No interval of the likelihood ratios of {label}: {row.ratios.reason}.")
-    for curve in reviewed.decision_curves:
+    printed = reviewed.main_curves(MOST_CURVES)
+    for curve in printed:
         _print_curve(console, curve)
+    if rest := [curve.event.name for curve in reviewed.decision_curves if curve not in printed]:
+        say(console, f"Net benefit of {first_names(rest)} is in scores.json, and in the page of medray report.")
 
 
 def agreement_line(reviewed: ReviewedScores) -> str:
-    """Return the measures of agreement in a sentence."""
+    """Return the measures of agreement in a sentence, empty for several labels an image."""
+    if reviewed.mcc is None:
+        return ""
     weighted = ""
     if reviewed.weighted_kappa is not None:
         names = [row.name for row in reviewed.classes]

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from medray.console import say
-from medray.console_tables import interval, number, p_value, print_table
+from medray.console_tables import interval, metric_title, number, p_value, print_table
 from medray.evaluate.scores_document import Scores
 from medray.evaluate.subgroup_rates import SENSITIVITY, SPECIFICITY, SubgroupRates
 from medray.stats.share_gap import ShareGap
 from medray.stats.subgroups import SubgroupScores
-from medray.text import plural
+from medray.tasks import TASKS
+from medray.text import first_names, plural
 
 LISTED = 5  # gaps that are shown in words
 #: What a rate is of, by what an answer is of: "cases" are positive images, except where cases are answered.
@@ -18,19 +19,34 @@ COUNTED = {
     "image": {SENSITIVITY: "cases", SPECIFICITY: "others"},
     "case": {SENSITIVITY: "positive cases", SPECIFICITY: "other cases"},
 }
+MOST_EVENTS = 3  # of which tables are printed
 
 
 def print_subgroups(console: Console, scores: Scores) -> None:
     """Print each column's scores, then its rates at each operating point, and which gaps are shown."""
     for name, rows in scores.subgroups.items():
         columns = [(f"{scores.unit}s", [str(row.images) for row in rows])]
-        columns += [("accuracy", [interval(row.accuracy) for row in rows])]
+        columns += [(metric_title(TASKS[scores.task].share), [interval(row.accuracy) for row in rows])]
         columns += [("AUC", [interval(row.auc) for row in rows]), ("", list(map(subgroup_note, rows)))]
         print_table(console, f"The ensemble by {name}", [row.value for row in rows], columns, name)
-    for table in scores.subgroup_rates:
+    printed = main_rates(scores.subgroup_rates, MOST_EVENTS)
+    for table in printed:
         _print_rates(console, table, scores.unit)
+    if rest := {table.positive: "" for table in scores.subgroup_rates if table not in printed}:
+        where = "are in scores.json, and in the page of medray report"
+        say(console, f"Rates by subgroup of {first_names(list(rest))} {where}.")
     for line in gap_lines(scores.subgroup_rates):
         say(console, line)
+
+
+def main_rates(tables: Sequence[SubgroupRates], most: int) -> list[SubgroupRates]:
+    """Return the tables of at most so many events, in their order: those whose gaps have the lowest adjusted p."""
+    least: dict[str, float] = {}
+    for table in tables:
+        values = [gap.adjusted_p for *_, gap in table.tested if gap.adjusted_p is not None]
+        least[table.positive] = min([least.get(table.positive, 1.0), *values])
+    kept = sorted(least, key=lambda event: least[event])[:most]
+    return [table for table in tables if table.positive in kept]
 
 
 def _print_rates(console: Console, table: SubgroupRates, unit: str) -> None:

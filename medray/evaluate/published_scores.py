@@ -17,6 +17,7 @@ from medray.json_document import JsonDocument
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.fold_results import MeanStd
 from medray.space.published import FOLDS, POSITIVE_CLASS_METRICS, TEST, TRAIN, VAL, PublishedModel
+from medray.stats.label_set_predictions import predictions_of
 from medray.stats.metrics import recall_precision_f1
 from medray.stats.scores import Predictions
 
@@ -142,8 +143,10 @@ def _compare_model(
 
 def _scores(probabilities: Array, labels: Array, names: Sequence[str], positive: str | None) -> dict[str, float]:
     """Return all scores, and those of the class `positive`, its name compared without case, if there is one."""
-    predictions = Predictions(probabilities, labels, len(names))
+    predictions = predictions_of(probabilities, labels, len(names))
     scores = predictions.scores()
+    if not isinstance(predictions, Predictions):
+        return scores
     recall, precision, f1 = recall_precision_f1(predictions.confusion.astype(np.float64))
     of_key = {"recall": recall, "precision": precision, "f1": f1}
     for c, name in enumerate(names):

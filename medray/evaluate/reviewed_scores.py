@@ -4,19 +4,21 @@ TRIPOD+AI (Collins et al. 2024) and Van Calster et al. (2025) ask for calibratio
 benefit; both say more of a model in use than another AUC.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from medray._types import Array
+from medray.data.grades import are_grades
 from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
 from medray.stats.calibration_curve import CalibrationCurve
 from medray.stats.calibration_slope import Recalibration, recalibrate
 from medray.stats.chance_calibration import ChanceError, chance_calibration_error
-from medray.stats.events import Event
+from medray.stats.events import Answers, Event
+from medray.stats.label_set_predictions import AnyPredictions
+from medray.stats.label_sets import average_precision
 from medray.stats.likelihood_ratios import (
     LikelihoodRatios,
     likelihood_ratios,
@@ -62,24 +64,34 @@ class ReviewedScores(JsonDocument):
     """Calibration, agreement and net benefit of one model on the test images.
 
     `calibration_error` stands beside what chance alone gives. `mcc` is Matthews' correlation, `kappa` Cohen's,
-    None where one class is all there is. `weighted_kappa`, with quadratic weights (Cohen 1968), is None
-    too unless the classes look like grades (`are_grades`) and the task does not say so: there it is a score of
-    every model. There is a decision curve for each event that has an operating point, or else for the second of
-    two classes; a calibration curve for the same, or else for all.
+    None where one class is all there is; of several labels an image there is neither. `weighted_kappa`, with
+    quadratic weights (Cohen 1968), is None too unless the classes look like grades (`are_grades`) and the task
+    does not say so: there it is a score of every model. There is a decision curve for each event that has an
+    operating point, or else for the second of two classes; a calibration curve for the same, or else for all.
     """
 
     calibration_error: ChanceError
     classes: tuple[ClassCalibration, ...]
-    mcc: float
+    mcc: float | None
     kappa: float | None
     weighted_kappa: float | None
     decision_curves: tuple[DecisionCurve, ...]
     calibration_curves: tuple[CalibrationCurve, ...]
     likelihood_ratios: tuple[PointRatios, ...]
 
+    @property
+    def label_sets(self) -> bool:
+        """Whether an image may have several labels, so that there is no agreement with one class."""
+        return self.mcc is None
+
+    def main_curves(self, most: int) -> list[DecisionCurve]:
+        """Return at most so many decision curves, in their order: those of the classes that most images have."""
+        ranked = sorted(self.decision_curves, key=lambda curve: -self.classes[curve.event.class_index].images)
+        return [curve for curve in self.decision_curves if curve in ranked[:most]]
+
 
 def review(
-    predictions: Predictions, class_names: Sequence[str], rated: Sequence[tuple[OperatingPoint, Rates]],
+    predictions: AnyPredictions, class_names: Sequence[str], rated: Sequence[tuple[OperatingPoint, Rates]],
     groups: Array | None, seed: int, *, cuts: bool = False,
 ) -> ReviewedScores:  # fmt: skip
     """Return what reviewers ask for of a model's `predictions`, by patient where `groups` (N,) are known.
@@ -90,56 +102,60 @@ def review(
     Raises:
         DataError: a patient is missing.
     """
-    from sklearn.metrics import average_precision_score, cohen_kappa_score, matthews_corrcoef
+    table, labels = predictions.probabilities, predictions.labels
 
-    probabilities, labels = predictions.probabilities, predictions.labels
-    classes = []
-    for index, name in enumerate(class_names):
-        scores, of_class = probabilities[:, index], labels == index
-        precision = float(average_precision_score(of_class, scores)) if of_class.any() else None
-        calibration = recalibrate(scores, of_class, groups)
-        classes.append(ClassCalibration(name, int(of_class.sum()), calibration, precision))
+    def answers(event: Event) -> Answers:
+        return event.answers(table, labels, groups)
+
     classes_as_events = [Event.at(index, class_names, cut=cuts) for index in range(int(cuts), len(class_names))]
     decided = sorted({point.event for point, _ in rated}, key=lambda event: event.class_index)
-    decided = decided or (classes_as_events[-1:] if len(class_names) == 2 else [])
-    ratios = []
-    for point, rates in rated:
-        called, of_class = point.event.scores(probabilities) >= point.threshold, point.event.of(labels)
-        of_point = (
-            likelihood_ratios(rates) if groups is None else likelihood_ratios_by_patient(called, of_class, groups)
-        )
-        ratios.append(PointRatios(point.name, point.positive, of_point))
-    predicted = predictions.predicted
-    varied = len(np.unique(np.concatenate([labels, predicted]))) > 1
-    graded = varied and not cuts and are_grades(class_names)
+    two_classes = len(class_names) == 2 and labels.ndim == 1
+    decided = decided or (classes_as_events[-1:] if two_classes else [])
+    shown = [event for event in decided or classes_as_events if len(answers(event).scores)]
     return ReviewedScores(
-        calibration_error=chance_calibration_error(probabilities, labels, seed=seed),
-        classes=tuple(classes),
-        mcc=float(matthews_corrcoef(labels, predicted)) if varied else 0.0,
-        kappa=float(cohen_kappa_score(labels, predicted)) if varied else None,
-        weighted_kappa=float(
-            cohen_kappa_score(labels, predicted, labels=range(len(class_names)), weights="quadratic")
-        )
-        if graded
-        else None,
+        calibration_error=chance_calibration_error(table, labels, seed=seed),
+        classes=tuple(_class_calibration(Event.at(i, class_names), answers) for i in range(len(class_names))),
+        **_agreement(predictions, class_names, cuts=cuts),
         decision_curves=tuple(
-            DecisionCurve(
-                event, tuple(decision_curve(event.scores(probabilities), event.of(labels), groups=groups))
-            )
+            DecisionCurve(event, tuple(decision_curve(scores, having, groups=patients)))
             for event in decided
+            for scores, having, patients in [answers(event)]
         ),
-        calibration_curves=tuple(
-            CalibrationCurve.of(event, event.scores(probabilities), event.of(labels), groups)
-            for event in decided or classes_as_events
+        calibration_curves=tuple(CalibrationCurve.of(event, *answers(event)) for event in shown),
+        likelihood_ratios=tuple(
+            PointRatios(point.name, point.positive, _ratios(point, rates, answers(point.event)))
+            for point, rates in rated
         ),
-        likelihood_ratios=tuple(ratios),
     )
 
 
-def are_grades(class_names: Sequence[str]) -> bool:
-    """Return whether there are three or more classes whose names are rising numbers, as those of grades are."""
-    try:
-        numbers = [float(name) for name in class_names]
-    except ValueError:
-        return False
-    return len(numbers) > 2 and all(lower < higher for lower, higher in pairwise(numbers))
+def _class_calibration(event: Event, answers: Callable[[Event], Answers]) -> ClassCalibration:
+    scores, of_class, groups = answers(event)
+    precision = average_precision(scores, of_class) if of_class.any() else None
+    return ClassCalibration(event.name, int(of_class.sum()), recalibrate(scores, of_class, groups), precision)
+
+
+def _ratios(point: OperatingPoint, rates: Rates, answers: Answers) -> LikelihoodRatios:
+    if answers.groups is None:
+        return likelihood_ratios(rates)
+    return likelihood_ratios_by_patient(answers.scores >= point.threshold, answers.having, answers.groups)
+
+
+def _agreement(predictions: AnyPredictions, class_names: Sequence[str], *, cuts: bool) -> dict[str, float | None]:
+    """Return Matthews' correlation and both kappas; all None for several labels an image."""
+    from sklearn.metrics import cohen_kappa_score, matthews_corrcoef
+
+    if not isinstance(predictions, Predictions):
+        return {"mcc": None, "kappa": None, "weighted_kappa": None}
+    labels, predicted = predictions.labels, predictions.predicted
+    if len(np.unique(np.concatenate([labels, predicted]))) == 1:
+        return {"mcc": 0.0, "kappa": None, "weighted_kappa": None}
+    grades = not cuts and are_grades(class_names)
+    numbers = range(len(class_names))
+    return {
+        "mcc": float(matthews_corrcoef(labels, predicted)),
+        "kappa": float(cohen_kappa_score(labels, predicted)),
+        "weighted_kappa": float(cohen_kappa_score(labels, predicted, labels=numbers, weights="quadratic"))
+        if grades
+        else None,
+    }

@@ -31,7 +31,7 @@ from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.space.published import TEST, TRAIN
-from medray.stats.scores import Predictions
+from medray.stats.label_set_predictions import predictions_of
 from medray.tasks import TASKS
 from medray.text import plural
 
@@ -151,7 +151,7 @@ def _read_test_split(
             points=manifest.operating_points, conformal=manifest.conformal_sets, by_image=by_image,
         )  # fmt: skip
         groups = dataset.answered_groups(images.positions)
-        answers = Predictions(predictions[ENSEMBLE], images.answered_labels, len(dataset.class_names))
+        answers = predictions_of(predictions[ENSEMBLE], images.answered_labels, len(dataset.class_names))
         rated = [(point, point.test) for point in scores.operating_points]
         reviewed = review(answers, dataset.class_names, rated, groups, seed, cuts=TASKS[search.space.task].cuts)
         without = measure_without_copies(

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from medray._types import Array
 from medray.decisions.conformal import ConformalSets, SetSummary, summarize_sets
 from medray.decisions.thresholds import OperatingPoint
@@ -14,8 +16,8 @@ from medray.stats.bootstrap import Estimate
 from medray.stats.case_rule import CaseRule
 from medray.stats.class_scores import ClassScores
 from medray.stats.compare import PairedComparison
+from medray.stats.label_set_predictions import AnyPredictions
 from medray.stats.rates import Rates, measure_rates
-from medray.stats.scores import Predictions
 from medray.stats.subgroups import SubgroupScores
 from medray.tasks import TASKS
 
@@ -67,9 +69,9 @@ class PointOnTest(OperatingPoint):
     test: Rates
 
     @classmethod
-    def of(cls, point: OperatingPoint, predictions: Predictions, groups: Array | None = None) -> "PointOnTest":
+    def of(cls, point: OperatingPoint, predictions: AnyPredictions, groups: Array | None = None) -> "PointOnTest":
         """Return a point with its rates on the images of `predictions` (N,), of patients `groups` (N,)."""
-        scores, having = point.event.scores(predictions.probabilities), point.event.of(predictions.labels)
+        scores, having, groups = point.event.answers(predictions.probabilities, predictions.labels, groups)
         rates = measure_rates(scores, having, point.threshold, groups)
         return cls(**vars(point), test=rates)
 
@@ -81,9 +83,14 @@ class SetsOnTest(ConformalSets):
     test: SetSummary
 
     @classmethod
-    def of(cls, sets: ConformalSets, predictions: Predictions, groups: Array | None = None) -> "SetsOnTest":
+    def of(cls, sets: ConformalSets, predictions: AnyPredictions, groups: Array | None = None) -> "SetsOnTest":
         """Return sets with their summary on the images of `predictions` (N,), of patients `groups` (N,)."""
-        summary = summarize_sets(sets.sets(predictions.probabilities), predictions.labels, groups)
+        probabilities, labels = predictions.probabilities, predictions.labels
+        if sets.event is not None:
+            known = sets.event.known(labels)
+            probabilities, labels = probabilities[known], sets.event.of(labels[known]).astype(np.int64)
+            groups = None if groups is None else groups[known]
+        summary = summarize_sets(sets.sets(probabilities), labels, groups)
         return cls(**vars(sets), test=summary)
 
 
@@ -106,7 +113,8 @@ class Scores(JsonDocument):
     Where the run has `cases`, all scores are of these, and whatever counts images below `models` counts cases.
 
     `seed` and `resamples` are the bootstrap's, `task` and `metric` are the run's; `patients` is None where they
-    are unknown. All fields from `confusion_matrix` (images by true class, then by predicted class) on are of the
+    are unknown. All fields from `confusion_matrix` (images by true class, then by predicted class; of several
+    labels an image, by label: with it and called, with it and not, without it and called, and not) on are of the
     ensemble; `cuts` are those between grades, none where the task has no order; `subgroup_rates` has an entry for
     each column of subgroups and operating point.
     """
@@ -162,7 +170,8 @@ class Scores(JsonDocument):
         for model in self.models:
             if missing := [name for name in TASKS[self.task].scores if name not in model.scores]:
                 raise ValueError(f"the scores of '{model.name}' lack '{missing[0]}'")
-        if len(self.per_class) != classes or [len(row) for row in self.confusion_matrix] != [classes] * classes:
+        columns = 4 if TASKS[self.task].label_sets else classes
+        if len(self.per_class) != classes or [len(row) for row in self.confusion_matrix] != [columns] * classes:
             raise ValueError(f"per_class or confusion_matrix is not of {classes} classes")
         if len(self.cuts) != (classes - 1 if TASKS[self.task].cuts else 0):
             raise ValueError(f"cuts are not those of {classes} classes")

@@ -10,9 +10,9 @@ from medray.decisions.thresholds import OperatingPoint
 from medray.json_document import JsonDocument
 from medray.stats.compare import holm
 from medray.stats.effective_share import effective_share
+from medray.stats.label_set_predictions import AnyPredictions
 from medray.stats.patients import group_numbers
 from medray.stats.rates import Proportion, share_of
-from medray.stats.scores import Predictions
 from medray.stats.share_gap import ShareGap, share_gap
 from medray.text import natural_key
 
@@ -71,7 +71,7 @@ class SubgroupRates(JsonDocument):
 
 
 def subgroup_rates(
-    points: Sequence[OperatingPoint], predictions: Predictions, columns: Mapping[str, Array],
+    points: Sequence[OperatingPoint], predictions: AnyPredictions, columns: Mapping[str, Array],
     groups: Array | None = None, seed: int = 0,
 ) -> tuple[SubgroupRates, ...]:  # fmt: skip
     """Return the rates of every group of every column at every point, on the images of `predictions` (N,).
@@ -108,10 +108,11 @@ def _with_adjusted_p(table: SubgroupRates, adjusted: Iterator[float | None]) -> 
 
 
 def _rates(
-    name: str, column: Array, point: OperatingPoint, predictions: Predictions, groups: Array | None, seed: int
+    name: str, column: Array, point: OperatingPoint, predictions: AnyPredictions, groups: Array | None, seed: int
 ) -> SubgroupRates:
-    positive = point.event.of(predictions.labels)
-    right = point.decide(predictions.probabilities) == positive
+    column = column[point.event.known(predictions.labels)]
+    scores, positive, groups = point.event.answers(predictions.probabilities, predictions.labels, groups)
+    right = (scores >= point.threshold) == positive
     values = sorted(set(column.tolist()), key=lambda value: natural_key(str(value)))
 
     def of_group(value: object, of_class: Array) -> GroupRate:

@@ -10,6 +10,7 @@ from medray.evaluate.evaluated_models import EvaluatedModel
 from medray.evaluate.measure_models import measure_models
 from medray.evaluate.scores_document import WithoutCopies
 from medray.space.published import TEST
+from medray.tasks import TASKS
 from medray.text import plural
 
 LEAST = 20  # images
@@ -56,7 +57,7 @@ def measure_without_copies(
     scores = {}
     if kept.sum() >= LEAST and len(units) > 1:
         rest = measure_models(dataset, positions, {model.name: probabilities[kept]}, [model], task, metric, seed)
-        scores = {name: rest.models[0].scores[name] for name in dict.fromkeys([metric, "accuracy", "auc"])}
+        scores = {name: rest.models[0].scores[name] for name in dict.fromkeys([metric, TASKS[task].share, "auc"])}
     return WithoutCopies(len(positions), int(copied.sum()), scores)
 
 

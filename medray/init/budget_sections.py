@@ -21,7 +21,9 @@ def class_ratio(proposal: StudyProposal) -> float:
 
 
 def objective_lines(proposal: StudyProposal) -> list[Line]:
-    """Choose the metric: quadratic_kappa for grades, auc for two classes, else f1_macro or accuracy."""
+    """Choose the metric: quadratic_kappa for grades, auc for labels and two classes, else f1_macro or accuracy."""
+    if proposal.survey.label_sets:
+        return [Line("metric", "auc", "the mean over the labels: how well any threshold separates each")]
     if grades_of(proposal) is not None:
         return [
             Line("metric", "quadratic_kappa", "agreement in grades beyond chance; a miss by two counts four times")

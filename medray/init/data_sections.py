@@ -13,6 +13,7 @@ from medray.data.two_valued import at_most_two, masks_among
 from medray.errors import DataError
 from medray.init.document import Line
 from medray.space.preparation import DROP
+from medray.tasks import SEVERAL
 from medray.text import first_names, natural_order, plural
 
 SIDE, STEP, SMALLEST = 224, 8, 16  # pixels: the longest side, what sides are multiples of, the shortest one
@@ -139,14 +140,25 @@ def label_lines(survey: Survey) -> list[Line]:
         lines.append(Line("blank", "drop", f"{plural(blank, 'image')} without a label"))
     if several:
         reason = (
-            f"{plural(len(several), 'image')} with several labels, such as {', '.join(several[0])}; or `first`"
+            f"{plural(len(several), 'image')} with several labels, such as {', '.join(several[0])}; or `first`, "
+            f"or all, by `task: {SEVERAL.name}`"
         )
         lines.append(Line("multiple", "drop", reason))
+    return [*lines, *rare_lines(survey)]
+
+
+def rare_lines(survey: Survey) -> list[Line]:
+    """Leave out classes, or labels, of too few images to be in every split.
+
+    Raises:
+        DataError: there are no two of three readable images.
+    """
     rare, least = rare_classes(survey)
-    if rare:
-        names = first_names([f"{name} ({count})" for name, count in rare.items()], MOST_NAMED)
-        lines.append(Line("min_count", least, f"classes with fewer images are too small to be split: {names}"))
-    return lines
+    if not rare:
+        return []
+    names = first_names([f"{name} ({count})" for name, count in rare.items()], MOST_NAMED)
+    noun = "labels" if survey.label_sets else "classes"
+    return [Line("min_count", least, f"{noun} with fewer images are too small to be split: {names}")]
 
 
 def rare_classes(survey: Survey) -> tuple[dict[str, int], int]:
@@ -156,8 +168,13 @@ def rare_classes(survey: Survey) -> tuple[dict[str, int], int]:
         DataError: fewer than two would be left.
     """
     kept = (survey.measures.readable & ~masks_of(survey)).tolist()
-    single = [(labels[0], ok) for labels, ok in zip(survey.labels, kept, strict=True) if len(set(labels)) == 1]
-    listed, usable = Counter(name for name, _ in single), Counter(name for name, ok in single if ok)
+    counted = [
+        (name, ok)
+        for labels, ok in zip(survey.labels, kept, strict=True)
+        for name in {*labels} - {survey.none_label}
+        if survey.label_sets or len({*labels}) == 1
+    ]
+    listed, usable = Counter(name for name, _ in counted), Counter(name for name, ok in counted if ok)
     for fewest in (LEAST, FEWEST):
         small = [count for name, count in listed.items() if usable[name] < fewest]
         least = max([fewest, *(count + 1 for count in small)])  # min_count counts files before they are read

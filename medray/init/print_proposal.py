@@ -7,15 +7,17 @@ from pathlib import Path
 from rich.console import Console
 
 from medray.audit.findings import Audit
+from medray.audit.profile import NO_SPLIT, count_sets
 from medray.console import say
 from medray.data.folds import FOLD_COUNT
 from medray.data.listing.listing import TEST, TRAIN, VAL
 from medray.errors import printable
 from medray.init.data_sections import describe_size
+from medray.init.label_section import note_none_beside_others
 from medray.init.proposal import StudyProposal, count_pool
 from medray.init.task_section import grades_of
 from medray.init.writer import title
-from medray.text import first_names
+from medray.text import first_names, plural
 
 FEW = 50  # validation images; each then counts for 2 % and more
 TRY = "--trials 4 --max-epochs 2"
@@ -45,12 +47,19 @@ def describe_images(proposal: StudyProposal) -> Iterator[str]:
     if (order := grades_of(proposal)) is not None:
         grades = " < ".join(order)
         yield f"task: ordered, as classes look like grades: {grades}; the file says how to take them as classes"
+    if survey.label_sets:
+        several = sum(len({*names}) > 1 for names in survey.labels)
+        way = "; the file says how to take one class each" if survey.from_files else ""
+        yield f"task: several, as {several:,} of {plural(len(survey), 'image')} have several labels{way}"
+        counts = count_sets(kept, tuple(dict.fromkeys(split or NO_SPLIT for split in kept.splits)))
+        yield f"labels an image: {', '.join(f'{kind[1:-1]} {sum(row):,}' for kind, row in counts.items())}"
+        yield from note_none_beside_others(survey)
     if proposal.excluded:
         yield f"{proposal.excluded}; if they are images, write `side_cars=keep` in place of `exclude=` in the file"
     if len(kept) < len(survey):
         yield f"left out: {len(survey) - len(kept):,} of {len(survey):,} images"
     for line in (*proposal.images, *proposal.labels):
-        if line.value == "drop" or line.key in ("min_count", "leave_out"):
+        if line.value == "drop" or line.key in ("min_count", "leave_out", "none"):
             yield f"  {line.key}: {line.value} ({line.reason})"
     yield from kept.notes
     if proposal.guessed:
@@ -66,15 +75,19 @@ def list_warnings(proposal: StudyProposal, audit: Audit) -> Iterator[str]:
     for finding in audit.findings:
         if finding.kind in ("shortcut_source", "shortcut_form"):
             yield f"a shortcut: {finding.text}"
-    for absence in proposal.absent_classes(TRAIN, VAL):
+    label_sets = proposal.survey.label_sets
+    for absence in proposal.absent_classes(VAL) if label_sets else ():
+        yield f"{absence}: the search can't judge a model by it"
+    for absence in proposal.absent_classes(TRAIN) if label_sets else proposal.absent_classes(TRAIN, VAL):
         yield f"{absence}: `medray search` refuses to start; make other splits, or leave the class out or merge it"
     for absence in proposal.absent_classes(TEST):
-        yield f"{absence}: the evaluation will have no figures of it, nor AUC"
+        yield f"{absence}: the evaluation will have no figures of it{'' if label_sets else ', nor AUC'}"
     small = {name: count for name, count in count_pool(proposal).items() if count < FOLD_COUNT}
     if small and proposal.kept.folds is None:
         names = first_names([f"{name} ({count})" for name, count in small.items()])
-        yield f"fewer images, or patients, of a class than the {FOLD_COUNT} folds of `medray crossval`: {names}"
-    images = sum(proposal.class_counts(VAL).values())
+        noun = "label" if label_sets else "class"
+        yield f"fewer images, or patients, of a {noun} than the {FOLD_COUNT} folds of `medray crossval`: {names}"
+    images = int(proposal.kept.in_split(VAL).sum())
     if images < FEW:
         yield (
             f"val has {images} images, so a metric on it is a matter of chance; `medray crossval` measures on all "
@@ -89,7 +102,8 @@ def next_commands(proposal: StudyProposal, path: Path, *, leaks: bool) -> Iterat
     file, run = shlex.quote(str(path)), f"runs/{proposal.name}"
     audit = f"medray data audit {shlex.quote(proposal.source)} --out audits/{proposal.name}"
     least = min(count_pool(proposal).values())  # the smallest class allows no more folds
-    folds = f" --folds {least}" if proposal.kept.folds is None and 2 <= least < FOLD_COUNT else ""
+    fewer = proposal.kept.folds is None and 2 <= least < FOLD_COUNT and not proposal.kept.label_sets
+    folds = f" --folds {least}" if fewer else ""
     commands = {audit: "which images leak?"} if leaks else {}
     commands |= {
         f"medray search {file} {TRY} --out {run}-try": "does everything run?",

@@ -3,21 +3,32 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
-from medray._types import Array
 from medray.audit.survey import Survey
-from medray.data.labels import choose_labels
+from medray.data.label_sets import choose_label_sets
+from medray.data.labels import Labelled, choose_labels
 from medray.data.listing.listing import TEST, TRAIN, VAL, ListedImage, Listing
+from medray.data.members import UNKNOWN, members_of
 from medray.data.similarity.duplicates import find_duplicates
 from medray.data.similarity.groups import duplicate_groups
 from medray.data.splits import make_splits
 from medray.errors import DataError
-from medray.init.data_sections import image_lines, label_lines, masks_of, split_lines, split_shares
+from medray.init.data_sections import (
+    image_lines,
+    label_lines,
+    masks_of,
+    rare_lines,
+    split_lines,
+    split_shares,
+)
 from medray.init.document import Line
+from medray.init.label_section import label_set_lines, lacking_labels
 from medray.space.preparation import DROP, Preparation
+from medray.tasks import SEVERAL, SINGLE
 from medray.text import natural_order
 
 
@@ -51,14 +62,14 @@ class StudyProposal:
 
     def class_counts(self, split: str | None = None) -> dict[str, int]:
         """Return the number of kept images of each class, in a split or in all."""
-        classes = self.kept.classes()[self.kept.in_split(split)] if split else self.kept.classes()
-        counts = np.bincount(classes[classes >= 0], minlength=len(self.kept.class_names))
+        answers = self.kept.answers()[self.kept.in_split(split)] if split else self.kept.answers()
+        counts = (answers == 1).sum(axis=0)
         return dict(zip(self.kept.class_names, counts.tolist(), strict=True))
 
     @property
     def train_count(self) -> int:
         """The number of training images."""
-        return sum(self.class_counts(TRAIN).values())
+        return int(self.kept.in_split(TRAIN).sum())
 
     def absent_classes(self, *splits: str) -> list[str]:
         """Return a phrase for each class that one of the splits lacks, as `val has no BASOPHIL`."""
@@ -76,8 +87,8 @@ def count_pool(proposal: StudyProposal) -> dict[str, int]:
     pool = (kept.in_split(TRAIN) | kept.in_split(VAL)).tolist()
     units: dict[str, set[str]] = {name: set() for name in kept.class_names}
     for name, labels, patient, in_pool in zip(kept.names, kept.labels, kept.patients, pool, strict=True):
-        if in_pool:
-            units[labels[0]].add(patient or name)
+        for label in labels if in_pool else ():
+            units[label].add(patient or name)
     return {name: len(members) for name, members in units.items()}
 
 
@@ -91,16 +102,21 @@ def propose_study(
     """
     if not survey.from_files:
         return StudyProposal(name, source, survey, (), (), (), survey, guessed, excluded)
-    images, labels = image_lines(survey), label_lines(survey)
-    shares = split_shares(survey)
-    rules = Preparation.from_dict({"images": _values(images), "labels": _values(labels), "splits": shares})
+    images, shares = image_lines(survey), split_shares(survey)
+    labels = [*label_set_lines(survey), *rare_lines(survey)] if survey.label_sets else label_lines(survey)
+    sections = {"images": _values(images), "labels": _values(labels), "splits": shares}
+    rules = Preparation.from_dict(sections, SEVERAL.name if survey.label_sets else SINGLE.name)
     kept = keep(survey, rules)
-    if lacking := lacking_classes(survey, kept):
-        counts = Counter(own[0] for own in kept.labels)
-        words = ", ".join(f"{split} has no {name} ({counts[name]} in all)" for name, split in lacking.items())
-        labels.append(Line("leave_out", list(lacking), f"{words}, so no model could be measured on it"))
-        rules = replace(rules, labels=replace(rules.labels, leave_out=tuple(lacking)))
+    left_out: dict[str, str] = {}
+    counts = Counter(name for names in kept.labels for name in names)
+    # Splits that are drawn without a label may lack another one.
+    while lacking := (lacking_labels if survey.label_sets else lacking_classes)(survey, kept):
+        left_out |= lacking
+        rules = replace(rules, labels=replace(rules.labels, leave_out=tuple(left_out)))
         kept = keep(survey, rules)
+    if left_out:
+        words = ", ".join(f"{split} has no {name} ({counts[name]} in all)" for name, split in left_out.items())
+        labels.append(Line("leave_out", list(left_out), f"{words}, so no model could be measured on it"))
     splits = split_lines(shares, kept)
     return StudyProposal(
         name, source, survey, tuple(images), tuple(labels), tuple(splits), kept, guessed, excluded
@@ -127,11 +143,17 @@ def keep(survey: Survey, rules: Preparation) -> Survey:
     Raises:
         DataError: they can't be split so.
     """
+    unlabelled = {*survey.unlabelled}
     columns = zip(survey.names, survey.labels, survey.splits, survey.patients, strict=True)
     images = tuple(
-        ListedImage(Path(name), name, labels, split, patient) for name, labels, split, patient in columns
-    )
-    labelled = choose_labels(Listing(survey.source, Path(), images), rules.labels)
+        ListedImage(
+            Path(name), name, labels, split, patient, unlabelled=position in unlabelled,
+            uncertain=survey.uncertain[position] if survey.label_sets and survey.uncertain else (),
+        )
+        for position, (name, labels, split, patient) in enumerate(columns)
+    )  # fmt: skip
+    listing = Listing(survey.source, Path(), images, class_columns=survey.class_columns)
+    labelled = (choose_label_sets if survey.label_sets else choose_labels)(listing, rules.labels)
     usable = survey.measures.readable.copy()
     if rules.images.two_valued == DROP:
         usable &= ~masks_of(survey)
@@ -158,18 +180,23 @@ def keep(survey: Survey, rules: Preparation) -> Survey:
     for split, images_of_split in positions.items():
         for position in images_of_split.tolist():
             splits[position] = split
-    selected = _select(survey, kept, tuple(splits), labelled.class_names)
+    selected = _select(survey, labelled, tuple(splits))
     return replace(selected, notes=(*survey.notes, *notes))
 
 
-def _select(survey: Survey, kept: Array, splits: tuple[str | None, ...], class_names: tuple[str, ...]) -> Survey:
-    """Return the survey of the images at `kept` (m,), in other splits; ready-made folds lose their test images."""
+def _select(survey: Survey, labelled: Labelled, splits: tuple[str | None, ...]) -> Survey:
+    """Return the survey of the images that are kept, in other splits; ready-made folds lose their test images."""
+    kept, class_names = labelled.positions, labelled.class_names
+    answers = members_of(labelled.labels, len(class_names))
+    unknown = labelled.labels == UNKNOWN if survey.label_sets else np.zeros_like(answers)
     position = np.full(len(survey), -1, dtype=np.int64)
     position[kept] = np.where([split == TEST for split in splits], -1, np.arange(len(kept)))
     return replace(
         survey,
         names=tuple(survey.names[image] for image in kept),
-        labels=tuple(survey.labels[image][:1] for image in kept),
+        labels=tuple(tuple(compress(class_names, row)) for row in answers),
+        uncertain=tuple(tuple(compress(class_names, row)) for row in unknown),
+        unlabelled=(),
         splits=splits,
         patients=tuple(survey.patients[image] for image in kept),
         class_names=class_names,

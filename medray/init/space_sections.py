@@ -64,7 +64,8 @@ def space_lines(proposal: StudyProposal) -> list[Line]:
         *loss_lines(proposal),
     ]
     if class_ratio(proposal) >= UNEVEN:
-        reason = f"the largest class is {class_ratio(proposal):.1f} times as large as the smallest"
+        noun = "label" if proposal.survey.label_sets else "class"
+        reason = f"the largest {noun} is {class_ratio(proposal):.1f} times as large as the smallest"
         lines.append(Line("class_balance", _choice(["none", "loss", "sampler"]), reason))
     names = [line.key for line in pipeline_lines(proposal)]
     return [*lines, Line("transforms", _choice(["none", *names]), "the pipelines below")]

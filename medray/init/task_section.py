@@ -1,9 +1,11 @@
-"""The section task: whether the classes look like grades, in which order, and how to take them as mere classes."""
+"""The section task: whether images have several labels, or classes look like grades, and the way back."""
 
+from medray.audit.survey import Survey
 from medray.data.grades import LEAST, find_hole, read_order
 from medray.init.document import Line
 from medray.init.proposal import StudyProposal
-from medray.tasks import ORDERED, SINGLE
+from medray.tasks import ORDERED, SEVERAL, SINGLE
+from medray.text import first_names, plural
 
 MOST_NUMBERED = 6  # classes that are numbers: more are rather codes
 NUMBERED_ARRAYS = "retinamnist"  # of other arrays, classes without names get numbers that say nothing
@@ -11,6 +13,8 @@ NUMBERED_ARRAYS = "retinamnist"  # of other arrays, classes without names get nu
 
 def grades_of(proposal: StudyProposal) -> tuple[str, ...] | None:
     """Return the classes in the order that they have as grades; None where their names do not look like grades."""
+    if proposal.survey.label_sets:
+        return None
     names = proposal.kept.class_names
     order = read_order(names) if len(names) >= LEAST else None
     if order is None or not _are_numbered(order):
@@ -22,7 +26,9 @@ def grades_of(proposal: StudyProposal) -> tuple[str, ...] | None:
 
 
 def task_lines(proposal: StudyProposal) -> list[Line]:
-    """Propose the task of grades where the classes look like them, with the way back; else no line."""
+    """Propose the task of several labels or of grades, as the images look, with the way back; else no line."""
+    if proposal.survey.label_sets:
+        return [Line("task", SEVERAL.name, several_reason(proposal.survey))]
     order = grades_of(proposal)
     if order is None:
         return []
@@ -32,6 +38,22 @@ def task_lines(proposal: StudyProposal) -> list[Line]:
         f"write `task: {SINGLE.name}`, `metric: accuracy` below, and delete `order` and each `loss`"
     )
     return [Line("task", ORDERED.name, reason)]
+
+
+def several_reason(survey: Survey) -> str:
+    """Return why the images are for the task of several labels, and the way back where there is one."""
+    several = [names for names in survey.labels if len({*names}) > 1]
+    example = f", such as {first_names(list(dict.fromkeys(several[0])))}" if several else ""
+    reason = (
+        f"{len(several):,} of {plural(len(survey), 'image')} have several labels{example}: each label is asked "
+        "for by itself"
+    )
+    if not survey.from_files:
+        return reason
+    return (
+        f"{reason}. To leave such images out and take one class each, write `task: {SINGLE.name}`, and `labels: "
+        "{ multiple: drop }` in place of all of `labels` below"
+    )
 
 
 def order_lines(proposal: StudyProposal) -> list[Line]:

@@ -6,6 +6,7 @@ from medray.data.listing.tables.hints import UNUSED
 from medray.init.budget_sections import budget_lines, objective_lines, resource_lines
 from medray.init.data_sections import describe_size, patient_count
 from medray.init.document import Line, Section, comment_lines, render
+from medray.init.label_section import note_none_beside_others
 from medray.init.pipelines import pipeline_lines, pipelines_comment
 from medray.init.proposal import StudyProposal
 from medray.init.space_sections import baseline_lines, fixed_lines, space_lines
@@ -28,16 +29,19 @@ def write(proposal: StudyProposal) -> str:
     from medray.space.loading import parse
 
     kind = "grey" if proposal.shape[2] == 1 else "colour"
-    description = f"{len(proposal.kept.class_names)} classes of {kind} images, {describe_size(proposal.survey)}"
+    noun = "labels" if proposal.survey.label_sets else "classes"
+    description = f"{len(proposal.kept.class_names)} {noun} of {kind} images, {describe_size(proposal.survey)}"
     sections = [
         Section("", [Line("name", proposal.name), Line("description", description)]),
         Section("", [Line("data", proposal.source, "--data SOURCE replaces it")], _data_comment(proposal)),
-        Section("", task_lines(proposal)),
+        Section(
+            "", task_lines(proposal), " ".join(f"{note}." for note in note_none_beside_others(proposal.survey))
+        ),
         Section("images", proposal.images),
         Section(
             "labels",
             [*proposal.labels, *order_lines(proposal)],
-            "Such images are left out." if proposal.labels else "",
+            _labels_comment(proposal),
         ),
         Section("splits", proposal.splits, "The source does not name them; the same images are taken each time."),
         Section("objective", objective_lines(proposal), "Measured on validation."),
@@ -59,7 +63,8 @@ def title(proposal: StudyProposal) -> str:
     of_patients = f" of {patients:,} patients" if patients else ""
     names = (*SPLITS, *([CALIBRATION] if CALIBRATION in kept.split_names else []))
     splits = ", ".join(f"{kept.in_split(split).sum():,} {split}" for split in names)
-    return f"{proposal.name}: {len(kept):,} images{of_patients} in {len(kept.class_names)} classes ({splits})."
+    classes = f"with {len(kept.class_names)} labels" if kept.label_sets else f"in {len(kept.class_names)} classes"
+    return f"{proposal.name}: {len(kept):,} images{of_patients} {classes} ({splits})."
 
 
 def _data_comment(proposal: StudyProposal) -> str:
@@ -79,3 +84,11 @@ def _data_comment(proposal: StudyProposal) -> str:
         height, width, _ = proposal.shape
         text += f" These are arrays of {height}×{width}, which they remain unless `images` has an `image_size`."
     return text
+
+
+def _labels_comment(proposal: StudyProposal) -> str:
+    """Return what becomes of images of the classes or labels that are left out."""
+    if not proposal.survey.label_sets:
+        return "Such images are left out." if proposal.labels else ""
+    left_out = any(line.key in ("min_count", "leave_out") for line in proposal.labels)
+    return "An image of labels that are left out counts as one without them." if left_out else ""

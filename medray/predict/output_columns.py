@@ -15,11 +15,11 @@ FIELDS = {
     "stem": "its name without the suffix",
     "name": "the cell that names it in a table, else its name",
     "id": "the cell that names it in a table, else its name without the suffix",
-    "label": "the likeliest class",
-    "index": "the number of that class among the labels, or else its position, from 0",
+    "label": "the likeliest class; of several labels those that are called, joined by '|'",
+    "index": "the number of that class among the labels, or else its position, from 0; not of several labels",
     "p": "probabilities by class: {p[melanoma]:.4f}",
-    "decision": "1 or 0: the operating point's",
-    "set": "the conformal set, several classes joined by ' or '",
+    "decision": "1 or 0: the operating point's; of several labels whether one is called: {decision[Mass]}",
+    "set": "the conformal set, several classes joined by ' or '; of several labels 'Mass; not sure: Nodule'",
     "flags": "out_of_distribution where it is unlike the training images, then what was done to it, joined by ' '",
 }
 FULL, PREDICTED, PROBABILITIES, INDICES = FORMS = ("full", "predicted", "probabilities", "indices")
@@ -43,9 +43,11 @@ class Column:
         Raises:
             ConfigError: the template names an unknown field or class, or its format does not fit the value.
         """
-        by_class = ByClass(values.get("p", {}))
+        by_class = {name: ByClass(value) for name, value in values.items() if isinstance(value, dict)}
+        if self.of is not None:
+            by_class["p"] = by_class["p"][self.of]
         try:
-            return self.template.format_map({**values, "p": by_class if self.of is None else by_class[self.of]})
+            return self.template.format_map({**values, **by_class})
         except KeyError as error:
             name = str(error.args[0])
             kind, valid = ("field", FIELDS) if name in _fields(self.template) else ("class", values.get("p", {}))
@@ -54,14 +56,17 @@ class Column:
             raise ConfigError(f"--column {self.name}: '{self.template}': {error}") from None
 
 
-class ByClass(dict[str, float]):
-    """Probabilities by class, where a template's `{p[0]}`, a number to Python, is the class of that name."""
+class ByClass(dict[str, Any]):
+    """Values by class, where a template's `{p[0]}`, a number to Python, is the class of that name."""
 
-    def __missing__(self, name: object) -> float:
+    def __missing__(self, name: object) -> Any:
         named = [key for key in self if key.isdecimal() and int(key) == name]
         if len(named) != 1:
             raise KeyError(name)
         return self[named[0]]
+
+    def __format__(self, spec: str) -> str:
+        raise ValueError(f"each class has its own; name it behind the field, as in [{next(iter(self), 'CLASS')}]")
 
 
 def _fields(template: str) -> set[str]:
@@ -87,17 +92,27 @@ def parse_column(text: str) -> Column:
     return Column(name, template)
 
 
-def form(name: str, class_names: Sequence[str]) -> list[Column]:
+def form(name: str, class_names: Sequence[str], *, label_sets: bool) -> list[Column]:
     """Return the columns of one of FORMS.
 
     They are everything; file and label; stem and probabilities, as Kaggle and Codabench often want them; or stem
-    and the class's number. Files of a table are named by its cells, except among everything.
+    and the class's number. Files of a table are named by its cells, except among everything. Of several labels an
+    image (`label_sets`) the label says all that is decided, and there are no numbers.
+
+    Raises:
+        ConfigError: the form needs one class an image, which label sets don't have.
     """
+    if label_sets and name == INDICES:
+        raise ConfigError(
+            f"--form {INDICES} needs one class an image, and this ensemble says several labels; "
+            f"--form {PREDICTED} names those that are called, --form {PROBABILITIES} gives each probability"
+        )
     probabilities = [Column(c, "{p:.6f}", of=c) for c in class_names]
+    decision = [] if label_sets else [Column("decision", "{decision}")]
     return {
         FULL: [
-            Column("file", _IMAGE[FULL]), Column("label", "{label}"), *probabilities,
-            Column("decision", "{decision}"), Column("set", "{set}"), Column("flags", "{flags}"),
+            Column("file", _IMAGE[FULL]), Column("label", "{label}"), *probabilities, *decision,
+            Column("set", "{set}"), Column("flags", "{flags}"),
         ],
         PREDICTED: [Column("image", _IMAGE[PREDICTED]), Column("label", "{label}")],
         PROBABILITIES: [Column("image", _IMAGE[PROBABILITIES]), *probabilities],

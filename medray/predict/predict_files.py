@@ -10,14 +10,18 @@ import numpy as np
 from medray._types import Array, Progress, silent
 from medray.data.decoding import Decoded, decode_file
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
-from medray.ensemble.ensemble import Ensemble, Prediction
+from medray.ensemble.ensemble import Ensemble
+from medray.ensemble.label_set_prediction import LabelSetPrediction
 from medray.ensemble.manifest import ensemble_folder
+from medray.ensemble.prediction import Prediction
+from medray.errors import ConfigError
 from medray.evaluate.external.load_external import image_digest
 from medray.predict.class_numbers import class_numbers
 from medray.predict.find_images import ImageFile
-from medray.predict.output_columns import Column
+from medray.predict.output_columns import Column, uses
 
 BATCH_SIZE = 64  # images
+SEPARATOR = "|"  # of the labels in a cell, as `?separator=|` reads them
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ def predict_files(
     Raises:
         ConfigError: a column's template does not fit the ensemble.
     """
+    if ensemble.task.label_sets and uses(columns, "index"):
+        raise ConfigError("a column has the field index: several labels have no number; valid: label, p, decision")
     predictions = FilePredictions([], [], [])
     numbers = class_numbers(ensemble.manifest)
     for start in range(0, len(files), BATCH_SIZE):
@@ -95,15 +101,33 @@ def _values(
 
     `numbers` are those of the classes.
     """
-    decisions = prediction.decide() if prediction.operating_points else None
     sets = prediction.answers() if prediction.conformal else None
-    for row, (file, image) in enumerate(images):
+    decided = (
+        _decided_sets(prediction) if isinstance(prediction, LabelSetPrediction) else _decided(prediction, numbers)
+    )
+    for row, ((file, image), values) in enumerate(zip(images, decided, strict=True)):
         yield {
             **file.fields(),
-            "label": prediction.names[row],
-            "index": numbers[int(prediction.labels[row])],
+            **values,
             "p": dict(zip(prediction.class_names, map(float, prediction.probabilities[row]), strict=True)),
-            "decision": "" if decisions is None else int(decisions[row]),
             "set": "" if sets is None else sets[row],
             "flags": " ".join([OUT_OF_DISTRIBUTION] * bool(flags[row]) + list(image.notes)),
+        }
+
+
+def _decided(prediction: Prediction, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Yield each image's class and the first operating point's decision."""
+    decisions = prediction.decide() if prediction.operating_points else None
+    for row, label in enumerate(prediction.labels):
+        decision = "" if decisions is None else int(decisions[row])
+        yield {"label": prediction.class_names[label], "index": numbers[int(label)], "decision": decision}
+
+
+def _decided_sets(prediction: LabelSetPrediction) -> Iterator[dict[str, Any]]:
+    """Yield each image's labels in one cell that a table of labels may have, and the decision on each."""
+    as_list = any(SEPARATOR in name for name in prediction.class_names)
+    for row, names in zip(prediction.called, prediction.called_names, strict=True):
+        yield {
+            "label": str(names) if as_list and names else SEPARATOR.join(names),
+            "decision": dict(zip(prediction.class_names, map(int, row), strict=True)),
         }

@@ -2,15 +2,17 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from medray._types import Array
+from medray.data.cases import case_numbers
 from medray.data.listing.file_tree import FileTree
-from medray.data.listing.listing import Listing
+from medray.data.listing.listing import ListedImage, Listing
 from medray.data.listing.tables.blanks import hint_to_keep, with_blanks
 from medray.data.listing.tables.columns import choose_columns
 from medray.data.listing.tables.list_table import list_rows
@@ -19,15 +21,25 @@ from medray.data.listing.tables.row_labels import read_labels
 from medray.data.listing.tables.table_text import read_table
 from medray.data.listing.tables.words import blank_words
 from medray.data.source import BLANKS, CSV, parse_source
-from medray.ensemble.manifest import Manifest
+from medray.ensemble.ensemble import Ensemble
 from medray.errors import ConfigError, DataError, MedrayError, printable
 from medray.evaluate.external.class_map import MappedClass, map_classes, parse_map
+from medray.evaluate.external.external_labels import (
+    choose_external_sets,
+    complete_map,
+    count_labels,
+    none_label,
+)
 from medray.evaluate.external.figures import ExternalFigures, measure_figures
 from medray.evaluate.external.load_external import image_digest
 from medray.predict.find_images import ImageFile
+from medray.predict.predict_cases import predict_cases
 from medray.predict.predict_files import FileAnswer
-from medray.runs.finished_search import open_finished_search
+from medray.runs.finished_search import find_run, open_finished_search
+from medray.space.preparation import Labels
 from medray.space.published import TEST
+from medray.stats.cases import CaseIndex
+from medray.tasks import TASKS
 from medray.text import first_names, plural
 
 
@@ -76,41 +88,110 @@ def _absolute(path: Path) -> str:
     return os.path.normpath(path.absolute())  # links keep the names that a table has
 
 
+def run_rules(location: str) -> Labels:
+    """Return what a run's search space does to labels; the defaults where an ensemble is all there is."""
+    try:
+        return find_run(location).read_space().preparation.labels
+    except (MedrayError, OSError):
+        return Labels()
+
+
 def score_files(
-    answers: Sequence[FileAnswer], listing: Listing, class_map: Sequence[str], manifest: Manifest
+    answers: Sequence[FileAnswer], listing: Listing, class_map: Sequence[str], ensemble: Ensemble, rules: Labels
 ) -> ScoredFiles:
-    """Return the figures of the predicted files that have one label each.
+    """Return the figures of the predicted files that have one label each, or labels where they may have several.
+
+    Where the ensemble answers by case and the table knows the cases, the files of a case are answered and measured
+    together. Without them figures are by image, and have none of what was set on cases. `rules` are the run's.
 
     Raises:
         ConfigError: `class_map` can't be read.
-        DataError: a class is neither the ensemble's nor mapped, only some files have a patient, or none is left.
+        DataError: a class is neither the ensemble's nor mapped, only some files have a patient, files of a case
+            have several classes, or none is left.
     """
-    counts = Counter(label for image in listing.images for label in dict.fromkeys(image.labels))
-    class_names = manifest.class_names
+    manifest, source = ensemble.manifest, listing.source
+    names, by_path = manifest.class_names, {_absolute(answer.path): answer for answer in answers}
+    none = none_label(rules, names, manifest.task)
+    mapped = parse_map(class_map, [*([none] if none else []), *names])
+    predicted = tuple(image for image in listing.images if str(image.path) in by_path)
+    several = TASKS[manifest.task].label_sets
+    if not several:
+        counts: dict[str, int] = Counter(
+            label for image in listing.images for label in dict.fromkeys(image.labels)
+        )
+    else:
+        listing = replace(listing, images=predicted)
+        counts = count_labels(listing, names, rules, mapped)
     hint = hint_to_keep(listing.read_as_blank)
-    classes = map_classes(counts, parse_map(class_map, class_names), class_names, listing.source, hint)
+    classes = map_classes(counts, complete_map(counts, rules, mapped), names, source, hint, none)
+    if not predicted:
+        raise DataError(f"{source}: no file that was predicted has a label")
+    if several:
+        labelled = choose_external_sets(listing, classes, names, none, rules)
+        kept, labels = [listing.images[position] for position in labelled.positions], labelled.labels
+        notes, without = [*labelled.notes], "a label that is known"
+    else:
+        kept, labels = _one_label_each(predicted, classes, names, source)
+        notes, without = [], "one label"
+    scored = {str(image.path) for image in kept}
+    others = [printable(path) for path in by_path if path not in scored]
+    if others:
+        notes.append(f"no score of {plural(len(others), 'file')} without {without}: {first_names(others)}")
+    figures, note = _measure(kept, labels, by_path, ensemble, source)
+    return ScoredFiles(figures, classes, (*notes, *([note] if note else [])))
+
+
+def _one_label_each(
+    images: Sequence[ListedImage], classes: Sequence[MappedClass], class_names: Sequence[str], source: str
+) -> tuple[list[ListedImage], Array]:
+    """Return the images that have one label, and their classes int64 (n,).
+
+    Raises:
+        DataError: there is none.
+    """
     ours = {row.theirs: row.ours for row in classes}
-    by_path = {_absolute(answer.path): answer for answer in answers}
     kept, labels = [], []
-    for image in listing.images:
+    for image in images:
         mapped = {ours[label] for label in image.labels} - {None}
-        if str(image.path) in by_path and len(mapped) == 1 and not image.uncertain:
+        if len(mapped) == 1 and not image.uncertain:
             kept.append(image)
             labels.append(class_names.index(str(mapped.pop())))
     if not kept:
-        raise DataError(f"{listing.source}: no file that was predicted has one label")
-    patients = [image.patient for image in kept]
+        raise DataError(f"{source}: no file that was predicted has one label")
+    return kept, np.array(labels, dtype=np.int64)
+
+
+def _measure(
+    images: Sequence[ListedImage],
+    labels: Array,
+    by_path: Mapping[str, FileAnswer],
+    ensemble: Ensemble,
+    source: str,
+) -> tuple[ExternalFigures, str | None]:
+    """Return the figures of images with `labels` (n, ..), by case where they can be, and a note on that."""
+    manifest, patients = ensemble.manifest, [image.patient for image in images]
     if any(patients) and not all(patients):
-        raise DataError(f"{listing.source}: {patients.count(None)} of {len(kept)} files have no patient")
-    probabilities = np.stack([by_path[str(image.path)].probabilities for image in kept])
-    figures = measure_figures(
-        probabilities, np.array(labels, dtype=np.int64), class_names, manifest.task,
-        np.array(patients) if all(patients) else None, manifest.operating_points, manifest.conformal_sets,
-    )  # fmt: skip
-    scored = {str(image.path) for image in kept}
-    others = [printable(path) for path in by_path if path not in scored]
-    note = f"no score of {plural(len(others), 'file')} without one label: {first_names(others)}"
-    return ScoredFiles(figures, classes, (note,) if others else ())
+        raise DataError(f"{source}: {patients.count(None)} of {len(images)} files have no patient")
+    groups = np.array(patients) if all(patients) else None
+    paths, points, sets = [image.path for image in images], manifest.operating_points, manifest.conformal_sets
+    probabilities = np.stack([by_path[str(path)].probabilities for path in paths])
+    count, note = None, None
+    if manifest.cases is not None:
+        columns = {name: np.array([image.subgroups[name] for image in images]) for name in images[0].subgroups}
+        try:
+            cases = CaseIndex(manifest.cases, case_numbers(manifest.cases.by, groups, columns, source))
+        except DataError as error:
+            points, sets = (), ()
+            note = (
+                f"figures are by image, and the ensemble answers by {manifest.cases.by}; its operating points and "
+                f"sets were set on cases, so they are not measured here: {error}"
+            )
+        else:
+            probabilities, labels = predict_cases(ensemble, paths, cases.numbers), cases.labels(labels)
+            groups, count = None if groups is None else groups[cases.first], len(images)
+            note = f"cases: {len(cases)} of {plural(count, 'file')}, {cases.rule.text}"
+    names, task = manifest.class_names, manifest.task
+    return measure_figures(probabilities, labels, names, task, groups, points, sets, count), note
 
 
 def check_not_test(location: str, answers: Sequence[FileAnswer]) -> str | None:

@@ -25,7 +25,7 @@ from medray.runs.fold_results import CrossvalTrial, read_crossval_trials
 from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import MANIFEST
 from medray.runs.selection_facts import SelectionComparison
-from medray.tasks import TASKS, Task
+from medray.tasks import SEVERAL, SINGLE, TASKS, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +42,21 @@ class Evidence:
     def task(self) -> Task:
         """The task of the run's search space."""
         return TASKS[self.run.read_space().task]
+
+    @property
+    def label_sets(self) -> bool:
+        """Whether an image may have several labels; not so where the search space can't be read."""
+        return self.snapshot.space is not None and TASKS[self.snapshot.space.task].label_sets
+
+    @property
+    def noun(self) -> str:
+        """What a class is called."""
+        return (SEVERAL if self.label_sets else SINGLE).noun
+
+    @property
+    def nouns(self) -> str:
+        """What the classes are called."""
+        return (SEVERAL if self.label_sets else SINGLE).nouns
 
     def command(self, name: str) -> str:
         """Return the command `medray NAME` on this run."""

@@ -25,12 +25,13 @@ ENDS = ("value", "low", "high")
 def calibration_chart(curves: Sequence[CalibrationCurve], predictions: ModelPredictions, units: str) -> Chart:
     """Return the calibration curves on the images of `predictions`, side by side.
 
-    Of more than `MAX_CURVES` those of the classes with most images are drawn. The intervals are by `units`:
-    "image" or "patient".
+    Of more than `MAX_CURVES` those of the classes or labels with most images are drawn. The intervals are by
+    `units`: "image" or "patient".
     """
     most = sorted(curves, key=lambda curve: -int(curve.event.of(predictions.labels).sum()))[:MAX_CURVES]
     drawn = [curve for curve in curves if curve in most]
-    heights = [np.histogram(curve.event.scores(predictions.probabilities), EDGES)[0].tolist() for curve in drawn]
+    heights = [np.histogram(predictions.answers(c.event).scores, EDGES)[0].tolist() for c in drawn]
+    share = "share of the class" if predictions.label_sets is None else "share that has it"
     data: Columns = {
         "class": [curve.event.name for curve in drawn],
         "probability": [[b.mean for b in curve.bins] for curve in drawn],
@@ -39,7 +40,7 @@ def calibration_chart(curves: Sequence[CalibrationCurve], predictions: ModelPred
         "smooth": [[[p.score, p.observed, p.low, p.high] for p in curve.smooth] for curve in drawn],
         "bars": heights,
     }
-    chart = _grid(drawn)
+    chart = _grid(drawn, share)
     for index, (curve, height) in enumerate(zip(drawn, heights, strict=True)):
         _draw_curve(chart, curve, index)
         row, column = divmod(index, COLUMNS)
@@ -51,43 +52,46 @@ def calibration_chart(curves: Sequence[CalibrationCurve], predictions: ModelPred
     return Chart(
         "calibration-test",
         f"{title}, on {predictions.images}",
-        _summary(drawn, len(curves) - len(drawn), units),
+        _summary(drawn, len(curves) - len(drawn), units, predictions),
         spec(chart),
         data,
-        _bins_table(drawn, units),
+        _bins_table(drawn, units, share, predictions.noun),
         square=len(drawn) == 1,
         least_width=WIDTH * min(COLUMNS, len(drawn)) if len(drawn) > 1 else 0,
     )
 
 
-def _summary(drawn: Sequence[CalibrationCurve], hidden: int, units: str) -> str:
+def _summary(drawn: Sequence[CalibrationCurve], hidden: int, units: str, predictions: ModelPredictions) -> str:
     rough = ", ".join(curve.event.name for curve in drawn if not curve.smooth)
+    having, few = "are of the class", "of a class"
+    if predictions.label_sets is not None:
+        having, few = "have the label", "with or without a label"
     return (
-        "How often images are of the class, by its predicted probability. Marks are bins of about as many images "
+        f"How often images {having}, by its predicted probability. Marks are bins of about as many images "
         f"each with 95 % intervals by {units}, the line is a smooth fit with its pointwise 95 % interval. On the "
         "dotted diagonal probabilities are right, below it too high. The bars count images."
         + (
-            f" Too few images of a class, or too clear a line between them, for a smooth fit of: {rough}."
+            f" Too few images {few}, or too clear a line between them, for a smooth fit of: {rough}."
             if rough
             else ""
         )
-        + (f" The {len(drawn)} classes of most images; {hidden} more are not drawn." if hidden else "")
+        + (f" The {len(drawn)} {predictions.nouns} of most images; {hidden} more are not drawn." if hidden else "")
     )
 
 
-def _bins_table(drawn: Sequence[CalibrationCurve], units: str) -> Table:
+def _bins_table(drawn: Sequence[CalibrationCurve], units: str, share: str, noun: str) -> Table:
     rows = [
         [curve.event.name, number(b.mean), interval(b.observed), str(b.observed.total), b.observed.reason or ""]
         for curve in drawn
         for b in curve.bins
     ]
-    head = ["class", "mean probability", "share of the class", "images", ""]
+    head = [noun, "mean probability", share, "images", ""]
     caption = f"The bins of the calibration curves; 95 % intervals by {units}"
     return Table(caption, head, rows, frozenset({4}), folded=True)
 
 
-def _grid(curves: Sequence[CalibrationCurve]) -> "go.Figure":
-    """Return an empty figure with a cell for each curve, and one for its bars below."""
+def _grid(curves: Sequence[CalibrationCurve], share: str) -> "go.Figure":
+    """Return an empty figure with a cell for each curve, whose axis is the `share`, and one for its bars below."""
     columns = min(COLUMNS, len(curves))
     rows = -(-len(curves) // columns)
     height = HEIGHT * rows
@@ -101,7 +105,7 @@ def _grid(curves: Sequence[CalibrationCurve]) -> "go.Figure":
     for row in range(1, 2 * rows, 2):
         chart.update_yaxes(range=RANGE, tickformat=".1f", dtick=0.2, row=row)
         chart.update_yaxes(nticks=3, rangemode="tozero", row=row + 1)
-        chart.update_yaxes(title_text="share of the class", row=row, col=1)
+        chart.update_yaxes(title_text=share, row=row, col=1)
         chart.update_yaxes(title_text="images", row=row + 1, col=1)
     for index, curve in enumerate(curves):
         row, column = divmod(index, columns)

@@ -1,11 +1,14 @@
 """The decision curve: what deciding by a model is worth beside calling all images, or none."""
 
-from medray.console_tables import number
+from collections.abc import Sequence
+
+from medray.console_tables import interval, number
 from medray.evaluate.reviewed_scores import DecisionCurve
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import BLUE, GREY, axis, figure, shortened, spec
 
 ROWS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # threshold probabilities of the table
+MOST_DRAWN = 4  # curves
 
 
 def decision_chart(curve: DecisionCurve, index: int) -> Chart:
@@ -50,3 +53,15 @@ def decision_chart(curve: DecisionCurve, index: int) -> Chart:
     )
     table = Table("Net benefit at some thresholds", ["from", "the ensemble", "calling all", "gain over all"], rows)
     return Chart(f"decision-{index}", f"Decision curve: {name}", summary, spec(chart), data, table)
+
+
+def decisions_table(curves: Sequence[DecisionCurve]) -> Table:
+    """Return the net benefit of the decision curves that are not drawn, as a folded table."""
+    rows = [
+        [curve.event.name, f"{p.threshold:g}", interval(p.model), number(p.all), interval(p.over_all, sign=True)]
+        for curve in curves
+        for p in curve.points
+        if round(p.threshold, 6) in ROWS
+    ]
+    head = ["calling", "from", "the ensemble", "calling all", "gain over all"]
+    return Table(f"Net benefit of {len(curves)} more, by threshold; 95 % intervals", head, rows, folded=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from medray.console_tables import interval, metric_title, number, number_with_sd
@@ -15,6 +16,45 @@ from medray.stats.metrics import BINS
 from medray.text import plural
 
 ROW = 38  # pixels of a model's row
+
+
+@dataclass(frozen=True)
+class ReliabilityWords:
+    """What a reliability diagram says of its axes, lines and counts."""
+
+    probability: str
+    share: str
+    diagonal: str
+    summary: str
+    below: str
+    counted: str
+    head: str
+    short: str
+    hover: str
+
+
+OF_CLASSES = ReliabilityWords(
+    probability="probability of the predicted class",
+    share="share that is right",
+    diagonal="as sure as right",
+    summary="Share of right predictions by their probability",
+    below="A line below the diagonal is too sure of itself",
+    counted="images",
+    head="how many",
+    short="share right",
+    hover="sure %{x:.3f}, right %{y:.3f}",
+)
+OF_LABELS = ReliabilityWords(
+    probability="probability of the label",
+    share="share that has it",
+    diagonal="as many as predicted",
+    summary="Share that has a label by its probability, the answers of all labels together",
+    below="Below the diagonal labels are rarer than their probabilities say",
+    counted="answers",
+    head="answers",
+    short="share that has it",
+    hover="predicted %{x:.3f}, has it %{y:.3f}",
+)
 
 
 def models_chart(scores: ReadScores, metric: str) -> Chart:
@@ -47,14 +87,18 @@ def models_chart(scores: ReadScores, metric: str) -> Chart:
 
 
 def reliability_chart(sets: Sequence[ModelPredictions]) -> Chart:
-    """Return the reliability diagram: accuracy by confidence, one line for each set of predictions."""
+    """Return the reliability diagram: accuracy by confidence, one line for each set of predictions.
+
+    Of several labels an image it is of all answers together, each by the probability of its label.
+    """
+    words = OF_CLASSES if all(predictions.label_sets is None for predictions in sets) else OF_LABELS
     chart = figure(
-        axis("probability of the predicted class", range=[-0.02, 1.02], tickformat=".1f"),
-        axis("share that is right", range=[-0.02, 1.02], tickformat=".1f"),
+        axis(words.probability, range=[-0.02, 1.02], tickformat=".1f"),
+        axis(words.share, range=[-0.02, 1.02], tickformat=".1f"),
         height=440,
     )
     diagonal = {"color": GREY, "dash": "dot", "width": 1}
-    chart.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=diagonal, name="as sure as right", hoverinfo="skip")
+    chart.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=diagonal, name=words.diagonal, hoverinfo="skip")
     data: Columns = {"on": [], "confidence": [], "accuracy": [], "count": [], "calibration_error": []}
     rows = []
     for i, predictions in enumerate(sets):
@@ -66,7 +110,7 @@ def reliability_chart(sets: Sequence[ModelPredictions]) -> Chart:
         )
         for key, value in zip(data, values, strict=True):
             data[key].append(value)
-        chart.add_scatter(**_bins_line(bins, predictions, i))
+        chart.add_scatter(**_bins_line(bins, predictions, i, words))
         bounds = [f"{low:.2f} to {high:.2f}" for low, high in bins.edges]
         parts = zip(bounds, bins.count, bins.confidence, bins.accuracy, strict=True)
         rows += [
@@ -74,15 +118,17 @@ def reliability_chart(sets: Sequence[ModelPredictions]) -> Chart:
         ]
     errors = "; ".join(f"{on} {number(e)}" for on, e in zip(data["on"], data["calibration_error"], strict=True))
     summary = (
-        f"Share of right predictions by their probability. Expected calibration error, over {BINS} bins: "
-        f"{errors}. A line below the diagonal is too sure of itself; the larger a mark, the more images."
+        f"{words.summary}. Expected calibration error, over {BINS} bins: "
+        f"{errors}. {words.below}; the larger a mark, the more {words.counted}."
     )
-    head = ["images", "probability", "how many", "mean probability", "share right"]
+    head = ["images", "probability", words.head, "mean probability", words.short]
     table = Table("The bins of the reliability diagram", head, rows, folded=True)
     return Chart("reliability", "Reliability", summary, spec(chart), data, table, square=True)
 
 
-def _bins_line(bins: Reliability, predictions: ModelPredictions, index: int) -> dict[str, Any]:
+def _bins_line(
+    bins: Reliability, predictions: ModelPredictions, index: int, words: ReliabilityWords
+) -> dict[str, Any]:
     return {
         "x": list(bins.confidence),
         "y": list(bins.accuracy),
@@ -90,8 +136,8 @@ def _bins_line(bins: Reliability, predictions: ModelPredictions, index: int) -> 
         "line": {"width": 2, **line_look(index)},
         "marker": {"size": [5 + 13 * math.sqrt(count / max(bins.count)) for count in bins.count]},
         "name": f"{predictions.images} (ECE {number(bins.calibration_error)})",
-        "text": [f"{count} images" for count in bins.count],
-        "hovertemplate": "sure %{x:.3f}, right %{y:.3f}, %{text}<extra></extra>",
+        "text": [f"{count} {words.counted}" for count in bins.count],
+        "hovertemplate": words.hover + ", %{text}<extra></extra>",
     }
 
 

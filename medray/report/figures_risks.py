@@ -25,7 +25,7 @@ def risks_chart(
     The operating `points` that call it are marked.
     """
     positive, index = event.name, event.class_index
-    scores, of_class = event.scores(predictions.probabilities), event.of(predictions.labels)
+    scores, of_class, _ = predictions.answers(event)
     other = classes[1 - index] if len(classes) == 2 else "all other classes"
     marked = [point for point in points if point.event == event]
     data: Columns = {

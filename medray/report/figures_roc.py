@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 
 from medray.console_tables import interval, number
 from medray.decisions.thresholds import OperatingPoint
-from medray.evaluate.print_evaluation import RATE_TITLES
+from medray.evaluate.label_tables import RATE_TITLES
 from medray.report.blocks import Chart, Columns, Table
 from medray.report.figure_style import GREY, RED, axis, figure, line_look, plain, shortened, spec
 from medray.report.model_predictions import ModelPredictions
@@ -38,7 +38,8 @@ def roc_chart(
     chart.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot", "width": 1},
                       hoverinfo="skip", showlegend=False)  # fmt: skip
     for i, (area, event) in enumerate(curves):
-        false, true, _ = roc_curve(event.of(predictions.labels), event.scores(predictions.probabilities))
+        answers = predictions.answers(event)
+        false, true, _ = roc_curve(answers.having, answers.scores)
         for key, value in zip(data, (event.name, area, false.tolist(), true.tolist()), strict=True):
             data[key].append(value)
         chart.add_scatter(
@@ -49,31 +50,52 @@ def roc_chart(
     for point, rates in points:
         sensitivity, specificity = rates.sensitivity.value, rates.specificity.value
         if point.positive in data["class"] and sensitivity is not None and specificity is not None:
+            colour, more = RED, {}
+            if predictions.label_sets is not None:  # a point of each label: the legend is of the curves alone
+                colour = line_look(data["class"].index(point.positive))["color"]
+                more = {"showlegend": False}
             chart.add_scatter(
                 x=[1 - specificity], y=[sensitivity], mode="markers",
                 name=plain(f"{point.name}: {point.positive}"),
-                marker={"size": 12, "symbol": "x", "color": RED, "line": {"width": 1}},
+                marker={"size": 12, "symbol": "x", "color": colour, "line": {"width": 1}}, **more,
                 hovertemplate="sensitivity %{y:.3f}, 1 − specificity %{x:.3f}<extra>%{fullData.name}</extra>",
             )  # fmt: skip
     areas = "; ".join(f"{name} {number(area)}" for name, area in zip(data["class"], data["auc"], strict=True))
-    hidden = len(events) - len(curves) if len(events) > 2 else 0
-    rest = f" The {len(curves)} classes of the lowest AUC; {hidden} more are not drawn." if hidden else ""
-    summary = f"ROC curves on {predictions.images}. Areas under them: {areas}.{rest}"
+    summary = (
+        f"ROC curves on {predictions.images}. Areas under them: {areas}.{_not_drawn(events, curves, predictions)}"
+    )
     title = f"ROC on {predictions.images}"
     return Chart(f"roc-{predictions.source}", title, summary, spec(chart), data, square=True)
+
+
+def _not_drawn(
+    events: Sequence[Event], curves: Sequence[tuple[float, Event]], predictions: ModelPredictions
+) -> str:
+    """Return how many of the events are not drawn, and of several labels an image which have no curve at all."""
+    if predictions.label_sets is None:
+        hidden = len(events) - len(curves) if len(events) > 2 else 0
+        return f" The {len(curves)} classes of the lowest AUC; {hidden} more are not drawn." if hidden else ""
+    known = {event.name: predictions.answers(event).having for event in events}
+    without = [name for name, having in known.items() if not having.any() or having.all()]
+    hidden = len(events) - len(curves) - len(without)
+    return (
+        (f" The {len(curves)} labels of the lowest AUC, without {hidden} more." if hidden else "")
+        + (f" No curve of {', '.join(without)}: no image has it, or each does." if without else "")
+        + " Crosses are operating points."
+    )
 
 
 def _curves(
     predictions: ModelPredictions, events: Sequence[Event], decided: Container[Event]
 ) -> list[tuple[float, Event]]:
     """Return AUC and event of those to draw: those that are `decided` first, then those of the lowest AUC."""
-    if predictions.probabilities.shape[1] == 2:
+    if predictions.label_sets is None and predictions.probabilities.shape[1] == 2:
         events = [event for event in events if event in decided] or events[-1:]
     areas = []
     for event in events:
-        having = event.of(predictions.labels)
-        if having.any() and not having.all():
-            areas.append((roc_auc(event.scores(predictions.probabilities), having), event))
+        answers = predictions.answers(event)
+        if answers.having.any() and not answers.having.all():
+            areas.append((roc_auc(answers.scores, answers.having), event))
     curves = sorted(areas, key=lambda curve: (curve[1] not in decided, curve[0]))[:MAX_CURVES]
     return sorted(curves, key=lambda curve: curve[1].class_index)
 

@@ -18,10 +18,12 @@ from medray.report.blocks import Picture
 from medray.report.model_predictions import ModelPredictions
 from medray.runs.finished_search import FinishedSearch
 from medray.space.published import TEST
+from medray.stats.label_set_predictions import LabelSetPredictions
 
 MAX_PICTURES = 24
 SIDE = 160  # pixels of the longer side; smaller images are enlarged by the page
 LEFT_OUT = "--no-images left them out"
+WITH, WITHOUT = "with", "without"  # a label
 
 Captions = list[tuple[int, list[str]]]  # position of an image in the data set, and the lines of its caption
 
@@ -78,12 +80,17 @@ def _data_uri(image: Array) -> str:
 def worst_mistakes(predictions: ModelPredictions, classes: Sequence[str]) -> Captions:
     """Return the misclassified images with the least probable true class, at most `MAX_PICTURES`.
 
+    Where images may have several labels, these are the wrong answers of the least credible ones: an image stands
+    there once for each of them.
+
     Raises:
         RunError: the images' positions are unknown.
     """
     positions, labels, predicted = predictions.positions, predictions.labels, predictions.predicted
     if positions is None or len(positions) != len(labels):
         raise RunError("which images the predictions are of is not known")
+    if predictions.label_sets is not None:
+        return _worst_answers(predictions.label_sets, positions, classes)
     rows = np.arange(len(labels))
     true, confidence = predictions.probabilities[rows, labels], predictions.probabilities[rows, predicted]
     wrong = np.flatnonzero(predicted != labels)
@@ -101,19 +108,39 @@ def worst_mistakes(predictions: ModelPredictions, classes: Sequence[str]) -> Cap
     ]
 
 
-def label_issue_captions(table: bytes, path: str) -> Captions:
+def _worst_answers(predictions: LabelSetPredictions, positions: Array, classes: Sequence[str]) -> Captions:
+    rows, labels = np.nonzero(predictions.wrong)
+    scores, having = predictions.probabilities[rows, labels], predictions.having[rows, labels]
+    worst = np.argsort(np.where(having, scores, 1 - scores), kind="stable")[:MAX_PICTURES]
+    return [
+        (
+            int(positions[rows[i]]),
+            [
+                f"{WITH if having[i] else WITHOUT} {classes[labels[i]]}",
+                f"probability of it {scores[i]:.2f}",
+                f"image {positions[rows[i]]}",
+            ],
+        )
+        for i in worst
+    ]
+
+
+def label_issue_captions(table: bytes, path: str, *, label_sets: bool = False) -> Captions:
     """Return the images of a label_issues.csv, whose `path` an error names, with labels and suggestions.
+
+    With `label_sets` a label is an answer, such as "with Edema".
 
     Raises:
         RunError: the table is damaged.
     """
+    suggesting = "rather" if label_sets else "looks like"
     try:
         return [
             (
                 int(row["position"]),
                 [
                     f"labelled {row['label']} ({float(row['given_probability']):.2f})",
-                    f"looks like {row['suggested']} ({float(row['suggested_probability']):.2f})",
+                    f"{suggesting} {row['suggested']} ({float(row['suggested_probability']):.2f})",
                     f"image {row['position']} ({row['split']})",
                 ],
             )

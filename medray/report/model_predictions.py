@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from medray._types import Array
 from medray.analyze.open_runs import RunSnapshot
 from medray.analyze.read_training import RUNNING
-from medray.decisions.temperature import apply_temperature
+from medray.decisions.temperature import apply_temperatures
 from medray.ensemble.averaging import average
 from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS
 from medray.ensemble.manifest import Manifest
@@ -20,7 +21,10 @@ from medray.runs.rundir import TrialDir, read_predictions
 from medray.space.published import TEST
 from medray.stats.case_rule import CaseRule
 from medray.stats.cases import CaseIndex
-from medray.stats.validate import check_labelled
+from medray.stats.events import Answers, Event
+from medray.stats.label_set_predictions import LabelSetPredictions
+from medray.stats.validate import check_label_sets, check_labelled
+from medray.tasks import SEVERAL, SINGLE, TASKS
 
 VAL, OUT_OF_FOLD = SELECTED_ON[TRIALS], SELECTED_ON[FOLDS]
 SOURCE_TITLES = {VAL: "validation", OUT_OF_FOLD: "out-of-fold", TEST: "test"}
@@ -28,9 +32,9 @@ THE_ENSEMBLE = "the ensemble"
 OUT_OF_FOLD_AVERAGE = "the networks of the ensemble that did not see the image, a smaller average,"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelPredictions:
-    """Probabilities (n, classes) of one model for images with labels (n,).
+    """Probabilities (n, classes) of one model for images with labels (n,), or with several, (n, classes).
 
     `model` is its name in a sentence, `source` one of `SOURCE_TITLES`; `positions` (n,) are the images' indices in
     the data set where known. With `by_case` the answers are to cases, and positions are those of their first
@@ -51,9 +55,41 @@ class ModelPredictions:
 
     @property
     def predicted(self) -> Array:
-        """The likeliest class of each image, int64 (n,)."""
+        """The likeliest class of each image, int64 (n,), where each is of one class."""
         predicted: Array = self.probabilities.argmax(axis=1)
         return predicted
+
+    @property
+    def noun(self) -> str:
+        """What a class is called."""
+        return (SINGLE if self.label_sets is None else SEVERAL).noun
+
+    @property
+    def nouns(self) -> str:
+        """What the classes are called."""
+        return (SINGLE if self.label_sets is None else SEVERAL).nouns
+
+    @cached_property
+    def label_sets(self) -> LabelSetPredictions | None:
+        """The same predictions where an image may have several labels, or none; None where it has one class.
+
+        Raises:
+            DataError: the arrays can't be used.
+        """
+        if self.labels.ndim == 1:
+            return None
+        return LabelSetPredictions(self.probabilities, self.labels, self.probabilities.shape[1])
+
+    @property
+    def mistakes(self) -> int:
+        """The number of images that are got wrong, or of wrong answers where an image may have several labels."""
+        if self.label_sets is not None:
+            return int(self.label_sets.wrong.sum())
+        return int((self.predicted != self.labels).sum())
+
+    def answers(self, event: Event) -> Answers:
+        """Return the event's probabilities, and which images have it, of the images of which that is known."""
+        return event.answers(self.probabilities, self.labels)
 
 
 def selection_predictions(
@@ -96,7 +132,8 @@ def selection_predictions(
         positions = positions if members[0].cases is None else positions[members[0].cases.first]
     if len({table.shape for table in tables}) > 1:
         raise RunError("the ensemble's members were measured on different images")
-    mean = apply_temperature(average(tables, list(weights.values())), manifest.temperature)
+    sets = TASKS[manifest.task].label_sets
+    mean = apply_temperatures(average(tables, list(weights.values()), label_sets=sets), manifest.temperatures)
     model = THE_ENSEMBLE if source == VAL else OUT_OF_FOLD_AVERAGE
     return ModelPredictions(model, source, mean, labels, positions, rule is not None)
 
@@ -112,7 +149,8 @@ def stored_predictions(read: TestRead, *, by_case: bool = False) -> ModelPredict
     models, labels = read.predictions()
     if ENSEMBLE not in models:
         return None
-    check_labelled(models[ENSEMBLE], labels)
+    check = check_label_sets if labels.ndim == 2 else check_labelled
+    check(models[ENSEMBLE], labels)
     return ModelPredictions(THE_ENSEMBLE, TEST, models[ENSEMBLE], labels, by_case=by_case)
 
 

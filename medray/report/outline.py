@@ -96,11 +96,19 @@ def compose(evidence: Evidence) -> tuple[PageHeader, list[PageSection], list[str
             head.anchor,
             head.title,
             _build(head, evidence, problems),
-            [Part(p.anchor, p.title, blocks) for p in parts if (blocks := _build(p, evidence, problems))],
+            [
+                Part(p.anchor, _title(p, evidence), blocks)
+                for p in parts
+                if (blocks := _build(p, evidence, problems))
+            ],
         )
         for head, parts in OUTLINE
     ]
     return _header(evidence), sections, [f"{', '.join(parts)}: {problem}" for problem, parts in problems.items()]
+
+
+def _title(part: PlannedPart, evidence: Evidence) -> str:
+    return f"By {evidence.noun}" if part.anchor == "classes" else part.title
 
 
 def _build(planned: PlannedPart, evidence: Evidence, problems: dict[str, list[str]]) -> Sequence[Block]:
@@ -125,7 +133,10 @@ def _header(evidence: Evidence) -> PageHeader:
     try:
         data = evidence.data
         counts = ", ".join(f"{split.images} {name}" for name, split in data.splits.items())
-        facts += [("data", f"{data.source}: {counts}"), ("classes", str(len(data.class_names)))]
+        facts += [
+            ("data", f"{data.source}: {counts}"),
+            (evidence.nouns, str(len(data.class_names))),
+        ]
         leaks = [Text(f"LEAK in the data: {leak.text}", "warning") for leak in data.leaks]
     except (MedrayError, OSError):  # the part on the data says why
         pass

@@ -3,6 +3,8 @@
 from medray.console_tables import metric_title, number, number_with_sd
 from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.decisions.promises import CALIBRATION
+from medray.decisions.temperature import temperature_text
+from medray.evaluate.label_tables import CONFUSION_TITLES
 from medray.report.blocks import Block, Gallery, Matrix, Table, Text, missing
 from medray.report.evidence import Evidence
 from medray.report.figures_models import folds_chart, reliability_chart
@@ -65,7 +67,8 @@ def calibration(evidence: Evidence) -> list[Block]:
     if evidence.manifest is None or evidence.selections is None:
         temperature = missing("No temperature has been fitted; one is by", evidence.command("ensemble"))
     else:
-        fitted = f"Temperature {evidence.manifest.temperature:.3f}, fitted on"
+        text = temperature_text(evidence.manifest.temperatures)
+        fitted = f"{text[0].upper()}{text[1:]}, fitted on"
         if evidence.manifest.calibrated_on == CALIBRATION:
             temperature = Text(f"{fitted} calibration images, which neither trained nor selected a network.")
         else:
@@ -74,7 +77,7 @@ def calibration(evidence: Evidence) -> list[Block]:
 
 
 def mistakes(evidence: Evidence) -> list[Block]:
-    """Return the confusion matrix and ROC curves on images that are not the test split's."""
+    """Return the confusion matrix, or counts by label, and ROC curves on images that are not the test split's."""
     predictions = evidence.predictions
     if predictions is None:
         return []
@@ -82,10 +85,15 @@ def mistakes(evidence: Evidence) -> list[Block]:
     rated = [(point, point.rates) for point in points if point.set_on == predictions.source]
     names = evidence.data.class_names
     chart = roc_chart(predictions, evidence.task.events(names), rated)
-    counts = confusion_matrix(predictions.labels, predictions.predicted, len(names)).tolist()
-    model = predictions.model[0].upper() + predictions.model[1:]
-    caption = f"{model} on {predictions.images}: true class by row, predicted by column"
-    matrix = Matrix(f"confusion-{predictions.source}", caption, names, counts)
+    model = f"{predictions.model[0].upper()}{predictions.model[1:]} on {predictions.images}"
+    if (sets := predictions.label_sets) is not None:
+        caption = f"{model}: images by label, called from a probability of one half"
+        rows = [[name, *map(str, cells)] for name, cells in zip(names, sets.confusion.tolist(), strict=True)]
+        counts: Block = Table(caption, ["label", *CONFUSION_TITLES], rows)
+    else:
+        caption = f"{model}: true class by row, predicted by column"
+        matrix = confusion_matrix(predictions.labels, predictions.predicted, len(names)).tolist()
+        counts = Matrix(f"confusion-{predictions.source}", caption, names, matrix)
     # With scores, the points stand beside their rates on the test split.
     table = []
     if points and evidence.scores is None:
@@ -93,7 +101,7 @@ def mistakes(evidence: Evidence) -> list[Block]:
             (point, f"{point.set_on}, promised: {point.promised or 'nothing'}", point.rates) for point in points
         ]
         table.append(points_table("Operating points, on the images that set them", set_on))
-    return [matrix, *([chart] if chart else []), *table]
+    return [counts, *([chart] if chart else []), *table]
 
 
 def pictures(evidence: Evidence) -> list[Block]:
@@ -101,13 +109,12 @@ def pictures(evidence: Evidence) -> list[Block]:
     table = evidence.label_issues
     if table is not None:
         crossval = evidence.run.crossval
-        captions = label_issue_captions(table, crossval.path(crossval.ISSUES))
+        captions = label_issue_captions(table, crossval.path(crossval.ISSUES), label_sets=evidence.label_sets)
         title = f"Labels that the folds doubt: {{}} of {len(captions)}"
         nothing = "The folds doubt no label."
     elif (predictions := evidence.predictions) is not None:
         captions = worst_mistakes(predictions, evidence.data.class_names)
-        wrong = int((predictions.predicted != predictions.labels).sum())
-        title = f"Worst mistakes: {{}} of {wrong} on {predictions.images}"
+        title = f"Worst mistakes: {{}} of {predictions.mistakes} on {predictions.images}"
         nothing = f"No mistake on {predictions.images}."
     else:
         return []
@@ -134,6 +141,12 @@ def data(evidence: Evidence) -> list[Block]:
         [name, *(str(split.classes[c]) for split in splits), str(sum(split.classes[c] for split in splits))]
         for c, name in enumerate(facts.class_names)
     ]
+    if counts := [facts.label_counts[name] for name in facts.splits if facts.label_counts]:
+        totals = zip(*counts, strict=True)
+        rows += [
+            [title, *map(str, row), str(sum(row))]
+            for title, row in zip(("no label", "one label", "several labels"), totals, strict=True)
+        ]
     rows.append(["all", *(str(split.images) for split in splits), str(facts.images)])
     cases = [split.cases for split in splits if split.cases is not None]
     if cases:
@@ -145,7 +158,7 @@ def data(evidence: Evidence) -> list[Block]:
     ends = "patients" if facts.patients else "not patients, as they are not known"
     no_leak = f"No leak was found. Looked for in two splits: {LOOKED_FOR}, most of which are found; and {ends}."
     return [
-        Table("Images by class and split", ["class", *facts.splits, "all"], rows),
+        Table(f"Images by {evidence.noun} and split", [evidence.noun, *facts.splits, "all"], rows),
         Text(f"{facts.source}: {height}×{width} pixels, {colours}; {patients}."),
         *(Text(note, "note") for note in facts.notes),
         *(leaks or [Text(no_leak)]),
@@ -157,7 +170,7 @@ def selections(evidence: Evidence) -> list[Block]:
     comparison = evidence.selections
     if comparison is None:
         return [missing("Selections of members are compared by", evidence.command("ensemble"))]
-    metrics = list(dict.fromkeys([comparison.metric, "accuracy", "log_loss", "calibration_error"]))
+    metrics = list(dict.fromkeys([comparison.metric, evidence.task.share, "log_loss", "calibration_error"]))
     rows = [
         [
             selection.title,

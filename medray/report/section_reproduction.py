@@ -50,12 +50,12 @@ def _ensemble(comparison: SelectionComparison, manifest: Manifest) -> str:
     words = ["medray", "ensemble", AGAIN, "--strategy", selected.strategy, "--from", selected.source]
     if selected.strategy == TOP_K:
         words += ["--top-k", str(len({member.trial for member in manifest.members}))]
-    for point in points:
-        words += [FLAGS[point.rule.kind], *([] if point.rule.value is None else [f"{point.rule.value:.12g}"])]
-    if points:
-        words += ["--positive", points[0].positive]
-    for sets in manifest.conformal_sets:
-        words += ["--coverage", f"{sets.coverage:g}"]
+    for rule in dict.fromkeys(point.rule for point in points):  # of several labels each has the point of a rule
+        words += [FLAGS[rule.kind], *([] if rule.value is None else [f"{rule.value:.12g}"])]
+    if len({point.event for point in points}) == 1:
+        words += ["--positive", manifest.class_names[points[0].event.class_index]]  # of "2 or more", the grade 2
+    for coverage in dict.fromkeys(sets.coverage for sets in manifest.conformal_sets):
+        words += ["--coverage", f"{coverage:g}"]
     return shlex.join(words)
 
 

@@ -2,6 +2,7 @@
 
 from medray.console_tables import interval, metric_caveat, metric_title, number, p_value
 from medray.evaluate.cut_scores import cut_columns
+from medray.evaluate.label_tables import CLASSES_TITLE, labels_without_auc, tables_of_labels
 from medray.evaluate.print_evaluation import (
     CLASS_TITLES,
     CUTS_TITLE,
@@ -16,7 +17,7 @@ from medray.evaluate.print_evaluation import (
 )
 from medray.evaluate.print_published import published_table, source_line
 from medray.evaluate.print_reviewed import agreement_line
-from medray.evaluate.scores_document import Scores
+from medray.evaluate.scores_document import ReadScores, Scores
 from medray.evaluate.without_copies import without_copies_line
 from medray.report.blocks import Block, Matrix, Table, Text, missing, readable_time
 from medray.report.evidence import Evidence
@@ -25,6 +26,7 @@ from medray.report.figures_decision import decision_chart
 from medray.report.figures_models import models_chart
 from medray.report.figures_risks import risks_chart
 from medray.report.figures_roc import points_table, roc_chart
+from medray.report.section_labels import label_decisions, label_table
 from medray.tasks import TASKS
 from medray.text import plural
 
@@ -38,11 +40,12 @@ def test_lead(evidence: Evidence) -> list[Block]:
             return [missing("This run has not read the test split. It is read once, at the end", evaluate)]
         interrupted = f"{evidence.read_count.sentence} No read by this run was finished."
         return [Text(interrupted, "warning"), missing("To read it again, which is counted", f"{evaluate} --again")]
-    ensemble = scores.models[0]
+    ensemble, share = scores.models[0], evidence.task.share
     blocks: list[Block] = [
         Text(
             f"On {scores.sample} the {ensemble.name} has {metric_title(evidence.metric)} "
-            f"{interval(ensemble.scores[evidence.metric])} and accuracy {interval(ensemble.scores['accuracy'])} "
+            f"{interval(ensemble.scores[evidence.metric])} and {metric_title(share)} "
+            f"{interval(ensemble.scores[share])} "
             f"(95 % intervals). {evidence.read_count.sentence} These scores are of {readable_time(scores.time)}."
         )
     ]
@@ -70,6 +73,8 @@ def scores_of_models(evidence: Evidence) -> list[Block]:
     blocks: list[Block] = [models_chart(scores, evidence.metric)]
     blocks.append(Table(caption, ["model", *map(metric_title, metrics)], rows))
     blocks += [Text(line) for line in models_without_interval(scores)]
+    if TASKS[scores.task].label_sets and (lacking := labels_without_auc(scores)):
+        blocks.append(Text(f"No AUC on the test split, so in no mean over labels: {', '.join(lacking)}."))
     if levels := level_rows(scores):
         rows = [[level, *(interval(row[metric]) for metric in metrics)] for level, row in levels.items()]
         blocks.append(Table(LEVELS_TITLE, ["answers", *map(metric_title, metrics)], rows))
@@ -106,6 +111,8 @@ def decisions(evidence: Evidence) -> list[Block]:
     chart = roc_chart(predictions, TASKS[scores.task].events(scores.class_names), points)
     curves = scores.reviewed.decision_curves
     blocks: list[Block] = [chart] if chart is not None else []
+    if TASKS[scores.task].label_sets:
+        return [*blocks, *label_decisions(evidence, scores, predictions)]
     blocks += [
         risks_chart(predictions, scores.class_names, curve.event, scores.operating_points) for curve in curves
     ]
@@ -143,16 +150,25 @@ def classes(evidence: Evidence) -> list[Block]:
     if scores is None:
         return []
     units = plural(scores.answered, f"test {scores.unit}")
-    caption = f"The ensemble on {units}: true class by row, predicted by column"
     rows = [
         [row.name, str(row.images), *(class_figure(row, key) for key in CLASS_TITLES)] for row in scores.per_class
     ]
-    head = ["class", f"{scores.unit}s", *CLASS_TITLES.values()]
-    blocks: list[Block] = [
-        Matrix("confusion-test", caption, scores.class_names, scores.confusion_matrix),
-        Table("The ensemble by class, each against the rest, on the test split", head, rows),
-    ]
+    head = [TASKS[scores.task].noun, f"{scores.unit}s", *CLASS_TITLES.values()]
+    blocks: list[Block] = []
+    if TASKS[scores.task].label_sets:
+        title = f"{CLASSES_TITLE}, on the test split"
+        blocks += [label_table(tables_of_labels(scores)[-1]), Table(title, head, rows)]
+    else:
+        caption = f"The ensemble on {units}: true class by row, predicted by column"
+        blocks += [
+            Matrix("confusion-test", caption, scores.class_names, scores.confusion_matrix),
+            Table("The ensemble by class, each against the rest, on the test split", head, rows),
+        ]
     blocks += _cuts(scores) if scores.cuts else []
+    return [*blocks, *_calibration(evidence, scores)]
+
+
+def _calibration(evidence: Evidence, scores: ReadScores) -> list[Block]:
     reviewed = scores.reviewed
     calibration = [
         [
@@ -161,18 +177,20 @@ def classes(evidence: Evidence) -> list[Block]:
         ]
         for row in reviewed.classes
     ]  # fmt: skip
-    head = ["class", "intercept (0 is right)", "slope (1 is right)", "average precision"]
-    blocks.append(
-        Table("The ensemble's calibration on the test split, each class against the rest", head, calibration)
-    )
+    label_sets = TASKS[scores.task].label_sets
+    head = [TASKS[scores.task].noun, "intercept (0 is right)", "slope (1 is right)", "average precision"]
+    each = "each label" if label_sets else "each class against the rest"
     error = reviewed.calibration_error
-    blocks.append(
-        Text(
-            f"Calibration error {number(error.value)}; a perfectly calibrated model with these probabilities has "
-            f"{number(error.mean)} by chance, in one of twenty cases {number(error.high)} or more. "
-            f"{agreement_line(reviewed)}"
-        )
+    answers = " of the answers of all labels" if label_sets else ""
+    line = (
+        f"Calibration error{answers} {number(error.value)}; a perfectly calibrated model with these probabilities "
+        f"has {number(error.mean)} by chance, in one of twenty cases {number(error.high)} or more. "
+        f"{agreement_line(reviewed)}"
     )
+    blocks: list[Block] = [
+        Table(f"The ensemble's calibration on the test split, {each}", head, calibration),
+        Text(line.rstrip()),
+    ]
     if evidence.test_predictions is not None:
         curves = reviewed.calibration_curves
         blocks.append(calibration_chart(curves, evidence.test_predictions, scores.resampled))

@@ -110,7 +110,7 @@ class NestedFold(JsonDocument):
     """crossval/nested/fold_0/fold.json: what a search inside the fold selected, and its scores.
 
     `images` are those that the fold holds out, `train` and `val` those that its search used. `best_trial` is the
-    best on `val`, `members` the trials of the ensemble, whose `temperature` was fitted on the split
+    best on `val`, `members` the trials of the ensemble, whose `temperatures` were fitted on the split
     `calibrated_on`. The scores are metrics of the ensemble and of the best trial alone, on `val`, which selected
     them, and held out.
     """
@@ -121,7 +121,7 @@ class NestedFold(JsonDocument):
     images: int
     best_trial: int
     members: tuple[int, ...]
-    temperature: float
+    temperatures: tuple[float, ...]
     calibrated_on: str
     val_scores: dict[str, float]
     held_out_scores: dict[str, float]

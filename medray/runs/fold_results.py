@@ -109,7 +109,8 @@ def pool_folds(
 
 def write_crossval_trial(run: RunDir, trial: CrossvalTrial, class_names: Sequence[str]) -> None:
     """Write a setting's out-of-fold predictions of images, then its summary, by case where there are cases."""
-    from medray.stats.metrics import all_metrics, confusion_matrix, defined_metrics
+    from medray.stats.label_set_predictions import predictions_of
+    from medray.stats.metrics import defined_metrics
 
     folder = run.crossval.trial(trial.number)
     stream = io.BytesIO()
@@ -117,30 +118,30 @@ def write_crossval_trial(run: RunDir, trial: CrossvalTrial, class_names: Sequenc
     arrays |= {} if trial.cases is None else {"cases": trial.cases.numbers}
     np.savez(stream, **arrays)  # type: ignore[arg-type]
     folder.write(run.crossval.PREDICTIONS, stream.getvalue())
-    answers, labels = trial.answers, trial.answered_labels
-    matrix = confusion_matrix(labels, answers.argmax(axis=1), len(class_names))
+    predictions = predictions_of(trial.answers, trial.answered_labels, len(class_names))
+    scores = {name: value for name, value in predictions.scores().items() if name in METRICS}
     spreads = {metric: trial.spread(metric) for metric in METRICS}
     summary = CrossvalSummary(
         trial=trial.number,
         folds=tuple(_fold_summary(run, trial, i, len(class_names)) for i in range(len(trial.records))),
         mean={metric: spread.mean for metric, spread in spreads.items() if spread},
         std={metric: spread.std for metric, spread in spreads.items() if spread},
-        out_of_fold=defined_metrics(all_metrics(answers, labels)),
+        out_of_fold=defined_metrics(scores),
         images=len(trial.labels),
         class_names=tuple(class_names),
-        confusion_matrix=tuple(map(tuple, matrix.tolist())),
-        cases=None if trial.cases is None else len(labels),
+        confusion_matrix=tuple(map(tuple, predictions.confusion.tolist())),
+        cases=None if trial.cases is None else len(predictions),
     )
     folder.write_json(run.crossval.SUMMARY, summary.to_dict())
 
 
 def _fold_summary(run: RunDir, trial: CrossvalTrial, fold: int, classes: int) -> FoldSummary:
-    from medray.stats.metrics import confusion_matrix
+    from medray.stats.label_set_predictions import predictions_of
 
     record, rule = trial.records[fold], None if trial.cases is None else trial.cases.rule
     folder = run.fold(trial.number, fold)
     answers, labels = read_predictions(folder, record.best_epoch, rule)
-    matrix = confusion_matrix(labels, answers.argmax(axis=1), classes)
+    matrix = predictions_of(answers, labels, classes).confusion
     images = len(labels if rule is None else read_predictions(folder, record.best_epoch)[1])
     return FoldSummary(
         fold, images, record.best_epoch, record.epochs, record.seconds, record.metrics,

@@ -1,18 +1,20 @@
 """RunFacts and DataFacts: the content of run.json and data.json, which describe a search and its data set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from medray._types import Shape
 from medray.audit.findings import Finding
 from medray.data.dataset import ImageDataset, LabelledImages
+from medray.data.members import label_counts
 from medray.errors import unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.space.preparation import ASPECTS
 from medray.stats.case_rule import CaseRule
 from medray.stats.score_names import METRICS
 from medray.tasks import TASKS
+from medray.text import first_names
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class DataFacts(JsonDocument):
 
     `shape` is height, width and channels of an image, `aspect` how images of another size are brought to it.
     `folds` and `patients` are numbers, None where the data set brings no folds or does not know the patients.
-    `cases` says how images become cases, None where each image is answered by itself.
+    `cases` says how images become cases, None where each image is answered by itself. `label_counts` are, by
+    split, the numbers of images with no label, one and several; empty where each is of one class.
     """
 
     source: str
@@ -93,6 +96,7 @@ class DataFacts(JsonDocument):
     splits: dict[str, SplitFacts]
     leaks: tuple[Finding, ...]
     cases: CaseRule | None = None
+    label_counts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, dataset: ImageDataset, leaks: tuple[Finding, ...] = ()) -> "DataFacts":
@@ -111,6 +115,10 @@ class DataFacts(JsonDocument):
             splits={name: SplitFacts.of(dataset.at(positions)) for name, positions in dataset.splits.items()},
             leaks=leaks,
             cases=dataset.case_rule,
+            label_counts={
+                name: label_counts(dataset.labels[positions])
+                for name, positions in (dataset.splits if dataset.has_label_sets else {}).items()
+            },
         )
 
     def check(self) -> None:
@@ -119,6 +127,8 @@ class DataFacts(JsonDocument):
         for name, split in self.splits.items():
             if len(split.classes) != len(self.class_names):
                 raise ValueError(f"{len(split.classes)} counts of split '{name}', {len(self.class_names)} classes")
+        if self.label_counts and self.label_counts.keys() != self.splits.keys():
+            raise ValueError(f"label_counts are of {first_names([*self.label_counts])}, not of the splits")
 
 
 def check_task(task: str) -> None:
@@ -139,6 +149,16 @@ def check_metric(metric: str) -> None:
     """
     if metric not in METRICS:
         raise ValueError(unknown_choice_line("metric", metric, METRICS))
+
+
+def check_temperatures(temperatures: tuple[float, ...]) -> None:
+    """Check the temperatures of classes or labels.
+
+    Raises:
+        ValueError: there are none, or one is not above 0.
+    """
+    if not temperatures or min(temperatures) <= 0:
+        raise ValueError(f"the temperatures are {list(temperatures)}; they must be above 0")
 
 
 def check_images(shape: Shape, aspect: str) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from medray.json_document import JsonDocument
-from medray.runs.run_facts import check_metric
+from medray.runs.run_facts import check_metric, check_temperatures
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SelectionFacts(JsonDocument):
 
     `source` is "trials" or "folds". `images` are the images, or cases where the run has such, of `selected_on`
     ("val" or "out-of-fold"), from which the members and all scores come; `scores` are those before the
-    temperature. The temperature was fitted on images of `calibrated_on` ("calibration", or the images of
+    temperature. The temperatures were fitted on images of `calibrated_on` ("calibration", or the images of
     `selected_on`).
     """
 
@@ -39,18 +39,17 @@ class SelectionFacts(JsonDocument):
     source: str
     selected_on: str
     images: int
-    temperature: float
+    temperatures: tuple[float, ...]
     calibrated_on: str | None
     members: tuple[WeightedMember, ...]
     scores: dict[str, float]
     calibrated_scores: dict[str, float]
 
     def check(self) -> None:
-        """Check that there are members and that the temperature is above 0."""
+        """Check that there are members and that the temperatures are above 0."""
         if not self.members:
             raise ValueError("it has no members")
-        if self.temperature <= 0:
-            raise ValueError(f"the temperature is {self.temperature}; it must be above 0")
+        check_temperatures(self.temperatures)
 
     @property
     def title(self) -> str:

@@ -1,5 +1,6 @@
 """What a search says before its first trial."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -25,21 +26,16 @@ def print_introduction(
     space, max_epochs = ledger.space, resolved.max_epochs
     train, val = len(dataset.splits["train"]), len(dataset.splits["val"])
     height, width, channels = dataset.shape
+    noun = "labels" if dataset.has_label_sets else "classes"
     say(
         console,
         f"{dataset.source}: {train} training and {val} validation images of {height}×{width}×{channels}, "
-        f"{len(dataset.class_names)} classes; the test split is not used",
+        f"{len(dataset.class_names)} {noun}; the test split is not used",
     )
     for note in dataset.notes:
         say(console, f"  {note}")
-    test = dataset.at(dataset.splits["test"]).class_counts().tolist()
-    missing = [name for name, count in zip(dataset.class_names, test, strict=True) if not count]
-    if missing:
-        say(
-            console,
-            f"  split 'test' has no image of {first_names(missing)}: the evaluation will have no figures of such "
-            "classes, nor AUC",
-        )
+    for line in list_missing_classes(dataset):
+        say(console, f"  {line}")
     say(console, f"{capacity.describe() if capacity else LOCAL_LINE}; results go to {ledger.run.location}")
     if space.budget.grace_epochs >= max_epochs:
         say(console, f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")
@@ -56,3 +52,15 @@ def print_introduction(
             f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, "
             f"{ledger.left()} are left",
         )
+
+
+def list_missing_classes(dataset: ImageDataset) -> Iterator[str]:
+    """Yield a line for the test split, and of label sets for val, if it has no image of some class."""
+    sets = dataset.has_label_sets
+    effects = {"val": "no model is judged by such labels"} if sets else {}
+    effects["test"] = f"the evaluation will have no figures of such {'labels' if sets else 'classes, nor AUC'}"
+    for split, effect in effects.items():
+        counts = dataset.at(dataset.splits[split]).class_counts().tolist()
+        missing = [name for name, count in zip(dataset.class_names, counts, strict=True) if not count]
+        if missing:
+            yield f"split '{split}' has no image of {first_names(missing)}: {effect}"

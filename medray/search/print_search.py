@@ -6,21 +6,22 @@ from typing import Any
 from rich.console import Console
 
 from medray.console import say
-from medray.console_tables import print_table
+from medray.console_tables import metric_title, print_table
 from medray.runs.leaderboard import gain, rank, usable
 from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
 from medray.search.run_search import SearchResult
 from medray.search.search_progress import four_places, settings_line
 from medray.stats.case_rule import CaseRule, title_with, unit_of
 from medray.stats.score_names import METRICS
+from medray.tasks import TASKS
 from medray.text import plural
 
 
 def print_search_result(result: SearchResult, console: Console) -> None:
     """Print the first rows of the leaderboard, the gain over the best baseline, and the paths of all files."""
-    metric, run = result.space.metric, result.run
+    metric, run, share = result.space.metric, result.run, TASKS[result.space.task].share
     if usable(result.records):
-        print_leaderboard(result.records, metric, console, cases=result.cases)
+        print_leaderboard(result.records, metric, console, share=share, cases=result.cases)
     counts = {state: sum(r.state == state for r in result.records) for state in (FINISHED, STOPPED, FAILED)}
     say(console, "Trials: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
     for record in result.records:
@@ -35,7 +36,7 @@ def print_search_result(result: SearchResult, console: Console) -> None:
         say(
             console,
             f"Ensemble of {len(members)}: {selected_on.predictions} {metric} {selected_on.scores[metric]:.4f}, "
-            f"accuracy {selected_on.scores['accuracy']:.4f} on {images}",
+            f"{metric_title(share)} {selected_on.scores[share]:.4f} on {images}",
         )
         say(console, f"All of this was selected on these {unit_of(result.cases)}s: expect less on new ones.")
     say(console, f"Leaderboard: {run.path(run.LEADERBOARD)}")
@@ -80,10 +81,14 @@ def search_result_json(result: SearchResult) -> dict[str, Any]:
 
 
 def print_leaderboard(
-    records: list[TrialRecord], metric: str, console: Console, limit: int = 10, cases: CaseRule | None = None
-) -> None:
-    """Print the first rows of the leaderboard; `cases` is the rule that its scores are by, if any."""
-    second = "accuracy" if metric != "accuracy" else "auc"
+    records: list[TrialRecord], metric: str, console: Console, limit: int = 10, *, share: str = "accuracy",
+    cases: CaseRule | None = None,
+) -> None:  # fmt: skip
+    """Print the first rows of the leaderboard, with `share`, the task's score that is a share of images.
+
+    `cases` is the rule that the scores are by, if any.
+    """
+    second = share if metric != share else "auc"
     ranked = rank(usable(records), METRICS[metric])[:limit]
     columns = [
         ("trial", [str(r.number) for r in ranked]),

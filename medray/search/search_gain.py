@@ -15,8 +15,8 @@ from medray.runs.trial_record import TrialRecord
 from medray.stats.bootstrap import bootstrap, resample_counts
 from medray.stats.case_rule import CaseRule
 from medray.stats.compare import PairedComparison, compare_models
+from medray.stats.label_set_predictions import AnyPredictions, predictions_of
 from medray.stats.score_names import METRICS
-from medray.stats.scores import Predictions
 
 RESAMPLES = 500
 BEST, BASELINE = "best trial", "best baseline"
@@ -53,14 +53,15 @@ def compare_on_validation(
     missing or of other images; ends are None where images or patients of a class are too few.
     """
     epochs = {record.number: record.best_epoch for record in records}
-    measured: dict[str, Predictions] = {}
+    measured: dict[str, AnyPredictions] = {}
     for name, weights in {BASELINE: {baseline: 1.0}, **models}.items():
         with contextlib.suppress(MedrayError, KeyError):
             predicted = [read_predictions(run.trial(number), epochs[number], cases) for number in weights]
             tables, labels = [table for table, _ in predicted], predicted[0][1].astype(np.int64)
             if len({table.shape for table in tables}) == 1 and all((own == labels).all() for _, own in predicted):
-                mean = tables[0] if len(tables) == 1 else average(tables, list(weights.values()))
-                measured[name] = Predictions(mean, labels, mean.shape[1])
+                sets = labels.ndim == 2
+                mean = tables[0] if len(tables) == 1 else average(tables, list(weights.values()), label_sets=sets)
+                measured[name] = predictions_of(mean, labels, mean.shape[1])
     if BASELINE not in measured:
         return {}
     labels = measured[BASELINE].labels
@@ -72,7 +73,7 @@ def compare_on_validation(
 
 
 def paired_gain(
-    measured: Mapping[str, Predictions], name: str, metric: str, groups: Array | None
+    measured: Mapping[str, AnyPredictions], name: str, metric: str, groups: Array | None
 ) -> PairedComparison:
     """Compare the predictions called `name` with those called `BASELINE`, of the same images (N,).
 

@@ -7,6 +7,7 @@ own intervals are not from it, but from `medray.stats.score_intervals`.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.json_document import JsonDocument
 from medray.stats.patients import group_numbers
-from medray.stats.score_names import OF_CLASSES
-from medray.stats.scores import Predictions
 from medray.stats.validate import check_confidence
+
+if TYPE_CHECKING:
+    from medray.stats.label_set_predictions import AnyPredictions
 
 CONFIDENCE = 0.95
 
@@ -78,7 +80,7 @@ def percentile_interval(values: Array, confidence: float = CONFIDENCE) -> tuple[
     return float(low), float(high)
 
 
-def bootstrap(models: Mapping[str, Predictions], counts: Iterable[Array]) -> dict[str, dict[str, Array]]:
+def bootstrap(models: Mapping[str, "AnyPredictions"], counts: Iterable[Array]) -> dict[str, dict[str, Array]]:
     """Return every model's scores on the same resamples, by model and score, float64 (B,), NaN where undefined.
 
     `counts` are those of `resample_counts`, or an array (B, N); each row is used once and not kept.
@@ -98,4 +100,4 @@ def bootstrap(models: Mapping[str, Predictions], counts: Iterable[Array]) -> dic
             rows[name].append(list(model.scores(row).values()))
     if not rows[first]:
         raise DataError("no resamples: there is nothing to score the models on")
-    return {name: dict(zip(OF_CLASSES, np.array(scores).T, strict=True)) for name, scores in rows.items()}
+    return {name: dict(zip(reference.scores(), np.array(scores).T, strict=True)) for name, scores in rows.items()}

@@ -7,7 +7,7 @@ import numpy as np
 from medray._types import Array
 from medray.errors import DataError
 from medray.stats.metrics import BINS, confidence_bins
-from medray.stats.validate import check_labelled
+from medray.stats.validate import check_label_sets, check_labelled
 
 
 def brier_score(probabilities: Array, labels: Array) -> float:
@@ -45,15 +45,25 @@ class Reliability:
 def reliability(probabilities: Array, labels: Array, bins: int = BINS) -> Reliability:
     """Return the reliability diagram of images in bins of equal width of confidence (Guo et al. 2017).
 
+    Of several labels an image, labels (N, classes), it is of all known answers together: `count` is of answers,
+    `confidence` the mean probability of the label, and `accuracy` the share that has it.
+
     Raises:
         DataError: the probabilities or labels can't be used, or `bins` is below 1.
     """
     if bins < 1:
         raise DataError(f"bins is {bins}; there must be at least one")
+    if labels.ndim == 2:
+        exact, labels = check_label_sets(probabilities, labels)
+        known = labels >= 0
+        return _in_bins(confidence_bins(exact[known], bins), exact[known], labels[known] == 1, bins)
     exact, labels = check_labelled(probabilities, labels)
     # In the precision of the input, as metrics.calibration_error: a value on an edge falls into the same bin.
     indices = confidence_bins(np.asarray(probabilities).max(axis=1), bins)
-    confidence, correct = exact.max(axis=1), exact.argmax(axis=1) == labels
+    return _in_bins(indices, exact.max(axis=1), exact.argmax(axis=1) == labels, bins)
+
+
+def _in_bins(indices: Array, confidence: Array, correct: Array, bins: int) -> Reliability:
     count = np.bincount(indices)
     filled = np.flatnonzero(count)
     means = [np.bincount(indices, weights=values)[filled] / count[filled] for values in (confidence, correct)]

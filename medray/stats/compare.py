@@ -10,10 +10,10 @@ from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.stats.bootstrap import CONFIDENCE, percentile_interval
 from medray.stats.influence import difference
+from medray.stats.label_set_predictions import AnyPredictions
 from medray.stats.patients import group_numbers
 from medray.stats.score_intervals import score_influence
-from medray.stats.score_names import OF_CLASSES
-from medray.stats.scores import Predictions
+from medray.stats.score_names import MODES
 
 SIGNIFICANCE = 0.05  # goes with the interval of 95 %
 BETTER, WORSE, NOT_SHOWN, NOT_TESTED = "better", "worse", "no difference shown", "not tested"
@@ -49,24 +49,24 @@ def compare_models(
     reference: str,
     other: str,
     metric: str,
-    models: Mapping[str, Predictions],
+    models: Mapping[str, AnyPredictions],
     draws: Mapping[str, Mapping[str, Array]] | None,
     groups: Array | None = None,
 ) -> PairedComparison:
-    """Compare two of the `models` by `metric`, a name in `OF_CLASSES`.
+    """Compare two of the `models` by `metric`, a name in `MODES` that they have.
 
     `draws` are their scores on resamples, float (B,), as `medray.stats.bootstrap.bootstrap` returns them; without
     them there is no p of the bootstrap, and nothing for the calibration error. `groups` (N,) are the patients
-    where known.
-    AUC is tested as by DeLong et al. (1988), with patients Obuchowski (1997); accuracy by `mcnemar`; other scores
-    by Student's t of their influences too, but the calibration error, which has none, by the bootstrap.
+    where known. AUC is tested as by DeLong et al. (1988), with patients Obuchowski (1997); accuracy and exact
+    match by `mcnemar`; other scores by Student's t of their influences too, but the calibration error, which has
+    none, by the bootstrap.
 
     Raises:
         ConfigError: there is no such metric, or no such model.
         DataError: the two models' numbers of resamples differ, or a patient is missing.
     """
-    if metric not in OF_CLASSES:
-        raise ConfigError(unknown_choice_line("metric", metric, OF_CLASSES))
+    if metric not in MODES:
+        raise ConfigError(unknown_choice_line("metric", metric, MODES))
     for model in (reference, other):
         known = set(models) if draws is None else set(models) & set(draws)
         if model not in known:
@@ -83,7 +83,9 @@ def compare_models(
         test = BOOTSTRAP
         low, high, p = (None, None, None) if ends is None else (*ends, by_bootstrap)
     else:
-        test = {"auc": DELONG, "accuracy": MCNEMAR}.get(metric, STUDENT)
+        test = {"auc": DELONG, "auc_micro": DELONG, "accuracy": MCNEMAR, "exact_match": MCNEMAR}.get(
+            metric, STUDENT
+        )
         low, high, p = _paired_test(metric, models[reference], models[other], groups)
         by_bootstrap = None if p is None else by_bootstrap  # of few cases it says no more
     shown = None if np.isnan(value) else float(value)
@@ -91,7 +93,7 @@ def compare_models(
 
 
 def _paired_test(
-    metric: str, reference: Predictions, other: Predictions, groups: Array | None
+    metric: str, reference: AnyPredictions, other: AnyPredictions, groups: Array | None
 ) -> tuple[float | None, float | None, float | None]:
     """Return the interval of the difference, and p; all None where cases or patients are too few."""
     a, b = score_influence(metric, reference, groups), score_influence(metric, other, groups)
@@ -100,7 +102,7 @@ def _paired_test(
     result = difference(a, b, CONFIDENCE)
     if result is None:
         return None, None, None
-    p = mcnemar(reference.correct, other.correct, groups).p if metric == "accuracy" else result.p
+    p = mcnemar(reference.correct, other.correct, groups).p if metric in ("accuracy", "exact_match") else result.p
     return result.low, result.high, p
 
 
@@ -145,14 +147,14 @@ def verdict(comparison: PairedComparison, adjusted_p: float | None) -> str:
     Raises:
         ConfigError: there is no such metric.
     """
-    if comparison.metric not in OF_CLASSES:
-        raise ConfigError(unknown_choice_line("metric", comparison.metric, OF_CLASSES))
+    if comparison.metric not in MODES:
+        raise ConfigError(unknown_choice_line("metric", comparison.metric, MODES))
     low, high = comparison.low, comparison.high
     if low is None or high is None or adjusted_p is None:
         return NOT_TESTED
     if low <= 0 <= high or adjusted_p > SIGNIFICANCE:
         return NOT_SHOWN
-    return BETTER if (low > 0) == (OF_CLASSES[comparison.metric] == "max") else WORSE
+    return BETTER if (low > 0) == (MODES[comparison.metric] == "max") else WORSE
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,9 +14,22 @@ from medray.stats.validate import class_index
 OR_MORE = "or more"
 
 
+class Answers(NamedTuple):
+    """An event's probabilities float64 (n,), whether images have it bool (n,), and their patients (n,)."""
+
+    scores: Array
+    having: Array
+    groups: Array | None
+
+    @property
+    def table(self) -> tuple[Array, Array]:
+        """The same as probabilities (n, 2) of two classes, and labels int64 (n,)."""
+        return np.column_stack([1 - self.scores, self.scores]), self.having.astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Event(JsonDocument):
-    """The class at `class_index`, or, of grades, that class `and_above`."""
+    """The class or label at `class_index`, or of grades that class `and_above`."""
 
     name: str
     class_index: int
@@ -44,9 +58,27 @@ class Event(JsonDocument):
         return cls(f"{name} {OR_MORE}" if cut and not last else name, index, cut)
 
     def of(self, labels: Array) -> Array:
-        """Return whether images of these labels, int64 (N,), have the event, bool (N,)."""
+        """Return whether images of these labels, int64 (N,) or (N, classes), have the event, bool (N,)."""
+        if labels.ndim == 2:
+            of_label: Array = labels[:, self.class_index] == 1
+            return of_label
         having: Array = labels >= self.class_index if self.and_above else labels == self.class_index
         return having
+
+    def known(self, labels: Array) -> Array:
+        """Return whether it is known of images of these labels if they have the event, bool (N,)."""
+        known: Array = labels[:, self.class_index] >= 0 if labels.ndim == 2 else np.ones(len(labels), dtype=bool)
+        return known
+
+    def answers(self, probabilities: Array, labels: Array, groups: Array | None = None) -> Answers:
+        """Return what is said and known of the event, of images where it is known; `groups` (N,) are patients.
+
+        Raises:
+            DataError: the probabilities lack the class.
+        """
+        known = self.known(labels)
+        kept = None if groups is None else groups[known]
+        return Answers(self.scores(probabilities[known]), self.of(labels[known]), kept)
 
     def scores(self, probabilities: Array) -> Array:
         """Return the event's probability by probabilities (N, classes), float64 (N,).

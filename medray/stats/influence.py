@@ -6,13 +6,15 @@ subtracted, which gives the variance of their paired difference.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from medray._types import Array
 from medray.stats.bootstrap import Estimate
-from medray.stats.effective import ADDED, effective_interval
+from medray.stats.effective import ADDED, effective_interval, effective_number
+from medray.stats.patients import group_numbers
 
 ONE_PATIENT = "nearly all images of a class are of one patient"
 
@@ -93,6 +95,22 @@ def _degrees(by_class: Array, added: Array, patients: Array) -> float:
     """
     parts = np.square(by_class).sum(axis=0) + ADDED * np.square(added).sum(axis=0)
     return float(parts.sum() ** 2 / (np.square(parts) / (patients - 1)).sum())
+
+
+def influence_of_mean(values: Array, added: Sequence[float], most: float, groups: Array | None) -> Influence:
+    """Return the influences on the mean of `values` (N,) in 0..`most`, and of added patients of these values.
+
+    `groups` (N,) are the patients, where known.
+
+    Raises:
+        DataError: a patient is missing.
+    """
+    patients = np.arange(len(values)) if groups is None else group_numbers(groups, len(values))
+    sizes, mean = np.bincount(patients), float(values.mean())
+    residuals = np.bincount(patients, weights=values - mean) * unbiased(len(sizes)) / len(values)
+    number = effective_number(sizes)
+    change = (np.array(added)[:, None] - mean) / number
+    return Influence(mean, residuals[:, None], np.array([number]), change, most)
 
 
 def unbiased(patients: int) -> float:

@@ -15,8 +15,9 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import DataError
-from medray.stats.label_noise import FLIPPED, fit_label_noise, planted_hits
-from medray.stats.validate import check_labelled
+from medray.stats.label_noise import FLIPPED, LabelNoise, fit_label_noise, fit_one_label, planted_hits
+from medray.stats.label_sets import binary_table, has_both
+from medray.stats.validate import check_label_sets, check_labelled
 
 FIRST = 20  # images at the head of the list, of which it is said how many to expect
 
@@ -82,12 +83,15 @@ def find_label_issues(
 
     Takes out-of-fold `probabilities` (n, classes), `labels` int (n,), the images' `positions` int (n,) in the
     data set, and `split_of`: the splits by position, or the split of each image (n,). The order of the images does
-    not matter. A class that no image is labelled with is never suggested.
+    not matter. A class that no image is labelled with is never suggested. Of several labels an image, labels
+    (n, classes), each label that is known may be in doubt: it is "with X" or "without X".
 
     Raises:
         DataError: the predictions can't be used, an array does not fit the others, a position occurs twice, or the
             split of a position is missing.
     """
+    if labels.ndim == 2:
+        return _of_label_sets(probabilities, labels, positions, class_names, split_of)
     probabilities, labels = check_labelled(probabilities, labels)
     if len(class_names) != probabilities.shape[1]:
         raise DataError(f"{len(class_names)} class names for probabilities of {probabilities.shape[1]} classes")
@@ -96,6 +100,17 @@ def find_label_issues(
     order = np.argsort(positions)  # sums depend on the order in their last digit
     probabilities, labels, positions = probabilities[order], labels[order], positions[order]
     noise = fit_label_noise(probabilities, labels)
+    issues = _doubted(noise, probabilities, labels, positions, class_names, np.array(splits)[order])
+    issues.sort(key=lambda issue: (-issue.wrong_probability, issue.position))
+    first = min(FIRST, max(1, round(FLIPPED * len(labels))))
+    return DoubtedLabels(issues, first, planted_hits(noise, labels, first))
+
+
+def _doubted(
+    noise: LabelNoise, probabilities: Array, labels: Array, positions: Array, class_names: Sequence[str],
+    splits: Array,
+) -> list[LabelIssue]:  # fmt: skip
+    """Return the images whose label is likelier wrong than right, with the likeliest other class that occurs."""
     wrong = noise.wrong(labels)
     candidates = np.full_like(probabilities, -1.0)
     present = np.unique(labels)
@@ -106,11 +121,39 @@ def find_label_issues(
         label, suggested = int(labels[row]), int(candidates[row].argmax())
         given, other = float(probabilities[row, label]), float(probabilities[row, suggested])
         names = class_names[label], class_names[suggested]
-        split = splits[int(order[row])]
+        split = str(splits[row])
         issues.append(LabelIssue(int(positions[row]), split, *names, given, other, float(wrong[row])))
+    return issues
+
+
+def _of_label_sets(
+    probabilities: Array,
+    labels: Array,
+    positions: Array,
+    names: Sequence[str],
+    split_of: Mapping[int, str] | Array,
+) -> DoubtedLabels:
+    """Return the labels in doubt of label sets (n, classes), each by its own probabilities, in one list."""
+    exact, labels = check_label_sets(probabilities, labels)
+    positions = np.asarray(positions)
+    splits = np.array(_checked_splits(split_of, positions, len(labels)))
+    issues, tables, truths = [], [], []
+    for scores, marks, name in zip(exact.T, labels.T, names, strict=True):
+        known = marks >= 0
+        if not has_both(marks):
+            continue
+        table, answers = binary_table(scores[known]), marks[known]
+        words = (f"without {name}", f"with {name}")
+        noise = fit_one_label(scores[known], answers == 1)
+        issues += _doubted(noise, table, answers, positions[known], words, splits[known])
+        tables.append(noise.probabilities)
+        truths.append(answers)
+    if not tables:
+        return DoubtedLabels([], 1, 0.0)
     issues.sort(key=lambda issue: (-issue.wrong_probability, issue.position))
-    first = min(FIRST, max(1, round(FLIPPED * len(labels))))
-    return DoubtedLabels(issues, first, planted_hits(noise, labels, first))
+    pooled, truth = LabelNoise(0.0, np.concatenate(tables)), np.concatenate(truths)
+    first = min(FIRST, max(1, round(FLIPPED * len(truth))))
+    return DoubtedLabels(issues, first, planted_hits(pooled, truth, first))
 
 
 def issues_to_csv(issues: Sequence[LabelIssue]) -> str:

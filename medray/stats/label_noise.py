@@ -19,6 +19,8 @@ from medray._types import Array
 SUREST, FEWEST = 10, 20  # at least a tenth of all images, and so many, are looked at for the rate
 TAIL = 0.05  # the rate is above its lower limit but for this chance
 SMALLEST = 1e-7  # probability, so that its logarithm is finite
+RATES = np.concatenate([[0.0], np.geomspace(0.0005, 0.3, 20)]).tolist()  # of flips, of one label
+EXCLUDED = 2.706  # the difference of twice the log-likelihood, chi-squared with one degree of freedom
 FLIPPED = 0.05  # labels that `planted_hits` flips
 
 
@@ -56,6 +58,37 @@ def fit_label_noise(probabilities: Array, labels: Array) -> LabelNoise:
 
     best = minimize_scalar(loss, bounds=(-4.0, 3.0), method="bounded")
     return LabelNoise(rate, softmax(np.exp(best.x) * logarithms, axis=1))
+
+
+def fit_one_label(scores: Array, having: Array) -> LabelNoise:
+    """Return the label noise of one of several labels an image: out-of-fold `scores` (n,), `having` bool (n,).
+
+    The surest images tell no rate here: a model that knows nothing is sure that a rare label is not there, and
+    disagrees with every image that has it. So the rate is the lowest that the likelihood does not exclude
+    (Wilks 1938, one-sided at 95 %), each with the sharpness and the shift of the log-odds that suit it best.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    kept = np.clip(scores.astype(np.float64), SMALLEST, 1 - SMALLEST)
+    odds, sign = np.log(kept) - np.log1p(-kept), np.where(having, 1.0, -1.0)
+
+    def loss(values: Array, rate: float) -> tuple[float, Array]:
+        given = expit(sign * (np.exp(values[0]) * odds + values[1]))
+        total = (1 - rate) * given + rate * (1 - given)
+        slope = -(1 - 2 * rate) * given * (1 - given) * sign / total
+        by_sharpness = float((slope * odds).sum() * np.exp(values[0]))
+        return -float(np.log(total).sum()), np.array([by_sharpness, slope.sum()])
+
+    start, fits = np.zeros(2), []
+    for rate in RATES:
+        fit = minimize(loss, start, args=(rate,), jac=True, method="L-BFGS-B", bounds=[(-6.0, 3.0), (-20.0, 20.0)])
+        start = fit.x
+        fits.append((fit.fun, rate, fit.x))
+    best = min(fun for fun, _, _ in fits)
+    rate, (sharpness, shift) = next((rate, x) for fun, rate, x in fits if fun - best <= EXCLUDED / 2)
+    chance = expit(np.exp(sharpness) * odds + shift)
+    return LabelNoise(rate, np.column_stack([1 - chance, chance]))
 
 
 def flip_rate(probabilities: Array, labels: Array) -> float:

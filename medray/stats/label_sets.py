@@ -13,6 +13,17 @@ from medray.stats.score_names import LABEL_SETS
 CALLED = 0.5  # the probability from which a label is called where no operating point says another
 
 
+def has_both(labels: Array) -> bool:
+    """Return whether some images have a label and some have not, by its marks (N,): 1, 0, or -1 for unknown."""
+    return bool((labels == 1).any() and (labels == 0).any())
+
+
+def binary_table(scores: Array) -> Array:
+    """Return the probabilities (N, 2) of not having a label and of having it, float64, from `scores` (N,)."""
+    exact = scores.astype(np.float64)
+    return np.column_stack([1 - exact, exact])
+
+
 def label_set_metrics(probabilities: Array, labels: Array) -> dict[str, float]:
     """Return all of `LABEL_SETS` by name, NaN where undefined; `labels` are int64 (N, K): 1, 0 or -1."""
     exact, known, having = probabilities.astype(np.float64), labels >= 0, labels == 1
@@ -56,19 +67,21 @@ def average_precision_by_label(probabilities: Array, labels: Array) -> Array:
     )
 
 
-def average_precision(scores: Array, positive: Array) -> float:
+def average_precision(scores: Array, positive: Array, counts: Array | None = None) -> float:
     """Return the mean of the precision over the recalls of scores (n,), images of equal score together.
 
     The sum of (R_i - R_(i-1)) P_i over falling thresholds, without interpolation; NaN where nothing is positive.
+    `counts` (n,) is how often each image is counted, once where it is None.
     """
-    if not positive.any():
-        return float("nan")
+    weights = np.ones(len(scores)) if counts is None else counts
     order = np.argsort(-scores, kind="stable")
-    hits = positive[order].cumsum()
-    last = np.append(np.diff(scores[order]) != 0, True)  # of images of equal score
-    precision = hits[last] / (np.flatnonzero(last) + 1)
-    gained = np.diff(hits[last], prepend=0)
-    return float((gained * precision).sum() / hits[-1])
+    hits, images = (weights * positive)[order].cumsum(), weights[order].cumsum()
+    last = np.append(np.diff(scores[order]) != 0, True)[: len(order)]  # of images of equal score
+    if not len(hits) or not hits[-1]:
+        return float("nan")
+    kept = last & (images > 0)
+    gained = np.diff(hits[kept], prepend=0)
+    return float((gained * hits[kept] / images[kept]).sum() / hits[-1])
 
 
 def nats_of_sets(probabilities: Array, labels: Array) -> Array:

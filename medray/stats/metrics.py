@@ -67,7 +67,7 @@ def calibration_error(probabilities: Array, labels: Array, bins: int = BINS) -> 
     """Return the expected calibration error of the predicted class over bins of equal width (Guo et al. 2017)."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    gaps = np.bincount(confidence_bins(confidence, bins), weights=confidence - correct)
+    gaps = np.bincount(confidence_bins(confidence, bins), weights=confidence.astype(np.float64) - correct)
     return float(np.abs(gaps).sum() / len(labels))
 
 

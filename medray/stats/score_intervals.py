@@ -13,7 +13,9 @@ from medray.errors import ConfigError, unknown_choice_line
 from medray.stats.auc_interval import auc_influence, auc_interval
 from medray.stats.bootstrap import CONFIDENCE, Estimate
 from medray.stats.effective import effective_number
-from medray.stats.influence import Influence, unbiased
+from medray.stats.influence import Influence, influence_of_mean, unbiased
+from medray.stats.label_set_intervals import label_set_influence, label_set_interval
+from medray.stats.label_set_predictions import AnyPredictions, LabelSetPredictions
 from medray.stats.metrics import nats
 from medray.stats.patients import group_numbers, too_few_cases
 from medray.stats.rates import share_of
@@ -30,9 +32,12 @@ OVER_IMAGES = ("accuracy", "brier", "log_loss", "within_one", "grade_error")
 
 
 def score_interval(
-    name: str, predictions: Predictions, groups: Array | None = None, confidence: float = CONFIDENCE
+    name: str, predictions: AnyPredictions, groups: Array | None = None, confidence: float = CONFIDENCE
 ) -> Estimate:
-    """Return the score `name` in `OF_CLASSES` with its interval, by patient `groups` (N,) where they are known.
+    """Return the score `name` with its interval, by patient `groups` (N,) where they are known.
+
+    It is one of `OF_CLASSES`; of several labels an image one of `LABEL_SETS` or "brier"
+    (`medray.stats.label_set_intervals`).
 
     Those of the accuracy and of the share within one grade are exact where images are independent, the others are
     Wilson's of the effective number of images or patients. Where a score has no interval, the estimate says why.
@@ -41,6 +46,8 @@ def score_interval(
         ConfigError: there is no such score, or the confidence is not between 0 and 1.
         DataError: a patient is missing.
     """
+    if isinstance(predictions, LabelSetPredictions):
+        return label_set_interval(name, predictions, groups, confidence)
     check_confidence(confidence)
     if name == "auc":
         return auc_interval(predictions.probabilities, predictions.labels, groups, confidence)
@@ -54,13 +61,15 @@ def score_interval(
     return replace(influence.interval(confidence), value=predictions.scores()[name])
 
 
-def score_influence(name: str, predictions: Predictions, groups: Array | None = None) -> Influence | str:
-    """Return the influences on the score `name` in `OF_CLASSES`, or why it can have no interval.
+def score_influence(name: str, predictions: AnyPredictions, groups: Array | None = None) -> Influence | str:
+    """Return the influences on the score `name`, as in `score_interval`, or why it can have no interval.
 
     Raises:
         ConfigError: there is no such score.
         DataError: a patient is missing.
     """
+    if isinstance(predictions, LabelSetPredictions):
+        return label_set_influence(name, predictions, groups)
     if name not in OF_CLASSES:
         raise ConfigError(unknown_choice_line("score", name, OF_CLASSES))
     labels, classes = predictions.labels, predictions.classes
@@ -73,27 +82,17 @@ def score_influence(name: str, predictions: Predictions, groups: Array | None = 
     if name == "auc":
         return auc_influence(predictions.probabilities.astype(np.float64), labels, groups)
     if name == "accuracy":
-        return _of_mean(predictions.correct.astype(np.float64), (0.0, 1.0), 1.0, groups)
+        return influence_of_mean(predictions.correct.astype(np.float64), (0.0, 1.0), 1.0, groups)
     if name == "log_loss":
-        return _of_mean(nats(predictions.probabilities, labels), (ADDED_NATS,), MOST_NATS, groups)
+        return influence_of_mean(nats(predictions.probabilities, labels), (ADDED_NATS,), MOST_NATS, groups)
     if name == "brier":
-        return _of_mean(predictions.squared_errors, (MOST_BRIER,), MOST_BRIER, groups)
+        return influence_of_mean(predictions.squared_errors, (MOST_BRIER,), MOST_BRIER, groups)
     if name == "within_one":
-        return _of_mean((predictions.distances <= 1).astype(np.float64), (0.0, 1.0), 1.0, groups)
+        return influence_of_mean((predictions.distances <= 1).astype(np.float64), (0.0, 1.0), 1.0, groups)
     if name == "grade_error":
         most = float(classes - 1)
-        return _of_mean(predictions.distances.astype(np.float64), (most,), most, groups)
+        return influence_of_mean(predictions.distances.astype(np.float64), (most,), most, groups)
     return _of_confusion(name, predictions, groups)
-
-
-def _of_mean(values: Array, added: tuple[float, ...], most: float, groups: Array | None) -> Influence:
-    """Return the influences on the mean of `values` (N,) in 0..`most`, and of added patients of these values."""
-    patients = np.arange(len(values)) if groups is None else group_numbers(groups, len(values))
-    sizes, mean = np.bincount(patients), float(values.mean())
-    residuals = np.bincount(patients, weights=values - mean) * unbiased(len(sizes)) / len(values)
-    number = effective_number(sizes)
-    change = (np.array(added)[:, None] - mean) / number
-    return Influence(mean, residuals[:, None], np.array([number]), change, most)
 
 
 def _of_confusion(name: str, predictions: Predictions, groups: Array | None) -> Influence:

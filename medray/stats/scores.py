@@ -82,14 +82,15 @@ class Predictions:
         return slopes
 
     @cached_property
-    def _ranking(self) -> "_Ranking":
-        return _Ranking.of(self.probabilities, self.labels)
+    def ranking(self) -> "Ranking":
+        """The images in the order of each class's probability."""
+        return Ranking.of(self.probabilities, self.labels)
 
     @cached_property
     def _by_image(self) -> tuple[Array, Array, Array, Array]:
         """Each image's log loss, Brier score, bin of confidence, and confidence less correctness; each (N,)."""
         confidence = self.probabilities.max(axis=1)
-        gaps = confidence - self.correct
+        gaps = confidence.astype(np.float64) - self.correct
         return nats(self.probabilities, self.labels), self.squared_errors, confidence_bins(confidence), gaps
 
     @cached_property
@@ -108,31 +109,37 @@ class Predictions:
         Raises:
             DataError: the weights have the wrong shape, or are negative, not finite or all 0.
         """
-        counts = self._counts(weights)
+        counts = image_counts(weights, len(self))
         total = counts.sum()
         cells = np.bincount(self.labels * self.classes + self.predicted, weights=counts, minlength=self.classes**2)
         losses, brier, bins, gaps = self._by_image
         scores = confusion_metrics(cells.reshape(self.classes, self.classes)) | {
-            "auc": self._ranking.auc(counts),
+            "auc": self.ranking.auc(counts),
             "log_loss": counts @ losses / total,
             "calibration_error": np.abs(np.bincount(bins, weights=counts * gaps)).sum() / total,
             "brier": counts @ brier / total,
         }
         return {name: float(scores[name]) for name in OF_CLASSES}
 
-    def _counts(self, weights: Array | None) -> Array:
-        if weights is None:
-            return np.ones(len(self))
-        if weights.shape != (len(self),):
-            raise DataError(f"weights are {weights.shape}, not ({len(self)},): one for each image")
-        counts: Array = weights.astype(np.float64)
-        if not (counts.min() >= 0 and 0 < counts.sum() < np.inf):
-            raise DataError("weights must be counts of images: 0 or more, finite, and not all 0")
-        return counts
+
+def image_counts(weights: Array | None, images: int) -> Array:
+    """Return how often each image is counted, float64 (images,): once where `weights` is None.
+
+    Raises:
+        DataError: the weights have the wrong shape, or are negative, not finite or all 0.
+    """
+    if weights is None:
+        return np.ones(images)
+    if weights.shape != (images,):
+        raise DataError(f"weights are {weights.shape}, not ({images},): one for each image")
+    counts: Array = weights.astype(np.float64)
+    if not (counts.min() >= 0 and 0 < counts.sum() < np.inf):
+        raise DataError("weights must be counts of images: 0 or more, finite, and not all 0")
+    return counts
 
 
 @dataclass(frozen=True, eq=False)
-class _Ranking:
+class Ranking:
     """The images in the order of each class's probability, with ties marked, for the AUC of any counts.
 
     `order` (K, N) has a row for each class that the AUC averages over: only class 1 where there are two.
@@ -147,7 +154,8 @@ class _Ranking:
     end: Array
 
     @classmethod
-    def of(cls, probabilities: Array, labels: Array) -> "_Ranking":
+    def of(cls, probabilities: Array, labels: Array) -> "Ranking":
+        """Return the ranking of images by probabilities (N, classes), with labels int64 (N,)."""
         classes = probabilities.shape[1]
         averaged = [1] if classes == 2 else list(range(classes))
         order = np.argsort(probabilities[:, averaged].T, axis=1)

@@ -8,10 +8,11 @@ import numpy as np
 from medray._types import Array
 from medray.errors import DataError
 from medray.json_document import JsonDocument
-from medray.stats.auc_interval import auc_interval
 from medray.stats.bootstrap import CONFIDENCE, Estimate
+from medray.stats.label_set_predictions import AnyPredictions, predictions_of
 from medray.stats.patients import group_numbers, too_few_cases
 from medray.stats.rates import Proportion, share_of
+from medray.stats.score_intervals import score_interval
 from medray.stats.scores import Predictions
 from medray.text import natural_key
 
@@ -21,6 +22,8 @@ TOO_FEW = "too few to tell"
 @dataclass(frozen=True)
 class SubgroupScores(JsonDocument):
     """Scores of the images with one value in a column, without intervals where `flag` is `TOO_FEW`.
+
+    Of several labels an image `accuracy` is the share with exactly the labels that are called.
 
     It is set where a class has fewer than `medray.stats.patients.ENOUGH_CASES` images or, if known, patients.
     """
@@ -33,7 +36,7 @@ class SubgroupScores(JsonDocument):
 
 
 def subgroup_scores(
-    predictions: Predictions,
+    predictions: AnyPredictions,
     columns: Mapping[str, Array],
     *,
     groups: Array | None = None,
@@ -61,11 +64,13 @@ def subgroup_scores(
             raise DataError(f"subgroup '{name}' holds {names}, not only text or only whole numbers")
 
     def scores(value: object, rows: Array) -> SubgroupScores:
-        subgroup = Predictions(predictions.probabilities[rows], predictions.labels[rows], predictions.classes)
+        subgroup = predictions_of(predictions.probabilities[rows], predictions.labels[rows], predictions.classes)
         patients = None if groups is None else groups[rows]
-        auc = auc_interval(subgroup.probabilities, subgroup.labels, patients, confidence)
+        auc = score_interval("auc", subgroup, patients, confidence)
         accuracy = share_of(subgroup.correct, patients, confidence)
-        reason = too_few_cases(subgroup.labels, subgroup.classes, patients)
+        reason = auc.reason
+        if isinstance(subgroup, Predictions):
+            reason = too_few_cases(subgroup.labels, subgroup.classes, patients)
         if reason:
             accuracy = replace(accuracy, low=None, high=None, reason=reason)
         return SubgroupScores(str(value), len(rows), accuracy, auc, TOO_FEW if reason else None)

@@ -73,24 +73,35 @@ def check_labelled(probabilities: Array, labels: Array) -> tuple[Array, Array]:
     return exact, check_labels(labels, *exact.shape)
 
 
+def check_label_range(probabilities: Array) -> Array:
+    """Return the probabilities of labels of which an image may have several, (N, K), as float64 within 0..1.
+
+    Raises:
+        DataError: they are not float (N, K), or do not lie in 0..1.
+    """
+    table = np.asarray(probabilities)
+    if table.ndim != 2 or table.dtype.kind != "f":
+        raise DataError(f"probabilities are {table.dtype} {table.shape}, not float (N, labels)")
+    exact = table.astype(np.float64)
+    if not ((exact >= -ROUNDING) & (exact <= 1 + ROUNDING)).all():  # NaN is not
+        raise DataError("probabilities must lie between 0 and 1")
+    return exact.clip(0.0, 1.0)
+
+
 def check_label_sets(probabilities: Array, labels: Array) -> tuple[Array, Array]:
     """Return probabilities and labels (N, K), of which an image may have several, as float64 and int64.
 
     Raises:
         DataError: they are of other shapes or types, the probabilities don't lie in 0..1, or the labels in -1..1.
     """
-    table, marks = np.asarray(probabilities), np.asarray(labels)
-    if table.ndim != 2 or table.dtype.kind != "f" or marks.shape != table.shape or marks.dtype.kind not in "iu":
-        raise DataError(
-            f"probabilities are {table.dtype} {table.shape} and labels {marks.dtype} {marks.shape}, not float and "
-            "whole numbers (N, labels)"
-        )
-    exact = table.astype(np.float64)
-    if not len(exact) or not ((exact >= -ROUNDING) & (exact <= 1 + ROUNDING)).all():  # NaN is not
-        raise DataError("probabilities must be of one image or more, and lie between 0 and 1")
+    exact, marks = check_label_range(probabilities), np.asarray(labels)
+    if marks.shape != exact.shape or marks.dtype.kind not in "iu":
+        raise DataError(f"labels are {marks.dtype} {marks.shape}, not whole numbers {exact.shape}")
+    if not len(exact):
+        raise DataError("there is no image: at least one is needed")
     if marks.min() < -1 or marks.max() > 1:
         raise DataError(f"labels run from {marks.min()} to {marks.max()}, not from -1 to 1")
-    return exact.clip(0.0, 1.0), marks.astype(np.int64)
+    return exact, marks.astype(np.int64)
 
 
 def class_index(positive: str | None, class_names: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from medray.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class LabelSets(Task):
+class LabelSetTask(Task):
     """The task of images with several labels: labels are (N, classes), and probabilities don't sum to 1."""
 
     def measure(self, probabilities: Array, labels: Array) -> dict[str, float]:
@@ -30,11 +30,15 @@ class LabelSets(Task):
         return {**metrics, "brier": brier_score_of_sets(probabilities, labels)}
 
 
-SEVERAL = LabelSets(
+SEVERAL = LabelSetTask(
     name="several",
     metrics=LABEL_SETS,
     losses=("cross_entropy",),
     set_methods=("lac", "lac"),
     shown=("auc", "average_precision", "f1_macro", "auc_micro", "exact_match", "log_loss"),
+    averaging="weighted mean of the members' sigmoids; then the sigmoid of each label's log-odds / temperature",
+    share="exact_match",
     label_sets=True,
+    noun="label",
+    nouns="labels",
 )

@@ -22,7 +22,9 @@ class Task:
     for unless another is named. `losses` are the values of the setting `loss`, the first the default.
     `set_methods` are the methods of conformal sets for few classes and for `MANY` or more. Where `label_sets`, an
     image may have several labels, or none. Where `cuts`, an operating point calls a class and all above it, and
-    the order of the classes has a meaning. `shown` are the metrics of every table of models.
+    the order of the classes has a meaning. `averaging` says how an ensemble answers, and `share` names the score
+    that is a share of images. `shown` are the metrics of every table of models.
+    `noun` and `nouns` are what a class is called.
     """
 
     name: str
@@ -31,7 +33,11 @@ class Task:
     set_methods: tuple[str, str]
     shown: tuple[str, ...]
     cuts: bool = False
+    averaging: str = "weighted mean of the members' softmax; then p ** (1 / temperature), made to sum to 1"
+    share: str = "accuracy"
     label_sets: bool = False
+    noun: str = "class"
+    nouns: str = "classes"
 
     @property
     def scores(self) -> dict[str, str]:

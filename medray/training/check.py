@@ -51,13 +51,14 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
 def check_classes(dataset: ImageDataset) -> None:
     """Check that train and val have an image of each class: what is not there is not learned, or not measured.
 
+    Where images may have several labels, val may lack some: they are left out of the means over labels.
+
     Raises:
         DataError: a split is missing or empty, or lacks a class; the line names it and the way out.
     """
     if dataset.has_label_sets:
         check_slices(dataset.split("train"), dataset.split("val"), "auc")
-        return
-    for split in ("train", "val"):
+    for split in ("train",) if dataset.has_label_sets else ("train", "val"):
         images = dataset.split(split)
         labels = images.own_labels if split == "train" else images.answered_labels
         unit = "image" if split == "train" or dataset.cases is None else "case"
@@ -78,7 +79,8 @@ def check_classes(dataset: ImageDataset) -> None:
 
 def _of_one_patient(dataset: ImageDataset, label: int) -> str:
     """Return in brackets that all images of a class are of one patient, where that is so."""
-    if dataset.groups is None or len(set(dataset.groups[dataset.labels == label].tolist())) != 1:
+    of_class = members_of(dataset.labels, len(dataset.class_names))[:, label]
+    if dataset.groups is None or len(set(dataset.groups[of_class].tolist())) != 1:
         return ""
     return " (all its images are of one patient)"
 

@@ -165,8 +165,13 @@ def mixed_loss(
 
 
 def _label_set_loss(logits: Tensor, labels: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
-    """Return the mean binary cross entropy of the labels (n, classes) that are known; 0 where none is."""
+    """Return the mean binary cross entropy of the labels (n, classes) that are known; 0 where none is.
+
+    With a `weight` of having each label (classes,) the log-odds are shifted by its logarithm (logit adjustment,
+    Menon et al. 2021): the best answer is then the label's own probability, not odds `weight` times too high.
+    """
     known = (labels >= 0).float()
     targets = (labels == 1).float() * (1 - smoothing) + smoothing / 2
-    losses = F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight, reduction="none")
+    shifted = logits if weight is None else logits + weight.log()
+    losses = F.binary_cross_entropy_with_logits(shifted, targets, pos_weight=weight, reduction="none")
     return (losses * known).sum() / known.sum().clamp_min(1)

@@ -31,7 +31,7 @@ def test_the_best_searched_trial_and_the_ensembles_beside_the_best_baseline(run:
         edit(run / f"trials/{number:04d}/trial.json", objective=objective)
     members = [WeightedMember(2, None, 0.5), WeightedMember(3, None, 0.5)]
     selections = [
-        SelectionFacts(strategy, source, "val", 24, 1.0, "val", tuple(members[:count]), {"auc": auc}, {})
+        SelectionFacts(strategy, source, "val", 24, (1.0,), "val", tuple(members[:count]), {"auc": auc}, {})
         for strategy, source, count, auc in (
             ("single", "trials", 1, 0.9), ("top-k", "trials", 2, 0.95), ("folds", "folds", 2, 0.99),
         )

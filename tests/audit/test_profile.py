@@ -22,9 +22,9 @@ def shown(made: Profile) -> str:
 
 def test_images_are_counted_by_class_and_split(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    labels = [("a",), ("a",), ("b",), (), ("a", "b"), ("b",)]
+    labels = [*[("a",)] * 22, ("b",), (), ("a", "b"), ("b",)]
     for image, labels_of_image, split in zip(
-        blobs(6), labels, ("train", "train", "train", "test", "test", None), strict=True
+        blobs(26), labels, (*["train"] * 23, "test", "test", None), strict=True
     ):
         folder.add(encoded(image[: 40 if split else 64]), labels_of_image, split, "p")
     folder.add(b"broken", "b", "test")
@@ -32,19 +32,19 @@ def test_images_are_counted_by_class_and_split(tmp_path: Path) -> None:
         survey_files(folder.listing(missing=("x", "y"), ignored=("z",), rows={"b": 2, "(blank)": 3, "a": 3}))
     )
     assert made.splits == ("train", "test", "(no split)")
-    assert made.counts == {"a": (2, 0, 0), "b": (1, 1, 1), "(blank)": (0, 1, 0), "(several)": (0, 1, 0)}
+    assert made.counts == {"a": (22, 0, 0), "b": (1, 1, 1), "(blank)": (0, 1, 0), "(several)": (0, 1, 0)}
     assert list(made.rows.items()) == [("(blank)", 3), ("a", 3), ("b", 2)]
-    assert made.sizes == {"40 x 64": 5, "64 x 64": 1}
+    assert made.sizes == {"40 x 64": 25, "64 x 64": 1}
     assert made.height is not None
     assert (made.height.min, made.height.median, made.height.max) == (40, 40, 64)
     assert (made.blank, made.multiple, made.missing, made.unreadable, made.ignored) == (1, 1, 2, 1, 1)
-    assert made.channels == {"grey": 6}
-    assert made.formats == {"png": 6, "unknown": 1}
+    assert made.channels == {"grey": 26}
+    assert made.formats == {"png": 26, "unknown": 1}
     assert made.patients == 1
     json.dumps(made.to_dict(), allow_nan=False)
     text = shown(made)
-    assert "7 images, 1 patient, 1 without a label, 1 with several labels, 1 unreadable, 2 missing" in text
-    assert "40 x 64 (5), 64 x 64 (1)" in text
+    assert "27 images, 1 patient, 1 without a label, 1 with several labels, 1 unreadable, 2 missing" in text
+    assert "40 x 64 (25), 64 x 64 (1)" in text
 
 
 def test_tables_fit_a_terminal() -> None:

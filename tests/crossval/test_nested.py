@@ -126,7 +126,7 @@ def test_nothing_of_a_folds_search_changes_with_what_the_fold_holds_out(measured
         name = f"crossval/nested/fold_0/trials/{number:04d}/val_predictions.npz"
         assert (run / name).read_bytes() == (measured / name).read_bytes()
     first, second = (json.loads((r / "crossval/nested/fold_0/fold.json").read_text()) for r in (measured, run))
-    same = ("members", "best_trial", "temperature", "val_scores")
+    same = ("members", "best_trial", "temperatures", "val_scores")
     assert [first[name] for name in same] == [second[name] for name in same]
     assert first["held_out_scores"] != second["held_out_scores"]
 

@@ -1,5 +1,7 @@
 """The calibration split: kept aside from the training images, for all classes and patients, the same on every call."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -65,3 +67,19 @@ def test_its_share_is_of_the_training_images_and_may_be_none_of_them() -> None:
     for share in (-0.1, 1, True, "much"):
         with pytest.raises(ConfigError, match=r"splits\.calibration"):
             Preparation.from_dict({"splits": {"calibration": share}})
+
+
+def test_of_several_labels_each_has_its_share_and_no_patient_is_divided() -> None:
+    rng = np.random.default_rng(3)
+    patients = rng.integers(0, 400, size=800)
+    dataset = made((400, 400), patients)
+    labels = (rng.random((len(dataset), 3)) < [0.4, 0.3, 0.25]).astype(np.int64)
+    dataset = replace(dataset, labels=labels, class_names=("a", "b", "c"))
+    divided = with_calibration(dataset, None)
+    aside, train = divided.splits["calibration"], dataset.splits["train"]
+    counts = labels[aside].sum(axis=0)
+    assert (np.abs(counts - labels[train].sum(axis=0) * len(aside) / len(train)) <= 6).all()
+    assert divided.groups is not None
+    assert not np.intersect1d(divided.groups[aside], divided.groups[divided.splits["train"]]).size
+    of_label = [len(np.unique(patients[labels[train, label] == 1])) for label in range(3)]
+    assert calibration_share(labels[train], patients, 3) == max(0.15, (CASES + 0.5) / min(of_label))

@@ -378,3 +378,38 @@ def test_a_whole_file_is_read() -> None:
     assert folds.to_dict() == FILE
     assert isinstance(folds.folds[0], Fold)
     assert folds.held_out.tolist() == [2]
+
+
+# -- several labels an image
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(2, 5), st.integers(0, 2**32 - 1), st.booleans())
+def test_of_label_sets_each_label_is_shared_out_and_no_patient_divided(
+    count: int, seed: int, grouped: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    labels = (rng.random((200, 4)) < [0.3, 0.2, 0.2, 0.15]).astype(np.int64)
+    groups = rng.integers(0, 90, size=200) if grouped else None
+    splits = {"train": np.arange(130), "val": np.arange(130, 170), "test": np.arange(170, 200)}
+    dataset = replace(make(np.arange(200) % 4, splits, groups=groups), labels=labels)
+    folds = make_folds(dataset, count, 0)
+    assert folds.kind == (GROUPED if grouped else STRATIFIED)
+    assert folds.held_out.tolist() == list(range(170))
+    shares = []
+    for fold in folds.folds:
+        assert np.sort(np.concatenate([fold.train, fold.val])).tolist() == list(range(170))
+        if groups is not None:
+            assert not np.intersect1d(groups[fold.train], groups[fold.val]).size
+        shares.append(labels[fold.val].sum(axis=0))
+    assert np.ptp(shares, axis=0).max() <= (8 if grouped else 3)
+
+
+def test_a_label_of_one_patient_can_not_be_folded() -> None:
+    labels = np.zeros((40, 2), dtype=np.int64)
+    labels[::2, 0], labels[:4, 1] = 1, 1
+    splits = {"train": np.arange(30), "val": np.arange(30, 40)}
+    groups = np.repeat(np.arange(10), 4)
+    dataset = replace(make(np.arange(40) % 2, splits, groups=groups), labels=labels)
+    with pytest.raises(DataError, match=r"fold \d has no training image of class1"):
+        make_folds(dataset, 3, 0)

@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from medray._types import Array
 from medray.data.group_assignment import Problem, assign_groups, divide_number
+from medray.data.members import UNKNOWN
 
 SHARES = np.array([0.7, 0.15, 0.15])
 shares = st.tuples(st.floats(0.05, 0.4), st.floats(0.05, 0.4)).map(lambda s: np.array([1 - sum(s), *s]))
@@ -136,3 +138,57 @@ def test_a_number_is_divided_within_one(total: int, shares: Array) -> None:
     assert numbers.sum() == total
     assert ((numbers > 0) == (np.arange(3) < total)).all()
     assert (np.abs(numbers - shares * total) < 2).all()
+
+
+# -- several labels an image
+
+
+@st.composite
+def label_sets(draw: st.DrawFn) -> tuple[Array, Array]:
+    """Labels int64 (n, 2 to 5) that come together more often than by chance, and the patients of the images."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    count, classes = draw(st.integers(120, 300)), draw(st.integers(2, 5))
+    shares = rng.uniform(0.05, 0.4, classes)
+    ill = rng.random((count, 1)) < 0.6
+    labels = (ill & (rng.random((count, classes)) < shares / 0.6)).astype(np.int64)
+    labels[rng.random(labels.shape) < draw(st.sampled_from([0.0, 0.05]))] = UNKNOWN
+    labels[:10] = 1
+    return labels, rng.integers(0, count // draw(st.integers(1, 3)), size=count)
+
+
+@settings(max_examples=10, deadline=None)
+@given(label_sets(), shares)
+def test_each_label_has_its_share_of_each_split_and_no_patient_is_divided(
+    images: tuple[Array, Array], shares: Array
+) -> None:
+    labels, groups = images
+    splits = assign_groups(labels, groups, shares)
+    assert all(len(set(splits[groups == group].tolist())) == 1 for group in np.unique(groups))
+    having = np.column_stack([labels == 1, ~(labels == 1).any(axis=1)])
+    of_split = np.stack([having[splits == split].sum(axis=0) for split in range(3)])
+    totals = having.sum(axis=0)
+    assert (of_split[:, totals > 0] > 0).all()
+    # Within the images of some patients: the largest has about eight.
+    assert np.abs(of_split - np.outer(shares, totals))[1:].max() <= 6
+    sizes = np.bincount(splits, minlength=3)
+    assert np.abs(sizes - shares * len(labels))[1:].max() <= 8
+
+
+@settings(max_examples=4, deadline=None)
+@given(label_sets(), st.randoms(use_true_random=False))
+def test_in_another_order_of_the_labels_the_splits_are_as_good(images: tuple[Array, Array], random: Any) -> None:
+    labels, groups = images
+    order = random.sample(range(labels.shape[1]), labels.shape[1])
+    for table in (labels, labels[:, order]):
+        splits = assign_groups(table, groups, SHARES)
+        counts = np.stack([(labels[splits == split] == 1).sum(axis=0) for split in range(3)])
+        assert np.abs(counts - np.outer(SHARES, (labels == 1).sum(axis=0)))[1:].max() <= 5
+
+
+def test_a_label_of_two_patients_is_trained_on_and_validated() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(100), 3)
+    labels = (rng.random((300, 2)) < 0.3).astype(np.int64)
+    rare = np.isin(groups, (7, 20)).astype(np.int64)
+    splits = assign_groups(np.column_stack([labels, rare]), groups, SHARES)
+    assert {*splits[rare == 1].tolist()} == {0, 1}

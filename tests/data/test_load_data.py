@@ -406,7 +406,6 @@ def test_subgroups_follow_their_images(path: Path, kind: str) -> None:
         ("medmnist:", ["unknown 2-D MedMNIST set ''", "pathmnist"]),
         ("medmnist:organmnist3d", ["unknown 2-D MedMNIST set 'organmnist3d'", "organsmnist"]),
         ("medmnist:nodulemnist3d:64", ["unknown 2-D MedMNIST set 'nodulemnist3d'"]),
-        ("medmnist:chestmnist", ["several labels", "one class for each image"]),
         ("medmnist:breastmnist:64:x", ["no size '64:x'; valid: 28, 64, 128, 224"]),
         ("phantom:livr?size=32", ["unknown phantom 'livr'", "valid: bloodcells, covid"]),
         ("phantom?size=8", ["phantom?size=8: size is '8', not a whole number from 16 to 1024"]),

@@ -10,6 +10,7 @@ import pytest
 from medray.data.dataset import ImageDataset
 from medray.data.listing.list_source import list_source
 from medray.data.load_data import load_data
+from medray.data.members import members_of
 from medray.data.source import parse_source
 from medray.space.preparation import Preparation
 from tests.data.listing.folders.folder_trees import refusal
@@ -41,6 +42,11 @@ EXPECTED: dict[str, list[Expected]] = {
         Expected(dict.fromkeys(("AK", "BCC", "BKL", "DF", "MEL", "NV", "SCC", "VASC"), 6), patients=25),
     ],
     "ChestX-ray14": [
+        Expected(
+            {name: 6 if name in ("Effusion", "Pneumonia") else 3 for name in ALONE},
+            patients=16,
+            notes=("divided at '|'", "labels an image: none 3, one 42, several 3"),
+        ),
         Expected(dict.fromkeys((*ALONE, "No Finding"), 3), patients=16, notes=("divided at '|'",)),
         Expected({"No Finding": 3, "finding": 45}, patients=16),
         Expected({"Pneumonia": 6, "other": 42}, patients=16, splits={"train": 39, "test": 9}),
@@ -50,7 +56,16 @@ EXPECTED: dict[str, list[Expected]] = {
             {"Pleural Effusion": 3, "other": 3},
             patients=6,
             notes=("'-1.0' (rows: 6", "'*_lateral.jpg' (folders: 0, images: 16", "left out: 3 blank labels"),
-        )
+        ),
+        Expected(
+            {"Pleural Effusion": 3, "Support Devices": 8},
+            patients=11,
+            notes=(
+                "labels an image: none 2, one 7, several 2",
+                "left out: 1 blank label",
+                "uncertain labels, neither trained on nor measured: 3",
+            ),
+        ),
     ],
     "RSNA pneumonia": [
         Expected({"0": 16, "1": 8}, patients=24, notes=("images without a row, left out: 3",)),
@@ -97,7 +112,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def counts(dataset: ImageDataset) -> dict[str, int]:
-    numbers = np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist()
+    numbers = members_of(dataset.labels, len(dataset.class_names)).sum(axis=0).tolist()
     return dict(zip(dataset.class_names, numbers, strict=True))
 
 
@@ -127,7 +142,7 @@ def test_its_sources_give_what_the_page_says(section: Section, home: Path) -> No
         if not expected.classes:
             assert {image.labels for image in list_source(source).images} == {()}
             continue
-        dataset = load_data(source, preparation=Preparation.from_dict(sections))
+        dataset = load_data(source, preparation=Preparation.from_dict(sections, sections.get("task", "single")))
         assert counts(dataset) == expected.classes, text
         groups = dataset.groups
         assert (len(np.unique(groups)) if groups is not None else 0) == expected.patients, text

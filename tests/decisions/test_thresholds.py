@@ -164,28 +164,6 @@ def test_new_images_are_hit_at_the_rate_that_is_promised(target: float, patients
     assert target - error <= np.mean(true) <= highest + error
 
 
-@pytest.mark.parametrize("target", [0.8, 0.9])
-def test_new_images_of_a_cut_are_hit_at_the_rate_that_is_promised(target: float) -> None:
-    """A cut's cases are of several grades, of which the lowest is the hardest to tell from those below."""
-    rng = np.random.default_rng(4)
-    shares, names = np.array([0.4, 0.2, 0.2, 0.1, 0.1]), [str(grade) for grade in range(5)]
-
-    def drawn(count: int) -> tuple[Array, Array]:
-        labels = rng.choice(5, count, p=shares)
-        seen = labels + rng.normal(size=count)
-        powers = np.exp(-2 * (seen[:, None] - np.arange(5)) ** 2)  # too sure, as networks are
-        return powers / powers.sum(axis=1, keepdims=True), labels
-
-    hits = []
-    for _ in range(200):
-        point = set_point(Rule("sensitivity", target), *drawn(120), names, "2", "calibration", cut=True)
-        assert point.promised == target
-        probabilities, labels = drawn(2000)
-        hits.append(point.decide(probabilities)[labels >= 2].mean())
-    error = 3 * float(np.std(hits)) / len(hits) ** 0.5
-    assert target - error <= np.mean(np.array(hits)) <= target + 0.02 + error
-
-
 def test_a_sensitivity_is_promised_by_enough_images_that_no_network_has_seen() -> None:
     def point(cases: int, set_on: str, target: float, groups: Array | None = None) -> OperatingPoint:
         scores = np.linspace(0.01, 0.99, cases + 10)

@@ -112,7 +112,7 @@ def test_the_temperature_is_that_of_the_stored_predictions(made: tuple[Path, Ens
     numbers = [member["trial"] for member in manifest["members"]]
     parts = [stored(RunDir(str(run)), number) for number in numbers]
     mean = average([part["probabilities"] for part in parts])
-    assert manifest["temperature"] == fit_temperature(mean, parts[0]["labels"])
+    assert manifest["temperatures"] == [fit_temperature(mean, parts[0]["labels"])]
     assert manifest["selected_on"]["scores"] == result.selected.calibrated_scores
     assert manifest["selected_on"]["scores_before_temperature"] == result.selected.scores
     assert (manifest["strategy"], manifest["selected_on"]["predictions"]) == ("top-k", "val")

@@ -73,11 +73,15 @@ def test_the_temperature_is_that_of_the_averaged_predictions() -> None:
     uncalibrated = make_selection("top-k", candidates, top_k(candidates.candidates, 3))
     averaged = average([c.probabilities for c in candidates.candidates])
     selection = calibrate_selection(uncalibrated, "val", averaged, LABELS, None).selection
-    assert selection.temperature == fit_temperature(averaged, LABELS)
-    assert np.array_equal(selection.calibrated, apply_temperature(averaged, selection.temperature))
+    assert selection.temperatures == (fit_temperature(averaged, LABELS),)
+    assert np.array_equal(selection.calibrated, apply_temperature(averaged, selection.temperatures[0]))
     assert selection.calibrated_scores["log_loss"] < selection.scores["log_loss"]
     assert selection.scores == {**SINGLE.measure(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
-    assert (uncalibrated.temperature, uncalibrated.calibrated_on, selection.calibrated_on) == (1.0, None, "val")
+    assert (uncalibrated.temperatures, uncalibrated.calibrated_on, selection.calibrated_on) == (
+        (1.0,),
+        None,
+        "val",
+    )
 
 
 def test_as_plain_values_it_says_all_that_is_needed_to_average_it_again() -> None:
@@ -87,7 +91,7 @@ def test_as_plain_values_it_says_all_that_is_needed_to_average_it_again() -> Non
         {"trial": trial, "fold": fold, "weight": 0.25} for trial in (0, 1) for fold in (0, 1)
     ]  # fmt: skip
     assert (content["strategy"], content["source"], content["selected_on"]) == ("top-k", "folds", "out-of-fold")
-    assert (content["images"], content["temperature"]) == (60, selection.temperature)
+    assert (content["images"], content["temperatures"]) == (60, list(selection.temperatures))
 
 
 def test_a_class_without_an_image_leaves_its_auc_out() -> None:

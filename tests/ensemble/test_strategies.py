@@ -10,7 +10,7 @@ from medray.ensemble.candidates import Candidate
 from medray.ensemble.strategies import LIBRARY, ROUNDS, Weighted, _scorer, greedy, top_k
 from medray.errors import DataError
 from medray.stats.metrics import all_metrics, log_loss
-from medray.stats.score_names import METRICS
+from medray.stats.score_names import PLAIN as METRICS
 from tests.ensemble.candidate_samples import candidates, noisy
 
 Case = tuple[list[Array], Array]

@@ -67,6 +67,6 @@ def test_the_table_has_rates_where_a_point_is_set() -> None:
     ]
     columns = dict(cut_columns(cuts, [(point, point.rates) for point in points]))
     assert list(columns)[:2] == ["images", "AUC"]
-    filled = {title: [bool(cell) for cell in cells] for title, cells in columns.items()}
+    filled = {title: [cell != "–" for cell in cells] for title, cells in columns.items()}
     assert filled["sensitivity\n(sensitivity 0.9)"] == [False, True, False]
     assert filled["specificity\n(youden)"] == [False, False, True]

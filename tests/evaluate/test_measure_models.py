@@ -132,6 +132,6 @@ def test_a_model_averages_by_weight_and_then_applies_its_temperature() -> None:
     plain = EvaluatedModel("plain", members).combine(predictions)
     expected = 0.25 * predictions[0, None].astype(np.float64) + 0.75 * predictions[1, 0]
     assert np.allclose(plain, expected, atol=1e-6)
-    cooled = EvaluatedModel("cooled", members, 0.5).combine(predictions)
+    cooled = EvaluatedModel("cooled", members, (0.5,)).combine(predictions)
     assert np.allclose(cooled, expected**2 / (expected**2).sum(axis=1, keepdims=True), atol=1e-6)
     assert network_keys([EvaluatedModel("a", members), EvaluatedModel("b", members[:1])]) == list(predictions)

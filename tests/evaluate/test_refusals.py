@@ -144,7 +144,7 @@ def test_figures_that_are_damaged_further_down_are_named(run: Path) -> None:
     ("name", "key"),
     [
         ("ensemble/manifest.json", "members"),
-        ("ensemble/manifest.json", "temperature"),
+        ("ensemble/manifest.json", "temperatures"),
         ("ensemble/manifest.json", "operating_points"),
         ("selection.json", "selections"),
         ("selection.json", "selected"),

@@ -71,8 +71,9 @@ def test_it_is_printed_with_what_chance_alone_gives() -> None:
 @pytest.mark.parametrize(
     ("names", "graded"),
     [
-        (("0", "1", "2"), True), (("1", "1.5", "2"), True), (("0", "1"), False), (("2", "1", "0"), False),
-        (("mild", "none", "severe"), False), (("0", "1", "nan"), False), (("0", "1", "1.0"), False),
+        (("0", "1", "2"), True), (("KL1", "KL2", "KL10"), True), (("none", "mild", "severe"), True), (("0", "1"), False), (("2", "1", "0"), False),
+        (("mild", "none", "severe"), False), (("0", "1", "nan"), False), (("0", "1", "01"), False),
+        (("benign", "malignant", "normal"), False),
     ],
 )  # fmt: skip
 def test_kappa_has_quadratic_weights_only_where_classes_look_like_grades(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from medray.audit.survey import Survey
+from medray.data.label_sets import has_label_sets
 from medray.data.similarity.measures import LOOKS, Measures
 
 
@@ -58,4 +59,6 @@ def survey(
         patients=tuple(f"p{index // per_patient}" if per_patient else None for index in range(total)),
         class_names=tuple(sorted(counts)),
         measures=measures(total, sizes, colours, broken),
+        label_sets=has_label_sets([*labels, *more]),
+        unlabelled=tuple(range(len(labels), len(labels) + blank)),
     )

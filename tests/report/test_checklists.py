@@ -6,13 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from medray.audit.findings import Finding
 from medray.console_tables import interval
+from medray.evaluate.evaluate_command import evaluate
+from medray.evaluate.external.documents import ExternalScores
 from medray.evaluate.scores_document import ReadScores
 from medray.report.checklists.claim import CLAIM
+from medray.report.checklists.external_facts import NOT_UPDATED
 from medray.report.checklists.items import (
     FROM_RUN,
     IN_PART,
@@ -26,6 +30,7 @@ from medray.report.checklists.items import (
     count_line,
 )
 from medray.report.checklists.tripod_ai import TRIPOD_AI
+from tests.conftest import write_npz
 from tests.report.conftest import Page, draw, read
 
 Drawn = tuple[Path, Page, str]
@@ -92,7 +97,7 @@ def test_what_is_given_links_to_the_part_that_shows_it(drawn: Drawn) -> None:
     headings = {anchor for tag, own in page.elements if tag == "section" and (anchor := own.get("id"))}
     for checklist in BOTH:
         for item in checklist.items:
-            assert item.fact is None or item.fact.anchor in {"", "subgroups", *headings}, item.number
+            assert item.fact is None or item.fact.anchor in {"", "subgroups", "external", *headings}, item.number
     assert rows_of(page, TRIPOD_AI)["23a"][4] == "The test split"
     assert rows_of(page, CLAIM)["20"][4] == "The data"
 
@@ -110,7 +115,7 @@ def test_facts_are_those_of_the_run(drawn: Drawn) -> None:
     assert tripod["15"][4] == "Decisions"
     assert interval(scores.operating_points[0].test.sensitivity) in claim["38"][2]
     assert f"{len(manifest['members'])} networks" in claim["27"][2]
-    assert f"temperature {manifest['temperature']:.3f}" in claim["27"][2]
+    assert f"temperature {manifest['temperatures'][0]:.3f}" in claim["27"][2]
     summary = read(run / f"crossval/{read(run / 'crossval/plan.json')['trials'][0]:04d}/summary.json")
     assert f"{len(summary['folds'])} folds" in claim["30"][2]
 
@@ -169,6 +174,39 @@ def test_damaged_scores_are_no_fact_and_take_no_other_item_along(run: Path, edit
     assert claim["37"][1:3] == [UNREADABLE, ""]
     assert claim["37"][4] == "The test split"
     assert claim["27"][1] == FROM_RUN
+
+
+def test_an_external_reading_fills_its_items_in_both_lists(run: Path, tmp_path: Path) -> None:
+    page, _ = draw(run, "--no-images")
+    assert statuses_of(page, CLAIM)["33"] == TO_WRITE
+    for number in ("12f", "24"):
+        assert rows_of(page, TRIPOD_AI)[number][1:3] == [NOT_APPLICABLE, NOT_UPDATED]
+    other = write_npz(tmp_path / "other.npz", seed=9, train=60, other=60)
+    result = CliRunner().invoke(evaluate, [str(run), "--external", str(other)])
+    assert result.exit_code == 0, result.output
+    page, _ = draw(run, "--no-images")
+    document = run / "evaluation/external/0001/scores.json"
+    scores = ExternalScores.from_dict(read(document))
+    tripod, claim = rows_of(page, TRIPOD_AI), rows_of(page, CLAIM)
+    accuracy = f"accuracy {interval(scores.figures.scores['accuracy'])} on {scores.figures.images} images"
+    assert claim["33"][1] == IN_PART
+    assert accuracy in claim["33"][2]
+    assert claim["33"][2].endswith("0 images with a copy among the run's; read 1 time")
+    assert claim["33"][4] == "Other images"
+    assert accuracy in tripod["23a"][2]
+    assert accuracy in claim["37"][2]
+    assert "AUC on " in tripod["23b"][2]
+    assert tripod["23b"][4] == "Other images", "no column of subgroups: the other images are all that it has"
+    assert scores.shifts is not None
+    largest = max(abs(row.difference.value or 0) for row in scores.shifts.classes)
+    assert f"{largest:.3f} [" in tripod["16"][2]
+    assert f"on {scores.recalibration.fitted} random images" in tripod["12f"][2]
+    for method in scores.recalibration.methods:
+        assert f"{interval(method.scores['log_loss'])} ({method.name})" in tripod["24"][2]
+    document.write_text("{}")
+    page, _ = draw(run, "--no-images")
+    assert [statuses_of(page, CLAIM)[number] for number in ("33", "32")] == [UNREADABLE, FROM_RUN]
+    assert "accuracy" in rows_of(page, TRIPOD_AI)["23a"][2], "the run's own figures don't go with it"
 
 
 def test_a_score_without_an_interval_says_so(drawn: Drawn) -> None:

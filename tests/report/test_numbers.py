@@ -142,7 +142,7 @@ def test_out_of_fold_figures_are_those_that_the_ensemble_was_chosen_by(drawn: Dr
     own = page.data["reliability"]["on"].index("out-of-fold")
     error = page.data["reliability"]["calibration_error"][own]
     assert error == pytest.approx(chosen["scores"]["calibration_error"], abs=1e-6)
-    assert f"Temperature {manifest['temperature']:.3f}" in page.text
+    assert f"Temperature {manifest['temperatures'][0]:.3f}" in page.text
 
 
 def test_folds_are_those_of_the_summaries(drawn: Drawn) -> None:

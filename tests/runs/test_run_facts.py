@@ -26,7 +26,7 @@ DATA = DataFacts.of(DATASET, (LEAK,))
 OPTIONS = ResolvedOptions("a-test", 4, 2, 2, 0, None, baselines_only=False)
 RUN = RunFacts("1.0", "organs", "log_loss", OPTIONS, "2026-01-02T03:04:05+00:00", "3.11", {"torch": "2.9"})
 SELECTION = SelectionFacts(
-    "folds", "folds", "out-of-fold", 60, 1.5, "calibration", (WeightedMember(7, 0, 0.5), WeightedMember(7, 1, 0.5)),
+    "folds", "folds", "out-of-fold", 60, (1.5,), "calibration", (WeightedMember(7, 0, 0.5), WeightedMember(7, 1, 0.5)),
     {"auc": 0.9}, {"auc": 0.9},
 )  # fmt: skip
 COMPARISON = SelectionComparison("auc", 1, (dataclasses.replace(SELECTION, strategy="top-k"), SELECTION))
@@ -68,7 +68,7 @@ def test_documents_come_back_from_a_run(tmp_path: Path) -> None:
         (DATA, "leaks", [{"text": "no kind"}], "leaks[0]: damaged: it has no 'kind'"),
         (COMPARISON, "selected", 2, "selected is 2, of 2 selections"),
         (SELECTION, "members", [], "it has no members"),
-        (SELECTION, "temperature", 0, "the temperature is 0.0; it must be above 0"),
+        (SELECTION, "temperatures", [0], "the temperatures are [0.0]; they must be above 0"),
         (CrossvalPlan("auc", 3, 0, (7,), ""), "folds", None, "folds is null"),
     ],
 )
@@ -113,3 +113,11 @@ def test_folds_that_have_a_folder_are_listed_in_order(tmp_path: Path) -> None:
     run.crossval.write("0007/fold_x/notes", b"")
     run.crossval.write("train/fold_1/notes", b"")
     assert list(run.crossval.trained_folds()) == [(3, 0), (7, 2), (7, 10)]
+
+
+def test_label_counts_are_of_every_split_or_of_none() -> None:
+    content = DATA.to_dict()
+    counts = {name: [1, 2, 3] for name in content["splits"]}
+    assert DataFacts.from_dict({**content, "label_counts": counts}).label_counts["train"] == (1, 2, 3)
+    with pytest.raises(RunError, match=r"label_counts are of train, not of the splits"):
+        DataFacts.from_dict({**content, "label_counts": {"train": [1, 2, 3]}})

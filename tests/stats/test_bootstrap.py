@@ -16,7 +16,7 @@ from medray.stats.bootstrap import (
     percentile_interval,
     resample_counts,
 )
-from medray.stats.score_names import MODES
+from medray.stats.score_names import OF_CLASSES
 from medray.stats.scores import Predictions
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -196,11 +196,11 @@ def test_bootstrap_scores_each_model_on_each_resample() -> None:
     result = bootstrap(models, resample_counts(40, 6, 0))
     assert list(result) == ["a", "b"]
     for name, model in models.items():
-        assert list(result[name]) == list(MODES)
+        assert list(result[name]) == list(OF_CLASSES)
         for row in range(6):
             assert {metric: values[row] for metric, values in result[name].items()} == model.scores(counts[row])
     from_array = bootstrap(models, counts)
-    assert all((from_array[m][s] == result[m][s]).all() for m in models for s in MODES)
+    assert all((from_array[m][s] == result[m][s]).all() for m in models for s in OF_CLASSES)
 
 
 def test_a_resample_without_a_class_has_no_auc() -> None:

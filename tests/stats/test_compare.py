@@ -25,7 +25,7 @@ from medray.stats.compare import (
 )
 from medray.stats.influence import Influence, difference
 from medray.stats.score_intervals import score_influence
-from medray.stats.score_names import MODES
+from medray.stats.score_names import OF_CLASSES
 from medray.stats.scores import Predictions
 
 CLASSES, IMAGES = 3, 300
@@ -52,7 +52,7 @@ BOTH = {"good": GOOD, "bad": BAD}
 DRAWS = bootstrap(BOTH, resample_counts(IMAGES, 200, 0))
 
 
-@pytest.mark.parametrize("metric", MODES)
+@pytest.mark.parametrize("metric", OF_CLASSES)
 def test_a_model_does_not_differ_from_itself(metric: str) -> None:
     result = compare_models("good", "good", metric, BOTH, DRAWS)
     test = {"auc": "DeLong", "accuracy": "McNemar", "calibration_error": "bootstrap"}.get(metric, "Student's t")
@@ -60,7 +60,7 @@ def test_a_model_does_not_differ_from_itself(metric: str) -> None:
     assert verdict(result, result.p) == "no difference shown"
 
 
-@pytest.mark.parametrize("metric", MODES)
+@pytest.mark.parametrize("metric", OF_CLASSES)
 def test_without_resamples_only_the_bootstrap_is_missing(metric: str) -> None:
     with_draws = compare_models("good", "bad", metric, BOTH, DRAWS)
     result = compare_models("good", "bad", metric, BOTH, None)
@@ -72,7 +72,7 @@ def test_without_resamples_only_the_bootstrap_is_missing(metric: str) -> None:
         assert (result.low, result.high, result.p) == (with_draws.low, with_draws.high, with_draws.p)
 
 
-@pytest.mark.parametrize("metric", MODES)
+@pytest.mark.parametrize("metric", OF_CLASSES)
 def test_the_better_model_is_better_whichever_way_the_metric_goes(metric: str) -> None:
     result, turned = (
         compare_models("good", "bad", metric, BOTH, DRAWS),
@@ -80,7 +80,7 @@ def test_the_better_model_is_better_whichever_way_the_metric_goes(metric: str) -
     )
     assert (verdict(result, result.p), verdict(turned, turned.p)) == ("better", "worse")
     assert result.difference is not None
-    assert (result.difference > 0) == (MODES[metric] == "max")
+    assert (result.difference > 0) == (OF_CLASSES[metric] == "max")
     assert result.difference == GOOD.scores()[metric] - BAD.scores()[metric]
     assert result.bootstrap_p == turned.bootstrap_p == pytest.approx(2 / 201)
     assert result.p is not None
@@ -88,7 +88,7 @@ def test_the_better_model_is_better_whichever_way_the_metric_goes(metric: str) -
     assert result.p < 0.01
 
 
-@pytest.mark.parametrize("metric", MODES)
+@pytest.mark.parametrize("metric", OF_CLASSES)
 def test_turned_around_only_the_signs_change(metric: str) -> None:
     result, turned = (
         compare_models("good", "bad", metric, BOTH, DRAWS),

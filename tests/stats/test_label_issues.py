@@ -20,6 +20,7 @@ from medray._types import Array
 from medray.errors import DataError
 from medray.stats.label_issues import COLUMNS, DoubtedLabels, LabelIssue, find_label_issues, issues_to_csv
 from medray.stats.label_noise import LabelNoise, fit_label_noise, flip_rate
+from tests.label_set_samples import LabelSetWorld
 
 NAMES = tuple("abcdefghij")
 Case = tuple[Array, Array]
@@ -300,3 +301,45 @@ def test_csv_reads_back() -> None:
 
 def test_csv_of_no_issue_has_its_heading() -> None:
     assert issues_to_csv([]) == ",".join(COLUMNS) + "\n"
+
+
+# -- several labels an image
+
+
+@pytest.mark.parametrize("separation", [0.0, 1.0, 4.0])
+def test_of_label_sets_without_wrong_labels_hardly_one_is_listed(separation: float) -> None:
+    """A model that knows nothing says of each rare label that it is not there, and is mostly right."""
+    rates = (0.02, 0.05, 0.1, 0.3)
+    listed = []
+    for seed in range(3):
+        world = LabelSetWorld(600, 1, rates, separation=separation, shared=0.0)
+        predictions, _ = world.draw(np.random.default_rng(seed))
+        doubted = find_label_issues(
+            predictions.probabilities, predictions.labels, np.arange(600), NAMES[:4], np.full(600, "train")
+        )
+        listed.append(len(doubted.issues))
+    assert np.mean(listed) <= 2
+
+
+def test_of_label_sets_flipped_labels_are_named_with_what_they_should_be() -> None:
+    world = LabelSetWorld(600, 1, (0.1, 0.2, 0.4), separation=4.0, shared=0.0)
+    predictions, _ = world.draw(np.random.default_rng(0))
+    flipped = np.random.default_rng(1).random(predictions.labels.shape) < 0.04
+    labels = np.where(flipped, 1 - predictions.labels, predictions.labels)
+    labels[::5, 0] = -1
+    doubted = find_label_issues(
+        predictions.probabilities, labels, np.arange(600), NAMES[:3], np.full(600, "train")
+    )
+    hits = []
+    for issue in doubted.issues:
+        (word, name), (other, same) = issue.label.split(), issue.suggested.split()
+        column = NAMES.index(name)
+        assert (name, {word, other}) == (same, {"with", "without"})
+        assert labels[issue.position, column] == (word == "with")
+        hits.append(flipped[issue.position, column])
+    assert len(hits) > 0.5 * flipped.sum()
+    assert np.mean(hits) > 0.9
+    chances = [issue.wrong_probability for issue in doubted.issues]
+    assert chances == sorted(chances, reverse=True)
+    rows = pd.read_csv(io.StringIO(issues_to_csv(doubted.issues)))
+    assert list(rows) == list(COLUMNS)

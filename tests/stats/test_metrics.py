@@ -19,7 +19,9 @@ from medray.stats.metrics import (
     log_loss,
     roc_auc,
 )
-from medray.stats.score_names import METRICS
+from medray.stats.score_names import GRADED, PLAIN
+
+METRICS = {**PLAIN, **GRADED}
 
 Case = tuple[Array, Array]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from medray._types import Array
 from medray.errors import ConfigError
 from medray.stats.score_intervals import score_interval
-from medray.stats.score_names import MODES
+from medray.stats.score_names import OF_CLASSES
 from medray.stats.scores import Predictions
 
 SCORES = (
@@ -74,7 +74,7 @@ def test_any_score_lies_in_its_interval_which_is_never_empty(
 
 def test_few_cases_have_no_interval_of_what_is_a_mean_over_classes() -> None:
     model, _ = drawn(np.random.default_rng(0), 3, 27, 2.0)
-    results = {name: score_interval(name, model) for name in MODES}
+    results = {name: score_interval(name, model) for name in OF_CLASSES}
     assert [name for name, result in results.items() if result.low is not None] == [
         "accuracy",
         "log_loss",

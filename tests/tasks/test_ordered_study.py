@@ -10,6 +10,7 @@ from rich.console import Console
 
 import medray
 from medray.ensemble import Ensemble
+from medray.evaluate.external.print_external import print_external
 from medray.evaluate.print_evaluation import CUTS_TITLE, print_result
 from medray.runs.rundir import RunDir
 from medray.serving.engine.served_model import ServedModel
@@ -114,7 +115,7 @@ def test_the_report_and_the_evaluation_show_the_cuts(
         "cut", "images", "AUC", "sensitivity (sensitivity 0.8)", "specificity (sensitivity 0.8)",
     ]  # fmt: skip
     assert [row[0] for row in table[1:]] == ["1 or more", "2 or more", "3"]
-    assert [bool(row[3]) for row in table[1:]] == [False, True, False]
+    assert [row[3] != "–" for row in table[1:]] == [False, True, False]
     assert "are grades, kappa" not in page.text
 
     print_result(study.evaluate(), Console(width=160))
@@ -122,6 +123,68 @@ def test_the_report_and_the_evaluation_show_the_cuts(
     assert CUTS_TITLE in out
     assert "quadr. kappa" in out
     assert "are grades" not in out
+
+
+def test_another_hospitals_grades_have_kappa_and_cuts_beside_the_internal_ones(
+    study: medray.Study, ensemble: Ensemble, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their words for grades, a third of the highest grade ungradable, nothing selected by them."""
+    from sklearn.metrics import cohen_kappa_score, roc_auc_score
+
+    images, labels = graded_arrays(160, 4, seed=21, mistaken=0.2)
+    words = ("normal", "mild", "moderate", "severe")
+    rows = ["image,label"]
+    left_out = (labels == 3) & (np.arange(160) % 3 == 0)
+    for number, image in enumerate(images):
+        (tmp_path / f"{number:03}.png").write_bytes(png(image))
+        rows.append(f"{number:03}.png,{'ungradable' if left_out[number] else words[labels[number]]}")
+    (tmp_path / "other.csv").write_text("\n".join(rows))
+    class_map = {word: str(grade) for grade, word in enumerate(words)} | {"ungradable": None}
+    reads = study.evaluate().reads.total
+    evaluation = study.evaluate_external(f"csv:{tmp_path / 'other.csv'}", class_map=class_map)
+    figures, comparison = evaluation.scores.figures, evaluation.comparison
+    kept = ensemble.predict(images[~left_out])
+    truth, table = labels[~left_out], kept.probabilities.astype(float)
+    assert figures.images == len(truth) == 160 - left_out.sum()
+    kappa = cohen_kappa_score(truth, kept.labels, weights="quadratic")
+    assert figures.scores["quadratic_kappa"].value == pytest.approx(kappa, abs=1e-9)
+    assert figures.scores["grade_error"].value == pytest.approx(np.abs(truth - kept.labels).mean(), abs=1e-9)
+    assert [cut.event.name for cut in figures.cuts] == ["1 or more", "2 or more", "3"]
+    for grade, cut in enumerate(figures.cuts, start=1):
+        expected = roc_auc_score(truth >= grade, table[:, grade:].sum(axis=1).clip(0, 1))
+        assert (cut.auc.value, cut.images) == (pytest.approx(expected, abs=1e-9), (truth >= grade).sum())
+    (point,) = figures.operating_points
+    called = table[:, 2:].sum(axis=1) >= point.threshold
+    assert point.positive == "2 or more"
+    assert point.test.sensitivity.value == pytest.approx(called[truth >= 2].mean())
+    assert comparison is not None
+    for pair in (*comparison.cut_auc.values(), comparison.scores["quadratic_kappa"]):
+        assert pair.external.value is not None and pair.internal.value is not None  # noqa: PT018
+        assert pair.difference.value == pytest.approx(pair.external.value - pair.internal.value)
+        assert pair.difference.low is not None
+        assert pair.difference.low < pair.difference.value < (pair.difference.high or 0)
+    assert study.evaluate().reads.total == reads, "the test split is not read"
+    assert figures == study.evaluate_external(f"csv:{tmp_path / 'other.csv'}", class_map=class_map).scores.figures
+    print_external(evaluation, Console(width=140))
+    shown = capsys.readouterr().out
+    assert "AUC of each cut, each grade and above against those below" in shown
+    assert "quadr. kappa" in shown
+    assert "AUC of each cut, each grade and above" in Path(study.report(images=False)).read_text()
+
+
+def test_another_hospital_without_the_highest_grade_says_so(study: medray.Study, tmp_path: Path) -> None:
+    images, labels = graded_arrays(90, 4, seed=22)
+    (tmp_path / "images").mkdir()
+    rows = ["image,label"]
+    for number in np.flatnonzero(labels < 3).tolist():
+        (tmp_path / "images" / f"{number:03}.png").write_bytes(png(images[number]))
+        rows.append(f"{number:03}.png,{labels[number]}")
+    (tmp_path / "images" / "other.csv").write_text("\n".join(rows))
+    figures = study.evaluate_external(f"csv:{tmp_path / 'images/other.csv'}").scores.figures
+    assert figures.missing_classes == ("3",)
+    assert [cut.auc.value is None for cut in figures.cuts] == [False, False, True]
+    assert figures.cuts[2].auc.reason == "0 images of a class: too few"
+    assert figures.scores["quadratic_kappa"].value is not None
 
 
 # -- the service

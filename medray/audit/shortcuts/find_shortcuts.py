@@ -64,7 +64,9 @@ def find_shortcuts(survey: Survey, groups: Array) -> Shortcuts:
     `groups` int64 (n,) are the images that belong together, by patient or as duplicates. Classes of fewer than
     LEAST_CASES groups are left out, with a note.
     """
-    images = np.flatnonzero([bool(labels) for labels in survey.labels] & survey.measures.readable)
+    labelled = np.ones(len(survey), dtype=bool)
+    labelled[list(survey.blank_images)] = False
+    images = np.flatnonzero(labelled & survey.measures.readable)
     groups = np.unique(groups[images], return_inverse=True)[1]
     members, notes = _list_members(survey, images, groups)
     shortcuts = separating_facts(list_facts(survey, images), members, groups) if members else []

@@ -7,7 +7,7 @@ import numpy as np
 
 from medray.crossval.nested.plan_nested import OuterFold
 from medray.data.listing.listing import CALIBRATION, TRAIN, VAL
-from medray.decisions.temperature import apply_temperature
+from medray.decisions.temperature import apply_temperatures
 from medray.ensemble.averaging import average
 from medray.ensemble.calibrate_ensemble import calibrate_selection
 from medray.ensemble.candidates import trial_pool
@@ -50,15 +50,16 @@ def measure_fold(
     )
     by_network = predict_networks(run, dataset, images, [member.key for member in members])
     on_held_out = {key: held_out_images.answers(table[len(aside) :]) for key, table in by_network.items()}
-    answers = average([on_held_out[member.key] for member in members], shares)
+    label_sets = pool.task.label_sets
+    answers = average([on_held_out[member.key] for member in members], shares, label_sets=label_sets)
     if len(aside):
         on_aside = [aside_images.answers(by_network[member.key][: len(aside)]) for member in members]
-        calibrated = calibrate_selection(
-            selection, CALIBRATION, average(on_aside, shares), aside_images.answered_labels, None
-        ).selection  # fmt: skip
+        mean = average(on_aside, shares, label_sets=label_sets)
+        labels = aside_images.answered_labels
+        calibrated = calibrate_selection(selection, CALIBRATION, mean, labels, None).selection
     else:
         calibrated = calibrate_selection(selection, VAL, selection.probabilities, pool.labels, None).selection
-    probabilities = apply_temperature(answers, calibrated.temperature)
+    probabilities = apply_temperatures(answers, calibrated.temperatures)
     labels = held_out_images.answered_labels
     best, measure = pool.candidates[0], pool.task.measure_defined
     result = NestedFold(
@@ -68,7 +69,7 @@ def measure_fold(
         images=len(held_out),
         best_trial=best.number,
         members=tuple(member.record.number for member in members),
-        temperature=calibrated.temperature,
+        temperatures=calibrated.temperatures,
         calibrated_on=str(calibrated.calibrated_on),
         val_scores=calibrated.calibrated_scores,
         held_out_scores=measure(probabilities, labels),

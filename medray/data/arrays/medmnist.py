@@ -61,8 +61,6 @@ def locate(name: str, size: str = "28") -> Path:
     """
     if name not in FLAT_SETS:
         raise DataError(unknown_choice_line("2-D MedMNIST set", name, FLAT_SETS))
-    if name in MULTI_LABEL:
-        raise DataError(f"medmnist:{name} gives an image several labels; medray needs one class for each image")
     if size not in SIZES:
         raise DataError(f"medmnist:{name} has no size '{size}'; valid: {', '.join(SIZES)}")
     suffix = "" if size == "28" else f"_{size}"

@@ -21,12 +21,13 @@ SUBGROUP = "_subgroup_"  # train_subgroup_sex, val_subgroup_sex, test_subgroup_s
 
 
 def read_npz(
-    path: Path, *, source: str, class_names: tuple[str, ...] | None = None, task: str = SINGLE.name
+    path: Path, *, source: str, class_names: tuple[str, ...] | None = None, task: str | None = SINGLE.name
 ) -> ImageDataset:
     """Read a file of MedMNIST's form, perhaps with `calibration_images` and `calibration_labels` too.
 
     Class names are the ones given, or the file's own `class_names`, or MedMNIST's if the file is named as one of
-    its sets and has as many classes, or else the numbers; `notes` says which.
+    its sets and has as many classes, or else the numbers; `notes` says which. Labels are (N,), or for the `task`
+    several (N, K); with None they are as the file has them.
 
     Raises:
         DataError: the file is missing, damaged, or lacks an array, or an array has the wrong type or shape.
@@ -35,6 +36,8 @@ def read_npz(
     try:
         splits = splits_of(arrays)
         images = [as_images(f"{split}_images", arrays[f"{split}_images"]) for split in splits]
+        if task is None and all(_has_columns(arrays[f"{split}_labels"]) for split in splits):
+            task = SEVERAL.name
         read = as_label_sets if task == SEVERAL.name else as_labels
         labels = np.concatenate([read(f"{split}_labels", arrays[f"{split}_labels"]) for split in splits])
         check_lengths(arrays)
@@ -108,7 +111,8 @@ def as_label_sets(name: str, labels: Array) -> Array:
     """Return labels of which an image may have several, int64 (N, K); DataError if they are not 0, 1 or -1."""
     if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in "iub":
         raise DataError(
-            f"{name} is {labels.dtype} {labels.shape}, not (N, labels) of 0 and 1, as `task: several` needs"
+            f"{name} is {labels.dtype} {labels.shape}, not (N, labels) of 0 and 1, as `task: {SEVERAL.name}` needs"
+            f"; `task: {SINGLE.name}` takes one class for each image"
         )
     table = labels.astype(np.int64)
     if table.size and (table.min() < UNKNOWN or table.max() > 1):
@@ -122,9 +126,20 @@ def as_labels(name: str, labels: Array) -> Array:
     if column.ndim != 1 or column.dtype.kind not in "iu":
         raise DataError(
             f"{name} is {labels.dtype} {labels.shape}, not whole numbers (N,) or (N, 1): one class for each image"
-            f"{'; `task: several` takes several' if labels.ndim == 2 else ''}"
+            f"{_way_of_columns(labels) if _has_columns(labels) else ''}"
         )
     return column.astype(np.int64)
+
+
+def _has_columns(labels: Array) -> bool:
+    return labels.ndim == 2 and labels.shape[1] > 1
+
+
+def _way_of_columns(labels: Array) -> str:
+    """Return the end of an error's line: what to do with labels (N, K)."""
+    if ((labels != 0).sum(axis=1) == 1).all():
+        return f", as `task: {SINGLE.name}` takes; each row has one 1, so that `labels.argmax(axis=1)` gives them"
+    return f", as `task: {SINGLE.name}` takes; `task: {SEVERAL.name}` takes a column for each label"
 
 
 def as_text(name: str, column: Array) -> Array:

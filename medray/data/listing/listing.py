@@ -22,7 +22,8 @@ class ListedImage:
     `labels` are as the source has them: none if blank, several if it names several. `split` is train, val or test,
     or None if the source does not say. `where` names the image in a message: a path below the listing's root, or a
     table's line. `uncertain` are labels that it may have besides `labels`: it has no certain class then. `origin`
-    are cells of a table, by column, that say where, when or how the image was taken.
+    are cells of a table, by column, that say where, when or how the image was taken. `unlabelled` says that a
+    table with a column for each class says nothing in any of them.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class ListedImage:
     subgroups: Mapping[str, str] = field(default_factory=dict)
     uncertain: tuple[str, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
+    unlabelled: bool = False
 
 
 def counted_as(labels: tuple[str, ...]) -> str:
@@ -47,7 +49,8 @@ class SourceFacts:
     `folds` are ready-made ones. `missing` names the rows of a table whose file does not exist, `ignored` the files
     that are no images. `notes` say what was guessed. `rows` counts a table's rows by label, BLANK and SEVERAL,
     those of `missing` included. `class_columns` says that a table has a column for each class, so that a row may
-    be of none of them; `read_as_blank` are the words in the label's column that were read as blank.
+    be of none of them, and `label_columns` are their names; `read_as_blank` are the words in the label's column
+    that were read as blank.
     """
 
     source: str
@@ -58,6 +61,7 @@ class SourceFacts:
     notes: tuple[str, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
     class_columns: bool = False
+    label_columns: tuple[str, ...] = ()
     read_as_blank: tuple[str, ...] = ()
 
 

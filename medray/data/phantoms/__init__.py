@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from medray.data.dataset import ImageDataset
 from medray.data.phantoms.bloodcells import draw_bloodcells
+from medray.data.phantoms.chest import draw_chest
 from medray.data.phantoms.covid import draw_covid
 from medray.data.phantoms.glaucoma import draw_glaucoma
 from medray.data.phantoms.organs import draw_organs
@@ -23,6 +24,7 @@ PHANTOMS: dict[str, Callable[..., ImageDataset]] = {
     "bloodcells": draw_bloodcells,
     "skin": draw_skin,
     "retinopathy": draw_retinopathy,
+    "chest": draw_chest,
 }
 
 

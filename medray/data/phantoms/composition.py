@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from medray._types import Array
+from medray.data.members import members_of
 from medray.data.source import PHANTOM, Source
 
 SPLIT_ENDS = {"train": 0.70, "val": 0.85, "test": 1.0}  # shares of the patients, one split after the other
@@ -37,8 +38,10 @@ def draw_batches(draw: Callable[..., Array], size: int, rng: np.random.Generator
 def split_patients(groups: Array, labels: Array, rng: np.random.Generator) -> dict[str, Array]:
     """Deal the patients out to the splits, and with them their images.
 
-    Few images are dealt anew, up to `DEALS` times, until each split has each class.
+    Few images are dealt anew, up to `DEALS` times, until each split has each class. `labels` are (n,), or (n,
+    classes) where an image may have several.
     """
+    members = members_of(labels, labels.shape[1] if labels.ndim == 2 else labels.max() + 1)
     for _ in range(DEALS):
         patients = rng.permutation(np.unique(groups))
         ends = [round(end * len(patients)) for end in SPLIT_ENDS.values()]
@@ -46,7 +49,7 @@ def split_patients(groups: Array, labels: Array, rng: np.random.Generator) -> di
         splits = {
             name: np.flatnonzero(np.isin(groups, part)) for name, part in zip(SPLIT_ENDS, parts, strict=True)
         }
-        if all(len(np.unique(labels[images])) == labels.max() + 1 for images in splits.values()):
+        if all(members[images].any(axis=0).all() for images in splits.values()):
             break
     return splits
 

@@ -43,38 +43,46 @@ def parse_map(texts: Sequence[str], class_names: Sequence[str]) -> dict[str, str
     return class_map
 
 
+def map_texts(class_map: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Return the THEIRS=OURS texts that `parse_map` reads as this map."""
+    return tuple(f"{theirs}={ours or ''}" for theirs, ours in class_map.items())
+
+
 def map_classes(
     counts: Mapping[str, int],
     class_map: Mapping[str, str | None],
     class_names: Sequence[str],
     source: str,
     hint: str = "",
+    none: str | None = None,
 ) -> tuple[MappedClass, ...]:
     """Return what becomes of each class in `counts` (images by their class), in natural order.
 
     A class that `class_map` does not name keeps its name where the run has it. `hint` ends the line of one that is
-    not there.
+    not there. Where images may have several labels, `none` is what one without any is called.
 
     Raises:
         DataError: `class_map` names a class that is not there, a class is neither the run's nor mapped, or
-            fewer than two of the run's are left.
+            fewer than two of the run's are left; of several labels, none.
     """
     for theirs in class_map:
         if theirs not in counts:
             raise DataError(f"{source}: --map: {unknown_choice_line('class', theirs, counts)}{hint}")
     mapped = {name: class_map.get(name, name) for name in natural_order(counts)}
-    strangers = [theirs for theirs, ours in mapped.items() if ours is not None and ours not in class_names]
+    word, words = ("class", "classes") if none is None else ("label", "labels")
+    valid = (*class_names, *([] if none is None else [none]))
+    strangers = [theirs for theirs, ours in mapped.items() if ours is not None and ours not in valid]
     if strangers:
         listed = first_names([f"{name} ({counts[name]:,})" for name in strangers], MOST_NAMED)
-        first, ours = strangers[0], ", ".join(f"'{name}'" for name in class_names)
+        first, ours = strangers[0], ", ".join(f"'{name}'" for name in valid)
         raise DataError(
-            f"{source}: classes that the run does not have: {listed}; --map '{first}=OURS' takes it for one of "
+            f"{source}: {words} that the run does not have: {listed}; --map '{first}=OURS' takes it for one of "
             f"{ours}, --map '{first}=' leaves it out"
         )
-    left = natural_order({ours for ours in mapped.values() if ours is not None})
-    if len(left) < 2:
+    left = natural_order({ours for ours in mapped.values() if ours is not None} - {none})
+    if len(left) < (2 if none is None else 1):
         raise DataError(
-            f"{source}: {plural(len(left), 'class', 'classes')} of the run left ({', '.join(left) or 'none'}); at "
-            "least two are needed"
+            f"{source}: {plural(len(left), word, words)} of the run left ({', '.join(left) or 'none'}); at least "
+            f"{'two are' if none is None else 'one is'} needed"
         )
     return tuple(MappedClass(theirs, ours, counts[theirs]) for theirs, ours in mapped.items())

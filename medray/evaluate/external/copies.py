@@ -22,8 +22,8 @@ class CopyCounts(JsonDocument):
     """How many of the other images have a copy among the run's, and figures without them.
 
     `seen` have one in train, val or calibration, `in_test` in the test split; an image may be of both. `left_out`
-    are all that have any, and with them the other images of their patients. `examples` name an image and a copy
-    of it. `figures` are of the `images` that are left, None where there is no copy, or too few are left.
+    are all that have any, and with them the other images of their patients or cases. `examples` name an image and
+    a copy of it. `figures` are of the `images` that are left, None where there is no copy, or too few are left.
     """
 
     seen: int
@@ -38,9 +38,9 @@ class CopyCounts(JsonDocument):
 class Copies:
     """Which of n other images have a copy in the run's train, val or calibration (`seen`), and in `in_test`.
 
-    Both are bool (n,). `units` (n,) connect images of one patient and copies of one another. `examples` name an
-    image by its position and the position of a copy in the run's data. `run` and `external` are the measures of
-    the run's images at `rows`, without the test split, and of the others.
+    Both are bool (n,). `units` (n,) connect images of one patient or case and copies of one another. `examples`
+    name an image by its position and the position of a copy in the run's data. `run` and `external` are the
+    measures of the run's images at `rows`, without the test split, and of the others.
     """
 
     seen: Array
@@ -53,7 +53,7 @@ class Copies:
 
     @property
     def left_out(self) -> Array:
-        """Whether an image, or another of its patient, has any copy, bool (n,)."""
+        """Whether an image, or another of its patient or case, has any copy, bool (n,)."""
         return np.asarray(np.isin(self.units, self.units[self.seen | self.in_test]))
 
 
@@ -85,5 +85,5 @@ def find_copies(run: ImageDataset, external: ImageDataset, progress: Progress = 
     copied = {group: position for position, group in reversed(list(enumerate(run_groups.tolist())))}
     examples = [(i, copied[other_groups[i]]) for i in np.flatnonzero(seen | in_test)[:EXAMPLES].tolist()]
     rows = np.flatnonzero(used & ~test)
-    units = merge_patients(other_groups, external.groups)
+    units = merge_patients(other_groups, external.clusters)
     return Copies(seen, in_test, units, tuple(examples), rows, run_measures.at(rows), others)

@@ -1,6 +1,5 @@
 """The documents of one reading of other images: begun.json, scores.json, and both beside the run's own figures."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from medray.evaluate.external.class_map import MappedClass
@@ -8,11 +7,13 @@ from medray.evaluate.external.copies import CopyCounts
 from medray.evaluate.external.figures import ExternalFigures
 from medray.evaluate.external.recalibration import LocalRecalibration
 from medray.evaluate.external.shifts import Shifts
-from medray.evaluate.scores_document import ReadFacts, ReadScores
+from medray.evaluate.scores_document import ReadFacts
 from medray.json_document import JsonDocument
 from medray.stats.bootstrap import Estimate
+from medray.stats.case_rule import CaseRule
 from medray.stats.rates import Proportion
 from medray.stats.score_gap import score_gap
+from medray.text import plural
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,31 @@ class ExternalFacts(ReadFacts):
 class ExternalScores(ExternalFacts):
     """scores.json: the facts of the reading, and what the ensemble is worth on these images.
 
-    `copies` and `shifts` are None where the run's own data can't be had: `problem` says why. `notes` are those of
-    the source.
+    `rule` says how images made cases, None where each image has its own answer: then whatever counts images in
+    `recalibration` counts cases. `copies` and `shifts` are None where the run's own data can't be had: `problem`
+    says why. `notes` are those of the source.
     """
 
     seed: int
     task: str
     metric: str
     class_names: tuple[str, ...]
+    rule: CaseRule | None
     figures: ExternalFigures
     recalibration: LocalRecalibration
     shifts: Shifts | None
     copies: CopyCounts | None
     problem: str | None
     notes: tuple[str, ...]
+
+    @property
+    def sample(self) -> str:
+        """What was measured, in words: images, or cases of so many images."""
+        figures = self.figures
+        images = plural(figures.images, "image") + (f" of {figures.patients} patients" if figures.patients else "")
+        if self.rule is None or figures.cases is None:
+            return images
+        return f"{plural(figures.cases, 'case')}, {self.rule.text} ({images})"
 
     def check(self) -> None:
         """Check that every class has its figures."""
@@ -71,8 +83,9 @@ class ExternalComparison(JsonDocument):
     """An ensemble's figures on other images beside those of the read `read` of its own test split.
 
     `scores` are by score, `without_copies` those of the images without copies, empty where there are none;
-    `class_auc` and `class_recall` are by class, `sensitivity` and `specificity` by operating point, `coverage` by
-    the coverage of conformal sets.
+    `class_auc` and `class_recall` are by class, `cut_auc` by cut of grades, `sensitivity` and `specificity` by
+    operating point, `coverage` by the coverage of conformal sets, and by their label where an image has several. A
+    score over several labels has no difference where these are not the same on both sides.
     """
 
     read: int
@@ -82,47 +95,10 @@ class ExternalComparison(JsonDocument):
     without_copies: dict[str, Beside]
     class_auc: dict[str, Beside]
     class_recall: dict[str, Beside]
+    cut_auc: dict[str, Beside]
     sensitivity: dict[str, Beside]
     specificity: dict[str, Beside]
     coverage: dict[str, Beside]
-
-
-def compare_with_internal(external: ExternalScores, internal: ReadScores) -> ExternalComparison:
-    """Return the figures of a reading of other images beside those of a read of the test split by one ensemble."""
-    figures, ensemble = external.figures, internal.models[0].scores
-    without = None if external.copies is None else external.copies.figures
-    points = {p.name + " " + p.positive: p.test for p in figures.operating_points}
-    internal_points = {p.name + " " + p.positive: p.test for p in internal.operating_points}
-    return ExternalComparison(
-        read=internal.read,
-        time=internal.time,
-        images=internal.images,
-        scores=_beside(figures.scores, ensemble),
-        without_copies={} if without is None else _beside(without.scores, ensemble),
-        class_auc=_beside(
-            {row.name: row.auc for row in figures.per_class}, {row.name: row.auc for row in internal.per_class}
-        ),
-        class_recall=_beside(
-            {row.name: estimate(row.recall) for row in figures.per_class},
-            {row.name: estimate(row.recall) for row in internal.per_class},
-        ),
-        sensitivity=_beside(
-            {name: estimate(rates.sensitivity) for name, rates in points.items()},
-            {name: estimate(rates.sensitivity) for name, rates in internal_points.items()},
-        ),
-        specificity=_beside(
-            {name: estimate(rates.specificity) for name, rates in points.items()},
-            {name: estimate(rates.specificity) for name, rates in internal_points.items()},
-        ),
-        coverage=_beside(
-            {f"{sets.coverage:.4g}": estimate(sets.test.covered) for sets in figures.conformal_sets},
-            {f"{sets.coverage:.4g}": estimate(sets.test.covered) for sets in internal.conformal_sets},
-        ),
-    )
-
-
-def _beside(external: Mapping[str, Estimate], internal: Mapping[str, Estimate]) -> dict[str, Beside]:
-    return {name: Beside.of(figure, internal[name]) for name, figure in external.items() if name in internal}
 
 
 def estimate(share: Proportion) -> Estimate:

@@ -1,11 +1,11 @@
 """Load other images as an ensemble takes them: of its size, channels and aspect, with its classes.
 
 The images stand in the order of their content, so that no figure depends on that of a table's rows or a folder's
-files. All images of the source are taken, in whatever splits it has them.
+files. All images of the source are taken, in whatever splits it has them. Where the run answers by case, these
+images are too: a source that does not know the cases is refused, as what is promised by case holds for no image.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -15,21 +15,33 @@ from medray._types import Array, Progress, silent
 from medray.data.arrays.resize import resize_dataset
 from medray.data.build import prepare_images
 from medray.data.cache.file_hashes import hash_files
+from medray.data.cases import with_cases
 from medray.data.dataset import ImageDataset
+from medray.data.labels import Labelled
 from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import Listing
 from medray.data.listing.tables.blanks import hint_to_keep
 from medray.data.load_data import load_data
+from medray.data.members import members_of
 from medray.data.source import Source, parse_source
 from medray.ensemble.manifest import Manifest
 from medray.errors import DataError
 from medray.evaluate.external.class_map import MappedClass, map_classes
-from medray.space.preparation import Preparation
+from medray.evaluate.external.external_labels import (
+    choose_external_sets,
+    complete_map,
+    count_labels,
+    label_sets_of_arrays,
+    none_label,
+)
+from medray.space.preparation import Labels, Preparation
+from medray.space.published import TEST
+from medray.tasks import TASKS
 
 
 @dataclass(frozen=True)
 class ExternalImages:
-    """Other images with the run's classes; `dataset` has no splits.
+    """Other images with the run's classes; `dataset` has no splits, and the run's cases where it has any.
 
     `names` (n,) say where each image lies. `content` is a SHA-256 of the images as they are in their source,
     whatever their order and labels. `size` is height and width of arrays before they were resized, None of files.
@@ -48,10 +60,11 @@ def load_external(
 ) -> ExternalImages:  # fmt: skip
     """Load the images of `source` for the ensemble of `manifest`; `preparation` says what its run did to images.
 
-    Classes that the run merged are merged here too, where the source has them; none is left out as rare.
+    Classes that the run merged or left out are so here too, where the source has them; none is left out as rare.
 
     Raises:
-        DataError: there is no such source, it can't be used, or its classes are neither the run's nor mapped.
+        DataError: there is no such source, it can't be used, its classes are neither the run's nor mapped, or it
+            does not know the cases that the run answers.
         SideCarError: masks or the like lie among the images.
     """
     parsed = parse_source(source)
@@ -59,25 +72,37 @@ def load_external(
     images = replace(
         preparation.images, image_size=(height, width), channels=channels, aspect=manifest.image_aspect
     )
-    rules = Preparation(images, replace(preparation.labels, merge={}, min_count=1), preparation.splits)
-    merged = {part: name for name, parts in preparation.labels.merge.items() for part in parts}
+    rules = replace(preparation, images=images)
     load = _load_listed if parsed.is_listed else _load_arrays
-    external = load(parsed, manifest.class_names, rules, {**merged}, class_map, progress)
+    external = load(parsed, manifest.class_names, rules, class_map, progress)
     if external.dataset.shape != manifest.image_shape:
         raise DataError(f"{source}: images are {external.dataset.shape}, not {manifest.image_shape}")
-    return _in_order_of_content(external)
+    external = _in_order_of_content(external)
+    return external if preparation.cases is None else _by_case(external, preparation)
 
 
 def _load_listed(
-    source: Source, class_names: tuple[str, ...], rules: Preparation, merged: Mapping[str, str],
-    class_map: Mapping[str, str | None], progress: Progress,
+    source: Source, class_names: tuple[str, ...], rules: Preparation, class_map: Mapping[str, str | None],
+    progress: Progress,
 ) -> ExternalImages:  # fmt: skip
-    listing = list_source(source)
-    counts = Counter(label for image in listing.images for label in dict.fromkeys(image.labels))
-    hint = hint_to_keep(listing.read_as_blank)
-    classes = map_classes(counts, _complete(counts, merged, class_map), class_names, listing.source, hint)
-    listing = _mapped(listing, classes)
-    labelled, images, notes = prepare_images(listing, rules, progress)
+    listing, labels = list_source(source), rules.labels
+    none = none_label(labels, class_names, rules.task)
+    counts = count_labels(listing, class_names, labels, class_map)
+    if not (several := TASKS[rules.task].label_sets):
+        counts = {name: count for name, count in counts.items() if count}
+    complete, hint = complete_map(counts, labels, class_map), hint_to_keep(listing.read_as_blank)
+    classes = map_classes(counts, complete, class_names, listing.source, hint, none)
+    if several:
+
+        def choose(listed: Listing, rules: Labels) -> Labelled:
+            return choose_external_sets(listed, classes, class_names, none, rules)
+
+        labelled, images, notes = prepare_images(replace(listing, folds=None), rules, progress, choose)
+        table = labelled.labels
+    else:
+        listing, plain = _mapped(listing, classes), replace(labels, merge={}, min_count=1, leave_out=())
+        labelled, images, notes = prepare_images(listing, replace(rules, labels=plain), progress)
+        table = np.array([class_names.index(name) for name in labelled.class_names])[labelled.labels]
     kept = [listing.images[position] for position in labelled.positions]
     patients = [image.patient for image in kept]
     if any(patients) and not all(patients):
@@ -86,10 +111,9 @@ def _load_listed(
             "or do without (`?patient=` behind a table)"
         )
     columns = sorted({name for image in kept for name in image.subgroups})
-    ours = np.array([class_names.index(name) for name in labelled.class_names])
     dataset = ImageDataset(
         images=images.array,
-        labels=ours[labelled.labels],
+        labels=table,
         class_names=class_names,
         splits={},
         source=listing.source,
@@ -117,26 +141,36 @@ def _mapped(listing: Listing, classes: tuple[MappedClass, ...]) -> Listing:
 
 
 def _load_arrays(
-    source: Source, class_names: tuple[str, ...], rules: Preparation, merged: Mapping[str, str],
-    class_map: Mapping[str, str | None], progress: Progress,
+    source: Source, class_names: tuple[str, ...], rules: Preparation, class_map: Mapping[str, str | None],
+    progress: Progress,
 ) -> ExternalImages:  # fmt: skip
-    loaded = load_data(source, preparation=rules, progress=progress)
+    # A run of several labels takes arrays of one class each too, so these are loaded as they are.
+    several = TASKS[rules.task].label_sets
+    loaded = load_data(source, preparation=None if several else replace(rules, cases=None), progress=progress)
     loaded = resize_dataset(loaded, rules.images, progress)  # a phantom keeps the size that it is drawn in
-    numbers = np.bincount(loaded.labels, minlength=len(loaded.class_names)).tolist()
-    counts = {name: count for name, count in zip(loaded.class_names, numbers, strict=True) if count}
-    classes = map_classes(counts, _complete(counts, merged, class_map), class_names, loaded.source)
-    ours = {row.theirs: -1 if row.ours is None else class_names.index(row.ours) for row in classes}
-    labels = np.array([ours.get(name, -1) for name in loaded.class_names])[loaded.labels]
-    kept = np.flatnonzero(labels >= 0)
+    names, none = loaded.class_names, none_label(rules.labels, class_names, rules.task)
+    numbers = members_of(loaded.labels, len(names)).sum(axis=0).tolist()
+    mapped = {*class_names, *class_map} if loaded.has_label_sets else ()
+    counts = {name: count for name, count in zip(names, numbers, strict=True) if count or name in mapped}
+    complete = complete_map(counts, rules.labels, class_map)
+    classes = map_classes(counts, complete, class_names, loaded.source, none=none)
+    if several:
+        labelled = label_sets_of_arrays(loaded.labels, names, classes, class_names, none, loaded.source)
+        kept, labels, notes = labelled.positions, labelled.labels, labelled.notes
+    else:
+        ours = {row.theirs: -1 if row.ours is None else class_names.index(row.ours) for row in classes}
+        labels = np.array([ours.get(name, -1) for name in names])[loaded.labels]
+        kept, notes = np.flatnonzero(labels >= 0), ()
+        labels = labels[kept]
     original = (loaded.original or loaded).images
     dataset = ImageDataset(
         images=loaded.images[kept],
-        labels=labels[kept],
+        labels=labels,
         class_names=class_names,
         splits={},
         source=loaded.source,
         groups=None if loaded.groups is None else loaded.groups[kept],
-        notes=loaded.notes,
+        notes=(*loaded.notes, *notes),
         subgroups={name: column[kept] for name, column in loaded.subgroups.items()},
         aspect=loaded.aspect,
     )
@@ -144,12 +178,6 @@ def _load_arrays(
     content = _digest([image_digest(original[i]) for i in kept.tolist()])
     height, width = original.shape[1:3]
     return ExternalImages(dataset, names, classes, content, (float(height), float(width)))
-
-
-def _complete(
-    counts: Mapping[str, int], merged: Mapping[str, str], class_map: Mapping[str, str | None]
-) -> dict[str, str | None]:
-    return {**{part: name for part, name in merged.items() if part in counts}, **class_map}
 
 
 def image_digest(pixels: Array) -> str:
@@ -167,14 +195,35 @@ def _in_order_of_content(external: ExternalImages) -> ExternalImages:
     dataset = external.dataset
     groups = [""] * len(dataset) if dataset.groups is None else list(map(str, dataset.groups.tolist()))
     columns = [list(map(str, dataset.subgroups[name].tolist())) for name in sorted(dataset.subgroups)]
+    labels = dataset.labels.reshape(len(dataset), -1).tolist()
     keys = [
-        (image_digest(dataset.images[i]), int(dataset.labels[i]), groups[i], *(column[i] for column in columns))
+        (image_digest(dataset.images[i]), labels[i], groups[i], *(column[i] for column in columns))
         for i in range(len(dataset))
     ]
-    order = np.array(sorted(range(len(dataset)), key=keys.__getitem__), dtype=np.int64)
+    return _at(external, np.array(sorted(range(len(dataset)), key=keys.__getitem__), dtype=np.int64))
+
+
+def _by_case(external: ExternalImages, preparation: Preparation) -> ExternalImages:
+    """Return the images with the cases that the run answers, without those that differ where it drops them."""
+    everything = replace(external.dataset, splits={TEST: np.arange(len(external.dataset))})
+    assert preparation.cases is not None
+    try:
+        dataset = with_cases(everything, preparation.cases, preparation.task)
+    except DataError as error:
+        raise DataError(
+            f"the run answers by {preparation.cases.by}, and what it promises is of that, not of an image: {error}"
+        ) from None
+    external = replace(external, dataset=replace(dataset, splits={}))
+    return _at(external, dataset.splits[TEST])
+
+
+def _at(external: ExternalImages, rows: Array) -> ExternalImages:
+    """Return the images at `rows` (m,) in that order."""
+    dataset = external.dataset
     ordered = replace(
-        dataset, images=dataset.images[order], labels=dataset.labels[order],
-        groups=None if dataset.groups is None else dataset.groups[order],
-        subgroups={name: column[order] for name, column in dataset.subgroups.items()},
+        dataset, images=dataset.images[rows], labels=dataset.labels[rows],
+        groups=None if dataset.groups is None else dataset.groups[rows],
+        subgroups={name: column[rows] for name, column in dataset.subgroups.items()},
+        cases=None if dataset.cases is None else dataset.cases.at(rows),
     )  # fmt: skip
-    return replace(external, dataset=ordered, names=tuple(external.names[i] for i in order.tolist()))
+    return replace(external, dataset=ordered, names=tuple(external.names[i] for i in rows.tolist()))

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from medray.console import say
 from medray.console_tables import fits, print_table
-from medray.evaluate.external.figure_sheets import Sheet
 from medray.evaluate.external.run_external import ExternalEvaluation
+from medray.evaluate.external.sheet import Sheet
 from medray.evaluate.external.sheets import closing_line, external_sheets, opening_lines
 
 DIGITS, FEWER = 3, 2  # of intervals; the latter where tables don't fit

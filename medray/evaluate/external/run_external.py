@@ -7,20 +7,19 @@ from rich.console import Console
 
 from medray._types import Array
 from medray.console import say, step
+from medray.console_tables import interval
 from medray.data.dataset import ImageDataset
 from medray.decisions.ood import OodDetector
 from medray.ensemble.ensemble import Ensemble
 from medray.ensemble.manifest import Manifest
 from medray.errors import DataError, RunError
 from medray.evaluate.external.class_map import parse_map
+from medray.evaluate.external.comparison import compare_with_internal
 from medray.evaluate.external.copies import Copies, CopyCounts, find_copies
-from medray.evaluate.external.documents import (
-    ExternalComparison,
-    ExternalScores,
-    compare_with_internal,
-)
+from medray.evaluate.external.documents import ExternalComparison, ExternalScores
+from medray.evaluate.external.external_labels import none_label
 from medray.evaluate.external.external_reads import ExternalRead, new_external_read, stored_external, times_read
-from medray.evaluate.external.figures import LEAST, figures_at, measure_figures
+from medray.evaluate.external.figures import figures_at, measure_figures
 from medray.evaluate.external.load_external import ExternalImages, load_external
 from medray.evaluate.external.recalibration import recalibrate_locally
 from medray.evaluate.external.shifts import Shifts, class_shifts, column_shifts, look_shifts, median_size
@@ -32,6 +31,7 @@ from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.stats.patients import group_numbers
 from medray.stats.rates import share_of
+from medray.text import plural
 
 SEED = 0
 
@@ -64,6 +64,15 @@ class ExternalEvaluation:
     by_others: int
     internal: ReadScores | None
 
+    def __repr__(self) -> str:
+        figures, metric, reads = (
+            self.scores.figures,
+            self.scores.metric,
+            plural(self.by_run + self.by_others, "time"),
+        )
+        score = f"{metric} {interval(figures.scores[metric])} on {self.scores.sample} of {self.scores.source}"
+        return f"<ExternalEvaluation of {self.run.location}: {score}, read {reads}>"
+
     @property
     def comparison(self) -> ExternalComparison | None:
         """The figures beside those of the run's own test split."""
@@ -80,14 +89,10 @@ def run_external(options: ExternalOptions, console: Console) -> ExternalEvaluati
     run, seed = search.run, SEED if options.seed is None else options.seed
     with held(run, console):
         try:
-            if search.data.cases is not None:
-                raise RunError(
-                    f"{run.location} answers by {search.data.cases.by}; --external measures answers to images: a "
-                    "run without `cases` has those"
-                )
             digest = ensemble_fingerprint(run)
             ensemble = Ensemble.load(run.ensemble.location)
-            class_map = parse_map(options.class_map, ensemble.class_names)
+            none = none_label(search.space.preparation.labels, ensemble.class_names, search.space.task)
+            class_map = parse_map(options.class_map, [*([none] if none else []), *ensemble.class_names])
             with step(console, f"Loading {options.source}") as progress:
                 external = load_external(
                     options.source, ensemble.manifest, search.space.preparation, class_map, progress
@@ -118,10 +123,14 @@ def _read_external(
     run, dataset, seed = search.run, external.dataset, SEED if options.seed is None else options.seed
     if dataset.groups is not None:
         group_numbers(dataset.groups, len(dataset))  # a missing patient is an error before anything counts
+    answered, groups = dataset.at(np.arange(len(dataset))), dataset.answered_groups(np.arange(len(dataset)))
+    numbers = None if dataset.cases is None else dataset.cases.numbers
     with step(console, f"Predicting {len(dataset)} images"):
-        probabilities = ensemble.predict(dataset.images).probabilities
+        probabilities = ensemble.predict(dataset.images, numbers).probabilities
     run_data, copies, problem = _compare_images(search, dataset, options.data, console)
-    units = np.arange(len(dataset)) if dataset.groups is None else group_numbers(dataset.groups, len(dataset))
+    units = np.arange(len(dataset)) if dataset.clusters is None else group_numbers(dataset.clusters, len(dataset))
+    units = units if copies is None else copies.units
+    first = np.arange(len(dataset)) if dataset.cases is None else dataset.cases.first
     read = new_external_read(run)
     facts = read.begin((digest, dataset.fingerprint, external.content), options.source, external.classes)
     try:
@@ -139,20 +148,20 @@ def _read_external(
             task=task,
             metric=search.space.metric,
             class_names=names,
+            rule=dataset.case_rule,
             figures=measure_figures(
-                probabilities, dataset.labels, names, task, dataset.groups, manifest.operating_points,
-                manifest.conformal_sets,
+                probabilities, answered.answered_labels, names, task, groups, manifest.operating_points,
+                manifest.conformal_sets, None if dataset.cases is None else len(dataset),
             ),
             recalibration=recalibrate_locally(
-                probabilities, dataset.labels, names, units if copies is None else copies.units, dataset.groups,
-                seed,
+                probabilities, answered.answered_labels, names, units[first], groups, seed
             ),
             shifts=shifts,
             copies=None if copies is None else _count_copies(copies, external, probabilities, manifest, task),
             problem=problem,
             notes=dataset.notes,
         )  # fmt: skip
-    read.write(scores, probabilities, dataset.labels)
+    read.write(scores, probabilities, answered.answered_labels)
     return read, scores
 
 
@@ -194,13 +203,15 @@ def _shifts(
 def _count_copies(
     copies: Copies, external: ExternalImages, probabilities: Array, manifest: Manifest, task: str
 ) -> CopyCounts:
-    dataset, left_out = external.dataset, copies.left_out
-    kept = np.flatnonzero(~left_out)
+    dataset, kept, left_out = external.dataset, np.arange(len(external.dataset)), copies.left_out
+    labels, groups = dataset.at(kept).answered_labels, dataset.answered_groups(kept)
+    kept = kept[~left_out]
     figures = None
-    if left_out.any() and len(kept) >= LEAST:
+    if left_out.any():
+        rows = kept if dataset.cases is None else np.flatnonzero(~left_out[dataset.cases.first])
         figures = figures_at(
-            kept, probabilities, dataset.labels, manifest.class_names, task, dataset.groups,
-            manifest.operating_points, manifest.conformal_sets,
+            rows, probabilities, labels, manifest.class_names, task, groups, manifest.operating_points,
+            manifest.conformal_sets, None if dataset.cases is None else len(kept),
         )  # fmt: skip
     examples = tuple(f"{external.names[i]} is image {position} of the run" for i, position in copies.examples)
     return CopyCounts(

@@ -6,35 +6,37 @@ from medray.console_tables import Columns, metric_title
 from medray.data.similarity.centre_crops import LOOKED_FOR as CENTRE_CROPS
 from medray.data.similarity.duplicates import LOOKED_FOR
 from medray.evaluate.external.documents import ExternalComparison, ExternalScores
-from medray.evaluate.external.figure_sheets import (
+from medray.evaluate.external.figure_sheets import classes_sheet, figure_sheets
+from medray.evaluate.external.recalibration import PART
+from medray.evaluate.external.run_external import ExternalEvaluation
+from medray.evaluate.external.sheet import (
     EXTERNAL,
     Sheet,
     beside_columns,
-    classes_sheet,
     figure,
-    figure_sheets,
+    missing_differences,
     missing_intervals,
 )
-from medray.evaluate.external.recalibration import PART, LocalRecalibration
-from medray.evaluate.external.run_external import ExternalEvaluation
 from medray.evaluate.external.shifts import Shifts
 from medray.evaluate.read_count import times
 from medray.tasks import TASKS
 from medray.text import first_names, plural
 
 NAMED = 4
+RECALIBRATED = "What a recalibration on some of the external images would give; the ensemble stays as it is"
 
 
 def external_sheets(evaluation: ExternalEvaluation, digits: int = 3) -> Iterator[Sheet]:
     """Yield all tables of a reading, with intervals in so many `digits`."""
     scores, comparison = evaluation.scores, evaluation.comparison
-    yield classes_sheet(scores.classes)
+    word = "label" if TASKS[scores.task].label_sets else "class"
+    yield classes_sheet(scores.classes, word)
     internal = evaluation.internal
     calibration = {} if internal is None else {row.name: row.calibration for row in internal.reviewed.classes}
     yield from figure_sheets(scores.figures, scores.task, scores.metric, digits, comparison, calibration)
-    yield _recalibrated(scores.recalibration, digits)
+    yield from _recalibrated(scores, digits)
     if scores.shifts is not None:
-        yield from _shifts(scores.shifts, digits)
+        yield from _shifts(scores, scores.shifts, digits)
     if scores.copies is not None and scores.copies.figures is not None:
         yield _without_copies(scores, comparison, digits)
 
@@ -42,16 +44,18 @@ def external_sheets(evaluation: ExternalEvaluation, digits: int = 3) -> Iterator
 def opening_lines(evaluation: ExternalEvaluation) -> list[str]:
     """Return what was measured, how, and what stands beside it, a sentence each."""
     scores = evaluation.scores
-    figures = scores.figures
-    patients = f" of {figures.patients} patients" if figures.patients else ""
+    label_sets, missing = TASKS[scores.task].label_sets, ", ".join(scores.figures.missing_classes)
+    temperature = "temperatures" if label_sets else "temperature"
     lines = [
-        f"External images: {scores.source}, {plural(figures.images, 'image')}{patients}. The ensemble, its "
-        "temperature and its thresholds are as they were."
+        f"External images: {scores.source}, {scores.sample}. The ensemble, its {temperature} and its thresholds "
+        "are as they were."
     ]
-    if figures.missing_classes:
+    if missing and label_sets:
+        lines.append(f"Unknown of every image there, so in no figure: {missing}.")
+    elif missing:
         lines.append(
-            f"No image there is of {', '.join(figures.missing_classes)}: figures that need every class have no "
-            "value, averages of precision, recall and F1 are over the classes there are."
+            f"No image there is of {missing}: figures that need every class have no value, averages of precision, "
+            "recall and F1 are over the classes there are."
         )
     if evaluation.internal is None:
         lines.append(
@@ -61,7 +65,7 @@ def opening_lines(evaluation: ExternalEvaluation) -> list[str]:
     else:
         internal = evaluation.internal
         lines.append(
-            f"Internal is the run's own test split, {plural(internal.images, 'image')}, as it was read on "
+            f"Internal is the run's own test split, {plural(internal.answered, internal.unit)}, as it was read on "
             f"{internal.time}; it is not read again. Differences are external less internal, with 95 % intervals "
             "for two sets that are independent."
         )
@@ -102,36 +106,51 @@ def closing_line(evaluation: ExternalEvaluation) -> str:
     )
 
 
-def _recalibrated(local: LocalRecalibration, digits: int) -> Sheet:
-    title = "What a recalibration on some of the external images would give; the ensemble stays as it is"
-    if local.reason is not None:
-        return Sheet(title, "", [], [], (f"Not measured: {local.reason}.",))
-    methods = local.methods
+def _recalibrated(scores: ExternalScores, digits: int) -> Iterator[Sheet]:
+    local, title = scores.recalibration, RECALIBRATED
+    if not local.methods:
+        yield Sheet(title, "", [], [], (f"Not measured: {local.reason}.",))
+        return
+    methods, units = local.methods, "images" if scores.rule is None else "cases"
     columns: Columns = [
         (metric_title(name), [figure(method.scores[name], digits) for method in methods])
         for name in methods[0].scores
     ]
+    lines = [
+        f"Fitted on {local.fitted} random {units} (about {PART:.0%}; patients and copies on one side; "
+        f"seed {local.seed}), measured on the other {local.measured}."
+    ]
     temperature, intercepts = methods[1], methods[2]
-    biases = ", ".join(
-        f"'{name}' {value:+.2f}" for name, value in zip(intercepts.calibration, intercepts.intercepts, strict=True)
-    )
-    lines = (
-        f"Fitted on {local.fitted} random images (about {PART:.0%}; patients and copies on one side; "
-        f"seed {local.seed}), measured on the other {local.measured}.",
-        f"Temperature alone {temperature.temperature:.2f}; with intercepts {intercepts.temperature:.2f}, "
-        f"intercepts of log-odds {biases}.",
-    )
-    return Sheet(title, "", [method.name for method in methods], columns, lines)
+    if not TASKS[scores.task].label_sets:
+        pairs = zip(scores.class_names, intercepts.intercepts, strict=True)
+        biases = ", ".join(f"'{name}' {value:+.2f}" for name, value in pairs)
+        lines.append(
+            f"Temperature alone {temperature.temperatures[0]:.2f}; with intercepts "
+            f"{intercepts.temperatures[0]:.2f}, intercepts of log-odds {biases}."
+        )
+    yield Sheet(title, "", [method.name for method in methods], columns, tuple(lines))
+    if TASKS[scores.task].label_sets:
+        columns = [
+            ("temperature alone", [f"{value:.2f}" for value in temperature.temperatures]),
+            ("with intercept", [f"{value:.2f}" for value in intercepts.temperatures]),
+            ("intercept of log-odds", [f"{value:+.2f}" for value in intercepts.intercepts]),
+        ]
+        line = "A label that no image of the part has, or every one, keeps its probabilities: 1 and 0."
+        yield Sheet("That recalibration by label", "label", list(scores.class_names), columns, (line,))
 
 
-def _shifts(shifts: Shifts, digits: int) -> Iterator[Sheet]:
+def _shifts(scores: ExternalScores, shifts: Shifts, digits: int) -> Iterator[Sheet]:
+    word = "label" if TASKS[scores.task].label_sets else "class"
     columns: Columns = [
         (EXTERNAL, [figure(row.external, digits) for row in shifts.classes]),
         ("run's", [figure(row.run, digits) for row in shifts.classes]),
         ("difference", [figure(row.difference, digits, sign=True) for row in shifts.classes]),
     ]
-    title = f"Share of each class, beside the {shifts.images:,} images that the run trained and selected on"
-    yield Sheet(title, "class", [row.name for row in shifts.classes], columns)
+    by_case = "" if scores.rule is None else f" by {scores.rule.by}"
+    title = (
+        f"Share of each {word}{by_case}, beside the {shifts.images:,} images that the run trained and selected on"
+    )
+    yield Sheet(title, word, [row.name for row in shifts.classes], columns)
     looks = shifts.looks
     columns = [
         (EXTERNAL, [f"{row.external_mean:.1f} ± {row.external_sd:.1f}" for row in looks]),
@@ -168,6 +187,9 @@ def _without_copies(scores: ExternalScores, comparison: ExternalComparison | Non
     assert figures is not None
     shown = TASKS[scores.task].table_metrics(scores.metric, calibration=True)
     rows = {name: figures.scores[name] for name in shown}
-    columns = beside_columns(rows, {} if comparison is None else comparison.without_copies, digits)
-    title = f"Without copies of the run's images: {plural(copies.images, 'image')}"
-    return Sheet(title, "", [metric_title(name) for name in rows], columns, missing_intervals(rows))
+    beside = {} if comparison is None else comparison.without_copies
+    columns = beside_columns(rows, beside, digits)
+    cases = "" if figures.cases is None else f"{plural(figures.cases, 'case')} of "
+    title = f"Without copies of the run's images: {cases}{plural(copies.images, 'image')}"
+    lines = (*missing_intervals(rows), *missing_differences(rows, beside))
+    return Sheet(title, "", [metric_title(name) for name in rows], columns, lines)

@@ -13,6 +13,7 @@ from medray.data.source import parse_source
 from medray.errors import DataError
 from medray.json_document import JsonDocument
 from medray.stats.bootstrap import Estimate
+from medray.stats.events import Event
 from medray.stats.rates import Proportion, share_of
 from medray.stats.score_gap import score_gap
 from medray.text import natural_order
@@ -24,7 +25,10 @@ MOST_VALUES = 12  # of a column
 
 @dataclass(frozen=True)
 class ClassShift(JsonDocument):
-    """The share of a class among the run's images and among the others, and the difference with its interval."""
+    """The share of a class among the run's images and among the others, and the difference with its interval.
+
+    Shares are of cases where the run answers these, and of images whose label is known where there may be several.
+    """
 
     name: str
     run: Proportion
@@ -73,14 +77,22 @@ class Shifts(JsonDocument):
 
 
 def class_shifts(run: ImageDataset, rows: Array, external: ImageDataset) -> tuple[ClassShift, ...]:
-    """Return the shift of each class; `rows` are the run's images."""
-    groups = None if run.groups is None else run.groups[rows]
+    """Return the shift of each class among images, or cases, of which it is known; `rows` are the run's images."""
     shifts = []
     for index, name in enumerate(run.class_names):
-        of_run = share_of(run.labels[rows] == index, groups)
-        other = share_of(external.labels == index, external.groups)
+        of_run, other = (
+            _class_share(dataset, at, Event.at(index, run.class_names))
+            for dataset, at in ((run, rows), (external, np.arange(len(external))))
+        )
         shifts.append(ClassShift(name, of_run, other, score_gap(other, of_run)))
     return tuple(shifts)
+
+
+def _class_share(dataset: ImageDataset, rows: Array, event: Event) -> Proportion:
+    """Return the share of a class or label among what is answered of the images at `rows`, where it is known."""
+    labels, groups = dataset.at(rows).answered_labels, dataset.answered_groups(rows)
+    known = event.known(labels)
+    return share_of(event.of(labels[known]), None if groups is None else groups[known])
 
 
 def look_shifts(run: Measures, external: Measures) -> tuple[LookShift, ...]:

@@ -1,6 +1,6 @@
 """CLAIM, the update of 2024 (Tejani et al.): its 44 items, for studies of artificial intelligence in imaging."""
 
-from medray.report.checklists import data_facts, model_facts, score_facts
+from medray.report.checklists import data_facts, external_facts, model_facts, score_facts
 from medray.report.checklists.items import Checklist, Item
 
 CLAIM = Checklist(
@@ -44,12 +44,13 @@ CLAIM = Checklist(
              model_facts.folds),
         Item("31", "Explanations", "if heat maps or the like are used: the method, and whether it was checked"),
         Item("32", "Internal test", fact=score_facts.internal_test),
-        Item("33", "External test", "a test on data of another source, or why not; this report has none"),
+        Item("33", "External test", "whose images an external test is of, or why there is none",
+             external_facts.external_test),
         Item("34", "Trial registration", "register and number, if it is a clinical trial"),
         Item("35", "Images and patients in and out", "how many were left out, and why; a flow chart",
              data_facts.counts),
         Item("36", "Characteristics of each split", "age, sex, disease, devices of each split", data_facts.shares),
-        Item("37", "Performance and its uncertainty", fact=score_facts.performance),
+        Item("37", "Performance and its uncertainty", fact=external_facts.performance),
         Item("38", "Diagnostic accuracy", fact=score_facts.accuracy_by_class),
         Item("39", "Failures", "what the wrong answers have in common, and what they would mean in care",
              model_facts.mistakes),

@@ -5,11 +5,12 @@ from medray.data.listing.listing import TEST, TRAIN
 from medray.report.checklists.items import Answer, Given, fact
 from medray.report.evidence import Evidence
 from medray.runs.run_facts import DataFacts
-from medray.space.preparation import DROP, FAIL, FIRST, KEEP, LESION, PADDED, STRETCHED, Preparation
+from medray.space.preparation import DROP, FAIL, FIRST, KEEP, LESION, NONE, PADDED, STRETCHED, Preparation
+from medray.tasks import TASKS
 from medray.text import first_names, plural
 
 FITTED = {STRETCHED: "stretched", PADDED: "padded", LESION: "cropped to the lesion and padded"}
-RULES = {DROP: "left out", FIRST: "first label taken", FAIL: "an error", KEEP: "kept"}
+RULES = {DROP: "left out", FIRST: "first label taken", FAIL: "an error", KEEP: "kept", NONE: "no label"}
 
 
 @fact("data", "source, number of images and, where known, of patients")
@@ -23,11 +24,12 @@ def source(evidence: Evidence) -> Answer:
 
 @fact("data", "the classes and their images")
 def classes(evidence: Evidence) -> Answer:
-    """Return the classes with their number of images."""
+    """Return the classes or labels with their number of images."""
     data = evidence.data
     counts = [sum(split.classes[c] for split in data.splits.values()) for c in range(len(data.class_names))]
     names = [f"{name} ({count:,})" for name, count in zip(data.class_names, counts, strict=True)]
-    return Given(f"{plural(len(names), 'class', 'classes')}: {first_names(names, 6)} images")
+    several = ", of which an image may have several or none" if evidence.label_sets else ""
+    return Given(f"{plural(len(names), evidence.noun, evidence.nouns)}{several}: {first_names(names, 6)} images")
 
 
 @fact("data", "images of each split and class, patients in all")
@@ -35,7 +37,7 @@ def counts(evidence: Evidence) -> Answer:
     """Return the images of each split, and the number of patients."""
     data = evidence.data
     patients = plural(data.patients, "patient") if data.patients else "patients not known"
-    return Given(f"{_splits(data)} images; {patients}; by class in the table")
+    return Given(f"{_splits(data)} images; {patients}; by {evidence.noun} in the table")
 
 
 @fact("data", "images of the test split, and of its rarest class")
@@ -47,7 +49,7 @@ def test_size(evidence: Evidence) -> Answer:
     split = data.splits[TEST]
     fewest = min(split.classes)
     rarest = data.class_names[split.classes.index(fewest)]
-    return Given(f"{plural(split.images, 'test image')}, {fewest:,} of the rarest class ({rarest})")
+    return Given(f"{plural(split.images, 'test image')}, {fewest:,} of the rarest {evidence.noun} ({rarest})")
 
 
 @fact("data", "images of each split, and notes on how splits were drawn")
@@ -109,7 +111,7 @@ def shares(evidence: Evidence) -> Answer:
     differences = [abs(a / train.images - b / test.images) for a, b in pairs]
     largest = max(differences)
     name = data.class_names[differences.index(largest)]
-    return Given(f"both are of one source; a class's share differs by at most {largest:.3f} ({name})")
+    return Given(f"both are of one source; a {evidence.noun}'s share differs by at most {largest:.3f} ({name})")
 
 
 def _splits(data: DataFacts) -> str:
@@ -131,10 +133,13 @@ def _leaks(leaks: tuple[Finding, ...]) -> str:
 
 def _rules(preparation: Preparation) -> str:
     images, labels = preparation.images, preparation.labels
+    several = KEEP if TASKS[preparation.task].label_sets else labels.multiple
     rules = {
         "unreadable file": images.unreadable, "missing file": images.missing, "blank label": labels.blank,
-        "several labels": labels.multiple, "two-valued image (a mask)": images.two_valued,
+        "several labels": several, "two-valued image (a mask)": images.two_valued,
     }  # fmt: skip
+    if TASKS[preparation.task].label_sets:
+        rules["several labels"] = KEEP
     return "; ".join(
         f"{', '.join(name for name, rule in rules.items() if rule == action)}: {words}"
         for action, words in RULES.items()

@@ -32,7 +32,14 @@ class NotYet:
     command: str
 
 
-Answer = Given | NotYet | None
+@dataclass(frozen=True)
+class NotApplicable:
+    """Why the item does not apply to this run."""
+
+    why: str
+
+
+Answer = Given | NotYet | NotApplicable | None
 Read = Callable[[Evidence], Answer]
 
 
@@ -115,6 +122,8 @@ def standing(item: Item, evidence: Evidence) -> Standing:
         return Standing(item, UNREADABLE, left=item.write, anchor=item.fact.anchor)
     if answer is None:
         return Standing(item, TO_WRITE, left=item.write or f"this run does not hold {item.fact.summary}")
+    if isinstance(answer, NotApplicable):
+        return Standing(item, NOT_APPLICABLE, given=answer.why)
     if isinstance(answer, NotYet):
         return Standing(item, NOT_YET, given=f"made by medray {answer.command}", left=item.write)
     left = "; ".join(filter(None, (answer.left, item.write)))

@@ -4,16 +4,18 @@ from dataclasses import asdict
 
 from medray.config import TrainConfig
 from medray.console_tables import metric_title, number_with_sd
+from medray.decisions.temperature import temperature_text
 from medray.ensemble.manifest import Manifest
 from medray.report.checklists.items import Answer, Given, NotYet, fact
 from medray.report.evidence import Evidence
 from medray.runs.nested_results import read_nested
 from medray.stats.case_rule import unit_of
+from medray.tasks import TASKS
 from medray.text import first_names, plural
 
 ENSEMBLE, CROSSVAL, SEARCH = "ensemble", "crossval", "search"
 TRAINING = ("optimizer", "learning_rate", "schedule", "batch_size", "weight_decay", "dropout", "transforms")
-BALANCED = {"loss": "classes weighted in the loss", "sampler": "classes drawn equally often"}
+BALANCED = {"loss": "weighted in the loss", "sampler": "drawn equally often"}
 
 
 @fact("space", "the settings that were searched, how, by which metric, on which images")
@@ -52,7 +54,9 @@ def networks(evidence: Evidence) -> Answer:
     weights = {record.number: record.parameters for record in evidence.snapshot.records}
     kinds = {member.train_config.backbone: weights.get(member.trial, 0) for member in manifest.members}
     names = [f"{name} ({count:,} weights)" if count else name for name, count in kinds.items()]
-    output = f"softmax of {plural(len(manifest.class_names), 'class', 'classes')}"
+    task = TASKS[manifest.task]
+    labels = plural(len(manifest.class_names), task.noun, task.nouns)
+    output = f"a sigmoid for each of {labels}" if task.label_sets else f"softmax of {labels}"
     size = "×".join(map(str, manifest.image_shape))
     return Given(f"{plural(len(manifest.members), 'network')} of {first_names(names)}; input {size}, {output}")
 
@@ -94,7 +98,7 @@ def averaging(evidence: Evidence) -> Answer:
         return Given(f"one network, no average; {_temperature(manifest)}")
     equal = len({member.weight for member in manifest.members}) == 1
     mean = "mean" if equal else "weighted mean"
-    return Given(f"{mean} of the softmax of {len(manifest.members)} networks; {_temperature(manifest)}")
+    return Given(f"{mean} of the answers of {len(manifest.members)} networks; {_temperature(manifest)}")
 
 
 @fact("calibration", "how the ensemble's probabilities come about, and what computes them")
@@ -112,9 +116,11 @@ def balance(evidence: Evidence) -> Answer:
     manifest = evidence.manifest
     if manifest is None:
         return NotYet(ENSEMBLE)
-    used = [BALANCED[way] for way in dict.fromkeys(c.class_balance for c in _configs(manifest)) if way in BALANCED]
-    text = ", ".join(used) or "no weighting or sampling of classes"
-    return Given(f"{text}; {_temperature(manifest)}", "why, and for which class" if used else "")
+    task = TASKS[manifest.task]
+    ways = dict.fromkeys(config.class_balance for config in _configs(manifest))
+    used = [f"{task.nouns} {BALANCED[way]}" for way in ways if way in BALANCED]
+    text = ", ".join(used) or f"no weighting or sampling of {task.nouns}"
+    return Given(f"{text}; {_temperature(manifest)}", f"why, and for which {task.noun}" if used else "")
 
 
 @fact("mistakes", "probabilities of the classes, operating points and the rules that set them")
@@ -127,9 +133,12 @@ def output(evidence: Evidence) -> Answer:
         f"{point.positive} at {point.threshold:.3g} or more ({point.name}, set on {point.set_on} images)"
         for point in manifest.operating_points
     ]
-    decided = first_names(points) if points else "the likeliest class, no operating point"
+    task = TASKS[manifest.task]
+    by_itself = "each label from one half on" if task.label_sets else "the likeliest class"
+    decided = first_names(points) if points else f"{by_itself}, no operating point"
+    apart = ", which need not sum to 1" if task.label_sets else ""
     anchor = None if evidence.scores is None or evidence.test_predictions is None else "decisions"
-    return Given(f"a probability of each class; {decided}", anchor=anchor)
+    return Given(f"a probability of each {task.noun}{apart}; {decided}", anchor=anchor)
 
 
 @fact("cross-validation", "cross-validation, nested or of the best settings: mean and deviation over folds")
@@ -153,8 +162,10 @@ def mistakes(evidence: Evidence) -> Answer:
     predictions = evidence.predictions
     if predictions is None:
         return NotYet(SEARCH)
-    wrong = int((predictions.predicted != predictions.labels).sum())
-    return Given(f"{wrong} of {predictions.images} got wrong; confusion matrices, images in doubt")
+    if (sets := predictions.label_sets) is not None:
+        answers = f"{predictions.mistakes:,} of {int(sets.known.sum()):,} answers on {predictions.images} wrong"
+        return Given(f"{answers}, called from a probability of one half; counts by label, answers in doubt")
+    return Given(f"{predictions.mistakes} of {predictions.images} got wrong; confusion matrices, images in doubt")
 
 
 @fact("seeds", "versions of medray, Python and the packages")
@@ -201,7 +212,7 @@ def _begun(config: TrainConfig) -> str:
 def _temperature(manifest: Manifest) -> str:
     if manifest.calibrated_on is None:
         return "no temperature"
-    return f"temperature {manifest.temperature:.3f}, fitted on {manifest.calibrated_on} images"
+    return f"{temperature_text(manifest.temperatures)}, fitted on {manifest.calibrated_on} images"
 
 
 def _written(value: object) -> str:

@@ -7,6 +7,7 @@ from medray.evaluate.scores_document import ReadScores
 from medray.report.checklists.items import Answer, Fact, Given, NotYet, fact
 from medray.report.evidence import Evidence
 from medray.stats.rates import Rates
+from medray.tasks import TASKS
 from medray.text import first_names, plural
 
 EVALUATE = "evaluate"
@@ -40,7 +41,9 @@ def measures(evidence: Evidence, scores: ReadScores) -> Answer:
     """Return the names of what was measured."""
     metrics = ", ".join(map(metric_title, evidence.task.table_metrics(evidence.metric, calibration=True)))
     others = f"; beside {plural(len(scores.models) - 1, 'other model')}" if len(scores.models) > 1 else ""
-    return Given(f"{metrics}; by class sensitivity, specificity, calibration slope and curve{others}")
+    return Given(
+        f"{metrics}; by {evidence.task.noun} sensitivity, specificity, calibration slope and curve{others}"
+    )
 
 
 @score_fact("models", "95 % intervals, tests and their correction")
@@ -55,7 +58,7 @@ def statistics(evidence: Evidence, scores: ReadScores) -> Answer:
 def performance(evidence: Evidence, scores: ReadScores) -> Answer:
     """Return the ensemble's main scores."""
     ensemble = scores.models[0].scores
-    metrics = dict.fromkeys([evidence.metric, "accuracy"])
+    metrics = dict.fromkeys([evidence.metric, evidence.task.share])
     figures = ", ".join(f"{metric_title(metric)} {interval(ensemble[metric])}" for metric in metrics)
     text = f"{figures} on {scores.sample}"
     left = [
@@ -72,12 +75,13 @@ def performance(evidence: Evidence, scores: ReadScores) -> Answer:
     "classes", "sensitivity and specificity of each class, or at the operating points, with intervals; ROC"
 )
 def accuracy_by_class(evidence: Evidence, scores: ReadScores) -> Answer:
-    """Return sensitivity and specificity at the first operating point, or of the first class."""
+    """Return sensitivity and specificity at the first operating point, or of the first class or label."""
+    nouns = TASKS[scores.task].nouns
     if scores.operating_points:
         point = scores.operating_points[0]
         anchor = None if evidence.test_predictions is None else "decisions"
         return Given(
-            f"{point.positive}, {point.name}: {_rates(point.test)}; all classes in the table", anchor=anchor
+            f"{point.positive}, {point.name}: {_rates(point.test)}; all {nouns} in the table", anchor=anchor
         )
     rows = [
         f"{row.name}: sensitivity {interval(row.recall)}, specificity {interval(row.specificity)}"
@@ -95,7 +99,8 @@ def subgroups(evidence: Evidence) -> Answer:
         return NotYet(EVALUATE)
     columns = [f"{name} ({len(rows)})" for name, rows in evidence.scores.subgroups.items()]
     rates = ", sensitivity and specificity with gaps" if evidence.scores.subgroup_rates else ""
-    return Given(f"accuracy and AUC{rates} by {first_names(columns)}, with intervals where there are enough cases")
+    share = metric_title(evidence.task.share)
+    return Given(f"{share} and AUC{rates} by {first_names(columns)}, with intervals where there are enough cases")
 
 
 def _rates(rates: Rates) -> str:

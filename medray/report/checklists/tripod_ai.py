@@ -1,6 +1,6 @@
 """TRIPOD+AI (Collins et al. 2024): its 27 items, 52 with their parts, for studies that develop and evaluate."""
 
-from medray.report.checklists import data_facts, model_facts, score_facts
+from medray.report.checklists import data_facts, external_facts, model_facts, score_facts
 from medray.report.checklists.items import Checklist, Item
 
 TRIPOD_AI = Checklist(
@@ -37,15 +37,15 @@ TRIPOD_AI = Checklist(
         Item("12b", "Handling of predictors", fact=data_facts.preprocessing),
         Item("12c", "Kind of model, tuning, internal validation", "why networks of this kind", model_facts.search),
         Item("12d", "Differences between clusters: method", "how centres or countries were compared, if several",
-             score_facts.subgroups),
+             external_facts.clusters),
         Item("12e", "Measures of performance", "why these measures fit the intended use", score_facts.measures),
-        Item("12f", "Model updating: method", why_not="the model is evaluated as it is, not updated"),
+        Item("12f", "Model updating: method", fact=external_facts.updating_method),
         Item("12g", "How predictions are made", fact=model_facts.prediction),
         Item("13", "Class imbalance", fact=model_facts.balance),
         Item("14", "Fairness", "what was done for fairness between groups, and why"),
         Item("15", "Output and thresholds", "why this decision rule and its target", model_facts.output),
         Item("16", "Training against evaluation data", "differences in setting, eligibility, outcome and images",
-             data_facts.shares),
+             external_facts.shares),
         Item("17", "Ethics", "the committee that approved the study; consent, or why none was needed"),
         Item("18a", "Funding", "who paid, and what part they had in the study"),
         Item("18b", "Conflicts of interest", "those of all authors"),
@@ -60,14 +60,14 @@ TRIPOD_AI = Checklist(
         Item("20b", "Characteristics", "age, sex, dates, centres, missing values, in all and by group",
              data_facts.classes),
         Item("20c", "Evaluation data beside training data", "the same of age, sex and whatever else matters",
-             data_facts.shares),
+             external_facts.shares),
         Item("21", "Participants and events in each analysis", "the patients of each split, in all and by class",
              data_facts.counts),
         Item("22", "The full model", "where the model can be had, and on which terms", model_facts.model_files),
-        Item("23a", "Performance with intervals", fact=score_facts.performance),
+        Item("23a", "Performance with intervals", fact=external_facts.performance),
         Item("23b", "Differences between clusters: results", "results by centre or country, if several",
-             score_facts.subgroups),
-        Item("24", "Model updating: results", why_not="the model is evaluated as it is, not updated"),
+             external_facts.clusters),
+        Item("24", "Model updating: results", fact=external_facts.updating_results),
         Item("25", "Interpretation", "what the results mean for the aims, for fairness, beside earlier studies"),
         Item("26", "Limitations", "what may bias the figures or keep them from holding elsewhere"),
         Item("27a", "Poor or missing input in use", "what is done about poor or missing images in care"),

@@ -33,11 +33,14 @@ class Exchange:
 
 
 def check_same_task(old: ServedModel, new: ServedModel) -> None:
-    """Check that both models know the same classes, so that clients need not change.
+    """Check that both models answer the same question about the same classes, so that clients need not change.
 
     Raises:
-        RolloutError: they know other classes.
+        RolloutError: they are of other tasks, or know other classes.
     """
+    task, before = new.ensemble.task.name, old.ensemble.task.name
+    if task != before:
+        raise RolloutError(f"it is of the task {task}, and this service of {before}: start another")
     if old.ensemble.class_names != new.ensemble.class_names:
         before, after = (", ".join(model.ensemble.class_names)[:100] for model in (old, new))
         raise RolloutError(f"it knows other classes ({after}) than this service ({before}): start another")

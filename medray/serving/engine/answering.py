@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +11,18 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.decoding import Decoded, ImageError, decode
-from medray.serving.engine.answers import ImageFacts, ImagePrediction, to_plain
+from medray.serving.engine.answers import (
+    Classification,
+    ImageFacts,
+    ImageLabels,
+    ImagePrediction,
+    Labelling,
+    to_plain,
+)
 from medray.serving.engine.audit_log import AuditLog
 from medray.serving.engine.served_model import ServedModel
 
-LOGGED = ("label", "probabilities", "decisions", "sets", "flags", "sha256")
+LOGGED = ("label", "labels", "probabilities", "decisions", "sets", "flags", "sha256")
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class PredictRequest:
 class PredictAnswer:
     """A prediction, the model that made it, and the pixels that it is made of, uint8 (H, W, C)."""
 
-    prediction: ImagePrediction
+    prediction: ImagePrediction | ImageLabels
     model: ServedModel
     pixels: Array
 
@@ -56,7 +63,9 @@ def answer_batch(
     readable = [image for image in images if isinstance(image, Decoded)]
     if not readable:
         return [image for image in images if isinstance(image, ImageError)]
-    classifications = iter(model.classify(np.stack([image.pixels for image in readable])))
+    classifications: Iterator[Classification | Labelling] = iter(
+        model.classify(np.stack([image.pixels for image in readable]))
+    )
     answers: list[PredictAnswer | Exception] = []
     records = []
     for request, image in zip(requests, images, strict=True):
@@ -64,7 +73,8 @@ def answer_batch(
             answers.append(image)
             continue
         classification = next(classifications)
-        prediction = ImagePrediction(
+        kind = ImagePrediction if isinstance(classification, Classification) else ImageLabels
+        prediction = kind(
             **vars(classification) | {"flags": [*classification.flags, *image.notes]},
             file=request.file,
             image=ImageFacts(image.format, image.height, image.width),
@@ -89,12 +99,14 @@ def _decoded(request: PredictRequest, model: ServedModel, max_pixels: int) -> De
         return error
 
 
-def _audit_record(request: PredictRequest, prediction: ImagePrediction, model: ServedModel) -> dict[str, Any]:
+def _audit_record(
+    request: PredictRequest, prediction: ImagePrediction | ImageLabels, model: ServedModel
+) -> dict[str, Any]:
     plain = to_plain(prediction)
     return {
         "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds"),
         "request_id": request.request_id,
         "token": request.token,
         "model": to_plain(model.identity),
-        **{name: plain[name] for name in LOGGED},
+        **{name: plain[name] for name in LOGGED if name in plain},
     }

@@ -1,5 +1,6 @@
 """The service's answers to /predict and /metadata as types; the interface's description is made of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -16,6 +17,9 @@ from medray.stats.rates import Rates
 #: A class of the served model; its own schema in the interface's description lists the model's classes.
 ClassName = TypeAliasType("ClassName", str)
 Share = Annotated[float, Field(ge=0, le=1)]
+Probabilities = Annotated[dict[ClassName, Share], Field(description="calibrated")]
+Flags = Annotated[list[str], Field(description="out_of_distribution, and what was done to the image")]
+CALLED = "called: the probability reaches the label's first operating point, or one half where it has none"
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,19 @@ class ConformalSet:
 
 
 @dataclass(frozen=True)
+class LabelSets:
+    """The labels that an image has, has not, and may have, each right with a probability of `coverage`.
+
+    Of several labels each is in one of the three, in the model's order.
+    """
+
+    coverage: Share
+    present: list[ClassName]
+    absent: list[ClassName]
+    not_sure: list[ClassName]
+
+
+@dataclass(frozen=True)
 class OodScore:
     """How unlike the training images an image is, and the score above which it is out of distribution."""
 
@@ -63,21 +80,56 @@ class Classification:
     """What the ensemble says of an image."""
 
     label: ClassName
-    probabilities: Annotated[dict[ClassName, Share], Field(description="calibrated")]
+    probabilities: Probabilities
     decisions: list[Decision]
     sets: list[ConformalSet]
-    flags: Annotated[list[str], Field(description="out_of_distribution, and what was done to the image")]
+    flags: Flags
     ood: OodScore | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagePrediction(Classification):
-    """The answer for one image."""
+class Labelling:
+    """What the ensemble says of an image that may have several labels, or none; probabilities don't sum to 1."""
+
+    labels: Annotated[list[ClassName], Field(description=CALLED)]
+    probabilities: Probabilities
+    decisions: list[Decision]
+    sets: list[LabelSets]
+    flags: Flags
+    ood: OodScore | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentImage:
+    """The part of an answer that is of the image as it was sent."""
 
     file: Annotated[str | None, Field(description="the form's file name")]
     image: ImageFacts
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     overlay: Annotated[str | None, Field(description="data: URL of a PNG, with explain=true")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagePrediction(SentImage, Classification):
+    """The answer for one image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageLabels(SentImage, Labelling):
+    """The answer for one image that may have several labels."""
+
+    overlay_label: Annotated[ClassName | None, Field(description="the label that the overlay is of")] = None
+
+
+def called_labels(prediction: Classification | Labelling) -> list[str]:
+    """Return the class that an image is of, or the labels that are called."""
+    return [prediction.label] if isinstance(prediction, Classification) else prediction.labels
+
+
+def most_likely(prediction: Classification | Labelling) -> str:
+    """Return the class that an image is of; of several labels the likeliest that is called, or else of all."""
+    called = called_labels(prediction) or list(prediction.probabilities)
+    return max(called, key=lambda name: prediction.probabilities[name])
 
 
 @dataclass(frozen=True)
@@ -95,6 +147,26 @@ class PredictResponse:
     model: ModelIdentity
     request_id: str
     predictions: list[ImagePrediction]
+
+
+@dataclass(frozen=True)
+class LabelSetResponse:
+    """The answer to /predict of a model of several labels an image."""
+
+    model: ModelIdentity
+    request_id: str
+    predictions: list[ImageLabels]
+
+
+def response_of(
+    model: ModelIdentity, request_id: str, predictions: Sequence[ImagePrediction | ImageLabels]
+) -> PredictResponse | LabelSetResponse:
+    """Return the answer to /predict of predictions by one model."""
+    labels = [prediction for prediction in predictions if isinstance(prediction, ImageLabels)]
+    if labels:
+        return LabelSetResponse(model, request_id, labels)
+    classes = [prediction for prediction in predictions if isinstance(prediction, ImagePrediction)]
+    return PredictResponse(model, request_id, classes)
 
 
 @dataclass(frozen=True)
@@ -146,7 +218,10 @@ class ModelPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata(ModelIdentity):
-    """The answer to /metadata: what the model is, how good, and what it is not for."""
+    """The answer to /metadata: what the model is, how good, and what it is not for.
+
+    Of several labels an image, `called_from` is the probability from which each is called.
+    """
 
     task: str
     classes: list[ClassName]
@@ -154,7 +229,7 @@ class Metadata(ModelIdentity):
     intended_use: str
     strategy: str
     selected_on: SelectedOn
-    temperature: float
+    temperatures: tuple[float, ...]
     calibrated_on: str | None
     operating_points: list[ModelPoint]
     conformal_sets: list[ConformalSets]
@@ -162,6 +237,7 @@ class Metadata(ModelIdentity):
     data: ModelData
     members: list[ModelMember]
     medray: str
+    called_from: dict[ClassName, float] | None = None
 
 
 @cache

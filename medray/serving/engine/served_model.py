@@ -4,19 +4,17 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from medray._types import Array
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.ensemble.ensemble import Ensemble
+from medray.ensemble.label_set_prediction import label_thresholds
 from medray.ensemble.manifest import ensemble_folder
 from medray.errors import RunError
 from medray.runs.folder import Folder
 from medray.runs.rundir import MANIFEST
 from medray.serving.engine.answers import (
     Classification,
-    ConformalSet,
-    Decision,
+    Labelling,
     Metadata,
     ModelData,
     ModelIdentity,
@@ -25,6 +23,7 @@ from medray.serving.engine.answers import (
     ModelPoint,
     OodScore,
 )
+from medray.serving.engine.image_answers import image_answers
 from medray.serving.engine.onnx_ensemble import FastEnsemble
 
 VERSION_DIGITS = 12
@@ -80,49 +79,16 @@ class ServedModel:
         """The part of every answer that says which model gave it."""
         return ModelIdentity(self.name, self.version)
 
-    def classify(self, images: Array) -> list[Classification]:
+    def classify(self, images: Array) -> list[Classification] | list[Labelling]:
         """Classify uint8 images (N, H, W, C) of the networks' shape."""
-        prediction = self.fast.predict(images)
-        names, probabilities = prediction.class_names, prediction.probabilities
-        detector = self.ensemble.ood
-        scores = None if detector is None else detector.scores(images)
-        decided = [
-            (point, point.event.scores(probabilities), point.decide(probabilities))
-            for point in prediction.operating_points
-        ]
-        sets = [(conformal.coverage, conformal.sets(probabilities)) for conformal in prediction.conformal]
-        classifications = []
-        for row in range(len(images)):
-            is_ood, ood = False, None
-            if detector is not None and scores is not None:
-                is_ood = bool(scores[row] > detector.facts.threshold)
-                ood = OodScore(round(float(scores[row]), 6), round(detector.facts.threshold, 6))
-            classifications.append(
-                Classification(
-                    label=names[int(probabilities[row].argmax())],
-                    probabilities={
-                        name: round(float(p), 7) for name, p in zip(names, probabilities[row], strict=True)
-                    },
-                    decisions=[
-                        Decision(
-                            point.name,
-                            point.positive,
-                            names[point.event.class_index],
-                            round(float(of_event[row]), 7),
-                            point.threshold,
-                            bool(positive[row]),
-                        )
-                        for point, of_event, positive in decided
-                    ],
-                    sets=[
-                        ConformalSet(coverage, [names[index] for index in np.flatnonzero(inside[row])])
-                        for coverage, inside in sets
-                    ],
-                    flags=[OUT_OF_DISTRIBUTION] if is_ood else [],
-                    ood=ood,
-                )
-            )
-        return classifications
+        prediction, detector = self.fast.predict(images), self.ensemble.ood
+        oods: list[OodScore | None] = [None] * len(images)
+        flags: list[list[str]] = [[] for _ in oods]
+        if detector is not None:
+            scores, threshold = detector.scores(images), detector.facts.threshold
+            oods = [OodScore(round(float(score), 6), round(threshold, 6)) for score in scores]
+            flags = [[OUT_OF_DISTRIBUTION] if score > threshold else [] for score in scores]
+        return image_answers(prediction, flags, oods)
 
     def metadata(self) -> Metadata:
         """Return the manifest's public part: what the model is, how good, and what it is not for."""
@@ -136,7 +102,7 @@ class ServedModel:
             intended_use=manifest.intended_use,
             strategy=manifest.strategy,
             selected_on=manifest.selected_on,
-            temperature=manifest.temperature,
+            temperatures=manifest.temperatures,
             calibrated_on=manifest.calibrated_on,
             operating_points=[
                 ModelPoint(
@@ -160,7 +126,14 @@ class ServedModel:
                 for member in manifest.members
             ],
             medray=manifest.medray,
+            called_from=self._called_from(),
         )
+
+    def _called_from(self) -> dict[str, float] | None:
+        names, points = self.ensemble.class_names, self.ensemble.operating_points
+        if not self.ensemble.task.label_sets:
+            return None
+        return dict(zip(names, label_thresholds(names, points).tolist(), strict=True))
 
 
 def default_name(location: str) -> str:

@@ -17,6 +17,7 @@ from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.errors import ConfigError
 from medray.pictures.heatmap import overlay_png
 from medray.serving.engine.answering import PredictAnswer, PredictRequest, answer_batch
+from medray.serving.engine.answers import ImageLabels, ImagePrediction, called_labels, most_likely
 from medray.serving.engine.audit_log import AuditError, AuditLog
 from medray.serving.engine.batching import Batcher, QueueFullError
 from medray.serving.engine.memory import Memory
@@ -105,9 +106,8 @@ class Service:
         for request, answer in zip(requests, answers, strict=True):
             if not request.is_selftest:
                 prediction = answer.prediction
-                self.telemetry.predicted(
-                    prediction.label, prediction.probabilities[prediction.label], prediction.flags
-                )
+                likeliest = max(prediction.probabilities.values())
+                self.telemetry.labelled(called_labels(prediction), likeliest, prediction.flags)
                 if OUT_OF_DISTRIBUTION in prediction.flags:
                     self.telemetry.refused(OUT_OF_DISTRIBUTION)
         return answers
@@ -124,8 +124,12 @@ class Service:
         )
         return replace(request, decoded=decoded, aspect=model.aspect)
 
-    async def explain(self, answers: Sequence[PredictAnswer]) -> list[str]:
-        """Return for each answer an overlay of the class activation, as the data: URL of a PNG.
+    async def explain(
+        self, answers: Sequence[PredictAnswer], label: str | None = None
+    ) -> list[ImagePrediction | ImageLabels]:
+        """Return the predictions with an overlay of the class activation, the data: URL of a PNG.
+
+        It is of the class `label`, or else of the prediction's own; of several that are called, of the likeliest.
 
         Raises:
             Problem: the networks have no feature maps, too many wait, or it took too long.
@@ -135,7 +139,7 @@ class Service:
         self._explaining += len(answers)
         try:
             async with asyncio.timeout(self.settings.timeout):
-                return await _run_in(self._explainer, lambda: [_overlay(answer) for answer in answers])
+                return await _run_in(self._explainer, lambda: [_explained(answer, label) for answer in answers])
         except ConfigError as error:
             raise Problem(Kind.NOT_EXPLAINABLE, str(error)) from None
         except TimeoutError:
@@ -154,18 +158,22 @@ class Service:
         return not self.draining and (self._all_ready is None or await self._all_ready())
 
 
-def _overlay(answer: PredictAnswer) -> str:
+def _explained(answer: PredictAnswer, label: str | None) -> ImagePrediction | ImageLabels:
     from medray.serving.engine.grad_cam import class_activation  # torch
 
-    ensemble = answer.model.ensemble
-    label = ensemble.class_names.index(answer.prediction.label)
+    ensemble, prediction = answer.model.ensemble, answer.prediction
+    name = label or most_likely(prediction)
     weights = [member.weight for member in ensemble.manifest.members]
+    classes = np.array([ensemble.class_names.index(name)], dtype=np.int64)
     heat = class_activation(
-        ensemble.networks, weights, answer.pixels[None], np.array([label], dtype=np.int64), ensemble.device,
+        ensemble.networks, weights, answer.pixels[None], classes, ensemble.device,
         method="hirescam",  # the same as Grad-CAM before a global pooling, and right before a dense head too
     )  # fmt: skip
     png = overlay_png(answer.pixels, heat[0])
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    overlay = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    if isinstance(prediction, ImageLabels):
+        return replace(prediction, overlay=overlay, overlay_label=name)
+    return replace(prediction, overlay=overlay)
 
 
 async def _run_in(pool: ThreadPoolExecutor, task: Callable[[], Result]) -> Result:

@@ -4,19 +4,26 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from medray import __version__
+from medray.ensemble.label_set_prediction import LabelSetPrediction
 from medray.serving.engine.answers import (
     ConformalSet,
     Decision,
     ImageFacts,
+    ImageLabels,
     ImagePrediction,
+    LabelSetResponse,
     Metadata,
     PredictResponse,
+    SentImage,
     adapter,
+    response_of,
     to_plain,
 )
+from medray.serving.engine.image_answers import image_answers
 from medray.serving.engine.problems import MEDIA_TYPE, Kind, ProblemDocument
 from medray.serving.engine.service import Service
 from medray.serving.http.predict_route import IMAGE_TYPES
@@ -27,7 +34,7 @@ Json = dict[str, Any]
 TEXT: Json = {"type": "string"}
 BYTES: Json = {"type": "string", "format": "binary"}
 ANSWERS = (
-    PredictResponse, Metadata, Live, Ready, ServerMetadata, ModelMetadata, ModelReady, InferResponse,
+    Metadata, Live, Ready, ServerMetadata, ModelMetadata, ModelReady, InferResponse,
     ProblemDocument,
 )  # fmt: skip
 FORM: Json = {
@@ -42,12 +49,18 @@ EXPLAIN: Json = {
     "description": "Add an overlay of the class activation to each prediction, as a data: URL of a PNG.",
     "schema": {"type": "string", "enum": ["true", "false"], "default": "false"},
 }
+LABEL: Json = {
+    "name": "label",
+    "in": "query",
+    "description": "With explain=true: the class that the overlay is of, instead of the answer's own.",
+    "schema": {"$ref": "#/components/schemas/ClassName"},
+}
 
 
 def describe(service: Service) -> Json:
     """Return the description of what this service answers."""
     types: list[tuple[Any, Literal["validation", "serialization"], TypeAdapter[Any]]] = [
-        (answer, "serialization", adapter(answer)) for answer in ANSWERS
+        (answer, "serialization", adapter(answer)) for answer in (_response(service), *ANSWERS)
     ]
     types.append((InferRequest, "validation", adapter(InferRequest)))
     _, schemas = TypeAdapter.json_schemas(types, ref_template="#/components/schemas/{model}")
@@ -65,6 +78,11 @@ def describe(service: Service) -> Json:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _response(service: Service) -> type:
+    """Return the type of the answer to /predict, by the model's task."""
+    return LabelSetResponse if service.model.ensemble.task.label_sets else PredictResponse
 
 
 def _schema(kind: type) -> Json:
@@ -106,11 +124,11 @@ PAGES = {
 
 def _predict_path(service: Service) -> Json:
     body = {kind: {"schema": BYTES} for kind in IMAGE_TYPES} | {"multipart/form-data": {"schema": FORM}}
-    answer = {"schema": _schema(PredictResponse), "example": to_plain(_example(service))}
+    answer = {"schema": _schema(_response(service)), "example": to_plain(_example(service))}
     operation = _operation(
         "Classify one image (the body) or several (a form's `file` fields)", {"application/json": answer},
         Kind.BAD_REQUEST, Kind.SLOW_BODY, Kind.BODY_TOO_LARGE, Kind.UNSUPPORTED_FORMAT, Kind.UNREADABLE_IMAGE,
-        Kind.OVERLOADED, Kind.TIMEOUT, body=body, parameters=[EXPLAIN],
+        Kind.OVERLOADED, Kind.TIMEOUT, body=body, parameters=[EXPLAIN, LABEL],
     )  # fmt: skip
     return {"/predict": {"post": operation}}
 
@@ -149,21 +167,27 @@ def _v2_paths(service: Service) -> Json:
     return paths
 
 
-def _example(service: Service) -> PredictResponse:
+def _example(service: Service) -> PredictResponse | LabelSetResponse:
     ensemble = service.model.ensemble
-    names = ensemble.class_names
-    prediction = ImagePrediction(
-        label=names[0],
-        probabilities={name: 0.9 if name == names[0] else round(0.1 / (len(names) - 1), 4) for name in names},
-        decisions=[
-            Decision(p.name, p.positive, names[p.event.class_index], min(1.0, p.threshold), p.threshold, True)
-            for p in ensemble.operating_points
-        ],
-        sets=[ConformalSet(conformal.coverage, [names[0]]) for conformal in ensemble.conformal],
-        flags=["resized"],
-        ood=None,
-        file=None,
-        image=ImageFacts("png", 512, 512),
-        sha256="0" * 64,
-    )
-    return PredictResponse(service.model.identity, "0f8fad5bd9cb469fa16570867728950e", [prediction])
+    names, points = ensemble.class_names, ensemble.operating_points
+    image = vars(SentImage(file=None, image=ImageFacts("png", 512, 512), sha256="0" * 64))
+    prediction: ImagePrediction | ImageLabels
+    if ensemble.task.label_sets:
+        table = np.array([[0.9] + [0.1] * (len(names) - 1)], dtype=np.float32)
+        labelled = LabelSetPrediction(table, names, points, ensemble.conformal)
+        (answer,) = image_answers(labelled, [["resized"]], [None])
+        prediction = ImageLabels(**vars(answer), **image)
+    else:
+        prediction = ImagePrediction(
+            label=names[0],
+            probabilities={name: 0.9 if name == names[0] else round(0.1 / (len(names) - 1), 4) for name in names},
+            decisions=[
+                Decision(p.name, p.positive, names[p.event.class_index], min(1.0, p.threshold), p.threshold, True)
+                for p in points
+            ],
+            sets=[ConformalSet(conformal.coverage, [names[0]]) for conformal in ensemble.conformal],
+            flags=["resized"],
+            ood=None,
+            **image,
+        )
+    return response_of(service.model.identity, "0f8fad5bd9cb469fa16570867728950e", [prediction])

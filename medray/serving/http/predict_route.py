@@ -1,12 +1,11 @@
 """POST /predict: one image as the body, or several in a form."""
 
-from dataclasses import replace
-
 from starlette.requests import Request
 from starlette.responses import Response
 
+from medray.errors import unknown_choice_line
 from medray.serving.engine.answering import PredictRequest
-from medray.serving.engine.answers import PredictResponse
+from medray.serving.engine.answers import response_of
 from medray.serving.engine.problems import Kind, Problem
 from medray.serving.http.request_body import MULTIPART, media_type, read_body, read_files
 from medray.serving.http.responses import guarded, json_response, request_id_of, service_of
@@ -19,6 +18,7 @@ IMAGE_TYPES = (
     "application/dicom",
     "application/octet-stream",
 )
+PARAMETERS = ("explain", "label")
 YES, NO = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -33,7 +33,7 @@ async def predict(request: Request) -> Response:
         raise Problem(
             Kind.UNSUPPORTED_FORMAT, f"Content-Type '{content_type:.80}' is none of {', '.join(accepted)}"
         )
-    explain = _explain(request)
+    explain, label = _explain(request)
     with service.memory.claim() as claim:
         body = await read_body(request, service.settings, claim)
         files = read_files(body, content_type, service.settings)
@@ -44,18 +44,22 @@ async def predict(request: Request) -> Response:
         )
         predictions = [answer.prediction for answer in answers]
         if explain:
-            overlays = await service.explain(answers)
-            predictions = [
-                replace(prediction, overlay=png) for prediction, png in zip(predictions, overlays, strict=True)
-            ]
-    return json_response(PredictResponse(answers[0].model.identity, request_id, predictions))
+            predictions = await service.explain(answers, label)
+    return json_response(response_of(answers[0].model.identity, request_id, predictions))
 
 
-def _explain(request: Request) -> bool:
+def _explain(request: Request) -> tuple[bool, str | None]:
+    """Return whether to explain the answer, and the class to explain if one is named."""
     for key in request.query_params:
-        if key != "explain":
-            raise Problem(Kind.BAD_REQUEST, f"unknown parameter '{key:.40}'; valid: explain")
+        if key not in PARAMETERS:
+            raise Problem(Kind.BAD_REQUEST, f"unknown parameter '{key:.40}'; valid: {', '.join(PARAMETERS)}")
     value = request.query_params.get("explain", "false").lower()
     if value not in YES + NO:
         raise Problem(Kind.BAD_REQUEST, f"explain is '{value:.40}'; it must be true or false")
-    return value in YES
+    label = request.query_params.get("label")
+    if label is not None and value not in YES:
+        raise Problem(Kind.BAD_REQUEST, "label is the class that explain=true explains; give that too")
+    names = service_of(request).model.ensemble.class_names  # an exchange keeps them
+    if label is not None and label not in names:
+        raise Problem(Kind.BAD_REQUEST, unknown_choice_line("label", label[:80], names))
+    return value in YES, label

@@ -18,6 +18,7 @@ from medray.data.decoding import Decoded
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.errors import unknown_choice_line
 from medray.serving.engine.answering import PredictAnswer, PredictRequest
+from medray.serving.engine.answers import Classification, Labelling
 from medray.serving.engine.problems import Kind, Problem
 from medray.serving.engine.served_model import ServedModel
 from medray.serving.http.request_body import read_body
@@ -92,15 +93,17 @@ def model_outputs(model: ServedModel) -> list[TensorFacts]:
     """Return all outputs that this model can give."""
     ensemble = model.ensemble
     classes, points, sets = len(ensemble.class_names), len(ensemble.operating_points), len(ensemble.conformal)
-    outputs = [
-        TensorFacts("probabilities", "FP32", [-1, classes]),
-        TensorFacts("class_index", "INT64", [-1]),
-        TensorFacts("label", "BYTES", [-1]),
-    ]
+    outputs = [TensorFacts("probabilities", "FP32", [-1, classes])]
+    if ensemble.task.label_sets:
+        sets = len({conformal.coverage for conformal in ensemble.conformal})
+        outputs.append(TensorFacts("called", "BOOL", [-1, classes]))
+    else:
+        outputs += [TensorFacts("class_index", "INT64", [-1]), TensorFacts("label", "BYTES", [-1])]
     if points:
         outputs.append(TensorFacts("positive", "BOOL", [-1, points]))
     if sets:
-        outputs.append(TensorFacts("in_set", "BOOL", [-1, sets, classes]))
+        answers = [2] if ensemble.task.label_sets else []  # no and yes, to each label
+        outputs.append(TensorFacts("in_set", "BOOL", [-1, sets, classes, *answers]))
     if ensemble.ood is not None:
         outputs.append(TensorFacts(OUT_OF_DISTRIBUTION, "BOOL", [-1]))
     return outputs
@@ -108,15 +111,31 @@ def model_outputs(model: ServedModel) -> list[TensorFacts]:
 
 def _output_values(model: ServedModel, answers: Sequence[PredictAnswer]) -> dict[str, Array]:
     names, predictions = model.ensemble.class_names, [answer.prediction for answer in answers]
-    in_set = [[[name in s.classes for name in names] for s in p.sets] for p in predictions]
+    labelled = [prediction for prediction in predictions if isinstance(prediction, Labelling)]
     return {
         "probabilities": np.array([[p.probabilities[n] for n in names] for p in predictions], dtype=np.float32),
-        "class_index": np.array([names.index(p.label) for p in predictions], dtype=np.int64),
-        "label": np.array([p.label.encode() for p in predictions], dtype=object),
         "positive": np.array([[d.positive for d in p.decisions] for p in predictions], dtype=bool),
-        "in_set": np.array(in_set, dtype=bool),
         OUT_OF_DISTRIBUTION: np.array([OUT_OF_DISTRIBUTION in p.flags for p in predictions], dtype=bool),
+        **(_of_labels(names, labelled) if labelled else _of_classes(names, predictions)),
     }
+
+
+def _of_classes(names: Sequence[str], predictions: Sequence[Classification | Labelling]) -> dict[str, Array]:
+    classified = [prediction for prediction in predictions if isinstance(prediction, Classification)]
+    in_set = [[[name in s.classes for name in names] for s in p.sets] for p in classified]
+    return {
+        "class_index": np.array([names.index(p.label) for p in classified], dtype=np.int64),
+        "label": np.array([p.label.encode() for p in classified], dtype=object),
+        "in_set": np.array(in_set, dtype=bool),
+    }
+
+
+def _of_labels(names: Sequence[str], predictions: Sequence[Labelling]) -> dict[str, Array]:
+    in_set = [
+        [[[name not in s.present, name not in s.absent] for name in names] for s in p.sets] for p in predictions
+    ]
+    called = [[name in p.labels for name in names] for p in predictions]
+    return {"called": np.array(called, dtype=bool), "in_set": np.array(in_set, dtype=bool)}
 
 
 def _requested_model(request: Request) -> ServedModel:

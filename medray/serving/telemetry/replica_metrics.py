@@ -82,8 +82,10 @@ class Telemetry:
             histogram("medray_request_seconds", "Seconds until the end of an answer.", SECONDS, "route")
         )
         self._batch = histogram("medray_batch_images", "Images computed at once.", IMAGES)
-        self._classes = counter("medray_predictions_total", "Images by their likeliest class.", "class")
-        self._confidence = histogram("medray_confidence", "Probability of the likeliest class.", TENTHS)
+        self._classes = counter(
+            "medray_predictions_total", "Images by their likeliest class, or each label called.", "class"
+        )
+        self._confidence = histogram("medray_confidence", "Probability of the likeliest class or label.", TENTHS)
         self._flags = counter("medray_flags_total", "Flags that answers carried.", "flag")
         self._refusals = counter("medray_refusals_total", "What was refused, by the reason.", "reason")
         self._queued = Gauge("medray_queued_images", "Images that wait to be computed.", registry=registry)
@@ -98,9 +100,14 @@ class Telemetry:
 
     def predicted(self, class_name: str, confidence: float, flags: Iterable[str] = ()) -> None:
         """Count an image by its likeliest class, the probability of that class, and the answer's flags."""
+        self.labelled([class_name], confidence, flags)
+
+    def labelled(self, called: Iterable[str], confidence: float, flags: Iterable[str] = ()) -> None:
+        """Count an image by each label called, the probability of the likeliest one, and the answer's flags."""
         if not 0.0 <= confidence <= 1.0 + ROUNDING:
             raise DataError(f"a probability must lie between 0 and 1, not be {confidence}")
-        self._classes[class_name,].inc()
+        for label in called:
+            self._classes[label,].inc()
         self._confidence.observe(min(float(confidence), 1.0))
         for flag in flags:
             self._flags[flag,].inc()

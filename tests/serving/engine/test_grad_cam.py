@@ -118,6 +118,37 @@ def test_heat_is_that_of_the_class_asked(finder: Network) -> None:
     assert share > by_quadrant(other + 1e-9)[np.arange(60), places].mean() + 0.2
 
 
+def test_heat_of_each_label_lies_on_its_own_mark() -> None:
+    """Of two labels that an image has both, each map shows where its own mark is."""
+    images, first, second = two_marks(240, seed=0)
+    labels = np.stack([first >= 0, second >= 0], axis=1).astype(np.int64)
+    splits = {"train": np.arange(160), "val": np.arange(160, 240)}
+    config = TrainConfig(backbone="resnet8_small", epochs=5, batch_size=16, learning_rate=0.01, task="several")
+    dataset = ImageDataset(images, labels, ("plain", "striped"), splits, "made")
+    last = list(fit(config, dataset.split("train"), dataset.split("val")))[-1]
+    assert last.best["exact_match"] > 0.9
+    network = build_network(config, dataset.shape, 2)
+    network.load_state_dict(last.best_network)
+    images, first, second = two_marks(120, seed=1)
+    both = (first >= 0) & (second >= 0)
+    for label, places in enumerate((first, second)):
+        asked = np.full(both.sum(), label)
+        shares = by_quadrant(class_activation([network.eval()], [1.0], images[both], asked, method=HIRES_CAM))
+        assert (shares.argmax(axis=1) == places[both]).mean() > 0.9
+
+
+def two_marks(count: int, seed: int) -> tuple[Array, Array, Array]:
+    """Images with a plain square, a striped one, both or none, in different places, which are -1 for none."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 90, (count, SIZE, SIZE, 1), dtype=np.uint8)
+    places = np.where(rng.random((count, 2)) < 0.6, np.argsort(rng.random((count, 4)), axis=1)[:, :2], -1)
+    for image, quadrants in zip(images, places, strict=True):
+        for label in np.flatnonzero(quadrants >= 0).tolist():
+            top, left = np.array(divmod(int(quadrants[label]), 2)) * SIZE // 2 + rng.integers(1, 4, 2)
+            image[top : top + 4 : 1 + label, left : left + 4] += 120 + 40 * label
+    return images, places[:, 0], places[:, 1]
+
+
 @pytest.mark.parametrize("loss", LINKS)
 def test_heat_of_a_grade_lies_on_what_speaks_for_it_or_more(loss: str) -> None:
     """Also of a grade in the middle, whose probability falls where the mark is seen more clearly."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from medray._types import Array
 from medray.config import TrainConfig
-from medray.ensemble import Ensemble
+from medray.ensemble import Ensemble, LabelSetPrediction
 from medray.ensemble.manifest import FORMAT, Manifest, ManifestData, MemberFacts, SelectedOn
 from medray.errors import ConfigError, DataError, RunError
 from medray.serving.engine import onnx_ensemble
@@ -54,9 +54,11 @@ def made(backbones: Sequence[str], shape: tuple[int, int, int] = SMALL, temperat
     return of([settled(build_network(config, shape, 3), shape) for config in configs], shape, temperature)
 
 
-def of(networks: Sequence[Network], shape: tuple[int, int, int] = SMALL, temperature: float = 1.0) -> Ensemble:
+def of(
+    networks: Sequence[Network], shape: tuple[int, int, int] = SMALL, *temperatures: float, task: str = "single"
+) -> Ensemble:
     manifest = Manifest(
-        FORMAT, "", "single", ("liver", "spleen", "heart"), shape, "stretch", "", "", temperature, None, "top-k",
+        FORMAT, "", task, ("liver", "spleen", "heart"), shape, "stretch", "", "", temperatures or (1.0,), None, "top-k",
         SelectedOn("val", 0, "auc", {}, {}), (), (), None, ManifestData("", "", {}), "",
         tuple(MemberFacts("", "", i, None, None, 1 + i / 2, 1, {}, {}) for i in range(len(networks))),
     )  # fmt: skip
@@ -141,18 +143,32 @@ def test_networks_of_timm(backbone: str) -> None:
 
 
 @pytest.mark.parametrize("loss", LINKS)
-def test_links_of_ordered_grades(loss: str) -> None:
+def test_links_at_the_extreme(loss: str) -> None:
     """Their log-probabilities are float32 throughout, and a very small one is what is most easily lost."""
     torch.manual_seed(3)
     config = TrainConfig(backbone="resnet8_small", task="ordered", loss=loss, monitor="quadratic_kappa")
     network = build_network(config, SMALL, 3)
     network.start(torch.tensor([0.3]), torch.tensor([0.3]), torch.tensor([0.6, 0.3, 0.1]))
-    ensemble = of([settled(network, SMALL)])
-    quick = prepared(ensemble, 1)
-    assert_same(ensemble, quick, noise(33))
+    settled(network, SMALL)
     with torch.no_grad():
         list(network.get_submodule("backbone").parameters())[-1].mul_(0).add_(40.0)
     assert_same_probabilities(of([network]), noise(5))
+
+
+def test_sigmoids_of_several_labels() -> None:
+    """Each label has a temperature, rows don't sum to 1, and a sigmoid is near 0 or 1 where a softmax seldom is."""
+    torch.manual_seed(5)
+    config = TrainConfig(backbone="resnet8_small", task="several")
+    networks = [settled(build_network(config, SMALL, 3), SMALL) for _ in range(2)]
+    ensemble = of(networks, SMALL, 0.5, 1.0, 3.0, task="several")
+    quick, images = prepared(ensemble, 1), noise(33)
+    assert_same(ensemble, quick, images)
+    answer = quick.predict(images)
+    assert isinstance(answer, LabelSetPrediction)
+    assert np.abs(answer.probabilities.sum(axis=1) - 1).max() > 0.05
+    with torch.no_grad():
+        list(networks[0].get_submodule("backbone").parameters())[-1].add_(torch.tensor([40.0, -40.0, 9.0]))
+    assert_same_probabilities(of(networks[:1], task="several"), noise(5))
 
 
 def assert_same_probabilities(ensemble: Ensemble, images: Array) -> None:

@@ -11,7 +11,7 @@ from medray.data.dataset import Fold
 from medray.data.listing.exclude import relative_path
 from medray.data.listing.file_copies import note_copies
 from medray.data.listing.file_tree import FileTree, find_files
-from medray.data.listing.folder_names import unify_spelling
+from medray.data.listing.folder_names import tidy, unify_spelling
 from medray.data.listing.listing import BLANK, CALIBRATION, TEST, ListedImage, Listing, counted_as
 from medray.data.listing.side_cars.check_side_cars import check_side_cars
 from medray.data.listing.tables.blanks import hint_to_keep, with_blanks
@@ -43,6 +43,7 @@ class Entry:
     patient: str | None
     subgroups: Mapping[str, str]
     origin: Mapping[str, str]
+    unlabelled: bool = False
 
     @classmethod
     def read(
@@ -64,6 +65,7 @@ class Entry:
             patient=(row.cells[columns.patient] or None) if columns.patient else None,
             subgroups={name: row.cells[name] for name in columns.subgroups},
             origin={name: row.cells[name] for name in origin},
+            unlabelled=labels.unlabelled,
         )
 
     def check_equal(self, later: "Entry") -> None:
@@ -160,7 +162,9 @@ def list_rows(
     label_sets = [tuple(sorted(entry.labels)) for entry in kept.values()]
     side_notes = check_side_cars(relative, source, labels=label_sets)
     images: tuple[ListedImage, ...] = tuple(
-        ListedImage(path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain, e.origin)
+        ListedImage(
+            path, f"line {e.line}", e.labels, e.split, e.patient, e.subgroups, e.uncertain, e.origin, e.unlabelled
+        )
         for path, e in kept.items()
     )
     images, patient_notes = with_table_patients(images, tree.root, columns.patient, source.options)
@@ -177,6 +181,7 @@ def list_rows(
         notes=tuple(notes),
         rows=Counter(counted_as(() if entry.uncertain else entry.labels) for entry in entries),
         class_columns=bool(columns.one_hot),
+        label_columns=tuple(names.get(tidy(name), tidy(name)) for name in columns.one_hot),
         read_as_blank=unlabelled,
     )
 

@@ -19,10 +19,14 @@ from medray.errors import DataError, printable
 
 @dataclass(frozen=True)
 class RowLabels:
-    """The labels of a row, and those that it may have besides: such an image has no certain label."""
+    """The labels of a row, and those that it may have besides: such an image has no certain label.
+
+    `unlabelled` says that it is blank in all columns of classes, where others say no.
+    """
 
     labels: tuple[str, ...]
     uncertain: tuple[str, ...] = ()
+    unlabelled: bool = False
 
 
 def read_labels(
@@ -124,7 +128,7 @@ def read_class_columns(
         blank = set(said.values()) == {UNSAID} and bool(counts[NEGATIVE])
         unlabelled += [line] if blank else []
         none = (columns.none,) if columns.none and not ones and not uncertain and not blank else ()
-        labels[line] = RowLabels(ones or none, uncertain)
+        labels[line] = RowLabels(ones or none, uncertain, blank)
     if counts[UNSAID]:
         notes.append(f"blank cells of these columns are read as no: {counts[UNSAID]}")
     if unlabelled:

@@ -9,7 +9,7 @@ from medray.errors import DataError, printable, unknown_choice_line
 
 IGNORE = "ignore"
 CHOICES = (IGNORE, NEGATIVE, POSITIVE)
-_LEFT_OUT = {IGNORE: "images with one are left out", NEGATIVE: "read as no", POSITIVE: "read as yes"}
+_EFFECTS = {IGNORE: "ignored", NEGATIVE: "read as no", POSITIVE: "read as yes"}
 
 
 def uncertain_option(options: Mapping[str, str]) -> str | None:
@@ -38,12 +38,12 @@ def note_uncertain(
     if cells and choice is None:
         raise DataError(
             f"uncertain labels among yes and no in {where}: {counts}; behind the source `?{OPTION}={IGNORE}` "
-            f"leaves such images out, `?{OPTION}={NEGATIVE}` reads them as no (where -1 means no, too), "
-            f"`?{OPTION}={POSITIVE}` as yes{other_ways}"
+            f"leaves such images out, or with `task: several` such labels, `?{OPTION}={NEGATIVE}` reads them as "
+            f"no (where -1 means no, too), `?{OPTION}={POSITIVE}` as yes{other_ways}"
         )
     if choice is None:
         return []
-    return [f"uncertain labels, {_LEFT_OUT[choice]}: {counts or 'there are none'}"]
+    return [f"uncertain labels, {_EFFECTS[choice]}: {counts or 'there are none'}"]
 
 
 def resolve_uncertain(

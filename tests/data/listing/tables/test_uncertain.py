@@ -24,8 +24,8 @@ FILMS = [
 def test_uncertain_labels_of_columns_are_counted_and_explained(tmp_path: Path) -> None:
     refusal(lambda: read_rows(tmp_path, CHEXPERT, FILMS, "?image=image"),
             "t.csv: uncertain labels among yes and no in column Edema: '-1.0' (rows: 1, the first line 3); behind "
-            "the source `?uncertain=ignore` leaves such images out, `?uncertain=negative` reads them as no (where -1 "
-            "means no, too), `?uncertain=positive` as yes")  # fmt: skip
+            "the source `?uncertain=ignore` leaves such images out, or with `task: several` such labels, "
+            "`?uncertain=negative` reads them as no (where -1 means no, too), `?uncertain=positive` as yes")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_uncertain_labels_of_columns_are_counted_and_explained(tmp_path: Path) -
         (
             "ignore",
             ("Mass",),
-            "uncertain labels, images with one are left out: '-1.0' (rows: 1, the first line 3)",
+            "uncertain labels, ignored: '-1.0' (rows: 1, the first line 3)",
         ),
     ],
 )
