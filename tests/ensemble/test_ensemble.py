@@ -208,8 +208,8 @@ def test_a_member_that_lacks_something_is_refused(folder: Path, key: str) -> Non
     ("how", "message"),
     [
         (lambda m: m.update(temperatures=[0]), "damaged: the temperatures are [0.0]; they must be above 0"),
-        (lambda m: m.update(temperatures=["1"]), "temperatures[0]: damaged: '1' is not a number"),
-        (lambda m: m.update(temperatures=[float("nan")]), "temperatures[0]: damaged: nan is not a number"),
+        (lambda m: m.update(temperatures=["1"]), "damaged: '1' is not a number"),
+        (lambda m: m.update(temperatures=[float("nan")]), "damaged: nan is not a number"),
         (lambda m: m["members"].clear(), "it has no members"),
         (lambda m: m["members"].append(3), "members[3]: damaged: 3 is not a mapping"),
         (
