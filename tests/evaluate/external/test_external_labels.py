@@ -104,7 +104,11 @@ def test_columns_of_arrays_become_one_where_either_has_it() -> None:
         (["Mass|Dots", "Mass"], {}, "labels that the run does not have: Dots (1); --map 'Dots=OURS'"),
         (["Dots|Pins", "Dots"], {"Dots": None, "Pins": None}, "0 labels of the run left (none); at least one is"),
         (["Mass|Clear", "Mass"], {"Clear": "none"}, "the label that means none must stand alone"),
-        (["Mass|Nodule", "", "Mass"], {}, "1 blank label"),
+        (
+            ["Mass|Nodule", "", "Mass"],
+            {},
+            "1 blank label (first: line 3), and the run's space does not say what that means",
+        ),
     ],
 )
 def test_labels_that_can_not_be_taken_are_one_line(
@@ -113,6 +117,13 @@ def test_labels_that_can_not_be_taken_are_one_line(
     with pytest.raises(DataError) as refused:
         choose(table(tmp_path, "labels", labels), **class_map)
     assert line in str(refused.value)
+
+
+def test_what_the_space_merges_or_leaves_out_is_so_there_too() -> None:
+    rules = Labels(merge={"Mass": ("Lump", "Bump")}, leave_out=("Pin", "Tube"))
+    counts = {"Lump": 3, "Pin": 2, "Nodule": 1}
+    assert complete_map(counts, rules, {}) == {"Lump": "Mass", "Pin": None}
+    assert complete_map(counts, rules, {"Pin": "Nodule"}) == {"Lump": "Mass", "Pin": "Nodule"}
 
 
 WORLD = LabelSetWorld(150, 2, (0.2, 0.4, 0.3), unknown=0.2)
