@@ -15,13 +15,20 @@ def average(
 
     Each row sums to 1, except where an image may have several labels (`label_sets`).
     """
-    shares = np.ones(len(probabilities)) if weights is None else np.asarray(weights, dtype=np.float64)
+    shares = shares_of([1.0] * len(probabilities) if weights is None else weights)
     total = np.zeros(probabilities[0].shape, dtype=np.float64)
-    for member, share in zip(probabilities, shares / shares.sum(), strict=True):
+    for member, share in zip(probabilities, shares, strict=True):
         total += share * member
     sums = 1.0 if label_sets else total.sum(axis=1, keepdims=True)
     mean: Array = (total / sums).clip(0.0, 1.0).astype(np.float32)
     return mean
+
+
+def shares_of(weights: Sequence[float]) -> Array:
+    """Return the members' shares of the average, float64 (members,), which sum to 1."""
+    exact = np.asarray(weights, dtype=np.float64)
+    shares: Array = exact / exact.sum()
+    return shares
 
 
 def calibrated_average(

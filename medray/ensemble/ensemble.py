@@ -1,5 +1,6 @@
 """Ensemble: load it, and classify images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,23 +90,46 @@ class Ensemble:
             DataError: they have another type or shape; nothing is resized unasked.
             ConfigError: the ensemble was made to answer images, not cases.
         """
-        rule = self.manifest.cases
-        if cases is not None and rule is None:
-            raise ConfigError("the ensemble answers each image: its search space has no `cases`")
+        index = None if cases is None else self.case_index(cases)
         images = np.asarray(images)
+        self.check_images(images)
+        if not len(images):
+            return self._prediction(np.empty((0, len(self.class_names)), dtype=np.float32))
+        members = self.member_probabilities(images)
+        return self.average(members if index is None else [index.answers(table) for table in members])
+
+    @property
+    def weights(self) -> list[float]:
+        """The weight of each member in the average."""
+        return [member.weight for member in self.manifest.members]
+
+    def check_images(self, images: Array) -> None:
+        """Check that images are uint8 (N, H, W, C) of the shape that the members were trained on.
+
+        Raises:
+            DataError: they are not.
+        """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
             expected = ", ".join(map(str, self.image_shape))
             raise DataError(f"images are {images.dtype} {images.shape}, not uint8 (N, {expected})")
-        probabilities = np.empty((0, len(self.class_names)), dtype=np.float32)
-        if len(images):
-            weights = [member.weight for member in self.manifest.members]
-            members = self.member_probabilities(images)
-            if cases is not None and rule is not None:
-                index = CaseIndex(rule, number_cases(np.asarray(cases)))
-                members = [index.answers(table) for table in members]
-            probabilities = calibrated_average(
-                members, weights, self.manifest.temperatures, label_sets=self.task.label_sets
-            )
+
+    def case_index(self, cases: Array) -> CaseIndex:
+        """Return the cases of images, by a name or number of each, (N,).
+
+        Raises:
+            ConfigError: the ensemble was made to answer images, not cases.
+        """
+        rule = self.manifest.cases
+        if rule is None:
+            raise ConfigError("the ensemble answers each image: its search space has no `cases`")
+        return CaseIndex(rule, number_cases(np.asarray(cases)))
+
+    def average(self, members: Sequence[Array]) -> Prediction:
+        """Return the ensemble's answer from each member's float32 (N, classes) to the same images or cases."""
+        temperatures, label_sets = self.manifest.temperatures, self.task.label_sets
+        return self._prediction(calibrated_average(members, self.weights, temperatures, label_sets=label_sets))
+
+    def _prediction(self, probabilities: Array) -> Prediction:
         kind = LabelSetPrediction if self.task.label_sets else Prediction
         return kind(probabilities, self.class_names, self.operating_points, self.conformal)
 
