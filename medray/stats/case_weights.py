@@ -42,7 +42,7 @@ def case_weights(cases: CaseIndex, outputs: Outputs) -> Array:
     sums = np.zeros((len(cases), parts.shape[1]))
     np.add.at(sums, index, parts)
     counts: Array = np.bincount(index)
-    even = 1 / counts[index, None]
+    even = 1 / counts[index][:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         weights: Array = np.where(sums[index] > 0, parts / sums[index], even)
     return weights
