@@ -41,8 +41,8 @@ def case_weights(cases: CaseIndex, outputs: Outputs) -> Array:
                 parts = np.where(highest[index] == 1, largest, -np.log1p(-events))
     sums = np.zeros((len(cases), parts.shape[1]))
     np.add.at(sums, index, parts)
-    counts: Array = np.bincount(index)
-    even = 1 / counts[index][:, None]
+    counts = np.bincount(index)
+    even = 1 / np.take(counts, index).reshape(-1, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         weights: Array = np.where(sums[index] > 0, parts / sums[index], even)
     return weights
