@@ -65,7 +65,8 @@ def _print_rates(console: Console, table: SubgroupRates, unit: str) -> None:
 
 def subgroup_note(row: SubgroupScores) -> str:
     """Return why a subgroup has no intervals, empty where it has."""
-    return f"{row.flag} ({row.accuracy.reason})" if row.flag else ""
+    reason = row.accuracy.reason or row.auc.reason
+    return (row.flag + (f" ({reason})" if reason else "")) if row.flag else ""
 
 
 def rates_title(table: SubgroupRates) -> str:

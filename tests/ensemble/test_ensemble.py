@@ -121,7 +121,7 @@ def test_sets_are_found_by_their_coverage() -> None:
 def test_sets_of_grades_are_said_as_ranges() -> None:
     names = ("0", "1", "2", "3", "4")
     table = np.array([[0.1, 0.3, 0.4, 0.15, 0.05], [0, 0, 0, 0.45, 0.55], [0.9, 0.1, 0, 0, 0], [0.2] * 5])
-    sets = ConformalSets("interval", 0.8, 0.8, 50, 50.0, "val", None)
+    sets = ConformalSets("interval", 0.8, 0.8, 50, 50.0, "val", None, None)
     assert Prediction(table, names, (), (sets,)).answers() == ["1 to 3", "3 or 4", "0", "not sure"]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from medray.decisions.conformal import ConformalSets
+from medray.decisions.conformal import ConformalSets, WithoutLabel
 from medray.decisions.thresholds import OperatingPoint, Rule
 from medray.ensemble import LabelSetPrediction
 from medray.errors import ConfigError, DataError
@@ -25,7 +25,10 @@ def point(label: str, threshold: float, rule: Rule) -> OperatingPoint:
 
 
 def sets(label: str, coverage: float, quantile: float) -> ConformalSets:
-    return ConformalSets("lac", coverage, quantile, 100, 100.0, "val", Event.at(NAMES.index(label), NAMES))
+    without = WithoutLabel(quantile, 100, 100.0)
+    return ConformalSets(
+        "lac", coverage, quantile, 100, 100.0, "val", Event.at(NAMES.index(label), NAMES), without
+    )
 
 
 SENSITIVE, YOUDEN = Rule("sensitivity", 0.9), Rule("youden")
