@@ -236,12 +236,13 @@ def calibrate_label(
 
 
 def _answers(scores: Array, without: float | None, having: float | None) -> Array:
-    """Return which answers, no and yes, images of these probabilities (n,) may have, bool (n, 2)."""
+    """Return which answers, no and yes, images of these probabilities (n,) may have, bool (n, 2).
+
+    Where an image fits neither answer, nothing is sure, and both are possible.
+    """
     limits = [1.0 if limit is None else limit + TOLERANCE for limit in (without, having)]
     inside = np.column_stack([scores <= limits[0], 1 - scores <= limits[1]])
-    likelier = scores >= 0.5
-    empty = ~inside.any(axis=1)
-    inside[empty, likelier[empty].astype(int)] = True
+    inside[~inside.any(axis=1)] = True
     return inside
 
 
