@@ -23,7 +23,7 @@ def case_weights(cases: CaseIndex, outputs: Outputs) -> Array:
     """
     rule, index = cases.rule, cases.index
     if rule.answer == MEAN:
-        parts = np.ones(outputs.probabilities.shape)
+        parts: Array = np.ones(outputs.probabilities.shape)
     else:
         events = outputs.probabilities.astype(np.float64).clip(0.0, 1.0)
         if rule.kind == GRADES:
