@@ -2,7 +2,7 @@
 
 A model of cases takes a second input, `cases` INT64 [n]: images of one number are one case. A tensor has one
 shape, so an axis of cases would have to be filled up where these have different numbers of images. Outputs are
-then of cases, in the order of their first images: `cases` are their numbers, `case_weights` [n] the images' weights.
+then of cases, in the order of their first images: `cases` are their numbers, `case_weights` [n] weights of images.
 """
 
 from collections.abc import Mapping, Sequence
