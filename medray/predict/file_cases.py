@@ -28,8 +28,8 @@ def file_cases(found: FoundImages, by: str) -> FileCases:
     """Return the cases of files: by a column, or else `folder`, or what a pattern matches in the path.
 
     Of a row of a table whose column `by` is empty, the file is a case of its own. The path is that below the
-    folder or the table that was given. A pattern's one group, or all that it matches, is the case. A file that is given
-    twice is one image of its case.
+    folder or the table that was given. A pattern's one group, or all that it matches, is the case. A file that is
+    given twice is one image of its case.
 
     Raises:
         ConfigError: a file has no such column, its path does not match, or the pattern can't be read.
