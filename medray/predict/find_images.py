@@ -1,10 +1,10 @@
 """Find the image files that a person means: files, folders, tables of files, and sources as training has them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from medray.data.listing.exclude import MASKS, exclude_paths, outermost
+from medray.data.listing.exclude import MASKS, exclude_paths, outermost, relative_path
 from medray.data.listing.file_tree import FileTree, find_files, image_suffix
 from medray.data.listing.side_cars.check_side_cars import find_side_cars, keeps_side_cars
 from medray.data.listing.side_cars.patterns import find_patterns
@@ -22,10 +22,16 @@ TABLES = (".csv", ".tsv", ".txt", *SPREADSHEETS)
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file to predict; `cell` is what names it in a table, None where no table does."""
+    """A file to predict; `cell` is what names it in a table, None where no table does.
+
+    `below` is its path below the folder that was given, or that of its table, else as it was given itself; `row`
+    are the cells of its row of a table by column.
+    """
 
     path: Path
     cell: str | None = None
+    below: str = ""
+    row: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def fields(self) -> dict[str, str]:
         """Return the fields of an output column that are made of its name."""
@@ -38,16 +44,17 @@ class ImageFile:
 class FoundImages:
     """The `files` in the order that they were given in; `missing` has a line for each row of a table without one.
 
-    `notes` say what was guessed and what is not predicted.
+    `notes` say what was guessed and what is not predicted; `absent` are the files that such rows name.
     """
 
     files: list[ImageFile] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    absent: list[ImageFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def find_images(paths: Sequence[str]) -> FoundImages:
-    """Find the images of files, folders with all folders below, and tables of files.
+def find_images(paths: Sequence[str], by: str | None = None) -> FoundImages:
+    """Find the images of files, folders with all folders below, and tables of files; column `by` is read later.
 
     `folder:PATH?exclude=..`, `dicom:PATH` and `csv:PATH?image=..&pattern=..` are read as in training, but need no
     classes.
@@ -60,18 +67,21 @@ def find_images(paths: Sequence[str]) -> FoundImages:
         path, kind = expanded(text), text.partition(":")[0]
         if kind in FILE_KINDS and not path_exists(path):
             source = parse_source(text)
-            (_add_table if source.kind == CSV else _add_folder)(found, source)
+            if source.kind == CSV:
+                _add_table(found, source, by)
+            else:
+                _add_folder(found, source)
         elif path.is_dir():
             _add_folder(found, Source(FILE_KINDS[0], text))
         elif path.suffix.lower() in TABLES and path.is_file():
-            _add_table(found, Source(CSV, text))
+            _add_table(found, Source(CSV, text), by)
         elif path.suffix.lower() == ".npz":
             raise DataError(
                 f"{printable(text)} holds arrays; image files are predicted: give files, folders or a table of "
                 "files, or ask Study.predict in Python"
             )
         elif path.is_file():
-            found.files.append(ImageFile(path))
+            found.files.append(ImageFile(path, below=path.as_posix()))
         else:
             raise DataError(not_found_line("file or folder", path))
     return found
@@ -102,10 +112,10 @@ def _add_folder(found: FoundImages, source: Source) -> None:
             f"'{printable(first.path)}' from '{printable(first.image)}', predicted like the others{way}"
         )
     found.notes += notes
-    found.files += [ImageFile(source.path / name) for name in tree.images]
+    found.files += [ImageFile(source.path / name, below=name) for name in tree.images]
 
 
-def _add_table(found: FoundImages, source: Source) -> None:
+def _add_table(found: FoundImages, source: Source, by: str | None) -> None:
     """Add the images that a table's rows name, in the order of the rows."""
     table, tree = read_table(source.path), find_files(source.path.parent.resolve())
     table, notes = _with_first_line(table, ImageIndex(tree))
@@ -118,7 +128,7 @@ def _add_table(found: FoundImages, source: Source) -> None:
         table, tree, paths, file_notes = exclude_rows(table, column, tree, source.options)
     except DataError as error:
         raise error.within(file=table.path) from None
-    others = [name for name in table.columns if name != column]
+    others = [name for name in table.columns if name != column and name.casefold() != str(by).casefold()]
     if others:
         notes.append(f"columns that are not read: {first_names(others, 6)}")
     shown = printable(str(source.path))
@@ -128,10 +138,12 @@ def _add_table(found: FoundImages, source: Source) -> None:
         if file is None:
             problem = f"no file '{printable(cell)}'" if cell else "names no file"
             found.missing.append(f"{shown}: line {row.line}: {problem}")
+            found.absent.append(ImageFile(source.path.parent / cell, cell, cell, row.cells))
         else:
+            below = relative_path(file, tree.root)
             if file.is_relative_to(tree.root):  # as it was given, not resolved
                 file = source.path.parent / file.relative_to(tree.root)
-            found.files.append(ImageFile(file, cell))
+            found.files.append(ImageFile(file, cell, below, row.cells))
 
 
 def _with_first_line(table: Table, index: ImageIndex) -> tuple[Table, list[str]]:

@@ -22,6 +22,15 @@ FIELDS = {
     "set": "the conformal set, several classes joined by ' or '; of several labels 'Mass; not sure: Nodule'",
     "flags": "out_of_distribution where it is unlike the training images, then what was done to it, joined by ' '",
 }
+_OF_FILE = ("path", "file", "stem", "name", "id")
+#: Fields of a row that is a case's.
+CASE_FIELDS = {
+    "case": "the case: a column's value, a folder, or what a pattern matches",
+    "images": "the number of its images",
+    "weighed_most": "the path of the image that weighed most in the label's probability",
+    "weight": "how much it weighed there, of 1",
+    **{name: text for name, text in FIELDS.items() if name not in _OF_FILE},
+}
 FULL, PREDICTED, PROBABILITIES, INDICES = FORMS = ("full", "predicted", "probabilities", "indices")
 _IMAGE = {FULL: "{path}", PREDICTED: "{name}", PROBABILITIES: "{id}", INDICES: "{id}"}  # how a row is named
 
@@ -73,8 +82,8 @@ def _fields(template: str) -> set[str]:
     return {str(name).split("[")[0] for _, name, _, _ in Formatter().parse(template) if name is not None}
 
 
-def parse_column(text: str) -> Column:
-    """Read NAME=TEMPLATE.
+def parse_column(text: str, valid: Mapping[str, str] = FIELDS) -> Column:
+    """Read NAME=TEMPLATE, whose template may name the `valid` fields.
 
     Raises:
         ConfigError: it has another form.
@@ -87,17 +96,18 @@ def parse_column(text: str) -> Column:
     except ValueError as error:
         raise ConfigError(f"--column {name}: '{template}': {error}") from None
     for field in fields:
-        if field not in FIELDS:
-            raise ConfigError(f"--column {name}: {unknown_choice_line('field', field, FIELDS)}")
+        if field not in valid:
+            raise ConfigError(f"--column {name}: {unknown_choice_line('field', field, valid)}")
     return Column(name, template)
 
 
-def form(name: str, class_names: Sequence[str], *, label_sets: bool) -> list[Column]:
+def form(name: str, class_names: Sequence[str], *, label_sets: bool, by_case: bool = False) -> list[Column]:
     """Return the columns of one of FORMS.
 
     They are everything; file and label; stem and probabilities, as Kaggle and Codabench often want them; or stem
     and the class's number. Files of a table are named by its cells, except among everything. Of several labels an
-    image (`label_sets`) the label says all that is decided, and there are no numbers.
+    image (`label_sets`) the label says all that is decided, and there are no numbers. Rows of cases (`by_case`)
+    are named by these, and everything has the number of images and the one that weighed most.
 
     Raises:
         ConfigError: the form needs one class an image, which label sets don't have.
@@ -109,14 +119,20 @@ def form(name: str, class_names: Sequence[str], *, label_sets: bool) -> list[Col
         )
     probabilities = [Column(c, "{p:.6f}", of=c) for c in class_names]
     decision = [] if label_sets else [Column("decision", "{decision}")]
+    if by_case:
+        names = [Column("case", "{case}")]
+        count = [Column("images", "{images}")] if name == FULL else []
+        most = [Column("weighed_most", "{weighed_most}"), Column("weight", "{weight:.4f}")]
+    else:
+        names, count, most = [Column("file" if name == FULL else "image", _IMAGE[name])], [], []
     return {
         FULL: [
-            Column("file", _IMAGE[FULL]), Column("label", "{label}"), *probabilities, *decision,
-            Column("set", "{set}"), Column("flags", "{flags}"),
+            *names, *count, Column("label", "{label}"), *probabilities, *decision, Column("set", "{set}"), *most,
+            Column("flags", "{flags}"),
         ],
-        PREDICTED: [Column("image", _IMAGE[PREDICTED]), Column("label", "{label}")],
-        PROBABILITIES: [Column("image", _IMAGE[PROBABILITIES]), *probabilities],
-        INDICES: [Column("image", _IMAGE[INDICES]), Column("label", "{index}")],
+        PREDICTED: [*names, Column("label", "{label}")],
+        PROBABILITIES: [*names, *probabilities],
+        INDICES: [*names, Column("label", "{index}")],
     }[name]  # fmt: skip
 
 

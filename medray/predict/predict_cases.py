@@ -1,6 +1,6 @@
 """Predict files by case: those of a patient, an exam or a lesion together, as an ensemble of cases answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +21,21 @@ def predict_cases(ensemble: Ensemble, paths: Sequence[Path], numbers: Array) -> 
     Raises:
         DataError: a file can't be read.
     """
-    order = np.argsort(numbers, kind="stable")
-    first = np.flatnonzero(np.diff(numbers[order], prepend=-1))
-    answers, start = [], 0
-    for end in [*first[1:].tolist(), len(order)]:
-        if end - start < BATCH_SIZE and end < len(order):
-            continue
-        rows = order[start:end]
+    answers = []
+    for rows in whole_cases(numbers):
         pixels = np.stack([_pixels(ensemble, paths[row]) for row in rows.tolist()])
         answers.append(ensemble.predict(pixels, numbers[rows]).probabilities)
-        start = end
     return np.concatenate(answers)
+
+
+def whole_cases(numbers: Array) -> Iterator[Array]:
+    """Yield the images of whole cases, int64 (m,), in the order of their `numbers` (n,): BATCH_SIZE or more."""
+    order = np.argsort(numbers, kind="stable")
+    first, start = np.flatnonzero(np.diff(numbers[order], prepend=-1)), 0
+    for end in [*first[1:].tolist(), len(order)]:
+        if end - start >= BATCH_SIZE or end == len(order):
+            yield order[start:end]
+            start = end
 
 
 def _pixels(ensemble: Ensemble, path: Path) -> Array:

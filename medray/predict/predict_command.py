@@ -22,10 +22,14 @@ Examples:
   medray predict runs/covid films/ --form predicted --csv predicted.csv
   medray predict runs/skin test/ --form probabilities --csv submission.csv
   medray predict runs/skin films/ --labels films.csv --map cancer=malignant   # and how good they are
+  medray predict runs/films test.csv --by patient            # one row for each patient, of all files
+  medray predict runs/films films/ --by folder               # each folder is a case
+  medray predict runs/films films/ --by '(p\\d+)_'           # or what a pattern matches in the path
   medray predict runs/skin test/ --column 'image_id={stem}' --column 'melanoma={p[melanoma]:.4f}'
 \b
 Fields of a column: path, file, stem, name, id, label, index, p[CLASS], decision, set, flags;
-of several labels an image decision[LABEL], and no index.
+of several labels an image decision[LABEL], and no index; with --by case, images, weighed_most and weight
+instead of path, file, stem, name and id.
 """
 
 
@@ -35,6 +39,11 @@ of several labels an image decision[LABEL], and no index.
 @click.option("--csv", "csv_file", metavar="FILE", help="Write the table there.  [stdout]")
 @click.option("--form", metavar="NAME", help="full, predicted, probabilities or indices.  [full]")
 @click.option("--column", "columns", multiple=True, metavar="NAME=TEMPLATE", help="A column of your own; several.")
+@click.option(
+    "--by", metavar="COLUMN|folder|PATTERN",
+    help="One row for each case: images with the same value of a table's column, in the same folder, or in whose "
+    "path a regular expression (its group) matches the same.",
+)  # fmt: skip
 @click.option(
     "--labels", metavar="TABLE", help="Score the predictions by this table: a path, or csv:TABLE?label=COLUMN."
 )
@@ -49,6 +58,9 @@ def predict(csv_file: str | None, as_json: bool, **options: Any) -> None:
     A table, CSV or TSV, names the files in one of its columns; labels are not needed, and other columns not read.
     Indices are the numbers that the classes had as labels, or else their positions among the class names. A file
     that can't be read is named and has no row; the exit status is then 1.
+
+    --by is of an ensemble that answers cases, and gives one row for each: its number of images, and which of them
+    weighed most. A case of which a file can't be read is named and has no row.
 
     --labels scores the files that a table names, with intervals: nothing is written into the run, and it is no
     read of its test split, whose images are refused. --json prints the scores on stdout instead of the table.

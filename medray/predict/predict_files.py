@@ -33,18 +33,21 @@ class FileAnswer:
     digest: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class FilePredictions:
     """The table of predictions: `rows` of cells in the order of the files that could be read.
 
     `unreadable` has one line for each other file, its path and the reason; `out_of_distribution` are the files
-    whose image is unlike those that the networks were trained on. `answers` are those behind the rows.
+    whose image is unlike those that the networks were trained on. `answers` are those behind the rows. Rows of
+    cases (`unit`) are of several images, of which there are `images` in all.
     """
 
     rows: list[list[str]]
     unreadable: list[str]
     out_of_distribution: list[Path]
     answers: list[FileAnswer] = field(default_factory=list)
+    unit: str = "image"
+    images: int = 0
 
 
 def open_ensemble(location: str) -> Ensemble:
@@ -60,6 +63,16 @@ def open_ensemble(location: str) -> Ensemble:
     return Ensemble.load(folder.location, "cuda" if torch.cuda.is_available() else "cpu")
 
 
+def check_columns(ensemble: Ensemble, columns: Sequence[Column]) -> None:
+    """Check that no column has the number of a class where there may be several labels.
+
+    Raises:
+        ConfigError: one has.
+    """
+    if ensemble.task.label_sets and uses(columns, "index"):
+        raise ConfigError("a column has the field index: several labels have no number; valid: label, p, decision")
+
+
 def predict_files(
     ensemble: Ensemble, files: Sequence[ImageFile], columns: Sequence[Column], progress: Progress = silent
 ) -> FilePredictions:
@@ -68,8 +81,7 @@ def predict_files(
     Raises:
         ConfigError: a column's template does not fit the ensemble.
     """
-    if ensemble.task.label_sets and uses(columns, "index"):
-        raise ConfigError("a column has the field index: several labels have no number; valid: label, p, decision")
+    check_columns(ensemble, columns)
     predictions = FilePredictions([], [], [])
     numbers = class_numbers(ensemble.manifest)
     for start in range(0, len(files), BATCH_SIZE):
@@ -82,6 +94,7 @@ def predict_files(
             else:
                 predictions.unreadable.append(f"{file.path}: {image}")
         if images:
+            predictions.images += len(images)
             pixels = np.stack([image.pixels for _, image in images])
             flags = np.zeros(len(images), dtype=bool) if ensemble.ood is None else ensemble.ood.flags(pixels)
             predictions.out_of_distribution.extend(images[row][0].path for row in np.flatnonzero(flags))
@@ -101,17 +114,22 @@ def _values(
 
     `numbers` are those of the classes.
     """
+    for (file, image), unlike, values in zip(images, flags, answer_values(prediction, numbers), strict=True):
+        notes = " ".join([OUT_OF_DISTRIBUTION] * bool(unlike) + list(image.notes))
+        yield {**file.fields(), **values, "flags": notes}
+
+
+def answer_values(prediction: Prediction, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Yield what a column's template may name of each answer; `numbers` are those of the classes."""
     sets = prediction.answers() if prediction.conformal else None
     decided = (
         _decided_sets(prediction) if isinstance(prediction, LabelSetPrediction) else _decided(prediction, numbers)
     )
-    for row, ((file, image), values) in enumerate(zip(images, decided, strict=True)):
+    for row, values in enumerate(decided):
         yield {
-            **file.fields(),
             **values,
             "p": dict(zip(prediction.class_names, map(float, prediction.probabilities[row]), strict=True)),
             "set": "" if sets is None else sets[row],
-            "flags": " ".join([OUT_OF_DISTRIBUTION] * bool(flags[row]) + list(image.notes)),
         }
 
 

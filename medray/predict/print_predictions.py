@@ -16,7 +16,8 @@ def print_predictions(console: Console, predicted: PredictedImages, csv_file: st
         print_scores(console, predicted.scored, predicted.manifest)
     for line in predicted.unreadable:
         say(console, f"can't be read: {line}")
-    images, unlike = len(predicted.predictions.rows), len(predicted.predictions.out_of_distribution)
+    predictions = predicted.predictions
+    images, unlike = predictions.images, len(predictions.out_of_distribution)
     if unlike:
         say(
             console,
@@ -24,4 +25,4 @@ def print_predictions(console: Console, predicted: PredictedImages, csv_file: st
             "predictions",
         )
     if csv_file:
-        say(console, f"Predictions of {plural(images, 'image')}: {csv_file}")
+        say(console, f"Predictions of {plural(len(predictions.rows), predictions.unit)}: {csv_file}")

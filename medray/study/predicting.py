@@ -33,11 +33,12 @@ class PredictingSteps(StudyFolder):
 
         return open_ensemble(self.location)
 
-    def predict(self, images: "Array") -> "Prediction":
+    def predict(self, images: "Array", cases: "Array | None" = None) -> "Prediction":
         """Ask the ensemble about images.
 
         Args:
             images: uint8 (N, H, W, C), of the height, width and channels that the networks were trained on.
+            cases: the case of each image, names or numbers (N,): an ensemble of cases gives each one answer.
 
         Returns:
             Calibrated probabilities float32 (N, classes), the likeliest classes, and what follows from them:
@@ -46,6 +47,7 @@ class PredictingSteps(StudyFolder):
 
         Raises:
             DataError: the images have another shape or type.
+            ConfigError: the ensemble was made to answer images, not cases.
             RunError: there is no ensemble, or it is damaged.
 
         Example:
@@ -53,15 +55,21 @@ class PredictingSteps(StudyFolder):
             >>> study.predict(np.zeros((3, 28, 28, 1), dtype=np.uint8)).probabilities.shape
             (3, 11)
         """
-        return self.load_ensemble().predict(images)
+        return self.load_ensemble().predict(images, cases)
 
-    def predict_files(self, *paths: str | Path) -> "pd.DataFrame":
-        """Ask the ensemble about image files, or all those of folders or tables; one row a file.
+    def predict_files(self, *paths: str | Path, by: str | None = None) -> "pd.DataFrame":
+        """Ask the ensemble about image files, or all those of folders or tables; one row a file, or a case.
 
         It is what `medray predict` gives. The frame's `attrs["unreadable"]` names the files that could not be read
         and the rows of a table without a file, each with the reason; `attrs["notes"]` say what was guessed.
 
+        Args:
+            by: what makes files one case, of an ensemble that answers cases: a column of a table, `folder`, or a
+                regular expression that is searched in a file's path. A row then has the case, its number of
+                images, and the file that weighed most with its weight.
+
         Raises:
+            ConfigError: `by` can't be read, fits a file not, or the ensemble answers images.
             DataError: a file or folder is not there, or a folder holds no images.
             RunError: there is no ensemble, or it is damaged.
         """
@@ -69,11 +77,13 @@ class PredictingSteps(StudyFolder):
 
         from medray.predict.run_predict import PredictOptions, run_predict
 
-        predicted = run_predict(PredictOptions(self.location, tuple(map(str, paths))), self._console())
+        predicted = run_predict(PredictOptions(self.location, tuple(map(str, paths)), by=by), self._console())
         columns = [column.name for column in predicted.columns]
         frame = pd.DataFrame(predicted.predictions.rows, columns=columns)
         frame.attrs["unreadable"] = list(predicted.unreadable)
         frame.attrs["notes"] = list(predicted.notes)
+        if by is not None:
+            frame = frame.astype({"images": int, "weight": float})
         return frame.astype(dict.fromkeys(predicted.manifest.class_names, float))
 
     def score_files(

@@ -41,6 +41,9 @@ def check_same_task(old: ServedModel, new: ServedModel) -> None:
     task, before = new.ensemble.task.name, old.ensemble.task.name
     if task != before:
         raise RolloutError(f"it is of the task {task}, and this service of {before}: start another")
+    if (old.ensemble.manifest.cases is None) != (new.ensemble.manifest.cases is None):
+        answers = [" cases" if model.ensemble.manifest.cases else " images" for model in (new, old)]
+        raise RolloutError(f"it answers{answers[0]}, and this service{answers[1]}: start another")
     if old.ensemble.class_names != new.ensemble.class_names:
         before, after = (", ".join(model.ensemble.class_names)[:100] for model in (old, new))
         raise RolloutError(f"it knows other classes ({after}) than this service ({before}): start another")

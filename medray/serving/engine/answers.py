@@ -1,4 +1,4 @@
-"""The service's answers to /predict and /metadata as types; the interface's description is made of them."""
+"""The service's answers to /predict as types; the interface's description is made of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypeAliasType
-
-from medray.decisions.conformal import ConformalSets
-from medray.decisions.ood import OodFacts
-from medray.ensemble.manifest import SelectedOn
-from medray.runs.run_facts import SplitFacts
-from medray.stats.rates import Rates
 
 #: A class of the served model; its own schema in the interface's description lists the model's classes.
 ClassName = TypeAliasType("ClassName", str)
@@ -121,6 +115,50 @@ class ImageLabels(SentImage, Labelling):
     overlay_label: Annotated[ClassName | None, Field(description="the label that the overlay is of")] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class CaseImage(SentImage):
+    """An image of a case: how much it weighed in the case's answer, and what the ensemble says of it alone."""
+
+    weight: Annotated[Share, Field(description="in the probability of `weights_of`; those of a case sum to 1")]
+    probabilities: Probabilities
+    flags: Flags
+    ood: OodScore | None
+    overlay_label: Annotated[ClassName | None, Field(description="the class that the overlay is of")] = None
+
+
+@dataclass(frozen=True)
+class WeighedMost:
+    """The image that weighed most, by its position; of equal weights the one that says the class most likely."""
+
+    index: Annotated[int, Field(ge=0)]
+    file: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentCase:
+    """The part of an answer that is of the images of a case.
+
+    The case's flags are those of any image, and its out-of-distribution score is the highest one.
+    """
+
+    weights_of: Annotated[ClassName, Field(description="the class that weights are of: the likeliest one called")]
+    weighed_most: WeighedMost
+    images: Annotated[list[CaseImage], Field(min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CasePrediction(SentCase, Classification):
+    """The answer for the images of one case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseLabels(SentCase, Labelling):
+    """The answer for the images of one case that may have several labels."""
+
+
+Answered = ImagePrediction | ImageLabels | CasePrediction | CaseLabels
+
+
 def called_labels(prediction: Classification | Labelling) -> list[str]:
     """Return the class that an image is of, or the labels that are called."""
     return [prediction.label] if isinstance(prediction, Classification) else prediction.labels
@@ -158,86 +196,38 @@ class LabelSetResponse:
     predictions: list[ImageLabels]
 
 
+@dataclass(frozen=True)
+class CaseResponse:
+    """The answer to /predict?case=true."""
+
+    model: ModelIdentity
+    request_id: str
+    case: CasePrediction
+
+
+@dataclass(frozen=True)
+class LabelSetCaseResponse:
+    """The answer to /predict?case=true of a model of several labels an image."""
+
+    model: ModelIdentity
+    request_id: str
+    case: CaseLabels
+
+
 def response_of(
-    model: ModelIdentity, request_id: str, predictions: Sequence[ImagePrediction | ImageLabels]
-) -> PredictResponse | LabelSetResponse:
-    """Return the answer to /predict of predictions by one model."""
+    model: ModelIdentity, request_id: str, predictions: Sequence[Answered]
+) -> PredictResponse | LabelSetResponse | CaseResponse | LabelSetCaseResponse:
+    """Return the answer to /predict of predictions by one model, those of images or that of one case."""
+    first = predictions[0]
+    if isinstance(first, CaseLabels):
+        return LabelSetCaseResponse(model, request_id, first)
+    if isinstance(first, CasePrediction):
+        return CaseResponse(model, request_id, first)
     labels = [prediction for prediction in predictions if isinstance(prediction, ImageLabels)]
     if labels:
         return LabelSetResponse(model, request_id, labels)
     classes = [prediction for prediction in predictions if isinstance(prediction, ImagePrediction)]
     return PredictResponse(model, request_id, classes)
-
-
-@dataclass(frozen=True)
-class ModelImage:
-    """The images that the networks take, and how images of another size are brought to that."""
-
-    height: int
-    width: int
-    channels: int
-    aspect: str
-
-
-@dataclass(frozen=True)
-class ModelMember:
-    """A network of the ensemble."""
-
-    backbone: str
-    trial: int
-    fold: int | None
-    weight: float
-
-
-@dataclass(frozen=True)
-class ModelData:
-    """The data that the ensemble was trained on; its place is nobody's business."""
-
-    fingerprint: str
-    splits: dict[str, SplitFacts]
-
-
-@dataclass(frozen=True)
-class ModelPoint:
-    """An operating point by its name in the decisions, with its rates on the images that it was set on.
-
-    It calls the class at `class_index`, of grades `and_above` it too. `promised` is the mean sensitivity that new
-    images have at least, None where none is promised.
-    """
-
-    name: str
-    positive: str
-    class_index: int
-    and_above: bool
-    threshold: float
-    rates: Rates
-    images: int
-    set_on: str
-    promised: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metadata(ModelIdentity):
-    """The answer to /metadata: what the model is, how good, and what it is not for.
-
-    Of several labels an image, `called_from` is the probability from which each is called.
-    """
-
-    task: str
-    classes: list[ClassName]
-    image: ModelImage
-    intended_use: str
-    strategy: str
-    selected_on: SelectedOn
-    temperatures: tuple[float, ...]
-    calibrated_on: str | None
-    operating_points: list[ModelPoint]
-    conformal_sets: list[ConformalSets]
-    ood: OodFacts | None
-    data: ModelData
-    members: list[ModelMember]
-    medray: str
-    called_from: dict[ClassName, float] | None = None
 
 
 @cache

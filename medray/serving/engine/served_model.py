@@ -4,8 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from medray._types import Array
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
+from medray.ensemble.case_answers import answer_with_weights
 from medray.ensemble.ensemble import Ensemble
 from medray.ensemble.label_set_prediction import label_thresholds
 from medray.ensemble.manifest import ensemble_folder
@@ -15,15 +18,18 @@ from medray.runs.rundir import MANIFEST
 from medray.serving.engine.answers import (
     Classification,
     Labelling,
-    Metadata,
-    ModelData,
     ModelIdentity,
-    ModelImage,
-    ModelMember,
-    ModelPoint,
     OodScore,
 )
 from medray.serving.engine.image_answers import image_answers
+from medray.serving.engine.metadata import (
+    Metadata,
+    ModelCases,
+    ModelData,
+    ModelImage,
+    ModelMember,
+    ModelPoint,
+)
 from medray.serving.engine.onnx_ensemble import FastEnsemble
 
 VERSION_DIGITS = 12
@@ -32,6 +38,22 @@ VERSION_DIGITS = 12
 def version_of(folder: Folder) -> str:
     """The first digits of the manifest's SHA-256, which holds that of every member's weights."""
     return hashlib.sha256(folder.read(MANIFEST)).hexdigest()[:VERSION_DIGITS]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifiedCases:
+    """What the ensemble says of N `images` alone, and of their `cases`, in the order of their first images.
+
+    `index` int64 (N,) is the case of each image, `weights` (N,) its weight in the probability of its case's class
+    `weights_of`, and `weighed_most` int64 (cases,) the image of each case with the highest one.
+    """
+
+    images: list[Classification] | list[Labelling]
+    cases: list[Classification] | list[Labelling]
+    index: Array
+    weights_of: list[str]
+    weights: Array
+    weighed_most: Array
 
 
 @dataclass(frozen=True)
@@ -81,14 +103,39 @@ class ServedModel:
 
     def classify(self, images: Array) -> list[Classification] | list[Labelling]:
         """Classify uint8 images (N, H, W, C) of the networks' shape."""
-        prediction, detector = self.fast.predict(images), self.ensemble.ood
-        oods: list[OodScore | None] = [None] * len(images)
-        flags: list[list[str]] = [[] for _ in oods]
-        if detector is not None:
-            scores, threshold = detector.scores(images), detector.facts.threshold
-            oods = [OodScore(round(float(score), 6), round(threshold, 6)) for score in scores]
-            flags = [[OUT_OF_DISTRIBUTION] if score > threshold else [] for score in scores]
-        return image_answers(prediction, flags, oods)
+        return image_answers(self.fast.predict(images), *self._out_of_distribution(images))
+
+    def classify_cases(self, images: Array, numbers: Array) -> ClassifiedCases:
+        """Classify uint8 images (N, H, W, C), and the cases that `numbers` int64 (N,) put them into.
+
+        Raises:
+            ConfigError: the ensemble was made to answer images, not cases.
+        """
+        answers = answer_with_weights(self.fast, images, numbers)
+        flags, oods = self._out_of_distribution(images)
+        members = [np.flatnonzero(answers.index == case) for case in range(len(answers.classes))]
+        case_flags = [list(dict.fromkeys(flag for row in rows for flag in flags[row])) for rows in members]
+        case_oods = [
+            max((ood for row in rows if (ood := oods[row]) is not None), key=lambda ood: ood.score, default=None)
+            for rows in members
+        ]
+        return ClassifiedCases(
+            image_answers(answers.images, flags, oods),
+            image_answers(answers.cases, case_flags, case_oods),
+            answers.index,
+            [self.ensemble.class_names[index] for index in answers.classes],
+            answers.weights,
+            answers.weighed_most,
+        )
+
+    def _out_of_distribution(self, images: Array) -> tuple[list[list[str]], list[OodScore | None]]:
+        """Return the flags and scores of images; without a detector there are none."""
+        detector = self.ensemble.ood
+        if detector is None:
+            return [[] for _ in images], [None] * len(images)
+        scores, threshold = detector.scores(images), detector.facts.threshold
+        oods: list[OodScore | None] = [OodScore(round(float(score), 6), round(threshold, 6)) for score in scores]
+        return [[OUT_OF_DISTRIBUTION] if score > threshold else [] for score in scores], oods
 
     def metadata(self) -> Metadata:
         """Return the manifest's public part: what the model is, how good, and what it is not for."""
@@ -127,6 +174,7 @@ class ServedModel:
             ],
             medray=manifest.medray,
             called_from=self._called_from(),
+            cases=None if manifest.cases is None else ModelCases(manifest.cases.by, manifest.cases.answer),
         )
 
     def _called_from(self) -> dict[str, float] | None:

@@ -16,8 +16,15 @@ from medray.data.decoding import ImageError, decode
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.errors import ConfigError
 from medray.pictures.heatmap import overlay_png
-from medray.serving.engine.answering import PredictAnswer, PredictRequest, answer_batch
-from medray.serving.engine.answers import ImageLabels, ImagePrediction, called_labels, most_likely
+from medray.serving.engine.answering import (
+    CaseRequest,
+    PredictAnswer,
+    PredictRequest,
+    Request,
+    answer_batch,
+    images_of,
+)
+from medray.serving.engine.answers import Answered, ImageLabels, SentCase, called_labels, most_likely
 from medray.serving.engine.audit_log import AuditError, AuditLog
 from medray.serving.engine.batching import Batcher, QueueFullError
 from medray.serving.engine.memory import Memory
@@ -63,8 +70,8 @@ class Service:
         self.telemetry = Telemetry()
         self.telemetry.model(model.name, model.version)
         self.draining = False
-        self._batches: Batcher[PredictRequest, PredictAnswer] = Batcher(
-            self._answer, settings.max_batch, settings.max_waiting
+        self._batches: Batcher[Request, PredictAnswer] = Batcher(
+            self._answer, settings.max_batch, settings.max_waiting, lambda request: len(images_of(request))
         )
         self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "decode")
         self._explainer = ThreadPoolExecutor(1, "explain")
@@ -81,16 +88,20 @@ class Service:
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._explainer.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(self, requests: Sequence[PredictRequest]) -> list[PredictAnswer | Exception]:
-        self.telemetry.batch(len(requests))
+    def _answer(self, requests: Sequence[Request]) -> list[PredictAnswer | Exception]:
+        self.telemetry.batch(sum(len(images_of(request)) for request in requests))
         return answer_batch(self.model, requests, self.settings.max_pixels, self.audit)
 
-    async def predict(self, requests: Sequence[PredictRequest]) -> list[PredictAnswer]:
-        """Answer images, all or none.
+    async def predict(self, requests: Sequence[Request]) -> list[PredictAnswer]:
+        """Answer images and cases, all or none.
 
         Raises:
-            Problem: one of them can't be read, too many wait, the answer took too long, or can't be logged.
+            Problem: an image can't be read, too many wait, the answer took too long, or can't be logged.
         """
+        images, limit = sum(len(images_of(request)) for request in requests), self.settings.max_waiting
+        if images > limit and len(requests) < images:  # waiting would not help
+            detail = f"a case is answered whole, and {limit} images may wait at once; this request has {images}"
+            raise Problem(Kind.TOO_MANY_FILES, detail)
         try:
             async with asyncio.timeout(self.settings.timeout):
                 answers = await self._batches([await self._decoded_if_large(request) for request in requests])
@@ -108,11 +119,18 @@ class Service:
                 prediction = answer.prediction
                 likeliest = max(prediction.probabilities.values())
                 self.telemetry.labelled(called_labels(prediction), likeliest, prediction.flags)
+                if isinstance(prediction, SentCase):
+                    self.telemetry.case(len(prediction.images))
                 if OUT_OF_DISTRIBUTION in prediction.flags:
                     self.telemetry.refused(OUT_OF_DISTRIBUTION)
         return answers
 
-    async def _decoded_if_large(self, request: PredictRequest) -> PredictRequest:
+    async def _decoded_if_large(self, request: Request) -> Request:
+        if isinstance(request, CaseRequest):
+            return CaseRequest(tuple([await self._image_decoded_if_large(image) for image in request.images]))
+        return await self._image_decoded_if_large(request)
+
+    async def _image_decoded_if_large(self, request: PredictRequest) -> PredictRequest:
         if len(request.content) <= SMALL or request.decoded is not None:
             return request
         if self._batches.waiting >= self.settings.max_waiting:
@@ -124,12 +142,11 @@ class Service:
         )
         return replace(request, decoded=decoded, aspect=model.aspect)
 
-    async def explain(
-        self, answers: Sequence[PredictAnswer], label: str | None = None
-    ) -> list[ImagePrediction | ImageLabels]:
+    async def explain(self, answers: Sequence[PredictAnswer], label: str | None = None) -> list[Answered]:
         """Return the predictions with an overlay of the class activation, the data: URL of a PNG.
 
         It is of the class `label`, or else of the prediction's own; of several that are called, of the likeliest.
+        Of a case the image that weighed most has one.
 
         Raises:
             Problem: the networks have no feature maps, too many wait, or it took too long.
@@ -158,19 +175,22 @@ class Service:
         return not self.draining and (self._all_ready is None or await self._all_ready())
 
 
-def _explained(answer: PredictAnswer, label: str | None) -> ImagePrediction | ImageLabels:
+def _explained(answer: PredictAnswer, label: str | None) -> Answered:
     from medray.serving.engine.grad_cam import class_activation  # torch
 
     ensemble, prediction = answer.model.ensemble, answer.prediction
     name = label or most_likely(prediction)
-    weights = [member.weight for member in ensemble.manifest.members]
     classes = np.array([ensemble.class_names.index(name)], dtype=np.int64)
     heat = class_activation(
-        ensemble.networks, weights, answer.pixels[None], classes, ensemble.device,
+        ensemble.networks, ensemble.weights, answer.pixels[None], classes, ensemble.device,
         method="hirescam",  # the same as Grad-CAM before a global pooling, and right before a dense head too
     )  # fmt: skip
     png = overlay_png(answer.pixels, heat[0])
     overlay = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    if isinstance(prediction, SentCase):
+        images, most = list(prediction.images), prediction.weighed_most.index
+        images[most] = replace(images[most], overlay=overlay, overlay_label=name)
+        return replace(prediction, images=images)
     if isinstance(prediction, ImageLabels):
         return replace(prediction, overlay=overlay, overlay_label=name)
     return replace(prediction, overlay=overlay)

@@ -10,13 +10,14 @@ from pydantic import TypeAdapter
 from medray import __version__
 from medray.ensemble.label_set_prediction import LabelSetPrediction
 from medray.serving.engine.answers import (
+    CaseResponse,
     ConformalSet,
     Decision,
     ImageFacts,
     ImageLabels,
     ImagePrediction,
+    LabelSetCaseResponse,
     LabelSetResponse,
-    Metadata,
     PredictResponse,
     SentImage,
     adapter,
@@ -24,11 +25,20 @@ from medray.serving.engine.answers import (
     to_plain,
 )
 from medray.serving.engine.image_answers import image_answers
+from medray.serving.engine.metadata import Metadata
 from medray.serving.engine.problems import MEDIA_TYPE, Kind, ProblemDocument
 from medray.serving.engine.service import Service
 from medray.serving.http.predict_route import IMAGE_TYPES
-from medray.serving.http.v2 import InferResponse, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
+from medray.serving.http.v2 import (
+    InferResponse,
+    Live,
+    ModelMetadata,
+    ModelReady,
+    Ready,
+    ServerMetadata,
+)
 from medray.serving.http.v2_tensors import InferRequest, InputTensor
+from medray.serving.http.v2_values import CASES, IMAGES
 
 Json = dict[str, Any]
 TEXT: Json = {"type": "string"}
@@ -57,10 +67,19 @@ LABEL: Json = {
 }
 
 
+CASE: Json = {
+    "name": "case",
+    "in": "query",
+    "description": "All images are of one case, which has one answer; without it each image has its own. "
+    "A model that was made to answer images refuses it: see `cases` in /metadata.",
+    "schema": {"type": "string", "enum": ["true", "false"], "default": "false"},
+}
+
+
 def describe(service: Service) -> Json:
     """Return the description of what this service answers."""
     types: list[tuple[Any, Literal["validation", "serialization"], TypeAdapter[Any]]] = [
-        (answer, "serialization", adapter(answer)) for answer in (_response(service), *ANSWERS)
+        (answer, "serialization", adapter(answer)) for answer in (*_responses(service), *ANSWERS)
     ]
     types.append((InferRequest, "validation", adapter(InferRequest)))
     _, schemas = TypeAdapter.json_schemas(types, ref_template="#/components/schemas/{model}")
@@ -80,9 +99,13 @@ def describe(service: Service) -> Json:
     }
 
 
-def _response(service: Service) -> type:
-    """Return the type of the answer to /predict, by the model's task."""
-    return LabelSetResponse if service.model.ensemble.task.label_sets else PredictResponse
+def _responses(service: Service) -> list[type]:
+    """Return the types of the answers to /predict, by the model's task; the second is that to a case."""
+    ensemble = service.model.ensemble
+    responses = [PredictResponse, CaseResponse]
+    if ensemble.task.label_sets:
+        responses = [LabelSetResponse, LabelSetCaseResponse]
+    return responses[: 1 if ensemble.manifest.cases is None else 2]
 
 
 def _schema(kind: type) -> Json:
@@ -124,11 +147,15 @@ PAGES = {
 
 def _predict_path(service: Service) -> Json:
     body = {kind: {"schema": BYTES} for kind in IMAGE_TYPES} | {"multipart/form-data": {"schema": FORM}}
-    answer = {"schema": _schema(_response(service)), "example": to_plain(_example(service))}
+    schemas = [_schema(response) for response in _responses(service)]
+    answer = {
+        "schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas},
+        "example": to_plain(_example(service)),
+    }
     operation = _operation(
         "Classify one image (the body) or several (a form's `file` fields)", {"application/json": answer},
         Kind.BAD_REQUEST, Kind.SLOW_BODY, Kind.BODY_TOO_LARGE, Kind.UNSUPPORTED_FORMAT, Kind.UNREADABLE_IMAGE,
-        Kind.OVERLOADED, Kind.TIMEOUT, body=body, parameters=[EXPLAIN, LABEL],
+        Kind.OVERLOADED, Kind.TIMEOUT, body=body, parameters=[EXPLAIN, LABEL, CASE],
     )  # fmt: skip
     return {"/predict": {"post": operation}}
 
@@ -141,7 +168,10 @@ def _v2_paths(service: Service) -> Json:
     version = {**name, "name": "version", "example": service.model.version}
     size = math.prod(service.model.shape)
     pixels = [0] * size if size <= 4096 else []
-    example = InferRequest([InputTensor("images", [1, *service.model.shape], "UINT8", pixels)], "42")
+    tensors = [InputTensor(IMAGES, [1, *service.model.shape], "UINT8", pixels)]
+    if service.model.ensemble.manifest.cases is not None:
+        tensors.append(InputTensor(CASES, [1], "INT64", [7]))
+    example = InferRequest(tensors, "42")
     body = {"application/json": {"schema": _schema(InferRequest), "example": to_plain(example)}}
     outputs = {
         "application/json": {"schema": _schema(InferResponse)},
@@ -160,14 +190,14 @@ def _v2_paths(service: Service) -> Json:
             "Whether the model takes requests", ModelReady, Kind.NOT_FOUND, Kind.NOT_READY, parameters=parameters
         )
         infer = _operation(
-            "Classify the images of a tensor", outputs, Kind.BAD_REQUEST, Kind.NOT_FOUND, Kind.SLOW_BODY,
-            Kind.BODY_TOO_LARGE, Kind.OVERLOADED, Kind.TIMEOUT, body=body, parameters=parameters,
+            "Classify the images of a tensor, or cases of them", outputs, Kind.BAD_REQUEST, Kind.NOT_FOUND,
+            Kind.SLOW_BODY, Kind.BODY_TOO_LARGE, Kind.OVERLOADED, Kind.TIMEOUT, body=body, parameters=parameters,
         )  # fmt: skip
         paths[f"{base}/infer"] = {"post": infer}
     return paths
 
 
-def _example(service: Service) -> PredictResponse | LabelSetResponse:
+def _example(service: Service) -> object:
     ensemble = service.model.ensemble
     names, points = ensemble.class_names, ensemble.operating_points
     image = vars(SentImage(file=None, image=ImageFacts("png", 512, 512), sha256="0" * 64))

@@ -1,14 +1,14 @@
-"""POST /predict: one image as the body, or several in a form."""
+"""POST /predict: one image as the body, or several in a form, each answered by itself or all as one case."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from medray.errors import unknown_choice_line
-from medray.serving.engine.answering import PredictRequest
+from medray.serving.engine.answering import CaseRequest, PredictRequest
 from medray.serving.engine.answers import response_of
 from medray.serving.engine.problems import Kind, Problem
 from medray.serving.http.request_body import MULTIPART, media_type, read_body, read_files
-from medray.serving.http.responses import guarded, json_response, request_id_of, service_of
+from medray.serving.http.responses import check_has_cases, guarded, json_response, request_id_of, service_of
 
 IMAGE_TYPES = (
     "image/png",
@@ -18,7 +18,7 @@ IMAGE_TYPES = (
     "application/dicom",
     "application/octet-stream",
 )
-PARAMETERS = ("explain", "label")
+PARAMETERS = ("explain", "label", "case")
 YES, NO = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -34,14 +34,14 @@ async def predict(request: Request) -> Response:
             Kind.UNSUPPORTED_FORMAT, f"Content-Type '{content_type:.80}' is none of {', '.join(accepted)}"
         )
     explain, label = _explain(request)
+    as_case = _as_case(request)
     with service.memory.claim() as claim:
         body = await read_body(request, service.settings, claim)
-        files = read_files(body, content_type, service.settings)
+        files = read_files(body, content_type, service.settings, as_case=as_case)
         del body
         request_id, token = request_id_of(request), request.scope["state"]["token"]
-        answers = await service.predict(
-            [PredictRequest(file.content, request_id, token, file.name) for file in files]
-        )
+        images = [PredictRequest(file.content, request_id, token, file.name) for file in files]
+        answers = await service.predict([CaseRequest(tuple(images))] if as_case else images)
         predictions = [answer.prediction for answer in answers]
         if explain:
             predictions = await service.explain(answers, label)
@@ -53,13 +53,29 @@ def _explain(request: Request) -> tuple[bool, str | None]:
     for key in request.query_params:
         if key not in PARAMETERS:
             raise Problem(Kind.BAD_REQUEST, f"unknown parameter '{key:.40}'; valid: {', '.join(PARAMETERS)}")
-    value = request.query_params.get("explain", "false").lower()
-    if value not in YES + NO:
-        raise Problem(Kind.BAD_REQUEST, f"explain is '{value:.40}'; it must be true or false")
-    label = request.query_params.get("label")
-    if label is not None and value not in YES:
+    explain, label = _is_true(request, "explain"), request.query_params.get("label")
+    if label is not None and not explain:
         raise Problem(Kind.BAD_REQUEST, "label is the class that explain=true explains; give that too")
     names = service_of(request).model.ensemble.class_names  # an exchange keeps them
     if label is not None and label not in names:
         raise Problem(Kind.BAD_REQUEST, unknown_choice_line("label", label[:80], names))
-    return value in YES, label
+    return explain, label
+
+
+def _as_case(request: Request) -> bool:
+    """Return whether all images of the request are of one case.
+
+    Raises:
+        Problem: the model answers images, not cases.
+    """
+    as_case = _is_true(request, "case")
+    if as_case:
+        check_has_cases(service_of(request).model, "case=true", "without it each image is answered by itself")
+    return as_case
+
+
+def _is_true(request: Request, name: str) -> bool:
+    value = request.query_params.get(name, "false").lower()
+    if value not in YES + NO:
+        raise Problem(Kind.BAD_REQUEST, f"{name} is '{value:.40}'; it must be true or false")
+    return value in YES

@@ -63,14 +63,14 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def read_files(body: bytes, content_type: str, settings: ServiceSettings) -> list[File]:
-    """Return the images of a body: itself, or the files of a form (RFC 7578).
+def read_files(body: bytes, content_type: str, settings: ServiceSettings, *, as_case: bool = False) -> list[File]:
+    """Return the images of a body: itself, or the files of a form (RFC 7578); all those of a case with `as_case`.
 
     Raises:
         Problem: there is none, or the form can't be read or holds too many or anything but files.
     """
     if media_type(content_type) == MULTIPART:
-        files = _form_files(body, content_type, settings.max_files)
+        files = _form_files(body, content_type, settings.max_files, as_case=as_case)
     else:
         files = [File(body)]
     if not files:
@@ -81,7 +81,7 @@ def read_files(body: bytes, content_type: str, settings: ServiceSettings) -> lis
     return files
 
 
-def _form_files(body: bytes, content_type: str, limit: int) -> list[File]:
+def _form_files(body: bytes, content_type: str, limit: int, *, as_case: bool) -> list[File]:
     from python_multipart import create_form_parser
     from python_multipart.exceptions import FormParserError
 
@@ -94,7 +94,8 @@ def _form_files(body: bytes, content_type: str, limit: int) -> list[File]:
     def on_file(file: Any) -> None:
         _check_name(file.field_name)
         if len(files) == limit:
-            raise Problem(Kind.TOO_MANY_FILES, f"a request may hold {limit} images at most")
+            way_out = ", and a case is answered whole; the service's --max-files allows more" if as_case else ""
+            raise Problem(Kind.TOO_MANY_FILES, f"a request may hold {limit} images at most{way_out}")
         file.file_object.seek(0)
         files.append(File(file.file_object.read(), (file.file_name or b"").decode("utf-8", "replace")[:200]))
         file.close()

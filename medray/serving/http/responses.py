@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from medray.serving.engine.answers import to_plain
 from medray.serving.engine.problems import Kind, Problem
+from medray.serving.engine.served_model import ServedModel
 from medray.serving.engine.service import Service
 from medray.serving.engine.tokens import Denied
 
@@ -24,6 +25,19 @@ def request_id_of(request: Request) -> str:
     """Return the id of a request."""
     request_id: str = request.scope["state"]["request_id"]
     return request_id
+
+
+def check_has_cases(model: ServedModel, asked: str, way_out: str) -> None:
+    """Check that a model answers cases, which a request asks for by the text `asked`.
+
+    Raises:
+        Problem: it answers images.
+    """
+    if model.ensemble.manifest.cases is None:
+        raise Problem(
+            Kind.BAD_REQUEST,
+            f"{asked}, and this model was made to answer images: its search space has no `cases`; {way_out}",
+        )
 
 
 def to_json(answer: object) -> bytes:

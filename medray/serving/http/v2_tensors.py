@@ -24,11 +24,11 @@ class InputParameters:
 
 @dataclass(frozen=True)
 class InputTensor:
-    """An input of a request: uint8 values as a flat or nested list, or as bytes behind the JSON."""
+    """An input of a request: whole numbers as a flat or nested list, or as bytes behind the JSON."""
 
     name: str
     shape: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=8)]
-    datatype: Literal["UINT8"]
+    datatype: Literal["UINT8", "INT64"]
     data: list[Any] | None = None
     parameters: InputParameters | None = None
 
@@ -115,20 +115,28 @@ def read_inference(body: bytes, header_length: str | None) -> tuple[InferRequest
 
 
 def _read_tensor(tensor: InputTensor, rest: memoryview) -> tuple[Array, memoryview]:
-    """Return an input as uint8 of its shape, and the bytes behind it."""
+    """Return an input as an array of its datatype and shape, and the bytes behind it."""
     name, size = tensor.name[:40], None if tensor.parameters is None else tensor.parameters.binary_data_size
+    dtype = np.dtype("<i8" if tensor.datatype == "INT64" else np.uint8)
     if size is None:
         try:
-            values = np.array(tensor.data or [], dtype=None if tensor.data else np.uint8).reshape(-1)
+            values = np.array(tensor.data or [], dtype=None if tensor.data else dtype).reshape(-1)
         except (ValueError, RecursionError, OverflowError):
             raise Problem(Kind.BAD_REQUEST, f"the data of '{name}' is a ragged list") from None
-        if len(values) and (values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255):
-            raise Problem(Kind.BAD_REQUEST, f"the data of '{name}' must be whole numbers of 0 to 255")
-        values = values.astype(np.uint8)
+        limits = np.iinfo(dtype)
+        if len(values) and (
+            values.dtype.kind not in "iu" or values.min() < limits.min or values.max() > limits.max
+        ):
+            raise Problem(
+                Kind.BAD_REQUEST, f"the data of '{name}' must be whole numbers of {limits.min} to {limits.max}"
+            )
+        values = values.astype(dtype)
     elif size > len(rest):
         raise Problem(Kind.BAD_REQUEST, f"'{name}' says {size} bytes, and {len(rest)} are left")
+    elif size % dtype.itemsize:
+        raise Problem(Kind.BAD_REQUEST, f"'{name}' says {size} bytes; a number has {dtype.itemsize}")
     else:
-        values, rest = np.frombuffer(rest[:size], dtype=np.uint8), rest[size:]
+        values, rest = np.frombuffer(rest[:size], dtype=dtype), rest[size:]
     count = math.prod(tensor.shape)
     if count != len(values):
         raise Problem(Kind.BAD_REQUEST, f"'{name}' holds {len(values)} values, its shape {count}")

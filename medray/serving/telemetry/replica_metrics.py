@@ -83,8 +83,9 @@ class Telemetry:
         )
         self._batch = histogram("medray_batch_images", "Images computed at once.", IMAGES)
         self._classes = counter(
-            "medray_predictions_total", "Images by their likeliest class, or each label called.", "class"
+            "medray_predictions_total", "Answers by their likeliest class, or each label called.", "class"
         )
+        self._case = histogram("medray_case_images", "Images that were answered as one case.", IMAGES)
         self._confidence = histogram("medray_confidence", "Probability of the likeliest class or label.", TENTHS)
         self._flags = counter("medray_flags_total", "Flags that answers carried.", "flag")
         self._refusals = counter("medray_refusals_total", "What was refused, by the reason.", "reason")
@@ -99,11 +100,11 @@ class Telemetry:
         self._seconds[route,].observe(seconds)
 
     def predicted(self, class_name: str, confidence: float, flags: Iterable[str] = ()) -> None:
-        """Count an image by its likeliest class, the probability of that class, and the answer's flags."""
+        """Count an answer by its likeliest class, the probability of that class, and the answer's flags."""
         self.labelled([class_name], confidence, flags)
 
     def labelled(self, called: Iterable[str], confidence: float, flags: Iterable[str] = ()) -> None:
-        """Count an image by each label called, the probability of the likeliest one, and the answer's flags."""
+        """Count an answer by each label called, the probability of the likeliest one, and the answer's flags."""
         if not 0.0 <= confidence <= 1.0 + ROUNDING:
             raise DataError(f"a probability must lie between 0 and 1, not be {confidence}")
         for label in called:
@@ -117,6 +118,12 @@ class Telemetry:
         if images < 1:
             raise DataError(f"a batch has one image or more, not {images}")
         self._batch.observe(images)
+
+    def case(self, images: int) -> None:
+        """Count a case of `images` that had one answer."""
+        if images < 1:
+            raise DataError(f"a case has one image or more, not {images}")
+        self._case.observe(images)
 
     def refused(self, reason: str) -> None:
         """Count a refusal."""

@@ -71,7 +71,7 @@ def test_every_metric_has_its_type_and_help() -> None:
         "medray_requests": "counter", "medray_errors": "counter", "medray_request_seconds": "histogram",
         "medray_batch_images": "histogram", "medray_predictions": "counter", "medray_confidence": "histogram",
         "medray_flags": "counter", "medray_refusals": "counter", "medray_queued_images": "gauge",
-        "medray_in_flight": "gauge", "medray_model_info": "gauge",
+        "medray_in_flight": "gauge", "medray_model_info": "gauge", "medray_case_images": "histogram",
     }  # fmt: skip
     assert all(family.documentation.endswith(".") and family.samples for family in families.values())
     lines = page_of(busy()).decode().splitlines()
