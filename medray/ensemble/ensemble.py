@@ -17,6 +17,7 @@ from medray.ensemble.ood_file import read_ood
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.runs.folder import Folder
 from medray.stats.cases import CaseIndex, number_cases
+from medray.stats.outputs import Outputs
 from medray.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -171,25 +172,26 @@ class Ensemble:
         probabilities = np.empty((0, len(self.class_names)), dtype=np.float32)
         if len(images):
             weights = [member.weight for member in self.manifest.members]
-            members = self.member_probabilities(images)
+            outputs = self.member_outputs(images)
+            members = [output.probabilities for output in outputs]
             if cases is not None and rule is not None:
                 index = CaseIndex(rule, number_cases(np.asarray(cases)))
-                members = [index.answers(table) for table in members]
+                members = [index.answers(output.probabilities, output.scores) for output in outputs]
             probabilities = calibrated_average(
                 members, weights, self.manifest.temperatures, label_sets=self.task.label_sets
             )
         return Prediction(probabilities, self.class_names, self.operating_points, self.conformal)
 
-    def member_probabilities(self, images: Array) -> list[Array]:
-        """Return each member's probabilities, float32 (N, classes), for uint8 images (N, H, W, C)."""
+    def member_outputs(self, images: Array) -> list[Outputs]:
+        """Return each member's outputs for uint8 images (N, H, W, C)."""
         import torch
 
         from medray.data.dataset import LabelledImages
-        from medray.training.loop import predict_probabilities
+        from medray.training.loop import predict_images
 
         labels, positions = np.zeros(len(images), dtype=np.int64), np.arange(len(images))
         slice_ = LabelledImages(images, labels, positions, self.class_names)
-        return [predict_probabilities(network, slice_, torch.device(self.device)) for network in self.networks]
+        return [predict_images(network, slice_, torch.device(self.device)) for network in self.networks]
 
 
 def load_member(
