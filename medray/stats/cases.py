@@ -36,8 +36,8 @@ def answer_cases(probabilities: Array, index: Array, rule: CaseRule, scores: Arr
         ConfigError: attention has no scores, or another answer has.
     """
     exact, counts = probabilities.astype(np.float64), np.bincount(index)
+    weights = image_weights(index, rule, scores)[:, None]
     if rule.answer in MEANS:
-        weights = image_weights(index, rule, scores)[:, None]
         answers = _reduce(np.add, exact * weights, index) / _reduce(np.add, weights, index)
     elif rule.kind == LABEL_SETS:
         answers = _any_image(exact, index, rule.answer)

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from medray._types import Array
 from medray.data.dataset import LabelledImages
@@ -30,7 +29,7 @@ PRIOR = 3.0  # the precision of w, in cases: with few of them attention is near 
 COMPONENTS, SAMPLE = 64, 1024  # of features that are more, by so many images
 LEAST = 1e-6  # a probability in the logarithm
 
-Learned = tuple[Tensor, Tensor, Tensor]  # as `Attention.take` has them
+Learned = tuple[Tensor, Tensor, Tensor]  # V, b and w
 
 
 def learn_attention(
@@ -46,28 +45,23 @@ def learn_attention(
     assert cases is not None
     clusters = cases.numbers if images.clusters is None else images.clusters[images.positions]
     clusters = np.unique(clusters, return_inverse=True)[1]
-    scores = torch.zeros(len(images))
     if clusters.max() + 1 < FEWEST:
-        return Outputs(outputs.probabilities, scores.numpy())
+        return Outputs(outputs.probabilities, np.zeros(len(images), dtype=np.float32))
     features = features.float().cpu()
     mean, basis = _components(features)
     inputs, probabilities = (features - mean) @ basis, torch.from_numpy(outputs.probabilities).float()
     weights = None if class_weights is None else torch.from_numpy(class_weights).float()
 
-    def learn(rows: Array) -> Learned:
-        numbers, index = np.unique(cases.index[rows], return_inverse=True)
-        labels = torch.from_numpy(images.answered_labels[numbers])
-        return _learn(inputs[rows], probabilities[rows], torch.from_numpy(index), labels, weights, seed)
-
     parts = _parts(clusters, images.case_labels, seed)
-    for part in range(PARTS):
-        hidden, bias, weight = learn(np.flatnonzero(parts != part))
-        rows = np.flatnonzero(parts == part)
-        scores[rows] = F.linear(torch.tanh(F.linear(inputs[rows], hidden, bias)), weight)[:, 0]
-    hidden, bias, weight = learn(np.arange(len(images)))
-    hidden = hidden @ basis.T
-    layer.attention.take(hidden, bias - hidden @ mean, weight)
-    return Outputs(outputs.probabilities, scores.numpy())
+    part_of_case = torch.from_numpy(parts[cases.first])
+    learned_on = torch.stack([*(part_of_case != part for part in range(PARTS)), part_of_case >= 0])
+    index, labels = torch.from_numpy(cases.index), torch.from_numpy(images.answered_labels)
+    hidden, bias, weight = _learn(inputs, probabilities, index, labels, learned_on, weights, seed)
+    with torch.no_grad():
+        crossed = _scores(inputs, hidden, bias, weight)[torch.from_numpy(parts), torch.arange(len(images))]
+        kept = hidden[-1] @ basis.T
+        layer.attention.take(kept, bias[-1] - kept @ mean, weight[-1])
+    return Outputs(outputs.probabilities, crossed.numpy())
 
 
 @contextlib.contextmanager
@@ -113,33 +107,57 @@ def _components(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, directions.float() / deviation[:, None]
 
 
+def _scores(inputs: Tensor, hidden: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
+    """Return the scores (a, n) of inputs (n, i) by several attentions: V (a, 32, i), b (a, 32) and w (a, 1, 32)."""
+    return (torch.tanh(inputs @ hidden.mT + bias[:, None]) @ weight.mT)[:, :, 0]
+
+
 def _learn(
-    inputs: Tensor, probabilities: Tensor, index: Tensor, labels: Tensor, weights: Tensor | None, seed: int
-) -> Learned:
-    """Return V (32, inputs), b (32,) and w (1, 32), learned on images (n, ..) of cases with labels (m, ..)."""
+    inputs: Tensor, probabilities: Tensor, index: Tensor, labels: Tensor, learned_on: Tensor,
+    weights: Tensor | None, seed: int,
+) -> Learned:  # fmt: skip
+    """Return V (a, 32, inputs), b (a, 32) and w (a, 1, 32) of several attentions, learned side by side.
+
+    `index` (n,) is the case of each image, `labels` (m, ..) those of the cases, and `learned_on` bool (a, m) the
+    cases that each is learned on.
+    """
+    several, cases = learned_on.shape
     draws = torch.randn(HIDDEN, inputs.shape[1], generator=torch.Generator().manual_seed(seed))
-    hidden, bias = draws / inputs.shape[1] ** 0.5, torch.zeros(HIDDEN)
-    weight = torch.zeros(1, HIDDEN)  # at the start all images weigh the same
+    hidden = (draws / inputs.shape[1] ** 0.5).repeat(several, 1, 1)
+    bias = torch.zeros(several, HIDDEN)
+    weight = torch.zeros(several, 1, HIDDEN)  # at the start all images weigh the same
     learned = [tensor.requires_grad_() for tensor in (hidden, bias, weight)]
-    optimizer = torch.optim.AdamW(learned, lr=RATE, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(learned, lr=RATE, weight_decay=DECAY, fused=True)
+    shares, importance = learned_on / learned_on.sum(dim=1, keepdim=True), _importance(labels, weights)
+    prior = PRIOR / (2 * learned_on.sum(dim=1))
     for _ in range(STEPS):
-        score = F.linear(torch.tanh(F.linear(inputs, hidden, bias)), weight)
-        odds = torch.exp(score)  # |score| is at most the sum of |w|, which the prior bounds
-        sums = torch.zeros(len(labels), 1).index_add(0, index, odds)
-        answers = torch.zeros(len(labels), probabilities.shape[1]).index_add(
-            0, index, odds / sums[index] * probabilities
-        )
-        loss = _case_loss(answers, labels, weights) + PRIOR / (2 * len(labels)) * weight.square().sum()
+        odds = torch.exp(_scores(inputs, hidden, bias, weight))  # |score| is at most the sum of |w|
+        sums = torch.zeros(several, cases).index_add(1, index, odds)
+        parts = (odds / sums[:, index])[:, :, None] * probabilities
+        answers = torch.zeros(several, cases, probabilities.shape[1]).index_add(1, index, parts)
+        losses = _case_losses(answers, labels) * importance
+        loss = (losses * shares).sum() + (prior * weight.square().sum(dim=(1, 2))).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return hidden.detach(), bias.detach(), weight.detach()
 
 
-def _case_loss(answers: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
-    """Return the cross entropy of cases' answers (m, classes); of label sets that of the labels that are known."""
+def _case_losses(answers: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross entropy of answers (a, m, classes) to cases, (a, m).
+
+    Of label sets it is the mean over the labels that are known.
+    """
     if labels.ndim == 1:
-        return F.nll_loss(answers.clamp_min(LEAST).log(), labels, weight=weights)
-    known = (labels >= 0).float()
-    losses = F.binary_cross_entropy(answers.clamp(LEAST, 1 - LEAST), (labels == 1).float(), reduction="none")
-    return (losses * known).sum() / known.sum().clamp_min(1)
+        return -answers.clamp_min(LEAST).log()[:, torch.arange(len(labels)), labels]
+    known, bounded = labels >= 0, answers.clamp(LEAST, 1 - LEAST)
+    losses = -torch.where(labels == 1, bounded, 1 - bounded).log() * known
+    return losses.sum(dim=2) / known.sum(dim=1).clamp_min(1)
+
+
+def _importance(labels: Tensor, weights: Tensor | None) -> Tensor:
+    """Return how much each case weighs in the loss, (m,) of mean 1: the weight of its class."""
+    if weights is None:
+        return torch.ones(len(labels))
+    of_cases = weights[labels]
+    return of_cases / of_cases.mean().clamp_min(1e-12)

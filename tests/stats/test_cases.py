@@ -137,8 +137,8 @@ def test_attention_is_a_mean_weighed_by_the_softmax_of_scores_and_equal_ones_cha
     assert answer_cases(table, index, rule, scores + 40 * index) == pytest.approx(answers, abs=1e-6)
     with pytest.raises(ConfigError, match="attention needs a score of each image"):
         answer_cases(table, index, rule)
-    with pytest.raises(ConfigError, match="scores of attention, and cases answer by max"):
-        answer_cases(table, index, CaseRule("patient", MAX, GRADES), scores)
+    with pytest.raises(ConfigError, match="scores of attention, and cases answer by mean"):
+        answer_cases(table, index, CaseRule("patient", MEAN), scores)
 
 
 # -- how much each image weighed
