@@ -1,5 +1,6 @@
 """Attention over the images of a case: it finds the image that shows a sign, and flatters no score by being learned."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,14 @@ def by_case(images: LabelledImages, outputs: Outputs) -> dict[str, float]:
 
 
 def test_attention_beats_the_mean_on_new_cases_where_one_image_shows_the_sign() -> None:
-    *_, last = fit(CONFIG, sign_images(200, 10), sign_images(60, 11))
-    network = load_network(CONFIG, SHAPE, 2, last.state().network, "it")  # of the last epoch: it knows its images
+    *_, last = fit(dataclasses.replace(CONFIG, epochs=14), sign_images(150, 10), sign_images(60, 11))
     new, mean = sign_images(400, 12), sign_images(400, 12, MEAN)
-    outputs = predict_images(network, new, CPU)
-    attended, plain = by_case(new, outputs), by_case(mean, Outputs(outputs.probabilities))
-    assert attended["auc"] > plain["auc"] + 0.02
-    assert attended["log_loss"] < plain["log_loss"] - 0.1
+    # At the last epoch the network has learned its noise by heart.
+    for state, least in ((last.best_network, 0.005), (last.state().network, 0.1)):
+        outputs = predict_images(load_network(CONFIG, SHAPE, 2, state, "it"), new, CPU)
+        attended, plain = by_case(new, outputs), by_case(mean, Outputs(outputs.probabilities))
+        assert attended["auc"] > plain["auc"] + least
+        assert attended["log_loss"] < plain["log_loss"] - 0.1
 
 
 def test_an_epoch_is_measured_by_cases_that_attention_was_not_learned_on(trained: list[EpochResult]) -> None:
