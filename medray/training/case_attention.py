@@ -108,7 +108,7 @@ def _components(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _scores(inputs: Tensor, hidden: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
-    """Return the scores (a, n) of inputs (n, i) by several attentions: V (a, 32, i), b (a, 32) and w (a, 1, 32)."""
+    """Return the scores (a, n) of inputs (n, i) by attentions V (a, 32, i), b (a, 32), w (a, 1, 32)."""
     return (torch.tanh(inputs @ hidden.mT + bias[:, None]) @ weight.mT)[:, :, 0]
 
 

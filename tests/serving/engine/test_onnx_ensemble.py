@@ -23,6 +23,7 @@ from medray.serving.engine import onnx_ensemble
 from medray.serving.engine.onnx_ensemble import FastEnsemble
 from medray.serving.engine.onnx_export import onnx_file
 from medray.stats.case_rule import ATTENTION, GRADES, CaseRule
+from medray.stats.outputs import Outputs
 from medray.training.loop import to_input
 from medray.training.models import MODELS, Network, Normalise, build_network
 from medray.training.models.links import LINKS
@@ -58,7 +59,7 @@ def made(backbones: Sequence[str], shape: tuple[int, int, int] = SMALL, temperat
 
 def of(networks: Sequence[Network], shape: tuple[int, int, int] = SMALL, temperature: float = 1.0) -> Ensemble:
     manifest = Manifest(
-        FORMAT, "", "single", ("liver", "spleen", "heart"), shape, "stretch", "", "", temperature, None, "top-k",
+        FORMAT, "", "single", ("liver", "spleen", "heart"), shape, "stretch", "", "", (temperature,), None, "top-k",
         SelectedOn("val", 0, "auc", {}, {}), (), (), None, ManifestData("", "", {}), "",
         tuple(MemberFacts("", "", i, None, None, 1 + i / 2, 1, {}, {}) for i in range(len(networks))),
     )  # fmt: skip
@@ -333,7 +334,9 @@ def test_a_network_that_cannot_be_converted_runs_as_it_is(caplog: pytest.LogCapt
 def test_answers_that_are_off_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_ensemble, "make_files", lambda networks, *_: [None] * len(networks))
     monkeypatch.setattr(
-        onnx_ensemble, "_torch_predictor", lambda *_: lambda images: np.eye(3, dtype=np.float32)[[0] * len(images)]
+        onnx_ensemble,
+        "_torch_predictor",
+        lambda *_: lambda images: Outputs(np.eye(3, dtype=np.float32)[[0] * len(images)]),
     )
     with pytest.raises(
         RunError, match=r"^the fast ensemble is off: probabilities .* by \d\S+; at most 1e-05 is all"
