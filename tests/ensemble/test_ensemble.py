@@ -63,7 +63,7 @@ def test_it_gives_the_average_of_its_members(folder: Path, run: RunDir, dataset:
 
 def test_weights_and_temperature_are_those_of_the_manifest(folder: Path, dataset: ImageDataset) -> None:
     images, _ = dataset.split("val").take(np.arange(24))
-    parts = Ensemble.load(folder).member_probabilities(images)
+    parts = [outputs.probabilities for outputs in Ensemble.load(folder).member_outputs(images)]
     change(folder, lambda m: m["members"][0].update(weight=5) or m.update(temperatures=[2.0]))
     probabilities = Ensemble.load(folder).predict(images).probabilities
     exact = sum(weight * part.astype(np.float64) for weight, part in zip((5, 1 / 3, 1 / 3), parts, strict=True))
