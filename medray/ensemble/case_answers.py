@@ -54,7 +54,8 @@ def answer_with_weights(ensemble: Ensemble, images: Array, cases: Array) -> Case
     index = ensemble.case_index(cases)
     ensemble.check_images(images)
     members = ensemble.member_outputs(images)
-    by_case = ensemble.average([index.answers(output.probabilities, output.scores) for output in members])
+    answers = [index.answers(output.probabilities, output.scores) for output in members]
+    by_case = ensemble.average(answers, of_cases=True)
     classes = _likeliest(by_case)
     rows = np.arange(len(images)), classes[index.index]
     weights = np.zeros(len(images))

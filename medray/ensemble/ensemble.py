@@ -84,8 +84,9 @@ class Ensemble:
         """Classify uint8 images (N, H, W, C) of the shape that the members were trained on.
 
         `cases` (N,), names or numbers, say which images are of one case: an ensemble of cases gives these one
-        answer each, in the order of their first images. Without them each image is a case of its own. Where
-        images may have several labels, the answer is a `LabelSetPrediction`.
+        answer each, in the order of their first images. Without them its answers to images alone have neither
+        operating points nor sets, which were set on cases: of an image they promise nothing. Where images may have
+        several labels, the answer is a `LabelSetPrediction`.
 
         Raises:
             DataError: they have another type or shape; nothing is resized unasked.
@@ -95,11 +96,11 @@ class Ensemble:
         images = np.asarray(images)
         self.check_images(images)
         if not len(images):
-            return self._prediction(np.empty((0, len(self.class_names)), dtype=np.float32))
+            return self._prediction(np.empty((0, len(self.class_names)), dtype=np.float32), index is not None)
         members = self.member_outputs(images)
-        return self.average(
-            [o.probabilities if index is None else index.answers(o.probabilities, o.scores) for o in members]
-        )
+        if index is None:
+            return self.average([outputs.probabilities for outputs in members])
+        return self.average([index.answers(o.probabilities, o.scores) for o in members], of_cases=True)
 
     @property
     def weights(self) -> list[float]:
@@ -127,13 +128,16 @@ class Ensemble:
             raise ConfigError("the ensemble answers each image: its search space has no `cases`")
         return CaseIndex(rule, number_cases(np.asarray(cases)))
 
-    def average(self, members: Sequence[Array]) -> Prediction:
+    def average(self, members: Sequence[Array], *, of_cases: bool = False) -> Prediction:
         """Return the ensemble's answer from each member's float32 (N, classes) to the same images or cases."""
         temperatures, label_sets = self.manifest.temperatures, self.task.label_sets
-        return self._prediction(calibrated_average(members, self.weights, temperatures, label_sets=label_sets))
+        mean = calibrated_average(members, self.weights, temperatures, label_sets=label_sets)
+        return self._prediction(mean, of_cases)
 
-    def _prediction(self, probabilities: Array) -> Prediction:
+    def _prediction(self, probabilities: Array, of_cases: bool) -> Prediction:
         kind = LabelSetPrediction if self.task.label_sets else Prediction
+        if self.manifest.cases is not None and not of_cases:
+            return kind(probabilities, self.class_names)
         return kind(probabilities, self.class_names, self.operating_points, self.conformal)
 
     def member_outputs(self, images: Array) -> list[Outputs]:

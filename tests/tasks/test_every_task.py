@@ -81,9 +81,7 @@ def of_label_sets(probabilities: Array, labels: Array) -> dict[str, float]:
         "auc": mean([sklearn_metrics.roc_auc_score(y, s) for y, s in columns if len(set(y)) == 2]),
         "auc_micro": sklearn_metrics.roc_auc_score(truth, pooled) if len(set(truth)) == 2 else math.nan,
         "average_precision": mean([sklearn_metrics.average_precision_score(y, s) for y, s in columns if y.any()]),
-        "f1_macro": mean(
-            [sklearn_metrics.f1_score(y, s >= 0.5) for y, s in columns if y.any() or (s >= 0.5).any()]
-        ),
+        "f1_macro": mean([sklearn_metrics.f1_score(y, s >= 0.5) for y, s in columns if y.any()]),
         "f1_micro": sklearn_metrics.f1_score(truth, pooled >= 0.5),
         "exact_match": mean([
             all(s == y for s, y in zip(row >= 0.5, marks, strict=True) if y >= 0)
