@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.promises import comparisons, decisions, early_stopping, intervals, nested, studies
+from benchmarks.promises import comparisons, decisions, early_stopping, grades, intervals, nested, studies
 from benchmarks.promises.answers import AnsweredPatients
 from benchmarks.promises.intervals import ABOVE, BELOW, EMPTY, HOLDS, NONE, Intervals
 from benchmarks.promises.judging import twice_error
@@ -62,6 +62,31 @@ def test_printed_intervals_hold_the_truth_in_93_of_100_test_splits(
         assert len(figure.printed) >= 200, name
         assert figure.holds.mean() >= 0.93 - 0.01, name
         assert intervals.judge(figure) == [], name
+
+
+@pytest.mark.parametrize(
+    ("grades_of_scale", "images", "noise", "per_patient"), [(5, 200, 1.0, 1), (3, 100, 0.4, 1), (5, 400, 0.7, 4)]
+)
+def test_promises_of_grades_hold(grades_of_scale: int, images: int, noise: float, per_patient: int) -> None:
+    """Cuts, sets and intervals of 120 studies: the mean within what twice its standard error allows."""
+    condition = grades.GradedCondition(grades_of_scale, images, noise, per_patient)
+    kind = grades.measure_condition(condition, 120, np.random.default_rng(8))
+    assert grades.broken_promises(kind) == []
+    assert {name: len(found.printed) >= 40 for name, found in kind.intervals.items()} == dict.fromkeys(
+        ("quadratic_kappa", "within_one", "grade_error", "AUC of the cut"), True
+    )
+    for target in (0.9, 0.95):
+        assert np.mean([result.promised[target] for result in kind.results]) > 0.8
+        assert target <= grades.sensitivities(kind, target).mean() + 0.01 <= target + 0.06
+    assert len(grades.row_of(kind)) == len(grades.COLUMNS)
+
+
+def test_a_sensitivity_below_its_target_breaks_the_promise() -> None:
+    kind = grades.measure_condition(grades.GradedCondition(3, 100, 0.7, 1), 20, np.random.default_rng(0))
+    for result in kind.results:
+        result.sensitivity[0.9] -= 0.05
+        result.covered[0.95] -= 0.05
+    assert [line.split(" is ")[0] for line in grades.broken_promises(kind)] == ["sensitivity 0.9", "coverage 0.95"]
 
 
 def of_sides(sides: dict[int, int], value: float = 0.9) -> Intervals:

@@ -6,6 +6,7 @@ Each part simulates studies, lets medray's own code promise what it promises, an
   intervals       95 % intervals of an evaluation, with and without patients
   comparisons     families of comparisons between models that do not differ
   early-stopping  how much better a held-out fold's best epoch scores than new images
+  grades          cuts, sets and intervals of ordered grades
   nested          the figure of a nested cross-validation, beside what a search says of itself
 
     uv run python -m benchmarks.promises [PART ...] [--data FILE.npz] [--quick] [--studies N] [--write PAGE]
@@ -20,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import comparisons, decisions, early_stopping, intervals, nested
+from . import comparisons, decisions, early_stopping, grades, intervals, nested
 from .population import Population
 from .table import Section, write_section
 
@@ -30,6 +31,7 @@ PARTS: dict[str, Part] = {
     "intervals": intervals.run,
     "comparisons": comparisons.run,
     "early-stopping": early_stopping.run,
+    "grades": grades.run,
     "nested": nested.run,
 }
 

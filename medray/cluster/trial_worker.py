@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medray._types import Array
 from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
@@ -26,6 +25,7 @@ from medray.runs.rundir import TrialDir
 from medray.runs.trial_record import EpochRecord
 from medray.space.search_space import Resources
 from medray.stats.metrics import defined_metrics
+from medray.stats.outputs import Outputs
 from medray.training.loop import EpochResult, fit
 from medray.training.state import TrainState
 from medray.training.weights import state_from_bytes, write_state, write_weights
@@ -103,7 +103,7 @@ class Worker:
         path = self.trial_dir.path(TrialDir.CHECKPOINT)
         state, facts = state_from_bytes(self.trial_dir.read(TrialDir.CHECKPOINT), path)
         self.records = [EpochRecord.from_dict(epoch, path) for epoch in facts["epochs"]]
-        self._write_best(state.best_network, state.best_probabilities, self.records[-1])
+        self._write_best(state.best_network, state.best_outputs, self.records[-1])
         self.trial_dir.write_epochs(self.records)
         return state
 
@@ -123,18 +123,20 @@ class Worker:
         )
         self.records.append(record)
         if result.is_best:
-            self._write_best(result.best_network, result.best_probabilities, record)
+            self._write_best(result.best_network, result.best_outputs, record)
         state, facts = result.state(), {"epochs": [epoch.to_dict() for epoch in self.records]}
         self.trial_dir.write_by(TrialDir.CHECKPOINT, lambda path: write_state(path, state, facts))
         # After the checkpoint: an epoch that can be read of is never done again.
         self.trial_dir.write_epochs(self.records)
         return record
 
-    def _write_best(self, network: dict[str, Tensor], probabilities: Array, record: EpochRecord) -> None:
+    def _write_best(self, network: dict[str, Tensor], outputs: Outputs, record: EpochRecord) -> None:
         stream = io.BytesIO()
         epoch, labels, cases = record.best_epoch, self.val_split.own_labels, self.val_split.own_cases
-        numbers = {} if cases is None else {"cases": cases.numbers}
-        np.savez(stream, probabilities=probabilities, labels=labels, epoch=epoch, **numbers)  # type: ignore[arg-type]
+        arrays = {"probabilities": outputs.probabilities, "labels": labels, "epoch": np.array(epoch)}
+        arrays |= {} if cases is None else {"cases": cases.numbers}
+        arrays |= {} if outputs.scores is None else {"attention": outputs.scores}
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
         self.trial_dir.write(TrialDir.PREDICTIONS, stream.getvalue())
         facts = {"epoch": epoch, "config": self.settings, "val_metrics": record.best}
         self.trial_dir.write_by(TrialDir.WEIGHTS, lambda path: write_weights(path, network, facts))

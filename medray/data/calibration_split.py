@@ -59,6 +59,8 @@ def calibration_share(labels: Array, units: Array, classes: int) -> float:
     `labels` are (n,) or (n, classes) of `classes` classes, `units` (n,) the image or the patient that each is of.
     The share gives each class `CASES` units, so that a sensitivity of 0.95 can be promised for it.
     """
-    fewest = min(len(np.unique(units[of_class])) for of_class in members_of(labels, classes).T)
-    share = max(LEAST, (CASES + 0.5) / max(1, fewest))
+    counts = [len(np.unique(units[of_class])) for of_class in members_of(labels, classes).T]
+    if labels.ndim == 2:  # a rare label of several has no promise, and the others keep theirs
+        counts = [count for count in counts if count >= (CASES + 0.5) / MOST]
+    share = max(LEAST, (CASES + 0.5) / max(1, min(counts, default=0)))
     return share if share <= MOST else 0.0

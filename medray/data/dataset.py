@@ -16,6 +16,7 @@ from medray.data.members import UNKNOWN, members_of
 from medray.errors import DataError, unknown_choice_line
 from medray.stats.case_rule import CaseRule
 from medray.stats.cases import CaseIndex
+from medray.stats.outputs import Outputs
 
 SIDES = ("training", "held out")  # of a fold, in messages
 
@@ -37,7 +38,7 @@ class LabelledImages:
     """A slice of a data set: `positions` (n,) into its `images` uint8 (N, H, W, C) and `labels` int64 (N,).
 
     Where images have several labels, `labels` are (N, classes). Nothing is copied. `cases` are those of all images
-    where a case of several has one answer.
+    where a case of several has one answer, and `clusters` (N,) say which of these belong to one patient.
     """
 
     images: Array
@@ -45,6 +46,7 @@ class LabelledImages:
     positions: Array
     class_names: tuple[str, ...]
     cases: CaseIndex | None = None
+    clusters: Array | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -75,9 +77,11 @@ class LabelledImages:
         """The labels of this slice by case: each image has that of its case, int64 (n,) or (n, classes)."""
         return self.own_labels if self.own_cases is None else self.answered_labels[self.own_cases.index]
 
-    def answers(self, probabilities: Array) -> Array:
-        """Return the answers (m, classes) to what is answered, cases or images, from the images' (n, classes)."""
-        return probabilities if self.own_cases is None else self.own_cases.answers(probabilities)
+    def answers(self, outputs: Outputs) -> Array:
+        """Return the answers (m, classes) to what is answered, cases or images, from a network's to the images."""
+        if self.own_cases is None:
+            return outputs.probabilities
+        return self.own_cases.answers(outputs.probabilities, outputs.scores)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -275,7 +279,7 @@ class ImageDataset:
 
     def at(self, positions: Array) -> LabelledImages:
         """Return the slice at `positions` (n,)."""
-        return LabelledImages(self.images, self.labels, positions, self.class_names, self.cases)
+        return LabelledImages(self.images, self.labels, positions, self.class_names, self.cases, self.clusters)
 
     @cached_property
     def fingerprint(self) -> str:

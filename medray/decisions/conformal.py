@@ -13,7 +13,7 @@ That is a promise on all images together, not on each class or each patient. Set
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,9 +22,8 @@ from medray.decisions.promises import CALIBRATION, ROUNDING, conformal_level, en
 from medray.errors import ConfigError, DataError, unknown_choice_line
 from medray.json_document import JsonDocument
 from medray.stats.events import Event
-from medray.stats.label_sets import binary_table
 from medray.stats.rates import Proportion, share_of
-from medray.stats.validate import check_labelled, check_labels, check_probabilities
+from medray.stats.validate import check_label_range, check_labelled, check_labels, check_probabilities
 
 #: What RAPS adds for each rank beyond `FREE_RANKS`; fixed ahead, since tuned on the same images it would
 #: break the promise.
@@ -108,13 +107,28 @@ def nonconformity(probabilities: Array, method: str) -> Array:
 
 
 @dataclass(frozen=True)
+class WithoutLabel(JsonDocument):
+    """The quantile of the images without a label, and how many there were, as in `ConformalSets`."""
+
+    quantile: float | None
+    images: int
+    independent: float
+
+    def check(self) -> None:
+        """Check that the numbers can be."""
+        if not 0 <= self.independent <= self.images:
+            raise ValueError("images or independent is out of range")
+
+
+@dataclass(frozen=True)
 class ConformalSets(JsonDocument):
     """Turn probabilities into sets of the classes whose nonconformity is at most `quantile`.
 
     `quantile` is None where `independent`, the number of images that it was calibrated on, or what they are worth
     in independent ones, is too small for `coverage`: then nothing can be left out, and every set holds all
     classes. `set_on` names the `images`: the coverage is promised only where it is "calibration". Of several
-    labels an image each has sets of its own, of the answers no and yes to `event`.
+    labels an image each has sets of its own, of the answers no and yes to `event`: all of this is then of the
+    images that have the label, and `without` of the others, so that each kind is covered at that rate.
     """
 
     method: str
@@ -124,6 +138,7 @@ class ConformalSets(JsonDocument):
     independent: float
     set_on: str
     event: Event | None
+    without: "WithoutLabel | None"
 
     @property
     def promised(self) -> bool:
@@ -138,8 +153,11 @@ class ConformalSets(JsonDocument):
         Raises:
             DataError: the probabilities can't be used.
         """
-        table = probabilities if self.event is None else binary_table(self.event.scores(probabilities))
-        exact = check_probabilities(table)
+        if self.event is not None and self.without is not None:
+            return _answers(
+                self.event.scores(check_label_range(probabilities)), self.without.quantile, self.quantile
+            )
+        exact = check_probabilities(probabilities)
         if self.quantile is None:
             return np.ones(exact.shape, dtype=bool)
         inside = nonconformity(exact, self.method) <= self.quantile + TOLERANCE
@@ -155,10 +173,16 @@ class ConformalSets(JsonDocument):
         """Check that the method is known and the quantile can be that of so many images."""
         if self.method not in METHODS:
             raise ValueError(unknown_choice_line("method", self.method, METHODS))
-        if not 0 < self.coverage < 1 or not 0 < self.independent <= self.images:
+        if not 0 < self.coverage < 1 or not 0 <= self.independent <= self.images:
             raise ValueError("coverage, images or independent is out of range")
-        if (self.quantile is None) == enough(self.coverage, self.independent) or (self.quantile or 0) < 0:
-            raise ValueError(f"the quantile can't be that of {self.images} images")
+        if (self.event is None) != (self.without is None):
+            raise ValueError("sets of a label are of images with it and of images without it")
+        parts = [(self.quantile, self.independent, self.images)]
+        if self.without is not None:
+            parts.append((self.without.quantile, self.without.independent, self.without.images))
+        for quantile, independent, images in parts:
+            if (quantile is None) == enough(self.coverage, independent) or (quantile or 0) < 0:
+                raise ValueError(f"the quantile can't be that of {images} images")
 
 
 def calibrate(
@@ -179,31 +203,56 @@ def calibrate(
         raise ConfigError(f"coverage is {coverage}; it must lie between 0 and 1")
     exact, labels = check_labelled(probabilities, labels)
     scores = nonconformity(exact, method)[np.arange(len(labels)), labels]
-    true = np.sort(scores)
-    independent = independent_number(scores, groups)
-    rank = math.ceil(
-        conformal_level(coverage, independent) * len(labels) - ROUNDING
-    )  # (9 + 1) * 0.9 may be above 9
-    quantile = float(true[min(max(1, rank), len(labels)) - 1]) if enough(coverage, independent) else None
-    return ConformalSets(method, float(coverage), quantile, len(labels), independent, set_on, None)
+    quantile, images, independent = _quantile(scores, coverage, groups)
+    return ConformalSets(method, float(coverage), quantile, images, independent, set_on, None, None)
 
 
 def calibrate_label(
     event: Event, probabilities: Array, labels: Array, coverage: float, *, set_on: str, groups: Array | None
 ) -> ConformalSets | None:
-    """Return the sets of the answers to one of several labels, the `event`, as `calibrate` makes them by lac.
+    """Return the sets of the answers to the label `event`, one of several, by lac for each answer alone.
 
-    `probabilities` and `labels` are (n, classes); None where no image's answer is known.
+    With one quantile for both, a rare label's images could be missed and the rate be kept by all the others; so
+    the images with the label have their own, and those without it (label-conditional sets, Vovk 2012). Where
+    either kind is too few, that answer is in every set. `probabilities` and `labels` are (n, classes); None where
+    no image's answer is known.
 
     Raises:
         ConfigError: the coverage does not lie between 0 and 1.
         DataError: the probabilities can't be used.
     """
-    answers = event.answers(probabilities, labels, groups)
-    if not len(answers.scores):
+    if not 0 < coverage < 1:
+        raise ConfigError(f"coverage is {coverage}; it must lie between 0 and 1")
+    scores, having, groups = event.answers(check_label_range(probabilities), labels, groups)
+    if not len(scores):
         return None
-    sets = calibrate(*answers.table, coverage, "lac", set_on=set_on, groups=answers.groups)
-    return replace(sets, event=event)
+
+    def part(rows: Array, misfit: Array) -> tuple[float | None, int, float]:
+        return _quantile(misfit[rows], coverage, None if groups is None else groups[rows])
+
+    q_with, n_with, units_with = part(having, 1 - scores)
+    without = WithoutLabel(*part(~having, scores))
+    return ConformalSets("lac", float(coverage), q_with, n_with, units_with, set_on, event, without)
+
+
+def _answers(scores: Array, without: float | None, having: float | None) -> Array:
+    """Return which answers, no and yes, images of these probabilities (n,) may have, bool (n, 2).
+
+    Where an image fits neither answer, nothing is sure, and both are possible.
+    """
+    limits = [1.0 if limit is None else limit + TOLERANCE for limit in (without, having)]
+    inside = np.column_stack([scores <= limits[0], 1 - scores <= limits[1]])
+    inside[~inside.any(axis=1)] = True
+    return inside
+
+
+def _quantile(true: Array, coverage: float, groups: Array | None) -> tuple[float | None, int, float]:
+    """Return the quantile of the true answers' scores (n,), None where they are too few, n, and its worth."""
+    independent = independent_number(true, groups)
+    if not enough(coverage, independent):
+        return None, len(true), independent
+    rank = math.ceil(conformal_level(coverage, independent) * len(true) - ROUNDING)  # (9 + 1) * 0.9 may be above 9
+    return float(np.sort(true)[min(max(1, rank), len(true)) - 1]), len(true), independent
 
 
 @dataclass(frozen=True)

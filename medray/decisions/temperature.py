@@ -39,7 +39,8 @@ def _fit_label(scores: Array, having: Array) -> float:
     odds, sign = _log_odds(scores), 2 * having - 1
 
     def loss(log_temperature: float) -> float:
-        return float(np.logaddexp(0, -sign * odds / np.exp(log_temperature)).mean())
+        nats = np.logaddexp(0, -sign * odds / np.exp(log_temperature))
+        return float(np.minimum(nats, -np.log(EPSILON)).mean())  # as in the log loss: no wrong label weighs more
 
     temperature = _best(loss)
     return temperature if loss(float(np.log(temperature))) < loss(0.0) else 1.0

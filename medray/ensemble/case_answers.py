@@ -10,7 +10,6 @@ from medray.ensemble.ensemble import Ensemble
 from medray.ensemble.label_set_prediction import LabelSetPrediction
 from medray.ensemble.prediction import Prediction
 from medray.stats.case_weights import case_weights
-from medray.stats.outputs import Outputs
 
 DIGITS = 7  # of weights that are compared: equal ones may differ by rounding
 
@@ -54,8 +53,8 @@ def answer_with_weights(ensemble: Ensemble, images: Array, cases: Array) -> Case
     """
     index = ensemble.case_index(cases)
     ensemble.check_images(images)
-    members = [Outputs(table) for table in ensemble.member_probabilities(images)]
-    by_case = ensemble.average([index.answers(output.probabilities) for output in members])
+    members = ensemble.member_outputs(images)
+    by_case = ensemble.average([index.answers(output.probabilities, output.scores) for output in members])
     classes = _likeliest(by_case)
     rows = np.arange(len(images)), classes[index.index]
     weights = np.zeros(len(images))

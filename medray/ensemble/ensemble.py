@@ -20,6 +20,7 @@ from medray.ensemble.prediction import Prediction
 from medray.errors import ConfigError, DataError
 from medray.runs.folder import Folder
 from medray.stats.cases import CaseIndex, number_cases
+from medray.stats.outputs import Outputs
 from medray.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -95,8 +96,10 @@ class Ensemble:
         self.check_images(images)
         if not len(images):
             return self._prediction(np.empty((0, len(self.class_names)), dtype=np.float32))
-        members = self.member_probabilities(images)
-        return self.average(members if index is None else [index.answers(table) for table in members])
+        members = self.member_outputs(images)
+        return self.average(
+            [o.probabilities if index is None else index.answers(o.probabilities, o.scores) for o in members]
+        )
 
     @property
     def weights(self) -> list[float]:
@@ -133,16 +136,16 @@ class Ensemble:
         kind = LabelSetPrediction if self.task.label_sets else Prediction
         return kind(probabilities, self.class_names, self.operating_points, self.conformal)
 
-    def member_probabilities(self, images: Array) -> list[Array]:
-        """Return each member's probabilities, float32 (N, classes), for uint8 images (N, H, W, C)."""
+    def member_outputs(self, images: Array) -> list[Outputs]:
+        """Return each member's outputs for uint8 images (N, H, W, C)."""
         import torch
 
         from medray.data.dataset import LabelledImages
-        from medray.training.loop import predict_probabilities
+        from medray.training.loop import predict_images
 
         labels, positions = np.zeros(len(images), dtype=np.int64), np.arange(len(images))
         slice_ = LabelledImages(images, labels, positions, self.class_names)
-        return [predict_probabilities(network, slice_, torch.device(self.device)) for network in self.networks]
+        return [predict_images(network, slice_, torch.device(self.device)) for network in self.networks]
 
 
 def load_member(

@@ -3,20 +3,20 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from medray._types import Array
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset, LabelledImages
 from medray.ensemble.candidates import NetworkKey
 from medray.ensemble.ensemble import load_member
 from medray.errors import WeightsError
 from medray.runs.rundir import RunDir, TrialDir
+from medray.stats.outputs import Outputs
 
 
 def predict_networks(
     run: RunDir, dataset: ImageDataset, images: LabelledImages, keys: Sequence[NetworkKey],
     hashes: Mapping[NetworkKey, str] | None = None, device: str = "cpu",
-) -> dict[NetworkKey, Array]:  # fmt: skip
-    """Return each network's probabilities of the images, float32 (n, classes), without reading their labels.
+) -> dict[NetworkKey, Outputs]:  # fmt: skip
+    """Return each network's outputs of the images (n,), without reading their labels.
 
     `hashes` are the SHA-256 that some networks' weights must have.
 
@@ -34,10 +34,10 @@ def predict_networks(
 
 def _predict(
     folder: TrialDir, dataset: ImageDataset, images: LabelledImages, sha256: str | None, device: str
-) -> Array:
+) -> Outputs:
     import torch
 
-    from medray.training.loop import predict_probabilities
+    from medray.training.loop import predict_images
     from medray.training.weights import weights_from_bytes
 
     name = folder.path(folder.WEIGHTS)
@@ -53,4 +53,4 @@ def _predict(
         raise WeightsError(f"{name} is of another training than {folder.path(folder.CONFIG)}")
     config = TrainConfig.from_dict(settings)
     network = load_member(content, name, config, dataset.shape, len(dataset.class_names), device)
-    return predict_probabilities(network, images, torch.device(device))
+    return predict_images(network, images, torch.device(device))

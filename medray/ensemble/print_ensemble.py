@@ -32,7 +32,7 @@ def print_result(result: EnsembleResult, console: Console) -> None:
     for sets in manifest.conformal_sets:
         if sets.quantile is None and sets.event is not None:
             of_label = f"Conformal sets of '{sets.event.name}' at {100 * sets.coverage:g}% coverage"
-            say(console, f"{of_label}: {sets.images} images are too few, so every answer is not sure")
+            say(console, f"{of_label}: {sets.images} images with it are too few, so it is never ruled out")
         elif sets.quantile is None:
             say(
                 console,

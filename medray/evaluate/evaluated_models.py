@@ -15,6 +15,7 @@ from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import RunDir
 from medray.runs.selection_facts import SINGLE, WeightedMember
 from medray.runs.trial_record import TrialRecord
+from medray.stats.outputs import Outputs
 from medray.tasks import TASKS
 
 ENSEMBLE = "ensemble"
@@ -101,8 +102,8 @@ def network_keys(models: Iterable[EvaluatedModel]) -> list[NetworkKey]:
 
 def predict_members(
     run: RunDir, manifest: Manifest, dataset: ImageDataset, images: LabelledImages, keys: Sequence[NetworkKey]
-) -> dict[NetworkKey, Array]:
-    """Return each network's probabilities of the images, float32 (n, classes), without reading their labels.
+) -> dict[NetworkKey, Outputs]:
+    """Return each network's outputs of the images (n,), without reading their labels.
 
     Raises:
         WeightsError: weights are missing or damaged, or not those that `manifest`'s ensemble was made of.

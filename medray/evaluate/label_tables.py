@@ -51,11 +51,12 @@ def _points(name: str, points: Sequence[PointOnTest]) -> Rows:
 def _sets(coverage: float, sets: Sequence[SetsOnTest]) -> Rows:
     columns: Columns = [
         ("images", [str(row.test.covered.total) for row in sets]),
+        ("with it: hold yes", [interval(row.having) if row.having else "–" for row in sets]),
         ("hold the true answer", [interval(row.test.covered) for row in sets]),
         ("not sure", [interval(row.test.not_sure) for row in sets]),
     ]
     promise = (
-        "each label's hold it at that rate on average in new images"
+        "new images with a label have it at that rate, and those without it"
         if all(row.promised for row in sets)
         else "nothing is promised: the images that set them also selected the networks"
     )

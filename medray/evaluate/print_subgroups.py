@@ -14,8 +14,12 @@ from medray.tasks import TASKS
 from medray.text import first_names, plural
 
 LISTED = 5  # gaps that are shown in words
+#: What a rate is of, by what an answer is of: "cases" are positive images, except where cases are answered.
+COUNTED = {
+    "image": {SENSITIVITY: "cases", SPECIFICITY: "others"},
+    "case": {SENSITIVITY: "positive cases", SPECIFICITY: "other cases"},
+}
 MOST_EVENTS = 3  # of which tables are printed
-COUNTED = {SENSITIVITY: "cases", SPECIFICITY: "others"}  # the images that a rate is of
 
 
 def print_subgroups(console: Console, scores: Scores) -> None:
@@ -47,10 +51,10 @@ def main_rates(tables: Sequence[SubgroupRates], most: int) -> list[SubgroupRates
 
 def _print_rates(console: Console, table: SubgroupRates, unit: str) -> None:
     labels = [group.value for group in table.groups]
-    for name, counted in COUNTED.items():
+    for name, counted in COUNTED[unit].items():
         rates = [group.rates[name] for group in table.groups]
         columns = [
-            (counted if unit == "image" else f"positive {counted}", [str(rate.rate.total) for rate in rates]),
+            (counted, [str(rate.rate.total) for rate in rates]),
             (name, [interval(rate.rate) for rate in rates]),
             ("gap to all others", [gap_text(rate.gap) for rate in rates]),
         ]
@@ -61,7 +65,8 @@ def _print_rates(console: Console, table: SubgroupRates, unit: str) -> None:
 
 def subgroup_note(row: SubgroupScores) -> str:
     """Return why a subgroup has no intervals, empty where it has."""
-    return f"{row.flag} ({row.accuracy.reason})" if row.flag else ""
+    reason = row.accuracy.reason or row.auc.reason
+    return (row.flag + (f" ({reason})" if reason else "")) if row.flag else ""
 
 
 def rates_title(table: SubgroupRates) -> str:

@@ -113,7 +113,7 @@ def review(
     decided = decided or (classes_as_events[-1:] if two_classes else [])
     shown = [event for event in decided or classes_as_events if len(answers(event).scores)]
     return ReviewedScores(
-        calibration_error=chance_calibration_error(table, labels, seed=seed),
+        calibration_error=chance_calibration_error(table, labels, groups, seed=seed),
         classes=tuple(_class_calibration(Event.at(i, class_names), answers) for i in range(len(class_names))),
         **_agreement(predictions, class_names, cuts=cuts),
         decision_curves=tuple(

@@ -137,7 +137,8 @@ def _read_test_split(
         by_network = predict_members(run, manifest, dataset, images, networks)
         answers_of = {key: images.answers(table) for key, table in by_network.items()}
         predictions = {model.name: model.combine(answers_of) for model in models}
-        by_image = None if dataset.cases is None else models[0].combine(by_network)
+        of_images = {key: table.probabilities for key, table in by_network.items()}
+        by_image = None if dataset.cases is None else models[0].combine(of_images)
     train_predictions = _predict_train(search, manifest, dataset, models, console)
     copied = np.zeros(len(images), dtype=bool)
     if search.data.leaks:  # else the search has found none

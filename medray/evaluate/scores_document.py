@@ -17,7 +17,7 @@ from medray.stats.case_rule import CaseRule
 from medray.stats.class_scores import ClassScores
 from medray.stats.compare import PairedComparison
 from medray.stats.label_set_predictions import AnyPredictions
-from medray.stats.rates import Rates, measure_rates
+from medray.stats.rates import Proportion, Rates, measure_rates, share_of
 from medray.stats.subgroups import SubgroupScores
 from medray.tasks import TASKS
 
@@ -78,9 +78,13 @@ class PointOnTest(OperatingPoint):
 
 @dataclass(frozen=True)
 class SetsOnTest(ConformalSets):
-    """Conformal sets as they were calibrated before the read, and how they did on the test images."""
+    """Conformal sets as they were calibrated before the read, and how they did on the test images.
+
+    Of a label `having` is the share of the images with it whose sets hold that they may have it.
+    """
 
     test: SetSummary
+    having: Proportion | None
 
     @classmethod
     def of(cls, sets: ConformalSets, predictions: AnyPredictions, groups: Array | None = None) -> "SetsOnTest":
@@ -90,8 +94,12 @@ class SetsOnTest(ConformalSets):
             known = sets.event.known(labels)
             probabilities, labels = probabilities[known], sets.event.of(labels[known]).astype(np.int64)
             groups = None if groups is None else groups[known]
-        summary = summarize_sets(sets.sets(probabilities), labels, groups)
-        return cls(**vars(sets), test=summary)
+        inside, having = sets.sets(probabilities), None
+        summary = summarize_sets(inside, labels, groups)
+        if sets.event is not None:
+            rows = labels == 1
+            having = share_of(inside[rows, 1], None if groups is None else groups[rows])
+        return cls(**vars(sets), test=summary, having=having)
 
 
 @dataclass(frozen=True)

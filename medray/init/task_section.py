@@ -50,9 +50,10 @@ def several_reason(survey: Survey) -> str:
     )
     if not survey.from_files:
         return reason
+    rules = "multiple: drop" if all(survey.labels) else "blank: drop, multiple: drop"
     return (
         f"{reason}. To leave such images out and take one class each, write `task: {SINGLE.name}`, and `labels: "
-        "{ multiple: drop }` in place of all of `labels` below"
+        f"{{ {rules} }}` in place of all of `labels` below"
     )
 
 

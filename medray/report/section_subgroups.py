@@ -14,20 +14,20 @@ def subgroups(evidence: Evidence) -> list[Block]:
     scores = evidence.scores
     if scores is None or not scores.subgroups:
         return []
-    blocks: list[Block] = []
+    counts, blocks = COUNTED[scores.unit], list[Block]()
     for name, rows in scores.subgroups.items():
         cells = [
             [row.value, str(row.images), interval(row.accuracy), interval(row.auc), subgroup_note(row)]
             for row in rows
         ]
-        head = [name, "images", metric_title(evidence.task.share), metric_title("auc"), ""]
+        head = [name, f"{scores.unit}s", metric_title(evidence.task.share), metric_title("auc"), ""]
         blocks.append(Table(f"The ensemble by {name}, on the test split", head, cells, frozenset({4})))
     drawn = main_rates(scores.subgroup_rates, MOST_DRAWN)
     for index, table in enumerate(scores.subgroup_rates):
         main = table in drawn
         if main and any(table.tested) and len(table.groups) <= MOST_GROUPS:
             blocks.append(gaps_chart(table, index))
-        blocks += [_rates(table, name, counted, folded=not main) for name, counted in COUNTED.items()]
+        blocks += [_rates(table, name, counted, folded=not main) for name, counted in counts.items()]
     blocks += [Text(line) for line in gap_lines(scores.subgroup_rates)]
     if not scores.operating_points:
         command = f"{evidence.command('ensemble')} --sensitivity 0.95"

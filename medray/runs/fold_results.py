@@ -18,9 +18,9 @@ from medray.data.folds import Folds
 from medray.errors import RunError
 from medray.runs.crossval_documents import CrossvalSummary, FoldSummary
 from medray.runs.folder import read_arrays
-from medray.runs.rundir import RunDir, TrialDir, check_predictions, read_predictions
+from medray.runs.rundir import RunDir, TrialDir, check_predictions, read_outputs, read_predictions, read_scores
 from medray.runs.trial_record import FAILED, TrialRecord
-from medray.stats.case_rule import CaseRule
+from medray.stats.case_rule import ATTENTION, CaseRule
 from medray.stats.cases import CaseIndex
 from medray.stats.score_names import METRICS
 
@@ -44,7 +44,7 @@ class CrossvalTrial:
 
     `probabilities` float32 (n, classes) are of the images at `positions` (n,) in the data set, each by the models
     that did not see it, with `labels` (n,); `records` are those of the folds, in their order. `cases` are those of
-    the images where a case of several has one answer.
+    the images where a case of several has one answer, and `scores` (n,) those of its attention.
     """
 
     number: int
@@ -53,11 +53,12 @@ class CrossvalTrial:
     labels: Array
     probabilities: Array
     cases: CaseIndex | None = None
+    scores: Array | None = None
 
     @property
     def answers(self) -> Array:
         """The answers to cases, float32 (m, classes), or else to the images."""
-        return self.probabilities if self.cases is None else self.cases.answers(self.probabilities)
+        return self.probabilities if self.cases is None else self.cases.answers(self.probabilities, self.scores)
 
     @property
     def answered_labels(self) -> Array:
@@ -80,8 +81,8 @@ def pool_folds(
 ) -> CrossvalTrial | str:
     """Join the folds of one trial, or return a text that says why that can't be done.
 
-    An image that several folds hold out gets the mean of their models' probabilities. `cases` are those of all
-    images.
+    An image that several folds hold out gets the mean of their models' probabilities, and of scores. `cases` are
+    those of all images.
     """
     records = [run.fold(number, fold).record() for fold in range(len(folds))]
     waiting = [str(i) for i, record in enumerate(records) if record is None]
@@ -92,19 +93,22 @@ def pool_folds(
         if record.state == FAILED:
             return f"fold {i} failed: {record.reason}"
     positions = folds.held_out
-    total, count = np.zeros(0), np.zeros(len(positions))
+    rule = None if cases is None else cases.rule
+    total, scores, count = np.zeros(0), np.zeros(len(positions)), np.zeros(len(positions))
     for i, fold in enumerate(folds.folds):
-        fold_probabilities, fold_labels = read_predictions(run.fold(number, i), ended[i].best_epoch)
+        outputs, fold_labels = read_outputs(run.fold(number, i), ended[i].best_epoch, rule)
         if not np.array_equal(fold_labels, labels[fold.val]):
             raise RunError(f"{run.fold(number, i).path(TrialDir.PREDICTIONS)} is of other images than fold {i}")
         rows = np.searchsorted(positions, fold.val)
         if not total.size:
-            total = np.zeros((len(positions), fold_probabilities.shape[1]))
-        total[rows] += fold_probabilities
+            total = np.zeros((len(positions), outputs.probabilities.shape[1]))
+        total[rows] += outputs.probabilities
+        scores[rows] += 0 if outputs.scores is None else outputs.scores
         count[rows] += 1
     probabilities = (total / count[:, None]).astype(np.float32)
     own_cases = None if cases is None else cases.at(positions)
-    return CrossvalTrial(number, ended, positions, labels[positions], probabilities, own_cases)
+    attention = None if rule is None or rule.answer != ATTENTION else (scores / count).astype(np.float32)
+    return CrossvalTrial(number, ended, positions, labels[positions], probabilities, own_cases, attention)
 
 
 def write_crossval_trial(run: RunDir, trial: CrossvalTrial, class_names: Sequence[str]) -> None:
@@ -116,6 +120,7 @@ def write_crossval_trial(run: RunDir, trial: CrossvalTrial, class_names: Sequenc
     stream = io.BytesIO()
     arrays = {"positions": trial.positions, "labels": trial.labels, "probabilities": trial.probabilities}
     arrays |= {} if trial.cases is None else {"cases": trial.cases.numbers}
+    arrays |= {} if trial.scores is None else {"attention": trial.scores}
     np.savez(stream, **arrays)  # type: ignore[arg-type]
     folder.write(run.crossval.PREDICTIONS, stream.getvalue())
     predictions = predictions_of(trial.answers, trial.answered_labels, len(class_names))
@@ -185,4 +190,5 @@ def _read_trial(run: RunDir, number: int, folds: Folds, rule: CaseRule | None) -
     (numbers,) = read_arrays(folder, crossval.PREDICTIONS, "cases")
     if numbers.shape != positions.shape:
         raise RunError(f"{path} is damaged: its cases are not those of {len(positions)} images")
-    return CrossvalTrial(number, ended, positions, labels, probabilities, CaseIndex(rule, numbers))
+    scores = read_scores(folder, crossval.PREDICTIONS, rule, len(positions))
+    return CrossvalTrial(number, ended, positions, labels, probabilities, CaseIndex(rule, numbers), scores)

@@ -35,8 +35,9 @@ from medray.runs.selection_facts import SelectionComparison
 from medray.runs.trial_record import EpochRecord, TrialRecord
 from medray.space.loading import parse
 from medray.space.search_space import SearchSpace
-from medray.stats.case_rule import CaseRule
+from medray.stats.case_rule import ATTENTION, CaseRule
 from medray.stats.cases import CaseIndex
+from medray.stats.outputs import Outputs
 from medray.stats.validate import check_label_sets, check_labelled
 
 MANIFEST = "manifest.json"  # of an ensemble, whose folder can be copied out of its run
@@ -281,21 +282,48 @@ def read_predictions(folder: TrialDir, best_epoch: int, cases: CaseRule | None =
     Raises:
         RunError: they are missing, damaged, or of another epoch than `best_epoch`.
     """
-    name = folder.path(folder.PREDICTIONS)
-    probabilities, labels, epoch = read_arrays(folder, folder.PREDICTIONS, "probabilities", "labels", "epoch")
-    if epoch.shape or epoch != best_epoch:
-        raise RunError(f"{name} is damaged: it is of epoch {epoch}, the trial's best is {best_epoch}")
-    check_predictions(name, probabilities, labels)
+    outputs, labels = read_outputs(folder, best_epoch, cases)
     if cases is None:
-        return probabilities, labels
+        return outputs.probabilities, labels
+    name = folder.path(folder.PREDICTIONS)
     (numbers,) = read_arrays(folder, folder.PREDICTIONS, "cases")
     if numbers.shape != labels.shape[:1] or numbers.dtype != np.int64:
         raise RunError(f"{name} is damaged: its cases are not those of {len(labels)} images")
     try:
         index = CaseIndex(cases, numbers)
-        return index.answers(probabilities), index.labels(labels)
+        return index.answers(outputs.probabilities, outputs.scores), index.labels(labels)
     except DataError as error:
         raise RunError(f"{name} is damaged: {error}") from None
+
+
+def read_outputs(folder: TrialDir, best_epoch: int, cases: CaseRule | None) -> tuple[Outputs, Array]:
+    """Return a network's outputs of the images that it was measured on, and the labels (n,) of these.
+
+    Raises:
+        RunError: they are missing, damaged, or of another epoch than `best_epoch`.
+    """
+    name = folder.path(folder.PREDICTIONS)
+    probabilities, labels, epoch = read_arrays(folder, folder.PREDICTIONS, "probabilities", "labels", "epoch")
+    if epoch.shape or epoch != best_epoch:
+        raise RunError(f"{name} is damaged: it is of epoch {epoch}, the trial's best is {best_epoch}")
+    check_predictions(name, probabilities, labels)
+    return Outputs(probabilities, read_scores(folder, folder.PREDICTIONS, cases, len(labels))), labels
+
+
+def read_scores(folder: Folder, file_name: str, cases: CaseRule | None, images: int) -> Array | None:
+    """Return attention's scores of so many images, float32 (n,), None where cases don't answer by attention.
+
+    Raises:
+        RunError: the file lacks them or they are damaged.
+    """
+    if cases is None or cases.answer != ATTENTION:
+        return None
+    (scores,) = read_arrays(folder, file_name, "attention")
+    if scores.shape != (images,) or scores.dtype != np.float32 or not np.isfinite(scores).all():
+        raise RunError(
+            f"{folder.path(file_name)} is damaged: its attention is no score of each of {images} images"
+        )
+    return scores
 
 
 def check_predictions(name: str, probabilities: Array, labels: Array) -> None:

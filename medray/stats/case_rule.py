@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from medray.errors import ConfigError, unknown_choice_line
 from medray.json_document import JsonDocument
 
-ANSWERS = MEAN, MAX, NOISY_OR = ("mean", "max", "noisy_or")
+ANSWERS = MEAN, MAX, NOISY_OR, ATTENTION = ("mean", "max", "noisy_or", "attention")
+MEANS = (MEAN, ATTENTION)  # answers that a case of two images has between those of its images
 KINDS = CLASSES, GRADES, LABEL_SETS = ("classes", "grades", "label sets")  # what labels are
 BY_PATIENT = "patient"
 
@@ -40,14 +41,19 @@ class CaseRule(JsonDocument):
             raise ConfigError(unknown_choice_line("answer", self.answer, ANSWERS))
         if self.kind not in KINDS:
             raise ConfigError(unknown_choice_line("kind", self.kind, KINDS))
-        if self.kind == CLASSES and self.answer != MEAN and self.normal is None:
+        if self.kind == CLASSES and self.answer not in MEANS and self.normal is None:
             raise ConfigError(
                 f"{self.answer} of classes needs the class that means that nothing is there: `normal: CLASS`; "
-                "`answer: mean` needs none"
+                "`answer: mean` and `attention` need none"
             )
 
     @property
     def text(self) -> str:
         """The rule in words, such as `each the mean of a patient's images`."""
-        how = {MEAN: "the mean of", MAX: "the max over", NOISY_OR: "the noisy-or of"}[self.answer]
+        how = {
+            MEAN: "the mean of",
+            MAX: "the max over",
+            NOISY_OR: "the noisy-or of",
+            ATTENTION: "the mean, weighed by attention, of",
+        }[self.answer]
         return f"each {how} all images of one {self.by}"

@@ -4,6 +4,8 @@ Probabilities are (N, K) of images, and `index` int64 (N,) is the case of each, 
 answers as the image does, and the order of images never matters.
 
 mean       the mean of the images' probabilities
+attention  their mean, weighed by the softmax over the case of a score that the network gives each image (Ilse,
+           Tomczak & Welling 2018; `medray.training.case_attention`)
 max        an event is as likely as in the image where it is likeliest
 noisy_or   an event is there unless it is in no image, as if images were independent: 1 - prod(1 - p) (Pearl 1988)
 
@@ -19,27 +21,24 @@ import numpy as np
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError
-from medray.stats.case_rule import CLASSES, GRADES, LABEL_SETS, MAX, MEAN, CaseRule
+from medray.stats.case_rule import ATTENTION, CLASSES, GRADES, LABEL_SETS, MAX, MEANS, CaseRule
 from medray.stats.patients import is_missing
 
 DIFFERS = "(differs)"  # the value of a case whose images have several
 
 
-def answer_cases(probabilities: Array, index: Array, rule: CaseRule, weights: Array | None = None) -> Array:
+def answer_cases(probabilities: Array, index: Array, rule: CaseRule, scores: Array | None = None) -> Array:
     """Return the answers of cases, float32 (cases, K), from those of their images (N, K).
 
-    Rows of classes and grades sum to 1. `weights` (N,), above 0, weigh the images of a case in a mean; they need
-    not sum to 1.
+    Rows of classes and grades sum to 1. `scores` (N,) are those of attention, None of other answers.
 
     Raises:
-        ConfigError: there are weights, and the answer is no mean.
+        ConfigError: attention has no scores, or another answer has.
     """
     exact, counts = probabilities.astype(np.float64), np.bincount(index)
-    if weights is not None and rule.answer != MEAN:
-        raise ConfigError(f"images have weights in a mean, not in {rule.answer}")
-    if rule.answer == MEAN:
-        shares = (np.ones(len(exact)) if weights is None else np.asarray(weights, dtype=np.float64))[:, None]
-        answers = _reduce(np.add, exact * shares, index) / _reduce(np.add, shares, index)
+    weights = image_weights(index, rule, scores)[:, None]
+    if rule.answer in MEANS:
+        answers = _reduce(np.add, exact * weights, index) / _reduce(np.add, weights, index)
     elif rule.kind == LABEL_SETS:
         answers = _any_image(exact, index, rule.answer)
     elif rule.kind == GRADES:
@@ -58,6 +57,25 @@ def answer_cases(probabilities: Array, index: Array, rule: CaseRule, weights: Ar
     alone = counts[index] == 1
     table[index[alone]] = probabilities[alone]
     return table
+
+
+def image_weights(index: Array, rule: CaseRule, scores: Array | None) -> Array:
+    """Return the weights of images in the mean of their case, float64 (N,), above 0: all 1, or by `scores` (N,).
+
+    Raises:
+        ConfigError: attention has no scores, or another answer has.
+    """
+    if (rule.answer == ATTENTION) != (scores is not None):
+        raise ConfigError(
+            "attention needs a score of each image, which only networks that were trained for it give"
+            if scores is None
+            else f"images have scores of attention, and cases answer by {rule.answer}"
+        )
+    if scores is None:
+        return np.ones(len(index))
+    exact = scores.astype(np.float64)
+    weights: Array = np.exp(exact - _reduce(np.maximum, exact[:, None], index)[index, 0])
+    return np.maximum(weights, np.finfo(np.float64).tiny)
 
 
 def _any_image(probabilities: Array, index: Array, answer: str) -> Array:
@@ -159,9 +177,9 @@ class CaseIndex:
         """The case of each image, int64 (N,), from 0 to cases - 1."""
         return self._unique[1]
 
-    def answers(self, probabilities: Array) -> Array:
-        """Return the cases' answers, float32 (cases, K), from the images' (N, K)."""
-        return answer_cases(probabilities, self.index, self.rule)
+    def answers(self, probabilities: Array, scores: Array | None = None) -> Array:
+        """Return the cases' answers, float32 (cases, K), from the images' (N, K), with attention's scores (N,)."""
+        return answer_cases(probabilities, self.index, self.rule, scores)
 
     def labels(self, labels: Array) -> Array:
         """Return the cases' labels (cases, ..) from the images' (N, ..); DataError where classes differ."""

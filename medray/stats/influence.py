@@ -26,7 +26,8 @@ class Influence:
     `by_class` float64 (patients, classes) is the part that comes from a patient's images of each class, with the
     small-sample factor: the variance is the sum of the squares of `by_patient`. `patients` (classes,) are the
     effective numbers. `added` (kinds, classes) is what one patient more of a class would do, of a kind that hardly
-    occurs. The score lies in `least`..`most`.
+    occurs. The score lies in `least`..`most`. Where columns are `overlapping`, as those of several labels are, the
+    same patients move a score by several of them, perhaps all in one direction.
     """
 
     value: float
@@ -35,6 +36,7 @@ class Influence:
     added: Array
     most: float = 1.0
     least: float = 0.0
+    overlapping: bool = False
 
     @property
     def width(self) -> float:
@@ -52,9 +54,10 @@ class Influence:
         if self.patients.min() < 2:
             return Estimate(self.value, None, None, ONE_PATIENT)
         variance = float(np.square(self.by_patient / self.width).sum())
-        degrees = _degrees(self.by_class, self.added, self.patients)
+        overlap = _overlap(self.by_class) if self.overlapping else 1.0
+        degrees = _degrees(self.by_class, self.added, self.patients, overlap)
         added, share = self.added.ravel() / self.width, (self.value - self.least) / self.width
-        low, high = effective_interval(share, variance, added, degrees, confidence)
+        low, high = effective_interval(share, variance, added * math.sqrt(overlap), degrees, confidence)
         return Estimate(self.value, self.least + low * self.width, self.least + high * self.width)
 
 
@@ -81,20 +84,32 @@ def difference(reference: Influence, other: Influence, confidence: float) -> Dif
     if reference.patients.min() < 2:
         return None
     added = np.maximum(np.abs(reference.added), np.abs(other.added))
-    error = math.sqrt(float(np.square(by_class.sum(axis=1)).sum()) + ADDED * float(np.square(added).sum()))
-    degrees = _degrees(by_class, added, reference.patients)
+    overlap = _overlap(by_class) if reference.overlapping else 1.0
+    variance = float(np.square(by_class.sum(axis=1)).sum())
+    error = math.sqrt(variance + ADDED * overlap * float(np.square(added).sum()))
+    degrees = _degrees(by_class, added, reference.patients, overlap)
     half = error * float(stdtrit(degrees, (1 + confidence) / 2))
     p = 2 * float(stdtr(degrees, -abs(value) / error))
     return Difference(value, max(-reference.width, value - half), min(reference.width, value + half), p)
 
 
-def _degrees(by_class: Array, added: Array, patients: Array) -> float:
+def _overlap(by_class: Array) -> float:
+    """Return how many times the variance of independent columns the sum over patients has, at least 1.
+
+    It is the number of columns where all say the same: then what a column adds must count as often, too.
+    """
+    alone = float(np.square(by_class).sum())
+    return max(1.0, float(np.square(by_class.sum(axis=1)).sum()) / alone) if alone else 1.0
+
+
+def _degrees(by_class: Array, added: Array, patients: Array, overlap: float) -> float:
     """Return the degrees of freedom of a variance (Satterthwaite 1946) that is a sum over classes.
 
     They are at least the effective `patients` (classes,) of the rarest class, less 1.
     """
     parts = np.square(by_class).sum(axis=0) + ADDED * np.square(added).sum(axis=0)
-    return float(parts.sum() ** 2 / (np.square(parts) / (patients - 1)).sum())
+    degrees = float(parts.sum() ** 2 / (np.square(parts) / (patients - 1)).sum())
+    return max(degrees / overlap, float(patients.min()) - 1)
 
 
 def influence_of_mean(values: Array, added: Sequence[float], most: float, groups: Array | None) -> Influence:

@@ -43,7 +43,8 @@ def label_set_interval(
     """
     check_confidence(confidence)
     if name == "exact_match":
-        share = share_of(predictions.correct, groups, confidence)
+        judged = predictions.judged
+        share = share_of(predictions.correct[judged], None if groups is None else groups[judged], confidence)
         return Estimate(share.value, share.low, share.high, share.reason)
     value = predictions.scores().get(name, float("nan"))
     influence = label_set_influence(name, predictions, groups)
@@ -72,7 +73,10 @@ def label_set_influence(
     if reason := too_few_cases(np.zeros(images, dtype=np.int64), 1, groups):
         return reason.replace(" of a class", "")
     if name == "exact_match":
-        return influence_of_mean(predictions.correct.astype(np.float64), (0.0, 1.0), 1.0, groups)
+        judged = predictions.judged
+        share, weights = predictions.correct[judged].mean(), judged / judged.mean()
+        values = share + (predictions.correct - share) * weights  # images of which nothing is known weigh nothing
+        return influence_of_mean(values, (0.0, 1.0), 1.0, groups)
     if name in ("log_loss", "brier"):
         table, worst, most = (
             (predictions.losses, ADDED_NATS, MOST_NATS)
@@ -87,11 +91,7 @@ def label_set_influence(
     if name in ("auc_micro", "f1_micro"):
         views: Sequence[LabelView] = [predictions.pooled]
     elif name == "f1_macro":
-        views = [
-            v
-            for v in predictions.views
-            if v and (v.predictions.confusion[1:].any() or v.predictions.confusion[0, 1])
-        ]
+        views = [view for view in predictions.views if view and view.predictions.labels.any()]
     else:
         views = [view for view in predictions.views if view and view.has_auc]
     of_label = {"auc": auc_influence_of, "auc_micro": auc_influence_of, "average_precision": precision_influence}
@@ -107,8 +107,9 @@ def mean_of_labels(
     parts, numbers, added, values = [], [], [], []
     for view in views:
         of_view = patients[view.rows]
-        reason = too_few_cases(view.predictions.labels, 2, of_view if grouped else None)
+        reason = too_few_cases(view.predictions.labels, 2, of_view)
         if reason:
+            reason = reason if grouped else reason.replace("patient", "image")
             return reason.replace("of a class", "with or without a label")
         uniques, own = np.unique(of_view, return_inverse=True)
         influence = influence_of(view.predictions, own)
@@ -124,6 +125,7 @@ def mean_of_labels(
         np.concatenate(parts, axis=1) / count,
         np.concatenate(numbers),
         np.concatenate(added, axis=1) / count,
+        overlapping=True,
     )
 
 

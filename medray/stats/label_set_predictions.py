@@ -74,7 +74,10 @@ class LabelSetPredictions:
 
     @cached_property
     def correct(self) -> Array:
-        """Whether an image has exactly the labels that are called, of those that are known; bool (N,)."""
+        """Whether an image has exactly the labels that are called, of those that are known; bool (N,).
+
+        It is so of an image of which nothing is known, which `judged` leaves out.
+        """
         correct: Array = np.logical_not(self.wrong.any(axis=1))
         return correct
 
@@ -83,6 +86,12 @@ class LabelSetPredictions:
         """Whether a label is known and called wrongly, bool (N, K)."""
         wrong: Array = (self.called != self.having) & self.known
         return wrong
+
+    @cached_property
+    def judged(self) -> Array:
+        """Whether some label of an image is known, bool (N,)."""
+        judged: Array = np.any(self.known, axis=1)
+        return judged
 
     @cached_property
     def confusion(self) -> Array:
@@ -100,6 +109,11 @@ class LabelSetPredictions:
             table = binary_table(scores[rows])
             views.append(LabelView(rows, Predictions(table, labels[rows], 2)) if len(rows) else None)
         return tuple(views)
+
+    @cached_property
+    def labels_with_auc(self) -> tuple[int, ...]:
+        """The labels that some images have and some have not: those that the mean AUC is over."""
+        return tuple(i for i, view in enumerate(self.views) if view is not None and view.has_auc)
 
     @cached_property
     def pooled(self) -> LabelView:
@@ -138,7 +152,7 @@ class LabelSetPredictions:
         bins = confidence_bins(self.probabilities[self.known].astype(np.float64))
         gaps = np.bincount(bins, weights=by_answer * (pooled_scores - pooled.labels), minlength=BINS)
         views = [(view.predictions, counts[view.rows]) for view in self.views if view is not None]
-        with np.errstate(invalid="ignore", divide="ignore"):  # NaN: neither there nor called
+        with np.errstate(invalid="ignore", divide="ignore"):  # NaN: neither there nor called, or nothing known
             scores = {
                 "auc": mean_defined(np.array([view.ranking.auc(count) for view, count in views])),
                 "auc_micro": pooled.ranking.auc(by_answer),
@@ -150,9 +164,11 @@ class LabelSetPredictions:
                         ]
                     )
                 ),
-                "f1_macro": mean_defined(2 * hits / (2 * hits + wrong)),
+                "f1_macro": mean_defined(
+                    np.where(counts @ self.having > 0, 2 * hits / (2 * hits + wrong), np.nan)
+                ),
                 "f1_micro": 2 * hits.sum() / (2 * hits.sum() + wrong.sum()),
-                "exact_match": counts @ self.correct / counts.sum(),
+                "exact_match": counts @ (self.correct & self.judged) / (counts @ self.judged),
                 "log_loss": counts @ self.losses.sum(axis=1) / answers,
                 "calibration_error": np.abs(gaps).sum() / answers,
                 "brier": counts @ self.squared_errors.sum(axis=1) / answers,

@@ -1,7 +1,7 @@
 """Metrics of several labels an image: probabilities and labels (N, K), of which -1 is not known and left out.
 
 Formulas are those of scikit-learn, which the tests compare with to 1e-9. A label with no image, or with nothing
-else, has no AUC, and the means are over the labels that have one.
+else, has no AUC, one with no image no average precision and no F1; the means are over the labels that have one.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def label_set_metrics(probabilities: Array, labels: Array) -> dict[str, float]:
     hits, wrong = (called & having).sum(axis=0), ((called != having) & known).sum(axis=0)
     scores, truth = exact[known], having[known]
     with np.errstate(invalid="ignore", divide="ignore"):
-        f1 = 2 * hits / (2 * hits + wrong)  # NaN: neither there nor called
+        f1 = np.where(having.any(axis=0), 2 * hits / (2 * hits + wrong), np.nan)  # or one false alarm adds a 0
         f1_micro = 2 * hits.sum() / (2 * hits.sum() + wrong.sum())
     gaps = np.bincount(confidence_bins(scores), weights=scores - truth, minlength=BINS)
     figures = {
@@ -40,7 +40,7 @@ def label_set_metrics(probabilities: Array, labels: Array) -> dict[str, float]:
         "average_precision": mean_defined(average_precision_by_label(exact, labels)),
         "f1_macro": mean_defined(f1),
         "f1_micro": float(f1_micro),
-        "exact_match": float(((called == having) | ~known).all(axis=1).mean()),
+        "exact_match": float(((called == having) | ~known).all(axis=1)[known.any(axis=1)].mean()),
         "log_loss": float(nats_of_sets(exact, labels)[known].mean()),
         "calibration_error": float(np.abs(gaps).sum() / len(scores)),
     }

@@ -9,11 +9,10 @@ from medray._types import Array
 from medray.errors import DataError
 from medray.json_document import JsonDocument
 from medray.stats.bootstrap import CONFIDENCE, Estimate
-from medray.stats.label_set_predictions import AnyPredictions, predictions_of
+from medray.stats.label_set_predictions import AnyPredictions, LabelSetPredictions, predictions_of
 from medray.stats.patients import group_numbers, too_few_cases
 from medray.stats.rates import Proportion, share_of
 from medray.stats.score_intervals import score_interval
-from medray.stats.scores import Predictions
 from medray.text import natural_key
 
 TOO_FEW = "too few to tell"
@@ -23,9 +22,9 @@ TOO_FEW = "too few to tell"
 class SubgroupScores(JsonDocument):
     """Scores of the images with one value in a column, without intervals where `flag` is `TOO_FEW`.
 
-    Of several labels an image `accuracy` is the share with exactly the labels that are called.
-
-    It is set where a class has fewer than `medray.stats.patients.ENOUGH_CASES` images or, if known, patients.
+    It is set where a class has fewer than `medray.stats.patients.ENOUGH_CASES` images or, if known, patients. Of
+    several labels an image `accuracy` is the share with exactly the labels that are called, and the flag also says
+    where the AUC is over other labels than that of all images: then the two can't be compared.
     """
 
     value: str
@@ -67,10 +66,16 @@ def subgroup_scores(
         subgroup = predictions_of(predictions.probabilities[rows], predictions.labels[rows], predictions.classes)
         patients = None if groups is None else groups[rows]
         auc = score_interval("auc", subgroup, patients, confidence)
+        if isinstance(subgroup, LabelSetPredictions):
+            judged = subgroup.judged
+            share = share_of(subgroup.correct[judged], None if patients is None else patients[judged], confidence)
+            assert isinstance(predictions, LabelSetPredictions)
+            here, all_images = subgroup.labels_with_auc, predictions.labels_with_auc
+            other = f"AUC over {len(here)} of {len(all_images)} labels" if here != all_images else None
+            flags = [*([TOO_FEW] if auc.reason else []), *([other] if other else [])]
+            return SubgroupScores(str(value), len(rows), share, auc, "; ".join(flags) or None)
         accuracy = share_of(subgroup.correct, patients, confidence)
-        reason = auc.reason
-        if isinstance(subgroup, Predictions):
-            reason = too_few_cases(subgroup.labels, subgroup.classes, patients)
+        reason = too_few_cases(subgroup.labels, subgroup.classes, patients)
         if reason:
             accuracy = replace(accuracy, low=None, high=None, reason=reason)
         return SubgroupScores(str(value), len(rows), accuracy, auc, TOO_FEW if reason else None)

@@ -2,6 +2,7 @@
 
 single     each image is of one of several classes, in no order
 ordered    each image is of one of several grades, in their order
+several    each image may have any of several labels, or none
 """
 
 from collections.abc import Mapping

@@ -19,11 +19,15 @@ from medray._types import Array
 from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.errors import TrainingDiverged
+from medray.stats.case_rule import ATTENTION
+from medray.stats.outputs import Outputs, joined
 from medray.tasks import TASKS
 from medray.training import optim
 from medray.training.augment import Augmenter
+from medray.training.case_attention import kept_features, learn_attention
 from medray.training.check_slices import check_slices
 from medray.training.models import Network, build_network, channel_statistics
+from medray.training.models.attention import attending_layer
 from medray.training.seeds import draw_seed
 from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stages_of
 from medray.training.state import TrainProgress, TrainState
@@ -38,8 +42,8 @@ class EpochResult:
     """The outcome of one epoch.
 
     `metrics` are the validation metrics of this epoch, by case where there are cases, and `best` those of
-    `best_epoch`, whose weights and validation probabilities of images (N, classes) are `best_network` and
-    `best_probabilities`. `ended_by` is `epochs` or `patience` in the last result, else None. `seconds` is the
+    `best_epoch`, whose weights and outputs of validation images are `best_network` and
+    `best_outputs`. `ended_by` is `epochs` or `patience` in the last result, else None. `seconds` is the
     epoch's wall time.
     """
 
@@ -51,7 +55,7 @@ class EpochResult:
     best_epoch: int
     best: dict[str, float]
     best_network: dict[str, Tensor]
-    best_probabilities: Array
+    best_outputs: Outputs
     parameters: int
     ended_by: str | None
     _training: "_Training"
@@ -117,6 +121,8 @@ class _Training:
         network = build_network(config, train.shape, len(train.class_names))
         shares = torch.from_numpy(train.class_counts() / len(train)).float()
         network.start(*channel_statistics(train.images, train.positions), shares)
+        if train.cases is not None and train.cases.rule.answer == ATTENTION:
+            network.attend()
         self.network: Network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = network.parameter_count()
         self.bounds = optim.batch_bounds(len(train), config.batch_size)
@@ -127,7 +133,7 @@ class _Training:
         self.autocast = device.type == "cuda" and config.precision != "float32"
         self.progress = TrainProgress()
         self.best_network: dict[str, Tensor] = {}
-        self.best_probabilities = np.empty((0, 0), dtype=np.float32)
+        self.best_outputs = Outputs(np.empty((0, 0), dtype=np.float32))
 
     # -- stages
 
@@ -148,13 +154,11 @@ class _Training:
         rate = self.optimizer.param_groups[0]["lr"]
         train_loss = self._train_epoch(epoch)
         self._recalibrate()
-        probabilities = predict_probabilities(self.network, self.val, self.device)
-        if not np.isfinite(probabilities).all():
-            raise TrainingDiverged(f"predictions became NaN in epoch {epoch}")
-        scores = TASKS[self.config.task].measure(self.val.answers(probabilities), self.val.answered_labels)
+        outputs = self._predict_val(epoch)
+        scores = TASKS[self.config.task].measure(self.val.answers(outputs), self.val.answered_labels)
         self.schedule.after_epoch(scores["log_loss"])
         self.progress.epoch = epoch
-        self._keep_best(scores, probabilities)
+        self._keep_best(scores, outputs)
         return EpochResult(
             epoch=epoch,
             train_loss=train_loss,
@@ -164,11 +168,25 @@ class _Training:
             best_epoch=self.progress.best_epoch,
             best=self.progress.best,
             best_network=self.best_network,
-            best_probabilities=self.best_probabilities,
+            best_outputs=self.best_outputs,
             parameters=self.parameters,
             ended_by=self.ended_by(),
             _training=self,
         )
+
+    def _predict_val(self, epoch: int) -> Outputs:
+        """Return the network's outputs of the validation images, after attention has learned where it attends."""
+        layer = attending_layer(self.network)
+        with kept_features(layer) as features:
+            outputs = predict_images(self.network, self.val, self.device)
+        if not np.isfinite(outputs.probabilities).all():
+            raise TrainingDiverged(f"predictions became NaN in epoch {epoch}")
+        if layer is None:
+            return outputs
+        balanced = self.config.class_balance != "none" and self.train.own_labels.ndim == 1
+        weights = optim.class_weights(self.train) if balanced else None
+        seed = draw_seed(self.config.seed, 0)
+        return learn_attention(layer, self.val, outputs, torch.cat(features), seed=seed, class_weights=weights)
 
     def _train_epoch(self, epoch: int) -> float:
         seed = draw_seed(self.config.seed, epoch)
@@ -232,13 +250,13 @@ class _Training:
 
     # -- the best epoch, patience
 
-    def _keep_best(self, scores: dict[str, float], probabilities: Array) -> None:
+    def _keep_best(self, scores: dict[str, float], outputs: Outputs) -> None:
         config, progress = self.config, self.progress
         value = scores[config.monitor]
         if not progress.best or self._rank(scores) > self._rank(progress.best):
             progress.best_epoch, progress.best = progress.epoch, scores
             self.best_network = {n: t.detach().cpu().clone() for n, t in self.network.state_dict().items()}
-            self.best_probabilities = probabilities
+            self.best_outputs = outputs
         sign = 1 if config.mode == "max" else -1
         if progress.reference is None or sign * (value - progress.reference) > config.min_delta:
             progress.reference, progress.stale_epochs = value, 0
@@ -265,7 +283,7 @@ class _Training:
             progress=self.progress,
             network={n: t.detach().cpu() for n, t in self.network.state_dict().items()},
             best_network=self.best_network,
-            best_probabilities=self.best_probabilities,
+            best_outputs=self.best_outputs,
             optimizer=self.optimizer.state_dict(),
             schedule=self.schedule.scheduler.state_dict() if self.schedule.scheduler else None,
         )
@@ -274,7 +292,7 @@ class _Training:
         self.progress = state.progress
         self._enter(stage_at(self.config, state.progress.epoch))
         self.network.load_state_dict(state.network)
-        self.best_network, self.best_probabilities = state.best_network, state.best_probabilities
+        self.best_network, self.best_outputs = state.best_network, state.best_outputs
         self.optimizer.load_state_dict(state.optimizer)
         optim.match_layout(self.optimizer)
         if self.schedule.scheduler is not None and state.schedule is not None:
@@ -296,8 +314,8 @@ def to_input(images: Array, device: torch.device) -> Tensor:
 
 
 @torch.inference_mode()
-def predict_probabilities(network: Network, images: LabelledImages, device: torch.device) -> Array:
-    """Return a network's class probabilities, float32 (n, classes), in evaluation mode.
+def predict_images(network: Network, images: LabelledImages, device: torch.device) -> Outputs:
+    """Return a network's class probabilities, and its scores where it attends, in evaluation mode.
 
     They are computed in float32 also where training used bfloat16, so that an ensemble predicts what validation
     measured.
@@ -307,5 +325,7 @@ def predict_probabilities(network: Network, images: LabelledImages, device: torc
     size = evaluation_batch(images)
     for start in range(0, len(images), size):
         batch, _ = images.take(np.arange(start, min(start + size, len(images))))
-        parts.append(network.probabilities(network(to_input(batch, device))).cpu().numpy())
-    return np.concatenate(parts)
+        logits, score = network.logits_and_scores(to_input(batch, device))
+        table = network.probabilities(logits).cpu().numpy()
+        parts.append(Outputs(table, None if score is None else score.cpu().numpy()))
+    return joined(parts)

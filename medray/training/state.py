@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from medray._types import Array
+from medray.stats.outputs import Outputs
 
 
 @dataclass
@@ -26,6 +26,6 @@ class TrainState:
     progress: TrainProgress
     network: dict[str, Tensor]
     best_network: dict[str, Tensor]
-    best_probabilities: Array
+    best_outputs: Outputs
     optimizer: dict[str, Any]
     schedule: dict[str, Any] | None

@@ -15,7 +15,9 @@ from torch import Tensor
 from medray._types import Shape
 from medray.config import TrainConfig
 from medray.errors import WeightsError, one_line
+from medray.stats.outputs import Outputs
 from medray.training.models import Network, build_network
+from medray.training.models.attention import MARK
 from medray.training.state import TrainProgress, TrainState
 
 
@@ -49,6 +51,8 @@ def load_network(
     """
     bare = dataclasses.replace(config, pretrained=False, weights=None)
     network = build_network(bare, shape, classes)
+    if any(MARK in tensor for tensor in tensors):
+        network.attend()
     try:
         network.load_state_dict(dict(tensors))
     except RuntimeError as error:
@@ -61,7 +65,8 @@ def write_state(path: Path, state: TrainState, facts: Mapping[str, Any]) -> None
     tensors = {f"network.{n}": t for n, t in state.network.items()}
     if state.progress.best_epoch != state.progress.epoch:  # else both are the same
         tensors |= {f"best.{n}": t for n, t in state.best_network.items()}
-    tensors["best_probabilities"] = torch.from_numpy(np.ascontiguousarray(state.best_probabilities))
+    best = {"best_probabilities": state.best_outputs.probabilities, "best_scores": state.best_outputs.scores}
+    tensors |= {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in best.items() if a is not None}
     scalars: dict[str, dict[str, Any]] = {}
     for index, values in state.optimizer["state"].items():
         for key, value in values.items():
@@ -96,7 +101,10 @@ def state_from_bytes(content: bytes, name: str) -> tuple[TrainState, dict[str, A
             progress=TrainProgress(**plain["progress"]),
             network=network,
             best_network=_with_prefix("best.", tensors) or {n: t.clone() for n, t in network.items()},
-            best_probabilities=tensors["best_probabilities"].numpy(),
+            best_outputs=Outputs(
+                tensors["best_probabilities"].numpy(),
+                tensors["best_scores"].numpy() if "best_scores" in tensors else None,
+            ),
             optimizer={"state": state, "param_groups": plain["groups"]},
             schedule=plain["schedule"],
         ), facts

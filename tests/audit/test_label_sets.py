@@ -141,3 +141,11 @@ def test_the_sheet_has_a_row_for_each_label(folder: Folder, tmp_path: Path) -> N
         one_row = drawn.height / 3
         assert drawn.height > 3 * 128
         assert one_row < 2 * 128 + 60
+
+
+def test_none_in_words_and_no_label_are_the_same_set(folder: Folder) -> None:
+    image = encoded(blobs(1, seed=9)[0])
+    for labels in (("No Finding",), ()):
+        folder.add(image, labels, "train")
+    findings = audit_survey(survey_files(folder.listing(class_columns=True))).findings
+    assert {finding.kind for finding in findings} == {"duplicates_within_split"}

@@ -35,7 +35,7 @@ from medray.runs.finished_search import open_finished_search
 from medray.runs.fold_results import read_crossval_trials
 from medray.runs.rundir import RunDir, TrialDir
 from medray.runs.trial_record import FAILED, FINISHED, EpochRecord
-from medray.training.loop import fit, predict_probabilities
+from medray.training.loop import fit, predict_images
 from medray.training.weights import load_network, weights_from_bytes
 from tests.conftest import Command, make_long_run, make_run, workers, write_npz
 
@@ -96,7 +96,7 @@ def test_out_of_fold_predictions_are_of_models_that_did_not_see_the_image(folded
             tensors, _ = weights_from_bytes(folder.read(folder.WEIGHTS), "weights")
             config = TrainConfig.from_dict(folder.read_json(folder.CONFIG))
             network = load_network(config, dataset.shape, 3, tensors, "weights")
-            own = predict_probabilities(network, dataset.at(fold.val), torch.device("cpu"))
+            own = predict_images(network, dataset.at(fold.val), torch.device("cpu")).probabilities
             rows = np.searchsorted(trial.positions, fold.val)
             assert np.allclose(trial.probabilities[rows], own, atol=1e-5)
 

@@ -37,7 +37,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"images": IMAGES.repeat(2, axis=3)}, "images have 2 channels; 1 or 3 can be used"),
     ({"images": IMAGES[:0], "labels": LABELS[:0], "splits": {}}, "no images"),
     ({"labels": LABELS[:9]}, "labels are int64 (9,), not int64 (10,)"),
-    ({"labels": LABELS[:, None]}, "labels are int64 (10, 1), not int64 (10,)"),
+    ({"labels": LABELS[:, None]}, "labels are int64 (10, 1), not int64 (10, 2)"),
     ({"labels": LABELS.astype(np.int32)}, "labels are int32 (10,), not int64 (10,)"),
     ({"labels": LABELS.astype(float)}, "labels are float64 (10,), not int64 (10,)"),
     ({"labels": LABELS + 1}, "labels run from 1 to 2, but there are 2 classes, 0 to 1"),

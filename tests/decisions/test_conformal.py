@@ -200,7 +200,7 @@ def test_rounding_does_not_drop_the_class_on_the_border(method: str) -> None:
     on_border = np.isclose(nonconformity(probabilities, method), fitted.quantile, rtol=0, atol=1e-12)
     assert on_border.any()
     for shift in (-3e-8, 3e-8):
-        moved = ConformalSets(method, 0.8, (fitted.quantile or 0.0) + shift, 50, 50, "val", None).sets(
+        moved = ConformalSets(method, 0.8, (fitted.quantile or 0.0) + shift, 50, 50, "val", None, None).sets(
             probabilities
         )
         assert moved[on_border].all()
@@ -245,7 +245,7 @@ def test_what_can_not_be_calibrated() -> None:
 )
 def test_damaged_sets(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RunError, match=message) as caught:
-        ConformalSets.from_dict(ConformalSets("lac", 0.9, 0.7, 50, 50.0, "val", None).to_dict() | changes)
+        ConformalSets.from_dict(ConformalSets("lac", 0.9, 0.7, 50, 50.0, "val", None, None).to_dict() | changes)
     assert "\n" not in str(caught.value)
 
 

@@ -86,11 +86,11 @@ def test_promised_sensitivity_and_coverage_hold_on_new_images_for_each_label() -
             known = event.known(new.labels)
             inside = sets.sets(new.probabilities[known])
             assert inside.shape == (known.sum(), 2)
-            coverages.append(inside[np.arange(len(inside)), answers.having.astype(int)].mean())
+            coverages.append([inside[~answers.having, 0].mean(), inside[answers.having, 1].mean()])
     assert len(sensitivities) > 60
     assert np.mean(sensitivities) >= 0.9 - 0.006  # two standard errors
-    assert np.mean(coverages) >= 0.9 - 0.004
-    assert np.mean(coverages) < 0.97
+    assert (np.mean(coverages, axis=0) >= 0.9 - 0.006).all()  # of images without a label, and of those with it
+    assert (np.mean(coverages, axis=0) < 0.97).all()
 
 
 def test_a_label_that_no_image_tells_has_no_sets() -> None:
@@ -99,3 +99,23 @@ def test_a_label_that_no_image_tells_has_no_sets() -> None:
     labels[:, 1] = -1
     event = Event.at(1, NAMES)
     assert calibrate_label(event, predictions.probabilities, labels, 0.9, set_on="val", groups=None) is None
+
+
+def test_a_rare_label_is_not_ruled_out_where_too_few_have_it() -> None:
+    """With one quantile for both answers nearly all images are without it, so it would be ruled out in most that have it."""
+    world = LabelSetWorld(400, 1, (0.04, 0.3), separation=1.0, shared=0.0)
+    new, _ = world.draw(np.random.default_rng(97), 6000)
+    event, ruled_out = Event.at(0, NAMES), []
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        predictions, _ = world.draw(rng)
+        sets = calibrate_label(
+            event, predictions.probabilities, predictions.labels, 0.9, set_on=CALIBRATION, groups=None
+        )
+        assert sets is not None
+        inside = sets.sets(new.probabilities)
+        ruled_out.append(1 - inside[new.labels[:, 0] == 1, 1].mean())
+        if (predictions.labels[:, 0] == 1).sum() < 9:
+            assert sets.quantile is None
+            assert inside[:, 1].all()
+    assert np.mean(ruled_out) <= 0.1 + 0.02

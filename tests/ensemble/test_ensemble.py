@@ -63,7 +63,7 @@ def test_it_gives_the_average_of_its_members(folder: Path, run: RunDir, dataset:
 
 def test_weights_and_temperature_are_those_of_the_manifest(folder: Path, dataset: ImageDataset) -> None:
     images, _ = dataset.split("val").take(np.arange(24))
-    parts = Ensemble.load(folder).member_probabilities(images)
+    parts = [outputs.probabilities for outputs in Ensemble.load(folder).member_outputs(images)]
     change(folder, lambda m: m["members"][0].update(weight=5) or m.update(temperatures=[2.0]))
     probabilities = Ensemble.load(folder).predict(images).probabilities
     exact = sum(weight * part.astype(np.float64) for weight, part in zip((5, 1 / 3, 1 / 3), parts, strict=True))
@@ -121,7 +121,7 @@ def test_sets_are_found_by_their_coverage() -> None:
 def test_sets_of_grades_are_said_as_ranges() -> None:
     names = ("0", "1", "2", "3", "4")
     table = np.array([[0.1, 0.3, 0.4, 0.15, 0.05], [0, 0, 0, 0.45, 0.55], [0.9, 0.1, 0, 0, 0], [0.2] * 5])
-    sets = ConformalSets("interval", 0.8, 0.8, 50, 50.0, "val", None)
+    sets = ConformalSets("interval", 0.8, 0.8, 50, 50.0, "val", None, None)
     assert Prediction(table, names, (), (sets,)).answers() == ["1 to 3", "3 or 4", "0", "not sure"]
 
 
@@ -208,8 +208,8 @@ def test_a_member_that_lacks_something_is_refused(folder: Path, key: str) -> Non
     ("how", "message"),
     [
         (lambda m: m.update(temperatures=[0]), "damaged: the temperatures are [0.0]; they must be above 0"),
-        (lambda m: m.update(temperatures=["1"]), "temperatures[0]: damaged: '1' is not a number"),
-        (lambda m: m.update(temperatures=[float("nan")]), "temperatures[0]: damaged: nan is not a number"),
+        (lambda m: m.update(temperatures=["1"]), "damaged: '1' is not a number"),
+        (lambda m: m.update(temperatures=[float("nan")]), "damaged: nan is not a number"),
         (lambda m: m["members"].clear(), "it has no members"),
         (lambda m: m["members"].append(3), "members[3]: damaged: 3 is not a mapping"),
         (

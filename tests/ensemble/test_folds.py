@@ -88,7 +88,7 @@ def test_top_k_of_folds_holds_every_fold_of_every_setting(folded: Path, dataset:
     )
     loaded = Ensemble.load(folded / "ensemble")
     images, _ = dataset.split("val").take(np.arange(24))
-    parts = loaded.member_probabilities(images)
+    parts = [outputs.probabilities for outputs in loaded.member_outputs(images)]
     assert len({part.tobytes() for part in parts}) == 6
     prediction = loaded.predict(images)
     decided = prediction.probabilities[:, 2].astype(np.float64) >= result.manifest.operating_points[0].threshold

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from medray.decisions.conformal import ConformalSets
+from medray.decisions.conformal import ConformalSets, WithoutLabel
 from medray.decisions.thresholds import OperatingPoint, Rule
 from medray.ensemble import LabelSetPrediction
 from medray.errors import ConfigError, DataError
@@ -25,7 +25,10 @@ def point(label: str, threshold: float, rule: Rule) -> OperatingPoint:
 
 
 def sets(label: str, coverage: float, quantile: float) -> ConformalSets:
-    return ConformalSets("lac", coverage, quantile, 100, 100.0, "val", Event.at(NAMES.index(label), NAMES))
+    without = WithoutLabel(quantile, 100, 100.0)
+    return ConformalSets(
+        "lac", coverage, quantile, 100, 100.0, "val", Event.at(NAMES.index(label), NAMES), without
+    )
 
 
 SENSITIVE, YOUDEN = Rule("sensitivity", 0.9), Rule("youden")
@@ -70,10 +73,12 @@ def test_sets_say_which_labels_are_sure_and_which_are_not() -> None:
         sets("edema", 0.95, 0.85),
     )
     answer = LabelSetPrediction(TABLE, NAMES, (), conformal)
-    # Edema has no set with both: of two answers the likelier is in it always.
-    assert answer.answers(0.9) == ["effusion; not sure: mass", "none", "edema, mass; not sure: effusion"]
+    # Edema at 0.2 and mass at 0.5 fit neither answer, so neither is sure.
+    assert answer.answers(0.9) == [
+        "effusion; not sure: edema, mass", "not sure: mass", "mass; not sure: edema, effusion",
+    ]  # fmt: skip
     assert answer.sets().shape == (3, 3, 2)
-    assert answer.sets(0.9)[0].tolist() == [[True, False], [False, True], [True, True]]
+    assert answer.sets(0.9)[0].tolist() == [[True, True], [False, True], [True, True]]
     # Nothing is known of the other two at 0.95, so both answers are possible.
     assert answer.sets(0.95)[:, 1:].all()
     assert answer.answers(0.95) == ["not sure", "not sure: effusion, mass", "not sure"]

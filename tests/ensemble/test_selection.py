@@ -74,7 +74,7 @@ def test_the_temperature_is_that_of_the_averaged_predictions() -> None:
     averaged = average([c.probabilities for c in candidates.candidates])
     selection = calibrate_selection(uncalibrated, "val", averaged, LABELS, None).selection
     assert selection.temperatures == (fit_temperature(averaged, LABELS),)
-    assert np.array_equal(selection.calibrated, apply_temperature(averaged, selection.temperatures[0]))
+    assert np.array_equal(selection.calibrated, apply_temperature(averaged, *selection.temperatures))
     assert selection.calibrated_scores["log_loss"] < selection.scores["log_loss"]
     assert selection.scores == {**SINGLE.measure(averaged, LABELS), "brier": brier_score(averaged, LABELS)}
     assert (uncalibrated.temperatures, uncalibrated.calibrated_on, selection.calibrated_on) == (

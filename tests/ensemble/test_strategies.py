@@ -10,8 +10,10 @@ from medray.ensemble.candidates import Candidate
 from medray.ensemble.strategies import LIBRARY, ROUNDS, Weighted, _scorer, greedy, top_k
 from medray.errors import DataError
 from medray.stats.metrics import all_metrics, log_loss
-from medray.stats.score_names import PLAIN as METRICS
+from medray.stats.score_names import GRADED, PLAIN
 from tests.ensemble.candidate_samples import candidates, noisy
+
+OF_CLASSES = {**PLAIN, **GRADED}
 
 Case = tuple[list[Array], Array]
 
@@ -57,7 +59,7 @@ def test_top_k_is_the_first_ones_with_equal_weights(count: int, k: int) -> None:
 
 def plain_greedy(library: list[Candidate], labels: Array, metric: str) -> list[tuple[int, float]]:
     """Caruana et al. 2004, figure 1: every bag is averaged from scratch, and the best of all bags is kept."""
-    sign = 1 if METRICS[metric] == "max" else -1
+    sign = 1 if OF_CLASSES[metric] == "max" else -1
     bag: list[int] = []
     best, best_bag = (-np.inf, -np.inf), bag
     while len(bag) < 20 and len(bag) - len(best_bag) < 5:
@@ -75,7 +77,7 @@ def plain_greedy(library: list[Candidate], labels: Array, metric: str) -> list[t
 
 
 @settings(deadline=None, max_examples=40)
-@given(cases(), st.sampled_from(list(METRICS)))
+@given(cases(), st.sampled_from(list(OF_CLASSES)))
 def test_greedy_is_the_plain_one(case: Case, metric: str) -> None:
     parts, labels = case
     library = candidates(parts)
@@ -84,11 +86,11 @@ def test_greedy_is_the_plain_one(case: Case, metric: str) -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.booleans().flatmap(lambda coarse: cases(most=8, coarse=coarse)), st.sampled_from(list(METRICS)))
+@given(st.booleans().flatmap(lambda coarse: cases(most=8, coarse=coarse)), st.sampled_from(list(OF_CLASSES)))
 def test_greedy_is_never_worse_than_the_best_single_one(case: Case, metric: str) -> None:
     """Whatever the order that the candidates come in: folded settings come by the mean over their folds."""
     parts, labels = case
-    sign = 1 if METRICS[metric] == "max" else -1
+    sign = 1 if OF_CLASSES[metric] == "max" else -1
     selected = greedy(candidates(parts), labels, metric)
     singles = [sign * all_metrics(part.astype(np.float64), labels)[metric] for part in parts]
     assert sign * all_metrics(mean_of(selected), labels)[metric] >= max(singles) - 1e-9
@@ -99,7 +101,7 @@ def test_greedy_is_never_worse_than_the_best_single_one(case: Case, metric: str)
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.booleans().flatmap(lambda coarse: cases(coarse=coarse)), st.sampled_from(list(METRICS)))
+@given(st.booleans().flatmap(lambda coarse: cases(coarse=coarse)), st.sampled_from(list(OF_CLASSES)))
 def test_the_metric_alone_is_the_metric(case: Case, metric: str) -> None:
     """Of the mean of the first one, taken three times, and each candidate."""
     parts, labels = case

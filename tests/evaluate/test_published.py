@@ -130,7 +130,8 @@ def test_train_figures_are_those_of_the_networks_on_what_they_were_trained_on(to
     own = predict_members(
         searched.run, read_manifest(searched.run.ensemble), dataset, images, [(0, None), (1, None)]
     )
-    both = Predictions(np.mean(list(own.values()), axis=0), images.own_labels, len(dataset.class_names)).scores()
+    mean = np.mean([outputs.probabilities for outputs in own.values()], axis=0)
+    both = Predictions(mean, images.own_labels, len(dataset.class_names)).scores()
     (row,) = table(answer(told_run), "train").values()
     assert row["average_of"] == ["plain", "fast"]
     assert here(row) == pytest.approx({name: both[name] for name in ("accuracy", "auc")}, abs=1e-6)

@@ -11,6 +11,8 @@ import pytest
 
 from medray.audit.survey import Survey
 from medray.data.label_sets import has_label_sets
+from medray.data.labels import choose_labels
+from medray.data.listing.listing import ListedImage, Listing
 from medray.init.init_command import begin
 from medray.init.proposal import StudyProposal, propose_study
 from medray.init.writer import write
@@ -64,12 +66,19 @@ def test_several_labels_are_kept_and_the_one_that_means_none_is_named() -> None:
         assert space.config({}, seed=0, max_epochs=2, baseline=baseline).task == "several"
 
 
-def test_the_way_back_is_as_the_comment_says() -> None:
-    text = write(propose_study("x", "csv:t.csv", of_sets(FINDINGS)))
-    text = text.replace("task: several", "task: single")
-    text = re.sub(r"labels:\n(  .*\n)+", "labels: { multiple: drop }\n", text)
+@pytest.mark.parametrize(("bare", "rules"), [(0, "{ multiple: drop }"), (9, "{ blank: drop, multiple: drop }")])
+def test_the_way_back_is_as_the_comment_says(bare: int, rules: str) -> None:
+    seen = of_sets([*FINDINGS, *[()] * bare], class_columns=True)
+    text = write(propose_study("x", "csv:t.csv", seen))
+    assert f"`labels: {rules}`" in " ".join(line.strip("# ") for line in text.splitlines())
+    text = re.sub(r"labels:\n(  .*\n)+", f"labels: {rules}\n", text.replace("task: several", "task: single"))
     space = parse(text, "x.yaml")
-    assert (space.task, space.preparation.labels.multiple) == ("single", "drop")
+    assert space.task == "single"
+    images = tuple(
+        ListedImage(Path(name), name, labels) for name, labels in zip(seen.names, seen.labels, strict=True)
+    )
+    labelled = choose_labels(Listing("csv:t.csv", Path(), images, class_columns=True), space.preparation.labels)
+    assert len(labelled.positions) == 96
 
 
 def test_a_label_that_means_none_beside_others_is_kept_and_said() -> None:

@@ -84,7 +84,6 @@ def test_each_decision_has_a_column(run: Path, films: Path, expected: LabelSetPr
             ("--column", "a={decision}"),
             "--column a: '{decision}': each class has its own; name it behind the field",
         ),
-        (("--labels", "LABELS"), "--labels scores one class an image, and this ensemble says several labels; "),
     ],
 )
 def test_what_needs_one_class_is_refused(run: Path, films: Path, arguments: tuple[str, str], message: str) -> None:

@@ -19,6 +19,8 @@ def test_what_may_be_said() -> None:
     section = {"by": "exam", "answer": "noisy_or", "normal": "No Finding", "differing": "drop"}
     assert read(section) == Cases("exam", "noisy_or", "No Finding", "drop")
     assert read({"by": "exam", "answer": "max", "normal": 0}) == Cases("exam", "max", "0")
+    for task in ("single", "ordered", "several"):  # attention is a mean, and needs no normal class
+        assert read({"by": "patient", "answer": "attention"}, task) == Cases("patient", "attention")
     for task in ("ordered", "several"):
         assert read({"by": "patient", "answer": "max"}, task) == Cases("patient", "max")
 

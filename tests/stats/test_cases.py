@@ -7,12 +7,26 @@ from hypothesis import strategies as st
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError
-from medray.stats.case_rule import ANSWERS, CLASSES, GRADES, KINDS, LABEL_SETS, MAX, MEAN, NOISY_OR, CaseRule
+from medray.stats.case_rule import (
+    ANSWERS,
+    ATTENTION,
+    CLASSES,
+    GRADES,
+    KINDS,
+    LABEL_SETS,
+    MAX,
+    MEAN,
+    MEANS,
+    NOISY_OR,
+    CaseRule,
+)
+from medray.stats.case_weights import case_weights
 from medray.stats.cases import DIFFERS, CaseIndex, answer_cases, differing_cases, label_cases, number_cases
+from medray.stats.outputs import Outputs
 
 RULES = [
     CaseRule("patient", answer, kind, 0 if kind == CLASSES else None) for answer in ANSWERS for kind in KINDS
-] + [CaseRule("patient", MEAN, CLASSES)]
+] + [CaseRule("patient", answer, CLASSES) for answer in MEANS]
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -27,11 +41,19 @@ def drawn(seed: int, kind: str) -> tuple[Array, Array]:
     return table.astype(np.float32), number_cases(rng.integers(0, 12, size=count))
 
 
+def scored(seed: int, rule: CaseRule, count: int) -> Array | None:
+    """Scores of images (count,) that the rule needs, some of them far apart."""
+    rng = np.random.default_rng(seed)
+    spread = rng.choice([0.0, 1.0, 1000.0])
+    return rng.normal(0, spread, size=count).astype(np.float32) if rule.answer == ATTENTION else None
+
+
 @settings(deadline=None, max_examples=60)
 @given(SEEDS, st.sampled_from(RULES))
 def test_answers_are_probabilities_and_the_order_of_images_never_matters(seed: int, rule: CaseRule) -> None:
     table, index = drawn(seed, rule.kind)
-    answers = answer_cases(table, index, rule)
+    scores = scored(seed, rule, len(table))
+    answers = answer_cases(table, index, rule, scores)
     assert answers.dtype == np.float32
     assert answers.shape == (index.max() + 1, table.shape[1])
     assert (answers >= 0).all()
@@ -39,7 +61,8 @@ def test_answers_are_probabilities_and_the_order_of_images_never_matters(seed: i
     if rule.kind != LABEL_SETS:
         assert answers.sum(axis=1) == pytest.approx(1, abs=1e-5)
     order = np.random.default_rng(seed).permutation(len(table))
-    assert (answer_cases(table[order], index[order], rule) == answers).all()
+    ordered_scores = None if scores is None else scores[order]
+    assert (answer_cases(table[order], index[order], rule, ordered_scores) == answers).all()
 
 
 @settings(deadline=None, max_examples=60)
@@ -48,18 +71,20 @@ def test_a_case_of_one_image_or_of_equal_images_in_a_mean_or_max_answers_as_the_
     seed: int, rule: CaseRule
 ) -> None:
     table, index = drawn(seed, rule.kind)
-    assert (answer_cases(table, np.arange(len(table)), rule) == table).all()
+    scores = scored(seed, rule, len(table))
+    assert (answer_cases(table, np.arange(len(table)), rule, scores) == table).all()
     counts = np.bincount(index)
-    answers = answer_cases(table, index, rule)
+    answers = answer_cases(table, index, rule, scores)
     alone = counts[index] == 1
     assert (answers[index[alone]] == table[alone]).all()
-    if rule.answer == MEAN or (rule.answer == MAX and rule.kind != CLASSES):
-        twice = answer_cases(np.repeat(table, 2, axis=0), np.repeat(np.arange(len(table)), 2), rule)
+    if rule.answer in MEANS or (rule.answer == MAX and rule.kind != CLASSES):
+        pairs = scored(seed, rule, 2 * len(table))
+        twice = answer_cases(np.repeat(table, 2, axis=0), np.repeat(np.arange(len(table)), 2), rule, pairs)
         assert twice == pytest.approx(table, abs=1e-6)
 
 
 @settings(deadline=None, max_examples=60)
-@given(SEEDS, st.sampled_from([rule for rule in RULES if rule.answer != MEAN]))
+@given(SEEDS, st.sampled_from([rule for rule in RULES if rule.answer not in MEANS]))
 def test_events_are_those_of_the_formulas_image_by_image(seed: int, rule: CaseRule) -> None:
     table, index = drawn(seed, rule.kind)
     exact, answers = table.astype(float), answer_cases(table, index, rule).astype(float)
@@ -97,18 +122,65 @@ def test_one_more_image_never_makes_an_event_less_likely(seed: int, answer: str,
 
 @settings(deadline=None, max_examples=40)
 @given(SEEDS)
-def test_weights_weigh_a_mean_and_equal_ones_change_nothing(seed: int) -> None:
+def test_attention_is_a_mean_weighed_by_the_softmax_of_scores_and_equal_ones_change_nothing(seed: int) -> None:
     table, index = drawn(seed, CLASSES)
-    rule, weights = CaseRule("patient"), np.random.default_rng(seed).uniform(0.1, 9, size=len(table))
+    rule, scores = CaseRule("patient", ATTENTION), np.random.default_rng(seed).normal(0, 2, size=len(table))
     assert answer_cases(table, index, rule, np.full(len(table), 3.0)) == pytest.approx(
-        answer_cases(table, index, rule), abs=1e-6
+        answer_cases(table, index, CaseRule("patient")), abs=1e-6
     )
+    weights = np.exp(scores)
     expected = [
         np.average(table[index == case], axis=0, weights=weights[index == case]) for case in np.unique(index)
     ]
-    assert answer_cases(table, index, rule, weights) == pytest.approx(np.array(expected), abs=1e-6)
-    with pytest.raises(ConfigError, match="weights in a mean, not in max"):
-        answer_cases(table, index, CaseRule("patient", MAX, GRADES), weights)
+    answers = answer_cases(table, index, rule, scores)
+    assert answers == pytest.approx(np.array(expected), abs=1e-6)
+    assert answer_cases(table, index, rule, scores + 40 * index) == pytest.approx(answers, abs=1e-6)
+    with pytest.raises(ConfigError, match="attention needs a score of each image"):
+        answer_cases(table, index, rule)
+    with pytest.raises(ConfigError, match="scores of attention, and cases answer by mean"):
+        answer_cases(table, index, CaseRule("patient", MEAN), scores)
+
+
+# -- how much each image weighed
+
+
+@settings(deadline=None, max_examples=80)
+@given(SEEDS, st.sampled_from(RULES))
+def test_weights_of_a_case_are_parts_of_one_in_any_order(seed: int, rule: CaseRule) -> None:
+    table, index = drawn(seed, rule.kind)
+    outputs = Outputs(table, scored(seed, rule, len(table)))
+    weights = case_weights(CaseIndex(rule, index), outputs)
+    assert weights.shape == table.shape
+    assert (weights >= 0).all()
+    for case in range(index.max() + 1):
+        assert weights[index == case].sum(axis=0) == pytest.approx(1, abs=1e-9)
+    order = np.random.default_rng(seed).permutation(len(table))
+    again = case_weights(CaseIndex(rule, index[order]), outputs.at(order))
+    assert again == pytest.approx(weights[order], abs=1e-12)
+    if rule.answer in MEANS:
+        rows = [(weights[index == case] * table[index == case]).sum(axis=0) for case in range(index.max() + 1)]
+        assert answer_cases(table, index, rule, outputs.scores) == pytest.approx(np.array(rows), abs=1e-5)
+
+
+def test_weights_of_every_answer() -> None:
+    table = np.array([[0.5, 0.5], [0.9, 0.1], [0.75, 0.25]], dtype=np.float32)
+    index = np.array([0, 0, 1])
+
+    def weights(answer: str, kind: str = CLASSES, scores: Array | None = None, rows: Array = table) -> Array:
+        rule = CaseRule("patient", answer, kind, 0 if kind == CLASSES else None)
+        return case_weights(CaseIndex(rule, index), Outputs(rows, scores))
+
+    assert weights(MEAN).tolist() == [[0.5, 0.5], [0.5, 0.5], [1, 1]]
+    scores = np.array([np.log(3), 0, 7], dtype=np.float32)
+    assert weights(ATTENTION, scores=scores) == pytest.approx(np.array([[0.75] * 2, [0.25] * 2, [1] * 2]))
+    assert weights(MAX).tolist() == [[1, 1], [0, 0], [1, 1]]
+    assert weights(MAX, LABEL_SETS).tolist() == [[0, 1], [1, 0], [1, 1]]
+    part = np.log(0.5) / np.log(0.5 * 0.9)
+    assert weights(NOISY_OR, LABEL_SETS)[:2, 1] == pytest.approx([part, 1 - part], abs=1e-6)
+    assert weights(NOISY_OR, GRADES)[:2] == pytest.approx(np.array([[part] * 2, [1 - part] * 2]), abs=1e-6)
+    certain = np.array([[1, 0], [0.9, 0], [0.2, 0.4]], dtype=np.float32)
+    assert weights(NOISY_OR, LABEL_SETS, rows=certain)[:2].tolist() == [[1, 0.5], [0, 0.5]]
+    assert weights(MAX, LABEL_SETS, rows=certain)[:2].tolist() == [[1, 0.5], [0, 0.5]]
 
 
 # -- labels

@@ -12,6 +12,7 @@ from medray.stats.score_gap import score_gap
 from medray.stats.score_intervals import score_interval
 from medray.stats.scores import Predictions
 from medray.stats.share_gap import share_gap
+from tests.label_set_samples import LabelSetWorld
 
 shares = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(sorted)
 
@@ -68,3 +69,21 @@ def test_the_interval_covers_the_true_difference(metric: str) -> None:
         assert gap.high is not None
         covered += gap.low <= difference <= gap.high
     assert covered / studies >= 0.93
+
+
+@pytest.mark.parametrize("metric", ["auc", "exact_match", "log_loss", "brier"])
+def test_of_several_labels_it_covers_too_with_patients_and_unknown_labels(metric: str) -> None:
+    rng = np.random.default_rng(8)
+    here, there = (
+        LabelSetWorld(patients, 3, (0.3, 0.4, 0.25), separation=separation, unknown=0.1)
+        for patients, separation in ((100, 1.0), (70, 1.6))
+    )
+    truth = [world.draw(rng, 60_000)[0].scores()[metric] for world in (here, there)]
+    covered, studies = 0, 200
+    for _ in range(studies):
+        estimates = [score_interval(metric, *world.draw(rng)) for world in (here, there)]
+        gap = score_gap(*estimates)
+        assert gap.low is not None
+        assert gap.high is not None
+        covered += gap.low <= truth[0] - truth[1] <= gap.high
+    assert covered / studies >= 0.92

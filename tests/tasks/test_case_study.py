@@ -8,8 +8,6 @@ from rich.console import Console
 
 import medray
 from medray._types import Array
-from medray.errors import MedrayError
-from medray.evaluate.external.run_external import ExternalOptions, run_external
 from medray.evaluate.print_evaluation import LEVELS_TITLE, print_result
 from medray.runs.rundir import RunDir
 from medray.search.print_search import print_leaderboard
@@ -168,8 +166,3 @@ def test_every_table_says_what_it_is_by(study: medray.Study, capsys: pytest.Capt
     table = next(rows for caption, rows in page.tables.items() if caption.startswith(LEVELS_TITLE))
     assert [row[0] for row in table[1:]] == ["60 cases", "180 images"]
     assert "60 test cases, each the mean of all images of one patient" in page.text
-
-
-def test_other_images_are_not_measured_by_image_in_silence(study: medray.Study, data: Path) -> None:
-    with pytest.raises(MedrayError, match="answers by patient"):
-        run_external(ExternalOptions(study.location, str(data)), Console(quiet=True))

@@ -241,8 +241,9 @@ def test_what_is_saved_and_loaded_gives_equal_answers(task: Task, tmp_path: Path
     assert loaded.manifest == made.manifest
     expected, answer = made.predict(images), loaded.predict(images)
     assert np.array_equal(answer.probabilities, expected.probabilities)
-    for one, other in zip(made.member_probabilities(images), loaded.member_probabilities(images), strict=True):
-        assert np.array_equal(one, other)
+    for outputs, others in zip(made.member_outputs(images), loaded.member_outputs(images), strict=True):
+        one = outputs.probabilities
+        assert np.array_equal(one, others.probabilities)
         assert ((one >= 0) & (one <= 1)).all()
         assert task.label_sets or one.sum(axis=1) == pytest.approx(np.ones(9), abs=1e-5)
     for point in loaded.operating_points:
@@ -258,8 +259,8 @@ def test_onnx_gives_the_answers_of_torch(task: Task, tmp_path: Path, monkeypatch
     quick = FastEnsemble.prepare(ensemble, threads=1)
     assert quick.unconverted == ()
     assert quick.predict(images).probabilities == pytest.approx(ensemble.predict(images).probabilities, abs=1e-5)
-    for fast, exact in zip(quick.member_probabilities(images), ensemble.member_probabilities(images), strict=True):
-        assert fast == pytest.approx(exact, abs=1e-5)
+    for fast, exact in zip(quick.member_outputs(images), ensemble.member_outputs(images), strict=True):
+        assert fast.probabilities == pytest.approx(exact.probabilities, abs=1e-5)
 
 
 # -- what decisions promise of new images

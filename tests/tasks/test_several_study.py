@@ -133,7 +133,8 @@ def test_the_report_shows_every_part_and_speaks_of_labels(study: medray.Study, p
     assert [row[0] for row in points] == list(LABELS)
     assert [row[4] for row in points] == [interval(p.test.sensitivity) for p in scores.operating_points]
     sets = page.table("Sets of the answers yes and no at 0.8")[1:]
-    assert [row[2] for row in sets] == [interval(sets.test.covered) for sets in scores.conformal_sets]
+    assert [row[2] for row in sets] == [interval(of.having) for of in scores.conformal_sets if of.having]
+    assert [row[3] for row in sets] == [interval(sets.test.covered) for sets in scores.conformal_sets]
     assert page.data["roc-test"]["class"] == list(LABELS)
     assert page.data["roc-test"]["auc"] == pytest.approx([row.auc.value for row in scores.per_class])
     assert [f"decision-{i}" in page.data for i in range(3)] == [True] * 3

@@ -126,7 +126,7 @@ def test_every_loss_learns_easy_grades(loss: str) -> None:
     )  # fmt: skip
     last = list(fit(config, dataset.split("train"), dataset.split("val")))[-1]
     assert last.best["quadratic_kappa"] > 0.9
-    assert last.best_probabilities.sum(axis=1) == pytest.approx(np.ones(24), abs=1e-5)
+    assert last.best_outputs.probabilities.sum(axis=1) == pytest.approx(np.ones(24), abs=1e-5)
     network = load_network(config, dataset.shape, 4, last.best_network, "best")
     assert ("link" in dict(network.named_children())) == (loss in LINKS)
 
@@ -147,7 +147,7 @@ def test_a_resumed_training_gives_the_figures_of_an_unbroken_one(loss: str, tmp_
     state, _ = state_from_bytes((tmp_path / "checkpoint").read_bytes(), "checkpoint")
     resumed = list(fit(config, *slices, resume=state))
     assert [(r.train_loss, r.metrics) for r in resumed] == [(r.train_loss, r.metrics) for r in unbroken[2:]]
-    assert np.array_equal(resumed[-1].best_probabilities, unbroken[-1].best_probabilities)
+    assert np.array_equal(resumed[-1].best_outputs.probabilities, unbroken[-1].best_outputs.probabilities)
 
 
 @pytest.mark.component

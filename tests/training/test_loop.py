@@ -9,7 +9,7 @@ import torch
 from medray.config import OPTIMIZERS, SCHEDULES, TrainConfig
 from medray.data.dataset import ImageDataset, LabelledImages
 from medray.errors import TrainingDiverged
-from medray.training.loop import EpochResult, fit, predict_probabilities
+from medray.training.loop import EpochResult, fit, predict_images
 from medray.training.weights import load_network, state_from_bytes, write_state
 
 pytestmark = pytest.mark.component
@@ -67,7 +67,7 @@ def test_a_resumed_training_gives_the_figures_of_an_unbroken_one(
     assert facts == {"note": 1}
     resumed = list(fit(config, *slices, resume=state))
     assert figures(resumed) == figures(unbroken[2:])
-    assert np.array_equal(resumed[-1].best_probabilities, unbroken[-1].best_probabilities)
+    assert np.array_equal(resumed[-1].best_outputs.probabilities, unbroken[-1].best_outputs.probabilities)
 
 
 def test_best_epoch_is_the_best_and_its_weights_are_kept(dataset: ImageDataset) -> None:
@@ -79,7 +79,8 @@ def test_best_epoch_is_the_best_and_its_weights_are_kept(dataset: ImageDataset) 
     assert last.best == results[last.best_epoch - 1].metrics
     network = load_network(config, dataset.shape, 3, last.best_network, "best")
     assert np.array_equal(
-        predict_probabilities(network, val, torch.device("cpu")), results[last.best_epoch - 1].best_probabilities
+        predict_images(network, val, torch.device("cpu")).probabilities,
+        results[last.best_epoch - 1].best_outputs.probabilities,
     )
 
 
@@ -124,7 +125,7 @@ def test_balancing_raises_the_probability_of_the_rare_class(dataset: ImageDatase
         train_split, val = imbalanced(dataset)
         config = TrainConfig(batch_size=8, epochs=6, class_balance=class_balance, monitor="log_loss")
         last = list(fit(config, train_split, val))[-1]
-        return float(last.best_probabilities[val.own_labels == 0, 0].mean())
+        return float(last.best_outputs.probabilities[val.own_labels == 0, 0].mean())
 
     assert trust(balance) > trust("none")
 

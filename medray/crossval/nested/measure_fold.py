@@ -49,11 +49,13 @@ def measure_fold(
         dataset.at(positions) for positions in (np.concatenate([aside, held_out]), aside, held_out)
     )
     by_network = predict_networks(run, dataset, images, [member.key for member in members])
-    on_held_out = {key: held_out_images.answers(table[len(aside) :]) for key, table in by_network.items()}
+    on_held_out = {
+        key: held_out_images.answers(table.at(slice(len(aside), None))) for key, table in by_network.items()
+    }
     label_sets = pool.task.label_sets
     answers = average([on_held_out[member.key] for member in members], shares, label_sets=label_sets)
     if len(aside):
-        on_aside = [aside_images.answers(by_network[member.key][: len(aside)]) for member in members]
+        on_aside = [aside_images.answers(by_network[member.key].at(slice(len(aside)))) for member in members]
         mean = average(on_aside, shares, label_sets=label_sets)
         labels = aside_images.answered_labels
         calibrated = calibrate_selection(selection, CALIBRATION, mean, labels, None).selection

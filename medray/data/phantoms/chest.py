@@ -16,7 +16,7 @@ from medray._types import Array
 from medray.data.dataset import ImageDataset
 from medray.data.phantoms.canvas import Canvas, develop, random_pose, smooth
 from medray.data.phantoms.composition import describe, draw_batches, no_match, split_patients
-from medray.data.phantoms.covid import AIR, HEART, OPACITY, POSE, draw_body, draw_lungs, draw_middle, draw_ribs
+from medray.data.phantoms.covid import AIR, HEART, OPACITY, draw_body, draw_lungs, draw_middle, draw_ribs
 
 #: The share of the films that have each finding.
 SHARES = {
@@ -29,8 +29,9 @@ HEART_ILL = np.array([0.45, 0.7, 0.2, 0.75, 0.2, 0.0, 0.0, 0.0])
 LUNG_ILL = np.array([0.45, 0.0, 0.7, 0.4, 0.6, 0.2, 0.1, 0.2])
 SAME_FILMS = 0.8  # of the rest, as much as is the same in all films of a patient
 UNSEEN, UNNAMED = 1 / 12, 1 / 60
-IMAGES, MOST_FILMS = 1600, 4
-SIZE = 28
+IMAGES, MOST_FILMS = 1200, 4
+SIZE = 48
+POSE = (-0.15, 0.15), (0.85, 1.2), (-0.12, 0.12), (-0.12, 0.12)
 
 
 def draw_labels(groups: Array, rng: np.random.Generator) -> Array:
@@ -72,6 +73,7 @@ def draw_films(code: Array, size: int, rng: np.random.Generator) -> Array:
     canvas = Canvas(*random_pose(size, len(code), POSE, rng), rng, AIR, edge=0.07)
     draw_body(canvas)
     lungs = draw_lungs(canvas, np.zeros_like(code))
+    canvas.paint(lungs * 0.4 * np.clip(canvas.waves(1, 4), 0, 1), OPACITY)  # so that no two are taken for copies
     draw_ribs(canvas, lungs)
     draw_middle(canvas, np.zeros_like(code))
     large = canvas.blob(canvas.vary(0.16, 0.24), 0.42, 0.56, 0.38, 0.35)
@@ -80,7 +82,7 @@ def draw_films(code: Array, size: int, rng: np.random.Generator) -> Array:
     side = 2 * canvas.some(0.5) - 1
     edge = canvas.blob(side * canvas.vary(0.62, 0.7), canvas.vary(-0.35, -0.15), 0.12, 0.5, side * -0.12)
     canvas.paint(edge * shown["pneumothorax"] * 0.9, AIR)
-    gain, offset, blur, noise = canvas.vary_each((0.8, 1.15), (-0.05, 0.1), (0.006, 0.012), (0.01, 0.025))
+    gain, offset, blur, noise = canvas.vary_each((0.8, 1.15), (-0.05, 0.1), (0.006, 0.012), (0.015, 0.035))
     return develop(smooth(canvas.pixels, blur) * gain + offset, noise, rng)
 
 

@@ -83,10 +83,8 @@ def labels_of(score: str, confusion: Sequence[Sequence[int]]) -> set[int]:
     without = {i for i, row in enumerate(confusion) if row[2] + row[3]}
     if score == "auc":
         return with_it & without
-    if score == "average_precision":
+    if score in ("average_precision", "f1_macro"):
         return with_it
-    if score == "f1_macro":
-        return with_it | {i for i, row in enumerate(confusion) if row[2]}
     return with_it | without
 
 

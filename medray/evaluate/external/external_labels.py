@@ -11,14 +11,15 @@ from dataclasses import replace
 import numpy as np
 
 from medray._types import Array
-from medray.data.label_sets import choose_label_sets
+from medray.data.label_sets import choose_label_sets, says_nothing
 from medray.data.labels import Labelled
 from medray.data.listing.folder_names import tidy
 from medray.data.listing.listing import ListedImage, Listing
+from medray.data.listing.tables.blanks import hint_to_keep
 from medray.data.members import UNKNOWN
 from medray.errors import DataError, printable
 from medray.evaluate.external.class_map import MappedClass
-from medray.space.preparation import NONE, Labels
+from medray.space.preparation import DROP, NONE, Labels
 from medray.tasks import TASKS
 from medray.text import first_names, plural
 
@@ -68,6 +69,7 @@ def choose_external_sets(
         DataError: an image has no label and `rules` do not say what that means, `none` stands beside another
             label, or no label of any image is known.
     """
+    _check_blank(listing, none, rules)
     one_each = not listing.class_columns and all(len({*image.labels}) < 2 for image in listing.images)
     left_out = {row.theirs: _apart(row.theirs, class_names, none) for row in classes if row.ours is None}
     listing = replace(listing, images=_renamed(listing.images, classes, left_out, none))
@@ -90,6 +92,17 @@ def choose_external_sets(
                 table[row, table[row] == 0] = UNKNOWN
     notes = [*chosen.notes, *([ONE_EACH] if one_each else []), *set_missing(table, classes, class_names)]
     return with_known(replace(chosen, labels=table, notes=tuple(notes)), listing.source)
+
+
+def _check_blank(listing: Listing, none: str | None, rules: Labels) -> None:
+    columns = listing.class_columns
+    blank = [image.where for image in listing.images if says_nothing(image, class_columns=columns)]
+    if blank and rules.blank not in (DROP, NONE):
+        raise DataError(
+            f"{listing.source}: {plural(len(blank), 'blank label')} (first: {blank[0]}), and the run's space does "
+            "not say what that means: leave these rows out, or give them a label, and "
+            f"`--map LABEL={none}` takes it for an image without any{hint_to_keep(listing.read_as_blank)}"
+        )
 
 
 def label_sets_of_arrays(

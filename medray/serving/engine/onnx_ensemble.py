@@ -14,14 +14,15 @@ from medray._types import Array
 from medray.ensemble.ensemble import Ensemble
 from medray.errors import ConfigError, RunError, one_line
 from medray.serving.engine.onnx_export import log, make_files
+from medray.stats.outputs import Outputs, joined
 from medray.training.loop import EVALUATION_PIXELS, to_input
 from medray.training.models import Network
 
 TOLERANCE = 1e-5  # in probabilities
 BATCH_PIXELS = 64 * 28 * 28  # of a network's batch: its activations then stay in the CPU's cache
 
-#: From uint8 images (n, H, W, C), contiguous, to float32 (n, classes).
-Predictor = Callable[[Array], Array]
+#: From uint8 images (n, H, W, C), contiguous.
+Predictor = Callable[[Array], Outputs]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,7 +58,7 @@ class FastEnsemble(Ensemble):
         sample = np.random.default_rng(0).integers(0, 256, size=(4, *shape), dtype=np.uint8)
         sample[0] = 0  # black, and a gradient
         sample[1] = np.linspace(0, 255, shape[1], dtype=np.uint8)[None, :, None]
-        expected = ensemble.member_probabilities(sample)
+        expected = ensemble.member_outputs(sample)
         files: list[Path | None] = [None] * len(ensemble.networks)
         if torch.device(ensemble.device).type == "cpu":  # elsewhere torch has the faster kernels
             files = make_files(ensemble.networks, shape, folder)
@@ -78,15 +79,15 @@ class FastEnsemble(Ensemble):
             )
         return fast
 
-    def member_probabilities(self, images: Array) -> list[Array]:
-        """Return each member's probabilities for uint8 images (N, H, W, C), float32 (N, classes)."""
+    def member_outputs(self, images: Array) -> list[Outputs]:
+        """Return each member's outputs for uint8 images (N, H, W, C)."""
         height, width, _ = self.image_shape
         batch = max(8, BATCH_PIXELS // (height * width))
         parts = np.array_split(np.ascontiguousarray(images), max(1, -(-len(images) // batch)))
-        return [np.concatenate([predict(part) for part in parts]) for predict in self.predictors]
+        return [joined([predict(part) for part in parts]) for predict in self.predictors]
 
 
-def _onnx_predictor(path: Path, threads: int, sample: Array, expected: Array, member: int) -> Predictor | None:
+def _onnx_predictor(path: Path, threads: int, sample: Array, expected: Outputs, member: int) -> Predictor | None:
     """Return a predictor of the network in a file, None where it does not give `expected` for `sample`.
 
     The file is then deleted.
@@ -101,17 +102,20 @@ def _onnx_predictor(path: Path, threads: int, sample: Array, expected: Array, me
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-        def predict(images: Array) -> Array:
-            probabilities: Array = session.run(None, {"images": images})[0]
-            return probabilities
+        def predict(images: Array) -> Outputs:
+            probabilities, *scores = session.run(None, {"images": images})
+            return Outputs(probabilities, *scores)
 
-        difference = np.abs(predict(sample) - expected).max()
+        output = predict(sample)
+        difference = np.abs(output.probabilities - expected.probabilities).max()
+        if output.scores is not None and expected.scores is not None:
+            difference = max(difference, np.abs(output.scores - expected.scores).max())
     except Exception as error:  # of ONNX Runtime, about a file that is damaged or has unknown operators
         why = one_line(error)[:300]
     else:
         if difference <= TOLERANCE:
             return predict
-        why = f"converted, its probabilities differ by {difference:.1e}"
+        why = f"converted, its answers differ by {difference:.1e}"
     log.warning("member %d of the ensemble is run by torch, which is slower: %s", member, why)
     path.unlink(missing_ok=True)
     return None
@@ -121,13 +125,15 @@ def _torch_predictor(network: Network, device: str) -> Predictor:
     torch_device = torch.device(device)
 
     @torch.inference_mode()
-    def predict(images: Array) -> Array:
+    def predict(images: Array) -> Outputs:
         height, width = images.shape[1:3]
         batch_size = max(16, EVALUATION_PIXELS // (height * width))
         batches = np.array_split(np.require(images, requirements="W"), max(1, -(-len(images) // batch_size)))
-        answers = (network.probabilities(network(to_input(batch, torch_device))) for batch in batches)
-        parts = [answer.float().cpu().numpy() for answer in answers]
-        probabilities: Array = np.concatenate(parts)
-        return probabilities
+        parts = []
+        for batch in batches:
+            logits, scores = network.logits_and_scores(to_input(batch, torch_device))
+            table = network.probabilities(logits).float().cpu().numpy()
+            parts.append(Outputs(table, None if scores is None else scores.cpu().numpy()))
+        return joined(parts)
 
     return predict

@@ -25,14 +25,19 @@ log = logging.getLogger(__name__)
 
 
 class _FromPixels(nn.Module):
-    """Maps images as they are stored, uint8 (n, H, W, C), to class probabilities (n, classes)."""
+    """Maps images as they are stored, uint8 (n, H, W, C), to class probabilities (n, classes).
+
+    Of a network that attends, the second output is the score of each image, (n,).
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network.probabilities(self.network(images.permute(0, 3, 1, 2).float() / 255))
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        logits, scores = self.network.logits_and_scores(images.permute(0, 3, 1, 2).float() / 255)
+        probabilities = self.network.probabilities(logits)
+        return probabilities if scores is None else (probabilities, scores)
 
 
 def onnx_file(network: Network, shape: Shape) -> Path:
@@ -86,7 +91,7 @@ def _write(network: Network, shape: Shape, path: Path) -> None:
         warnings.simplefilter("ignore")  # of torch about its own
         program = torch.onnx.export(
             _FromPixels(network).eval(), (example,), dynamo=True, verbose=False,
-            input_names=["images"], output_names=["probabilities"],
+            input_names=["images"], output_names=["probabilities", *(["attention"] if network.attends else [])],
             dynamic_shapes=({0: torch.export.Dim("n")},),
         )  # fmt: skip
         assert program is not None

@@ -9,6 +9,7 @@ from medray._types import Array, Shape
 from medray.config import TrainConfig
 from medray.errors import ConfigError, one_line
 from medray.tasks import SEVERAL
+from medray.training.models.attention import MARK, attend
 from medray.training.models.backbone_names import TORCHVISION, check_backbone, import_timm
 from medray.training.models.blocks import classifier_names, widen_head
 from medray.training.models.links import LINKS, Corn, Cumulative, Link
@@ -35,18 +36,40 @@ class Normalise(nn.Module):
 class Network(nn.Sequential):
     """Normalisation, backbone, and for ordered grades the link that makes log-probabilities of its outputs.
 
-    With `label_sets` an image may have several labels, or none: each output is a label's log-odds.
+    With `label_sets` an image may have several labels, or none: each output is a label's log-odds. One that
+    `attends` gives each image a score, too, by which it weighs in the answer to its case.
     """
 
     def __init__(
         self, normalise: Normalise, backbone: nn.Module, link: Link | None = None, *, label_sets: bool = False
     ) -> None:
         super().__init__()
-        self.label_sets = label_sets
+        self.label_sets, self.attends = label_sets, False
         self.add_module("normalise", normalise)
         self.add_module("backbone", backbone)
         if link is not None:
             self.add_module("link", link)
+
+    def attend(self) -> None:
+        """Give images a score, 0 until attention has learned; the trained weights keep their names.
+
+        Raises:
+            ConfigError: the backbone has no dense last layer.
+        """
+        attend(self.get_submodule("backbone"))
+        self.attends = True
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the logits (n, classes) of images (n, C, H, W) in [0, 1], or a link's log-probabilities."""
+        return self.logits_and_scores(input)[0]
+
+    def logits_and_scores(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the logits (n, classes), and the scores (n,) of a network that attends."""
+        outputs = self.get_submodule("backbone")(self.get_submodule("normalise")(images))
+        scores = outputs[:, -1].float() if self.attends else None
+        logits = outputs[:, :-1] if self.attends else outputs
+        link = self._modules.get("link")
+        return logits if link is None else link(logits), scores
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities (n, classes) of outputs: their softmax, or of label sets the sigmoid."""
@@ -62,8 +85,9 @@ class Network(nn.Sequential):
             link.start(shares)
 
     def parameter_count(self) -> int:
-        """Number of parameters, frozen ones too."""
-        return sum(p.numel() for p in self.parameters())
+        """Number of parameters, frozen ones and those of attention too."""
+        attention = [tensor for name, tensor in self.named_buffers() if MARK in name]
+        return sum(p.numel() for p in (*self.parameters(), *attention))
 
 
 def channel_statistics(images: Array, positions: Array, limit: int = 2048) -> tuple[Tensor, Tensor]:

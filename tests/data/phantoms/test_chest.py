@@ -7,6 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from medray.audit.audit import find_leaks
 from medray.data.dataset import ImageDataset
 from medray.data.phantoms import load_phantom
 from medray.data.phantoms.chest import CLASS_NAMES, SHARES
@@ -29,7 +30,7 @@ def test_a_seed_gives_the_same_images_and_another_seed_others() -> None:
 
 def test_each_finding_has_its_share_and_half_of_the_films_none() -> None:
     dataset = drawn()
-    assert dataset.shape == (28, 28, 1)
+    assert dataset.shape == (48, 48, 1)
     assert dataset.labels.mean(axis=0) == pytest.approx([*SHARES.values()], abs=0.001)
     numbers = dataset.labels.sum(axis=1)
     assert 0.4 < (numbers == 0).mean() < 0.6
@@ -70,3 +71,8 @@ def test_what_is_large_can_be_told_from_pixels_but_not_without_fail(name: str, l
 def test_too_few_images_for_its_rarest_finding_are_refused() -> None:
     with pytest.raises(DataError, match=r"has no image of .*: ask for more images"):
         load_phantom("chest", images=100, size=16)
+
+
+@pytest.mark.parametrize(("seed", "size", "images"), [(0, None, None), (1, 28, 400)])
+def test_no_two_films_are_taken_for_copies(seed: int, size: int | None, images: int | None) -> None:
+    assert not find_leaks(drawn(seed, size, images)).duplicates

@@ -1,5 +1,6 @@
 """FastEnsemble answers as Ensemble does, whatever it is made of, and leaves that alone."""
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from medray.errors import ConfigError, DataError, RunError
 from medray.serving.engine import onnx_ensemble
 from medray.serving.engine.onnx_ensemble import FastEnsemble
 from medray.serving.engine.onnx_export import onnx_file
+from medray.stats.case_rule import ATTENTION, GRADES, CaseRule
+from medray.stats.outputs import Outputs
 from medray.training.loop import to_input
 from medray.training.models import MODELS, Network, Normalise, build_network
 from medray.training.models.links import LINKS
@@ -180,9 +183,31 @@ def assert_same_probabilities(ensemble: Ensemble, images: Array) -> None:
 def test_members_are_told_apart() -> None:
     ensemble, quick = mixed(2.5, 2)
     images = noise(5)
-    expected, actual = ensemble.member_probabilities(images), quick.member_probabilities(images)
+    expected, actual = ([outputs.probabilities for outputs in e.member_outputs(images)] for e in (ensemble, quick))
     assert all(np.allclose(a, b, rtol=0, atol=1e-5) for a, b in zip(expected, actual, strict=True))
     assert not np.allclose(expected[0], expected[2], atol=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "corn"])
+def test_scores_of_attention_come_with_the_answers_to_cases(loss: str) -> None:
+    torch.manual_seed(0)
+    config = TrainConfig(backbone="resnet8_small", task="ordered", loss=loss)
+    network = settled(build_network(config, SMALL, 3), SMALL)
+    network.attend()
+    for tensor in (tensor for name, tensor in network.named_buffers() if ".attention." in name):
+        tensor.normal_(0, 0.3)
+    plain = of([network, settled(build_network(config, SMALL, 3), SMALL)])
+    plain.networks[1].attend()  # has not learned: its images weigh the same
+    rule = CaseRule("patient", ATTENTION, GRADES)
+    ensemble = dataclasses.replace(plain, manifest=dataclasses.replace(plain.manifest, task="ordered", cases=rule))
+    quick, images, cases = prepared(ensemble), noise(90), np.arange(90) // 4
+    for expected, actual in zip(ensemble.member_outputs(images), quick.member_outputs(images), strict=True):
+        assert expected.scores is not None
+        assert actual.scores is not None
+        assert actual.scores == pytest.approx(expected.scores, abs=1e-5)
+    by_case = ensemble.predict(images, cases).probabilities
+    assert np.allclose(quick.predict(images, cases).probabilities, by_case, rtol=0, atol=1e-5)
+    assert np.abs(by_case - ensemble.predict(images).probabilities[::4][: len(by_case)]).max() > 1e-3
 
 
 # -- what is asked of it
@@ -325,7 +350,9 @@ def test_a_network_that_cannot_be_converted_runs_as_it_is(caplog: pytest.LogCapt
 def test_answers_that_are_off_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_ensemble, "make_files", lambda networks, *_: [None] * len(networks))
     monkeypatch.setattr(
-        onnx_ensemble, "_torch_predictor", lambda *_: lambda images: np.eye(3, dtype=np.float32)[[0] * len(images)]
+        onnx_ensemble,
+        "_torch_predictor",
+        lambda *_: lambda images: Outputs(np.eye(3, dtype=np.float32)[[0] * len(images)]),
     )
     with pytest.raises(
         RunError, match=r"^the fast ensemble is off: probabilities .* by \d\S+; at most 1e-05 is all"

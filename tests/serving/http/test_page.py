@@ -593,6 +593,79 @@ def test_a_cut_and_an_interval_of_grades_in_words(page: Page, images: list[Path]
     assert not page.all(".bar b")  # no bar shows the probability of several grades
 
 
+def test_several_labels_are_called_each_at_its_threshold(page: Page, images: list[Path]) -> None:
+    first, second, third = CLASSES
+    probabilities = {first: 0.3, second: 0.9, third: 0.2, "fourth": 0.1}
+
+    def point(name: str, event: str, threshold: float) -> dict[str, Any]:
+        p = probabilities[event]
+        return {"operating_point": name, "event": event, "class": event, "probability": p, "threshold": threshold,
+                "positive": p >= threshold}  # fmt: skip
+
+    decisions = [point("sensitivity 0.9", first, 0.25), point("youden", first, 0.4), point("sensitivity 0.9", third, 0.5),
+                 point("youden", third, 0.15)]  # fmt: skip
+    sets = [
+        {"coverage": 0.9, "present": [second], "absent": ["fourth"], "not_sure": [first, third]},
+        {"coverage": 0.95, "present": [], "absent": [], "not_sure": list(probabilities)},
+        {"coverage": 0.5, "present": [], "absent": list(probabilities), "not_sure": []},
+    ]
+    page.answer_with({
+        "labels": [first, second], "probabilities": probabilities, "decisions": decisions, "sets": sets,
+        "overlay_label": second,
+    })  # fmt: skip
+    page.choose(images[0])
+    assert page.text(".label") == f"{second}, {first}"
+    assert page.text("#status") == f"one.png: {second}, {first}."
+    assert [" ".join(line.text.split()) for line in page.all(".said li")] == [
+        f"youden: {third} called",
+        f"With 90 % coverage of each label: {second}; not sure of {first}, {third}; not the other 1",
+        "With 95 % coverage of each label: not sure of any label",
+        "With 50 % coverage of each label: not any of the 4",
+    ]
+    assert [" ".join(line.text.split()) for line in page.all(".bars li")] == [
+        f"{second} 0.900 called from 0.500",  # it has no operating point
+        f"{first} 0.300 called from 0.250",
+        f"{third} 0.200 not called from 0.500",
+        "fourth 0.100 not called from 0.500",
+    ]
+    marks = page.run(
+        "return [...document.querySelectorAll('.bar')].map((bar) => bar.querySelector('b').style.left)"
+    )
+    assert marks == ["50%", "25%", "50%", "50%"]
+    assert page.element(".seen select").get_attribute("value") == second
+    assert page.run("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_no_label_may_be_called(page: Page, images: list[Path]) -> None:
+    page.answer_with({"labels": [], "probabilities": dict.fromkeys(CLASSES, 0.1), "decisions": [], "sets": []})
+    page.choose(images[0])
+    assert page.text(".label") == "none"
+    assert page.text("#status") == "one.png: no label called."
+    assert not page.all(".bars .top")
+
+
+def test_the_label_that_is_chosen_is_explained(page: Page, images: list[Path]) -> None:
+    first, second, third = CLASSES
+    page.answer_with({"labels": [first], "probabilities": {first: 0.9, second: 0.2, third: 0.1}, "sets": []})
+    page.run(
+        """const real = window.fetch;
+        window.asked = [];
+        window.fetch = (...asked) => { window.asked.push(asked[0]); return real(...asked); };"""
+    )
+    page.choose(images[0])
+    page.element(".seen button").click()
+    page.until(lambda: len(page.all(".figures img")) == 2)
+    page.run("const s = document.querySelector('.seen select'); s.value = arguments[0]; s.onchange();", second)
+    page.until(lambda: len(page.run("return window.asked")) == 3 and len(page.all(".figures img")) == 2)
+    from urllib.parse import quote
+
+    asked = page.run("return window.asked")
+    assert asked == [
+        "predict",
+        *(f"predict?explain=true&label={quote(name, safe='')}" for name in (first, second)),
+    ]
+
+
 def test_another_version_is_noticed(page: Page, images: list[Path], model: ServedModel) -> None:
     known = f"Model chest, version {model.version}"
     page.until(lambda: page.text("#model") == known)
