@@ -11,9 +11,11 @@ from medray._types import Array
 from medray.evaluate.print_evaluation import LEVELS_TITLE, print_result
 from medray.runs.rundir import RunDir
 from medray.search.print_search import print_leaderboard
+from medray.serving.engine.served_model import ServedModel
 from medray.stats.metrics import all_metrics
 from tests.case_samples import case_arrays, write_case_npz
 from tests.report.conftest import Page
+from tests.serving.conftest import listening, png
 
 pytestmark = pytest.mark.component
 
@@ -124,6 +126,32 @@ def test_an_image_alone_is_a_case_of_its_own(study: medray.Study) -> None:
     ensemble = study.load_ensemble()
     alone = ensemble.predict(images, np.array(["", "b", "c", "nan", "e"]))
     assert (alone.probabilities == ensemble.predict(images).probabilities).all()
+
+
+def test_a_service_answers_a_case_as_the_ensemble_does(study: medray.Study) -> None:
+    images, _, _ = case_arrays(1, 4, seed=11)
+    expected = study.load_ensemble().predict(images, np.zeros(4))
+    files = [("file", (f"{number}.png", png(image), "image/png")) for number, image in enumerate(images)]
+    with listening(ServedModel.load(study.location, "films")) as site:
+        assert site.client.get("/metadata").json()["cases"] == {"by": "patient", "answer": "mean"}
+        case = site.client.post("/predict", files=files, params={"case": "true"}).json()["case"]
+    assert list(case["probabilities"].values()) == pytest.approx(expected.probabilities[0], abs=1e-5)
+    assert case["label"] == expected.names[0]
+    assert [decision["positive"] for decision in case["decisions"]] == expected.decide().tolist()
+    assert case["sets"][0]["classes"] == [expected.class_names[i] for i in np.flatnonzero(expected.sets()[0])]
+    assert [image["weight"] for image in case["images"]] == [0.25] * 4
+
+
+def test_files_are_predicted_by_case(study: medray.Study, tmp_path: Path) -> None:
+    images, _, numbers = case_arrays(5, 3, seed=12)
+    for position, (image, number) in enumerate(zip(images, numbers, strict=True)):
+        (tmp_path / f"p{number}").mkdir(exist_ok=True)
+        (tmp_path / f"p{number}" / f"{position}.png").write_bytes(png(image))
+    frame = study.predict_files(tmp_path, by=r"p(\d)/").set_index("case")
+    expected = study.predict(images, numbers)
+    first = dict.fromkeys(map(str, numbers.tolist()))
+    assert frame.loc[list(first), ["0", "1"]].to_numpy() == pytest.approx(expected.probabilities, abs=1e-5)
+    assert frame["weight"].tolist() == pytest.approx([1 / 3] * 5, abs=1e-4)
 
 
 def test_every_table_says_what_it_is_by(study: medray.Study, capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,7 @@ class ModelPoint:
 
 @dataclass(frozen=True)
 class ModelCases:
-    """What makes images one case, such as patient, and how their answers become one: mean, max or noisy_or."""
+    """What makes images one case, such as patient, and how their answers become one, such as mean."""
 
     by: str
     answer: str

@@ -40,6 +40,29 @@ def test_answers_come_back_to_who_asked(requests: list[list[int]], max_batch: in
     assert max(sizes) <= max_batch
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=25), st.integers(1, 8))
+def test_an_item_of_several_images_is_never_divided(items: list[int], max_batch: int) -> None:
+    batches: list[list[int]] = []
+
+    def work(batch: Sequence[int]) -> list[int | Exception]:
+        batches.append(list(batch))
+        return [item * 10 for item in batch]
+
+    async def run() -> None:
+        batcher = Batcher(work, max_batch, sum(items), lambda item: item)
+        answers = await asyncio.gather(*(batcher([item]) for item in items))
+        assert answers == [[item * 10] for item in items]
+        assert batcher.waiting == 0
+        batcher.close()
+        with pytest.raises(QueueFullError):
+            await Batcher(work, max_batch, sum(items) - 1, lambda item: item)(items)
+
+    asyncio.run(run())
+    assert [item for batch in batches for item in batch] == items
+    assert all(sum(batch) <= max_batch or len(batch) == 1 for batch in batches)
+
+
 def test_what_waits_is_taken_together_and_no_more_than_may_wait() -> None:
     first, go = threading.Event(), threading.Event()
     batches: list[list[int]] = []
