@@ -70,7 +70,8 @@ class Metadata(ModelIdentity):
     """The answer to /metadata: what the model is, how good, and what it is not for.
 
     Of several labels an image, `called_from` is the probability from which each is called. With `cases` the scores
-    are of cases, and /predict?case=true answers the images of one; without it each is a case of its own.
+    are of cases, and /predict?case=true answers the images of one; without it
+    images are answered alone, without decisions and sets, which are of cases.
     """
 
     task: str

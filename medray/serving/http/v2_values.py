@@ -31,7 +31,7 @@ class TensorFacts:
 
 
 def model_inputs(model: ServedModel) -> list[TensorFacts]:
-    """Return the inputs of this model; `cases` may be left out, then each image is a case of its own."""
+    """Return the inputs of this model, all of which a request must have."""
     inputs = [TensorFacts(IMAGES, "UINT8", [-1, *model.shape])]
     return inputs if model.ensemble.manifest.cases is None else [*inputs, TensorFacts(CASES, "INT64", [-1])]
 
@@ -102,10 +102,10 @@ def checked_inputs(inputs: Mapping[str, Array], model: ServedModel, max_images: 
     if CASES in inputs:
         check_has_cases(model, f"there is an input '{CASES}'", f"send '{IMAGES}' alone")
     valid = [tensor.name for tensor in model_inputs(model)]
-    if IMAGES not in inputs or not set(inputs) <= set(valid):
+    if set(inputs) != set(valid):
         names = ", ".join(name[:40] for name in inputs) or "none"
-        more = f", and perhaps '{CASES}'" if CASES in valid else ""
-        raise Problem(Kind.BAD_REQUEST, f"inputs are {names}; there must be one, '{IMAGES}'{more}")
+        needed = f"two, '{IMAGES}' and '{CASES}'" if CASES in valid else f"one, '{IMAGES}'"
+        raise Problem(Kind.BAD_REQUEST, f"inputs are {names}; there must be {needed}")
     images = inputs[IMAGES]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != model.shape or not len(images):
         expected, kind = ", ".join(map(str, model.shape)), images.dtype.name.upper()

@@ -90,8 +90,10 @@ def test_the_order_of_images_changes_nothing_and_one_image_answers_as_itself(fil
     assert other["sets"] == case["sets"]
     (alone,) = films.predict(png(images[0])).json()["predictions"]
     single = answer_of(films, images[:1])
-    for key in {*alone} - {"file", "image", "sha256"}:
+    for key in ("probabilities", "flags", "ood"):
         assert single[key] == alone[key]
+    assert (alone["decisions"], alone["sets"]) == ([], [])  # they were set on cases
+    assert single["decisions"]
     assert single["images"][0]["weight"] == 1
     body = films.predict(png(images[0]), params=CASE).json()["case"]
     assert body["probabilities"] == alone["probabilities"]
@@ -157,7 +159,7 @@ def test_tensors_have_an_input_of_cases(films: Site, by_case: ServedModel) -> No
     assert values["cases"].tolist() == [70, -3, 2**62]
     assert np.allclose(values["probabilities"], expected.cases.probabilities, atol=1e-5)
     assert np.allclose(values["case_weights"], expected.weights, atol=1e-3)
-    each = infer(films, tensors(images))
+    each = infer(films, tensors(images, list(range(6))))
     assert each["cases"].tolist() == list(range(6))
     assert each["case_weights"].tolist() == [1] * 6
     assert np.allclose(each["probabilities"], by_case.ensemble.predict(images).probabilities, atol=1e-5)
@@ -235,8 +237,10 @@ def test_limits_of_a_case_are_said(by_case: ServedModel) -> None:
         (tensors(shaded(2), [1]), "'cases' is INT64 [1]; it must be INT64 [2], each image's case"),
         ({"inputs": [*tensors(shaded(1))["inputs"], {"name": "cases", "shape": [1], "datatype": "UINT8", "data": [1]}]},
          "'cases' is UINT8 [1]; it must be INT64 [1]"),
-        ({"inputs": [tensors(shaded(1))["inputs"][0] | {"datatype": "INT64"}]}, "'images' is INT64 [1, 12, 12, 1]"),
-        ({"inputs": tensors(shaded(1), [1])["inputs"][1:]}, "there must be one, 'images', and perhaps 'cases'"),
+        ({"inputs": [tensors(shaded(1))["inputs"][0] | {"datatype": "INT64"}, tensors(shaded(1), [1])["inputs"][1]]},
+         "'images' is INT64 [1, 12, 12, 1]"),
+        (tensors(shaded(1)), "inputs are images; there must be two, 'images' and 'cases'"),
+        ({"inputs": tensors(shaded(1), [1])["inputs"][1:]}, "there must be two, 'images' and 'cases'"),
         (tensors(shaded(1), [2**63]), "must be whole numbers of -9223372036854775808 to 9223372036854775807"),
         ({"inputs": [*tensors(shaded(1))["inputs"], {"name": "cases", "shape": [1], "datatype": "INT64", "data": [1.5]}]},
          "the data of 'cases' must be whole numbers"),
