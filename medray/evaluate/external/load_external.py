@@ -150,12 +150,15 @@ def _load_arrays(
     loaded = resize_dataset(loaded, rules.images, progress)  # a phantom keeps the size that it is drawn in
     names, none = loaded.class_names, none_label(rules.labels, class_names, rules.task)
     numbers = members_of(loaded.labels, len(names)).sum(axis=0).tolist()
-    mapped = {*class_names, *class_map} if loaded.has_label_sets else ()
-    counts = {name: count for name, count in zip(names, numbers, strict=True) if count or name in mapped}
+    columns = dict.fromkeys(names if loaded.has_label_sets else (), 0)
+    named = {*class_names, *class_map, *complete_map(columns, rules.labels, class_map)} if columns else ()
+    counts = {name: count for name, count in zip(names, numbers, strict=True) if count or name in named}
     complete = complete_map(counts, rules.labels, class_map)
     classes = map_classes(counts, complete, class_names, loaded.source, none=none)
     if several:
-        labelled = label_sets_of_arrays(loaded.labels, names, classes, class_names, none, loaded.source)
+        labelled = label_sets_of_arrays(
+            loaded.labels, names, classes, class_names, none, rules.labels, loaded.source
+        )
         kept, labels, notes = labelled.positions, labelled.labels, labelled.notes
     else:
         ours = {row.theirs: -1 if row.ours is None else class_names.index(row.ours) for row in classes}
