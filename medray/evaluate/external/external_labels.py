@@ -1,8 +1,8 @@
 """The labels of other images as those of a run of several labels: present, absent, or unknown.
 
-Unknown is each label that their source does not have, and one that the run merged, where the source has a part of it
-alone and that is not there. Where every image there has one label alone, as in folders of classes, that says nothing
-of the others: they are unknown too, but for images of the label that means none.
+Unknown is each label that their source does not have, and one that the run merged, where the source has a part of
+it alone and that is not there. Where every image there has one label alone, as in folders of classes, that says
+nothing of the others: they are unknown too, but for images of the label that means none.
 """
 
 from collections import Counter
