@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from medray._types import Array
-from medray.data.cases import case_numbers
 from medray.data.listing.file_tree import FileTree
 from medray.data.listing.listing import ListedImage, Listing
 from medray.data.listing.tables.blanks import hint_to_keep, with_blanks
@@ -23,6 +22,7 @@ from medray.data.listing.tables.words import blank_words
 from medray.data.source import BLANKS, CSV, parse_source
 from medray.ensemble.ensemble import Ensemble
 from medray.errors import ConfigError, DataError, MedrayError, printable
+from medray.evaluate.external.case_labels import label_by_case, note_lost, number_listed, with_unlabelled
 from medray.evaluate.external.class_map import MappedClass, map_classes, parse_map
 from medray.evaluate.external.external_labels import (
     choose_external_sets,
@@ -102,7 +102,8 @@ def score_files(
     """Return the figures of the predicted files that have one label each, or labels where they may have several.
 
     Where the ensemble answers by case and the table knows the cases, the files of a case are answered and measured
-    together. Without them figures are by image, and have none of what was set on cases. `rules` are the run's.
+    together, those without a usable label too (`medray.evaluate.external.case_labels`). Without cases figures are
+    by image, and have none of what was set on cases. `rules` are the run's.
 
     Raises:
         ConfigError: `class_map` can't be read.
@@ -113,85 +114,97 @@ def score_files(
     names, by_path = manifest.class_names, {_absolute(answer.path): answer for answer in answers}
     none = none_label(rules, names, manifest.task)
     mapped = parse_map(class_map, [*([none] if none else []), *names])
-    predicted = tuple(image for image in listing.images if str(image.path) in by_path)
+    predicted = [row for row, image in enumerate(listing.images) if str(image.path) in by_path]
+    of_predicted = replace(listing, images=tuple(listing.images[row] for row in predicted))
     several = TASKS[manifest.task].label_sets
     if not several:
         counts: dict[str, int] = Counter(
             label for image in listing.images for label in dict.fromkeys(image.labels)
         )
     else:
-        listing = replace(listing, images=predicted)
-        counts = count_labels(listing, names, rules, mapped)
+        counts = count_labels(of_predicted, names, rules, mapped)
     hint = hint_to_keep(listing.read_as_blank)
     classes = map_classes(counts, complete_map(counts, rules, mapped), names, source, hint, none)
     if not predicted:
         raise DataError(f"{source}: no file that was predicted has a label")
     if several:
-        labelled = choose_external_sets(listing, classes, names, none, rules)
-        kept, labels = [listing.images[position] for position in labelled.positions], labelled.labels
+        labelled = choose_external_sets(of_predicted, classes, names, none, rules)
+        positions, labels = labelled.positions, labelled.labels
         notes, without = [*labelled.notes], "a label that is known"
     else:
-        kept, labels = _one_label_each(predicted, classes, names, source)
+        positions, labels = _one_label_each(of_predicted.images, classes, names, source)
         notes, without = [], "one label"
-    scored = {str(image.path) for image in kept}
-    others = [printable(path) for path in by_path if path not in scored]
+    rows = np.array(predicted)
+    scored, figures, more = _measure(listing.images, rows, rows[positions], labels, by_path, ensemble, source)
+    answering = {str(listing.images[row].path) for row in scored.tolist()}
+    others = [printable(path) for path in by_path if path not in answering]
     if others:
         notes.append(f"no score of {plural(len(others), 'file')} without {without}: {first_names(others)}")
-    figures, note = _measure(kept, labels, by_path, ensemble, source)
-    return ScoredFiles(figures, classes, (*notes, *([note] if note else [])))
+    return ScoredFiles(figures, classes, (*notes, *more))
 
 
 def _one_label_each(
     images: Sequence[ListedImage], classes: Sequence[MappedClass], class_names: Sequence[str], source: str
-) -> tuple[list[ListedImage], Array]:
-    """Return the images that have one label, and their classes int64 (n,).
+) -> tuple[Array, Array]:
+    """Return the positions of images that have one label, and their classes, both int64 (n,).
 
     Raises:
         DataError: there is none.
     """
     ours = {row.theirs: row.ours for row in classes}
     kept, labels = [], []
-    for image in images:
+    for position, image in enumerate(images):
         mapped = {ours[label] for label in image.labels} - {None}
         if len(mapped) == 1 and not image.uncertain:
-            kept.append(image)
+            kept.append(position)
             labels.append(class_names.index(str(mapped.pop())))
     if not kept:
         raise DataError(f"{source}: no file that was predicted has one label")
-    return kept, np.array(labels, dtype=np.int64)
+    return np.array(kept, dtype=np.int64), np.array(labels, dtype=np.int64)
 
 
 def _measure(
-    images: Sequence[ListedImage],
-    labels: Array,
-    by_path: Mapping[str, FileAnswer],
-    ensemble: Ensemble,
-    source: str,
-) -> tuple[ExternalFigures, str | None]:
-    """Return the figures of images with `labels` (n, ..), by case where they can be, and a note on that."""
-    manifest, patients = ensemble.manifest, [image.patient for image in images]
+    images: Sequence[ListedImage], predicted: Array, labelled: Array, labels: Array,
+    by_path: Mapping[str, FileAnswer], ensemble: Ensemble, source: str,
+) -> tuple[Array, ExternalFigures, list[str]]:  # fmt: skip
+    """Return which images are measured (m,), their figures, by case where they can be, and notes on that.
+
+    `predicted` and `labelled` (n,) are positions of `images`; these have `labels` (n, ..).
+    """
+    manifest, patients = ensemble.manifest, [images[row].patient for row in labelled.tolist()]
     if any(patients) and not all(patients):
-        raise DataError(f"{source}: {patients.count(None)} of {len(images)} files have no patient")
-    groups = np.array(patients) if all(patients) else None
-    paths, points, sets = [image.path for image in images], manifest.operating_points, manifest.conformal_sets
-    probabilities = np.stack([by_path[str(path)].probabilities for path in paths])
-    count, note = None, None
+        raise DataError(f"{source}: {patients.count(None)} of {len(labelled)} files have no patient")
+    names, task = manifest.class_names, manifest.task
+    points, sets, notes = manifest.operating_points, manifest.conformal_sets, []
     if manifest.cases is not None:
-        columns = {name: np.array([image.subgroups[name] for image in images]) for name in images[0].subgroups}
         try:
-            cases = CaseIndex(manifest.cases, case_numbers(manifest.cases.by, groups, columns, source))
+            numbers = number_listed(images, labelled, manifest.cases.by, source)
         except DataError as error:
             points, sets = (), ()
-            note = (
+            notes.append(
                 f"figures are by image, and the ensemble answers by {manifest.cases.by}; its operating points and "
                 f"sets were set on cases, so they are not measured here: {error}"
             )
         else:
-            probabilities, labels = predict_cases(ensemble, paths, cases.numbers), cases.labels(labels)
-            groups, count = None if groups is None else groups[cases.first], len(images)
-            note = f"cases: {len(cases)} of {plural(count, 'file')}, {cases.rule.text}"
-    names, task = manifest.class_names, manifest.task
-    return measure_figures(probabilities, labels, names, task, groups, points, sets, count), note
+            table, with_label = with_unlabelled(labels, labelled, len(images))
+            by_case = label_by_case(
+                table[predicted], with_label[predicted], CaseIndex(manifest.cases, numbers[predicted])
+            )
+            rows = predicted[by_case.positions]
+            paths, cases = [images[row].path for row in rows.tolist()], CaseIndex(manifest.cases, numbers[rows])
+            groups = np.array([images[row].patient for row in rows[cases.first].tolist()])
+            lost = note_lost(numbers[np.setdiff1d(np.arange(len(images)), predicted)], cases.numbers)
+            figures = measure_figures(
+                predict_cases(ensemble, paths, cases.numbers), cases.labels(by_case.labels), names, task,
+                groups if all(patients) else None, points, sets, len(rows),
+            )  # fmt: skip
+            note = f"cases: {len(cases)} of {plural(len(rows), 'file')}, {cases.rule.text}"
+            return rows, figures, [note, *lost, *by_case.notes]
+    probabilities = np.stack([by_path[str(images[row].path)].probabilities for row in labelled.tolist()])
+    figures = measure_figures(
+        probabilities, labels, names, task, np.array(patients) if all(patients) else None, points, sets
+    )
+    return labelled, figures, notes
 
 
 def check_not_test(location: str, answers: Sequence[FileAnswer]) -> str | None:

@@ -1,7 +1,8 @@
 """The labels of other images as those of a run of several labels: present, absent, or unknown.
 
-Unknown is each label that their source does not have. Where every image there has one label alone, as in folders
-of classes, that says nothing of the others: they are unknown too, but for images of the label that means none.
+Unknown is each label that their source does not have, and one that the run merged, where the source has a part of
+it alone and that is not there. Where every image there has one label alone, as in folders of classes, that says
+nothing of the others: they are unknown too, but for images of the label that means none.
 """
 
 from collections import Counter
@@ -90,7 +91,8 @@ def choose_external_sets(
         for row, position in enumerate(chosen.positions.tolist()):
             if {*listing.images[position].labels} - {none}:
                 table[row, table[row] == 0] = UNKNOWN
-    notes = [*chosen.notes, *([ONE_EACH] if one_each else []), *set_missing(table, classes, class_names)]
+    missing = set_missing(table, classes, class_names, rules.merge)
+    notes = [*chosen.notes, *([ONE_EACH] if one_each else []), *missing]
     return with_known(replace(chosen, labels=table, notes=tuple(notes)), listing.source)
 
 
@@ -107,7 +109,7 @@ def _check_blank(listing: Listing, none: str | None, rules: Labels) -> None:
 
 def label_sets_of_arrays(
     labels: Array, names: Sequence[str], classes: Sequence[MappedClass], class_names: tuple[str, ...],
-    none: str | None, source: str,
+    none: str | None, rules: Labels, source: str,
 ) -> Labelled:  # fmt: skip
     """Return the same of `labels` into their `names`: int64 (n,), or (n, names) where an image has several.
 
@@ -129,17 +131,52 @@ def label_sets_of_arrays(
         marks = labels[:, number] if labels.ndim == 2 else np.where(labels == number, 1, column)
         unsure = (marks == UNKNOWN) & (column != 1)
         column[unsure], column[marks == 1] = UNKNOWN, 1
-    notes += set_missing(table, classes, class_names)
+    notes += set_missing(table, classes, class_names, rules.merge)
     return with_known(Labelled(np.arange(len(labels)), table, class_names, tuple(notes)), source)
 
 
-def set_missing(table: Array, classes: Sequence[MappedClass], class_names: Sequence[str]) -> list[str]:
-    """Make each label that their source does not have unknown in `table` (n, classes), and note which they are."""
+def set_missing(
+    table: Array, classes: Sequence[MappedClass], class_names: Sequence[str], merge: Mapping[str, tuple[str, ...]]
+) -> list[str]:
+    """Make unknown in `table` (n, classes) what their source can't tell, and note what that is.
+
+    That is each label that it does not have, of every image, and one of which it has only some of the parts that
+    the run's `merge` lists, of images without these.
+    """
     there = {row.ours for row in classes}
     missing = [name for name in class_names if name not in there]
     table[:, [class_names.index(name) for name in missing]] = UNKNOWN
-    names = first_names(missing, MOST_NAMED)
-    return [f"labels that are missing there, so unknown of every image and in no figure: {names}"] * bool(missing)
+    notes = []
+    if missing:
+        names = first_names(missing, MOST_NAMED)
+        notes.append(f"labels that are missing there, so unknown of every image and in no figure: {names}")
+    partial = {name: parts for name, parts in missing_parts(classes, merge).items() if name in class_names}
+    for name in partial:
+        column = table[:, class_names.index(name)]
+        column[column == 0] = UNKNOWN
+    if partial:
+        names = first_names([f"{name} (no {', '.join(parts)})" for name, parts in partial.items()], MOST_NAMED)
+        notes.append(
+            "merged labels of which a part is missing there, so unknown of every image without the other parts: "
+            f"{names}"
+        )
+    return notes
+
+
+def missing_parts(
+    classes: Sequence[MappedClass], merge: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the parts that their source does not have, by each label that the run merges and that it has.
+
+    Where one of theirs that is called as none of the parts is the label, it stands for all of them.
+    """
+    missing = {}
+    for written, listed in merge.items():
+        name, parts = printable(tidy(written)), [printable(tidy(part)) for part in listed]
+        there = {row.theirs for row in classes if row.ours == name}
+        if there and there < {*parts}:
+            missing[name] = tuple(part for part in parts if part not in there)
+    return missing
 
 
 def with_known(labelled: Labelled, source: str) -> Labelled:

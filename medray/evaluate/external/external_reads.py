@@ -72,12 +72,16 @@ def new_external_read(run: RunDir) -> ExternalRead:
 
 
 def stored_external(
-    run: RunDir, content: str, ensemble: str, class_map: Mapping[str, str | None], seed: int
+    run: RunDir, digests: tuple[str, str, str], class_map: Mapping[str, str | None], seed: int
 ) -> tuple[ExternalRead, ExternalScores] | None:
-    """Return the last finished reading of the same images, ensemble, classes and seed; None if there is none."""
+    """Return the last finished reading of the same ensemble, data set and images, classes and seed, or None.
+
+    `digests` are those that the reading began with: other labels or patients of the same images are another data
+    set, and are read again.
+    """
     for read in reversed(external_reads(run)):
         scores = read.scores()
-        if scores is None or (scores.test, scores.ensemble, scores.seed) != (content, ensemble, seed):
+        if scores is None or (scores.ensemble, scores.data, scores.test, scores.seed) != (*digests, seed):
             continue
         if {row.theirs: row.ours for row in scores.classes} == dict(class_map):
             return read, scores

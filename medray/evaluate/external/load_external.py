@@ -2,7 +2,8 @@
 
 The images stand in the order of their content, so that no figure depends on that of a table's rows or a folder's
 files. All images of the source are taken, in whatever splits it has them. Where the run answers by case, these
-images are too: a source that does not know the cases is refused, as what is promised by case holds for no image.
+images are too, all readable ones of a case that has a label: a source that does not know the cases is refused, as
+what is promised by case holds for no image.
 """
 
 import hashlib
@@ -13,11 +14,10 @@ import numpy as np
 
 from medray._types import Array, Progress, silent
 from medray.data.arrays.resize import resize_dataset
-from medray.data.build import prepare_images
 from medray.data.cache.file_hashes import hash_files
-from medray.data.cases import with_cases
+from medray.data.cases import case_numbers, with_cases
 from medray.data.dataset import ImageDataset
-from medray.data.labels import Labelled
+from medray.data.labels import Labelled, choose_labels
 from medray.data.listing.list_source import list_source
 from medray.data.listing.listing import Listing
 from medray.data.listing.tables.blanks import hint_to_keep
@@ -26,7 +26,9 @@ from medray.data.members import members_of
 from medray.data.source import Source, parse_source
 from medray.ensemble.manifest import Manifest
 from medray.errors import DataError
+from medray.evaluate.external.case_labels import label_by_case, refuse_without_cases, with_unlabelled
 from medray.evaluate.external.class_map import MappedClass, map_classes
+from medray.evaluate.external.decode_listed import decode_listed
 from medray.evaluate.external.external_labels import (
     choose_external_sets,
     complete_map,
@@ -36,6 +38,8 @@ from medray.evaluate.external.external_labels import (
 )
 from medray.space.preparation import Labels, Preparation
 from medray.space.published import TEST
+from medray.stats.case_rule import CaseRule
+from medray.stats.cases import CaseIndex
 from medray.tasks import TASKS
 
 
@@ -43,7 +47,8 @@ from medray.tasks import TASKS
 class ExternalImages:
     """Other images with the run's classes; `dataset` has no splits, and the run's cases where it has any.
 
-    `names` (n,) say where each image lies. `content` is a SHA-256 of the images as they are in their source,
+    An image without a usable label is there only with others of its case, and has that of its case. `names` (n,)
+    say where each image lies. `content` is a SHA-256 of the images as they are in their source,
     whatever their order and labels. `size` is height and width of arrays before they were resized, None of files.
     """
 
@@ -74,7 +79,8 @@ def load_external(
     )
     rules = replace(preparation, images=images)
     load = _load_listed if parsed.is_listed else _load_arrays
-    external = load(parsed, manifest.class_names, rules, class_map, progress)
+    cases = None if preparation.cases is None else manifest.cases
+    external = load(parsed, manifest.class_names, rules, class_map, cases, progress)
     if external.dataset.shape != manifest.image_shape:
         raise DataError(f"{source}: images are {external.dataset.shape}, not {manifest.image_shape}")
     external = _in_order_of_content(external)
@@ -83,7 +89,7 @@ def load_external(
 
 def _load_listed(
     source: Source, class_names: tuple[str, ...], rules: Preparation, class_map: Mapping[str, str | None],
-    progress: Progress,
+    cases: CaseRule | None, progress: Progress,
 ) -> ExternalImages:  # fmt: skip
     listing, labels = list_source(source), rules.labels
     none = none_label(labels, class_names, rules.task)
@@ -92,32 +98,28 @@ def _load_listed(
         counts = {name: count for name, count in counts.items() if count}
     complete, hint = complete_map(counts, labels, class_map), hint_to_keep(listing.read_as_blank)
     classes = map_classes(counts, complete, class_names, listing.source, hint, none)
-    if several:
-
-        def choose(listed: Listing, rules: Labels) -> Labelled:
-            return choose_external_sets(listed, classes, class_names, none, rules)
-
-        labelled, images, notes = prepare_images(replace(listing, folds=None), rules, progress, choose)
-        table = labelled.labels
-    else:
-        listing, plain = _mapped(listing, classes), replace(labels, merge={}, min_count=1, leave_out=())
-        labelled, images, notes = prepare_images(listing, replace(rules, labels=plain), progress)
-        table = np.array([class_names.index(name) for name in labelled.class_names])[labelled.labels]
-    kept = [listing.images[position] for position in labelled.positions]
-    patients = [image.patient for image in kept]
+    listing = replace(listing, folds=None)
+    labelled = (
+        choose_external_sets(listing, classes, class_names, none, labels)
+        if several
+        else _one_class_each(listing, classes, class_names, labels)
+    )
+    patients = [listing.images[position].patient for position in labelled.positions]
     if any(patients) and not all(patients):
         raise DataError(
-            f"{listing.source}: {patients.count(None)} of {len(kept)} images have no patient: give each its own, "
-            "or do without (`?patient=` behind a table)"
+            f"{listing.source}: {patients.count(None)} of {len(patients)} images have no patient: give each its "
+            "own, or do without (`?patient=` behind a table)"
         )
+    taken, pixels, notes = decode_listed(listing, labelled, rules, cases, progress)
+    kept = [listing.images[position] for position in taken.positions]
     columns = sorted({name for image in kept for name in image.subgroups})
     dataset = ImageDataset(
-        images=images.array,
-        labels=table,
+        images=pixels,
+        labels=taken.labels,
         class_names=class_names,
         splits={},
         source=listing.source,
-        groups=np.array(patients) if all(patients) else None,
+        groups=np.array([image.patient for image in kept]) if all(patients) else None,
         notes=tuple(notes),
         subgroups={name: np.array([image.subgroups.get(name, "") for image in kept]) for name in columns},
         aspect=rules.images.aspect,
@@ -126,23 +128,36 @@ def _load_listed(
     return ExternalImages(dataset, tuple(image.where for image in kept), classes, content)
 
 
-def _mapped(listing: Listing, classes: tuple[MappedClass, ...]) -> Listing:
-    """Return the listing with the run's classes, without images all of whose classes are left out, nor folds."""
+def _one_class_each(
+    listing: Listing, classes: tuple[MappedClass, ...], class_names: tuple[str, ...], rules: Labels
+) -> Labelled:
+    """Return the images that have one class, and which of the run's it is, int64 (n,); others are left out.
+
+    Raises:
+        DataError: an image has no label or several, and the run's `rules` do not say what that means.
+    """
     left_out = {row.theirs for row in classes if row.ours is None}
-    images = tuple(
-        replace(image, labels=tuple(label for label in image.labels if label not in left_out))
-        for image in listing.images
-        if not image.labels or set(image.labels) - left_out
-    )
     # All at once: a class of theirs may be called as one of the run's and be mapped to another.
     names = {row.theirs: row.ours for row in classes if row.ours is not None}
-    images = tuple(replace(image, labels=tuple(names[label] for label in image.labels)) for image in images)
-    return replace(listing, images=images, folds=None)
+    rows = [row for row, image in enumerate(listing.images) if not image.labels or {*image.labels} - left_out]
+    images = tuple(
+        replace(image, labels=tuple(names[label] for label in image.labels if label not in left_out))
+        for image in (listing.images[row] for row in rows)
+    )
+    plain = replace(rules, merge={}, min_count=1, leave_out=())
+    labelled = choose_labels(replace(listing, images=images), plain)
+    numbers = np.array([class_names.index(name) for name in labelled.class_names])
+    return replace(
+        labelled,
+        positions=np.array(rows)[labelled.positions],
+        labels=numbers[labelled.labels],
+        class_names=class_names,
+    )
 
 
 def _load_arrays(
     source: Source, class_names: tuple[str, ...], rules: Preparation, class_map: Mapping[str, str | None],
-    progress: Progress,
+    cases: CaseRule | None, progress: Progress,
 ) -> ExternalImages:  # fmt: skip
     # A run of several labels takes arrays of one class each too, so these are loaded as they are.
     several = TASKS[rules.task].label_sets
@@ -150,18 +165,26 @@ def _load_arrays(
     loaded = resize_dataset(loaded, rules.images, progress)  # a phantom keeps the size that it is drawn in
     names, none = loaded.class_names, none_label(rules.labels, class_names, rules.task)
     numbers = members_of(loaded.labels, len(names)).sum(axis=0).tolist()
-    mapped = {*class_names, *class_map} if loaded.has_label_sets else ()
-    counts = {name: count for name, count in zip(names, numbers, strict=True) if count or name in mapped}
+    columns = dict.fromkeys(names if loaded.has_label_sets else (), 0)
+    named = {*class_names, *class_map, *complete_map(columns, rules.labels, class_map)} if columns else ()
+    counts = {name: count for name, count in zip(names, numbers, strict=True) if count or name in named}
     complete = complete_map(counts, rules.labels, class_map)
     classes = map_classes(counts, complete, class_names, loaded.source, none=none)
     if several:
-        labelled = label_sets_of_arrays(loaded.labels, names, classes, class_names, none, loaded.source)
+        labelled = label_sets_of_arrays(
+            loaded.labels, names, classes, class_names, none, rules.labels, loaded.source
+        )
         kept, labels, notes = labelled.positions, labelled.labels, labelled.notes
     else:
         ours = {row.theirs: -1 if row.ours is None else class_names.index(row.ours) for row in classes}
         labels = np.array([ours.get(name, -1) for name in names])[loaded.labels]
         kept, notes = np.flatnonzero(labels >= 0), ()
         labels = labels[kept]
+    if cases is not None:
+        with refuse_without_cases(cases.by):
+            numbers = case_numbers(cases.by, loaded.groups, loaded.subgroups, loaded.source)
+        kept, labels, more = label_by_case(*with_unlabelled(labels, kept, len(loaded)), CaseIndex(cases, numbers))
+        notes = (*notes, *more)
     original = (loaded.original or loaded).images
     dataset = ImageDataset(
         images=loaded.images[kept],
@@ -207,12 +230,8 @@ def _by_case(external: ExternalImages, preparation: Preparation) -> ExternalImag
     """Return the images with the cases that the run answers, without those that differ where it drops them."""
     everything = replace(external.dataset, splits={TEST: np.arange(len(external.dataset))})
     assert preparation.cases is not None
-    try:
+    with refuse_without_cases(preparation.cases.by):
         dataset = with_cases(everything, preparation.cases, preparation.task)
-    except DataError as error:
-        raise DataError(
-            f"the run answers by {preparation.cases.by}, and what it promises is of that, not of an image: {error}"
-        ) from None
     external = replace(external, dataset=replace(dataset, splits={}))
     return _at(external, dataset.splits[TEST])
 

@@ -98,7 +98,8 @@ def run_external(options: ExternalOptions, console: Console) -> ExternalEvaluati
                     options.source, ensemble.manifest, search.space.preparation, class_map, progress
                 )
             mapped = {row.theirs: row.ours for row in external.classes}
-            stored = None if options.again else stored_external(run, external.content, digest, mapped, seed)
+            digests = (digest, external.dataset.fingerprint, external.content)
+            stored = None if options.again else stored_external(run, digests, mapped, seed)
             read, scores = stored or _read_external(search, ensemble, digest, external, options, console)
             by_run, by_others = times_read(run, external.content)
             internal = internal_scores(run, digest)

@@ -75,7 +75,7 @@ def test_one_label_each_says_nothing_of_the_others_but_for_none(tmp_path: Path) 
     arrays = label_sets_of_arrays(
         np.array([0, 1, 2, 3]), ("Mass", "Effusion", "Clear", "Pin"),
         map_classes({"Mass": 1, "Effusion": 1, "Clear": 1, "Pin": 1}, {"Pin": None}, OURS, "here", none="Clear"),
-        OURS, "Clear", "here",
+        OURS, "Clear", Labels(none="Clear"), "here",
     )  # fmt: skip
     assert arrays.labels.tolist() == labelled.labels.tolist()
     assert arrays.positions.tolist() == [0, 1, 2]
@@ -94,7 +94,7 @@ def test_columns_of_arrays_become_one_where_either_has_it() -> None:
         dict.fromkeys(names, 3), {"Wet": "Effusion", "Fluid": "Effusion"}, OURS, "here", none="none"
     )
     labels = np.array([[1, 0, 0], [0, 1, -1], [-1, 0, 1], [0, -1, 0]])
-    chosen = label_sets_of_arrays(labels, names, classes, OURS, "none", "here")
+    chosen = label_sets_of_arrays(labels, names, classes, OURS, "none", Labels(), "here")
     assert chosen.labels.tolist() == [[1, 0, -1], [-1, 1, -1], [1, 0, -1], [0, -1, -1]]
 
 
@@ -124,6 +124,48 @@ def test_what_the_space_merges_or_leaves_out_is_so_there_too() -> None:
     counts = {"Lump": 3, "Pin": 2, "Nodule": 1}
     assert complete_map(counts, rules, {}) == {"Lump": "Mass", "Pin": None}
     assert complete_map(counts, rules, {"Pin": "Nodule"}) == {"Lump": "Mass", "Pin": "Nodule"}
+
+
+MERGED = Labels(merge={"Mass": ("Lump", "Bump")})
+PARTIAL = (
+    "merged labels of which a part is missing there, so unknown of every image without the other parts: Mass (no "
+)
+
+
+def test_a_part_of_a_merged_label_says_nothing_where_it_is_absent(tmp_path: Path) -> None:
+    cells = ["Lump|Nodule", "Nodule", "Effusion", "clear", "Lump"]
+    labelled = choose(table(tmp_path / "list", "labels", cells), MERGED, clear="none")
+    assert labelled.labels.tolist() == [[0, 1, 1], [0, -1, 1], [1, -1, 0], [0, -1, 0], [0, 1, 0]]
+    assert any(note == f"{PARTIAL}Bump)" for note in labelled.notes)
+    listing = table(tmp_path / "columns", "Bump,Nodule", ["1,0", "0,1", "0,0"], "?label=Bump,Nodule")
+    labelled = choose(listing, MERGED)
+    assert labelled.labels[:, 1:].tolist() == [[1, 0], [-1, 1], [-1, 0]]
+    assert any(note == f"{PARTIAL}Lump)" for note in labelled.notes)
+    classes = map_classes(dict.fromkeys(("Lump", "Nodule"), 2), {"Lump": "Mass"}, OURS, "here", none="none")
+    marks = np.array([[1, 0], [0, 1], [0, 0]])
+    labelled = label_sets_of_arrays(marks, ("Lump", "Nodule"), classes, OURS, "none", MERGED, "here")
+    assert labelled.labels[:, 1].tolist() == [1, -1, -1]
+    assert any(note == f"{PARTIAL}Bump)" for note in labelled.notes)
+
+
+@pytest.mark.parametrize(
+    ("head", "class_map"),
+    [("Bump,Lump", {}), ("Mass,Nodule", {}), ("Thing,Lump", {"Thing": "Mass"})],
+)
+def test_a_merged_label_is_known_by_all_its_parts_or_as_a_whole(
+    tmp_path: Path, head: str, class_map: dict[str, Any]
+) -> None:
+    listing = table(tmp_path, head, ["1,0", "0,1", "0,0"], f"?label={head}")
+    labelled = choose(listing, MERGED, **class_map)
+    assert labelled.labels[:, 1].tolist() == ([1, 0, 0] if head == "Mass,Nodule" else [1, 1, 0])
+    assert not any(note.startswith("merged labels") for note in labelled.notes)
+
+
+def test_a_part_that_is_left_out_or_mapped_apart_is_missing(tmp_path: Path) -> None:
+    listing = table(tmp_path, "Bump,Lump", ["1,0", "0,1", "0,0"], "?label=Bump,Lump")
+    assert choose(listing, MERGED, Lump=None).labels[:, 1].tolist() == [1]
+    apart = choose(listing, MERGED, Lump="Nodule")
+    assert apart.labels[:, 1:].tolist() == [[1, 0], [-1, 1], [-1, 0]]
 
 
 WORLD = LabelSetWorld(150, 2, (0.2, 0.4, 0.3), unknown=0.2)
