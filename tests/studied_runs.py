@@ -25,6 +25,8 @@ data: phantom
 objective: {{metric: auc}}
 cases: {{by: patient, answer: mean, differing: drop}}
 splits: {{calibration: 0.35}}
+labels: {{blank: drop}}
+images: {{unreadable: drop}}
 {BUDGET}"""
 
 

@@ -140,6 +140,12 @@ def score_files(
     others = [printable(path) for path in by_path if path not in answering]
     if others:
         notes.append(f"no score of {plural(len(others), 'file')} without {without}: {first_names(others)}")
+    unnamed = len({*by_path} - {str(image.path) for image in listing.images})
+    if unnamed and figures.cases is not None:
+        them = "it" if unnamed == 1 else "them"
+        notes.append(
+            f"no row names {plural(unnamed, 'file')}, so whether a case answered without {them} is not known"
+        )
     return ScoredFiles(figures, classes, (*notes, *more))
 
 

@@ -100,6 +100,34 @@ def test_files_of_a_case_are_scored_together(
     assert scored(ask(films, folder, table, "--json"))["scores"] == document["scores"]
 
 
+def test_all_files_of_a_case_answer_whatever_their_label(films: medray.Study, tmp_path: Path) -> None:
+    images, labels, patients = case_arrays(30, 3, seed=45)
+    rng = np.random.default_rng(4)
+    hidden = (rng.random(len(labels)) < 0.5) | (patients < 2)
+    kept = np.isin(patients, patients[~hidden])
+    words = np.where(hidden, np.where(rng.random(len(labels)) < 0.5, "", "blurred"), labels.astype(str)).tolist()
+    folder, table = write_films(tmp_path, images, label=words, patient=[f"p{patient}" for patient in patients])
+    (folder / "unnamed.png").write_bytes((folder / "000.png").read_bytes())
+    broken = int(np.flatnonzero(kept & hidden)[0])
+    (folder / f"{broken:03d}.png").write_bytes(b"no image")
+    kept[broken] = False
+    result = ask(films, folder, table, "--map", "blurred=", "--json")
+    assert result.exit_code == 1  # a file can't be read
+    document = json.loads(result.stdout)
+    _, first = np.unique(patients[kept], return_index=True)
+    prediction = films.load_ensemble().predict(images[kept], patients[kept])
+    expected = (prediction.labels == labels[kept][np.sort(first)]).mean()
+    assert (document["images"], document["cases"]) == (kept.sum(), len(first))
+    assert document["scores"]["accuracy"]["value"] == pytest.approx(expected)
+    notes = document["notes"]
+    assert any(note.startswith("left out of their case's label alone, not of its answer:") for note in notes)
+    assert any("none of whose images has a usable label" in note for note in notes)
+    assert "1 case answered without 1 image that can't be read or used" in notes
+    assert "no row names 1 file, so whether a case answered without it is not known" in notes
+    without = 90 - kept.sum()
+    assert any(note.startswith(f"no score of {without} files without one label") for note in notes)
+
+
 def test_without_patients_nothing_of_cases_is_printed_by_image(films: medray.Study, tmp_path: Path) -> None:
     images, labels, _ = case_arrays(30, 2, seed=44)
     folder, table = write_films(tmp_path, images, label=list(map(str, labels)))

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 import medray
+from medray._types import Array
 from medray.data.load_data import load_data
 from medray.errors import MedrayError
 from medray.evaluate.external.print_external import print_external
@@ -26,8 +27,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> medray.Study:
     return study
 
 
-def read(study: medray.Study, source: str) -> ExternalEvaluation:
-    return run_external(ExternalOptions(study.location, source, again=True), Console(file=io.StringIO()))
+def read(study: medray.Study, source: str, *maps: str, again: bool = True) -> ExternalEvaluation:
+    return run_external(ExternalOptions(study.location, source, maps, again), Console(file=io.StringIO()))
 
 
 def test_the_own_test_split_has_the_internal_figures_by_case(study: medray.Study, tmp_path: Path) -> None:
@@ -92,6 +93,68 @@ def test_cases_whose_classes_differ_are_left_out_as_the_run_does(study: medray.S
     scores = read(study, source).scores
     assert (scores.figures.cases, scores.figures.images) == (39, 78)
     assert any("1 of 40 cases have images of several classes" in note for note in scores.notes)
+
+
+def test_all_images_of_a_case_answer_whatever_their_label(study: medray.Study, tmp_path: Path) -> None:
+    images, labels, patients = case_arrays(60, 3, seed=35)
+    rng = np.random.default_rng(3)
+    hidden = (rng.random(len(labels)) < 0.5) | (patients < 4)  # of four patients all labels
+    kept = np.isin(patients, patients[~hidden])
+    words = np.where(hidden, np.where(rng.random(len(labels)) < 0.5, "", "blurred"), labels.astype(str)).tolist()
+    names = [f"q{p}" for p in patients]
+    scores = read(study, write_images(tmp_path / "some", images, words, names), "blurred=").scores
+    every = read(study, write_images(tmp_path / "all", images[kept], list(map(str, labels[kept])),
+                                     [f"q{p}" for p in patients[kept]])).scores  # fmt: skip
+    assert scores.figures == every.figures
+    assert scores.figures.images == kept.sum() > (~hidden).sum()
+    assert scores.recalibration == every.recalibration
+    assert scores.shifts == every.shifts
+    cases, lost = len({*patients[kept]}), 60 - len({*patients[kept]})
+    assert scores.figures.cases == cases
+    of = len({*patients[kept & hidden]})
+    assert f"left out: {lost} cases ({3 * lost} images), none of whose images has a usable label" in scores.notes
+    assert (
+        f"left out of their case's label alone, not of its answer: {(kept & hidden).sum()} images of {of} cases "
+        "without a usable label"
+    ) in scores.notes
+    parts: dict[str, Array] = {"class_names": np.array(["0", "1", "blurred"])}
+    for split, rows in {"train": patients < 20, "val": patients // 20 == 1, "test": patients >= 40}.items():
+        values = {"images": images, "labels": np.where(hidden, 2, labels), "groups": patients}
+        parts |= {f"{split}_{name}": column[rows] for name, column in values.items()}
+    arrays = tmp_path / "some.npz"
+    np.savez(arrays, **parts)  # type: ignore[arg-type]
+    of_arrays = read(study, str(arrays), "blurred=").scores
+    assert of_arrays.figures == scores.figures
+    assert of_arrays.notes[-3:-1] == scores.notes[-3:-1]
+
+
+def test_labels_that_are_added_later_are_read_again(study: medray.Study, tmp_path: Path) -> None:
+    images, labels, patients = case_arrays(20, 2, seed=36)
+    names, words = [f"q{p}" for p in patients], list(map(str, labels))
+    first = read(study, write_images(tmp_path / "a", images, words, names), again=False)
+    turned = [
+        str(1 - label) if patient == 0 else str(label) for label, patient in zip(labels, patients, strict=True)
+    ]
+    second = read(study, write_images(tmp_path / "b", images, turned, names), again=False)
+    third = read(study, write_images(tmp_path / "c", images, turned, names), again=False)
+    assert (first.stored, second.stored, third.stored) == (False, False, True)
+    assert first.scores.test == second.scores.test
+    assert third.scores == second.scores
+
+
+def test_cases_that_lost_an_image_are_counted(study: medray.Study, tmp_path: Path) -> None:
+    images, labels, patients = case_arrays(20, 3, seed=37)
+    words = list(map(str, labels))
+    mates = np.flatnonzero(patients == patients[0]).tolist()
+    words[mates[1]] = words[mates[2]] = ""
+    source = write_images(tmp_path / "films", images, words, [f"q{p}" for p in patients])
+    other = int(np.flatnonzero(patients != patients[0])[0])
+    for broken in (mates[0], other):
+        (tmp_path / "films" / f"{broken:03d}.png").write_bytes(b"no image")
+    scores = read(study, source).scores
+    assert (scores.figures.cases, scores.figures.images) == (19, 56)
+    assert "1 case answered without 1 image that can't be read or used" in scores.notes
+    assert "left out: 1 case (2 images), none of whose images has a usable label" in scores.notes
 
 
 def test_without_the_column_nothing_is_measured_by_image(study: medray.Study, tmp_path: Path) -> None:
