@@ -46,7 +46,7 @@ def test_the_examples_of_the_face_do_what_they_say(tmp_path: Path, monkeypatch: 
         r"<Evaluation of \S+/runs/x: test auc .+ on 42 images, read 1 time>", repr(study.evaluate())
     )
     assert re.fullmatch(
-        r"<ExternalEvaluation of \S+/runs/x: auc .+ on \d+ images of phantom\?images=200&seed=1, read 1 time>",
+        r"<ExternalEvaluation of \S+/runs/x: auc .+ on \d+ images of \d+ patients of phantom\?images=200&seed=1, read 1 time>",
         repr(names["elsewhere"]),
     )
     assert set(study.folds()["fold"]) == {0, 1}
