@@ -82,7 +82,7 @@ def conditions(quick: bool) -> list[CaseCondition]:
     if quick:
         return [CaseCondition(answer, 240, 0.3, 3, 0.4) for answer in answers]
     drawn = itertools.product(answers, ((80, 0.5), (240, 0.15)), (1, 3), (1.0, 0.4))
-    return [CaseCondition(answer, cases, sick, *rest) for answer, (cases, sick), *rest in drawn]
+    return [CaseCondition(answer, cases, sick, each, share) for answer, (cases, sick), each, share in drawn]
 
 
 def run(population: Population, seed: int, quick: bool, studies: int | None) -> Iterator[str | Section]:

@@ -24,9 +24,12 @@ def conditions(quick: bool) -> list[LabelCondition]:
     """Return the kinds of test splits: common labels and rare ones, which go together or not."""
     if quick:
         return [LabelCondition(4, 300, *values) for values in ((90, 0.7, 1), (18, 0.0, 3), (18, 0.7, 1, 0.3))]
-    known = itertools.product(((300, 90), (300, 18), (1500, 18)), (0.0, 0.7), (1, 3))
-    kinds = [LabelCondition(4, images, cases, *rest) for (images, cases), *rest in known]
-    return kinds + [LabelCondition(4, 300, 60, together, each, 0.3) for together in (0.0, 0.7) for each in (1, 3)]
+    splits = ((300, 90, 0.0), (300, 18, 0.0), (1500, 18, 0.0), (300, 60, 0.3))
+    drawn = itertools.product(splits, (0.0, 0.7), (1, 3))
+    return [
+        LabelCondition(4, images, cases, together, each, hidden)
+        for (images, cases, hidden), together, each in drawn
+    ]
 
 
 def run(population: Population, seed: int, quick: bool, studies: int | None) -> Iterator[str | Section]:
