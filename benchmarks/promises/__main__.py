@@ -7,6 +7,9 @@ Each part simulates studies, lets medray's own code promise what it promises, an
   comparisons     families of comparisons between models that do not differ
   early-stopping  how much better a held-out fold's best epoch scores than new images
   grades          cuts, sets and intervals of ordered grades
+  label-intervals 95 % intervals of an evaluation of several labels an image
+  label-decisions sensitivities and conformal sets of each of several labels
+  cases           sensitivities and conformal sets of cases of several images
   nested          the figure of a nested cross-validation, beside what a search says of itself
 
     uv run python -m benchmarks.promises [PART ...] [--data FILE.npz] [--quick] [--studies N] [--write PAGE]
@@ -21,7 +24,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import comparisons, decisions, early_stopping, grades, intervals, nested
+from . import (
+    cases,
+    comparisons,
+    decisions,
+    early_stopping,
+    grades,
+    intervals,
+    label_decisions,
+    label_intervals,
+    nested,
+)
 from .population import Population
 from .table import Section, write_section
 
@@ -32,6 +45,9 @@ PARTS: dict[str, Part] = {
     "comparisons": comparisons.run,
     "early-stopping": early_stopping.run,
     "grades": grades.run,
+    "label-intervals": label_intervals.run,
+    "label-decisions": label_decisions.run,
+    "cases": cases.run,
     "nested": nested.run,
 }
 
