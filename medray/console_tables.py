@@ -83,8 +83,9 @@ def metric_caveat(name: str) -> str | None:
     if not name.startswith("f1_"):
         return None
     return (
-        "F1 depends on how frequent each class is and on the threshold (here the likeliest class is called), and "
-        "ignores true negatives; AUC and average precision rank models without a threshold."
+        "F1 depends on how frequent each class is and on the threshold (here the likeliest class is called, of "
+        "several labels each from one half), and ignores true negatives; AUC and average "
+        "precision rank models without a threshold."
     )
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from medray.config import SETTINGS, Setting, TrainConfig
 from medray.errors import ConfigError
-from medray.stats.score_names import GRADED, METRICS
+from medray.stats.score_names import GRADED, LABEL_SETS, METRICS, PLAIN
+from medray.tasks import ORDERED, SEVERAL
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -50,7 +51,9 @@ def sensible(values: dict[str, Any]) -> dict[str, Any]:
         values = values | {"pretrained": False}
     if values.get("freeze_epochs", 0) >= values.get("epochs", 30):
         values = values | {"freeze_epochs": 0}
-    if values.get("loss") in ("cumulative", "corn") or values.get("monitor") in GRADED:
+    if values.get("monitor") in set(LABEL_SETS) - set(PLAIN):
+        values = values | {"task": "several", "loss": "cross_entropy"}
+    elif values.get("loss") in ("cumulative", "corn") or values.get("monitor") in GRADED:
         values = values | {"task": "ordered"}
     return values if values.get("freeze_epochs") else values | {"fine_tune_rate": None}
 
@@ -98,7 +101,8 @@ def test_a_whole_number_may_stand_for_a_number() -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_mode_is_that_of_the_monitored_metric(metric: str) -> None:
     lower = ("log_loss", "calibration_error", "grade_error")
-    assert TrainConfig(task="ordered", monitor=metric).mode == ("min" if metric in lower else "max")
+    task = next(task.name for task in (ORDERED, SEVERAL) if metric in task.metrics)
+    assert TrainConfig(task=task, monitor=metric).mode == ("min" if metric in lower else "max")
 
 
 def test_a_metric_or_loss_of_another_task_is_refused_with_the_task() -> None:

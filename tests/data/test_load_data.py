@@ -407,7 +407,7 @@ def test_subgroups_follow_their_images(path: Path, kind: str) -> None:
         ("medmnist:organmnist3d", ["unknown 2-D MedMNIST set 'organmnist3d'", "organsmnist"]),
         ("medmnist:nodulemnist3d:64", ["unknown 2-D MedMNIST set 'nodulemnist3d'"]),
         ("medmnist:breastmnist:64:x", ["no size '64:x'; valid: 28, 64, 128, 224"]),
-        ("phantom:livr?size=32", ["unknown phantom 'livr'", "valid: bloodcells, covid"]),
+        ("phantom:livr?size=32", ["unknown phantom 'livr'", "valid: bloodcells, chest, covid"]),
         ("phantom?size=8", ["phantom?size=8: size is '8', not a whole number from 16 to 1024"]),
         ("phantom?images=2e3", ["images is '2e3', not a whole number from 100 to 100000"]),
         ("phantom?seed=-1", ["seed is '-1', not a whole number from 0"]),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.stats.case_rule import CLASSES, GRADES, LABEL_SETS, MAX, MEAN, NOISY_OR, CaseRule
+from medray.stats.case_rule import ATTENTION, CLASSES, GRADES, LABEL_SETS, MAX, MEAN, NOISY_OR, CaseRule
 from medray.stats.case_weights import case_weights
 from medray.stats.cases import CaseIndex
 from medray.stats.outputs import Outputs
@@ -16,13 +16,15 @@ from tests.stats.test_cases import RULES, SEEDS, drawn
 @given(SEEDS, st.sampled_from(RULES))
 def test_weights_of_a_case_sum_to_one_and_go_with_the_image(seed: int, rule: CaseRule) -> None:
     table, index = drawn(seed, rule.kind)
-    weights = case_weights(CaseIndex(rule, index), Outputs(table))
+    scores = np.random.default_rng(seed).normal(size=len(table)) if rule.answer == ATTENTION else None
+    outputs = Outputs(table, scores)
+    weights = case_weights(CaseIndex(rule, index), outputs)
     assert weights.shape == table.shape
     assert (weights >= 0).all()
     for case in np.unique(index):
         assert weights[index == case].sum(axis=0) == pytest.approx(1, abs=1e-9)
     order = np.random.default_rng(seed).permutation(len(table))
-    again = case_weights(CaseIndex(rule, index[order]), Outputs(table[order]))
+    again = case_weights(CaseIndex(rule, index[order]), outputs.at(order))
     assert again == pytest.approx(weights[order], abs=1e-9)
 
 

@@ -41,11 +41,11 @@ def test_the_metrics_of_an_epoch_are_those_of_cases(task: str, metric: str, rule
     results = list(fit(config, dataset.split("train"), dataset.split("val")))
     index = numbers[val]
     last = results[-1]
-    assert last.best_probabilities.shape == (len(val), 3)
+    assert last.best_outputs.probabilities.shape == (len(val), 3)
     expected = TASKS[task].measure(
-        answer_cases(last.best_probabilities, index, rule), label_cases(labels[val], index, rule)
+        answer_cases(last.best_outputs.probabilities, index, rule), label_cases(labels[val], index, rule)
     )
     assert last.best == pytest.approx(expected, nan_ok=True)
-    by_image = TASKS[task].measure(last.best_probabilities, labels[val])
+    by_image = TASKS[task].measure(last.best_outputs.probabilities, labels[val])
     assert last.best["log_loss"] != pytest.approx(by_image["log_loss"], abs=1e-4)
     assert last.best_epoch == 1 + int(np.argmax([result.metrics[metric] for result in results]))
