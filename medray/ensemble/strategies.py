@@ -71,8 +71,8 @@ def _scorer(metric: str, library: Sequence[Candidate], labels: Array) -> Callabl
     It is `metrics.all_metrics`'s, alone: to have all of them takes several times as long.
     """
     if labels.ndim == 2:
-        one = partial(_label_set_metric, metric, labels)
-        return lambda total, size: np.array([one((total + c.probabilities) / size) for c in library])
+        measure = partial(_label_set_metric, metric, labels)
+        return lambda total, size: np.array([measure((total + c.probabilities) / size) for c in library])
     if metric == "auc":
         return _auc_scorer(library, labels)
     alone = {"log_loss": metrics.log_loss, "calibration_error": metrics.calibration_error}

@@ -75,7 +75,7 @@ def choose_external_sets(
     left_out = {row.theirs: _apart(row.theirs, class_names, none) for row in classes if row.ours is None}
     listing = replace(listing, images=_renamed(listing.images, classes, left_out, none))
     present = {label for image in listing.images for label in image.labels}
-    chosen = choose_label_sets(
+    labelled = choose_label_sets(
         listing,
         replace(
             rules,
@@ -86,14 +86,14 @@ def choose_external_sets(
         ),
         class_names,
     )
-    table = chosen.labels.copy()
+    table = labelled.labels.copy()
     if one_each:
-        for row, position in enumerate(chosen.positions.tolist()):
+        for row, position in enumerate(labelled.positions.tolist()):
             if {*listing.images[position].labels} - {none}:
                 table[row, table[row] == 0] = UNKNOWN
     missing = set_missing(table, classes, class_names, rules.merge)
-    notes = [*chosen.notes, *([ONE_EACH] if one_each else []), *missing]
-    return with_known(replace(chosen, labels=table, notes=tuple(notes)), listing.source)
+    notes = [*labelled.notes, *([ONE_EACH] if one_each else []), *missing]
+    return with_known(replace(labelled, labels=table, notes=tuple(notes)), listing.source)
 
 
 def _check_blank(listing: Listing, none: str | None, rules: Labels) -> None:
