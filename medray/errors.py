@@ -34,7 +34,8 @@ class MedrayError(Exception):
         self.key = key
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.file, self.key, self.problem) if part)
+        key = None if self.key is None else printable(self.key)  # a key of a file may be any text
+        return ": ".join(part for part in (self.file, key, self.problem) if part)
 
     def within(self, *, file: str | Path | None = None, key: str | None = None) -> Self:
         """Return this error itself, now with `file` and `key` put in front of its own key.
@@ -120,7 +121,7 @@ def not_found_line(kind: str, path: Path) -> str:
 def unknown_choice_line(kind: str, word: object, valid: Iterable[str]) -> str:
     """Return the line for a word that is not among the `valid` ones, with the nearest and all of them."""
     valid = natural_order(valid)
-    return f"unknown {kind} '{word}'{nearest(word, valid)}; valid: {', '.join(valid)}"
+    return f"unknown {kind} '{printable(str(word))}'{nearest(word, valid)}; valid: {', '.join(valid)}"
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:

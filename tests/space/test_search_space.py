@@ -610,6 +610,17 @@ def test_any_nonsense_in_a_section_is_a_config_error(section: str, value: Any) -
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    "section", ["space", "fixed", "transforms", "budget", "labels", "cases", "baselines", "task"]
+)
+def test_a_name_with_a_line_end_stays_on_one_line(section: str) -> None:
+    value: Any = "a\nb" if section == "task" else {"a\nb": 1}
+    with pytest.raises(ConfigError) as caught:
+        parse(yaml.safe_dump({**yaml.safe_load(BASE), section: value}), "mine.yaml")
+    assert "\n" not in str(caught.value)
+    assert r"a\nb" in str(caught.value)
+
+
 RANGES = """
   learning_rate:
     - {log: [0.001, 0.01], when: {optimizer: adam}}
