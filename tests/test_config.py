@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from medray.config import SETTINGS, Setting, TrainConfig
 from medray.errors import ConfigError
-from medray.stats.score_names import GRADED, LABEL_SETS, METRICS, PLAIN
-from medray.tasks import ORDERED, SEVERAL
+from medray.stats.score_names import METRICS
+from medray.tasks import ORDERED, SEVERAL, SINGLE, TASKS
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -51,10 +51,12 @@ def sensible(values: dict[str, Any]) -> dict[str, Any]:
         values = values | {"pretrained": False}
     if values.get("freeze_epochs", 0) >= values.get("epochs", 30):
         values = values | {"freeze_epochs": 0}
-    if values.get("monitor") in set(LABEL_SETS) - set(PLAIN):
-        values = values | {"task": "several", "loss": "cross_entropy"}
-    elif values.get("loss") in ("cumulative", "corn") or values.get("monitor") in GRADED:
-        values = values | {"task": "ordered"}
+    monitor, loss = values.get("monitor", "auc"), values.get("loss", "cross_entropy")
+    task = TASKS[values.get("task", SINGLE.name)]
+    if monitor not in task.metrics or loss not in task.losses:
+        of_monitor = [task for task in TASKS.values() if monitor in task.metrics]
+        task = next((task for task in of_monitor if loss in task.losses), of_monitor[0])
+        values = values | {"task": task.name, "loss": loss if loss in task.losses else task.losses[0]}
     return values if values.get("freeze_epochs") else values | {"fine_tune_rate": None}
 
 
