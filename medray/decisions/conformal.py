@@ -3,7 +3,8 @@
 `calibrate` looks at the ensemble's answers for images that neither trained nor selected its networks;
 `ConformalSets.sets` then answers with a set of classes instead of one. If new images are drawn as those were, the
 sets hold the true class of at least `coverage` of them, on average over calibrations, whatever the networks are.
-That is a promise on all images together, not on each class or each patient. Sets of other images promise nothing.
+That is a promise on all images together, not on each class or each patient; of several labels it is one on the
+images with a label, and one on those without it. Sets of other images promise nothing.
 
     lac    few classes: the smallest sets on average (Sadinle et al. 2019)
     aps    sets that grow on images that are hard (Romano et al. 2020)
@@ -161,9 +162,7 @@ class ConformalSets(JsonDocument):
         if self.quantile is None:
             return np.ones(exact.shape, dtype=bool)
         inside = nonconformity(exact, self.method) <= self.quantile + TOLERANCE
-        if (
-            self.method == INTERVAL
-        ):  # its scores are of the first of several likeliest, and others would leave gaps
+        if self.method == INTERVAL:  # scores are of the first of several likeliest; others would leave gaps
             inside[np.arange(len(exact)), exact.argmax(axis=1)] = True
         else:
             inside |= exact == exact.max(axis=1, keepdims=True)

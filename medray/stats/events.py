@@ -9,6 +9,7 @@ import numpy as np
 from medray._types import Array
 from medray.errors import ConfigError, DataError
 from medray.json_document import JsonDocument
+from medray.stats.label_sets import binary_table
 from medray.stats.validate import class_index
 
 OR_MORE = "or more"
@@ -24,7 +25,7 @@ class Answers(NamedTuple):
     @property
     def table(self) -> tuple[Array, Array]:
         """The same as probabilities (n, 2) of two classes, and labels int64 (n,)."""
-        return np.column_stack([1 - self.scores, self.scores]), self.having.astype(np.int64)
+        return binary_table(self.scores), self.having.astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,16 @@ from medray.stats.bootstrap import CONFIDENCE, Estimate
 from medray.stats.effective import effective_number
 from medray.stats.influence import Influence, influence_of_mean, unbiased
 from medray.stats.label_set_predictions import LabelSetPredictions, LabelView
-from medray.stats.patients import group_numbers, too_few_cases
+from medray.stats.patients import ENOUGH_CASES, fewest_cases, group_numbers
 from medray.stats.rates import share_of
 from medray.stats.score_names import LABEL_SETS
 from medray.stats.scores import Predictions
 from medray.stats.validate import check_confidence
+from medray.text import plural
 
 NO_INTERVAL = "a resample's own noise would bias it"  # of the calibration error
 MOST_NATS = float(-np.log(np.finfo(np.float32).eps))
 ADDED_NATS = 6.0  # the loss of a label of the patient that is added; as for classes
-#: Scores over all answers, for which no label needs cases of its own.
-OVER_ANSWERS = ("exact_match", "log_loss", "brier", "auc_micro", "f1_micro")
 
 
 def label_set_interval(
@@ -70,8 +69,9 @@ def label_set_influence(
         return NO_INTERVAL
     images, classes = len(predictions), predictions.classes
     patients = np.arange(images) if groups is None else group_numbers(groups, images)
-    if reason := too_few_cases(np.zeros(images, dtype=np.int64), 1, groups):
-        return reason.replace(" of a class", "")
+    units = int(patients.max()) + 1
+    if units < ENOUGH_CASES:
+        return f"{plural(units, 'image' if groups is None else 'patient')}: too few"
     if name == "exact_match":
         judged = predictions.judged
         share, weights = predictions.correct[judged].mean(), judged / judged.mean()
@@ -104,14 +104,12 @@ def mean_of_labels(
     """Return the influences on the mean of a score over labels, of `patients` int (N,), numbered from 0."""
     if not views:
         return "no label has images with it and images without it"
+    fewest = min(fewest_cases(view.predictions.labels, 2, patients[view.rows]) for view in views)
+    if fewest < ENOUGH_CASES:
+        return f"{plural(fewest, 'patient' if grouped else 'image')} with or without a label: too few"
     parts, numbers, added, values = [], [], [], []
     for view in views:
-        of_view = patients[view.rows]
-        reason = too_few_cases(view.predictions.labels, 2, of_view)
-        if reason:
-            reason = reason if grouped else reason.replace("patient", "image")
-            return reason.replace("of a class", "with or without a label")
-        uniques, own = np.unique(of_view, return_inverse=True)
+        uniques, own = np.unique(patients[view.rows], return_inverse=True)
         influence = influence_of(view.predictions, own)
         part = np.zeros((int(patients.max()) + 1, influence.by_class.shape[1]))
         part[uniques] = influence.by_class

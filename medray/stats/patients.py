@@ -39,9 +39,17 @@ def too_few_cases(labels: Array, classes: int, groups: Array | None = None) -> s
     Raises:
         DataError: a patient is missing.
     """
-    noun, counted = "image", labels
-    if groups is not None:
-        noun = "patient"
-        counted = np.unique(group_numbers(groups, len(labels)) * classes + labels) % classes
-    fewest = int(np.bincount(counted, minlength=classes).min())
+    fewest = fewest_cases(labels, classes, groups)
+    noun = "image" if groups is None else "patient"
     return f"{plural(fewest, noun)} of a class: too few" if fewest < ENOUGH_CASES else None
+
+
+def fewest_cases(labels: Array, classes: int, groups: Array | None = None) -> int:
+    """Return how many images, or with `groups` (N,) patients, the class of `labels` int64 (N,) with fewest has.
+
+    Raises:
+        DataError: a patient is missing.
+    """
+    if groups is not None:
+        labels = np.unique(group_numbers(groups, len(labels)) * classes + labels) % classes
+    return int(np.bincount(labels, minlength=classes).min())

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medray._types import Array
 from medray.crossval.nested.plan_nested import OuterFold
 from medray.data.listing.listing import CALIBRATION, TRAIN, VAL
 from medray.decisions.temperature import apply_temperatures
@@ -78,11 +79,16 @@ def measure_fold(
         best_trial_val_scores=measure(best.probabilities, pool.labels),
         best_trial_held_out_scores=measure(on_held_out[best.members[0].key], labels),
     )
-    stream = io.BytesIO()
     first = slice(None) if dataset.cases is None else dataset.cases.at(held_out).first
-    np.savez(stream, positions=held_out[first], labels=labels, probabilities=probabilities)
+    _write(run, result, positions=held_out[first], labels=labels, probabilities=probabilities)
+    return result
+
+
+def _write(run: RunDir, result: NestedFold, **predictions: Array) -> None:
+    """Write the held-out predictions, then the document that says that the fold is whole, and delete weights."""
+    stream = io.BytesIO()
+    np.savez(stream, **predictions)  # type: ignore[arg-type]
     run.write(NestedDir.PREDICTIONS, stream.getvalue())
     run.write_json(NestedDir.FOLD, result.to_dict())
     for number in run.trial_numbers():
         run.trial(number).delete(run.trial(number).WEIGHTS)
-    return result
