@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medray.data.listing.folders.folder_patients import FOLDER, is_pattern
-from medray.errors import ConfigError, printable
+from medray.errors import ConfigError, nearest, printable
 from medray.predict.find_images import FoundImages, ImageFile
 from medray.stats.patients import is_missing
 from medray.text import first_names, plural
@@ -84,8 +84,8 @@ def _case(file: ImageFile, by: str, pattern: re.Pattern[str] | None) -> str | No
         raise ConfigError(f"--by '{printable(by)}': '{shown}' does not match")
     columns = f"its table has the columns {', '.join(file.row)}" if file.row else "no table names it"
     raise ConfigError(
-        f"--by {printable(by)}: '{shown}' has no such column: {columns}; `--by {FOLDER}` makes each folder a "
-        "case, `--by '([^_/]+)_'` what a pattern matches in the path"
+        f"--by {printable(by)}: '{shown}' has no such column{nearest(by, file.row)}: {columns}; "
+        f"`--by {FOLDER}` makes each folder a case, `--by '([^_/]+)_'` what a pattern matches in the path"
     )
 
 

@@ -13,6 +13,9 @@ import medray
 from medray._types import Array
 from medray.ensemble import Ensemble
 from medray.ensemble.case_answers import CaseAnswers, answer_with_weights
+from medray.errors import ConfigError
+from medray.predict.file_cases import file_cases
+from medray.predict.find_images import FoundImages, ImageFile
 from medray.predict.predict_command import predict
 from tests.serving.case_run import RULES, write_case_run
 from tests.serving.conftest import served_run  # noqa: F401  (a fixture)
@@ -172,3 +175,11 @@ def test_an_ensemble_of_images_and_labels_are_refused(served_run: Path, films: P
     )
     both = ask(served_run, films, "--by", "folder", "--labels", films / "table.csv")
     assert "--by makes rows of cases: give one" in both.stderr
+
+
+def test_a_misspelt_column_is_answered_with_the_nearest() -> None:
+    file = ImageFile(Path("films/a.png"), "a.png", "films/a.png", {"file": "a.png", "patient": "7"})
+    with pytest.raises(
+        ConfigError, match=r"no such column \(did you mean 'patient'\?\): its table has the columns"
+    ):
+        file_cases(FoundImages([file]), "pateint")
