@@ -52,7 +52,7 @@ def _explain(request: Request) -> tuple[bool, str | None]:
     """Return whether to explain the answer, and the class to explain if one is named."""
     for key in request.query_params:
         if key not in PARAMETERS:
-            raise Problem(Kind.BAD_REQUEST, f"unknown parameter '{key:.40}'; valid: {', '.join(PARAMETERS)}")
+            raise Problem(Kind.BAD_REQUEST, unknown_choice_line("parameter", key[:40], PARAMETERS))
     explain, label = _is_true(request, "explain"), request.query_params.get("label")
     if label is not None and not explain:
         raise Problem(Kind.BAD_REQUEST, "label is the class that explain=true explains; give that too")
