@@ -93,6 +93,13 @@ class LabelledImages:
             digests.append(digest.digest())
         return hashlib.sha256(repr(self.shape).encode() + b"".join(sorted(digests))).hexdigest()
 
+    @cached_property
+    def content(self) -> str:
+        """SHA-256 of the shape and pixels of all images, those of other slices too."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        return digest.hexdigest()
+
     def take(self, indices: Array) -> tuple[Array, Array]:
         """Return copies of the images (n, H, W, C) and labels (n, ..) at `indices` of this slice."""
         rows = self.positions[indices]

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.config import SETTINGS, TrainConfig
+from medray.config import LBFGS, SETTINGS, TrainConfig
 from medray.errors import ConfigError
 from medray.search.search_options import SearchOptions, resolve_options
 from medray.space.combinations import combinations, freezes_less
@@ -530,6 +530,7 @@ def specs(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
         verb = draw(st.sampled_from(verbs_of(name)))
         if verb == "choice":
             kind = values_of(name) | st.none() if SETTINGS[name].optional else values_of(name)
+            kind = kind.filter(lambda value: value != LBFGS)  # which needs other settings
             spec: dict[str, Any] = {verb: draw(st.lists(kind, unique=True, min_size=1, max_size=4))}
         else:
             number = values_of(name).filter(lambda v: v > 0) if verb == "log" else values_of(name)

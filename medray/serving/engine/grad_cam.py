@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError, WeightsError, one_line, unknown_choice_line
-from medray.training.loop import EVALUATION_PIXELS, to_input
+from medray.training.images import EVALUATION_PIXELS, to_input
 from medray.training.models import MODELS, Network
 
 GRAD_CAM, HIRES_CAM = METHODS = ("grad-cam", "hirescam")

@@ -15,7 +15,7 @@ from medray.ensemble.ensemble import Ensemble
 from medray.errors import ConfigError, RunError, one_line
 from medray.serving.engine.onnx_export import log, make_files
 from medray.stats.outputs import Outputs, joined
-from medray.training.loop import EVALUATION_PIXELS, to_input
+from medray.training.images import EVALUATION_PIXELS, to_input
 from medray.training.models import Network
 
 TOLERANCE = 1e-5  # in probabilities

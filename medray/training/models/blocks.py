@@ -10,11 +10,12 @@ the network:
   belong to the last block; a network that timm does not group is one block.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from medray.errors import ConfigError
 
@@ -102,6 +103,27 @@ def _timm_blocks(backbone: nn.Module, names: list[str]) -> list[list[str]]:
     for name, group in groups.items():
         blocks[min(group, last)].append(name)
     return blocks
+
+
+def modules_before_training(module: nn.Module, frozen: Collection[str], prefix: str = "") -> list[str]:
+    """Return the names of the modules before the first that has a tensor not in `frozen`, the largest possible.
+
+    They are in the order in which they were registered. Dropout right before what is trained is not among them: it
+    belongs to the head.
+    """
+    passed: list[str] = []
+    for name, child in module.named_children():
+        path = f"{prefix}{name}"
+        tensors = [n for n, _ in (*child.named_parameters(prefix=path), *child.named_buffers(prefix=path))]
+        if all(tensor in frozen for tensor in tensors):
+            passed.append(path)
+            continue
+        if not (child._parameters or child._buffers):  # else its own layer comes first, and is trained
+            passed += modules_before_training(child, frozen, f"{path}.")
+        break
+    while passed and isinstance(module.get_submodule(passed[-1].removeprefix(prefix)), _DropoutNd):
+        passed.pop()
+    return passed
 
 
 def classifier_names(backbone: nn.Module) -> list[str]:

@@ -23,7 +23,8 @@ from medray.errors import ConfigError, DataError, WeightsError
 from medray.pictures.heatmap import OPACITY, colours, overlay_png
 from medray.serving.engine import grad_cam
 from medray.serving.engine.grad_cam import GRAD_CAM, HIRES_CAM, METHODS, class_activation
-from medray.training.loop import fit, to_input
+from medray.training.images import to_input
+from medray.training.loop import fit
 from medray.training.models import Network, Normalise, build_network
 from medray.training.models.links import LINKS
 from tests.conftest import write_npz

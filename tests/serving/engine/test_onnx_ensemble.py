@@ -24,7 +24,7 @@ from medray.serving.engine.onnx_ensemble import FastEnsemble
 from medray.serving.engine.onnx_export import onnx_file
 from medray.stats.case_rule import ATTENTION, GRADES, CaseRule
 from medray.stats.outputs import Outputs
-from medray.training.loop import to_input
+from medray.training.images import to_input
 from medray.training.models import MODELS, Network, Normalise, build_network
 from medray.training.models.links import LINKS
 
