@@ -1,8 +1,8 @@
 """Backbones: MODELS (small published networks), any timm model, and torchvision's AlexNet.
 
-A network takes uint8 images scaled to [0, 1], float (N, C, H, W), and returns logits (N, classes). Its first layer
-normalises by the mean and standard deviation of its training images, which are buffers: weights can't be separated
-from their preprocessing.
+A network takes uint8 images scaled to [0, 1], float (N, C, H, W), and returns logits (N, classes). Its first
+layer normalises by a mean and a standard deviation, which are buffers: weights can't be separated from their
+preprocessing. They are the training images', and those of its published weights where it starts from such.
 """
 
 from medray.training.models.backbone_names import check_backbone

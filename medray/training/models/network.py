@@ -16,9 +16,15 @@ from medray.training.models.links import LINKS, Corn, Cumulative, Link
 from medray.training.models.pretrained import load_backbone, skip_hub_retries, weights_file, weights_not_found
 from medray.training.models.small import MODELS
 
+Statistics = tuple[Tensor, Tensor]  # mean and deviation of each channel, in [0, 1]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # in RGB
+
 
 class Normalise(nn.Module):
-    """Subtracts the training images' mean and divides by their deviation, channel by channel."""
+    """Subtracts a mean and divides by a deviation, channel by channel.
+
+    They are those that published weights were trained with, which is then `given`, or else the training images'.
+    """
 
     mean: Tensor
     std: Tensor
@@ -27,6 +33,24 @@ class Normalise(nn.Module):
         super().__init__()
         self.register_buffer("mean", mean.reshape(1, -1, 1, 1))
         self.register_buffer("std", std.reshape(1, -1, 1, 1))
+        self.given = False
+
+    @torch.no_grad()
+    def take(self, mean: Tensor, std: Tensor) -> None:
+        """Take a mean and a deviation (C,) in [0, 1]; grey images take the means of three colours.
+
+        Their first convolution is the sum over the colours.
+        """
+        channels = self.mean.shape[1]
+        mean, std = (own if len(own) == channels else own.mean().expand(channels) for own in (mean, std))
+        self.mean.copy_(mean.reshape(1, -1, 1, 1))
+        self.std.copy_(std.reshape(1, -1, 1, 1))
+
+    def give(self, statistics: Statistics | None) -> None:
+        """Take the statistics that the starting weights were trained with, if they are known, to keep them."""
+        if statistics is not None:
+            self.take(*statistics)
+            self.given = True
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (n, C, H, W)."""
@@ -77,10 +101,11 @@ class Network(nn.Sequential):
 
     @torch.no_grad()
     def start(self, mean: Tensor, std: Tensor, shares: Tensor) -> None:
-        """Take the training images' mean and deviation (C,) and the share of each class (classes,)."""
-        normalise, link = self.get_submodule("normalise"), self._modules.get("link")
-        normalise.get_buffer("mean").copy_(mean.reshape(1, -1, 1, 1))
-        normalise.get_buffer("std").copy_(std.reshape(1, -1, 1, 1))
+        """Take the training images' mean and deviation (C,), unless given, and each class's share (classes,)."""
+        normalise, link = self._modules["normalise"], self._modules.get("link")
+        assert isinstance(normalise, Normalise)
+        if not normalise.given:
+            normalise.take(mean, std)
         if isinstance(link, Cumulative | Corn):
             link.start(shares)
 
@@ -102,6 +127,18 @@ def channel_statistics(images: Array, positions: Array, limit: int = 2048) -> tu
     return mean.float(), variance.sqrt().clamp_min(1e-3).float()
 
 
+def published_statistics(backbone: str) -> Statistics | None:
+    """Return mean and deviation (3,) of the images that a backbone's published weights were trained on.
+
+    None for medray's own networks, of which none are published.
+    """
+    if backbone in MODELS:
+        return None
+    published = None if backbone in TORCHVISION else import_timm().models.get_pretrained_cfg(backbone)
+    mean, std = (published.mean, published.std) if published is not None else (IMAGENET_MEAN, IMAGENET_STD)
+    return torch.tensor(mean), torch.tensor(std)
+
+
 def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
     """Build the network of `config` for images of `shape` (H, W, C), with its starting weights.
 
@@ -120,7 +157,10 @@ def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
     if config.head_width is not None:
         widen_head(backbone, config.head_width, config.dropout)
     if file is not None:
-        load_backbone(backbone, file, last)
+        in_file = load_backbone(backbone, file, last)
+        normalise.give(in_file or published_statistics(config.backbone))
+    elif config.pretrained:
+        normalise.give(published_statistics(config.backbone))
     return Network(normalise, backbone, link, label_sets=config.task == SEVERAL.name)
 
 

@@ -90,8 +90,10 @@ def check_weights_file(path: Path) -> None:
         raise WeightsError(not_found_line("file", path), key="weights")
 
 
-def load_backbone(backbone: nn.Module, path: Path, head: Sequence[str]) -> None:
+def load_backbone(backbone: nn.Module, path: Path, head: Sequence[str]) -> tuple[Tensor, Tensor] | None:
     """Load a safetensors file into a backbone; `head` names the modules of its last layers.
+
+    Returns the mean and deviation (C,) that the file's network normalises by, of a file of medray's, else None.
 
     A head with another number of classes, or of another form, stays fresh. A first convolution of colour becomes
     one of grey by its sum over the colours, as in timm.
@@ -107,13 +109,14 @@ def load_backbone(backbone: nn.Module, path: Path, head: Sequence[str]) -> None:
         tensors = load_file(path)
     except SafetensorError as error:
         raise WeightsError(f"{path} is no safetensors file: {one_line(error)}", key="weights") from None
-    # A file of medray's also holds the normalisation, which belongs to other images.
+    statistics = [tensors[name].flatten() for name in ("normalise.mean", "normalise.std") if name in tensors]
     if any(name.startswith("backbone.") for name in tensors):
         tensors = {n.removeprefix("backbone."): t for n, t in tensors.items() if n.startswith("backbone.")}
     expected = backbone.state_dict()
     tensors = _without_unfit_head(_in_grey(tensors, expected), expected, head)
     _check_same_network(tensors, expected, head, path)
     backbone.load_state_dict(tensors, strict=False)
+    return (statistics[0], statistics[1]) if len(statistics) == 2 else None
 
 
 def _in_grey(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
