@@ -17,6 +17,7 @@ from medray.tasks import TASKS
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 LBFGS = "lbfgs"
+POOLINGS = LAST, STAGES = ("last", "stages")
 SCHEDULES = ("none", "cosine", "step", "plateau", "one_cycle")
 BALANCES = ("none", "loss", "sampler")
 LOSSES = tuple(dict.fromkeys(loss for task in TASKS.values() for loss in task.losses))
@@ -124,7 +125,8 @@ class TrainConfig:
     `backbone` is a name in `medray.training.models.MODELS`, any timm model or `torchvision:alexnet`. It starts
     from `weights`, a safetensors file or a folder of them, or from published weights where it is `pretrained`
     (`medray.training.models.pretrained`). `head_width` puts a hidden dense layer of that width before the last
-    one; null for none.
+    one; null for none. `pooling: stages` gives the head the means of all stages of a timm backbone, not only
+    its last features (`medray.training.models.stage_pooling`).
 
     For the first `freeze_epochs` only the head learns (`medray.training.models.blocks`); after them also the
     last `trainable_blocks`, null for all, 0 for a backbone that stays frozen, with `fine_tune_rate`, null for
@@ -148,6 +150,7 @@ class TrainConfig:
     pretrained: bool = _setting(False, bool)
     weights: str | None = _setting(None, str, optional=True)
     dropout: float = _setting(0.0, float, low=0.0, high=0.95)
+    pooling: str = _setting(LAST, str, choices=POOLINGS)
     head_width: int | None = _setting(None, int, low=1, high=65536, optional=True)
     freeze_epochs: int = _setting(0, int, low=0, high=100_000)
     trainable_blocks: int | None = _setting(None, int, low=0, optional=True)

@@ -1,9 +1,9 @@
 """A linear head on frozen features, fitted at once: logistic regression by L-BFGS (Liu & Nocedal 1989).
 
-The f features are standardised by those of the training images and divided by √f, so that `weight_decay` means the
-same for every backbone: the loss is the mean cross entropy plus half of it times the sum of the squared weights.
-scikit-learn's C on standardised features is 1 / (rows · f · weight_decay). What was done to the features becomes
-part of the layer.
+The f features are standardised by those of the training images (a deviation below half the median counts as
+that) and divided by √f, so that `weight_decay` means the same for every backbone: the loss is the mean cross
+entropy plus half of it times the sum of the squared weights. scikit-learn's C on standardised features is 1 /
+(rows · f · weight_decay). What was done to the features becomes part of the layer.
 """
 
 import math
@@ -19,7 +19,7 @@ from medray.training.frozen.trunk import Rest
 STEPS = 300  # of L-BFGS, at most
 HISTORY = 20
 GRADIENT, CHANGE = 1e-5, 1e-9  # where it ends: the largest element of the gradient, the change of the loss
-LEAST_DEVIATION = 1e-6  # of a feature, relative to the largest: one that hardly varies is left out
+LEAST_DEVIATION = 0.5  # of a feature, relative to the median: what hardly varies would else be blown up
 
 
 def last_layer(rest: Rest) -> nn.Linear:
@@ -60,8 +60,8 @@ def fit_last_layer(
         TrainingDiverged: the loss became NaN.
     """
     mean, deviation = inputs.mean(dim=0), inputs.std(dim=0, correction=0)
-    varies = deviation > LEAST_DEVIATION * deviation.max().clamp_min(1e-12)
-    scale = torch.where(varies, 1 / deviation.clamp_min(1e-12), torch.zeros_like(deviation)) / len(mean) ** 0.5
+    least = LEAST_DEVIATION * deviation.median().clamp_min(1e-12)
+    scale = 1 / (deviation.clamp_min(least) * len(mean) ** 0.5)
     standard = (inputs - mean) * scale
     weight = torch.zeros_like(layer.weight, requires_grad=True)
     bias = torch.zeros_like(layer.bias, requires_grad=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from medray._types import Array, Shape
-from medray.config import TrainConfig
+from medray.config import STAGES, TrainConfig
 from medray.errors import ConfigError, one_line
 from medray.tasks import SEVERAL
 from medray.training.models.attention import MARK, attend
@@ -15,6 +15,7 @@ from medray.training.models.blocks import classifier_names, widen_head
 from medray.training.models.links import LINKS, Corn, Cumulative, Link
 from medray.training.models.pretrained import load_backbone, skip_hub_retries, weights_file, weights_not_found
 from medray.training.models.small import MODELS
+from medray.training.models.stage_pooling import StagePooling
 
 Statistics = tuple[Tensor, Tensor]  # mean and deviation of each channel, in [0, 1]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # in RGB
@@ -153,14 +154,13 @@ def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
     link = LINKS[config.loss](classes) if config.loss in LINKS else None
     outputs = link.outputs if link is not None else classes
     backbone = _backbone(config, shape, outputs, from_hub=config.pretrained and file is None)
-    last = classifier_names(backbone)  # before the head is widened: as a weights file names them
+    in_file = None if file is None else load_backbone(backbone, file, classifier_names(backbone))
+    if config.pretrained or file is not None:
+        normalise.give(in_file or published_statistics(config.backbone))
+    if config.pooling == STAGES:
+        backbone = StagePooling(backbone, torch.zeros(1, channels, *shape[:2]), outputs, config.dropout)
     if config.head_width is not None:
         widen_head(backbone, config.head_width, config.dropout)
-    if file is not None:
-        in_file = load_backbone(backbone, file, last)
-        normalise.give(in_file or published_statistics(config.backbone))
-    elif config.pretrained:
-        normalise.give(published_statistics(config.backbone))
     return Network(normalise, backbone, link, label_sets=config.task == SEVERAL.name)
 
 

@@ -112,6 +112,8 @@ def load_backbone(backbone: nn.Module, path: Path, head: Sequence[str]) -> tuple
     statistics = [tensors[name].flatten() for name in ("normalise.mean", "normalise.std") if name in tensors]
     if any(name.startswith("backbone.") for name in tensors):
         tensors = {n.removeprefix("backbone."): t for n, t in tensors.items() if n.startswith("backbone.")}
+    if any(name.startswith("model.") for name in tensors):  # one that pools its stages
+        tensors = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
     expected = backbone.state_dict()
     tensors = _without_unfit_head(_in_grey(tensors, expected), expected, head)
     _check_same_network(tensors, expected, head, path)
