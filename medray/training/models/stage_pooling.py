@@ -1,6 +1,6 @@
 """StagePooling: a timm network whose head sees the mean of every stage, and not of the last one alone.
 
-Early stages hold textures that the last one has lost: a linear head on frozen stages tells tumours in ultrasound apart
+Early stages hold textures that the last one has lost. On tumours in ultrasound a linear head on frozen stages is
 better than one on the last features (docs/performance.md).
 """
 
