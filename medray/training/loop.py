@@ -82,7 +82,9 @@ def fit(
 
     Starts from the weights that `config` names, or resumes from a state. Ends after `config.epochs`, or after
     `config.patience` epochs without improvement; patience counts from the first epoch after
-    `config.freeze_epochs`. The best epoch is the best of both stages.
+    `config.freeze_epochs`. The best epoch is the best of both stages. Where `config.image_size` is below the
+    images' own, transforms and network see images of that size; a larger one the network makes of transformed
+    images.
 
     Raises:
         DataError: train or val is empty, lacks a class or has labels out of range, or the two do not fit; at once.
@@ -91,6 +93,7 @@ def fit(
         TrainingDiverged: the loss became NaN or exploded.
     """
     check_slices(train, val, config.monitor)
+    train, val = train.sized(config.image_size), val.sized(config.image_size)
     return _epochs(config, train, val, torch.device(device), resume)
 
 
@@ -244,7 +247,7 @@ class _Training:
         # Shuffled, as a file may be sorted by class.
         sample = np.random.default_rng(0).permutation(len(self.train))[:RECALIBRATION_IMAGES]
         with recalibrated(self.freezer.learning):
-            for start, end in optim.batch_bounds(len(sample), evaluation_batch(self.train)):
+            for start, end in optim.batch_bounds(len(sample), evaluation_batch(self.network, self.train.shape)):
                 images, _ = self.train.take(sample[start:end])
                 self.network(to_input(images, self.device))
 
@@ -299,10 +302,15 @@ class _Training:
             self.schedule.scheduler.load_state_dict(state.schedule)
 
 
-def evaluation_batch(images: LabelledImages) -> int:
-    """Return the batch size for evaluation: fewer of larger images, for the same memory."""
-    height, width, _ = images.shape
-    return max(16, EVALUATION_PIXELS // (height * width))
+def evaluation_batch(
+    network: Network, shape: tuple[int, ...], pixels: int = EVALUATION_PIXELS, least: int = 16
+) -> int:
+    """Return the batch size for evaluation: fewer of larger images, for the same memory.
+
+    `shape` (H, W, ..) is the images'; where the network sees them at a larger size, that one counts.
+    """
+    height, width = network.input_size((shape[0], shape[1]))
+    return max(least, pixels // max(height * width, shape[0] * shape[1]))
 
 
 def to_input(images: Array, device: torch.device) -> Tensor:
@@ -322,7 +330,7 @@ def predict_images(network: Network, images: LabelledImages, device: torch.devic
     """
     network.eval()
     parts = []
-    size = evaluation_batch(images)
+    size = evaluation_batch(network, images.shape)
     for start in range(0, len(images), size):
         batch, _ = images.take(np.arange(start, min(start + size, len(images))))
         logits, score = network.logits_and_scores(to_input(batch, device))

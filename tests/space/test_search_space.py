@@ -505,6 +505,8 @@ SEARCHABLE = sorted(set(SETTINGS) - {*NOT_SEARCHED, "weights", "freeze_epochs", 
 
 def verbs_of(name: str) -> list[str]:
     setting = SETTINGS[name]
+    if name == "image_size":  # images of each size are kept
+        return ["choice"]
     return ["choice", *({int: ["int"], float: ["uniform", "log"]}.get(setting.type, []))]
 
 
