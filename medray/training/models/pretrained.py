@@ -125,7 +125,7 @@ def load_backbone(backbone: nn.Module, path: Path, head: Sequence[str], fit: Fit
 
 
 def _fitted(tensors: dict[str, Tensor], backbone: nn.Module, fit: Fit) -> dict[str, Tensor]:
-    """Return what `fit` makes of tensors; with convolutions of other shapes they are another network's, and stay."""
+    """Return what `fit` makes of tensors, which stay where convolutions differ: they are another network's."""
     expected = backbone.state_dict()
     if any(t.ndim == 4 and n in expected and t.shape != expected[n].shape for n, t in tensors.items()):
         return tensors

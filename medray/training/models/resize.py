@@ -32,8 +32,9 @@ class Resize(nn.Module):
         before = (images.shape[2], images.shape[3])
         if before == self.size:
             return images
-        # Exact sums need all bits: on a GPU, bfloat16 autocast and TF32 leave float64 alone.
-        kind = torch.float32 if images.device.type == "cpu" else torch.float64
+        # Exact sums need all bits: bfloat16 autocast, and TF32 on a GPU, leave float64 alone.
+        device = images.device.type
+        kind = torch.float32 if device == "cpu" and not torch.is_autocast_enabled(device) else torch.float64
         rows, columns = (table.to(kind) for table in self._weights(before))
         values = images.contiguous().to(kind)
         if shrinks(before, self.size):

@@ -98,6 +98,20 @@ def test_heat_lies_on_the_mark(finder: Network) -> None:
     assert shares[np.arange(120), places].mean() > 0.6
 
 
+@pytest.mark.parametrize("image_size", [12, 32])
+def test_heat_of_a_network_that_sees_another_size_lies_on_the_mark_too(image_size: int) -> None:
+    images, labels, _ = marked(200, seed=0)
+    splits = {"train": np.arange(160), "val": np.arange(160, 200)}
+    config = TrainConfig(
+        backbone="resnet8_small", epochs=8, batch_size=16, learning_rate=0.005, image_size=image_size
+    )
+    network = trained(ImageDataset(images, labels, ("plain", "striped"), splits, "made"), config)
+    images, labels, places = marked(120, seed=1)
+    heat = class_activation([network], [1.0], images, labels)
+    assert heat.shape == (120, SIZE, SIZE)
+    assert (by_quadrant(heat).argmax(axis=1) == places).mean() > 0.9
+
+
 def test_hirescam_finds_the_corner_where_the_head_knows_places(tmp_path: Path) -> None:
     dataset = load_data(str(write_npz(tmp_path / "corners.npz", size=SIZE, train=96)))
     config = TrainConfig(backbone="lenet5_wide_bn", epochs=5, batch_size=16, learning_rate=0.002)
