@@ -1,6 +1,6 @@
 """What a search says before its first trial."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -32,6 +32,8 @@ def print_introduction(
         f"{dataset.source}: {train} training and {val} validation images of {height}×{width}×{channels}, "
         f"{len(dataset.class_names)} {noun}; the test split is not used",
     )
+    if space.image_sizes:
+        say(console, f"  {describe_sizes(space.image_sizes, max(height, width))}")
     for note in dataset.notes:
         say(console, f"  {note}")
     for line in list_missing_classes(dataset):
@@ -52,6 +54,13 @@ def print_introduction(
             f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, "
             f"{ledger.left()} are left",
         )
+
+
+def describe_sizes(image_sizes: Sequence[int], own: int) -> str:
+    """Return the sizes at which networks see images whose longer side is `own`, and how they get them."""
+    grown = [str(size) for size in image_sizes if size > own]
+    enlarged = f"; {' and '.join(grown)} by enlarging them" if grown else ""
+    return f"networks see them at {', '.join(map(str, image_sizes))} pixels, the longer side{enlarged}"
 
 
 def list_missing_classes(dataset: ImageDataset) -> Iterator[str]:

@@ -7,8 +7,9 @@ from rich.console import Console
 
 from medray.config import TrainConfig
 from medray.runs.trial_record import TrialRecord
+from medray.search.print_introduction import describe_sizes
 from medray.search.print_search import print_leaderboard
-from medray.search.search_progress import SearchProgress
+from medray.search.search_progress import SearchProgress, settings_line
 
 WIDTHS = [60, 80, 120]
 SETTINGS = TrainConfig(backbone="efficientnet_b0", schedule="one_cycle").to_dict()
@@ -17,6 +18,13 @@ RECORDS = [
                 metrics={"accuracy": 0.7123}, settings=SETTINGS)
     for i in range(3)
 ]  # fmt: skip
+
+
+def test_a_size_that_is_not_the_images_own_is_said_with_the_settings() -> None:
+    assert settings_line(SETTINGS).startswith("efficientnet_b0 adam")
+    assert settings_line(TrainConfig(image_size=96).to_dict()).startswith("lenet5 96 px adam")
+    assert describe_sizes([64, 96], 96) == "networks see them at 64, 96 pixels, the longer side"
+    assert describe_sizes([64, 96], 28).endswith("side; 64 and 96 by enlarging them")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
