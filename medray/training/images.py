@@ -4,14 +4,20 @@ import torch
 from torch import Tensor
 
 from medray._types import Array
+from medray.training.models import Network
 
 EVALUATION_PIXELS = 256 * 28 * 28
 
 
-def evaluation_batch(size: tuple[int, ...]) -> int:
-    """Return the batch size for evaluation of images of `size` (height, width): fewer of larger ones."""
-    height, width = size
-    return max(16, EVALUATION_PIXELS // (height * width))
+def evaluation_batch(
+    network: Network, shape: tuple[int, ...], pixels: int = EVALUATION_PIXELS, least: int = 16
+) -> int:
+    """Return the batch size for evaluation: fewer of larger images, for the same memory.
+
+    `shape` (H, W, ..) is the images'; where the network sees them at a larger size, that one counts.
+    """
+    height, width = network.input_size((shape[0], shape[1]))
+    return max(least, pixels // max(height * width, shape[0] * shape[1]))
 
 
 def to_input(images: Array, device: torch.device) -> Tensor:
