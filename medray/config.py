@@ -17,7 +17,7 @@ from medray.tasks import TASKS
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 LBFGS = "lbfgs"
-POOLINGS = LAST, STAGES = ("last", "stages")
+POOLINGS = LAST, STAGES, MIRRORED = ("last", "stages", "mirrored")
 SCHEDULES = ("none", "cosine", "step", "plateau", "one_cycle")
 BALANCES = ("none", "loss", "sampler")
 LOSSES = tuple(dict.fromkeys(loss for task in TASKS.values() for loss in task.losses))
@@ -128,7 +128,8 @@ class TrainConfig:
     (`medray.training.models.pretrained`). `image_size` is the longer side, in pixels, of images as the network
     sees them, the other side in proportion; null for the data set's own size. `head_width` puts a hidden dense
     layer of that width before the last one; null for none. `pooling: stages` gives the head the means of all
-    stages of a timm backbone, not only its last features (`medray.training.models.stage_pooling`).
+    stages of a timm backbone, not only its last features; `mirrored` likewise, each the mean of the image's and
+    its mirror image's (`medray.training.models.stage_pooling`).
 
     For the first `freeze_epochs` only the head learns (`medray.training.models.blocks`); after them also the
     last `trainable_blocks`, null for all, 0 for a backbone that stays frozen, with `fine_tune_rate`, null for

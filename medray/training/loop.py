@@ -31,6 +31,7 @@ from medray.training.images import evaluation_batch, to_input
 from medray.training.linear import fit_last_layer, inputs_of, last_layer
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.models.attention import attending_layer
+from medray.training.models.stage_pooling import Standardise
 from medray.training.seeds import draw_seed
 from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stages_of
 from medray.training.state import TrainProgress, TrainState
@@ -214,13 +215,12 @@ class _Training:
         inputs = inputs_of(layer, feed.network, features[torch.from_numpy(rows)])
         link = self.network._modules.get("link")
         config, weight = self.config, self.loss_weight
-        return fit_last_layer(
-            layer,
-            link,
-            inputs,
-            lambda logits: optim.plain_loss(logits, labels, config, weight),
-            config.weight_decay,
-        )
+        standardise = next((module for module in feed.network.modules() if isinstance(module, Standardise)), None)
+
+        def loss(logits: Tensor) -> Tensor:
+            return optim.plain_loss(logits, labels, config, weight)
+
+        return fit_last_layer(layer, link, inputs, loss, config.weight_decay, standardise)
 
     def _train_epoch(self, epoch: int) -> float:
         seed = draw_seed(self.config.seed, epoch)

@@ -113,16 +113,16 @@ def test_a_trained_network_answers_images_of_the_data_sets_size_as_validation_me
 def test_transforms_see_the_networks_size_where_it_is_smaller_and_the_images_where_it_is_larger(
     dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medray.training import loop
+    from medray.training import feeds
 
     seen = set()
-    transform = loop.Augmenter.__call__
+    transform = feeds.Augmenter.__call__
 
     def watched(self: Any, images: Array, seed: int) -> Array:
         seen.add(images.shape[1:])
         return transform(self, images, seed)
 
-    monkeypatch.setattr(loop.Augmenter, "__call__", watched)
+    monkeypatch.setattr(feeds.Augmenter, "__call__", watched)
     for image_size, shape in ((7, (7, 7, 1)), (20, (12, 12, 1))):
         last(TrainConfig(image_size=image_size, epochs=1), dataset)
         assert seen == {shape}

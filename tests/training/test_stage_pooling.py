@@ -26,7 +26,9 @@ def test_the_head_sees_the_mean_of_every_stage(backbone: str, features: int | No
     network = build_network(TrainConfig(backbone=backbone, pooling="stages"), SHAPE, 3).eval()
     pooling = network.get_submodule("backbone")
     assert isinstance(pooling, StagePooling)
-    assert features is None or pooling.head.in_features == features
+    linear = pooling.head[1]
+    assert isinstance(linear, torch.nn.Linear)
+    assert features is None or linear.in_features == features
     images = torch.rand(2, 1, 32, 32)
     seen = pooling.pooled(images)
     last, stages = pooling.model.forward_intermediates(images)
@@ -41,7 +43,29 @@ def test_blocks_are_those_of_the_backbone_and_the_head_is_its_own() -> None:
         build_network(TrainConfig(backbone="resnet10t", pooling="stages"), SHAPE, 3).get_submodule("backbone")
     )
     assert [tuple(f"model.{n}" for n in block) for block in plain.blocks] == list(staged.blocks)
-    assert staged.head == ("head.weight", "head.bias")
+    assert {"head.1.weight", "head.1.bias", "head.0.limit"} <= set(staged.head)
+
+
+def test_a_mirrored_one_gives_an_image_and_its_mirror_image_one_answer() -> None:
+    images = torch.rand(2, 1, 32, 32)
+    for pooling, equal in (("stages", False), ("mirrored", True)):
+        network = build_network(TrainConfig(backbone="resnet10t", pooling=pooling), SHAPE, 3).eval()
+        with torch.no_grad():
+            assert torch.allclose(network(images), network(images.flip(3)), atol=1e-5) == equal
+
+
+def test_a_linear_head_clips_what_no_training_image_shows(dataset: ImageDataset) -> None:
+    config = TrainConfig(
+        backbone="resnet10t", pooling="stages", optimizer="lbfgs", trainable_blocks=0, weight_decay=0.001
+    )
+    (result,) = fit(config, dataset.split("train"), dataset.split("val"))
+    assert result.metrics["auc"] > 0.7
+    network = load_network(config, dataset.shape, 3, result.best_network, "weights")
+    head = network.get_submodule("backbone.head")
+    features = torch.zeros(1, head[0].mean.shape[0])  # type: ignore[index]
+    wild = features + 1e6
+    with torch.no_grad():
+        assert head(wild).abs().max() < 3 * head[1].weight.abs().sum(dim=1).max() + 10  # type: ignore[index]
 
 
 @pytest.mark.parametrize("trainable_blocks", [0, 1, None])

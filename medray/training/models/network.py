@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from medray._types import Array, Shape
-from medray.config import STAGES, TrainConfig
+from medray.config import LAST, MIRRORED, TrainConfig
 from medray.data.resampling import Size, sized_shape
 from medray.errors import ConfigError
 from medray.tasks import SEVERAL
@@ -179,8 +179,9 @@ def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
     )
     if config.pretrained or file is not None:
         normalise.give(in_file or published_statistics(config.backbone))
-    if config.pooling == STAGES:
-        backbone = StagePooling(backbone, torch.zeros(1, channels, *shape[:2]), outputs, config.dropout)
+    if config.pooling != LAST:
+        image, mirrored = torch.zeros(1, channels, *shape[:2]), config.pooling == MIRRORED
+        backbone = StagePooling(backbone, image, outputs, config.dropout, mirrored=mirrored)
     if config.head_width is not None:
         widen_head(backbone, config.head_width, config.dropout)
     resize = None if config.image_size is None else Resize(given[:2], shape[:2])
