@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-GREY_WEIGHTS = (4899, 9617, 1868)  # of red, green and blue (ITU-R BT.601), of 2^14
+GREY_WEIGHTS = (9798, 19235, 3735)  # of red, green and blue (ITU-R BT.601), of 2^15
 
 
 def grey_levels(images: Tensor) -> Tensor:
@@ -12,7 +12,7 @@ def grey_levels(images: Tensor) -> Tensor:
         return images
     red, green, blue = images.unbind(1)
     sums = GREY_WEIGHTS[0] * red + GREY_WEIGHTS[1] * green + GREY_WEIGHTS[2] * blue
-    return ((sums + 8192) / 16384).floor()[:, None]
+    return ((sums + 16384) / 32768).floor()[:, None]
 
 
 def changed_hue(images: Tensor, shifts: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def changed_hue(images: Tensor, shifts: Tensor) -> Tensor:
     saturation = (255 * spread / value.clamp(min=1)).round()
     of_blue = torch.where(value == green, blue - red + 2 * spread, red - green + 4 * spread)
     sextants = torch.where(value == red, green - blue, of_blue)
-    hue = (30 * sextants / spread.clamp(min=1)).round() % 180
+    hue = (30 * sextants / spread.clamp(min=1) + 0.5).floor() % 180
     hue = ((hue + 180 * shifts[:, None, None]) % 180).floor() / 30  # in sextants again
     chroma = value * saturation / 255
     channels = []

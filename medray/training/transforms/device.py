@@ -118,7 +118,7 @@ class DevicePixels:
         target = torch.where(kind == 1, grey.mean(dim=(1, 2, 3), keepdim=True), torch.where(kind == 0, 0, grey))
         moved = (factor * images + (1 - factor) * target).clamp(0, 255)
         images = torch.where(kind == 2, moved.round(), moved.floor())
-        hued = np.flatnonzero(change == 3)
+        hued = np.flatnonzero((change == 3) & (factors[:, 3] != 0))
         if len(hued) and images.shape[1] == 3:
             some = self._tensor(hued)
             shifts = self._tensor(factors[hued, 3])
