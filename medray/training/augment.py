@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medray._types import Array
+from medray._types import Array, Shape
+from medray.errors import ConfigError, one_line
 from medray.training.transforms.batch import Batch, Pixels
-from medray.training.transforms.by_albumentations import Step, build_transform, check_pipeline
+from medray.training.transforms.by_albumentations import Step, build_transform, is_installed
 from medray.training.transforms.device import DevicePixels
 from medray.training.transforms.host import HostPixels, opencv
 from medray.training.transforms.pipeline import Draws, build_pipeline, without_batched_form
@@ -39,8 +40,8 @@ class Augmenter:
     def __call__(self, images: Array | Tensor, seed: int) -> Array | Tensor:
         """Transform uint8 images (n, H, W, C) in place, each by its own draw, and return them.
 
-        A tensor's are transformed on its device; an array's, or a tensor's in the processor's memory, by OpenCV, and by
-        PyTorch where that can't be imported.
+        Those in the processor's memory, of an array or a tensor, are transformed by OpenCV; those on a device,
+        or where OpenCV can't be imported, by PyTorch.
         """
         if self._steps.steps and len(images):
             batch = Batch(_pixels(images))
@@ -59,3 +60,44 @@ def _pixels(images: Array | Tensor) -> Pixels:
     if opencv() is None or not images.flags.c_contiguous:
         return DevicePixels(torch.from_numpy(images))
     return HostPixels(images)
+
+
+def check_pipeline(pipeline: Sequence[Step], shape: Shape) -> None:
+    """Check that a pipeline can be built, and that it keeps the type and shape (H, W, C) of images.
+
+    albumentations checks the arguments; where it is not installed, only what has a batched form is accepted.
+
+    Raises:
+        ConfigError: it can't, or it does not; the key is the step, as `[0].Rotate`.
+        MedrayError: a step needs albumentations, and it can't be imported.
+    """
+    images = np.random.default_rng(0).integers(0, 256, size=(16, *shape), dtype=np.uint8)
+    for i, step in enumerate(pipeline):
+        if is_installed() or without_batched_form([step]):
+            _check_step(step, images[0], f"[{i}]")
+        try:
+            Augmenter([step])(images.copy(), 0)
+        except ConfigError as error:
+            raise error.within(key=f"[{i}]") from None
+
+
+def _check_step(step: Step, image: Array, key: str) -> None:
+    """Check a step by albumentations' transform itself, applied to an image (H, W, C)."""
+    try:
+        transform = build_transform(step)
+    except ConfigError as error:
+        raise error.within(key=key) from None
+    if hasattr(transform, "p"):
+        transform.p = 1.0
+    (name,) = step
+    key, before = f"{key}.{name}", "×".join(map(str, image.shape))
+    try:
+        result = transform(image=image)["image"]
+    except Exception as error:
+        raise ConfigError(f"fails on an image of {before}: {one_line(error)}", key=key) from None
+    if result.dtype != np.uint8 or result.size != image.size or result.shape[:2] != image.shape[:2]:
+        after = "×".join(map(str, result.shape))
+        raise ConfigError(
+            f"turns an image of uint8 {before} into {result.dtype} {after}; a pipeline must keep type and shape",
+            key=key,
+        )

@@ -7,23 +7,21 @@ names what is wrong.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 Range = tuple[float, float]
 NEAREST, LINEAR, CUBIC = 0, 1, 2  # OpenCV's numbers, as in a search space
 CONSTANT, REPLICATE, REFLECT, REFLECT_101 = 0, 1, 2, 4
-#: Arguments that concern masks and boxes, which medray has none of.
-_OF_MASKS: Final = frozenset({"mask_interpolation", "fill_mask", "rotate_method", "keypoint_remapping_method"})
 
 
-class NoBatchedForm(ValueError):
+class NoBatchedForm(ValueError):  # noqa: N818
     """These arguments have no batched form, or are wrong."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a warp samples: `interpolation` and `border` are OpenCV's numbers, `fill` is by channel or one for all."""
+    """How images are sampled: `interpolation` and `border` as in OpenCV, `fill` by channel or one for all."""
 
     interpolation: int = LINEAR
     border: int = CONSTANT
@@ -43,7 +41,7 @@ class Arguments:
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = {name: value for name, value in values.items() if name not in _OF_MASKS}
+        self._values = dict(values)
 
     def take(self, name: str, default: Any) -> Any:
         """Return the value of an argument as it is."""
@@ -96,7 +94,16 @@ class Arguments:
         if isinstance(value, Sequence):
             first, last = _numbers(value, 2)
             return min(first, last), max(first, last)
-        return -_number(value), _number(value)
+        size = abs(_number(value))
+        return -size, size
+
+    def around(self, name: str, default: Range, middle: float, low: float, high: float) -> Range:
+        """Return a range within low and high, of which one number stands for so much around the middle."""
+        value = self.take(name, default)
+        if isinstance(value, Sequence):
+            return _pair(value, low, high)
+        size = _number(value, 0)
+        return max(middle - size, low), _number(middle + size, low, high)
 
     def from_low(self, name: str, default: Range, low: float, least: float) -> Range:
         """Return the range of an argument whose one number stands for `low` to it; no end lies below `least`."""

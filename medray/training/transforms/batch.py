@@ -1,21 +1,21 @@
 """A batch of images with the geometry that each of them has yet to undergo."""
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import Protocol, Self
 
 import numpy as np
 
 from medray._types import Array
-from medray.training.transforms.arguments import Sampling
+from medray.training.transforms.arguments import Arguments, Sampling
 
 _UPRIGHT, _TURNED, _WARPED = 0, 1, 2
 _SLACK = 1e-3  # pixels
 
 
 class Pixels(Protocol):
-    """uint8 images (n, H, W, C) in the memory that they are changed in; `rows` (m,) say which of them."""
+    """uint8 images (n, H, W, C) that are changed in place; `rows` (m,) say which of them."""
 
-    @property
-    def shape(self) -> tuple[int, int, int, int]: ...
+    shape: tuple[int, int, int, int]
 
     def turn(self, rows: Array, maps: Array) -> None:
         """Mirror and turn images by multiples of 90°, exactly. `maps` (m, 3, 3) as in `warp`."""
@@ -23,8 +23,13 @@ class Pixels(Protocol):
     def warp(self, rows: Array, maps: Array, sampling: Sampling) -> None:
         """Sample images anew: `maps` (m, 3, 3) lead from a pixel (x, y, 1) of the result to its source."""
 
-    def displace(self, rows: Array, kernel: Array, alpha: float, shared: bool, sampling: Sampling, seed: int) -> None:
-        """Move each pixel by a field of its own: noise up to 1 in size, smoothed by `kernel` and times alpha."""
+    def displace(
+        self, rows: Array, kernel: Array, alpha: float, shared: bool, sampling: Sampling, seed: int
+    ) -> None:
+        """Move pixels by fields of noise up to 1, smoothed by `kernel` and times alpha.
+
+        One field is for columns and one for rows, or one for both if shared.
+        """
 
     def means(self, rows: Array) -> Array:
         """Return the mean grey level of images, (m,)."""
@@ -33,7 +38,7 @@ class Pixels(Protocol):
         """Replace each grey level by its entry in the image's table, uint8 (m, 256)."""
 
     def jitter(self, rows: Array, factors: Array, order: Array) -> None:
-        """Change brightness, contrast, saturation and hue by `factors` (m, 4), in the order (m, 4) of each image."""
+        """Change brightness, contrast, saturation and hue by factors (m, 4), in each image's order (m, 4)."""
 
     def grey(self, rows: Array) -> None:
         """Make colour images grey; they keep their channels."""
@@ -60,8 +65,8 @@ class Pixels(Protocol):
 class Batch:
     """Images whose geometry is collected in one matrix each, and sampled once.
 
-    Two warps become one only where this shows the same: the second must not look past the frame of the first, where
-    the border is and not the image. Else the first is computed before. Turns always join.
+    Two warps become one only where this shows the same: the second must not look past the frame of the first,
+    where its border is and not the image. Else the first is computed before. Turns always join.
     """
 
     def __init__(self, pixels: Pixels) -> None:
@@ -109,3 +114,23 @@ class Batch:
         self._maps[rows] = np.eye(3)
         self._state[rows] = _UPRIGHT
         return self.pixels
+
+
+class Form(ABC):
+    """The batched form of a transform."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, arguments: Arguments, name: str) -> Self:
+        """Make it of the arguments of albumentations' transform `name`.
+
+        Raises:
+            NoBatchedForm: it has none with these.
+        """
+
+    @abstractmethod
+    def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
+        """Apply it to some images of a batch.
+
+        Parameters are drawn for all images, so that those of one don't depend on which others are transformed.
+        """

@@ -4,20 +4,22 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from typing_extensions import override
 
 from medray._types import Array
 from medray.training.transforms.arguments import Arguments, NoBatchedForm, Range
-from medray.training.transforms.batch import Batch
+from medray.training.transforms.batch import Batch, Form
 
 
 @dataclass(frozen=True)
-class GaussianBlur:
+class GaussianBlur(Form):
     """A Gaussian blur of uniform sigma; `blur_limit` are sizes of its kernel, 0 for one by sigma."""
 
     sigma_limit: Range
     blur_limit: tuple[int, int]
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         sizes = arguments.from_low("blur_limit", (0, 0), 0, 0)
         if any(size != int(size) for size in sizes):
@@ -26,6 +28,7 @@ class GaussianBlur:
         arguments.finish()
         return form
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         sigmas = rng.uniform(*self.sigma_limit, size=batch.count)[rows]
         sizes = rng.integers(self.blur_limit[0], self.blur_limit[1] + 1, size=batch.count)[rows]
@@ -60,12 +63,13 @@ def smoothing_matrices(kernels: Array, size: int, *, reflect: bool) -> Array:
 
 
 @dataclass(frozen=True)
-class Blur:
+class Blur(Form):
     """The mean of a square of odd size, each size within the limits equally likely."""
 
     blur_limit: tuple[int, int]
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         first, last = arguments.from_low("blur_limit", (3, 7), 3, 3)
         if first % 2 != 1 or last % 2 != 1:
@@ -73,6 +77,7 @@ class Blur:
         arguments.finish()
         return cls((int(first), int(last)))
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         first, last = self.blur_limit
         radii = rng.integers(first // 2, last // 2 + 1, size=batch.count)[rows]
@@ -82,7 +87,7 @@ class Blur:
 
 
 @dataclass(frozen=True)
-class GaussNoise:
+class GaussNoise(Form):
     """Normal noise of uniform deviation and mean, as shares of 255."""
 
     std_range: Range
@@ -90,6 +95,7 @@ class GaussNoise:
     per_channel: bool
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         form = cls(
             std_range=arguments.pair("std_range", (0.2, 0.44), 0, 1),
@@ -100,6 +106,7 @@ class GaussNoise:
         arguments.finish()
         return form
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         deviations = 255 * rng.uniform(*self.std_range, size=batch.count)[rows]
         means = 255 * rng.uniform(*self.mean_range, size=batch.count)[rows]

@@ -1,18 +1,20 @@
-"""albumentations itself: it checks the steps of a pipeline, and computes those that have no batched form.
+"""albumentations itself: it checks the arguments of transforms, and computes those that have no batched form.
 
 It is imported when the first step is built (3 s), and its check for updates is off.
 """
 
 import inspect
+import random
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from medray._types import Array, Shape
+from medray._types import Array
 from medray.errors import ConfigError, MedrayError, nearest, one_line, unknown_choice_line
 from medray.training.transforms.batch import Batch
 from medray.training.transforms.host import opencv
@@ -27,12 +29,19 @@ class ByAlbumentations:
     transform: Any
 
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator, *, forced: bool) -> None:
+        """Let the transform be drawn for some images of a batch, or applied to all of them if forced."""
         pixels = batch.settle(rows)
         images = pixels.read(rows)
-        self.transform.set_random_seed(int(rng.integers(2**32)))
+        # Not set_random_seed: it gives every transform in a nest the same numbers.
+        self.transform.set_random_state(rng, random.Random(int(rng.integers(2**63))))
         for i, image in enumerate(images):
             images[i] = self.transform(image=image, force_apply=forced)["image"].reshape(image.shape)
         pixels.write(rows, images)
+
+
+def is_installed() -> bool:
+    """Return whether there is an albumentations to import."""
+    return find_spec("albumentations") is not None
 
 
 def _albumentations() -> Any:
@@ -82,32 +91,3 @@ def _argument_problem(transform: Any, arguments: Mapping[str, Any], error: Excep
         r"validation errors? for InitSchema (\w+) (.+?) \[type=.*?input_value=(.+?), input_type", text
     )
     return "{0}: {2} is not allowed: {1}".format(*pydantic.groups()) if pydantic else text[:200]
-
-
-def check_pipeline(pipeline: Sequence[Step], shape: Shape) -> None:
-    """Check that a pipeline can be built, and that it keeps the type and shape (H, W, C) of images.
-
-    Raises:
-        ConfigError: it can't, or it does not; the key is the step, as `[0].Rotate`.
-    """
-    image = np.random.default_rng(0).integers(0, 256, size=shape, dtype=np.uint8)
-    for i, step in enumerate(pipeline):
-        (name,) = step
-        try:
-            transform = build_transform(step)
-        except ConfigError as error:
-            raise error.within(key=f"[{i}]") from None
-        if hasattr(transform, "p"):
-            transform.p = 1.0
-        key, before = f"[{i}].{name}", "×".join(map(str, shape))
-        try:
-            result = transform(image=image)["image"]
-        except Exception as error:
-            raise ConfigError(f"fails on an image of {before}: {one_line(error)}", key=key) from None
-        if result.dtype != np.uint8 or result.reshape(-1).shape != (image.size,) or result.shape[:2] != shape[:2]:
-            after = "×".join(map(str, result.shape))
-            raise ConfigError(
-                f"turns an image of uint8 {before} into {result.dtype} {after}; "
-                "a pipeline must keep type and shape",
-                key=key,
-            )

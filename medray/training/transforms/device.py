@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
+from typing_extensions import override
 
 from medray._types import Array
 from medray.training.transforms.arguments import CONSTANT, NEAREST, REFLECT_101, REPLICATE, Sampling, by_channel
+from medray.training.transforms.batch import Pixels
 from medray.training.transforms.blurs import smoothing_matrices
 from medray.training.transforms.colours import changed_hue, grey_levels
 
@@ -16,7 +18,7 @@ _MODES = ("nearest", "bilinear", "bicubic")
 _LARGEST = 1 << 24  # values of the images that a step takes at a time: 16 times as many bytes
 
 
-class DevicePixels:
+class DevicePixels(Pixels):
     """Images uint8 (n, H, W, C) on any device, changed in place; see `Pixels`."""
 
     def __init__(self, images: Tensor) -> None:
@@ -43,9 +45,11 @@ class DevicePixels:
         """Replace images by float ones (m, C, H, W), cut off and rounded down."""
         self._images.index_copy_(0, index, images.clamp(0, 255).byte().permute(0, 2, 3, 1))
 
+    @override
     def turn(self, rows: Array, maps: Array) -> None:
         self.warp(rows, maps, Sampling(NEAREST, REPLICATE))
 
+    @override
     def warp(self, rows: Array, maps: Array, sampling: Sampling) -> None:
         x, y = self._grid()
         for part, index, images in self._parts(rows):
@@ -57,7 +61,9 @@ class DevicePixels:
         """Return the columns (1, W) and rows (H, 1) of an image."""
         _, height, width, _ = self.shape
         device = self._images.device
-        return torch.arange(width, device=device)[None].float(), torch.arange(height, device=device)[:, None].float()
+        return torch.arange(width, device=device)[None].float(), torch.arange(height, device=device)[
+            :, None
+        ].float()
 
     def _sampled(self, images: Tensor, x: Tensor, y: Tensor, sampling: Sampling) -> Tensor:
         """Return images sampled at columns x and rows y, (m, H, W), rounded to levels."""
@@ -71,11 +77,18 @@ class DevicePixels:
         fill = self._tensor(np.array(by_channel(sampling.fill, channels)))[:, None, None]
         filled = sampling.border == CONSTANT and any(sampling.fill)
         sampled = grid_sample(
-            images - fill if filled else images, grid, _MODES[sampling.interpolation], padding, align_corners=centres
+            images - fill if filled else images,
+            grid,
+            _MODES[sampling.interpolation],
+            padding,
+            align_corners=centres,
         )
         return (sampled + fill if filled else sampled).round()
 
-    def displace(self, rows: Array, kernel: Array, alpha: float, shared: bool, sampling: Sampling, seed: int) -> None:
+    @override
+    def displace(
+        self, rows: Array, kernel: Array, alpha: float, shared: bool, sampling: Sampling, seed: int
+    ) -> None:
         _, height, width, _ = self.shape
         generator = self._generator(seed)
         planes = 1 if shared else 2
@@ -92,15 +105,18 @@ class DevicePixels:
     def _generator(self, seed: int) -> torch.Generator:
         return torch.Generator(self._images.device).manual_seed(seed)
 
+    @override
     def means(self, rows: Array) -> Array:
         means = torch.cat([images.mean(dim=(1, 2, 3)) for _, _, images in self._parts(rows)])
         return means.cpu().numpy().astype(np.float64)
 
+    @override
     def look_up(self, rows: Array, tables: Array) -> None:
         for part, index, images in self._parts(rows):
             levels = self._tensor(tables[part]).gather(1, images.flatten(1).long())
             self._write(index, levels.view(images.shape))
 
+    @override
     def jitter(self, rows: Array, factors: Array, order: Array) -> None:
         for part, index, images in self._parts(rows):
             for change in order[part].T:
@@ -113,7 +129,9 @@ class DevicePixels:
         The first three move levels away from, or towards, black, the mean grey level, or the pixel's own.
         """
         kind = self._tensor(change)[:, None, None, None]
-        factor = self._tensor(np.where(change == 3, 1, factors[np.arange(len(change)), change]))[:, None, None, None]
+        factor = self._tensor(np.where(change == 3, 1, factors[np.arange(len(change)), change]))[
+            :, None, None, None
+        ]
         grey = grey_levels(images)
         target = torch.where(kind == 1, grey.mean(dim=(1, 2, 3), keepdim=True), torch.where(kind == 0, 0, grey))
         moved = (factor * images + (1 - factor) * target).clamp(0, 255)
@@ -125,10 +143,12 @@ class DevicePixels:
             images = images.index_copy(0, some, changed_hue(images.index_select(0, some), shifts))
         return images
 
+    @override
     def grey(self, rows: Array) -> None:
         for _, index, images in self._parts(rows):
             self._write(index, grey_levels(images).expand_as(images))
 
+    @override
     def erase(self, rows: Array, boxes: Array, fill: tuple[float, ...] | str, seed: int) -> None:
         generator, channels = self._generator(seed), self.shape[3]
         x, y = self._grid()
@@ -145,6 +165,7 @@ class DevicePixels:
                 images = torch.where(inside, filling, images)
             self._write(index, images)
 
+    @override
     def add_noise(self, rows: Array, means: Array, deviations: Array, by_channel: bool, seed: int) -> None:
         generator = self._generator(seed)
         for part, index, images in self._parts(rows):
@@ -153,6 +174,7 @@ class DevicePixels:
             noise = torch.randn(size, generator=generator, device=images.device)
             self._write(index, images + noise * deviation + mean)
 
+    @override
     def blur(self, rows: Array, kernels: Array) -> None:
         _, height, width, _ = self.shape
         down, across = (smoothing_matrices(kernels, side, reflect=True) for side in (height, width))
@@ -161,8 +183,10 @@ class DevicePixels:
             smooth = left @ images @ right.transpose(2, 3)
             self._write(index, smooth.round())
 
+    @override
     def read(self, rows: Array) -> Array:
         return self._images[self._tensor(rows)].cpu().numpy()
 
+    @override
     def write(self, rows: Array, images: Array) -> None:
         self._images.index_copy_(0, self._tensor(rows), self._tensor(images))

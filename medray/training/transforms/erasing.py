@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from typing_extensions import override
 
 from medray._types import Array
 from medray.training.transforms.arguments import Arguments, Range
-from medray.training.transforms.batch import Batch
+from medray.training.transforms.batch import Batch, Form
 
 Fill = tuple[float, ...] | str
 
@@ -20,8 +21,8 @@ def _read_fill(arguments: Arguments) -> Fill:
 
 
 @dataclass(frozen=True)
-class CoarseDropout:
-    """Some rectangles anywhere; sides are shares of the image's, or pixels where the height's limit is 1 or more."""
+class CoarseDropout(Form):
+    """Some rectangles anywhere: sides are shares of the image's, or pixels if the height's limit is 1 or more."""
 
     num_holes_range: tuple[int, int]
     hole_height_range: Range
@@ -29,6 +30,7 @@ class CoarseDropout:
     fill: Fill
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         form = cls(
             num_holes_range=arguments.whole_pair("num_holes_range", (1, 2), 1),
@@ -39,6 +41,7 @@ class CoarseDropout:
         arguments.finish()
         return form
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         least, most = self.num_holes_range
         size = (batch.count, most)
@@ -57,7 +60,7 @@ class CoarseDropout:
 
 
 @dataclass(frozen=True)
-class Erasing:
+class Erasing(Form):
     """One rectangle of a share of the image's area and an aspect ratio (Zhong et al. 2017, "Random Erasing")."""
 
     scale: Range
@@ -65,6 +68,7 @@ class Erasing:
     fill: Fill
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         form = cls(
             scale=arguments.pair("scale", (0.02, 0.33), 0),
@@ -74,6 +78,7 @@ class Erasing:
         arguments.finish()
         return form
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         height, width = batch.height, batch.width
         least = self.scale[0] * height * width

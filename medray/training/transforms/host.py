@@ -8,15 +8,17 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from medray._types import Array
 from medray.training.transforms.arguments import Sampling, by_channel
+from medray.training.transforms.batch import Pixels
 from medray.training.transforms.levels import linear_tables
 
 
 @cache
 def opencv() -> Any:
-    """Return OpenCV, or None where it can't be imported; its threads would compete with the machine's other trials."""
+    """Return OpenCV with one thread, as others would compete with the machine's trials; None if there is none."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     try:
         import cv2
@@ -26,7 +28,7 @@ def opencv() -> Any:
     return cv2
 
 
-class HostPixels:
+class HostPixels(Pixels):
     """Images uint8 (n, H, W, C), contiguous, changed in place; see `Pixels`."""
 
     def __init__(self, images: Array) -> None:
@@ -36,6 +38,7 @@ class HostPixels:
         # OpenCV's own form: without an axis for one channel.
         self._views = images.reshape(-1, height, width) if channels == 1 else images
 
+    @override
     def turn(self, rows: Array, maps: Array) -> None:
         cv2, views = self._cv2, self._views
         linear = np.rint(maps[:, :2, :2]).astype(int).reshape(-1, 4)
@@ -46,6 +49,7 @@ class HostPixels:
                 image = cv2.flip(image, -1 if mirrored and flipped else int(mirrored))
             views[row] = image if a else cv2.transpose(image)
 
+    @override
     def warp(self, rows: Array, maps: Array, sampling: Sampling) -> None:
         cv2, (height, width, channels) = self._cv2, self.shape[1:]
         flags = sampling.interpolation | cv2.WARP_INVERSE_MAP
@@ -56,7 +60,10 @@ class HostPixels:
             warp, matrix = (cv2.warpPerspective, matrix) if is_projective else (cv2.warpAffine, matrix[:2])
             views[row] = warp(views[row], matrix, size, flags=flags, borderMode=border, borderValue=fill)
 
-    def displace(self, rows: Array, kernel: Array, alpha: float, shared: bool, sampling: Sampling, seed: int) -> None:
+    @override
+    def displace(
+        self, rows: Array, kernel: Array, alpha: float, shared: bool, sampling: Sampling, seed: int
+    ) -> None:
         cv2, rng, (height, width, channels) = self._cv2, np.random.default_rng(seed), self.shape[1:]
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         fill = by_channel(sampling.fill, channels)
@@ -72,14 +79,17 @@ class HostPixels:
                 borderMode=sampling.border, borderValue=fill,
             )  # fmt: skip
 
+    @override
     def means(self, rows: Array) -> Array:
         means: Array = self._images[rows].mean(axis=(1, 2, 3), dtype=np.float64)
         return means
 
+    @override
     def look_up(self, rows: Array, tables: Array) -> None:
         for row, table in zip(rows.tolist(), tables, strict=True):
             self._views[row] = self._cv2.LUT(self._views[row], table)
 
+    @override
     def jitter(self, rows: Array, factors: Array, order: Array) -> None:
         cv2, grey_images = self._cv2, self.shape[3] == 1
         brightness = linear_tables(factors[:, 0], np.zeros(len(rows)))
@@ -103,10 +113,12 @@ class HostPixels:
                     image = cv2.cvtColor(image, cv2.COLOR_HSV2RGB)
             self._views[row] = image
 
+    @override
     def grey(self, rows: Array) -> None:
         for row in rows.tolist():
             self._images[row] = self._cv2.cvtColor(self._images[row], self._cv2.COLOR_RGB2GRAY)[:, :, None]
 
+    @override
     def erase(self, rows: Array, boxes: Array, fill: tuple[float, ...] | str, seed: int) -> None:
         channels = self.shape[3]
         rng = np.random.default_rng(seed)
@@ -117,6 +129,7 @@ class HostPixels:
                 filling = rng.integers(256, size=size, dtype=np.uint8) if colour is None else colour
                 self._images[row, top:bottom, left:right] = filling
 
+    @override
     def add_noise(self, rows: Array, means: Array, deviations: Array, by_channel: bool, seed: int) -> None:
         rng, shape = np.random.default_rng(seed), self.shape[1:]
         for row, mean, deviation in zip(rows.tolist(), means.tolist(), deviations.tolist(), strict=True):
@@ -125,6 +138,7 @@ class HostPixels:
             noise += np.float32(mean)
             self._images[row] = (self._images[row] + noise).clip(0, 255)
 
+    @override
     def blur(self, rows: Array, kernels: Array) -> None:
         middle = kernels.shape[1] // 2
         radii = (kernels > 0).sum(axis=1) // 2
@@ -132,8 +146,10 @@ class HostPixels:
             used = kernel[middle - radius : middle + radius + 1]
             self._views[row] = self._cv2.sepFilter2D(self._views[row], -1, used, used)
 
+    @override
     def read(self, rows: Array) -> Array:
         return self._images[rows]
 
+    @override
     def write(self, rows: Array, images: Array) -> None:
         self._images[rows] = images

@@ -1,13 +1,15 @@
 """Grey levels and colours."""
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from typing_extensions import override
 
 from medray._types import Array
 from medray.training.transforms.arguments import Arguments, NoBatchedForm, Range
-from medray.training.transforms.batch import Batch
+from medray.training.transforms.batch import Batch, Form
 
 
 def linear_tables(factors: Array, offsets: Array) -> Array:
@@ -18,7 +20,7 @@ def linear_tables(factors: Array, offsets: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class RandomBrightnessContrast:
+class RandomBrightnessContrast(Form):
     """Levels times 1 + contrast, plus brightness times 255 or times the image's mean."""
 
     brightness_limit: Range
@@ -26,6 +28,7 @@ class RandomBrightnessContrast:
     brightness_by_max: bool
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         form = cls(
             brightness_limit=arguments.symmetric("brightness_limit", (-0.2, 0.2)),
@@ -37,6 +40,7 @@ class RandomBrightnessContrast:
         arguments.finish()
         return form
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         contrast = 1 + rng.uniform(*self.contrast_limit, size=batch.count)[rows]
         brightness = rng.uniform(*self.brightness_limit, size=batch.count)[rows]
@@ -46,17 +50,19 @@ class RandomBrightnessContrast:
 
 
 @dataclass(frozen=True)
-class RandomGamma:
+class RandomGamma(Form):
     """Levels to the power of a uniform draw; the limits are in percent."""
 
     gamma_limit: Range
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         limit = arguments.from_low("gamma_limit", (80, 120), 1, 1)
         arguments.finish()
         return cls(limit)
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         gammas = rng.uniform(*self.gamma_limit, size=batch.count)[rows] / 100
         tables = (np.arange(256) * (1 / 255)) ** gammas[:, None] * 255
@@ -64,47 +70,41 @@ class RandomGamma:
 
 
 @dataclass(frozen=True)
-class ColorJitter:
+class ColorJitter(Form):
     """Brightness, contrast, saturation and hue by uniform factors, in an order of each image's own."""
 
     limits: tuple[Range, Range, Range, Range]
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         brightness, contrast, saturation = (
-            _factors(arguments.take(each, (0.8, 1.2))) for each in ("brightness", "contrast", "saturation")
+            arguments.around(each, (0.8, 1.2), 1, 0, math.inf) for each in ("brightness", "contrast", "saturation")
         )
-        hue = arguments.symmetric("hue", (-0.5, 0.5))
+        hue = arguments.around("hue", (-0.5, 0.5), 0, -0.5, 0.5)
         arguments.finish()
-        if not -0.5 <= hue[0] <= hue[1] <= 0.5:
-            raise NoBatchedForm(name)
         return cls((brightness, contrast, saturation, hue))
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         factors = np.stack([rng.uniform(*limit, size=batch.count) for limit in self.limits], axis=1)
         order = rng.permuted(np.tile(np.arange(4), (batch.count, 1)), axis=1)
         batch.settle(rows).jitter(rows, factors[rows], order[rows])
 
 
-def _factors(value: object) -> Range:
-    """Return the range of a factor; one number stands for so much around 1."""
-    if isinstance(value, list | tuple):
-        return Arguments({"": value}).pair("", (0, 0), 0)
-    size = Arguments({"": value}).number("", 0, 0)
-    return max(1 - size, 0), 1 + size
-
-
 @dataclass(frozen=True)
-class ToGray:
+class ToGray(Form):
     """Grey images in as many channels; those that are grey stay as they are."""
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         arguments.choice("num_output_channels", 3, (3,))
         arguments.choice("method", "weighted_average", ("weighted_average",))
         arguments.finish()
         return cls()
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         if batch.channels == 3:
             batch.settle(rows).grey(rows)

@@ -1,32 +1,27 @@
-"""Pipelines: which images undergo which transform, by `p`, weights and nested choices, as albumentations draws them."""
+"""Pipelines: which images undergo which transform, by `p`, weights and nests, as albumentations draws them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
+from typing_extensions import override
 
 from medray._types import Array
 from medray.errors import ConfigError
 from medray.training.transforms.arguments import Arguments, NoBatchedForm
-from medray.training.transforms.batch import Batch
+from medray.training.transforms.batch import Batch, Form
 from medray.training.transforms.blurs import Blur, GaussianBlur, GaussNoise
 from medray.training.transforms.by_albumentations import ByAlbumentations, Step, build_transform
+from medray.training.transforms.deformations import ElasticTransform, RandomResizedCrop
 from medray.training.transforms.erasing import CoarseDropout, Erasing
 from medray.training.transforms.levels import ColorJitter, RandomBrightnessContrast, RandomGamma, ToGray
 from medray.training.transforms.turns import Turn
-from medray.training.transforms.warps import Affine, ElasticTransform, Perspective, RandomResizedCrop, Rotate
-
-Change = Callable[[Batch, Array, np.random.Generator], None]
-
-
-class _Form(Protocol):
-    @classmethod
-    def read(cls, arguments: Arguments, name: str) -> Change: ...
-
+from medray.training.transforms.warps import Affine, Perspective, Rotate
 
 #: The batched form of a transform, and how often it is applied unless `p` says so.
-BATCHED: Final[Mapping[str, tuple[type[_Form], float]]] = {
+BATCHED: Final[Mapping[str, tuple[type[Form], float]]] = {
     "Affine": (Affine, 0.5),
     "Blur": (Blur, 0.5),
     "CoarseDropout": (CoarseDropout, 0.5),
@@ -71,23 +66,24 @@ class Draws:
         return among if forced else among & drawn
 
 
-class Node(Protocol):
-    """A step of a pipeline; `p` is its weight in a OneOf."""
+@dataclass(frozen=True)
+class Node(ABC):
+    """A step of a pipeline, applied with probability `p`, which is its weight in a OneOf."""
 
-    @property
-    def p(self) -> float: ...
+    p: float
 
+    @abstractmethod
     def apply(self, draws: Draws, among: Array, path: Path, *, forced: bool = False) -> None:
         """Apply it to images among a mask (n,); forced ones whatever p is."""
 
 
 @dataclass(frozen=True)
-class Single:
+class Single(Node):
     """A batched form."""
 
-    change: Change
-    p: float
+    change: Form
 
+    @override
     def apply(self, draws: Draws, among: Array, path: Path, *, forced: bool = False) -> None:
         rng = draws.at(path)
         rows = np.flatnonzero(draws.applied(among, self.p, rng, forced and self.p > 0))
@@ -96,12 +92,12 @@ class Single:
 
 
 @dataclass(frozen=True)
-class Other:
+class Other(Node):
     """A step that albumentations computes."""
 
     change: ByAlbumentations
-    p: float
 
+    @override
     def apply(self, draws: Draws, among: Array, path: Path, *, forced: bool = False) -> None:
         rows = np.flatnonzero(among)
         if len(rows):
@@ -109,12 +105,12 @@ class Other:
 
 
 @dataclass(frozen=True)
-class InTurn:
+class InTurn(Node):
     """Compose and Sequential: all steps, one after the other."""
 
     steps: tuple[Node, ...]
-    p: float
 
+    @override
     def apply(self, draws: Draws, among: Array, path: Path, *, forced: bool = False) -> None:
         applied = draws.applied(among, self.p, draws.at(path), forced)
         for i, step in enumerate(self.steps):
@@ -122,12 +118,12 @@ class InTurn:
 
 
 @dataclass(frozen=True)
-class OneOf:
+class OneOf(Node):
     """One of the steps, by their weights, whatever else its own p says."""
 
     steps: tuple[Node, ...]
-    p: float
 
+    @override
     def apply(self, draws: Draws, among: Array, path: Path, *, forced: bool = False) -> None:
         rng = draws.at(path)
         applied = draws.applied(among, self.p, rng, forced)
@@ -138,15 +134,15 @@ class OneOf:
 
 
 @dataclass(frozen=True)
-class SomeOf:
+class SomeOf(Node):
     """`count` of the steps, each equally likely, each then by its own p; in a random order if `shuffled`."""
 
     steps: tuple[Node, ...]
-    p: float
     count: int
     replace: bool
     shuffled: bool
 
+    @override
     def apply(self, draws: Draws, among: Array, path: Path, *, forced: bool = False) -> None:
         rng = draws.at(path)
         applied = draws.applied(among, self.p, rng, False)  # albumentations forces no SomeOf
@@ -171,7 +167,7 @@ def build_pipeline(steps: Sequence[Step]) -> InTurn:
         ConfigError: a class or an argument is unknown, or a value is not allowed.
         MedrayError: albumentations is needed and can't be imported.
     """
-    return InTurn(tuple(build_step(step) for step in steps), 1.0)
+    return InTurn(1.0, tuple(build_step(step) for step in steps))
 
 
 def build_step(step: Step) -> Node:
@@ -180,7 +176,7 @@ def build_step(step: Step) -> Node:
         return _batched(step)
     except NoBatchedForm:
         transform = build_transform(step)
-        return Other(ByAlbumentations(transform), transform.p)
+        return Other(transform.p, ByAlbumentations(transform))
 
 
 def without_batched_form(steps: Sequence[Step]) -> list[str]:
@@ -206,7 +202,7 @@ def _batched(step: Step) -> Node:
     if name in BATCHED:
         form, p = BATCHED[name]
         p = arguments.number("p", p, 0, 1)
-        return Single(form.read(arguments, name), p)
+        return Single(p, form.read(arguments, name))
     if name not in NESTS:
         raise NoBatchedForm(name)
     p, inner = arguments.number("p", NESTS[name], 0, 1), arguments.take("transforms", None)
@@ -220,10 +216,10 @@ def _batched(step: Step) -> Node:
         count = int(arguments.choice("n", 1, range(1, len(steps) + 1)))
         replace = arguments.flag("replace", False)
         arguments.finish()
-        return SomeOf(steps, p, count, replace, name == "RandomOrder")
+        return SomeOf(p, steps, count, replace, name == "RandomOrder")
     arguments.finish()
     if name != "OneOf":
-        return InTurn(steps, p)
+        return InTurn(p, steps)
     if not any(step.p for step in steps):
         raise NoBatchedForm(name)
-    return OneOf(steps, p)
+    return OneOf(p, steps)

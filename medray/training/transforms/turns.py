@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from typing_extensions import override
 
 from medray._types import Array
 from medray.errors import ConfigError
 from medray.training.transforms.arguments import Arguments
-from medray.training.transforms.batch import Batch
+from medray.training.transforms.batch import Batch, Form
 
 # Columns and rows of the source by x, y, and whether they are counted from the far side.
 _UPRIGHT, _MIRRORED, _FLIPPED, _HALF = (1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1)
@@ -23,22 +24,24 @@ _ELEMENTS = {
 
 
 @dataclass(frozen=True)
-class Turn:
+class Turn(Form):
     """One of some symmetries of the square, each equally likely."""
 
     name: str
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         arguments.finish()
         return cls(name)
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         elements = _ELEMENTS[self.name]
         if batch.height != batch.width and any(element[0] == 0 for element in elements):
             raise ConfigError(
-                f"turns images of {batch.height}×{batch.width} on their side, which changes their shape: use it with "
-                "square images, or flips",
+                f"turns images of {batch.height}×{batch.width} on their side, which changes their shape: use it "
+                "with square images, or flips",
                 key=self.name,
             )
         drawn = rng.integers(len(elements), size=batch.count)[rows]

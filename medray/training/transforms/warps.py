@@ -1,34 +1,31 @@
-"""Geometry that samples an image anew: rotation, affine, perspective, crops and elastic deformation."""
+"""Geometry that one matrix says: rotation, affine, perspective."""
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from typing_extensions import override
 
 from medray._types import Array
-from medray.errors import ConfigError
 from medray.training.transforms.arguments import (
-    LINEAR,
-    REPLICATE,
     Arguments,
     NoBatchedForm,
     Range,
     Sampling,
     by_axis,
 )
-from medray.training.transforms.batch import Batch
-from medray.training.transforms.blurs import gaussian_kernels
+from medray.training.transforms.batch import Batch, Form
 
 
 @dataclass(frozen=True)
-class Rotate:
+class Rotate(Form):
     """A rotation about the centre by uniform degrees."""
 
     limit: Range
     sampling: Sampling
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         limit, sampling = arguments.symmetric("limit", (-90, 90)), arguments.sampling()
         if arguments.flag("crop_border", False):
@@ -36,6 +33,7 @@ class Rotate:
         arguments.finish()
         return cls(limit, sampling)
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         angles = rng.uniform(*self.limit, size=batch.count)[rows]
         still, one = np.zeros((len(rows), 2)), np.ones((len(rows), 2))
@@ -43,7 +41,7 @@ class Rotate:
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(Form):
     """Scale, then rotation, shear and translation about the centre; of each a uniform draw, by axis."""
 
     scale: dict[str, Range]
@@ -56,6 +54,7 @@ class Affine:
     sampling: Sampling
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         scale = by_axis(arguments.take("scale", (1.0, 1.0)), 1.0, low=1e-3)
         percent, pixels = arguments.take("translate_percent", None), arguments.take("translate_px", None)
@@ -81,6 +80,7 @@ class Affine:
         arguments.finish()
         return form
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         count = batch.count
         if self.in_pixels:
@@ -98,7 +98,7 @@ class Affine:
         batch.warp(rows, maps, self.sampling)
 
     def _scales(self, limits: Range, count: int, rng: np.random.Generator) -> Array:
-        """Return scales (n,): uniform, or if balanced, enlarged and reduced equally often and uniform in either."""
+    An image is scaled, rotated against the clock and sheared by degrees, and shifted in pixels.
         if not self.balanced_scale:
             return rng.uniform(*limits, size=count)
         low, high = limits
@@ -110,7 +110,7 @@ class Affine:
 def affine_maps(batch: Batch, shift: Array, shear: Array, scale: Array, angles: Array) -> Array:
     """Return the maps (m, 3, 3) from the result to the source; shift, shear and scale are (m, 2), in x and y.
 
-    An image is scaled, rotated against the clock by `angles` degrees, sheared by degrees, and shifted in pixels.
+    An image is scaled, rotated against the clock and sheared by degrees, and shifted by pixels.
     """
     turn, tangent = np.deg2rad(angles), np.tan(np.deg2rad(shear))
     cos, sin, none, one = np.cos(turn), np.sin(turn), np.zeros(len(turn)), np.ones(len(turn))
@@ -126,13 +126,14 @@ def affine_maps(batch: Batch, shift: Array, shear: Array, scale: Array, angles: 
 
 
 @dataclass(frozen=True)
-class Perspective:
+class Perspective(Form):
     """A view of the quadrilateral whose corners lie inside the image's by the size of normal draws."""
 
     scale: Range
     sampling: Sampling
 
     @classmethod
+    @override
     def read(cls, arguments: Arguments, name: str) -> Self:
         form = cls(arguments.from_low("scale", (0.05, 0.1), 0, 0), arguments.sampling())
         if not arguments.flag("keep_size", True) or arguments.flag("fit_output", False):
@@ -140,6 +141,7 @@ class Perspective:
         arguments.finish()
         return form
 
+    @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         scales = rng.uniform(*self.scale, size=batch.count)
         jitter = np.abs(rng.standard_normal((batch.count, 4, 2)) * scales[:, None, None])[rows] % 0.32
@@ -149,7 +151,7 @@ class Perspective:
 
 
 def _clockwise(points: Array) -> Array:
-    """Return corners (m, 4, 2) as top left, top right, bottom right, bottom left: left and right ones first by x."""
+    """Return corners (m, 4, 2) clockwise from the top left; which ones are left is decided first."""
     order = np.argsort(points[:, :, 0], axis=1, kind="stable")
     points = np.take_along_axis(points, order[:, :, None], axis=1)
     left, right = points[:, :2], points[:, 2:]
@@ -161,9 +163,9 @@ def _clockwise(points: Array) -> Array:
 def quadrilateral_maps(corners: Array, width: int, height: int) -> Array:
     """Return the maps (m, 3, 3) from the result to the quadrilaterals (m, 4, 2) that albumentations' show.
 
-    The projective map of a square (Heckbert 1989, "Fundamentals of Texture Mapping", 2.2.3). albumentations stretches
-    the quadrilateral to the image's size and once more from the quadrilateral's own to that, so what is seen is its part
-    at the top left.
+    The projective map of a square (Heckbert 1989, "Fundamentals of Texture Mapping", 2.2.3). albumentations
+    stretches the quadrilateral to the image's size, and once more as if it still had its own; so what is seen is
+    its part at the top left.
     """
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners.transpose(1, 2, 0)
     sides = np.linalg.norm(corners - np.roll(corners, -1, axis=1), axis=2)  # top, right, bottom, left
@@ -180,81 +182,3 @@ def quadrilateral_maps(corners: Array, width: int, height: int) -> Array:
     ]).transpose(2, 0, 1)  # fmt: skip
     scales: Array = np.stack([seen_width, seen_height, np.ones(len(g))], axis=1)
     return maps * scales[:, None, :]
-
-
-@dataclass(frozen=True)
-class RandomResizedCrop:
-    """A crop of a share of the area and an aspect ratio, stretched to the image's size."""
-
-    size: tuple[int, int]
-    scale: Range
-    ratio: Range
-    interpolation: int
-
-    @classmethod
-    def read(cls, arguments: Arguments, name: str) -> Self:
-        form = cls(
-            size=arguments.size("size"),
-            scale=arguments.pair("scale", (0.08, 1.0), 0, 1),
-            ratio=arguments.pair("ratio", (0.75, 4 / 3), 1e-6),
-            interpolation=arguments.choice("interpolation", LINEAR, (0, 1, 2)),
-        )
-        arguments.choice("area_for_downscale", None, (None, "image", "image_mask"))
-        arguments.finish()
-        return form
-
-    def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
-        if self.size != (batch.height, batch.width):
-            size = f"{self.size[0]}×{self.size[1]}"
-            raise ConfigError(f"size {size} is not that of the images, {batch.height}×{batch.width}", key="size")
-        shape, tries = np.array([batch.height, batch.width]), (batch.count, 10)
-        area = rng.uniform(*self.scale, size=tries) * batch.height * batch.width
-        aspect = np.exp(rng.uniform(math.log(self.ratio[0]), math.log(self.ratio[1]), size=tries))
-        sides = np.rint(np.sqrt(np.stack([area / aspect, area * aspect], axis=-1)))  # heights, widths
-        fits = (sides.min(axis=-1) > 0) & (np.max(sides - shape, axis=-1) <= 0)
-        sides = sides[np.arange(batch.count), fits.argmax(axis=1)]
-        start = np.floor((shape - sides + 1) * rng.random((batch.count, 2)))
-        central, none = self._central(batch), ~np.any(fits, axis=1)
-        sides[none], start[none] = central, (shape - central) // 2
-        scale, start = (sides / shape)[rows], start[rows]
-        maps = np.tile(np.eye(3), (len(rows), 1, 1))
-        maps[:, 0, 0], maps[:, 1, 1] = scale[:, 1], scale[:, 0]
-        maps[:, :2, 2] = (start + scale / 2 - 0.5)[:, ::-1]
-        batch.warp(rows, maps, Sampling(self.interpolation, REPLICATE))
-
-    def _central(self, batch: Batch) -> Array:
-        """Return the sides of the crop where ten draws did not fit: the largest of a ratio within the limits."""
-        ratio = batch.width / batch.height
-        height = round(batch.width / self.ratio[0]) if ratio < self.ratio[0] else batch.height
-        width = round(batch.height * self.ratio[1]) if ratio > self.ratio[1] else batch.width
-        return np.array([height, width])
-
-
-@dataclass(frozen=True)
-class ElasticTransform:
-    """A smooth random displacement of each pixel (Simard, Steinkraus & Platt 2003)."""
-
-    alpha: float
-    sigma: float
-    approximate: bool
-    same_dxdy: bool
-    sampling: Sampling
-
-    @classmethod
-    def read(cls, arguments: Arguments, name: str) -> Self:
-        form = cls(
-            alpha=arguments.number("alpha", 1, 0),
-            sigma=arguments.number("sigma", 50, 1),
-            approximate=arguments.flag("approximate", False),
-            same_dxdy=arguments.flag("same_dxdy", False),
-            sampling=arguments.sampling(),
-        )
-        arguments.choice("noise_distribution", "gaussian", ("gaussian",))
-        arguments.finish()
-        return form
-
-    def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
-        size = 17 if self.approximate else round(self.sigma * 8 + 1) | 1  # OpenCV's size where none is given
-        kernel = gaussian_kernels(np.array([self.sigma]), np.array([size]))[0]
-        seed = int(rng.integers(2**63))
-        batch.settle(rows).displace(rows, kernel, self.alpha, self.same_dxdy, self.sampling, seed)

@@ -1,5 +1,6 @@
 """Images that show what was done to them, and the results of many draws: medray's and albumentations'."""
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,11 +53,11 @@ def by_device(pipeline: Pipeline, images: Array, seed: int = 0) -> Array:
 
 
 def by_albumentations(pipeline: Pipeline, images: Array, seed: int = 0) -> Array:
-    """Return the images as albumentations transforms them."""
+    """Return the images as albumentations transforms them; its set_random_seed lets all transforms draw the same."""
     import albumentations
 
     compose = albumentations.Compose([build_transform(step) for step in pipeline])
-    compose.set_random_seed(seed)
+    compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
     return np.stack([compose(image=image)["image"].reshape(image.shape) for image in images])
 
 
@@ -73,5 +74,5 @@ def check_alike(ours: Array, theirs: Array, names: Sequence[str]) -> None:
     A third of a level is let pass as rounding. With a thousand comparisons in all, one in a hundred sets of seeds fails.
     """
     for name, mine, other in zip(names, ours.T.astype(float), theirs.T, strict=True):
-        p = max(ks_2samp(mine + shift, other, method="asymp").pvalue for shift in (-0.33, 0, 0.33))
-        assert p > 1e-5, f"{name}: p {p:.2g}, means {mine.mean():.2f} and {other.mean():.2f}"
+        tests = (ks_2samp(mine + shift, other, method="asymp") for shift in (0, -0.33, 0.33))
+        assert any(test.pvalue > 1e-5 for test in tests), f"{name}: means {mine.mean():.2f} and {other.mean():.2f}"

@@ -64,7 +64,12 @@ def test_large_images_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
     from medray.training.transforms import device
     from tests.training.transforms.drawn_images import by_device
 
-    pipeline = [{"ColorJitter": {"p": 1}}, {"Rotate": {"p": 0.7}}, {"GaussianBlur": {"p": 1}}, {"CoarseDropout": {"p": 1}}]
+    pipeline = [
+        {"ColorJitter": {"p": 1}},
+        {"Rotate": {"p": 0.7}},
+        {"GaussianBlur": {"p": 1}},
+        {"CoarseDropout": {"p": 1}},
+    ]
     images = copies(texture(), 7)
     at_once = by_device(pipeline, images)
     monkeypatch.setattr(device, "_LARGEST", 2 * images[0].size)
