@@ -98,7 +98,7 @@ class Affine(Form):
         batch.warp(rows, maps, self.sampling)
 
     def _scales(self, limits: Range, count: int, rng: np.random.Generator) -> Array:
-    An image is scaled, rotated against the clock and sheared by degrees, and shifted in pixels.
+        """Return scales (n,): uniform, or if balanced enlarged and reduced equally often, uniform in either."""
         if not self.balanced_scale:
             return rng.uniform(*limits, size=count)
         low, high = limits
