@@ -1,8 +1,8 @@
 """How many images a second a pipeline transforms: albumentations image by image, and medray's batched forms.
 
 Prints a table of medians. On the processor all sides take turns with one thread, and the processor's time counts,
-which another program's load changes less than the clock's; on a GPU it is the clock's, after the device is done, of
-images that lie there. `device` on the processor is the way that a machine without OpenCV goes.
+which another program's load changes less than the clock's; on a GPU it is the clock's, until the device is done,
+of images that lie there. `device` on the processor is the way that a machine without OpenCV goes.
 
     uv run python benchmarks/augmentation.py [--runs 7] [--sizes 28 224] [--batch 128]
 """
@@ -22,6 +22,7 @@ from medray.training.transforms.by_albumentations import is_installed
 from medray.training.transforms.device import DevicePixels
 from medray.training.transforms.pipeline import Draws, build_pipeline
 
+MIRROR = {"HorizontalFlip": {"p": 0.5}}
 AFFINE = {"Affine": {"translate_percent": [-0.06, 0.06], "rotate": [-10, 10], "scale": [0.92, 1.08], "p": 0.7}}
 GREY = {"RandomBrightnessContrast": {"brightness_limit": 0.15, "contrast_limit": 0.2, "p": 0.5}}
 COLOUR = {
@@ -29,7 +30,7 @@ COLOUR = {
         "brightness": [0.8, 1.2], "contrast": [0.8, 1.2], "saturation": [0.8, 1.2], "hue": [-0.02, 0.02], "p": 0.5,
     }
 }  # fmt: skip
-ERASED = [
+ERASED: list[Step] = [
     {"Rotate": {"limit": 30, "p": 0.5}},
     {"CoarseDropout": {"p": 0.5}},
     {"Perspective": {"scale": [0.05, 0.15], "p": 0.5}},
@@ -46,7 +47,7 @@ PIPELINES: dict[int, dict[str, list[Step]]] = {
     },
     3: {
         "Rotate, CoarseDropout, Perspective": ERASED,
-        "mirrored: HorizontalFlip, Affine, ColorJitter": [{"HorizontalFlip": {"p": 0.5}}, AFFINE, COLOUR],
+        "mirrored: HorizontalFlip, Affine, ColorJitter": [MIRROR, AFFINE, COLOUR],
         "turned: D4, Affine, ColorJitter": [{"D4": {"p": 1.0}}, AFFINE, COLOUR],
         "D4, GaussianBlur, GaussNoise": [{"D4": {}}, {"GaussianBlur": {}}, {"GaussNoise": {}}],
     },

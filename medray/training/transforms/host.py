@@ -131,12 +131,15 @@ class HostPixels(Pixels):
 
     @override
     def add_noise(self, rows: Array, means: Array, deviations: Array, by_channel: bool, seed: int) -> None:
-        rng, shape = np.random.default_rng(seed), self.shape[1:]
+        cv2, (height, width, channels) = self._cv2, self.shape[1:]
+        cv2.setRNGSeed(seed % 2**31)  # of this thread's numbers: drawn four times as fast as NumPy's
+        shared = channels == 3 and not by_channel
+        noise = np.empty((height, width if shared else width * channels), dtype=np.float32)
         for row, mean, deviation in zip(rows.tolist(), means.tolist(), deviations.tolist(), strict=True):
-            noise = rng.standard_normal(shape if by_channel else (*shape[:2], 1), dtype=np.float32)
-            noise *= np.float32(deviation)
-            noise += np.float32(mean)
-            self._images[row] = (self._images[row] + noise).clip(0, 255)
+            cv2.randn(noise, mean - 0.499, deviation)  # the sum is rounded, where albumentations cuts it off
+            image = self._views[row]
+            added = cv2.merge([noise] * 3) if shared else noise.reshape(image.shape)
+            self._views[row] = cv2.add(image, added, dtype=cv2.CV_8U)
 
     @override
     def blur(self, rows: Array, kernels: Array) -> None:
