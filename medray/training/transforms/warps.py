@@ -145,23 +145,13 @@ class Perspective(Form):
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         scales = rng.uniform(*self.scale, size=batch.count)
         jitter = np.abs(rng.standard_normal((batch.count, 4, 2)) * scales[:, None, None])[rows] % 0.32
-        far = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+        far = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])  # x and y, clockwise from the top left
         points = np.where(far == 1, 1 - jitter, jitter) * (batch.width, batch.height)
-        batch.warp(rows, quadrilateral_maps(_clockwise(points), batch.width, batch.height), self.sampling)
-
-
-def _clockwise(points: Array) -> Array:
-    """Return corners (m, 4, 2) clockwise from the top left; which ones are left is decided first."""
-    order = np.argsort(points[:, :, 0], axis=1, kind="stable")
-    points = np.take_along_axis(points, order[:, :, None], axis=1)
-    left, right = points[:, :2], points[:, 2:]
-    left = np.where((left[:, 0, 1] < left[:, 1, 1])[:, None, None], left, left[:, ::-1])
-    right = np.where((right[:, 0, 1] < right[:, 1, 1])[:, None, None], right, right[:, ::-1])
-    return np.stack([left[:, 0], right[:, 0], right[:, 1], left[:, 1]], axis=1)
+        batch.warp(rows, quadrilateral_maps(points, batch.width, batch.height), self.sampling)
 
 
 def quadrilateral_maps(corners: Array, width: int, height: int) -> Array:
-    """Return the maps (m, 3, 3) from the result to the quadrilaterals (m, 4, 2) that albumentations' show.
+    """Return the maps (m, 3, 3) from the result to quadrilaterals (m, 4, 2), clockwise from the top left.
 
     The projective map of a square (Heckbert 1989, "Fundamentals of Texture Mapping", 2.2.3). albumentations
     stretches the quadrilateral to the image's size, and once more as if it still had its own; so what is seen is

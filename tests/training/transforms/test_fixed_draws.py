@@ -41,6 +41,8 @@ STEPS = [
     {"GaussianBlur": {"sigma_limit": [1.2, 1.2], "p": 1}},
     {"GaussianBlur": {"sigma_limit": [3, 3], "blur_limit": [4, 4], "p": 1}},
     {"Blur": {"blur_limit": [5, 5], "p": 1}},
+    {"GaussNoise": {"std_range": [0, 0], "mean_range": [0.1, 0.1], "p": 1}},
+    {"GaussNoise": {"std_range": [0, 0], "mean_range": [-0.2, -0.2], "per_channel": False, "p": 1}},
 ]  # fmt: skip
 
 

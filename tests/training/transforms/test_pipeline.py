@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
 
 from medray.errors import ConfigError
-from medray.search.print_introduction import list_slow_pipelines
 from medray.training.augment import Augmenter, build_transform, check_pipeline, without_batched_form
 from medray.training.transforms.arguments import Sampling
 from medray.training.transforms.pipeline import BATCHED, NESTS
@@ -32,6 +31,8 @@ DARK = {"RandomBrightnessContrast": {"brightness_limit": [-0.2, -0.2], "contrast
 INVERTED = {"InvertImg": {"p": 0.4}}  # has no batched form
 PIPELINES: list[Pipeline] = [
     [H, T, DARK],
+    [{"D4": {}}],
+    [{"RandomRotate90": {}}, H],
     [{"OneOf": {"transforms": [H, V, {"Transpose": {"p": 0}}, DARK], "p": 0.7}}],
     [{"OneOf": {"transforms": [H, {"OneOf": {"transforms": [V, T], "p": 0.1}}]}}],
     [{"Sequential": {"transforms": [H, DARK, INVERTED]}}, V],
@@ -182,20 +183,12 @@ def test_flips_of_the_same_p_are_drawn_independently() -> None:
     assert counts.min() > 60
 
 
-def test_a_search_names_what_is_slow() -> None:
-    pipelines = {"none": (), "mild": (H, V), "report": (H, INVERTED, {"CLAHE": {}})}
-    assert list(list_slow_pipelines(pipelines)) == [
-        "transforms 'report': no batched form of InvertImg, CLAHE: image by image, which is slower"
-    ]
-
-
 def test_training_needs_no_albumentations_for_batched_forms() -> None:
     code = """
 import sys
 sys.modules["albumentations"] = None
 import numpy as np
 from medray.errors import MedrayError
-from medray.search.print_introduction import list_slow_pipelines
 from medray.training.augment import Augmenter
 from medray.training.transforms.host import opencv
 nest = {"OneOf": {"transforms": [{"D4": {}}, {"ColorJitter": {}}], "p": 1}}
