@@ -1,18 +1,19 @@
 """What a search says before its first trial."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from medray.cluster.capacity import Capacity
 from medray.cluster.runners import LOCAL_LINE
+from medray.config import TrainConfig
 from medray.console import say
 from medray.console_tables import metric_caveat
 from medray.data.dataset import ImageDataset
 from medray.runs.run_facts import ResolvedOptions
-from medray.space.combinations import freezes_less
-from medray.space.search_space import Pipeline, longer_baselines
+from medray.space.combinations import combinations, freezes_less
+from medray.space.search_space import Pipeline, SearchSpace, longer_baselines
 from medray.text import first_names
 from medray.training.transforms.pipeline import without_batched_form
 
@@ -33,6 +34,10 @@ def print_introduction(
         f"{dataset.source}: {train} training and {val} validation images of {height}×{width}×{channels}, "
         f"{len(dataset.class_names)} {noun}; the test split is not used",
     )
+    if space.image_sizes:
+        say(console, f"  {describe_sizes(space.image_sizes, max(height, width))}")
+    for line in list_licences(space):
+        say(console, f"  {line}")
     for note in dataset.notes:
         say(console, f"  {note}")
     for line in list_missing_classes(dataset):
@@ -55,6 +60,33 @@ def print_introduction(
             f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, "
             f"{ledger.left()} are left",
         )
+
+
+def describe_sizes(image_sizes: Sequence[int], own: int) -> str:
+    """Return the sizes at which networks see images whose longer side is `own`, and how they get them."""
+    grown = [str(size) for size in image_sizes if size > own]
+    enlarged = f"; {' and '.join(grown)} by enlarging them" if grown else ""
+    return f"networks see them at {', '.join(map(str, image_sizes))} pixels, the longer side{enlarged}"
+
+
+def list_licences(space: SearchSpace) -> Iterator[str]:
+    """Yield a line for each licence of published weights that a training of the space may start from."""
+    starts = [
+        settings for _, settings in combinations(space, ("backbone", "pretrained")) if settings.get("pretrained")
+    ]
+    if not starts:
+        return
+    from medray.training.models.licences import forbids_commerce, weights_licence  # imports torch and timm
+
+    backbones: dict[str, list[str]] = {}
+    for settings in starts:
+        config = TrainConfig(backbone=settings.get("backbone", TrainConfig.backbone), pretrained=True)
+        licence = weights_licence(config)
+        if licence is not None and config.backbone not in backbones.setdefault(licence, []):
+            backbones[licence].append(config.backbone)
+    for licence, names in sorted(backbones.items()):
+        forbidden = "; NO COMMERCIAL USE" if forbids_commerce(licence) else ""
+        yield f"licence of published weights: {licence} ({', '.join(names)}){forbidden}"
 
 
 def list_missing_classes(dataset: ImageDataset) -> Iterator[str]:

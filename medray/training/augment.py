@@ -32,6 +32,8 @@ class Augmenter:
             MedrayError: a step has no batched form, and albumentations can't be imported.
         """
         self._steps = build_pipeline(pipeline)
+        #: Whether no step needs albumentations, which works in the processor's memory only.
+        self.batched = not without_batched_form(pipeline)
 
     @overload
     def __call__(self, images: Array, seed: int) -> Array: ...

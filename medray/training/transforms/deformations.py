@@ -47,8 +47,8 @@ class RandomResizedCrop(Form):
     @override
     def __call__(self, batch: Batch, rows: Array, rng: np.random.Generator) -> None:
         if self.size != (batch.height, batch.width):
-            size = f"{self.size[0]}×{self.size[1]}"
-            raise ConfigError(f"size {size} is not that of the images, {batch.height}×{batch.width}", key="size")
+            images, size = f"{batch.height}×{batch.width}", f"{self.size[0]}×{self.size[1]}"
+            raise ConfigError(f"{size} is not the images' size, {images}", key="RandomResizedCrop.size")
         shape, tries = np.array([batch.height, batch.width]), (batch.count, 10)
         area = rng.uniform(*self.scale, size=tries) * batch.height * batch.width
         aspect = np.exp(rng.uniform(math.log(self.ratio[0]), math.log(self.ratio[1]), size=tries))

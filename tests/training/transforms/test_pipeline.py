@@ -106,6 +106,12 @@ steps = st.recursive(
 )  # fmt: skip
 
 
+def test_a_crop_of_another_size_is_refused() -> None:
+    crop = Augmenter([{"RandomResizedCrop": {"size": [8, 8]}}])
+    with pytest.raises(ConfigError, match=r"^RandomResizedCrop.size: 8×8 is not the images' size, 6×6$"):
+        crop(np.zeros((2, 6, 6, 3), dtype=np.uint8), 0)
+
+
 @pytest.mark.filterwarnings("ignore:The image is already gray")
 @given(st.lists(steps, max_size=4), st.sampled_from([1, 3]), st.integers(1, 9), st.integers(0, 2**31 - 1))
 @settings(max_examples=60, deadline=None)
