@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
+from medray.training.augment import Augmenter
 from tests.training.transforms.drawn_images import (
     SIDE,
     Draw,
     by_albumentations,
+    by_host,
     copies,
     engines,
     texture,
@@ -76,3 +79,14 @@ def test_large_images_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
     at_once = by_device(pipeline, images)
     monkeypatch.setattr(device, "_LARGEST", 2 * images[0].size)
     assert np.array_equal(by_device(pipeline, images), at_once)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: "".join(step))
+def test_a_gpu_gives_what_the_processor_gives(step: dict) -> None:
+    images = copies(texture(), 3)
+    on_gpu = Augmenter([step])(torch.from_numpy(images.copy()).cuda(), 0)
+    assert on_gpu.is_cuda
+    off = np.abs(on_gpu.cpu().numpy().astype(int) - by_host([step], images))
+    assert (off > 1).mean() < 0.01
