@@ -1,6 +1,6 @@
 """What a search says before its first trial."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,8 +13,9 @@ from medray.console_tables import metric_caveat
 from medray.data.dataset import ImageDataset
 from medray.runs.run_facts import ResolvedOptions
 from medray.space.combinations import combinations, freezes_less
-from medray.space.search_space import SearchSpace, longer_baselines
+from medray.space.search_space import Pipeline, SearchSpace, longer_baselines
 from medray.text import first_names
+from medray.training.transforms.pipeline import without_batched_form
 
 if TYPE_CHECKING:
     from medray.search.ledger import Ledger
@@ -44,6 +45,8 @@ def print_introduction(
     say(console, f"{capacity.describe() if capacity else LOCAL_LINE}; results go to {ledger.run.location}")
     if space.budget.grace_epochs >= max_epochs:
         say(console, f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")
+    for line in list_slow_pipelines(space.transforms):
+        say(console, f"  {line}")
     if caveat := metric_caveat(space.metric):
         say(console, f"  ranked by {space.metric}: {caveat}")
     shortened = [f"{name} ({epochs})" for name, epochs in longer_baselines(space, max_epochs).items()]
@@ -96,3 +99,10 @@ def list_missing_classes(dataset: ImageDataset) -> Iterator[str]:
         missing = [name for name, count in zip(dataset.class_names, counts, strict=True) if not count]
         if missing:
             yield f"split '{split}' has no image of {first_names(missing)}: {effect}"
+
+
+def list_slow_pipelines(pipelines: Mapping[str, Pipeline]) -> Iterator[str]:
+    """Yield a line for each pipeline with transforms that albumentations computes, image by image."""
+    for name, pipeline in pipelines.items():
+        if slow := without_batched_form(pipeline):
+            yield f"transforms '{name}': no batched form of {first_names(slow)}: image by image, which is slower"

@@ -20,9 +20,15 @@ def evaluation_batch(
     return max(least, pixels // max(height * width, shape[0] * shape[1]))
 
 
-def to_input(images: Array, device: torch.device) -> Tensor:
-    """Return uint8 images (n, H, W, C) as the networks' input: float (n, C, H, W) in [0, 1], channels last."""
+def on_device(images: Array, device: torch.device) -> Tensor:
+    """Return images as they are on a device; on the processor they share the array's memory."""
     batch = torch.from_numpy(images)
     if device.type == "cuda":
         batch = batch.pin_memory()
-    return batch.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+    return batch.to(device, non_blocking=True)
+
+
+def to_input(images: Array | Tensor, device: torch.device) -> Tensor:
+    """Return uint8 images (n, H, W, C) as the networks' input: float (n, C, H, W) in [0, 1], channels last."""
+    batch = images if isinstance(images, Tensor) else on_device(images, device)
+    return batch.permute(0, 3, 1, 2).float() / 255
