@@ -32,7 +32,7 @@ _SPENT = (
     Column("seconds", NUMBER, "what these epochs took, with their validation; no waiting"),
 )
 _END = (
-    Column("ended_by", TEXT, "epochs, patience or asha"),
+    Column("ended_by", TEXT, "epochs, patience, asha or time"),
     Column("reason", TEXT, "why it failed"),
 )
 
