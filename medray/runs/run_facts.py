@@ -10,13 +10,12 @@ from medray.data.dataset import ImageDataset, LabelledImages
 from medray.data.members import label_counts
 from medray.errors import unknown_choice_line
 from medray.json_document import JsonDocument
+from medray.runs.trial_record import FLAT, TIME
 from medray.space.preparation import ASPECTS
 from medray.stats.case_rule import CaseRule
 from medray.stats.score_names import METRICS
 from medray.tasks import TASKS
 from medray.text import first_names
-
-TIME, FLAT = "time", "flat"  # what ends a search before all its trials have
 
 
 @dataclass(frozen=True)

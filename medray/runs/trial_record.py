@@ -8,6 +8,7 @@ from medray.errors import unknown_choice_line
 from medray.json_document import JsonDocument
 
 FINISHED, STOPPED, FAILED = STATES = ("finished", "stopped", "failed")
+TIME, FLAT = "time", "flat"  # what ends a search before all its trials have ended
 
 
 @dataclass(frozen=True)

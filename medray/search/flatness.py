@@ -8,8 +8,7 @@ more than a part of the objective's standard error on the validation images, the
 from collections.abc import Callable, Sequence
 
 from medray.runs.leaderboard import rank, usable
-from medray.runs.run_facts import TIME
-from medray.runs.trial_record import TrialRecord
+from medray.runs.trial_record import TIME, TrialRecord
 
 FEWEST = 20  # trials without a gain
 PART = 0.25  # of the standard error

@@ -20,9 +20,10 @@ from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
 from medray.errors import RunError
 from medray.runs.leaderboard import rank, to_csv, usable
-from medray.runs.run_facts import FLAT, TIME, ResolvedOptions, SearchState
+from medray.runs.run_facts import ResolvedOptions, SearchState
 from medray.runs.rundir import RunDir
-from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
+from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, TrialRecord
+from medray.search.enqueue import QUEUED
 from medray.search.flatness import is_flat
 from medray.search.optuna_study import SpreadTPE, StudyFile
 from medray.search.time_limit import TimeLimit, hours_for
@@ -33,7 +34,6 @@ from medray.training.seeds import draw_seed
 LEADERBOARD_EVERY_S = STATE_EVERY_S = 10.0
 MOST_HELD_BACK = 8  # drawn trials in a row that have no time, until the search ends
 MOST_FAILED = 20
-QUEUED = {"baseline", "warm_start"}  # user attributes of trials that Optuna did not draw
 OPTUNA_STATES = {FINISHED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
 
@@ -91,36 +91,6 @@ class Ledger:
         self._written = self._saved = time.monotonic()
 
     # -- at the start
-
-    def enqueue_baselines(self) -> None:
-        """Enqueue the baselines that are not in the study yet, before everything that will be drawn.
-
-        They take at most half of the trials, unless only they are to be run or there is no number of trials.
-        """
-        most = None if self.options.baselines_only or self.options.trials is None else self.options.trials // 2
-        present = {trial.user_attrs.get("baseline") for trial in self.study.get_trials(deepcopy=False)}
-        for name in list(self.space.baselines)[:most]:
-            if name in present:  # of an earlier driver, which may have been killed between two of them
-                continue
-            self.study.enqueue_trial(self.space.baseline_draw(name), user_attrs={"baseline": name})
-
-    def enqueue_warm_starts(self) -> None:
-        """Enqueue the best settings of earlier runs that are not in the study yet, on at most half of what is left.
-
-        Settings that a baseline has, or a trial that was enqueued before, are left out.
-        """
-        trials = self.study.get_trials(deepcopy=False)
-        present = [trial.system_attrs.get("fixed_params", trial.params) for trial in trials]
-        enqueued = sum("warm_start" in trial.user_attrs for trial in trials)
-        baselines = sum("baseline" in trial.user_attrs for trial in trials)
-        most = math.inf if self.options.trials is None else (self.options.trials - baselines) // 2
-        for run, earlier in self.warm_start.in_turn():
-            if enqueued >= most:
-                break
-            if earlier.params not in present:
-                name = f"{run.run} trial {earlier.number}"
-                self.study.enqueue_trial(earlier.params, user_attrs={"warm_start": name})
-                enqueued += 1
 
     def reconcile(self) -> None:
         """Read the records that an earlier driver left, and find the trials that are to be resumed."""
@@ -307,7 +277,7 @@ class Ledger:
             self.write_leaderboard()
 
     def not_begun(self) -> tuple[str, ...]:
-        """Return the names of the baselines that have not begun, as there is no time, once the search has ended."""
+        """Return the names of the baselines that have not begun, as there was no time, once it has ended."""
         if not self.ended_by:
             return ()
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))

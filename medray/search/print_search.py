@@ -9,8 +9,7 @@ from rich.console import Console
 from medray.console import say
 from medray.console_tables import metric_title, print_table
 from medray.runs.leaderboard import gain, rank, usable
-from medray.runs.run_facts import FLAT, TIME
-from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
+from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, TrialRecord
 from medray.search.flatness import FEWEST, PART
 from medray.search.run_search import SearchResult
 from medray.search.search_progress import four_places, settings_line

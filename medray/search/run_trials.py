@@ -37,7 +37,9 @@ def run_trials(
     Raises:
         RunError: the time was too short for any trial.
     """
-    from medray.search.ledger import Ledger  # imports Optuna: not before the options are known to be right
+    # These import Optuna: not before the options are known to be right.
+    from medray.search.enqueue import enqueue_baselines, enqueue_warm_starts
+    from medray.search.ledger import Ledger
     from medray.search.optuna_study import StudyFile
 
     state = run.read_state()
@@ -48,8 +50,8 @@ def run_trials(
     error = partial(standard_error, run, space.metric, groups, dataset.case_rule)
     ledger = Ledger(run, space, resolved, file, file.open(space.mode), progress, limit, error)
     ledger.ended_by = state.ended_by
-    ledger.enqueue_baselines()
-    ledger.enqueue_warm_starts()
+    enqueue_baselines(ledger.study, space, resolved)
+    enqueue_warm_starts(ledger.study, ledger.warm_start, resolved)
     ledger.reconcile()
     ledger.end_when_flat()
     progress.begin(list(ledger.records.values()), capacity.slots if capacity else 1)

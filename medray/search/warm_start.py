@@ -38,13 +38,11 @@ def check_earlier_runs(locations: Sequence[str], space: SearchSpace) -> None:
         ):  # fmt: skip
             if theirs != ours:
                 raise RunError(
-                    f"--warm-start {location}: its {name} is {theirs}, that of {space.path} is {ours}; give runs of "
-                    f"the same {name}"
+                    f"--warm-start {location}: its {name} is {theirs}, that of {space.path} is {ours}; give "
+                    f"runs of the same {name}"
                 )
         if not usable(run.records()):
-            raise RunError(
-                f"--warm-start {location}: none of its trials has an objective; give a run that has some"
-            )
+            raise RunError(f"--warm-start {location}: none of its trials has an objective; give another run")
 
 
 def read_earlier_runs(
@@ -80,7 +78,7 @@ def _read(run: RunDir, space: SearchSpace, max_epochs: int, fingerprint: str) ->
 
 
 def takeover(record: TrialRecord, earlier: SearchSpace, space: SearchSpace) -> dict[str, object] | str:
-    """Return what `space` has to draw for the settings of an `earlier` space's trial, by label, or why it can't."""
+    """Return what `space` has to draw, by label, for a trial's settings of another space, or why it can't."""
     pipeline = record.settings.get("transforms", "none")
     if pipeline in space.transforms and space.transforms[pipeline] != earlier.transforms.get(pipeline):
         return f"transforms {pipeline} is another pipeline"
