@@ -11,7 +11,7 @@ from medray.runs.leaderboard import rank, usable
 from medray.runs.trial_record import TIME, TrialRecord
 
 FEWEST = 20  # trials without a gain
-PART = 0.25  # of the standard error
+PART = 0.1  # of the standard error
 MARGIN = 0.001  # of the best objective, where it has no standard error
 
 

@@ -88,8 +88,8 @@ def search(as_json: bool, **values: Any) -> None:
     from medray.search.search_options import SearchOptions
 
     console = make_console(as_json)
-    options = SearchOptions(**values)
     with errors_in_one_line(as_json=as_json):
+        options = SearchOptions(**values)
         from medray.search.open_run import resume_command
         from medray.search.run_search import run_search
 
