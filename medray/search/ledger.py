@@ -9,7 +9,7 @@ import math
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from medray.errors import RunError
 from medray.runs.leaderboard import rank, to_csv, usable
 from medray.runs.run_facts import ResolvedOptions, SearchState
 from medray.runs.rundir import RunDir
-from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, TrialRecord
+from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, EpochRecord, TrialRecord
 from medray.search.enqueue import QUEUED
 from medray.search.flatness import is_flat
 from medray.search.optuna_study import SpreadTPE, StudyFile
@@ -104,7 +104,7 @@ class Ledger:
                 self.unfinished.append(trial)
             else:
                 self.held_back.append(trial)
-        for number in self.run.trial_numbers():
+        for number in self.run.trial_numbers() if self.options.hours is not None else ():
             folder = self.run.trial(number)
             backbone = folder.read_json(folder.CONFIG)["backbone"]
             self.limit.times.begin(number, backbone, [epoch.seconds for epoch in folder.epochs()])
@@ -140,22 +140,23 @@ class Ledger:
         """
         while self.unfinished:
             frozen = self.unfinished.popleft()
-            if started := self._start(frozen):
+            trial, before = self._open(frozen), self.run.trial(frozen.number).epochs()
+            if started := self._start(trial, before):
                 return started
-            if self.run.trial(frozen.number).epochs():
-                self.running[frozen.number] = Trial(self.study, frozen._trial_id)
+            if before:
+                self.running[frozen.number] = trial
                 self.out_of_time.add(frozen.number)
-                self.end(frozen.number, None)
+                self.end(frozen.number, StepResult(len(before), before[-1].objective, before[-1].ended_by))
             else:
                 self.held_back.append(frozen)
         waiting, self.held_back = self.held_back, deque()
         attempts = max(MOST_HELD_BACK, len(waiting) + 1)
         while self.ended_by is None and len(self.held_back) < attempts:
-            frozen = waiting.popleft() if waiting else self._ask()
-            if started := self._start(frozen):
+            trial = self._open(waiting.popleft() if waiting else None)
+            if started := self._start(trial):
                 self.held_back.extend(waiting)
                 return started
-            self.held_back.append(frozen)
+            self.held_back.append(self.study.get_trials(deepcopy=False)[trial.number])
         self.held_back.extend(waiting)
         self.ended_by = self.ended_by or TIME
         return None
@@ -163,44 +164,40 @@ class Ledger:
     def may_wait(self) -> bool:
         """Return whether a trial that begins when the next running one ends surely can reach its first rung."""
         slowest = self.limit.times.slowest()
-        if slowest is None:
-            return True
+        if slowest is None or self.limit.hours is None:
+            return self.limit.hours is None
         waits = [(epochs.total - epochs.done) * slowest for epochs in self.running_epochs.values()]
         return min(waits, default=0.0) + self.space.budget.grace_epochs * slowest < self.limit.left()
 
-    def _ask(self) -> FrozenTrial:
-        """Take the next enqueued trial, or a new one; nothing is drawn yet."""
+    def _open(self, frozen: FrozenTrial | None) -> Trial:
+        """Return a trial that was drawn before, which draws the same values again, or the next one to be drawn."""
         trials = self.study.get_trials(deepcopy=False)
-        # An enqueued trial has its number already.
-        number = next((t.number for t in trials if t.state == TrialState.WAITING), len(trials))
-        self._set_sampler(number)
-        self.study.ask()
-        return self.study.get_trials(deepcopy=False)[number]
-
-    def _set_sampler(self, number: int) -> None:
-        before = self.study.get_trials(deepcopy=False)[:number]
-        drawn_before = sum(not QUEUED & trial.user_attrs.keys() for trial in before)
+        if frozen is not None:
+            number = frozen.number
+        else:  # an enqueued trial has its number already
+            number = next((t.number for t in trials if t.state == TrialState.WAITING), len(trials))
+        drawn_before = sum(not QUEUED & trial.user_attrs.keys() for trial in trials[:number])
         self.study.sampler = SpreadTPE(self.options.seed, number, drawn_before, self.earlier)
+        return self.study.ask() if frozen is None else Trial(self.study, frozen._trial_id)
 
-    def _start(self, frozen: FrozenTrial) -> StartedTrial | None:
-        """Draw a trial's settings and write its config; return None where it has no time."""
-        number = frozen.number
-        self._set_sampler(number)
-        trial = Trial(self.study, frozen._trial_id)  # one that was drawn before draws the same values again
-        baseline = trial.user_attrs.get("baseline")
+    def _start(self, trial: Trial, before: Sequence[EpochRecord] = ()) -> StartedTrial | None:
+        """Draw a trial's settings and write its config; return None where it has no time.
+
+        An earlier driver has done the epochs `before`.
+        """
+        number, baseline = trial.number, trial.user_attrs.get("baseline")
         outside = baseline is not None and self.space.baselines[baseline].compare_only
         drawn = {} if outside else self.space.draw(trial)
         # Baselines share the seed, as in seed report 001: they differ in their settings alone.
         seed = self.options.seed if baseline else draw_seed(self.options.seed, number)
         config = self.space.config(drawn, seed=seed, max_epochs=self.options.max_epochs, baseline=baseline)
-        folder = self.run.trial(number)
-        before = [epoch.seconds for epoch in folder.epochs()]
         rung = min(self.space.budget.grace_epochs, config.epochs)
         if not self.limit.allows(config.backbone, max(1, rung - len(before))):
             return None
-        self.limit.times.begin(number, config.backbone, before)
+        self.limit.times.begin(number, config.backbone, [epoch.seconds for epoch in before])
         self.running[number] = trial
         self.running_epochs[number] = RunningEpochs(len(before), rung, config.epochs)
+        folder = self.run.trial(number)
         folder.write_json(folder.CONFIG, config.to_dict())
         self.file.send()
         self.observer.trial_started(number, baseline, config)

@@ -183,9 +183,8 @@ def test_ray_stops_trials_at_an_epoch_when_the_time_is_over(npz: Path, tmp_path:
     result = run_search(options, Console(file=io.StringIO()))
     assert result.ended_by == TIME
     assert result.left == 0
-    assert result.records
     assert {(record.state, record.ended_by) for record in result.records} == {(STOPPED, TIME)}
-    assert min(record.epochs for record in result.records) > 1
+    assert len(result.records) == 2  # one a core: none was drawn ahead, to begin when the time is over
     assert result.run.trial_numbers() == [record.number for record in result.records]
     assert result.ensemble is not None
     assert result.run.read_state().seconds < 0.025 * HOUR_S + 5  # beside other work
