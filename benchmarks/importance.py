@@ -56,7 +56,8 @@ def true_shares(objective: Objective, rng: np.random.Generator) -> Array:
             moved[:, i] = value
             means.append(objective(moved).mean())
         shares.append(np.var(means))
-    return np.array(shares) / objective(points).var()
+    result: Array = np.array(shares) / objective(points).var()
+    return result
 
 
 def study_of(objective: Objective, trials: int, seed: int, *, tpe: bool) -> optuna.Study:

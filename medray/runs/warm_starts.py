@@ -17,7 +17,7 @@ class EarlierTrial(JsonDocument):
 
 @dataclass(frozen=True)
 class EarlierRun(JsonDocument):
-    """An earlier run in the folder `run`, with `ended` trials that have an objective.
+    """An earlier run in the folder `run`, in which so many `trials` have ended.
 
     Its `best` trials are run again here, first. Those that are `known` inform the draws by their objectives, as
     they are trials that this search could have run: on the same data, with all settings that it would give them.
@@ -26,7 +26,7 @@ class EarlierRun(JsonDocument):
 
     run: str
     same_data: bool
-    ended: int
+    trials: int
     best: tuple[EarlierTrial, ...]
     known: tuple[EarlierTrial, ...]
     skipped: tuple[str, ...]

@@ -177,6 +177,8 @@ class Ledger:
         else:  # an enqueued trial has its number already
             number = next((t.number for t in trials if t.state == TrialState.WAITING), len(trials))
         drawn_before = sum(not QUEUED & trial.user_attrs.keys() for trial in trials[:number])
+        # With the same seed the first draws would be those of an earlier run once more.
+        drawn_before += sum(run.trials for run in self.warm_start.runs)
         self.study.sampler = SpreadTPE(self.options.seed, number, drawn_before, self.earlier)
         return self.study.ask() if frozen is None else Trial(self.study, frozen._trial_id)
 

@@ -58,11 +58,11 @@ def read_earlier_runs(
 
 def _read(run: RunDir, space: SearchSpace, max_epochs: int, fingerprint: str) -> EarlierRun:
     earlier, same_data = run.read_space(), run.read_data().fingerprint == fingerprint
-    ranked = rank(usable(run.records()), space.mode)
+    records = list(run.records())
     best: list[EarlierTrial] = []
     known: list[EarlierTrial] = []
     skipped: list[str] = []
-    for record in ranked:
+    for record in rank(usable(records), space.mode):
         assert record.objective is not None
         params = takeover(record, earlier, space)
         if isinstance(params, str):
@@ -74,7 +74,7 @@ def _read(run: RunDir, space: SearchSpace, max_epochs: int, fingerprint: str) ->
             best.append(trial)
         if same_data and record.state == FINISHED and is_same_training(record, params, space, max_epochs):
             known.append(trial)
-    return EarlierRun(run.location, same_data, len(ranked), tuple(best), tuple(known), tuple(skipped[:BEST]))
+    return EarlierRun(run.location, same_data, len(records), tuple(best), tuple(known), tuple(skipped[:BEST]))
 
 
 def takeover(record: TrialRecord, earlier: SearchSpace, space: SearchSpace) -> dict[str, object] | str:

@@ -82,6 +82,8 @@ def test_the_best_settings_go_first_after_the_baselines(
     assert (
         f"warm start from {earlier}: its 3 best settings go first; 5 finished trials inform the draws" in printed
     )
+    drawn = [searched(record) for record in result.records[3:]]
+    assert not any(searched(record) in drawn for record in best)  # though the seed is the same
     assert run_dir(tmp_path / "second").read_facts().options.warm_start == (str(earlier),)
     trials = StudyFile(run_dir(tmp_path / "second")).open("max").trials
     assert len(trials) == 6  # the earlier trials are not among them
