@@ -6,6 +6,9 @@ over them is the importance, the middle 80 % of them its interval. A conditional
 sgd, is measured among the trials that have it. Whether the trials can tell at all is a permutation test's to say
 (`main_effect_p`), as a forest finds importance in noise, too.
 
+PED-ANOVA (Watanabe et al. 2023) finds less in the trials of a search, most of which lie near the best ones
+(benchmarks/importance.py).
+
 Trials that were stopped are left out and counted: an objective after fewer epochs can't be compared.
 """
 
