@@ -1,5 +1,6 @@
 """What a search says before its first trial."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ from medray.console import say
 from medray.console_tables import metric_caveat
 from medray.data.dataset import ImageDataset
 from medray.runs.run_facts import ResolvedOptions
+from medray.runs.warm_starts import EarlierRun
+from medray.search.time_limit import ending_seconds
 from medray.space.combinations import combinations, freezes_less
 from medray.space.search_space import Pipeline, SearchSpace, longer_baselines
-from medray.text import first_names
+from medray.text import clock, first_names, plural
 from medray.training.transforms.pipeline import without_batched_form
 
 if TYPE_CHECKING:
@@ -54,11 +57,18 @@ def print_introduction(
         say(console, f"  {max_epochs} epochs at most, though baselines ask for more: {first_names(shortened)}")
     if freezes_less(space, max_epochs):
         say(console, f"  {max_epochs} epochs leave none after freeze_epochs: half of a trial's are frozen")
+    if resolved.hours is not None:
+        ending = clock(ending_seconds(resolved.hours))
+        say(console, f"  at most {ledger.limit.describe()}; the last {ending} are for the ensemble")
+    for run in ledger.warm_start.runs:
+        say(console, f"  {describe_earlier_run(run)}")
+        for line in run.skipped:
+            say(console, f"    left out, {line}")
     if ledger.records or ledger.unfinished:
         say(
             console,
             f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, "
-            f"{ledger.left()} are left",
+            f"{'time is' if math.isinf(ledger.left()) else f'{ledger.left()} are'} left",
         )
 
 
@@ -87,6 +97,20 @@ def list_licences(space: SearchSpace) -> Iterator[str]:
     for licence, names in sorted(backbones.items()):
         forbidden = "; NO COMMERCIAL USE" if forbids_commerce(licence) else ""
         yield f"licence of published weights: {licence} ({', '.join(names)}){forbidden}"
+
+
+def describe_earlier_run(run: EarlierRun) -> str:
+    """Return what a search takes from an earlier run, in words."""
+    best = (
+        f"its {plural(len(run.best), 'best setting')} go first" if run.best else "none of its settings fits here"
+    )
+    if not run.same_data:
+        informs = "its objectives do not count, as its data are others"
+    elif run.known:
+        informs = f"{plural(len(run.known), 'finished trial')} inform the draws"
+    else:
+        informs = "its objectives do not count, as its trainings have other fixed settings or epochs"
+    return f"warm start from {run.run}: {best}; {informs}"
 
 
 def list_missing_classes(dataset: ImageDataset) -> Iterator[str]:

@@ -126,9 +126,11 @@ def _introduce(
     console: Console, searched: FinishedSearch, plan: NestedPlan, folds: Folds, pending: int,
     capacity: Capacity | None,
 ) -> None:  # fmt: skip
+    bounds = [f"{plan.trials} trials"] if plan.trials is not None else []
+    bounds += [f"{plan.hours:g} hours"] if plan.hours is not None else []
     say(
         console,
-        f"{plan.folds} searches of {plan.trials} trials, each inside an outer fold of "
+        f"{plan.folds} searches of {' or '.join(bounds)}, each inside an outer fold of "
         f"{len(folds.held_out)} training and validation images; the test split is not used",
     )
     say(
