@@ -1,0 +1,99 @@
+"""Support vector machine and logistic regression on a frozen network's features: scikit-learn, C by five folds.
+
+Features are computed at rising sizes as long as there is time for the next one; of all classifiers the one with the
+best validation AUC is handed over.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .handover import Task
+from .rival_trainer import Arrays, accuracy_of, auc_of
+
+SIDES = (64, 96, 128, 160, 224)  # pixels that images are resized to
+STRENGTHS = np.logspace(-4, 2, 7)
+FOLDS, BATCH = 5, 32
+FITTING = 1.5  # times the time of the last features, for the classifiers on them
+
+
+def load_network(weights: Path, name: str) -> nn.Module:
+    """Return the pre-trained network without its last layer."""
+    import timm
+
+    overlay = {"file": str(weights / f"{name}.safetensors")}
+    network: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0)
+    return network.eval()
+
+
+@torch.inference_mode()
+def features_of(network: nn.Module, images: Tensor, side: int) -> np.ndarray[Any, Any]:
+    """Return features (n, width) of uint8 images (n, C, H, W), resized to a square; grey ones as colours."""
+    parts = []
+    for part in images.split(BATCH):
+        inputs = part.float() / 127.5 - 1
+        inputs = nn.functional.interpolate(inputs, (side, side), mode="bicubic", antialias=True)
+        parts.append(network(inputs.expand(-1, 3, -1, -1)))
+    return torch.cat(parts).numpy()
+
+
+def fitted(features: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], seed: int) -> Iterator[tuple[str, Any]]:
+    """Yield fitted classifiers, each with its C chosen by cross-validation."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    scoring = "roc_auc" if labels.max() == 1 else "roc_auc_ovr"
+    probable = scoring == "roc_auc_ovr"
+    for name, classifier, key in (
+        ("regression", LogisticRegression(max_iter=2000), "logisticregression__C"),
+        ("svm", SVC(probability=probable, random_state=seed), "svc__C"),
+    ):
+        grid = {key: STRENGTHS if name == "regression" else np.logspace(-1, 2, 4)}
+        search = GridSearchCV(make_pipeline(StandardScaler(), classifier), grid, scoring=scoring, cv=folds)
+        yield name, search.fit(features, labels)
+
+
+def main() -> None:
+    """Fit on features of rising size, hand over the best, measure it on test."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task")
+    task = Task.read(parser.parse_args().task)
+    torch.set_num_threads(task.threads)
+    arrays = Arrays.load(task.data)
+    best: tuple[float, Any, nn.Module, int] | None = None
+    trials, seconds, last = 0, 0.0, 0
+    assert task.weights is not None, "frozen features need --weights"
+    for side in SIDES:
+        for path in sorted(task.weights.glob("*.safetensors")):
+            if last and seconds * (side / last) ** 2 > task.left:
+                break
+            started = time.time()
+            network = load_network(task.weights, path.stem)
+            features = {s: features_of(network, arrays.images[s], side) for s in ("train", "val")}
+            for name, classifier in fitted(features["train"], arrays.labels["train"].numpy(), task.seed):
+                probabilities = classifier.predict_proba(features["val"])
+                auc = auc_of(probabilities, arrays.labels["val"])
+                task.epoch(f"{path.stem} {side} {name}", auc)
+                trials += 1
+                if best is None or auc > best[0]:
+                    best = (auc, classifier, network, side)
+            seconds, last = time.time() - started, side
+    assert best is not None
+    task.hand_over(trials)
+    _, classifier, network, side = best
+    probabilities = classifier.predict_proba(features_of(network, arrays.images["test"], side))
+    task.test(auc_of(probabilities, arrays.labels["test"]), accuracy_of(probabilities, arrays.labels["test"]))
+
+
+if __name__ == "__main__":
+    main()
