@@ -11,8 +11,8 @@ weights, and a cache of its own that is empty:
     autogluon  AutoGluon's SVM on frozen features, where --autogluon-python has autogluon.multimodal
 
 The curves are of single networks: the best validation AUC of any epoch so far, whatever medray's own objective is.
-Test is read once, after all is selected. Each result is a line of --results; what is there is not run again, so that
-a comparison is interrupted and continued at will. Nothing else should run on the machine.
+Test is read once, after all is selected. Each result is a line of --results; what is there is not run again, so
+that a comparison is interrupted and continued at will. Nothing else should run on the machine.
 
     uv run python -m benchmarks.search_quality --data data --weights weights --seconds 240
     uv run python -m benchmarks.search_quality --table [--page docs/performance.md]

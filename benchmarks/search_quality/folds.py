@@ -86,9 +86,9 @@ def run_folds(name: str, data: Path, seed: int, top: int, folds: int, conditions
     search(run, task, conditions.medray_arguments)
     searched = time.time()
     with (folder / "log.txt").open("w") as log:
-        words = "--top", str(top), "--folds", str(folds), "--seed", str(seed)
+        words = ["--top", str(top), "--folds", str(folds), "--seed", str(seed)]
         if os.cpu_count() != task.threads:
-            words += "--concurrency", str(task.threads)
+            words += ["--concurrency", str(task.threads)]
         crossval = run_medray("crossval", run.location, *words, folder=folder, environment=given, log=log)
         folded = time.time()
         ensemble = run_medray("ensemble", run.location, folder=folder, environment=given, log=log)

@@ -44,19 +44,19 @@ def draw(results: Sequence[Result], path: Path) -> None:
 def draw_panel(panel: Any, results: Sequence[Result]) -> None:
     """Draw each contestant's median over its seeds, with the seeds' range in a lighter shade."""
     times = np.linspace(0, max(result.budget for result in results), POINTS)
-    shown = []
+    shown: list[float] = []
     for name in contestants_in(results):
         named = finished(results, results[0].set, name)
-        rows = [[result.best_at(time) for result in named] for time in times.tolist()]
-        known = [(time, row) for time, row in zip(times, rows, strict=True) if row and None not in row]
-        if not known:
-            continue
-        xs = [time for time, _ in known]
-        middle = [statistics.median(row) for _, row in known]  # type: ignore[type-var]
+        xs, rows = [], []
+        for time in times.tolist():
+            bests = [best for result in named if (best := result.best_at(time)) is not None]
+            if bests and len(bests) == len(named):
+                xs.append(time)
+                rows.append(bests)
+        middle = [statistics.median(row) for row in rows]
         panel.plot(xs, middle, color=COLOURS[name], linewidth=2.2 if name == "medray" else 1.4, zorder=3)
-        low, high = [min(row) for _, row in known], [max(row) for _, row in known]  # type: ignore[type-var]
-        panel.fill_between(xs, low, high, color=COLOURS[name], alpha=0.12, linewidth=0)
-        shown += [value for value in middle if value is not None]
+        panel.fill_between(xs, [*map(min, rows)], [*map(max, rows)], color=COLOURS[name], alpha=0.12, linewidth=0)
+        shown += middle
     if shown:
         low, high = float(np.quantile(shown, LOWEST)), max(shown)
         panel.set_ylim(low - 0.1 * (high - low) - 0.002, high + 0.1 * (high - low) + 0.002)

@@ -5,33 +5,28 @@ the AUC is of its decision values. It searches nothing, so that it ends before t
 """
 
 import argparse
-import json
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from .handover import Task
-from .rival_trainer import Arrays
+from .rival_trainer import Arrays, classifier_scores
 
 
-def write_checkpoint(weights: Path, folder: Path) -> Path:
-    """Return a folder with the first network of `weights` in the form that AutoGluon takes for a local one."""
-    import timm
-    from safetensors.torch import load_file
+def use_local_weights(weights: Path) -> str:
+    """Let timm take the first network of `weights` for the published one, and return its name.
+
+    AutoGluon takes a folder of its own form too, but not for this kind of problem.
+    """
+    from timm.models import _registry
 
     path = sorted(weights.glob("*.safetensors"))[0]
-    network = timm.create_model(path.stem, pretrained=False)
-    config = network.pretrained_cfg
-    head = config["classifier"]
-    state = {name: tensor for name, tensor in load_file(path).items() if not name.startswith(f"{head}.")}
-    folder.mkdir()
-    torch.save(state, folder / "pytorch_model.bin")
-    facts = {name: config[name] for name in ("input_size", "mean", "std", "interpolation", "crop_pct")}
-    document = {"architecture": path.stem, "num_features": network.num_features, "pretrained_cfg": facts}
-    (folder / "config.json").write_text(json.dumps(document))
-    return folder
+    known = _registry._model_pretrained_cfgs
+    for name in (name for name in known if name.partition(".")[0] == path.stem):
+        known[name] = dataclasses.replace(known[name], file=str(path), hf_hub_id=None, url="")
+    return path.stem
 
 
 def write_images(arrays: Arrays, folder: Path) -> dict[str, Any]:
@@ -52,17 +47,8 @@ def write_images(arrays: Arrays, folder: Path) -> dict[str, Any]:
 
 def scores(predictor: Any, table: Any) -> tuple[float, float]:
     """Return AUC and accuracy of the fitted SVM on the images of a table."""
-    from sklearn.metrics import roc_auc_score
-
-    labels = table["label"].to_numpy()
     features = next(iter(predictor.extract_embedding(table[["image"]]).values()))
-    svm = predictor._learner._svm
-    values = svm.decision_function(features)
-    if values.ndim == 1:
-        auc = roc_auc_score(labels, values)
-    else:
-        auc = np.mean([roc_auc_score(labels == c, values[:, c]) for c in range(values.shape[1])])
-    return float(auc), float((svm.predict(features) == labels).mean())
+    return classifier_scores(predictor._learner._svm, features, table["label"])
 
 
 def main() -> None:
@@ -74,7 +60,7 @@ def main() -> None:
     task = Task.read(parser.parse_args().task)
     torch.set_num_threads(task.threads)
     assert task.weights is not None, "frozen features need --weights"
-    checkpoint = write_checkpoint(task.weights, task.folder / "checkpoint")
+    network = use_local_weights(task.weights)
     tables = write_images(Arrays.load(task.data), task.folder / "images")
     predictor = MultiModalPredictor(
         label="label", problem_type="few_shot_classification", path=str(task.folder / "autogluon")
@@ -83,7 +69,8 @@ def main() -> None:
         tables["train"],
         hyperparameters={
             "model.names": ["timm_image"],
-            "model.timm_image.checkpoint_name": str(checkpoint),
+            "model.timm_image.checkpoint_name": network,
+            "env.precision": 32,
             "env.num_workers": 0,
             "env.num_workers_inference": 0,
         },

@@ -1,7 +1,7 @@
 """Support vector machine and logistic regression on a frozen network's features: scikit-learn, C by five folds.
 
-Features are computed at rising sizes as long as there is time for the next one; of all classifiers the one with the
-best validation AUC is handed over.
+Features are computed at rising sizes as long as there is time for the next one; of all classifiers the one with
+the best validation AUC is handed over.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .handover import Task
-from .rival_trainer import Arrays, accuracy_of, auc_of
+from .rival_trainer import Arrays, classifier_scores
 
 SIDES = (64, 96, 128, 160, 224)  # pixels that images are resized to
 STRENGTHS = np.logspace(-4, 2, 7)
@@ -52,11 +52,13 @@ def fitted(features: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], seed: i
     from sklearn.svm import SVC
 
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    scoring = "roc_auc" if labels.max() == 1 else "roc_auc_ovr"
-    probable = scoring == "roc_auc_ovr"
+
+    def scoring(classifier: Any, features: Any, labels: Any) -> float:
+        return classifier_scores(classifier, features, labels)[0]
+
     for name, classifier, key in (
         ("regression", LogisticRegression(max_iter=2000), "logisticregression__C"),
-        ("svm", SVC(probability=probable, random_state=seed), "svc__C"),
+        ("svm", SVC(), "svc__C"),
     ):
         grid = {key: STRENGTHS if name == "regression" else np.logspace(-1, 2, 4)}
         search = GridSearchCV(make_pipeline(StandardScaler(), classifier), grid, scoring=scoring, cv=folds)
@@ -79,10 +81,9 @@ def main() -> None:
                 break
             started = time.time()
             network = load_network(task.weights, path.stem)
-            features = {s: features_of(network, arrays.images[s], side) for s in ("train", "val")}
-            for name, classifier in fitted(features["train"], arrays.labels["train"].numpy(), task.seed):
-                probabilities = classifier.predict_proba(features["val"])
-                auc = auc_of(probabilities, arrays.labels["val"])
+            tables = {s: features_of(network, arrays.images[s], side) for s in ("train", "val")}
+            for name, classifier in fitted(tables["train"], arrays.labels["train"].numpy(), task.seed):
+                auc, _ = classifier_scores(classifier, tables["val"], arrays.labels["val"])
                 task.epoch(f"{path.stem} {side} {name}", auc)
                 trials += 1
                 if best is None or auc > best[0]:
@@ -91,8 +92,8 @@ def main() -> None:
     assert best is not None
     task.hand_over(trials)
     _, classifier, network, side = best
-    probabilities = classifier.predict_proba(features_of(network, arrays.images["test"], side))
-    task.test(auc_of(probabilities, arrays.labels["test"]), accuracy_of(probabilities, arrays.labels["test"]))
+    features = features_of(network, arrays.images["test"], side)
+    task.test(*classifier_scores(classifier, features, arrays.labels["test"]))
 
 
 if __name__ == "__main__":

@@ -86,8 +86,8 @@ def target(data_set: BenchmarkSet) -> tuple[float | None, float | None]:
 def lead_table(results: Sequence[Result], name: str = "medray") -> str:
     """Return how soon `name` reaches what the best of the others has at the end of its time.
 
-    That value is the mean of its seeds' best validation AUC. The time is of the seeds' mean curve: the first moment
-    at which the mean over all seeds of the best so far is as high, as a share of the budget.
+    That value is the mean of its seeds' best validation AUC. The time is of the seeds' mean curve: the first
+    moment at which the mean over all seeds of the best so far is as high, as a share of the budget.
     """
     rows = []
     for data_set in sets_in(results):
