@@ -20,7 +20,6 @@ from .rival_trainer import Arrays, classifier_scores
 SIDES = (64, 96, 128, 160, 224)  # pixels that images are resized to
 STRENGTHS = np.logspace(-4, 2, 7)
 FOLDS, BATCH = 5, 32
-FITTING = 1.5  # times the time of the last features, for the classifiers on them
 
 
 def load_network(weights: Path, name: str) -> nn.Module:

@@ -85,7 +85,7 @@ def run_contestant(name: str, data_set: BenchmarkSet, data: Path, seed: int, con
         ["--arguments", conditions.medray_arguments] if name == "medray" and conditions.medray_arguments else []
     )
     words = [python, "-m", f"benchmarks.search_quality.{contestant.module}", str(task.write())]
-    reason = run_group([*words, *contestant.arguments, *extra], folder, environment(task))
+    reason = run_group([*words, *contestant.arguments, *extra], task, environment(task))
     result = collect(replace(result, reason=reason), folder, task)
     if not conditions.keep:
         shutil.rmtree(folder, ignore_errors=True)
@@ -104,37 +104,36 @@ def environment(task: Task) -> dict[str, str]:
     return kept if task.weights is None else kept | {"MEDRAY_WEIGHTS": str(task.weights)}
 
 
-def run_group(words: Sequence[str], folder: Path, environment: dict[str, str]) -> str | None:
+def run_group(words: Sequence[str], task: Task, environment: dict[str, str], grace: float = GRACE_S) -> str | None:
     """Run a command with its children as one process group; return why it failed, None where it did not.
 
-    All of the group ends with it, or at the hard limit: twice the budget and `GRACE_S` without a model, and
+    All of the group ends with it, or at the hard limit: twice the budget and `grace` seconds without a model, and
     `TEST_S` more to measure one.
     """
-    task = Task.read(words[3])
-    with (folder / "log.txt").open("w") as log:
+    with (task.folder / "log.txt").open("w") as log:
         process = subprocess.Popen(
-            words, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            words, cwd=task.folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
         try:
-            status, late = wait(process, task), False
+            status, late = wait(process, task, grace), False
         except subprocess.TimeoutExpired:
             status, late = None, True
         finally:
             end_group(process)
     if status == 0:
         return None
-    last = " ".join((folder / "log.txt").read_text(errors="replace")[-LAST_WORDS:].split())
+    last = " ".join((task.folder / "log.txt").read_text(errors="replace")[-LAST_WORDS:].split())
     return f"{'cut at the hard limit' if late else f'exit status {status}'}: {last}"
 
 
-def wait(process: "subprocess.Popen[bytes]", task: Task) -> int:
+def wait(process: "subprocess.Popen[bytes]", task: Task, grace: float) -> int:
     """Return the exit status of a contestant.
 
     Raises:
         subprocess.TimeoutExpired: it is over a limit.
     """
-    limit = task.start + 2 * task.seconds + GRACE_S
+    limit = task.start + 2 * task.seconds + grace
     while (status := process.poll()) is None:
         handed_over = task.folder / HANDED_OVER
         if time.time() > limit + (TEST_S if handed_over.exists() else 0.0):
