@@ -7,20 +7,17 @@ holds out, as medray says itself; the ensemble's figure on test has no such adva
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from medray.json_document import JsonDocument
 from medray.runs.rundir import RunDir
 
 from .data_sets import SETS
 from .handover import Task
-from .medray_search import MEDRAY, ensemble_scores, search
+from .medray_search import ensemble_scores, run_medray, search
 from .run_contestant import Conditions, commit, environment
 from .tables import MISSING, table
 
@@ -49,28 +46,11 @@ class FoldsResult(JsonDocument):
     commit: str | None
 
 
-def run_medray(*words: str, folder: Path, environment: dict[str, str], log: Any) -> dict[str, Any]:
-    """Run a command of medray with --json and return its document.
-
-    Raises:
-        RuntimeError: it failed; the line has the end of its output.
-    """
-    print("$ medray", *words, file=sys.stderr, flush=True)
-    done = subprocess.run(
-        [*MEDRAY, *words, "--json"], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True,
-        check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"medray {words[0]}: exit status {done.returncode}: {done.stdout[-500:]}")
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
-
-
 def run_folds(name: str, data: Path, seed: int, top: int, folds: int, conditions: Conditions) -> FoldsResult:
     """Search for `conditions.budget` seconds, train the `top` settings on all folds, ensemble, measure on test.
 
     Raises:
-        RuntimeError: a step failed.
+        SystemExit: a step failed; its error's line has been printed.
     """
     conditions.scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-folds-{seed}-", dir=conditions.scratch)).absolute()
@@ -80,19 +60,16 @@ def run_folds(name: str, data: Path, seed: int, top: int, folds: int, conditions
         conditions.weights and conditions.weights.absolute(),
     )  # fmt: skip
     given = environment(task)
-    os.environ.clear()
-    os.environ.update(given)
     run = RunDir(str(folder / "run"))
-    search(run, task, conditions.medray_arguments)
+    search(run, task, conditions.medray_arguments, given)
     searched = time.time()
-    with (folder / "log.txt").open("w") as log:
-        words = ["--top", str(top), "--folds", str(folds), "--seed", str(seed)]
-        if os.cpu_count() != task.threads:
-            words += ["--concurrency", str(task.threads)]
-        crossval = run_medray("crossval", run.location, *words, folder=folder, environment=given, log=log)
-        folded = time.time()
-        ensemble = run_medray("ensemble", run.location, folder=folder, environment=given, log=log)
-        evaluation = run_medray("evaluate", run.location, folder=folder, environment=given, log=log)
+    words = ["--top", str(top), "--folds", str(folds), "--seed", str(seed)]
+    if os.cpu_count() != task.threads:
+        words += ["--concurrency", str(task.threads)]
+    crossval = run_medray("crossval", run.location, *words, folder=folder, environment=given)
+    folded = time.time()
+    ensemble = run_medray("ensemble", run.location, folder=folder, environment=given)
+    evaluation = run_medray("evaluate", run.location, folder=folder, environment=given)
     auc, accuracy = ensemble_scores(evaluation)
     summaries = {entry["trial"]: run.crossval.read_summary(entry["trial"]) for entry in crossval["trials"]}
     result = FoldsResult(
@@ -138,19 +115,22 @@ def folds_table(results: list[FoldsResult]) -> str:
     def pair(scores: dict[str, float]) -> str:
         return " / ".join(f"{scores[name]:.3f}" if name in scores else MISSING for name in ("auc", "accuracy"))
 
+    def figures(target: tuple[float | None, float | None]) -> str:
+        return " / ".join(MISSING if value is None else f"{value:.3f}" for value in target)
+
     rows = []
     for result in results:
         best = max(result.settings.values(), key=lambda scores: scores.get("auc", 0.0), default={})
         selected = max(result.selections.values(), key=lambda scores: scores.get("auc", 0.0), default={})
-        target = dict(zip(("auc", "accuracy"), SETS[result.set].target, strict=True))
         rows.append([
             SETS[result.set].title, str(result.seed), f"{result.hours:g}", f"{result.folds_seconds / 3600:.2f}",
             f"{result.images} in {result.folds}", pair(best), pair(selected),
             pair({"auc": result.test_auc, "accuracy": result.test_accuracy}),
-            pair({name: value for name, value in target.items() if value is not None}),
+            figures(SETS[result.set].folds_target), figures(SETS[result.set].target),
         ])  # fmt: skip
     columns = [
         "AUC / accuracy", "seed", "hours of search", "hours of folds", "images, folds",
-        "best setting, out of fold", "best selection, out of fold", "ensemble on test", "target",
+        "best setting, out of fold", "best selection, out of fold", "ensemble on test", "target, out of fold",
+        "target, test",
     ]  # fmt: skip
     return table(columns, rows)

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +16,37 @@ from .handover import EPOCHS, Task
 MEDRAY = (sys.executable, "-m", "medray")
 
 
-def run_medray(*words: str, folder: Path) -> dict[str, Any]:
+def run_medray(*words: str, folder: Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Run a command of medray with --json and return its document.
 
     Raises:
         SystemExit: it failed; its error's line has been printed.
     """
     print("$ medray", *words, flush=True)
-    done = subprocess.run([*MEDRAY, *words, "--json"], cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
+    command = [*MEDRAY, *words, "--json"]
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(f"medray {words[0]}: exit status {done.returncode}: {done.stdout[-500:]}")
     document: dict[str, Any] = json.loads(done.stdout)
     return document
 
 
-def init(data: Path, folder: Path) -> Path:
+def init(data: Path, folder: Path, environment: Mapping[str, str] | None = None) -> Path:
     """Return the search space that `medray init` writes for the arrays."""
     print(f"$ medray init study --data {data}", flush=True)
     words = [*MEDRAY, "init", "study", "--data", str(data)]
-    subprocess.run(words, cwd=folder, check=True)
+    subprocess.run(words, cwd=folder, env=environment, check=True)
     return folder / "study.yaml"
 
 
-def search(run: RunDir, task: Task, arguments: str) -> None:
+def search(run: RunDir, task: Task, arguments: str, environment: Mapping[str, str] | None = None) -> None:
     """Search into `run` in what is left of the time, or with `arguments` in its place."""
-    space = init(task.data, task.folder)
+    space = init(task.data, task.folder, environment)
     within = arguments.split() or ["--hours", f"{task.left / 3600:.5f}"]
     if os.cpu_count() != task.threads:  # Ray counts the machine's cores, also those that this process may not use
         within += ["--concurrency", str(task.threads)]
     common = ["--out", run.location, "--seed", str(task.seed), "--allow-leaks"]
-    run_medray("search", str(space), *common, *within, folder=task.folder)
+    run_medray("search", str(space), *common, *within, folder=task.folder, environment=environment)
 
 
 def write_epochs(run: RunDir, task: Task) -> None:

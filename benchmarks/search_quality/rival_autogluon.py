@@ -47,7 +47,7 @@ def write_images(arrays: Arrays, folder: Path) -> dict[str, Any]:
 
 def scores(predictor: Any, table: Any) -> tuple[float, float]:
     """Return AUC and accuracy of the fitted SVM on the images of a table."""
-    features = next(iter(predictor.extract_embedding(table[["image"]]).values()))
+    features = predictor.extract_embedding(table[["image"]])
     return classifier_scores(predictor._learner._svm, features, table["label"])
 
 

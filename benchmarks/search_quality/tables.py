@@ -58,7 +58,10 @@ def final_table(results: Sequence[Result]) -> str:
 
 
 def test_table(results: Sequence[Result]) -> str:
-    """Return test AUC and accuracy of what each hands over, with the published figures and the targets."""
+    """Return test AUC and accuracy of what each hands over, with the published figures and the targets.
+
+    A last column has the mean AUC of all sets, for contestants that have results of each.
+    """
 
     def cell(named: list[Result]) -> str:
         parts = mean_cell([r.test_auc for r in named]), mean_cell([r.test_accuracy for r in named])
@@ -69,8 +72,13 @@ def test_table(results: Sequence[Result]) -> str:
         [title, *(" / ".join(MISSING if v is None else f"{v:.3f}" for v in figures(s)) for s in sets)]
         for title, figures in (("published, best of each", published), ("target", target))
     ]
-    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return f"{by_set(results, cell, 'test AUC / accuracy')}\n{body}"
+    for name in reversed(contestants_in(results)):
+        named = [finished(results, data_set.name, name) for data_set in sets]
+        aucs = [statistics.fmean(r.test_auc or 0.0 for r in each) for each in named if each]
+        mean = f"{statistics.fmean(aucs):.3f}" if len(aucs) == len(sets) else MISSING
+        rows.insert(0, [CONTESTANTS[name].title, *map(cell, named), mean])
+    columns = ["test AUC / accuracy", *(data_set.title for data_set in sets), "mean AUC"]
+    return table(columns, [[*row, *[""] * (len(columns) - len(row))] for row in rows])
 
 
 def published(data_set: BenchmarkSet) -> tuple[float | None, float | None]:
