@@ -123,7 +123,7 @@ def folds_table(results: list[FoldsResult]) -> str:
         best = max(result.settings.values(), key=lambda scores: scores.get("auc", 0.0), default={})
         selected = max(result.selections.values(), key=lambda scores: scores.get("auc", 0.0), default={})
         rows.append([
-            SETS[result.set].title, str(result.seed), f"{result.hours:g}", f"{result.folds_seconds / 3600:.2f}",
+            SETS[result.set].title, str(result.seed), f"{result.hours:.3g}", f"{result.folds_seconds / 3600:.2f}",
             f"{result.images} in {result.folds}", pair(best), pair(selected),
             pair({"auc": result.test_auc, "accuracy": result.test_accuracy}),
             figures(SETS[result.set].folds_target), figures(SETS[result.set].target),

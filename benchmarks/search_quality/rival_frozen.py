@@ -72,22 +72,23 @@ def main() -> None:
     torch.set_num_threads(task.threads)
     arrays = Arrays.load(task.data)
     best: tuple[float, Any, nn.Module, int] | None = None
-    trials, seconds, last = 0, 0.0, 0
+    trials, last, extracting, fitting = 0, 0, 0.0, 0.0  # seconds of the last features and of their classifiers
     assert task.weights is not None, "frozen features need --weights"
     for side in SIDES:
         for path in sorted(task.weights.glob("*.safetensors")):
-            if last and seconds * (side / last) ** 2 > task.left:
+            if last and extracting * (side / last) ** 2 + fitting > task.left:
                 break
             started = time.time()
             network = load_network(task.weights, path.stem)
             tables = {s: features_of(network, arrays.images[s], side) for s in ("train", "val")}
+            extracting = time.time() - started
             for name, classifier in fitted(tables["train"], arrays.labels["train"].numpy(), task.seed):
                 auc, _ = classifier_scores(classifier, tables["val"], arrays.labels["val"])
                 task.epoch(f"{path.stem} {side} {name}", auc)
                 trials += 1
                 if best is None or auc > best[0]:
                     best = (auc, classifier, network, side)
-            seconds, last = time.time() - started, side
+            fitting, last = time.time() - started - extracting, side
     assert best is not None
     task.hand_over(trials)
     _, classifier, network, side = best
