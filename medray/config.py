@@ -86,17 +86,17 @@ def _yaml_hint(value: object, expected: type) -> str:
             return ""
         if not math.isfinite(number) or (expected is int and not number.is_integer()):
             return ""
-        return f": YAML reads {value} as text; write {_yaml_number(number, expected)}"
+        return f": YAML reads {value} as text; write {yaml_number(number, expected)}"
     if expected is str and isinstance(value, bool):
         return ": YAML reads yes, no, on and off as true or false; put the word in quotes"
     return ""
 
 
-def _yaml_number(number: float, expected: type) -> str:
+def yaml_number(number: float, expected: type) -> str:
     """Return a number as YAML reads it: an exponent needs a point before it, and a sign."""
     if expected is int:
         return str(int(number))
-    if 1e-4 <= abs(number) < 1e6:
+    if number == 0 or 1e-4 <= abs(number) < 1e6:
         return repr(number)
     mantissa, _, exponent = f"{number:e}".partition("e")
     mantissa = mantissa.rstrip("0")

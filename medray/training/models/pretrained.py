@@ -8,9 +8,10 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import Request, getproxies, urlopen
 
 from torch import Tensor, nn
 
@@ -62,6 +63,19 @@ def weights_not_found(backbone: str, elsewhere: str) -> WeightsError:
         "instead: give a local file in `weights`, or `pretrained: false`",
         key="pretrained",
     )
+
+
+def hub_answers() -> bool:
+    """Return whether timm's hub can be reached within 3 seconds, by a proxy where there is one."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=3).close()
+    except (OSError, ValueError, HTTPException):  # no such host, a proxy that refuses, an address that is none
+        return False
+    return True
 
 
 def skip_hub_retries() -> None:
