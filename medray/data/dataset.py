@@ -114,7 +114,10 @@ class LabelledImages:
     def content(self) -> str:
         """SHA-256 of the shape and pixels of all images, those of other slices too."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images).data)
+        for start in range(0, len(self.images), 256):  # they may be read from a file, or made as they are read
+            digest.update(
+                np.ascontiguousarray(self.images[np.arange(start, min(start + 256, len(self.images)))]).data
+            )
         return digest.hexdigest()
 
     def take(self, indices: Array) -> tuple[Array, Array]:

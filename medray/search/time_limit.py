@@ -1,14 +1,16 @@
 """The wall time of a search: how much is used, which trials may still begin, and which have to stop.
 
-It knows no Ray and no files. Times are judged by epochs that were measured: those of trials with the same
-backbone, or else of all. Before any epoch is measured, trials begin.
+It knows no Ray and no files. Times are judged by epochs that were measured: those of trials of the same kind,
+or else of all that take steps. Before any such epoch is measured, trials begin.
 """
 
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 
+from medray.config import LBFGS, TrainConfig
 from medray.text import clock
 
 HOUR_S = 3600.0
@@ -30,29 +32,63 @@ def hours_for(seconds: float) -> float:
     return math.ceil(least * scale) / scale
 
 
+@dataclass(frozen=True)
+class TrialKind:
+    """What decides how long an epoch takes: the backbone, the size of its input, and what is trained.
+
+    A `linear` head is fitted in one epoch, in which the first trial of its kind also computes the features of all
+    images, and others do not.
+    """
+
+    backbone: str
+    image_size: int | None = None
+    frozen: bool = False
+    linear: bool = False
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> "TrialKind":
+        """Return the kind of a training."""
+        frozen = config.trainable_blocks == 0
+        return cls(config.backbone, config.image_size, frozen, config.optimizer == LBFGS)
+
+    def other_size(self, other: "TrialKind") -> float | None:
+        """Return how many times more pixels this kind has than another one that is else the same, or None."""
+        if replace(other, image_size=self.image_size) != self or not self.image_size or not other.image_size:
+            return None
+        return (self.image_size / other.image_size) ** 2
+
+
 class EpochTimes:
-    """The seconds of all epochs so far, by trial, and the backbone of each trial."""
+    """The seconds of all epochs so far, by trial, and the kind of each trial."""
 
     def __init__(self) -> None:
-        self.backbones: dict[int, str] = {}
+        self.kinds: dict[int, TrialKind] = {}
         self.seconds: dict[int, list[float]] = {}
 
-    def begin(self, number: int, backbone: str, seconds: Sequence[float] = ()) -> None:
+    def begin(self, number: int, kind: TrialKind, seconds: Sequence[float] = ()) -> None:
         """Take a trial, with the seconds of epochs that an earlier command did."""
-        self.backbones[number], self.seconds[number] = backbone, list(seconds)
+        self.kinds[number], self.seconds[number] = kind, list(seconds)
 
     def add(self, number: int, seconds: float) -> None:
         """Take an epoch of a trial that has begun."""
         self.seconds[number].append(seconds)
 
-    def expected(self, backbone: str) -> float | None:
+    def expected(self, kind: TrialKind) -> float | None:
         """Return the seconds that an epoch of a new trial will take; None before any is measured.
 
-        They are the median over trials, of the same backbone if there are any, of each trial's median epoch.
+        They are the median over trials of each trial's median epoch: of the same kind if there are any, else of
+        the kind at another size by the number of pixels, else of all that are not linear. Of linear heads of
+        the same kind it is the least, as only the first one computes features.
         """
-        measured = {number: median(seconds) for number, seconds in self.seconds.items() if seconds}
-        alike = [seconds for number, seconds in measured.items() if self.backbones[number] == backbone]
-        return median(alike or measured.values()) if measured else None
+        measured = [(self.kinds[number], median(seconds)) for number, seconds in self.seconds.items() if seconds]
+        alike = [seconds for other, seconds in measured if other == kind]
+        if alike:
+            return min(alike) if kind.linear else median(alike)
+        scaled = [pixels * seconds for other, seconds in measured if (pixels := kind.other_size(other))]
+        if scaled:
+            return max(scaled) if kind.linear else median(scaled)
+        others = [seconds for other, seconds in measured if not other.linear]
+        return median(others) if others and not kind.linear else None
 
     def slowest(self) -> float | None:
         """Return the seconds of an epoch of the slowest trial, None before any is measured."""
@@ -83,9 +119,9 @@ class TimeLimit:
             return math.inf
         return self.hours * HOUR_S - ending_seconds(self.hours) - self.used()
 
-    def allows(self, backbone: str, epochs: int) -> bool:
+    def allows(self, kind: TrialKind, epochs: int) -> bool:
         """Return whether a trial that begins now can do so many epochs."""
-        expected = self.times.expected(backbone)
+        expected = self.times.expected(kind)
         if self.hours is None or (expected is None and not self.times.seconds):
             return True
         return epochs * (expected or 0.0) < self.left()

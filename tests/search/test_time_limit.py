@@ -10,11 +10,13 @@ from optuna.trial import TrialState
 
 from medray.errors import RunError
 from medray.runs.trial_record import FINISHED, STOPPED, TIME
-from medray.search.time_limit import HOUR_S, TimeLimit, ending_seconds, hours_for
+from medray.search.time_limit import HOUR_S, TimeLimit, TrialKind, ending_seconds, hours_for
 from tests.search.simulated import Clock, ledger_in, run_all
 
 BACKBONES = ("lenet5", "resnet8_small", "cnn5")
 seconds_of_epochs = st.fixed_dictionaries({name: st.floats(20.0, 200.0) for name in BACKBONES})
+
+LENET = TrialKind("lenet5")
 
 
 @settings(max_examples=15, deadline=None)
@@ -129,9 +131,9 @@ def test_without_a_measured_epoch_only_the_first_trial_begins_after_the_time() -
     clock = Clock()
     limit = TimeLimit(0.1, now=clock)
     clock.now += HOUR_S
-    assert limit.allows("lenet5", 3)
-    limit.times.begin(0, "lenet5")
-    assert not limit.allows("lenet5", 3)
+    assert limit.allows(LENET, 3)
+    limit.times.begin(0, LENET)
+    assert not limit.allows(LENET, 3)
 
 
 @given(st.floats(0.01, 1e6))
@@ -145,6 +147,26 @@ def test_hours_for_a_training_have_room_for_it_and_little_more(seconds: float) -
 
 def test_a_search_without_hours_has_no_limit() -> None:
     limit = TimeLimit()
-    assert limit.allows("lenet5", 10**9)
-    limit.times.begin(0, "lenet5")
+    assert limit.allows(LENET, 10**9)
+    limit.times.begin(0, LENET)
     assert not limit.stops(0, 1e12)
+
+
+def test_a_linear_head_is_judged_by_those_on_the_same_features() -> None:
+    clock = Clock()
+    limit = TimeLimit(0.1, now=clock)  # 348 s for trials
+    small, large = TrialKind("vit", 64, True, True), TrialKind("vit", 256, True, True)
+    limit.times.begin(0, small)
+    limit.times.add(0, 30.0)  # the features of all images, and the head
+    assert limit.times.expected(large) == 480.0  # sixteen times the pixels
+    assert not limit.allows(large, 1)
+    limit.times.begin(1, small)
+    limit.times.add(1, 0.5)
+    assert limit.times.expected(small) == 0.5
+    assert limit.times.expected(LENET) is None  # what takes steps is not judged by heads that are fitted at once
+    assert limit.allows(LENET, 10)
+    limit.times.begin(2, LENET)
+    limit.times.add(2, 50.0)
+    assert not limit.allows(LENET, 10)
+    assert not limit.allows(TrialKind("resnet18"), 10)
+    assert limit.allows(small, 1)

@@ -15,10 +15,11 @@ from medray.data.cache.row_cache import RowCache, fits
 from medray.data.dataset import LabelledImages
 from medray.training.augment import Augmenter
 from medray.training.frozen.trunk import Trunk
-from medray.training.images import evaluation_batch, to_input
+from medray.training.images import EVALUATION_PIXELS, evaluation_batch, to_input
 from medray.training.seeds import draw_seed
 
 FORM = 1  # of what is cached; another one means other numbers
+CPU_PIXELS = 8 * 128 * 128  # of a batch
 PLAIN = -1  # the view without transforms
 
 
@@ -71,9 +72,14 @@ class FrozenFeatures:
             self._rows[key] = RowCache(name, count, self.shape, self.kind, on_disk=self.fit(images))
         return self._rows[key]
 
+    def _batch(self, shape: tuple[int, ...]) -> int:
+        """Return the size of a batch: on a processor so few that a layer's outputs stay in its cache."""
+        least, pixels = (4, CPU_PIXELS) if self.device.type == "cpu" else (64, EVALUATION_PIXELS)
+        return evaluation_batch(self.trunk.network, shape, pixels, least)
+
     def _compute(self, images: Array, positions: Array, view: int) -> Iterator[tuple[Array, Array]]:
         """Yield positions and their features, batch by batch, on all cores or the GPU."""
-        threads, size = torch.get_num_threads(), evaluation_batch(self.trunk.network, images.shape[1:])
+        threads, size = torch.get_num_threads(), self._batch(images.shape[1:])
         torch.set_num_threads(max(threads, len(os.sched_getaffinity(0))))  # other trainings wait for these rows
         try:
             for start in range(0, len(positions), size):
