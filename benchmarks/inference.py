@@ -31,7 +31,7 @@ from medray.config import TrainConfig
 from medray.ensemble import Ensemble
 from medray.ensemble.manifest import FORMAT, Manifest, ManifestData, MemberFacts, SelectedOn
 from medray.serving.engine.onnx_ensemble import FastEnsemble
-from medray.training.loop import to_input
+from medray.training.images import to_input
 from medray.training.models import Network, build_network
 
 FOUR = ("resnet8_small", "resnet20_small", "lenet5_wide_bn", "lenet5_wide")

@@ -16,9 +16,12 @@ from medray.stats.score_names import METRICS
 from medray.tasks import TASKS
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+LBFGS = "lbfgs"
+POOLINGS = LAST, STAGES, MIRRORED = ("last", "stages", "mirrored")
 SCHEDULES = ("none", "cosine", "step", "plateau", "one_cycle")
 BALANCES = ("none", "loss", "sampler")
 LOSSES = tuple(dict.fromkeys(loss for task in TASKS.values() for loss in task.losses))
+LARGEST_SIDE = 4096  # pixels of an image
 LARGEST = 10**300  # of a number; beyond it a float would overflow
 PRECISIONS = ("auto", "float32")
 
@@ -83,17 +86,17 @@ def _yaml_hint(value: object, expected: type) -> str:
             return ""
         if not math.isfinite(number) or (expected is int and not number.is_integer()):
             return ""
-        return f": YAML reads {value} as text; write {_yaml_number(number, expected)}"
+        return f": YAML reads {value} as text; write {yaml_number(number, expected)}"
     if expected is str and isinstance(value, bool):
         return ": YAML reads yes, no, on and off as true or false; put the word in quotes"
     return ""
 
 
-def _yaml_number(number: float, expected: type) -> str:
+def yaml_number(number: float, expected: type) -> str:
     """Return a number as YAML reads it: an exponent needs a point before it, and a sign."""
     if expected is int:
         return str(int(number))
-    if 1e-4 <= abs(number) < 1e6:
+    if number == 0 or 1e-4 <= abs(number) < 1e6:
         return repr(number)
     mantissa, _, exponent = f"{number:e}".partition("e")
     mantissa = mantissa.rstrip("0")
@@ -122,19 +125,25 @@ class TrainConfig:
 
     `backbone` is a name in `medray.training.models.MODELS`, any timm model or `torchvision:alexnet`. It starts
     from `weights`, a safetensors file or a folder of them, or from published weights where it is `pretrained`
-    (`medray.training.models.pretrained`). `head_width` puts a hidden dense layer of that width before the last
-    one; null for none.
+    (`medray.training.models.pretrained`). `image_size` is the longer side, in pixels, of images as the network
+    sees them, the other side in proportion; null for the data set's own size. `head_width` puts a hidden dense
+    layer of that width before the last one; null for none. `pooling: stages` gives the head the means of all
+    stages of a timm backbone, not only its last features; `mirrored` likewise, each the mean of the image's and
+    its mirror image's (`medray.training.models.stage_pooling`).
 
     For the first `freeze_epochs` only the head learns (`medray.training.models.blocks`); after them also the
     last `trainable_blocks`, null for all, 0 for a backbone that stays frozen, with `fine_tune_rate`, null for
     the same `learning_rate` (`medray.training.stages`). `step_epochs` and `step_factor` are those of the schedule
     `step`; null for a third of the epochs.
 
+    `optimizer: lbfgs` fits a linear head on the frozen backbone at once, in one epoch (`medray.training.linear`).
+
     `transforms` names the pipeline for people; `pipeline` is the pipeline itself, a tuple of `{albumentations
-    class: arguments}`. `monitor` is the validation metric that chooses the best epoch and stops early after
-    `patience` epochs that did not better it by more than `min_delta`. `mixup` is the alpha of its Beta
-    distribution, 0 for none; `gradient_clip` the largest norm of the gradient, null for none; `momentum` is
-    that of SGD and RMSprop.
+    class: arguments}`. Before a frozen backbone each image gets `views` draws of it, which serve all epochs in
+    turn; null for a new one in each epoch. `monitor` is the validation metric that chooses the best epoch and
+    stops early after `patience` epochs that did not better it by more than `min_delta`. `mixup` is the alpha of
+    its Beta distribution, 0 for none; `gradient_clip` the largest norm of the gradient, null for none;
+    `momentum` is that of SGD and RMSprop.
 
     `task` is a name in `medray.tasks.TASKS`. Its grades may have a `loss` that knows their order: `cumulative` or
     `corn` (`medray.training.models.links`).
@@ -143,12 +152,14 @@ class TrainConfig:
     backbone: str = _setting("lenet5", str)
     pretrained: bool = _setting(False, bool)
     weights: str | None = _setting(None, str, optional=True)
+    image_size: int | None = _setting(None, int, low=1, high=LARGEST_SIDE, optional=True)
     dropout: float = _setting(0.0, float, low=0.0, high=0.95)
+    pooling: str = _setting(LAST, str, choices=POOLINGS)
     head_width: int | None = _setting(None, int, low=1, high=65536, optional=True)
     freeze_epochs: int = _setting(0, int, low=0, high=100_000)
     trainable_blocks: int | None = _setting(None, int, low=0, optional=True)
     fine_tune_rate: float | None = _setting(None, float, above=0.0, high=10.0, optional=True)
-    optimizer: str = _setting("adam", str, choices=OPTIMIZERS)
+    optimizer: str = _setting("adam", str, choices=(*OPTIMIZERS, LBFGS))
     learning_rate: float = _setting(1e-3, float, above=0.0, high=10.0)
     weight_decay: float = _setting(0.0, float, low=0.0, high=1.0)
     momentum: float = _setting(0.9, float, low=0.0, high=0.9999)
@@ -161,6 +172,7 @@ class TrainConfig:
     class_balance: str = _setting("none", str, choices=BALANCES)
     gradient_clip: float | None = _setting(None, float, above=0.0, optional=True)
     transforms: str = _setting("none", str)
+    views: int | None = _setting(8, int, low=1, high=10_000, optional=True)
     pipeline: tuple[Mapping[str, Mapping[str, Any]], ...] = ()
     epochs: int = _setting(30, int, low=1, high=100_000)
     patience: int | None = _setting(None, int, low=1, optional=True)
@@ -180,6 +192,8 @@ class TrainConfig:
         if self.pretrained and self.weights is not None:
             raise ConfigError("give either `pretrained: true` or a file in `weights`, not both", key="weights")
         self._check_stages()
+        if self.optimizer == LBFGS:
+            self._check_lbfgs()
         check_of_task(self.task, "loss", self.loss)
         check_of_task(self.task, "monitor", self.monitor)
         object.__setattr__(self, "pipeline", _checked_pipeline(self.pipeline))
@@ -195,6 +209,21 @@ class TrainConfig:
             raise ConfigError(
                 "is the rate after `freeze_epochs`, which is 0; give `learning_rate`", key="fine_tune_rate"
             )
+
+    def _check_lbfgs(self) -> None:
+        """Check that nothing is asked for which a linear head that is fitted at once has not."""
+        needed = {
+            "trainable_blocks": 0, "freeze_epochs": 0, "mixup": 0.0, "dropout": 0.0, "head_width": None,
+        }  # fmt: skip
+        for key, value in needed.items():
+            if getattr(self, key) != value:
+                written = "null" if value is None else f"{value:g}"
+                raise ConfigError(
+                    f"`optimizer: lbfgs`, a linear head on a frozen backbone, needs {written} here",
+                    key=key,
+                )
+        if self.pipeline and self.views is None:
+            raise ConfigError("with `optimizer: lbfgs` transforms need a number of views", key="views")
 
     @property
     def mode(self) -> str:

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.config import SETTINGS, Setting, TrainConfig
+from medray.config import LBFGS, SETTINGS, Setting, TrainConfig
 from medray.errors import ConfigError
 from medray.stats.score_names import METRICS
 from medray.tasks import ORDERED, SEVERAL, SINGLE, TASKS
@@ -57,6 +57,9 @@ def sensible(values: dict[str, Any]) -> dict[str, Any]:
         of_monitor = [task for task in TASKS.values() if monitor in task.metrics]
         task = next((task for task in of_monitor if loss in task.losses), of_monitor[0])
         values = values | {"task": task.name, "loss": loss if loss in task.losses else task.losses[0]}
+    if values.get("optimizer") == LBFGS:
+        values |= {"trainable_blocks": 0, "freeze_epochs": 0, "mixup": 0.0, "dropout": 0.0, "head_width": None}
+        values |= {"views": values.get("views") or 8}
     return values if values.get("freeze_epochs") else values | {"fine_tune_rate": None}
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import yaml
 
+from medray.config import yaml_number
 from medray.errors import printable
 
 WIDTH = 118
@@ -101,6 +102,8 @@ def _scalar(value: object, context: str = "[{}, 0]") -> str:
         if _is_plain(value, context):
             return value
         return yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10**9).strip()
+    if isinstance(value, float):
+        return yaml_number(value, float)
     return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
 
 

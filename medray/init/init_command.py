@@ -52,6 +52,8 @@ def begin(name: str, data: str, out: str | None, console: "Console", *, missing:
         MedrayError: the name or the file can't be used, the data can't be read or split, or rows of a table
             have no file and `missing` is not drop.
     """
+    from dataclasses import replace
+
     from medray.audit.audit import audit_survey
     from medray.audit.survey_images import survey_source
     from medray.console import step
@@ -62,6 +64,7 @@ def begin(name: str, data: str, out: str | None, console: "Console", *, missing:
     from medray.init.opening import open_without_side_cars
     from medray.init.print_proposal import print_proposal
     from medray.init.proposal import propose_study
+    from medray.init.published import find_published
     from medray.init.writer import write
 
     path = space_path(check_name(name), out)
@@ -73,6 +76,8 @@ def begin(name: str, data: str, out: str | None, console: "Console", *, missing:
     with step(progress, f"Looking at {data}") as report:
         survey = survey_source(opened.content, report)
     proposal = propose_study(name, str(opened.source), survey, tuple(guessed.items()), opened.excluded)
+    with step(progress, "Looking for published weights"):
+        proposal = replace(proposal, published=find_published())
     text = write(proposal)
     with step(progress, "Looking for duplicates in other splits"):
         audit = audit_survey(proposal.kept)

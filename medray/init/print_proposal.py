@@ -62,9 +62,20 @@ def describe_images(proposal: StudyProposal) -> Iterator[str]:
         if line.value == "drop" or line.key in ("min_count", "leave_out", "none"):
             yield f"  {line.key}: {line.value} ({line.reason})"
     yield from kept.notes
+    yield describe_published(proposal)
     if proposal.guessed:
         columns = ", ".join(f"{role} is '{column}'" for role, column in proposal.guessed)
         yield f"columns, by their names: {columns}; if that is wrong, change them in the file"
+
+
+def describe_published(proposal: StudyProposal) -> str:
+    """Return which published weights the study starts from, or how it would get some."""
+    if proposal.published:
+        return f"published weights: {', '.join(proposal.published)}; linear heads on them run first"
+    return (
+        "published weights: none at hand, so all networks start from random ones; $MEDRAY_WEIGHTS may name a "
+        "folder of BACKBONE.safetensors where timm's hub can't be reached"
+    )
 
 
 def list_warnings(proposal: StudyProposal, audit: Audit) -> Iterator[str]:

@@ -39,7 +39,7 @@ class StudyProposal:
     `source` is as the file will have it, `guessed` pairs what a table's column holds with its name, and `excluded`
     says why the source leaves files out that the person did not exclude. `images`,
     `labels` and `splits` are the lines of those sections, none for a source of arrays. `kept` is the survey of the
-    images that remain, each with a split.
+    images that remain, each with a split. `published` are the backbones whose published weights are at hand.
     """
 
     name: str
@@ -51,6 +51,7 @@ class StudyProposal:
     kept: Survey
     guessed: tuple[tuple[str, str], ...] = ()
     excluded: str = ""
+    published: tuple[str, ...] = ()
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:

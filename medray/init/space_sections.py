@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from medray.init.budget_sections import LARGE_IMAGE, UNEVEN, class_ratio
 from medray.init.document import Line
+from medray.init.ladder import Ladder, only_by_gradient
 from medray.init.pipelines import pipeline_lines
 from medray.init.proposal import StudyProposal
 from medray.init.task_section import loss_lines
@@ -47,28 +48,47 @@ def space_lines(proposal: StudyProposal) -> list[Line]:
     height, width, _ = proposal.shape
     train = proposal.train_count
     large = max(height, width) > LARGE_IMAGE
-    rates = [
+    rates: list[dict[str, object]] = [
         {"log": [0.0001, 0.005] if large else [0.0003, 0.01], "when": {"optimizer": ["adam", "adamw"]}},
         {"log": [0.001, 0.05] if large else [0.003, 0.1], "when": {"optimizer": "sgd"}},
     ]
-    lines = [
+    names = [line.key for line in pipeline_lines(proposal)]
+    first = [
         backbone_line(height, width, train),
         Line("learning_rate", rates),
-        Line("batch_size", _choice(batch_sizes(train, max(height, width))), f"of {train:,} training images"),
-        Line("dropout", {"uniform": [0.0, 0.5]}),
         Line("optimizer", _choice(["adam", "adamw", "sgd"])),
         Line("weight_decay", _choice([0.0, 0.0001, 0.001])),
+    ]
+    by_steps = [
+        Line("batch_size", _choice(batch_sizes(train, max(height, width))), f"of {train:,} training images"),
+        Line("dropout", {"uniform": [0.0, 0.5]}),
         Line("schedule", _choice(["none", "cosine", "one_cycle"])),
         Line("label_smoothing", {"uniform": [0.0, 0.1]}, "labels may be wrong here and there"),
         Line("mixup", _choice([0.0, 0.2])),
-        *loss_lines(proposal),
+        Line("transforms", _choice(["none", *names]), "the pipelines below"),
     ]
+    if proposal.published:
+        first, by_steps = ladder(proposal).space_lines(rates), only_by_gradient(by_steps)
+    lines = [*first, *by_steps, *loss_lines(proposal)]
     if class_ratio(proposal) >= UNEVEN:
         noun = "label" if proposal.survey.label_sets else "class"
         reason = f"the largest {noun} is {class_ratio(proposal):.1f} times as large as the smallest"
         lines.append(Line("class_balance", _choice(["none", "loss", "sampler"]), reason))
-    names = [line.key for line in pipeline_lines(proposal)]
-    return [*lines, Line("transforms", _choice(["none", *names]), "the pipelines below")]
+    return lines
+
+
+def ladder(proposal: StudyProposal) -> Ladder:
+    """Return the ladder of a study with published weights."""
+    height, width, _ = proposal.shape
+    small = small_backbones(height, width)
+    return Ladder(proposal, small[-3:] if max(height, width) <= LARGE_IMAGE else small[-2:], has_gpu())
+
+
+def has_gpu() -> bool:
+    """Return whether this machine has a GPU."""
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def backbone_line(height: int, width: int, train: int) -> Line:
@@ -96,7 +116,7 @@ def fixed_lines(proposal: StudyProposal) -> list[Line]:
 
 
 def baseline_lines(proposal: StudyProposal) -> list[Line]:
-    """Return one plain setting within the space."""
+    """Return plain settings within the space: one, or the ladder where there are published weights."""
     height, width, _ = proposal.shape
     largest = batch_sizes(proposal.train_count, max(height, width))[-1]
     settings = {
@@ -105,7 +125,14 @@ def baseline_lines(proposal: StudyProposal) -> list[Line]:
         "class_balance": "none", "transforms": "none",
         **{line.key: SINGLE.losses[0] for line in loss_lines(proposal)},
     }  # fmt: skip
-    return [Line("plain", settings)]
+    if not proposal.published:
+        return [Line("plain", settings)]
+    # What probes have not is not among the settings of theirs, but the balance and the loss are.
+    shared = {key: settings[key] for key in ("class_balance", *(line.key for line in loss_lines(proposal)))}
+    lines = ladder(proposal).baselines(settings)
+    return [
+        Line(line.key, {**shared, **line.value}, line.reason) for line in lines if isinstance(line.value, dict)
+    ]
 
 
 def _choice(values: Sequence[object]) -> dict[str, object]:

@@ -50,11 +50,20 @@ def write(proposal: StudyProposal) -> str:
         Section("space", space_lines(proposal)),
         Section("fixed", fixed_lines(proposal)),
         Section("transforms", pipeline_lines(proposal), pipelines_comment(proposal)),
-        Section("baselines", baseline_lines(proposal), "A usual setting: it runs first."),
+        Section("baselines", baseline_lines(proposal), _baselines_comment(proposal)),
     ]
     text = "\n".join([*comment_lines(title(proposal)), "#", *comment_lines(HEAD)]) + "\n" + render(sections)
     parse(text, f"{proposal.name}.yaml")
     return text
+
+
+def _baselines_comment(proposal: StudyProposal) -> str:
+    if not proposal.published:
+        return "A usual setting: it runs first."
+    return (
+        "A ladder, which runs first: linear heads on frozen published networks (probe), a small network from "
+        "random weights (plain), and published ones fine-tuned. docs/performance.md has what it was chosen by."
+    )
 
 
 def title(proposal: StudyProposal) -> str:

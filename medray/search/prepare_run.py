@@ -16,6 +16,7 @@ from medray.cluster.connect import connected
 from medray.cluster.runners import LOCAL
 from medray.console import note, say, step
 from medray.data.dataset import ImageDataset
+from medray.data.smaller_images import keep_smaller
 from medray.errors import RunError
 from medray.runs.run_data import load_run_data
 from medray.runs.run_facts import DataFacts, ResolvedOptions, RunFacts
@@ -43,7 +44,7 @@ def prepare_run(
     task = f"{'Loading' if local else 'Starting Ray and loading'} {resolved.data}"
     with step(console, task) as progress, ThreadPoolExecutor(1) as pool:
         # First the data: a slip in --data need not wait for Ray.
-        dataset = load_run_data(resolved.data, space, progress)
+        dataset = keep_smaller(load_run_data(resolved.data, space, progress), space.image_sizes, progress)
 
         def check() -> None:
             from medray.training.check import check_space  # imports torch and timm, while Ray starts

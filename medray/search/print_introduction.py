@@ -1,22 +1,24 @@
 """What a search says before its first trial."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from medray.cluster.capacity import Capacity
 from medray.cluster.runners import LOCAL_LINE
+from medray.config import TrainConfig
 from medray.console import say
 from medray.console_tables import metric_caveat
 from medray.data.dataset import ImageDataset
 from medray.runs.run_facts import ResolvedOptions
 from medray.runs.warm_starts import EarlierRun
 from medray.search.time_limit import ending_seconds
-from medray.space.combinations import freezes_less
-from medray.space.search_space import longer_baselines
+from medray.space.combinations import combinations, freezes_less
+from medray.space.search_space import Pipeline, SearchSpace, longer_baselines
 from medray.text import clock, first_names, plural
+from medray.training.transforms.pipeline import without_batched_form
 
 if TYPE_CHECKING:
     from medray.search.ledger import Ledger
@@ -35,6 +37,10 @@ def print_introduction(
         f"{dataset.source}: {train} training and {val} validation images of {height}×{width}×{channels}, "
         f"{len(dataset.class_names)} {noun}; the test split is not used",
     )
+    if space.image_sizes:
+        say(console, f"  {describe_sizes(space.image_sizes, max(height, width))}")
+    for line in list_licences(space):
+        say(console, f"  {line}")
     for note in dataset.notes:
         say(console, f"  {note}")
     for line in list_missing_classes(dataset):
@@ -42,6 +48,8 @@ def print_introduction(
     say(console, f"{capacity.describe() if capacity else LOCAL_LINE}; results go to {ledger.run.location}")
     if space.budget.grace_epochs >= max_epochs:
         say(console, f"  no trial is stopped early: ASHA's first rung is at epoch {space.budget.grace_epochs}")
+    for line in list_slow_pipelines(space.transforms):
+        say(console, f"  {line}")
     if caveat := metric_caveat(space.metric):
         say(console, f"  ranked by {space.metric}: {caveat}")
     shortened = [f"{name} ({epochs})" for name, epochs in longer_baselines(space, max_epochs).items()]
@@ -62,6 +70,33 @@ def print_introduction(
             f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, "
             f"{'time is' if math.isinf(ledger.left()) else f'{ledger.left()} are'} left",
         )
+
+
+def describe_sizes(image_sizes: Sequence[int], own: int) -> str:
+    """Return the sizes at which networks see images whose longer side is `own`, and how they get them."""
+    grown = [str(size) for size in image_sizes if size > own]
+    enlarged = f"; {' and '.join(grown)} by enlarging them" if grown else ""
+    return f"networks see them at {', '.join(map(str, image_sizes))} pixels, the longer side{enlarged}"
+
+
+def list_licences(space: SearchSpace) -> Iterator[str]:
+    """Yield a line for each licence of published weights that a training of the space may start from."""
+    starts = [
+        settings for _, settings in combinations(space, ("backbone", "pretrained")) if settings.get("pretrained")
+    ]
+    if not starts:
+        return
+    from medray.training.models.licences import forbids_commerce, weights_licence  # imports torch and timm
+
+    backbones: dict[str, list[str]] = {}
+    for settings in starts:
+        config = TrainConfig(backbone=settings.get("backbone", TrainConfig.backbone), pretrained=True)
+        licence = weights_licence(config)
+        if licence is not None and config.backbone not in backbones.setdefault(licence, []):
+            backbones[licence].append(config.backbone)
+    for licence, names in sorted(backbones.items()):
+        forbidden = "; NO COMMERCIAL USE" if forbids_commerce(licence) else ""
+        yield f"licence of published weights: {licence} ({', '.join(names)}){forbidden}"
 
 
 def describe_earlier_run(run: EarlierRun) -> str:
@@ -88,3 +123,10 @@ def list_missing_classes(dataset: ImageDataset) -> Iterator[str]:
         missing = [name for name, count in zip(dataset.class_names, counts, strict=True) if not count]
         if missing:
             yield f"split '{split}' has no image of {first_names(missing)}: {effect}"
+
+
+def list_slow_pipelines(pipelines: Mapping[str, Pipeline]) -> Iterator[str]:
+    """Yield a line for each pipeline with transforms that albumentations computes, image by image."""
+    for name, pipeline in pipelines.items():
+        if slow := without_batched_form(pipeline):
+            yield f"transforms '{name}': no batched form of {first_names(slow)}: image by image, which is slower"

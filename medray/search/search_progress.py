@@ -215,11 +215,12 @@ def _settings_cell(baseline: str | None, text: str) -> Text:
 def settings_line(settings: Mapping[str, Any]) -> str:
     """Return the most important settings of a trial, as `TrainConfig.to_dict` gives them, in one line.
 
-    The loss is among them where it is not cross entropy.
+    The loss is among them where it is not cross entropy, the size where it is not the data set's own.
     """
+    size = "" if settings["image_size"] is None else f" {settings['image_size']} px"
     loss = "" if settings["loss"] == "cross_entropy" else f" {settings['loss']}"
     return (
-        f"{settings['backbone']}{loss} {settings['optimizer']} lr {settings['learning_rate']:.2g} "
+        f"{settings['backbone']}{size}{loss} {settings['optimizer']} lr {settings['learning_rate']:.2g} "
         f"batch {settings['batch_size']} dropout {settings['dropout']:.2g} {settings['schedule']} "
         f"{settings['transforms']}"
     )

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from medray.config import TrainConfig
+from medray.config import LBFGS, TrainConfig
 from medray.errors import ConfigError
 from medray.space.search_space import Parameter, SearchSpace, shortened
 
 #: Settings that can contradict one another; `TrainConfig` checks them.
 DEPENDENT = ("pretrained", "weights", "epochs", "freeze_epochs", "fine_tune_rate", "loss")
+#: Settings that can contradict `optimizer: lbfgs`.
+OF_LBFGS = ("optimizer", "trainable_blocks", "mixup", "dropout", "head_width")
 
 
 def combinations(space: SearchSpace, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -48,8 +50,10 @@ def check_combinations(space: SearchSpace, max_epochs: int | None = None) -> Non
         ConfigError: one would; the first is named with its section.
     """
     searched = {parameter.name for parameter in space.parameters}
-    for section, combination in combinations(space, DEPENDENT):
-        settings = {name: combination[name] for name in DEPENDENT if name in combination}
+    with_lbfgs = any(value == LBFGS for _, value in space.values_of("optimizer"))
+    names = (*DEPENDENT, *OF_LBFGS) if with_lbfgs else DEPENDENT
+    for section, combination in combinations(space, names):
+        settings = {name: combination[name] for name in names if name in combination}
         settings["task"] = space.task
         settings["epochs"] = min(settings.get("epochs", space.budget.max_epochs), space.budget.max_epochs)
         settings |= {} if max_epochs is None else shortened(settings, max_epochs)

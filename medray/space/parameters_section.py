@@ -47,6 +47,8 @@ def read_parameter(name: str, label: str, spec: Mapping[str, Any], transforms: M
     if len(verbs) != 1:
         raise ConfigError(f"needs exactly one of {', '.join(VERBS)}")
     (verb,) = verbs
+    if name == "image_size" and verb != "choice":
+        raise ConfigError(f"'{name}' is searched by choice: the images of each size are kept", key=verb)
     values = spec[verb]
     with at(verb):
         values = read_choices(name, values, transforms) if verb == "choice" else read_range(name, verb, values)
@@ -98,8 +100,16 @@ def check_exclusive(ranges: Sequence[Parameter]) -> None:
 
 
 def check_when(parameter: Parameter, parameters: Mapping[str, Parameter]) -> None:
-    """Check that the parents of a parameter are searched choices that can have the values it needs."""
-    choices = [p.label for p in parameters.values() if p.verb == "choice" and p.name != parameter.name]
+    """Check that the parents of a parameter are searched choices that can have the values it needs.
+
+    A parent of several ranges is one where all of them are choices.
+    """
+    values_of: dict[str, list[Any]] = {}
+    for other in parameters.values():
+        if other.name != parameter.name:
+            values_of.setdefault(other.name, []).extend(other.values)
+    ranges = {other.name for other in parameters.values() if other.verb != "choice"}
+    choices = [name for name in values_of if name not in ranges]
     for parent, values in parameter.when.items():
         with at(parent):
             if not values:
@@ -107,16 +117,17 @@ def check_when(parameter: Parameter, parameters: Mapping[str, Parameter]) -> Non
             if parent not in choices:
                 raise ConfigError(unknown_choice_line("searched choice", parent, choices))
             for value in values:
-                if value not in parameters[parent].values:
-                    hint = nearest(value, map(str, parameters[parent].values))
-                    raise ConfigError(f"{value!r} is not {parameters[parent].allowed()}{hint}")
+                if value not in values_of[parent]:
+                    valid = ["null" if v is None else str(v) for v in dict.fromkeys(values_of[parent])]
+                    raise ConfigError(f"{value!r} is not one of {', '.join(valid)}{nearest(value, valid)}")
 
 
 def parents_first(parameters: Mapping[str, Parameter]) -> tuple[Parameter, ...]:
     """Return the parameters, parents before children."""
     ordered: dict[str, Parameter] = {}
     while len(ordered) < len(parameters):
-        ready = [p for label, p in parameters.items() if label not in ordered and set(p.when) <= set(ordered)]
+        waiting = {p.name for label, p in parameters.items() if label not in ordered}
+        ready = [p for label, p in parameters.items() if label not in ordered and not waiting & set(p.when)]
         if not ready:
             left = [label for label in parameters if label not in ordered]
             raise ConfigError(f"a circle: {', '.join(left)} wait for one another", key=f"{left[0]}.when")

@@ -1,6 +1,7 @@
 """The whole file: its small sections, what is fixed, the baselines, and that all of it fits together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from medray.config import Setting, check_of_task
@@ -72,7 +73,7 @@ def read_space(text: str, path: str) -> SearchSpace:
     if root.get("published") is not None:
         with subsection(root, "published") as section:
             published = read_published(section, baselines)
-    return SearchSpace(
+    space = SearchSpace(
         name=read_text(root, "name"),
         path=path,
         text=text,
@@ -92,6 +93,7 @@ def read_space(text: str, path: str) -> SearchSpace:
         baselines=baselines,
         published=published,
     )
+    return replace(space, preparation=replace(space.preparation, longest=space.longest_side))
 
 
 def read_text(root: Mapping[str, Any], key: str, default: str | None = None) -> str:

@@ -180,6 +180,17 @@ class SearchSpace:
         pipeline = self.transforms[settings.get("transforms", "none")]
         return TrainConfig.from_dict({**settings, "seed": seed, "pipeline": pipeline})
 
+    @property
+    def image_sizes(self) -> list[int]:
+        """The values of `image_size` that the space names, the smallest first."""
+        return sorted({size for _, size in self.values_of("image_size") if size is not None})
+
+    @property
+    def longest_side(self) -> int | None:
+        """The largest `image_size` that a training can have; None where it may be the data set's own size."""
+        sizes = [size for _, size in self.values_of("image_size")]
+        return None if None in sizes else max(sizes, default=None)
+
     def values_of(self, name: str) -> Iterator[tuple[str, Any]]:
         """Yield every value that the setting `name` can take, each with its key in the file."""
         for parameter in self.parameters:

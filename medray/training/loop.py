@@ -8,33 +8,36 @@ not: on a CPU with the same number of threads, to the last digit.
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medray._types import Array
-from medray.config import TrainConfig
+from medray._types import Array, Progress, silent
+from medray.config import LBFGS, TrainConfig
 from medray.data.dataset import LabelledImages
-from medray.errors import TrainingDiverged
+from medray.errors import ConfigError, TrainingDiverged
 from medray.stats.case_rule import ATTENTION
 from medray.stats.outputs import Outputs, joined
 from medray.tasks import TASKS
 from medray.training import optim
-from medray.training.augment import Augmenter
 from medray.training.case_attention import kept_features, learn_attention
 from medray.training.check_slices import check_slices
+from medray.training.feeds import FeatureFeed, make_feed
+from medray.training.frozen.trunk import Rest
+from medray.training.images import evaluation_batch, to_input
+from medray.training.linear import fit_last_layer, inputs_of, last_layer
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.models.attention import attending_layer
+from medray.training.models.stage_pooling import Standardise
 from medray.training.seeds import draw_seed
 from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stages_of
 from medray.training.state import TrainProgress, TrainState
 
 EXPLODED = 50  # times the loss of uniform predictions
 RECALIBRATION_IMAGES = 1024
-EVALUATION_PIXELS = 256 * 28 * 28
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,15 @@ def fit(
     *,
     device: str | torch.device = "cpu",
     resume: TrainState | None = None,
+    embedding: Progress = silent,
 ) -> Iterator[EpochResult]:
     """Train one network; return an iterator that trains an epoch at each step and yields its result.
 
     Starts from the weights that `config` names, or resumes from a state. Ends after `config.epochs`, or after
     `config.patience` epochs without improvement; patience counts from the first epoch after
-    `config.freeze_epochs`. The best epoch is the best of both stages.
+    `config.freeze_epochs`. The best epoch is the best of both stages. Where `config.image_size` is below the
+    images' own, transforms and network see images of that size; a larger one the network makes of transformed
+    images. What is frozen is computed once and kept in the cache; `embedding` hears of it while it is computed.
 
     Raises:
         DataError: train or val is empty, lacks a class or has labels out of range, or the two do not fit; at once.
@@ -91,7 +97,8 @@ def fit(
         TrainingDiverged: the loss became NaN or exploded.
     """
     check_slices(train, val, config.monitor)
-    return _epochs(config, train, val, torch.device(device), resume)
+    train, val = train.sized(config.image_size), val.sized(config.image_size)
+    return _epochs(config, train, val, torch.device(device), resume, embedding)
 
 
 def _epochs(
@@ -100,10 +107,11 @@ def _epochs(
     val: LabelledImages,
     device: torch.device,
     resume: TrainState | None,
+    embedding: Progress,
 ) -> Iterator[EpochResult]:
     if resume is not None:  # the state holds all weights: nothing has to be fetched
         config = dataclasses.replace(config, pretrained=False, weights=None)
-    training = _Training(config, train, val, device)
+    training = _Training(config, train, val, device, embedding)
     if resume is not None:
         training.restore(resume)
     while training.ended_by() is None:
@@ -114,9 +122,11 @@ class _Training:
     """The mutable state of one training."""
 
     def __init__(
-        self, config: TrainConfig, train: LabelledImages, val: LabelledImages, device: torch.device
-    ) -> None:
+        self, config: TrainConfig, train: LabelledImages, val: LabelledImages, device: torch.device,
+        embedding: Progress,
+    ) -> None:  # fmt: skip
         self.config, self.train, self.val, self.device = config, train, val, device
+        self.embedding = embedding
         torch.manual_seed(draw_seed(config.seed, 0))
         network = build_network(config, train.shape, len(train.class_names))
         shares = torch.from_numpy(train.class_counts() / len(train)).float()
@@ -128,7 +138,6 @@ class _Training:
         self.bounds = optim.batch_bounds(len(train), config.batch_size)
         self.freezer = Freezer(self.network, stages_of(config))
         self._enter(stage_at(config, 1))
-        self.augment = Augmenter(config.pipeline)
         self.loss_weight = optim.loss_weight(config, train, device)
         self.autocast = device.type == "cuda" and config.precision != "float32"
         self.progress = TrainProgress()
@@ -142,6 +151,8 @@ class _Training:
         self.freezer.enter(stage)
         self.optimizer = optim.make_optimizer(self.config, self.network, stage.rate)
         self.schedule = optim.Schedule.make(self.config, stage, self.optimizer, len(self.bounds))
+        frozen, config = self.freezer.frozen[stage], self.config
+        self.feed = make_feed(config, self.network, frozen, self.train, self.device, self.embedding)
 
     # -- one epoch
 
@@ -178,7 +189,8 @@ class _Training:
         """Return the network's outputs of the validation images, after attention has learned where it attends."""
         layer = attending_layer(self.network)
         with kept_features(layer) as features:
-            outputs = predict_images(self.network, self.val, self.device)
+            feed, val = self.feed, self.val
+            outputs = _predict(self.network, feed.network, val, lambda at: feed.plain(val, at))
         if not np.isfinite(outputs.probabilities).all():
             raise TrainingDiverged(f"predictions became NaN in epoch {epoch}")
         if layer is None:
@@ -188,16 +200,41 @@ class _Training:
         seed = draw_seed(self.config.seed, 0)
         return learn_attention(layer, self.val, outputs, torch.cat(features), seed=seed, class_weights=weights)
 
+    def _fit_last_layer(self, order: Array) -> float:
+        """Fit the last layer at once to training images (n,), in all their views; return the loss."""
+        feed = self.feed
+        if not isinstance(feed, FeatureFeed):
+            raise ConfigError(
+                "lbfgs needs features, which this backbone does not give; give adamw", key="optimizer"
+            )
+        layer = last_layer(feed.network)
+        features, indices = feed.all_views()
+        views = len(indices) // len(self.train)
+        rows = (np.arange(views)[:, None] * len(self.train) + order).ravel()
+        labels = torch.from_numpy(self.train.own_labels[indices[rows]]).to(self.device)
+        inputs = inputs_of(layer, feed.network, features[torch.from_numpy(rows)])
+        link = self.network._modules.get("link")
+        config, weight = self.config, self.loss_weight
+        standardise = next((module for module in feed.network.modules() if isinstance(module, Standardise)), None)
+
+        def loss(logits: Tensor) -> Tensor:
+            return optim.plain_loss(logits, labels, config, weight)
+
+        return fit_last_layer(layer, link, inputs, loss, config.weight_decay, standardise)
+
     def _train_epoch(self, epoch: int) -> float:
         seed = draw_seed(self.config.seed, epoch)
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
         order = optim.epoch_order(self.config, self.train, rng)
-        total = torch.zeros((), device=self.device)
-        self.freezer.train_mode()
-        for start, end in self.bounds:
-            total += self._train_batch(order[start:end], rng) * (end - start)
-        loss = total.item() / len(order)
+        if self.config.optimizer == LBFGS:
+            loss = self._fit_last_layer(order)
+        else:
+            total = torch.zeros((), device=self.device)
+            self._train_mode()
+            for start, end in self.bounds:
+                total += self._train_batch(order[start:end], rng) * (end - start)
+            loss = total.item() / len(order)
         if not math.isfinite(loss):
             raise TrainingDiverged(f"the loss became {loss} in epoch {epoch}")
         if loss > EXPLODED * math.log(2 if self.network.label_sets else len(self.train.class_names)):
@@ -207,26 +244,23 @@ class _Training:
         return loss
 
     def _train_batch(self, indices: Array, rng: np.random.Generator) -> Tensor:
-        images, labels = self.train.take(indices)
-        images = self.augment(images, int(rng.integers(2**31)))
+        inputs = self.feed.training_batch(indices, self.progress.epoch + 1, int(rng.integers(2**31)))
+        labels = torch.from_numpy(self.train.own_labels[indices]).to(self.device, non_blocking=True)
         alpha = self.config.mixup
         share = float(rng.beta(alpha, alpha)) if alpha > 0 else 1.0
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            loss = optim.mixed_loss(
-                self.network,
-                to_input(images, self.device),
-                torch.from_numpy(labels).to(self.device, non_blocking=True),
-                self.config,
-                self.loss_weight,
-                share,
-            )
+            loss = optim.mixed_loss(self.feed.network, inputs, labels, self.config, self.loss_weight, share)
         loss.backward()
         if self.config.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         self.schedule.after_batch()
         return loss.detach()
+
+    def _train_mode(self) -> None:
+        self.feed.network.train()  # its containers are not the network's
+        self.freezer.train_mode()
 
     @torch.no_grad()
     def _recalibrate(self) -> None:
@@ -237,16 +271,15 @@ class _Training:
         """
         if not self.freezer.learning:
             return
-        self.freezer.train_mode()
+        self._train_mode()
         for module in self.network.modules():
             if isinstance(module, nn.modules.dropout._DropoutNd):
                 module.eval()
         # Shuffled, as a file may be sorted by class.
         sample = np.random.default_rng(0).permutation(len(self.train))[:RECALIBRATION_IMAGES]
         with recalibrated(self.freezer.learning):
-            for start, end in optim.batch_bounds(len(sample), evaluation_batch(self.train)):
-                images, _ = self.train.take(sample[start:end])
-                self.network(to_input(images, self.device))
+            for start, end in optim.batch_bounds(len(sample), evaluation_batch(self.network, self.train.shape)):
+                self.feed.network(self.feed.plain(self.train, sample[start:end]))
 
     # -- the best epoch, patience
 
@@ -270,6 +303,8 @@ class _Training:
 
     def ended_by(self) -> str | None:
         progress, patience = self.progress, self.config.patience
+        if self.config.optimizer == LBFGS and progress.epoch:
+            return "converged"
         if progress.epoch >= self.config.epochs:
             return "epochs"
         if progress.epoch <= self.config.freeze_epochs:  # patience does not count before fine-tuning
@@ -299,20 +334,6 @@ class _Training:
             self.schedule.scheduler.load_state_dict(state.schedule)
 
 
-def evaluation_batch(images: LabelledImages) -> int:
-    """Return the batch size for evaluation: fewer of larger images, for the same memory."""
-    height, width, _ = images.shape
-    return max(16, EVALUATION_PIXELS // (height * width))
-
-
-def to_input(images: Array, device: torch.device) -> Tensor:
-    """Return uint8 images (n, H, W, C) as the networks' input: float (n, C, H, W) in [0, 1], channels last."""
-    batch = torch.from_numpy(images)
-    if device.type == "cuda":
-        batch = batch.pin_memory()
-    return batch.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
-
-
 @torch.inference_mode()
 def predict_images(network: Network, images: LabelledImages, device: torch.device) -> Outputs:
     """Return a network's class probabilities, and its scores where it attends, in evaluation mode.
@@ -320,12 +341,19 @@ def predict_images(network: Network, images: LabelledImages, device: torch.devic
     They are computed in float32 also where training used bfloat16, so that an ensemble predicts what validation
     measured.
     """
+    return _predict(network, network, images, lambda indices: to_input(images.take(indices)[0], device))
+
+
+@torch.inference_mode()
+def _predict(
+    whole: Network, network: Network | Rest, images: LabelledImages, inputs: Callable[[Array], Tensor]
+) -> Outputs:
+    """Return the outputs of the `whole` network or its rest, which gets `inputs` of images at indices (n,)."""
     network.eval()
     parts = []
-    size = evaluation_batch(images)
+    size = evaluation_batch(whole, images.shape)
     for start in range(0, len(images), size):
-        batch, _ = images.take(np.arange(start, min(start + size, len(images))))
-        logits, score = network.logits_and_scores(to_input(batch, device))
+        logits, score = network.logits_and_scores(inputs(np.arange(start, min(start + size, len(images)))))
         table = network.probabilities(logits).cpu().numpy()
         parts.append(Outputs(table, None if score is None else score.cpu().numpy()))
     return joined(parts)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
 from medray._types import Array
-from medray.config import TrainConfig
+from medray.config import LBFGS, TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.data.members import strata_of
 from medray.training.stages import Stage
@@ -29,6 +29,8 @@ def make_optimizer(config: TrainConfig, network: nn.Module, rate: float) -> torc
         return torch.optim.Adam(groups, lr=rate, fused=True)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=rate, fused=True)
+    if config.optimizer == LBFGS:  # `medray.training.linear` has its own
+        return torch.optim.SGD(groups, lr=rate)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)
     # Hinton's 0.9, as in Keras: with PyTorch's 0.99 the first step is ten times the rate, and the loss explodes.
@@ -144,24 +146,23 @@ def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], images], strict=True))
 
 
+def plain_loss(logits: Tensor, labels: Tensor, config: TrainConfig, weight: Tensor | None) -> Tensor:
+    """Return the cross entropy with label smoothing; of label sets (n, classes) the mean of the binary ones."""
+    if labels.ndim == 2:
+        return _label_set_loss(logits.float(), labels, weight, config.label_smoothing)
+    return F.cross_entropy(logits.float(), labels, weight=weight, label_smoothing=config.label_smoothing)
+
+
 def mixed_loss(
     network: nn.Module, images: Tensor, labels: Tensor, config: TrainConfig, weight: Tensor | None, share: float
 ) -> Tensor:
-    """Return the cross entropy with label smoothing; `share` below 1 is mixup's λ (Zhang et al. 2018).
-
-    Of label sets (n, classes) it is the mean of the labels' binary cross entropies.
-    """
-
-    def loss(logits: Tensor, target: Tensor) -> Tensor:
-        if target.ndim == 2:
-            return _label_set_loss(logits.float(), target, weight, config.label_smoothing)
-        return F.cross_entropy(logits.float(), target, weight=weight, label_smoothing=config.label_smoothing)
-
+    """Return the loss of images (n, ...) in training; `share` below 1 is mixup's λ (Zhang et al. 2018)."""
     if share >= 1.0:
-        return loss(network(images), labels)
+        return plain_loss(network(images), labels, config, weight)
     other = torch.randperm(len(images), device=images.device)
     logits = network(share * images + (1 - share) * images[other])
-    return share * loss(logits, labels) + (1 - share) * loss(logits, labels[other])
+    first, second = (plain_loss(logits, target, config, weight) for target in (labels, labels[other]))
+    return share * first + (1 - share) * second
 
 
 def _label_set_loss(logits: Tensor, labels: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:

@@ -1,18 +1,20 @@
 """Stages of a training: the head on a frozen backbone, then fine-tuning; or everything in one stage.
 
-Each stage has an optimizer of its own with its own rate, and a schedule over its own epochs. A frozen BatchNorm is
-in evaluation mode: it normalises by the statistics that it came with, and keeps them. Dropout in a frozen block
-stays active.
+Each stage has an optimizer of its own with its own rate, and a schedule over its own epochs. What is frozen is
+in evaluation mode, without dropout: an image has the same features in each epoch. A frozen BatchNorm normalises
+by the statistics that it came with, and keeps them.
 """
 
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from medray.config import TrainConfig
 from medray.training.models import Network, parts_of
+from medray.training.models.blocks import modules_before_training
 
 
 @dataclass(frozen=True)
@@ -53,20 +55,22 @@ class Freezer:
                 names = parts_of(network.get_submodule("backbone")).frozen(stage.trainable_blocks)
             self.frozen[stage] = frozenset(f"backbone.{name}" for name in names)
         self.learning: list[_BatchNorm] = []  # those whose statistics follow the batches
-        self.fixed: list[_BatchNorm] = []
+        self.fixed: list[nn.Module] = []
 
     def enter(self, stage: Stage) -> None:
         """Freeze what a stage does not train, and nothing else."""
         frozen = self.frozen[stage]
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(name not in frozen)
-        self.learning, self.fixed = [], []
+        self.learning, backbone = [], self.network.get_submodule("backbone")
+        passed = modules_before_training(backbone, {name.removeprefix("backbone.") for name in frozen})
+        self.fixed = [backbone.get_submodule(name) for name in passed] if frozen else []
         for name, module in self.network.named_modules():
             if isinstance(module, _BatchNorm) and module.track_running_stats:
                 (self.fixed if f"{name}.running_mean" in frozen else self.learning).append(module)
 
     def train_mode(self) -> None:
-        """Put the network in training mode, except its frozen BatchNorms."""
+        """Put the network in training mode, except what comes before the first trained layer and frozen norms."""
         self.network.train()
         for module in self.fixed:
             module.eval()

@@ -15,7 +15,7 @@ from medray.ensemble.ensemble import Ensemble
 from medray.errors import ConfigError, RunError, one_line
 from medray.serving.engine.onnx_export import log, make_files
 from medray.stats.outputs import Outputs, joined
-from medray.training.loop import EVALUATION_PIXELS, to_input
+from medray.training.images import evaluation_batch, to_input
 from medray.training.models import Network
 
 TOLERANCE = 1e-5  # in probabilities
@@ -81,10 +81,13 @@ class FastEnsemble(Ensemble):
 
     def member_outputs(self, images: Array) -> list[Outputs]:
         """Return each member's outputs for uint8 images (N, H, W, C)."""
-        height, width, _ = self.image_shape
-        batch = max(8, BATCH_PIXELS // (height * width))
-        parts = np.array_split(np.ascontiguousarray(images), max(1, -(-len(images) // batch)))
-        return [joined([predict(part) for part in parts]) for predict in self.predictors]
+        images = np.ascontiguousarray(images)
+        outputs = []
+        for network, predict in zip(self.networks, self.predictors, strict=True):
+            batch = evaluation_batch(network, self.image_shape, BATCH_PIXELS, least=8)
+            parts = np.array_split(images, max(1, -(-len(images) // batch)))
+            outputs.append(joined([predict(part) for part in parts]))
+        return outputs
 
 
 def _onnx_predictor(path: Path, threads: int, sample: Array, expected: Outputs, member: int) -> Predictor | None:
@@ -126,8 +129,7 @@ def _torch_predictor(network: Network, device: str) -> Predictor:
 
     @torch.inference_mode()
     def predict(images: Array) -> Outputs:
-        height, width = images.shape[1:3]
-        batch_size = max(16, EVALUATION_PIXELS // (height * width))
+        batch_size = evaluation_batch(network, images.shape[1:])
         batches = np.array_split(np.require(images, requirements="W"), max(1, -(-len(images) // batch_size)))
         parts = []
         for batch in batches:

@@ -10,13 +10,15 @@ the network:
   belong to the last block; a network that timm does not group is one block.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from medray.errors import ConfigError
+from medray.training.models.stage_pooling import StagePooling
 
 BETWEEN = "-"  # a name that matches no group: timm puts it after the last one
 
@@ -44,6 +46,11 @@ class Parts:
 
 def parts_of(backbone: nn.Module) -> Parts:
     """Return the blocks and the head of a backbone, as this module's docstring defines them."""
+    if isinstance(backbone, StagePooling):
+        inner = parts_of(backbone.model)
+        below = tuple(tuple(f"model.{name}" for name in block) for block in inner.blocks)
+        own = [f"head.{n}" for n, _ in (*backbone.head.named_parameters(), *backbone.head.named_buffers())]
+        return Parts(below, (*(f"model.{name}" for name in inner.head), *own))
     names = [name for name, _ in (*backbone.named_parameters(), *backbone.named_buffers())]
     prefix, stack = _stack(backbone)
     if stack is not None:
@@ -104,6 +111,27 @@ def _timm_blocks(backbone: nn.Module, names: list[str]) -> list[list[str]]:
     return blocks
 
 
+def modules_before_training(module: nn.Module, frozen: Collection[str], prefix: str = "") -> list[str]:
+    """Return the names of the modules before the first that has a tensor not in `frozen`, the largest possible.
+
+    They are in the order in which they were registered. Dropout right before what is trained is not among them: it
+    belongs to the head.
+    """
+    passed: list[str] = []
+    for name, child in module.named_children():
+        path = f"{prefix}{name}"
+        tensors = [n for n, _ in (*child.named_parameters(prefix=path), *child.named_buffers(prefix=path))]
+        if all(tensor in frozen for tensor in tensors):
+            passed.append(path)
+            continue
+        if not (child._parameters or child._buffers):  # else its own layer comes first, and is trained
+            passed += modules_before_training(child, frozen, f"{path}.")
+        break
+    while passed and isinstance(module.get_submodule(passed[-1].removeprefix(prefix)), _DropoutNd):
+        passed.pop()
+    return passed
+
+
 def classifier_names(backbone: nn.Module) -> list[str]:
     """Return the names of the modules that compute the logits: timm's classifier, else the last dense layer."""
     classifier: Any = getattr(backbone, "get_classifier", None)
@@ -120,7 +148,7 @@ def widen_head(backbone: nn.Module, width: int, dropout: float) -> None:
     Raises:
         ConfigError: the backbone has no such layer.
     """
-    names = classifier_names(backbone)
+    names = ["head.1"] if isinstance(backbone, StagePooling) else classifier_names(backbone)
     linear = backbone.get_submodule(names[0]) if len(names) == 1 else None
     if not isinstance(linear, nn.Linear):
         raise ConfigError("the backbone has no dense last layer to put a hidden one before", key="head_width")

@@ -1,0 +1,149 @@
+"""The ladder of a study with published weights: cheap trainings first, and a space from which the search goes on.
+
+1. Linear heads on frozen published networks, at sizes that the machine can afford: seconds each, once the images'
+   features are computed.
+2. Published networks fine-tuned: their last blocks, or all of them.
+3. Small networks from random weights.
+
+Which sizes, strengths and features is from measurements on five sets (docs/performance.md).
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from medray.init.document import Line
+from medray.init.pipelines import MILD, sided_classes
+from medray.init.proposal import StudyProposal
+
+SIDES = (64, 128, 224)
+#: Seconds of one core for the features of an image, by its side: tf_efficientnet_lite0, at 64, 128 and 224 pixels.
+SECONDS = {64: 0.0015, 128: 0.0074, 224: 0.022}
+AFFORDABLE = 300.0  # seconds for the features of all images at one size
+MANY = 3_000  # training images from which less regularisation is better, and smaller images come first
+STRENGTHS = {False: (0.0003, 0.00003), True: (0.00003, 0.000003)}  # by whether there are many
+TUNED_BLOCKS = 2
+GRADIENT_OPTIMIZERS = ("adam", "adamw", "sgd")
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rungs for a proposal: `published` backbones, and `small` ones that start from random weights."""
+
+    proposal: StudyProposal
+    small: Sequence[str]
+    gpu: bool
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The backbones with published weights."""
+        return self.proposal.published
+
+    @cached_property
+    def probe_sizes(self) -> list[int]:
+        """The sizes of frozen networks, the cheapest first: all that can be afforded, two on a CPU."""
+        images, cores = len(self.proposal.kept), os.cpu_count() or 1
+        if self.gpu:
+            return list(SIDES)
+        affordable = [side for side in SIDES if 2 * images * SECONDS[side] / cores <= AFFORDABLE] or [SIDES[0]]
+        return affordable[:2] if self.proposal.train_count > MANY else affordable[-2:]
+
+    @property
+    def tuned_size(self) -> int:
+        """The size at which published networks are fine-tuned."""
+        return max(self.probe_sizes) if self.gpu else min(self.probe_sizes)
+
+    @property
+    def small_sizes(self) -> list[int]:
+        """The sizes of networks from random weights; none where the images are small enough as they are."""
+        return [64, 128] if max(self.proposal.shape[:2]) > SIDES[1] else []
+
+    def space_lines(self, rates: Sequence[dict[str, object]]) -> list[Line]:
+        """Return what is searched of kinds of trainings; `rates` are the learning rates of small networks."""
+        published, small = list(self.published), list(self.small)
+        probes = {"trainable_blocks": 0}
+        tuned = {"backbone": published, "trainable_blocks": [TUNED_BLOCKS, None]}
+        sizes: list[dict[str, object]] = [
+            {"choice": self.probe_sizes, "when": {"backbone": published, **probes}},
+            {"choice": sorted({self.tuned_size, self.probe_sizes[-1]}), "when": tuned},
+        ]
+        if self.small_sizes:
+            sizes.append({"choice": self.small_sizes, "when": {"backbone": small}})
+        return [
+            Line(
+                "backbone", {"choice": [*published, *small]}, "the first with published weights; see the baselines"
+            ),
+            Line("pretrained", [{"choice": [True], "when": {"backbone": published}}]),
+            Line(
+                "trainable_blocks",
+                {"choice": [0, TUNED_BLOCKS, None], "when": {"backbone": published}},
+                "0: frozen, with a linear head; null: all",
+            ),
+            Line("image_size", sizes, "pixels of the longer side"),
+            Line("pooling", {"choice": self.poolings, "when": probes}, "what a linear head sees"),
+            Line(
+                "optimizer",
+                [
+                    {"choice": ["lbfgs"], "when": {"backbone": published, **probes}},
+                    {"choice": ["adamw"], "when": tuned},
+                    {"choice": list(GRADIENT_OPTIMIZERS), "when": {"backbone": small}},
+                ],
+                "lbfgs fits a linear head at once",
+            ),
+            Line(
+                "weight_decay",
+                [
+                    {"log": [0.000001, 0.003], "when": {"optimizer": "lbfgs"}},
+                    {"choice": [0.0, 0.0001, 0.001], "when": {"optimizer": list(GRADIENT_OPTIMIZERS)}},
+                ],
+            ),
+            Line(
+                "learning_rate",
+                [
+                    {"log": [0.0001, 0.002], "when": tuned},
+                    *({**rate, "when": {"backbone": small, **_mapping(rate["when"])}} for rate in rates),
+                ],
+            ),
+        ]
+
+    @property
+    def poolings(self) -> list[str]:
+        """What a linear head may see: no mirror images where classes have sides."""
+        return ["stages"] if sided_classes(self.proposal) else ["stages", "mirrored"]
+
+    def baselines(self, plain: dict[str, object]) -> list[Line]:
+        """Return the rungs as baselines, the cheapest first; `plain` is the small network of the last one."""
+        start = {"pretrained": True, "backbone": self.published[0]}
+        lines = []
+        for size in self.probe_sizes:
+            for strength, decay in zip(
+                ("strong", "weak"), STRENGTHS[self.proposal.train_count > MANY], strict=True
+            ):
+                settings = {
+                    **start, "trainable_blocks": 0, "optimizer": "lbfgs", "image_size": size,
+                    "pooling": self.poolings[-1], "weight_decay": decay,
+                }  # fmt: skip
+                lines.append(Line(f"probe_{size}_{strength}", settings))
+        sizes = {"image_size": self.small_sizes[0]} if self.small_sizes else {}
+        lines.append(Line("plain", {**plain, **sizes}))
+        tuned = {
+            **plain, **start, "trainable_blocks": TUNED_BLOCKS, "image_size": self.tuned_size,
+            "optimizer": "adamw", "learning_rate": 0.0003, "dropout": 0.2, "schedule": "one_cycle", "epochs": 10,
+        }  # fmt: skip
+        lines.append(Line("tuned_last", tuned))
+        lines.append(Line("tuned", {**tuned, "trainable_blocks": None, "transforms": MILD}))
+        return lines
+
+
+def only_by_gradient(lines: Sequence[Line]) -> list[Line]:
+    """Return the lines, each with the condition that the optimizer is one that takes steps."""
+    when = {"optimizer": list(GRADIENT_OPTIMIZERS)}
+    return [
+        Line(line.key, {**_mapping(line.value), "when": when}, line.reason, line.alternative) for line in lines
+    ]
+
+
+def _mapping(value: object) -> dict[str, object]:
+    assert isinstance(value, dict)
+    return value

@@ -1,0 +1,21 @@
+"""Published weights that a study can start from: those in $MEDRAY_WEIGHTS, or of timm's hub where it answers."""
+
+import os
+from pathlib import Path
+
+#: From the hub. The first is what the ladder was measured with (`benchmarks/portfolio.py`).
+FROM_HUB = ("tf_efficientnet_lite0", "resnet18")
+MOST = 4  # of a folder
+
+
+def find_published() -> tuple[str, ...]:
+    """Return the backbones whose published weights are at hand, () where there are none."""
+    from medray.training.models.backbone_names import import_timm
+    from medray.training.models.pretrained import FOLDER, hub_answers
+
+    folder = os.environ.get(FOLDER)
+    if folder:
+        timm = import_timm()
+        names = sorted(path.stem for path in Path(folder).glob("*.safetensors") if timm.is_model(path.stem))
+        return tuple(names[:MOST])
+    return FROM_HUB if hub_answers() else ()

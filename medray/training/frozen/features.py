@@ -1,0 +1,89 @@
+"""Features of images by a frozen trunk, kept by content: weights, preprocessing, images, transforms."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medray._types import Array, Progress
+from medray.data.cache.row_cache import RowCache, fits
+from medray.data.dataset import LabelledImages
+from medray.training.augment import Augmenter
+from medray.training.frozen.trunk import Trunk
+from medray.training.images import evaluation_batch, to_input
+from medray.training.seeds import draw_seed
+
+FORM = 1  # of what is cached; another one means other numbers
+PLAIN = -1  # the view without transforms
+
+
+class FrozenFeatures:
+    """The features of a data set's images by one trunk, plain or as views that a pipeline makes of them.
+
+    View k of an image is the same in all trainings. Rows are kept in float16, whose rounding changes
+    probabilities by less than 0.001 where a last dense layer is trained on them; layers before it, and
+    normalisations above all, take the rounding further from step to step, so for these rows are float32.
+    """
+
+    def __init__(
+        self, trunk: Trunk, tensors: Mapping[str, Tensor], sample: Tensor, pipeline: Sequence[Mapping[str, Any]],
+        device: torch.device, progress: Progress, *, rounded: bool,
+    ) -> None:  # fmt: skip
+        """Take a trunk with its `tensors`, by name, and a `sample` (n, ...) of its features."""
+        self.trunk, self.shape, self.device, self.progress = trunk, tuple(sample.shape[1:]), device, progress
+        in_range = sample.abs().max().item() < float(np.finfo(np.float16).max) / 4
+        self.kind: type[np.floating[Any]] = np.float16 if rounded and in_range else np.float32
+        self.augment, self._pipeline = Augmenter(pipeline), json.dumps(list(pipeline))
+        digest = hashlib.sha256(
+            repr(
+                (FORM, trunk.name, self.shape, self.kind.__name__, repr(trunk.network._modules.get("resize")))
+            ).encode()
+        )
+        for name, tensor in sorted(tensors.items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        self._digest = digest.hexdigest()
+        self._rows: dict[tuple[str, int], RowCache] = {}
+
+    def of(self, images: LabelledImages, indices: Array, view: int = PLAIN) -> Tensor:
+        """Return the features (n, ...) of the images at `indices` of a slice, float32, on the training device."""
+        cache = self._cache(images, view)
+        cache.fill(images.positions, lambda missing: self._compute(images.images, missing, view))
+        rows = torch.from_numpy(cache.take(images.positions[indices]))
+        return rows.to(self.device, non_blocking=True).float()
+
+    def fit(self, images: LabelledImages) -> bool:
+        """Return whether the features of all images fit into the cache."""
+        return fits(len(images.images), self.shape, self.kind)
+
+    def _cache(self, images: LabelledImages, view: int) -> RowCache:
+        key = (images.content, view)
+        if key not in self._rows:
+            transforms = "" if view == PLAIN else f"{view} {self._pipeline}"
+            content = f"{self._digest} {images.content} {transforms}"
+            name = hashlib.sha256(content.encode()).hexdigest()
+            count = len(images.images)
+            self._rows[key] = RowCache(name, count, self.shape, self.kind, on_disk=self.fit(images))
+        return self._rows[key]
+
+    def _compute(self, images: Array, positions: Array, view: int) -> Iterator[tuple[Array, Array]]:
+        """Yield positions and their features, batch by batch, on all cores or the GPU."""
+        threads, size = torch.get_num_threads(), evaluation_batch(self.trunk.network, images.shape[1:])
+        torch.set_num_threads(max(threads, len(os.sched_getaffinity(0))))  # other trainings wait for these rows
+        try:
+            for start in range(0, len(positions), size):
+                at = positions[start : start + size]
+                batch = images[at]
+                if view != PLAIN:  # each image by a seed of its own: whichever of them are missing, it is the same
+                    for i, position in enumerate(at.tolist()):
+                        batch[i : i + 1] = self.augment(batch[i : i + 1], draw_seed(view, position) % 2**31)
+                rows = self.trunk(to_input(batch, self.device)).float().cpu().numpy()
+                yield at, rows.astype(self.kind)
+                self.progress("Embedding", start + len(at), len(positions))
+        finally:
+            torch.set_num_threads(threads)

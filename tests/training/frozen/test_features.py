@@ -1,0 +1,192 @@
+"""What is frozen is computed once, for all epochs, trainings and processes, and trains as the slow way does."""
+
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medray.config import TrainConfig
+from medray.data.cache.row_cache import RowCache
+from medray.data.dataset import ImageDataset
+from medray.training.loop import EpochResult, fit
+
+pytestmark = pytest.mark.component
+
+ROTATE = ({"Rotate": {"limit": 30, "p": 1.0}},)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+class Embedded:
+    """Counts the images that a trunk was run on."""
+
+    def __init__(self) -> None:
+        self.images = 0
+
+    def __call__(self, message: str, done: int, total: int) -> None:
+        assert message == "Embedding"
+        self.images += total if done == total else 0
+
+
+def train(dataset: ImageDataset, embedded: Embedded, **values: Any) -> list[EpochResult]:
+    config = TrainConfig.from_dict({"batch_size": 16, "epochs": 3, "learning_rate": 0.003, **values})
+    return list(fit(config, dataset.split("train"), dataset.split("val"), embedding=embedded))
+
+
+FROZEN: list[dict[str, Any]] = [
+    {"backbone": "resnet8_small", "trainable_blocks": 0, "dropout": 0.3},
+    {"backbone": "resnet8_small", "optimizer": "lbfgs", "trainable_blocks": 0, "weight_decay": 0.01},
+    {"backbone": "lenet5_wide_bn", "trainable_blocks": 0, "dropout": 0.3},
+    {"backbone": "cnn4_128", "trainable_blocks": 1, "dropout": 0.3, "class_balance": "sampler"},
+    {"backbone": "resnet8_small", "freeze_epochs": 1, "trainable_blocks": 2, "schedule": "cosine"},
+]
+
+
+@pytest.fixture(scope="module")
+def larger(dataset: ImageDataset) -> ImageDataset:
+    images = dataset.images.repeat(4, axis=1).repeat(4, axis=2)
+    return ImageDataset(images, dataset.labels, dataset.class_names, dataset.splits, "larger")
+
+
+@pytest.mark.parametrize("values", FROZEN)
+def test_it_trains_as_without_a_cache_and_computes_each_image_once(
+    larger: ImageDataset, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, none = Embedded(), Embedded(), Embedded()
+    cached, again = train(larger, first, **values), train(larger, second, **values)
+    used = len(larger.split("train")) + len(larger.split("val"))
+    stages = 2 if "freeze_epochs" in values else 1
+    assert (first.images, second.images) == (stages * used, 0)
+    monkeypatch.setenv("MEDRAY_CACHE_GIB", "1e-9")  # nothing fits
+    if "optimizer" in values:  # a linear head can't do without features, and computes them for itself
+        train(larger, none, **values)
+        assert none.images == used
+        return
+    slow = train(larger, none, **values)
+    assert none.images == 0
+    for own, other, same in zip(cached, slow, again, strict=True):
+        assert np.abs(own.best_outputs.probabilities - other.best_outputs.probabilities).max() < 1e-3
+        assert own.train_loss == pytest.approx(other.train_loss, abs=1e-3)
+        assert np.array_equal(own.best_outputs.probabilities, same.best_outputs.probabilities)
+
+
+def test_other_weights_images_and_trunks_have_features_of_their_own(larger: ImageDataset) -> None:
+    values = {"backbone": "resnet8_small", "trainable_blocks": 0, "epochs": 1}
+    counts = []
+    for changed in ({}, {"seed": 1}, {"trainable_blocks": 1}, {"learning_rate": 0.1}):
+        embedded = Embedded()
+        train(larger, embedded, **{**values, **changed})
+        counts.append(embedded.images > 0)
+    assert counts == [True, True, True, False]
+
+
+def test_views_are_drawn_once_and_serve_all_trainings(larger: ImageDataset) -> None:
+    values = {"backbone": "resnet8_small", "trainable_blocks": 0, "pipeline": ROTATE, "views": 2, "epochs": 5}
+    first, second, unlimited = Embedded(), Embedded(), Embedded()
+    results = train(larger, first, **values)
+    train(larger, second, **values | {"dropout": 0.4})
+    train_images, val_images = len(larger.split("train")), len(larger.split("val"))
+    # Plain training images are needed only by a normalisation that learns, and this head has none.
+    assert first.images == 2 * train_images + val_images
+    assert second.images == 0
+    assert results[0].train_loss != results[1].train_loss
+    train(larger, unlimited, **values | {"views": None})
+    assert unlimited.images == 0
+
+
+def test_mixup_and_networks_that_are_not_frozen_need_the_images(larger: ImageDataset) -> None:
+    for values in ({"trainable_blocks": 0, "mixup": 0.2}, {"trainable_blocks": None}):
+        embedded = Embedded()
+        train(larger, embedded, backbone="resnet8_small", epochs=1, **values)
+        assert embedded.images == 0
+
+
+def test_a_cache_that_can_not_be_written_costs_only_time(
+    larger: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"backbone": "resnet8_small", "trainable_blocks": 0}
+    expected = train(larger, Embedded(), **values)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "file"))
+    embedded = Embedded()
+    found = train(larger, embedded, **values)
+    assert embedded.images == len(larger.split("train")) + len(larger.split("val"))
+    assert [r.metrics for r in found] == [r.metrics for r in expected]
+
+
+# -- the rows
+
+
+@settings(max_examples=30, deadline=None)
+@given(calls=st.lists(st.lists(st.integers(0, 19), min_size=1, max_size=12), min_size=1, max_size=6))
+def test_each_row_is_computed_once_whatever_is_asked_for(
+    tmp_path_factory: pytest.TempPathFactory, calls: list[list[int]]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDRAY_CACHE", str(tmp_path_factory.mktemp("rows")))
+        computed: list[int] = []
+
+        def compute(missing: Any) -> Iterator[tuple[Any, Any]]:
+            for position in missing.tolist():
+                computed.append(position)
+                yield np.array([position]), np.full((1, 2), position, np.float16)
+
+        rows = RowCache("key", 20, (2,))
+        for number, asked in enumerate(calls):
+            if number % 2:
+                rows = RowCache("key", 20, (2,))  # as another process would
+            positions = np.array(sorted(set(asked)))
+            rows.fill(positions, compute)
+            assert (rows.take(positions) == positions[:, None]).all()
+        assert sorted(computed) == sorted(set().union(*calls))
+
+
+def fill_slowly(counter: Any, barrier: Any) -> None:
+    def compute(missing: Any) -> Iterator[tuple[Any, Any]]:
+        for position in missing.tolist():
+            with counter.get_lock():
+                counter.value += 1
+            yield np.array([position]), np.full((1, 2), position, np.float16)
+
+    barrier.wait(60)
+    rows = RowCache("shared", 200, (2,))
+    rows.fill(np.arange(200), compute)
+    assert (rows.take(np.arange(200))[:, 0] == np.arange(200)).all()
+
+
+def test_two_processes_share_the_work() -> None:
+    context = multiprocessing.get_context("spawn")
+    counter, barrier = context.Value("i", 0), context.Barrier(2)
+    workers = [context.Process(target=fill_slowly, args=(counter, barrier)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert counter.value == 200
+
+
+def test_those_unused_for_longest_make_room(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setenv("MEDRAY_CACHE_GIB", str(6000 / 2**30))
+    for key in ("a", "b", "c"):
+        rows = RowCache(key, 500, (2,))
+        rows.fill(np.arange(500), lambda missing: iter([(missing, np.ones((len(missing), 2), np.float16))]))
+    kept = {path.name for path in (cache / "features").glob("?.npy")}
+    assert "c.npy" in kept
+    assert len(kept) < 3
+
+
+def test_threads_are_given_back(larger: ImageDataset) -> None:
+    before = torch.get_num_threads()
+    train(larger, Embedded(), backbone="resnet8_small", trainable_blocks=0, epochs=1)
+    assert torch.get_num_threads() == before
