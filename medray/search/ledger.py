@@ -26,7 +26,7 @@ from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, Epoc
 from medray.search.enqueue import QUEUED
 from medray.search.flatness import is_flat
 from medray.search.optuna_study import SpreadTPE, StudyFile
-from medray.search.time_limit import TimeLimit, hours_for
+from medray.search.time_limit import TimeLimit, hours_for, kind_of
 from medray.search.warm_start import frozen_trials
 from medray.space.search_space import SearchSpace
 from medray.training.seeds import draw_seed
@@ -106,8 +106,8 @@ class Ledger:
                 self.held_back.append(trial)
         for number in self.run.trial_numbers() if self.options.hours is not None else ():
             folder = self.run.trial(number)
-            backbone = folder.read_json(folder.CONFIG)["backbone"]
-            self.limit.times.begin(number, backbone, [epoch.seconds for epoch in folder.epochs()])
+            kind = kind_of(folder.read_json(folder.CONFIG))
+            self.limit.times.begin(number, kind, [epoch.seconds for epoch in folder.epochs()])
 
     def left(self) -> float:
         """Return how many trials have not ended, running ones included; infinite where only time bounds them."""
@@ -194,9 +194,10 @@ class Ledger:
         seed = self.options.seed if baseline else draw_seed(self.options.seed, number)
         config = self.space.config(drawn, seed=seed, max_epochs=self.options.max_epochs, baseline=baseline)
         rung = min(self.space.budget.grace_epochs, config.epochs)
-        if not self.limit.allows(config.backbone, max(1, rung - len(before))):
+        kind = kind_of(config.to_dict())
+        if not self.limit.allows(kind, max(1, rung - len(before))):
             return None
-        self.limit.times.begin(number, config.backbone, [epoch.seconds for epoch in before])
+        self.limit.times.begin(number, kind, [epoch.seconds for epoch in before])
         self.running[number] = trial
         self.running_epochs[number] = RunningEpochs(len(before), rung, config.epochs)
         folder = self.run.trial(number)

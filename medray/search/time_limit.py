@@ -1,16 +1,19 @@
 """The wall time of a search: how much is used, which trials may still begin, and which have to stop.
 
-It knows no Ray and no files. Times are judged by epochs that were measured: those of trials with the same
-backbone, or else of all. Before any epoch is measured, trials begin.
+It knows no Ray and no files. Times are judged by epochs that were measured: those of trials of the
+same kind (backbone, image size, whether the backbone stays frozen), or else of the nearest. Before any epoch is
+measured, trials begin.
 """
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from medray.text import clock
 
+Kind = tuple[object, ...]
 HOUR_S = 3600.0
 #: Of the whole time, what is kept for the ensemble: at most a tenth, else so many seconds and this share.
 ENDING_SHARE, ENDING_S, ENDING_MORE = 0.1, 5.0, 0.02
@@ -30,29 +33,38 @@ def hours_for(seconds: float) -> float:
     return math.ceil(least * scale) / scale
 
 
+def kind_of(settings: Mapping[str, Any]) -> Kind:
+    """Return what the time of a training's epochs depends on most, the most important first."""
+    return settings["backbone"], settings.get("image_size"), settings.get("trainable_blocks") == 0
+
+
 class EpochTimes:
-    """The seconds of all epochs so far, by trial, and the backbone of each trial."""
+    """The seconds of all epochs so far, by trial, and the kind of each trial."""
 
     def __init__(self) -> None:
-        self.backbones: dict[int, str] = {}
+        self.kinds: dict[int, Kind] = {}
         self.seconds: dict[int, list[float]] = {}
 
-    def begin(self, number: int, backbone: str, seconds: Sequence[float] = ()) -> None:
+    def begin(self, number: int, kind: Kind, seconds: Sequence[float] = ()) -> None:
         """Take a trial, with the seconds of epochs that an earlier command did."""
-        self.backbones[number], self.seconds[number] = backbone, list(seconds)
+        self.kinds[number], self.seconds[number] = kind, list(seconds)
 
     def add(self, number: int, seconds: float) -> None:
         """Take an epoch of a trial that has begun."""
         self.seconds[number].append(seconds)
 
-    def expected(self, backbone: str) -> float | None:
+    def expected(self, kind: Kind) -> float | None:
         """Return the seconds that an epoch of a new trial will take; None before any is measured.
 
-        They are the median over trials, of the same backbone if there are any, of each trial's median epoch.
+        They are the median over trials of each trial's median epoch: over trials of the same kind, or else of the
+        same backbone and size, or else of the same backbone, or else over all.
         """
         measured = {number: median(seconds) for number, seconds in self.seconds.items() if seconds}
-        alike = [seconds for number, seconds in measured.items() if self.backbones[number] == backbone]
-        return median(alike or measured.values()) if measured else None
+        for length in range(len(kind), -1, -1):
+            alike = [s for number, s in measured.items() if self.kinds[number][:length] == kind[:length]]
+            if alike:
+                return median(alike)
+        return None
 
     def slowest(self) -> float | None:
         """Return the seconds of an epoch of the slowest trial, None before any is measured."""
@@ -83,9 +95,9 @@ class TimeLimit:
             return math.inf
         return self.hours * HOUR_S - ending_seconds(self.hours) - self.used()
 
-    def allows(self, backbone: str, epochs: int) -> bool:
+    def allows(self, kind: Kind, epochs: int) -> bool:
         """Return whether a trial that begins now can do so many epochs."""
-        expected = self.times.expected(backbone)
+        expected = self.times.expected(kind)
         if self.hours is None or (expected is None and not self.times.seconds):
             return True
         return epochs * (expected or 0.0) < self.left()

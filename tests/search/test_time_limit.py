@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from medray.errors import RunError
 from medray.runs.trial_record import FINISHED, STOPPED, TIME
-from medray.search.time_limit import HOUR_S, TimeLimit, ending_seconds, hours_for
+from medray.search.time_limit import HOUR_S, EpochTimes, TimeLimit, ending_seconds, hours_for, kind_of
 from tests.search.simulated import Clock, ledger_in, run_all
 
 BACKBONES = ("lenet5", "resnet8_small", "cnn5")
@@ -125,13 +125,35 @@ def test_failing_trials_do_not_go_on_for_hours(tmp_path: Path) -> None:
     assert ledger.ended_by is None
 
 
+def test_an_epoch_takes_what_epochs_of_the_nearest_kind_took() -> None:
+    times = EpochTimes()
+    assert times.expected(("lenet5", 28, False)) is None
+    settings = {"backbone": "lenet5", "image_size": 28, "trainable_blocks": None}
+    for number, (changes, seconds) in enumerate(
+        [
+            ({}, [1.0, 2.0, 9.0]),
+            ({"image_size": 224}, [60.0]),
+            ({"image_size": 224, "trainable_blocks": 0}, [5.0]),
+            ({"backbone": "vgg16"}, [100.0]),
+            ({"backbone": "cnn5"}, []),  # none is measured yet
+        ]
+    ):
+        times.begin(number, kind_of({**settings, **changes}), seconds)
+    assert times.expected(("lenet5", 28, False)) == 2.0
+    assert times.expected(("lenet5", 28, True)) == 2.0
+    assert times.expected(("lenet5", 224, True)) == 5.0
+    assert times.expected(("lenet5", 64, False)) == 5.0  # the median of 2, 5 and 60
+    assert times.expected(("resnet18", 28, False)) == 32.5
+    assert times.slowest() == 100.0
+
+
 def test_without_a_measured_epoch_only_the_first_trial_begins_after_the_time() -> None:
     clock = Clock()
     limit = TimeLimit(0.1, now=clock)
     clock.now += HOUR_S
-    assert limit.allows("lenet5", 3)
-    limit.times.begin(0, "lenet5")
-    assert not limit.allows("lenet5", 3)
+    assert limit.allows(("lenet5", 28, False), 3)
+    limit.times.begin(0, ("lenet5", 28, False))
+    assert not limit.allows(("lenet5", 28, False), 3)
 
 
 @given(st.floats(0.01, 1e6))
@@ -145,6 +167,6 @@ def test_hours_for_a_training_have_room_for_it_and_little_more(seconds: float) -
 
 def test_a_search_without_hours_has_no_limit() -> None:
     limit = TimeLimit()
-    assert limit.allows("lenet5", 10**9)
-    limit.times.begin(0, "lenet5")
+    assert limit.allows(("lenet5", 28, False), 10**9)
+    limit.times.begin(0, ("lenet5", 28, False))
     assert not limit.stops(0, 1e12)
