@@ -53,7 +53,7 @@ def open_finished_search(location: str) -> FinishedSearch:
     if not run.read_state().ended_by and (options.trials is None or len(records) < options.trials):
         command = f"medray search {space.name} --resume --out {shlex.quote(location)}"
         left = (
-            f"its {options.hours} hours are not over"
+            f"its {options.hours:g} hours are not over"
             if options.trials is None
             else f"{options.trials - len(records)} of {options.trials} trials are left"
         )

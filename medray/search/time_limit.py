@@ -77,8 +77,8 @@ class EpochTimes:
         """Return the seconds that an epoch of a new trial will take; None before any is measured.
 
         They are the median over trials of each trial's median epoch: of the same kind if there are any, else of
-        the kind at another size by the number of pixels, else of all that are not linear. Of linear heads of
-        the same kind it is the least, as only the first one computes features.
+        the kind at another size by the number of pixels, else of the backbone, else of all; none of these two are
+        linear. Of linear heads of the same kind it is the least, as only the first one computes features.
         """
         measured = [(self.kinds[number], median(seconds)) for number, seconds in self.seconds.items() if seconds]
         alike = [seconds for other, seconds in measured if other == kind]
@@ -87,8 +87,11 @@ class EpochTimes:
         scaled = [pixels * seconds for other, seconds in measured if (pixels := kind.other_size(other))]
         if scaled:
             return max(scaled) if kind.linear else median(scaled)
-        others = [seconds for other, seconds in measured if not other.linear]
-        return median(others) if others and not kind.linear else None
+        if kind.linear:
+            return None
+        others = [(other.backbone == kind.backbone, seconds) for other, seconds in measured if not other.linear]
+        nearest = [seconds for same, seconds in others if same] or [seconds for _, seconds in others]
+        return median(nearest) if nearest else None
 
     def slowest(self) -> float | None:
         """Return the seconds of an epoch of the slowest trial, None before any is measured."""

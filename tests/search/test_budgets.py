@@ -122,21 +122,21 @@ def test_a_time_too_short_for_a_trial_is_one_line_and_loses_nothing(
     timed: Path, npz: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    result = command(timed, "--data", npz, "--local", "--hours", "0.0001", "--out", out)
+    result = command(timed, "--data", npz, "--local", "--hours", "0.000001", "--out", out)
     assert result.exit_code == 2
     line = result.stderr.strip()
     assert len(line.splitlines()) == 1
-    assert "0.0001 hours are too short for a single trial: an epoch of trial 0 takes " in line
+    assert "1e-06 hours are too short for a single trial: an epoch of trial 0 takes " in line
     assert "its first rung is epoch 2; go on with --resume --hours " in line
     assert not (out / "ensemble").exists()
     used = run_dir(out).read_state()
     assert used.seconds > 0
     assert used.ended_by is None
-    with pytest.raises(RunError, match=r"has not finished: its 0\.0001 hours are not over.*adding --trials 1"):
+    with pytest.raises(RunError, match=r"has not finished: its 1e-06 hours are not over.*adding --trials 1"):
         open_finished_search(str(out))
-    refused = command(timed, "--local", "--resume", "--hours", "0.0002", "--out", out)
+    refused = command(timed, "--local", "--resume", "--hours", "0.000002", "--out", out)
     assert refused.exit_code == 2
-    assert "--hours 0.0002: " in refused.stderr
+    assert "--hours 2e-06: " in refused.stderr
     assert "hours already, and --hours is the total" in refused.stderr
     done = command(timed, "--local", "--resume", "--trials", "2", "--out", out)
     assert done.exit_code == 0, done.output

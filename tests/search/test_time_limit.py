@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from medray.errors import RunError
 from medray.runs.trial_record import FINISHED, STOPPED, TIME
-from medray.search.time_limit import HOUR_S, TimeLimit, TrialKind, ending_seconds, hours_for
+from medray.search.time_limit import HOUR_S, EpochTimes, TimeLimit, TrialKind, ending_seconds, hours_for
 from tests.search.simulated import Clock, ledger_in, run_all
 
 BACKBONES = ("lenet5", "resnet8_small", "cnn5")
@@ -125,6 +125,22 @@ def test_failing_trials_do_not_go_on_for_hours(tmp_path: Path) -> None:
         ledger.end(trial.number, None, worker_died=True)
     assert len(ledger.records) == 20
     assert ledger.ended_by is None
+
+
+def test_an_epoch_takes_what_epochs_of_the_nearest_kind_took() -> None:
+    times = EpochTimes()
+    assert times.expected(LENET) is None
+    large, frozen = TrialKind("lenet5", 224), TrialKind("lenet5", 224, frozen=True)
+    measured = {
+        LENET: [1.0, 2.0, 9.0], large: [60.0], frozen: [5.0], TrialKind("vgg16"): [100.0], TrialKind("cnn5"): []
+    }  # fmt: skip
+    for number, (kind, seconds) in enumerate(measured.items()):
+        times.begin(number, kind, seconds)
+    assert times.expected(LENET) == 2.0
+    assert times.expected(TrialKind("lenet5", 112)) == 15.0  # a quarter of the pixels
+    assert times.expected(TrialKind("lenet5", None, frozen=True)) == 5.0  # the median of 2, 5 and 60
+    assert times.expected(TrialKind("resnet18")) == 32.5
+    assert times.slowest() == 100.0
 
 
 def test_without_a_measured_epoch_only_the_first_trial_begins_after_the_time() -> None:
