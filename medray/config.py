@@ -17,9 +17,11 @@ from medray.tasks import TASKS
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 LBFGS = "lbfgs"
+POOLINGS = LAST, STAGES, MIRRORED = ("last", "stages", "mirrored")
 SCHEDULES = ("none", "cosine", "step", "plateau", "one_cycle")
 BALANCES = ("none", "loss", "sampler")
 LOSSES = tuple(dict.fromkeys(loss for task in TASKS.values() for loss in task.losses))
+LARGEST_SIDE = 4096  # pixels of an image
 LARGEST = 10**300  # of a number; beyond it a float would overflow
 PRECISIONS = ("auto", "float32")
 
@@ -123,8 +125,11 @@ class TrainConfig:
 
     `backbone` is a name in `medray.training.models.MODELS`, any timm model or `torchvision:alexnet`. It starts
     from `weights`, a safetensors file or a folder of them, or from published weights where it is `pretrained`
-    (`medray.training.models.pretrained`). `head_width` puts a hidden dense layer of that width before the last
-    one; null for none.
+    (`medray.training.models.pretrained`). `image_size` is the longer side, in pixels, of images as the network
+    sees them, the other side in proportion; null for the data set's own size. `head_width` puts a hidden dense
+    layer of that width before the last one; null for none. `pooling: stages` gives the head the means of all
+    stages of a timm backbone, not only its last features; `mirrored` likewise, each the mean of the image's and
+    its mirror image's (`medray.training.models.stage_pooling`).
 
     For the first `freeze_epochs` only the head learns (`medray.training.models.blocks`); after them also the
     last `trainable_blocks`, null for all, 0 for a backbone that stays frozen, with `fine_tune_rate`, null for
@@ -147,7 +152,9 @@ class TrainConfig:
     backbone: str = _setting("lenet5", str)
     pretrained: bool = _setting(False, bool)
     weights: str | None = _setting(None, str, optional=True)
+    image_size: int | None = _setting(None, int, low=1, high=LARGEST_SIDE, optional=True)
     dropout: float = _setting(0.0, float, low=0.0, high=0.95)
+    pooling: str = _setting(LAST, str, choices=POOLINGS)
     head_width: int | None = _setting(None, int, low=1, high=65536, optional=True)
     freeze_epochs: int = _setting(0, int, low=0, high=100_000)
     trainable_blocks: int | None = _setting(None, int, low=0, optional=True)

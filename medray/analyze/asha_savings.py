@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medray.runs.trial_record import STOPPED, TrialRecord
+from medray.runs.trial_record import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -51,5 +51,5 @@ class Savings:
 
 def asha_savings(records: Sequence[TrialRecord]) -> Savings:
     """Return what ASHA stopped among `records`, in their order."""
-    stopped = (StoppedTrial.of(record) for record in records if record.state == STOPPED and record.epochs)
+    stopped = (StoppedTrial.of(record) for record in records if record.ended_by == "asha" and record.epochs)
     return Savings(tuple(stopped), sum(r.epochs for r in records), sum(r.seconds for r in records))

@@ -20,7 +20,7 @@ class Column:
 
 RUN = Column("run", TEXT, "the run's name; only where several runs stand in one frame")
 _TRIAL = Column("trial", WHOLE, "the trial's number, as its folder's and Optuna's")
-_STATE = Column("state", TEXT, "finished, stopped (by ASHA), failed, or running (no end is known)")
+_STATE = Column("state", TEXT, "finished, stopped (by ASHA or the time), failed, or running (no end is known)")
 _FOLD = Column("fold", WHOLE, "the fold's number")
 _METRIC = Column("metric", TEXT, "the run's metric, which `objective` is of")
 _BEST = (
@@ -32,7 +32,7 @@ _SPENT = (
     Column("seconds", NUMBER, "what these epochs took, with their validation; no waiting"),
 )
 _END = (
-    Column("ended_by", TEXT, "epochs, patience or asha"),
+    Column("ended_by", TEXT, "epochs, patience, asha or time"),
     Column("reason", TEXT, "why it failed"),
 )
 

@@ -6,7 +6,10 @@ over them is the importance, the middle 80 % of them its interval. A conditional
 sgd, is measured among the trials that have it. Whether the trials can tell at all is a permutation test's to say
 (`main_effect_p`), as a forest finds importance in noise, too.
 
-Trials that ASHA stopped are left out and counted: an objective after fewer epochs can't be compared.
+PED-ANOVA (Watanabe et al. 2023) finds less in the trials of a search, most of which lie near the best ones
+(benchmarks/importance.py).
+
+Trials that were stopped are left out and counted: an objective after fewer epochs can't be compared.
 """
 
 import warnings
@@ -75,7 +78,7 @@ class Importances:
         """Which trials are left out, in words; empty where none is."""
         if not self.stopped:
             return ""
-        return f"{plural(self.stopped, 'trial')} stopped by ASHA left out: an objective after fewer epochs"
+        return f"{plural(self.stopped, 'trial')} stopped early left out: an objective after fewer epochs"
 
 
 def importances(

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Summary:
-    """One run: `data` is the fingerprint of its data, `planned` the number of trials that were asked for.
+    """One run: `data` is the fingerprint of its data, `planned` the number of trials that were asked for,
+    None where time alone bounds them.
 
     `states` counts trials by state; `notes` has one line for each thing that can't be read.
     """
@@ -31,7 +32,7 @@ class Summary:
     data: str | None
     metric: str
     mode: str
-    planned: int
+    planned: int | None
     states: dict[str, int]
     baselines: BaselineComparison | None
     stopped: Savings
@@ -45,7 +46,7 @@ class Summary:
         """The number of trials, planned and by state: `3 of 12 trials (2 finished, 1 running)`."""
         counts = ", ".join(f"{count} {state}" for state, count in self.states.items() if count) or "none yet"
         total = sum(self.states.values())
-        of = f" of {self.planned}" if self.planned != total else ""
+        of = f" of {self.planned}" if self.planned not in (None, total) else ""
         return f"{total}{of} trials ({counts})"
 
 

@@ -8,7 +8,7 @@ class StepResult:
     """What the driver decides by after an epoch, and no more: Tune keeps statistics of every number in a result.
 
     `objective` is the metric at the best epoch so far, None where the epoch failed for `reason`. `ended_by` is
-    epochs, patience or failed where it was the last epoch.
+    epochs, patience or failed where it was the last epoch. `seconds` are the epoch's own.
     """
 
     epoch: int
@@ -16,6 +16,7 @@ class StepResult:
     ended_by: str | None = None
     reason: str | None = None
     traceback: str | None = None
+    seconds: float = 0.0
 
     @property
     def done(self) -> bool:

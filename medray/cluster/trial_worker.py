@@ -170,4 +170,4 @@ class Worker:
 
 
 def _step_result(record: EpochRecord) -> StepResult:
-    return StepResult(record.epoch, record.objective, record.ended_by)
+    return StepResult(record.epoch, record.objective, record.ended_by, seconds=record.seconds)

@@ -32,6 +32,7 @@ from medray.crossval.plan import (
 from medray.crossval.train_folds_locally import train_folds_locally
 from medray.crossval.train_folds_with_ray import train_folds_with_ray
 from medray.data.folds import GIVEN, GROUPED, Folds
+from medray.data.smaller_images import keep_smaller
 from medray.errors import RunError
 from medray.runs.crossval_documents import BaselineGain, CrossvalPlan
 from medray.runs.finished_search import FinishedSearch, open_finished_search
@@ -81,6 +82,7 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
             task = "Loading" if options.runner == LOCAL else "Starting Ray and loading"
             with step(console, f"{task} {options.data or searched.options.data}") as progress:
                 dataset = searched.load_data(options.data, progress)
+                dataset = keep_smaller(dataset, searched.space.image_sizes, progress)
                 folds = plan_folds(searched, dataset, plan, progress)
                 write_plan(searched, plan, folds)
                 retry_lost(searched, plan, folds)

@@ -15,6 +15,7 @@ from medray.data.label_sets import choose_label_sets
 from medray.data.labels import Labelled, choose_labels
 from medray.data.listing.listing import Listing
 from medray.data.members import members_of
+from medray.data.resampling import Size, limited
 from medray.data.similarity.dataset_duplicates import array_duplicates
 from medray.data.similarity.groups import duplicate_groups
 from medray.data.source import PATTERN
@@ -25,6 +26,8 @@ from medray.space.preparation import DROP, FAIL, Images, Labels, Preparation
 from medray.tasks import SEVERAL
 
 FORM = 4  # of what is cached; another one means other pixels or notes
+DIFFERING = "of another size than the first"
+SAMPLE = 16
 NOTE_TEXTS = {
     "alpha_dropped": "with transparent pixels, whose colours are kept",
     "first_window": "that name several windows, the first of which is applied",
@@ -70,7 +73,7 @@ def prepare_images(
     notes = [*listing.notes, *labelled.notes]
     if listing.missing:
         notes.append(f"left out: {missing}")
-    images = decode_images(listing, labelled, rules, progress)
+    images = decode_images(listing, labelled, rules, progress, preparation.longest)
     if images.broken:
         index, reason = next(iter(images.broken.items()))
         first = f"(first: {listing.images[labelled.positions[index]].where}: {reason})"
@@ -119,36 +122,59 @@ def find_masks(
     return set(), [few]
 
 
-def decode_images(listing: Listing, labelled: Labelled, rules: Images, progress: Progress) -> FittedImages:
+def decode_images(
+    listing: Listing, labelled: Labelled, rules: Images, progress: Progress, longest: int | None = None
+) -> FittedImages:
     """Decode the images of a listing that are kept, or take them from the cache.
 
     Without a size or channels in `rules` the first image's are used, with three channels if any image has colours.
+    With `longest` images of one size have a longer side of at most that, and images of several become squares of
+    it.
 
     Raises:
-        DataError: no image can be read, or the sizes differ and `rules` name none.
+        DataError: no image can be read, or the sizes differ and neither `rules` nor `longest` say what becomes of
+            them.
     """
     paths = [listing.images[position].path for position in labelled.positions]
     hashes = hash_files(paths, progress)
 
-    def decode_to(shape: Shape) -> FittedImages:
+    def decode_to(shape: Shape, common: Size | None = None) -> FittedImages:
         def convert(path: Path) -> Converted | str:
             result = decode_file(path, shape, rules.aspect)
-            return (result.pixels, result.notes, result.levels) if isinstance(result, Decoded) else result
+            if not isinstance(result, Decoded):
+                return result
+            notes = result.notes if common in (None, result.upright) else (*result.notes, DIFFERING)
+            return result.pixels, notes, result.levels
 
-        content = [FORM, shape, rules.aspect, list(hashes)]
+        content = [FORM, shape, rules.aspect, list(hashes), *([common] if common else [])]
         return fit_images(content, shape, paths, convert, listing.source, "Decoding", progress)
 
     height, width, channels = choose_shape(paths, rules, listing.source)
-    images = decode_to((height, width, channels))
+    common = None
+    if rules.image_size is None and longest is not None:
+        common = (height, width)
+        height, width = limited(common, longest)
+        if differ(paths, common):
+            common, height, width = None, longest, longest
+    images = decode_to((height, width, channels), common)
+    if common is not None and DIFFERING in images.done:
+        common, height, width = None, longest or height, longest or width
+        images = decode_to((height, width, channels))
     if rules.channels is None and "greyscaled" in images.done:  # a later image has colours
-        images = decode_to((height, width, 3))
+        images = decode_to((height, width, 3), common)
     resized = images.done.get("resized", 0)
-    if rules.image_size is None and resized:
+    if rules.image_size is None and longest is None and resized:
         raise DataError(
             f"{listing.source}: {resized} of {len(paths)} images are not {height}×{width} as the first is; say "
             f"which size all shall have: `images: {{image_size: [{height}, {width}]}}`"
         )
     return images
+
+
+def differ(paths: Sequence[Path], size: Size) -> bool:
+    """Return whether among a few images, spread over all of them, one has another size: it spares decoding all."""
+    some = (decode_file(path, (8, 8, 3)) for path in paths[:: max(1, len(paths) // SAMPLE)])
+    return any(isinstance(image, Decoded) and image.upright != size for image in some)
 
 
 def choose_shape(paths: Sequence[Path], rules: Images, source: str) -> Shape:

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from medray._types import Array
+from medray.data.kept_images import KeptImages, map_images
 from medray.data.members import UNKNOWN, members_of
+from medray.data.resampling import ShrunkImages, sized
 from medray.errors import DataError, unknown_choice_line
 from medray.stats.case_rule import CaseRule
 from medray.stats.cases import CaseIndex
@@ -38,7 +40,8 @@ class LabelledImages:
     """A slice of a data set: `positions` (n,) into its `images` uint8 (N, H, W, C) and `labels` int64 (N,).
 
     Where images have several labels, `labels` are (N, classes). Nothing is copied. `cases` are those of all images
-    where a case of several has one answer, and `clusters` (N,) say which of these belong to one patient.
+    where a case of several has one answer, and `clusters` (N,) say which of these belong to one patient. `smaller`
+    holds the images at smaller sizes, by their longer side, as far as they are kept.
     """
 
     images: Array
@@ -47,6 +50,7 @@ class LabelledImages:
     class_names: tuple[str, ...]
     cases: CaseIndex | None = None
     clusters: Array | None = None
+    smaller: Mapping[int, KeptImages] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -56,6 +60,19 @@ class LabelledImages:
         """Height, width and channels of an image."""
         height, width, channels = self.images.shape[1:]
         return height, width, channels
+
+    def sized(self, image_size: int | None) -> "LabelledImages":
+        """Return the slice with images whose longer side is `image_size`, if theirs is larger.
+
+        They are the kept ones, or shrunk each time that they are read: the same pixels. Images that would grow
+        stay as they are, as does everything with None: a network enlarges by itself.
+        """
+        if image_size is None or image_size >= max(self.shape[:2]):
+            return self
+        if image_size in self.smaller:
+            return replace(self, images=self.smaller[image_size].images, smaller={})
+        shrunk: Any = ShrunkImages(self.images, sized(self.shape[:2], image_size))
+        return replace(self, images=shrunk, smaller={})
 
     @cached_property
     def own_labels(self) -> Array:
@@ -123,7 +140,8 @@ class ImageDataset:
     know about it. `aspect` is how images of another size are fitted to this one. `mapped` is the .npy file that
     the images are mapped from: pickling sends its path instead of the images, for processes of the same machine.
     `original` is the data set before its arrays were resized, in which duplicates are looked for; it is not
-    pickled. `cases` say which images have one answer together, None where each has its own.
+    pickled. `cases` say which images have one answer together, None where each has its own. `smaller` holds the
+    images at the smaller sizes that trainings use, by their longer side (`medray.data.smaller_images`).
 
     Raises:
         DataError: an array has the wrong type or shape, or labels, groups, splits or folds do not fit the images.
@@ -142,6 +160,7 @@ class ImageDataset:
     mapped: str | None = None
     original: "ImageDataset | None" = None
     cases: CaseIndex | None = None
+    smaller: Mapping[int, KeptImages] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_arrays()
@@ -169,16 +188,13 @@ class ImageDataset:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self.mapped is not None:
-            try:
-                images = np.asarray(np.load(self.mapped, mmap_mode="r", allow_pickle=False))
-            except (OSError, ValueError) as error:
-                raise DataError(f"{self.source}: its decoded images are gone: {error}") from None
-            self.__dict__["images"] = images
+            self.__dict__["images"] = map_images(self.mapped, self.source)
         self._make_read_only()  # a pickle does not keep the flag
 
     def unmapped(self) -> "ImageDataset":
         """Return the data set pickled with its images, for machines without the file they are mapped from."""
-        return replace(self, mapped=None)
+        smaller = {size: replace(kept, mapped=None) for size, kept in self.smaller.items()}
+        return replace(self, mapped=None, smaller=smaller)
 
     def _check_arrays(self) -> None:
         images, labels = self.images, self.labels
@@ -286,7 +302,9 @@ class ImageDataset:
 
     def at(self, positions: Array) -> LabelledImages:
         """Return the slice at `positions` (n,)."""
-        return LabelledImages(self.images, self.labels, positions, self.class_names, self.cases, self.clusters)
+        return LabelledImages(
+            self.images, self.labels, positions, self.class_names, self.cases, self.clusters, self.smaller
+        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -59,7 +59,7 @@ def load_data(
         dataset = read_npz(path, source=str(source), class_names=medmnist.class_names(source.name), task=task)
     else:
         dataset = read_npz(source.path, source=str(source), task=task)
-    return resize_dataset(dataset, preparation.images, progress)
+    return resize_dataset(dataset, preparation.images, progress, longest=preparation.longest)
 
 
 def check_task(source: str, task: str | None, *, label_sets: bool) -> None:

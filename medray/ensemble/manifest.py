@@ -48,7 +48,11 @@ class StoredFile(JsonDocument):
 
 @dataclass(frozen=True)
 class MemberFacts(StoredFile):
-    """One network: its weights' file, the training that it comes from, and its weight in the average."""
+    """One network: its weights' file, the training that it comes from, and its weight in the average.
+
+    `weights_licence` is that of the published weights it began with, as timm states it; None where it began
+    otherwise.
+    """
 
     trial: int
     fold: int | None
@@ -57,6 +61,7 @@ class MemberFacts(StoredFile):
     best_epoch: int
     scores: dict[str, float]
     config: dict[str, Any]
+    weights_licence: str | None = None
 
     @property
     def train_config(self) -> TrainConfig:

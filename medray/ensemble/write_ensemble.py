@@ -1,9 +1,11 @@
 """Write an ensemble's folder: the members' weights first, the manifest last."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from medray import __version__
+from medray.config import TrainConfig
 from medray.decisions.conformal import ConformalSets
 from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.candidates import Member
@@ -41,7 +43,8 @@ def write_ensemble(
         class_names=data.class_names,
         image_shape=data.shape,
         image_aspect=data.aspect,
-        preprocessing="uint8 / 255; each member then normalises by its own buffers `normalise.mean` and `.std`",
+        preprocessing="uint8 / 255; each member then resizes to its `image_size`, if its config has one, and "
+        "normalises by its own buffers `normalise.mean` and `.std`",
         averaging=selection.task.averaging,
         cases=selection.cases,
         temperatures=selection.temperatures,
@@ -78,6 +81,7 @@ def _write_member(ensemble: Folder, member: Member, weight: float) -> MemberFact
         deserialize(content)
     except SafetensorError as error:
         raise WeightsError(f"{folder.path(folder.WEIGHTS)} is damaged: {error}") from None
+    config = folder.read_json(folder.CONFIG)
     file = f"{MEMBERS}/{member.name}.safetensors"
     ensemble.write(file, content)
     return MemberFacts(
@@ -89,5 +93,12 @@ def _write_member(ensemble: Folder, member: Member, weight: float) -> MemberFact
         weight=weight,
         best_epoch=record.best_epoch,
         scores=record.metrics,
-        config=folder.read_json(folder.CONFIG),
+        config=config,
+        weights_licence=_licence(config) if config.get("pretrained") else None,
     )
+
+
+def _licence(config: Mapping[str, Any]) -> str | None:
+    from medray.training.models.licences import weights_licence  # imports torch and timm
+
+    return weights_licence(TrainConfig.from_dict(config))

@@ -27,7 +27,7 @@ from medray.runs.trial_record import FAILED, STOPPED
 
 Row = dict[str, Any]  # of a frame
 
-BEST, BASELINE, OTHER, PRUNED = "the best", "baselines", "other trials", "stopped by ASHA"  # kinds of trials
+BEST, BASELINE, OTHER, PRUNED = "the best", "baselines", "other trials", "stopped early"  # kinds of trials
 #: Colour, width, dash and opacity of a kind's lines, and the symbol of its points; later kinds are drawn above.
 LOOKS: dict[str, tuple[str, float, str, float, str]] = {
     OTHER: (BLUE, 1.3, "solid", 0.75, "circle"),

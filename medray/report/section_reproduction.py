@@ -37,7 +37,10 @@ def _search(evidence: Evidence) -> str:
     if options.baselines_only:
         words.append("--baselines-only")
     else:
-        words += ["--trials", str(options.trials)]
+        words += [] if options.trials is None else ["--trials", str(options.trials)]
+        words += [] if options.hours is None else ["--hours", f"{options.hours:g}"]
+        words += ["--stop-when-flat"] if options.stop_when_flat else []
+        words += [word for run in options.warm_start for word in ("--warm-start", run)]
     words += ["--max-epochs", str(options.max_epochs), "--top-k", str(options.top_k),
               "--seed", str(options.seed)]  # fmt: skip
     if options.concurrency:

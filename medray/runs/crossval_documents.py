@@ -87,18 +87,21 @@ class BaselineGain(JsonDocument):
 class NestedPlan(JsonDocument):
     """crossval/nested/plan.json: the search that is run inside each of the outer `folds`, and its ensemble.
 
-    The search has so many `trials` of at most `max_epochs`, the ensemble is of its `top_k` best. `seed` is that of
-    the folds and of each fold's search. `data` is the fingerprint of the run's data set.
+    The search has so many `trials` of at most `max_epochs`, or `hours`, and may stop when flat; the ensemble is of
+    its `top_k` best. `seed` is that of the folds and of each fold's search. `data` is the fingerprint of the run's
+    data set.
     """
 
     metric: str
     folds: int
     seed: int
-    trials: int
+    trials: int | None
     max_epochs: int
     top_k: int
     baselines_only: bool
     data: str
+    hours: float | None = None
+    stop_when_flat: bool = False
 
     def check(self) -> None:
         """Check that the metric is known."""

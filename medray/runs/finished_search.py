@@ -50,12 +50,16 @@ def open_finished_search(location: str) -> FinishedSearch:
     run = find_run(location)
     space, options, data = run.read_space(), run.read_facts().options, run.read_data()
     records = list(run.records())
-    left = options.trials - len(records)
-    if left > 0:
+    if not run.read_state().ended_by and (options.trials is None or len(records) < options.trials):
         command = f"medray search {space.name} --resume --out {shlex.quote(location)}"
+        left = (
+            f"its {options.hours} hours are not over"
+            if options.trials is None
+            else f"{options.trials - len(records)} of {options.trials} trials are left"
+        )
         raise RunError(
-            f"the search in {location} has not finished: {left} of {options.trials} trials are left: go on by "
-            f"`{command}`, or end it with the trials there are by adding --trials {max(1, len(records))}"
+            f"the search in {location} has not finished: {left}: go on by `{command}`, or end it with the trials "
+            f"there are by adding --trials {max(1, len(records))}"
         )
     return FinishedSearch(run, space, options, data, records)
 

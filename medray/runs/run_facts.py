@@ -10,6 +10,7 @@ from medray.data.dataset import ImageDataset, LabelledImages
 from medray.data.members import label_counts
 from medray.errors import unknown_choice_line
 from medray.json_document import JsonDocument
+from medray.runs.trial_record import FLAT, TIME
 from medray.space.preparation import ASPECTS
 from medray.stats.case_rule import CaseRule
 from medray.stats.score_names import METRICS
@@ -19,15 +20,43 @@ from medray.text import first_names
 
 @dataclass(frozen=True)
 class ResolvedOptions(JsonDocument):
-    """A search's options with every blank filled in: `data` is its source, `trials` counts the baselines too."""
+    """A search's options with every blank filled in: `data` is its source, `trials` counts the baselines too.
+
+    `trials` is None where only `hours`, the wall time of all commands of the search, bound it. `warm_start` has
+    the folders of earlier runs, whose trials warm_start.json holds.
+    """
 
     data: str
-    trials: int
+    trials: int | None
     max_epochs: int
     top_k: int
     seed: int
     concurrency: int | None
     baselines_only: bool
+    hours: float | None = None
+    stop_when_flat: bool = False
+    warm_start: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Check that the search is bounded."""
+        if self.trials is None and self.hours is None:
+            raise ValueError("neither trials nor hours bound the search")
+
+
+@dataclass(frozen=True)
+class SearchState(JsonDocument):
+    """search.json: the wall time in `seconds` that all commands of a search have used, and why it has ended.
+
+    `ended_by` is time or flat; None while trials are left, and where all that were asked for have ended.
+    """
+
+    seconds: float = 0.0
+    ended_by: str | None = None
+
+    def check(self) -> None:
+        """Check that a search can end like that."""
+        if self.ended_by not in (None, TIME, FLAT):
+            raise ValueError(unknown_choice_line("end", self.ended_by, (TIME, FLAT)))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@
       run.json                                      the options and versions, written at each start
       space.yaml data.json splits.json              written once
       ood.json ood.safetensors                      the out-of-distribution detector
+      search.json                                   the time that the search has used, and why it ended
+      warm_start.json                               what it knows of earlier runs, if any were given
       study.journal                                 the Optuna study (optuna-dashboard opens it)
       tune/                                         Ray's own
       trials/0007/  config.json epochs.jsonl weights.safetensors val_predictions.npz trial.json
@@ -35,9 +37,10 @@ from medray.errors import DataError, RunError
 from medray.files import UNFINISHED
 from medray.runs.crossval_documents import BaselineGain, CrossvalPlan, CrossvalSummary, NestedFold, NestedPlan
 from medray.runs.folder import Folder, read_arrays
-from medray.runs.run_facts import DataFacts, RunFacts
+from medray.runs.run_facts import DataFacts, RunFacts, SearchState
 from medray.runs.selection_facts import SelectionComparison
 from medray.runs.trial_record import EpochRecord, TrialRecord
+from medray.runs.warm_starts import WarmStart
 from medray.space.loading import parse
 from medray.space.search_space import SearchSpace
 from medray.stats.case_rule import ATTENTION, CaseRule
@@ -168,6 +171,7 @@ class RunDir(Folder):
     """The folder of one run; its `read_` methods raise RunError where the file is missing or damaged."""
 
     RUN, SPACE, DATA, SPLITS = "run.json", "space.yaml", "data.json", "splits.json"
+    STATE, WARM_START = "search.json", "warm_start.json"
     LEADERBOARD, STUDY, SELECTION = "leaderboard.csv", "study.journal", "selection.json"
     OOD, OOD_TENSORS = "ood.json", "ood.safetensors"
     ENSEMBLE, EVALUATION = "ensemble", "evaluation"
@@ -187,6 +191,14 @@ class RunDir(Folder):
     def read_facts(self) -> RunFacts:
         """Return what run.json says of the search."""
         return self.read_document(self.RUN, RunFacts)
+
+    def read_state(self) -> SearchState:
+        """Return what search.json says; before the first trial, that no time is used."""
+        return self.read_document(self.STATE, SearchState) if self.exists(self.STATE) else SearchState()
+
+    def read_warm_start(self) -> WarmStart:
+        """Return what the search took from earlier runs: nothing where none was given."""
+        return self.read_document(self.WARM_START, WarmStart) if self.exists(self.WARM_START) else WarmStart()
 
     def read_data(self) -> DataFacts:
         """Return what data.json says of the data set."""

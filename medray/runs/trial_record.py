@@ -8,6 +8,7 @@ from medray.errors import unknown_choice_line
 from medray.json_document import JsonDocument
 
 FINISHED, STOPPED, FAILED = STATES = ("finished", "stopped", "failed")
+TIME, FLAT = "time", "flat"  # what ends a search before all its trials have ended
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,10 @@ class EpochRecord(JsonDocument):
 class TrialRecord(JsonDocument):
     """trial.json: how a trial ended.
 
-    `state` is finished (its last epoch, or its patience, was reached), stopped (by ASHA) or failed; a trial
-    without a trial.json is running. `objective` is the search's metric at `best_epoch`, whose weights are
-    kept; `metrics` are all validation metrics at that epoch. `seconds` counts its epochs' own time.
+    `state` is finished (its last epoch, or its patience, was reached), stopped (by ASHA, or as the time of the
+    search was over) or failed; a trial without a trial.json is running. `objective` is the search's metric at
+    `best_epoch`, whose weights are kept; `metrics` are all validation metrics at that epoch. `seconds` counts its
+    epochs' own time.
     `worker_died`: it failed because its worker process died again and again, not by itself.
     """
 

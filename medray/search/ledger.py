@@ -5,9 +5,11 @@ it ends, before Optuna's study is: what the study lacks after a crash, `reconcil
 in the study and has no trial.json is resumed, with the same settings.
 """
 
+import math
 import time
 import warnings
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,15 +18,22 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
-from medray.runs.leaderboard import rank, to_csv
-from medray.runs.run_facts import ResolvedOptions
+from medray.errors import RunError
+from medray.runs.leaderboard import rank, to_csv, usable
+from medray.runs.run_facts import ResolvedOptions, SearchState
 from medray.runs.rundir import RunDir
-from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
+from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, EpochRecord, TrialRecord
+from medray.search.enqueue import QUEUED
+from medray.search.flatness import is_flat
 from medray.search.optuna_study import SpreadTPE, StudyFile
+from medray.search.time_limit import TimeLimit, hours_for
+from medray.search.warm_start import frozen_trials
 from medray.space.search_space import SearchSpace
 from medray.training.seeds import draw_seed
 
-LEADERBOARD_EVERY_S = 10.0
+LEADERBOARD_EVERY_S = STATE_EVERY_S = 10.0
+MOST_HELD_BACK = 8  # drawn trials in a row that have no time, until the search ends
+MOST_FAILED = 20
 OPTUNA_STATES = {FINISHED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
 
@@ -44,53 +53,72 @@ class StartedTrial:
     baseline: str | None
 
 
+@dataclass
+class RunningEpochs:
+    """The epochs that a running trial has `done`, those up to its first `rung` (or its last), and in `total`."""
+
+    done: int
+    rung: int
+    total: int
+
+
 class Ledger:
     """All trials of one search: `records` of those that have ended, by number, `unfinished` ones to be resumed.
 
+    `limit` is the search's time; `ended_by` is time or flat once no further trial begins. Trials that were drawn
+    but have no time to reach their first rung are `held_back`: they go first where more time is given.
     `ended_before` trials had ended when an earlier driver's records were read. `death_reasons` holds, by number,
     why the worker of a trial died, as the runner heard of it.
     """
 
     def __init__(
         self, run: RunDir, space: SearchSpace, options: ResolvedOptions, file: StudyFile, study: optuna.Study,
-        observer: TrialObserver,
+        observer: TrialObserver, limit: TimeLimit, standard_error: Callable[[TrialRecord], float | None],
     ) -> None:  # fmt: skip
         self.run, self.space, self.options, self.file, self.study = run, space, options, file, study
-        self.observer = observer
+        self.warm_start = run.read_warm_start()
+        self.earlier = frozen_trials(self.warm_start, space)
+        self.observer, self.limit, self.standard_error = observer, limit, standard_error
+        self.ended_by: str | None = None
+        self.held_back: deque[FrozenTrial] = deque()
+        self.out_of_time: set[int] = set()
+        self.running_epochs: dict[int, RunningEpochs] = {}
         self.records: dict[int, TrialRecord] = {}
         self.ended_before = 0
         self.unfinished: deque[FrozenTrial] = deque()
         self.running: dict[int, Trial] = {}
         self.death_reasons: dict[int, str] = {}
-        self._written = time.monotonic()
+        self._written = self._saved = time.monotonic()
 
     # -- at the start
-
-    def enqueue_baselines(self) -> None:
-        """Enqueue the baselines that are not in the study yet, before everything that will be drawn.
-
-        They take at most half of the trials, unless only baselines are to be run.
-        """
-        present = {trial.user_attrs.get("baseline") for trial in self.study.get_trials(deepcopy=False)}
-        names = list(self.space.baselines)
-        for name in names if self.options.baselines_only else names[: self.options.trials // 2]:
-            if name in present:  # of an earlier driver, which may have been killed between two of them
-                continue
-            self.study.enqueue_trial(self.space.baseline_draw(name), user_attrs={"baseline": name})
 
     def reconcile(self) -> None:
         """Read the records that an earlier driver left, and find the trials that are to be resumed."""
         self.records = {record.number: record for record in self.run.records()}
         self.ended_before = len(self.records)
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            folder = self.run.trial(trial.number)
             if trial.number in self.records:
                 self._tell_study(self.records[trial.number])
-            else:
+            elif folder.exists(folder.CONFIG):
                 self.unfinished.append(trial)
+            else:
+                self.held_back.append(trial)
+        for number in self.run.trial_numbers() if self.options.hours is not None else ():
+            folder = self.run.trial(number)
+            backbone = folder.read_json(folder.CONFIG)["backbone"]
+            self.limit.times.begin(number, backbone, [epoch.seconds for epoch in folder.epochs()])
 
-    def left(self) -> int:
-        """Return how many trials have not ended: to be started, resumed, or running."""
-        return max(0, self.options.trials - len(self.records))
+    def left(self) -> float:
+        """Return how many trials have not ended, running ones included; infinite where only time bounds them."""
+        if self.ended_by or self._all_fail():
+            return len(self.running) + len(self.unfinished)
+        return math.inf if self.options.trials is None else max(0, self.options.trials - len(self.records))
+
+    def _all_fail(self) -> bool:
+        """Return whether so many trials failed, and none did not, that a search bounded by time alone gives up."""
+        enough = self.options.trials is None and len(self.records) >= MOST_FAILED
+        return enough and all(record.state == FAILED for record in self.records.values())
 
     def epochs_reported(self) -> dict[int, list[tuple[int, float]]]:
         """Return what ASHA has seen, by trial number: epochs and the best objective so far.
@@ -105,25 +133,72 @@ class Ledger:
 
     # -- while it runs
 
-    def start_next(self) -> StartedTrial:
-        """Draw the next trial, or resume an unfinished one, and write its config."""
+    def start_next(self) -> StartedTrial | None:
+        """Write the config of the next trial, an unfinished one or one that can reach its first rung; return it.
+
+        None where there is no time for one: the search has ended then.
+        """
+        while self.unfinished:
+            frozen = self.unfinished.popleft()
+            trial, before = self._open(frozen), self.run.trial(frozen.number).epochs()
+            if started := self._start(trial, before):
+                return started
+            if before:
+                self.running[frozen.number] = trial
+                self.out_of_time.add(frozen.number)
+                self.end(frozen.number, StepResult(len(before), before[-1].objective, before[-1].ended_by))
+            else:
+                self.held_back.append(frozen)
+        waiting, self.held_back = self.held_back, deque()
+        attempts = max(MOST_HELD_BACK, len(waiting) + 1)
+        while self.ended_by is None and len(self.held_back) < attempts:
+            trial = self._open(waiting.popleft() if waiting else None)
+            if started := self._start(trial):
+                self.held_back.extend(waiting)
+                return started
+            self.held_back.append(self.study.get_trials(deepcopy=False)[trial.number])
+        self.held_back.extend(waiting)
+        self.ended_by = self.ended_by or TIME
+        return None
+
+    def may_wait(self) -> bool:
+        """Return whether a trial that begins when the next running one ends surely can reach its first rung."""
+        slowest = self.limit.times.slowest()
+        if slowest is None or self.limit.hours is None:
+            return self.limit.hours is None
+        waits = [(epochs.total - epochs.done) * slowest for epochs in self.running_epochs.values()]
+        return min(waits, default=0.0) + self.space.budget.grace_epochs * slowest < self.limit.left()
+
+    def _open(self, frozen: FrozenTrial | None) -> Trial:
+        """Return a trial that was drawn before, which draws the same values again, or the next one to be drawn."""
         trials = self.study.get_trials(deepcopy=False)
-        frozen = self.unfinished.popleft() if self.unfinished else None
         if frozen is not None:
             number = frozen.number
         else:  # an enqueued trial has its number already
             number = next((t.number for t in trials if t.state == TrialState.WAITING), len(trials))
-        drawn_before = sum("baseline" not in trial.user_attrs for trial in trials[:number])
-        self.study.sampler = SpreadTPE(self.options.seed, number, drawn_before)
-        # A resumed trial draws the same values again.
-        trial = self.study.ask() if frozen is None else Trial(self.study, frozen._trial_id)
-        baseline = trial.user_attrs.get("baseline")
-        self.running[number] = trial
+        drawn_before = sum(not QUEUED & trial.user_attrs.keys() for trial in trials[:number])
+        # With the same seed the first draws would be those of an earlier run once more.
+        drawn_before += sum(run.trials for run in self.warm_start.runs)
+        self.study.sampler = SpreadTPE(self.options.seed, number, drawn_before, self.earlier)
+        return self.study.ask() if frozen is None else Trial(self.study, frozen._trial_id)
+
+    def _start(self, trial: Trial, before: Sequence[EpochRecord] = ()) -> StartedTrial | None:
+        """Draw a trial's settings and write its config; return None where it has no time.
+
+        An earlier driver has done the epochs `before`.
+        """
+        number, baseline = trial.number, trial.user_attrs.get("baseline")
         outside = baseline is not None and self.space.baselines[baseline].compare_only
         drawn = {} if outside else self.space.draw(trial)
         # Baselines share the seed, as in seed report 001: they differ in their settings alone.
         seed = self.options.seed if baseline else draw_seed(self.options.seed, number)
         config = self.space.config(drawn, seed=seed, max_epochs=self.options.max_epochs, baseline=baseline)
+        rung = min(self.space.budget.grace_epochs, config.epochs)
+        if not self.limit.allows(config.backbone, max(1, rung - len(before))):
+            return None
+        self.limit.times.begin(number, config.backbone, [epoch.seconds for epoch in before])
+        self.running[number] = trial
+        self.running_epochs[number] = RunningEpochs(len(before), rung, config.epochs)
         folder = self.run.trial(number)
         folder.write_json(folder.CONFIG, config.to_dict())
         self.file.send()
@@ -134,10 +209,36 @@ class Ledger:
         """Note an epoch of a trial; one that failed is left out."""
         if result.objective is None:
             return
+        epochs = self.running_epochs[number]
+        if result.epoch > epochs.done:  # a resumed trial reports its last epoch twice
+            self.limit.times.add(number, result.seconds)
+            epochs.done = result.epoch
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a resumed trial reports its last epoch twice
+            warnings.simplefilter("ignore")
             self.running[number].report(result.objective, result.epoch)
         self.observer.trial_epoch(number, result)
+        if time.monotonic() - self._saved > STATE_EVERY_S:
+            self.save_state()
+
+    def lacks_time(self, number: int, result: StepResult) -> bool:
+        """Return whether a trial that has just done an epoch is to be stopped: its next one would end too late.
+
+        Raises:
+            RunError: the time is so short that no trial has reached its first rung; they can be resumed.
+        """
+        if result.done or result.objective is None or not self.limit.stops(number, result.seconds):
+            return False
+        running, rung = self.running_epochs.values(), self.running_epochs[number].rung
+        compared = result.epoch >= rung or any(epochs.done >= epochs.rung for epochs in running)
+        if not compared and not usable(self.records.values()):
+            seconds = self.limit.used() + (rung - result.epoch) * result.seconds
+            raise RunError(
+                f"{self.options.hours:g} hours are too short for a single trial: an epoch of trial {number} takes "
+                f"{result.seconds:.2g} s and its first rung is epoch {rung}; go on with --resume --hours "
+                f"{hours_for(seconds):g} or more"
+            )
+        self.out_of_time.add(number)
+        return True
 
     def end(self, number: int, result: StepResult | None, *, worker_died: bool = False) -> None:
         """Write how a trial ended, after its last epoch was noted.
@@ -146,17 +247,19 @@ class Ledger:
         neither its last epoch nor a failure ended it.
         """
         trial = self.running.pop(number)
+        self.running_epochs.pop(number, None)
         reason = result.reason if result else None
         if worker_died:
             reason = self.death_reasons.get(number, "its worker process died")
         ended_by = result.ended_by if result else None
         state = FAILED if reason else FINISHED if ended_by else STOPPED
+        stopped_by = TIME if number in self.out_of_time else "asha"
         record = self.run.trial(number).make_record(
             number,
             state,
             baseline=trial.user_attrs.get("baseline"),
             reason=reason,
-            ended_by={FINISHED: ended_by, STOPPED: "asha", FAILED: None}[state],
+            ended_by={FINISHED: ended_by, STOPPED: stopped_by, FAILED: None}[state],
             traceback=result.traceback if result else None,
             worker_died=worker_died,
         )
@@ -167,8 +270,30 @@ class Ledger:
         self._tell_study(record)
         self.file.send()
         self.observer.trial_ended(record)
+        self.end_when_flat()
+        self.save_state()
         if time.monotonic() - self._written > LEADERBOARD_EVERY_S:
             self.write_leaderboard()
+
+    def not_begun(self) -> tuple[str, ...]:
+        """Return the names of the baselines that have not begun, as there was no time, once it has ended."""
+        if not self.ended_by:
+            return ()
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+        return tuple(trial.user_attrs["baseline"] for trial in trials if "baseline" in trial.user_attrs)
+
+    def end_when_flat(self) -> None:
+        """Draw no more trials where they are unlikely to help, if that was asked for."""
+        if self.options.stop_when_flat and self.ended_by is None:
+            records = [self.records[number] for number in sorted(self.records)]
+            if is_flat(records, self.space.mode, self.standard_error):
+                self.ended_by = FLAT
+
+    def save_state(self) -> None:
+        """Write search.json: the time that is used, and why the search has ended if it has."""
+        state = SearchState(round(self.limit.used(), 3), self.ended_by)
+        self.run.write_json(self.run.STATE, state.to_dict())
+        self._saved = time.monotonic()
 
     def write_leaderboard(self) -> None:
         """Write leaderboard.csv of the trials that have ended so far."""

@@ -20,7 +20,8 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptio
 
     Raises:
         ConfigError: the space or an option is wrong.
-        RunError: the folder holds something else, or there is no run to resume, or one of another space.
+        RunError: the folder holds something else, or there is no run to resume, or one of another space; a run for
+            a warm start is none, or can't be used.
     """
     if options.resume:
         run = run_dir(options, options.space)
@@ -44,11 +45,16 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptio
         raise RunError(
             f"{run.location} already holds a run: go on with it by --resume, or choose another by --out"
         )
-    ours = {run.SPACE, run.DATA, run.SPLITS, run.RUN, run.STUDY, LOCK, CLAIM}
+    ours = {run.SPACE, run.DATA, run.SPLITS, run.RUN, run.STATE, run.WARM_START, run.STUDY, LOCK, CLAIM}
     foreign = {name for name in run.names() if name.partition(UNFINISHED)[0] not in ours}
     if foreign:
         raise RunError(f"{run.location} is not empty ({sorted(foreign)[0]}): choose another folder by --out")
-    return run, space, resolve_options(options, space)
+    resolved = resolve_options(options, space)
+    if resolved.warm_start:
+        from medray.search.warm_start import check_earlier_runs  # imports Optuna
+
+        check_earlier_runs(resolved.warm_start, space)
+    return run, space, resolved
 
 
 def run_dir(options: SearchOptions, name: str) -> RunDir:

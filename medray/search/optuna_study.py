@@ -8,6 +8,7 @@ optuna.load_study(study_name="medray",
 import hashlib
 import tempfile
 import warnings
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,20 +69,25 @@ class StudyFile:
 class BestAndLatest:
     """A study reduced to its best complete, its running and its latest trials, for TPE to learn from.
 
+    `earlier` trials, complete ones of other studies with numbers below 0, come before its own.
+
     TPE's time grows with the number of trials. Its model of good settings is made of the best 25 at most, which
     are all kept; for its model of the others the latest are enough.
     """
 
     BEST, LATEST = 25, 150
 
-    def __init__(self, study: Study) -> None:
-        self._study = study
+    def __init__(self, study: Study, earlier: Sequence[FrozenTrial] = ()) -> None:
+        self._study, self._earlier = study, list(earlier)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
 
-    def _get_trials(self, *args: Any, **settings: Any) -> list[FrozenTrial]:
-        trials: list[FrozenTrial] = self._study._get_trials(*args, **settings)
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        earlier = self._earlier if states is None or TrialState.COMPLETE in states else []
+        trials: list[FrozenTrial] = [*earlier, *self._study._get_trials(deepcopy, states, use_cache)]
         if len(trials) <= self.BEST + self.LATEST:
             return trials
         sign = -1 if self._study.direction == StudyDirection.MAXIMIZE else 1
@@ -98,9 +104,10 @@ class SpreadTPE(optuna.samplers.TPESampler):
     hypercube instead (McKay et al. 1979): a choice of k values is drawn in shuffled rounds of k, a range in
     shuffled rounds of strata. All randomness follows from seed and number, so a resumed search draws what an
     unbroken one would, and not the first trials once more. `drawn_before` counts the drawn trials before this one.
+    TPE learns from `earlier` trials as from the study's own, and sets in the sooner.
     """
 
-    def __init__(self, seed: int, number: int, drawn_before: int) -> None:
+    def __init__(self, seed: int, number: int, drawn_before: int, earlier: Sequence[FrozenTrial] = ()) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             super().__init__(
@@ -110,11 +117,11 @@ class SpreadTPE(optuna.samplers.TPESampler):
                 constant_liar=True,
                 n_startup_trials=STARTUP_TRIALS,
             )
-        self.search_seed, self.drawn_before = seed, drawn_before
+        self.search_seed, self.drawn_before, self.earlier = seed, drawn_before, earlier
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the distributions that the best and latest trials have drawn from."""
-        reduced: Any = BestAndLatest(study)
+        reduced: Any = BestAndLatest(study, self.earlier)
         space: dict[str, BaseDistribution] = super().infer_relative_search_space(reduced, trial)
         return space
 
@@ -122,7 +129,7 @@ class SpreadTPE(optuna.samplers.TPESampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Draw values by TPE's model of the best and latest trials."""
-        reduced: Any = BestAndLatest(study)
+        reduced: Any = BestAndLatest(study, self.earlier)
         drawn: dict[str, Any] = super().sample_relative(reduced, trial, search_space)
         return drawn
 

@@ -1,6 +1,7 @@
 """Before the first trial: load the data, check the space against it, start Ray, describe the run on disk."""
 
 import contextlib
+import dataclasses
 import datetime
 import platform
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from medray.cluster.connect import connected
 from medray.cluster.runners import LOCAL
 from medray.console import note, say, step
 from medray.data.dataset import ImageDataset
+from medray.data.smaller_images import keep_smaller
 from medray.errors import RunError
 from medray.runs.run_data import load_run_data
 from medray.runs.run_facts import DataFacts, ResolvedOptions, RunFacts
@@ -42,7 +44,7 @@ def prepare_run(
     task = f"{'Loading' if local else 'Starting Ray and loading'} {resolved.data}"
     with step(console, task) as progress, ThreadPoolExecutor(1) as pool:
         # First the data: a slip in --data need not wait for Ray.
-        dataset = load_run_data(resolved.data, space, progress)
+        dataset = keep_smaller(load_run_data(resolved.data, space, progress), space.image_sizes, progress)
 
         def check() -> None:
             from medray.training.check import check_space  # imports torch and timm, while Ray starts
@@ -71,12 +73,24 @@ def prepare_run(
         run.write(run.SPACE, space.text.encode())
         run.write_json(run.DATA, DataFacts.of(dataset, leaks).to_dict())
         run.write_json(run.SPLITS, {name: positions.tolist() for name, positions in dataset.splits.items()})
+        if resolved.warm_start:
+            from medray.search.warm_start import read_earlier_runs  # imports Optuna
+
+            earlier = read_earlier_runs(resolved.warm_start, space, resolved.max_epochs, dataset.fingerprint)
+            run.write_json(run.WARM_START, earlier.to_dict())
     elif run.read_data().fingerprint != dataset.fingerprint:
         raise RunError(
             f"{resolved.data} is not the data that {run.location} was started with: its content differs"
         )
+    if options.resume and amount_of(run.read_facts().options) != amount_of(resolved):
+        run.write_json(run.STATE, dataclasses.replace(run.read_state(), ended_by=None).to_dict())
     write_facts(run, space, resolved)
     return dataset, capacity
+
+
+def amount_of(options: ResolvedOptions) -> tuple[int | None, float | None, bool]:
+    """Return what bounds a search: where it changes, one that has ended may go on."""
+    return options.trials, options.hours, options.stop_when_flat
 
 
 def write_facts(run: RunDir, space: SearchSpace, resolved: ResolvedOptions) -> None:

@@ -1,6 +1,7 @@
 """The results of a search as lines for people and as JSON."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -8,13 +9,14 @@ from rich.console import Console
 from medray.console import say
 from medray.console_tables import metric_title, print_table
 from medray.runs.leaderboard import gain, rank, usable
-from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
+from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, TrialRecord
+from medray.search.flatness import FEWEST, PART
 from medray.search.run_search import SearchResult
 from medray.search.search_progress import four_places, settings_line
 from medray.stats.case_rule import CaseRule, title_with, unit_of
 from medray.stats.score_names import METRICS
 from medray.tasks import TASKS
-from medray.text import plural
+from medray.text import first_names, plural
 
 
 def print_search_result(result: SearchResult, console: Console) -> None:
@@ -27,8 +29,7 @@ def print_search_result(result: SearchResult, console: Console) -> None:
     for record in result.records:
         if record.state == FAILED:
             say(console, f"  trial {record.number} failed: {record.reason}")
-    line = gain_line(result)
-    if line:
+    for line in filter(None, [*end_lines(result), gain_line(result)]):
         say(console, line)
     if result.ensemble is not None:
         selected_on, members = result.ensemble.selected_on, result.ensemble.members
@@ -43,9 +44,28 @@ def print_search_result(result: SearchResult, console: Console) -> None:
     if result.ensemble is not None:
         say(console, f"Ensemble:    {run.path('ensemble')}")
     if result.interrupted:
-        say(console, f"{result.left} trials are left; go on with: {result.resume_command}")
+        left = "Time is" if result.left is None else f"{result.left} trials are"
+        say(console, f"{left} left; go on with: {result.resume_command}")
     elif result.ensemble is not None:
         say(console, f"Next: medray crossval {run.location}")
+
+
+def end_lines(result: SearchResult) -> Iterator[str]:
+    """Yield why the search ended before all its trials had, if it did, and what goes on."""
+    if result.ended_by == TIME:
+        stopped = sum(record.ended_by == TIME for record in result.records)
+        trials = (
+            f"{plural(stopped, 'trial')} stopped at the end of an epoch" if stopped else "no trial was cut off"
+        )
+        yield f"The time is over, {trials}; go on with: {result.resume_command} --hours …, the new total"
+        if result.not_begun:
+            yield f"No time for a first rung of baselines: {first_names(result.not_begun, 6)}"
+    if result.ended_by == FLAT:
+        yield (
+            f"The search is flat: the last half of its trials, and at least {FEWEST}, did not improve the best "
+            f"objective by {PART:g} of its standard error; go on with: {result.resume_command} "
+            "--no-stop-when-flat"
+        )
 
 
 def search_result_json(result: SearchResult) -> dict[str, Any]:
@@ -58,6 +78,7 @@ def search_result_json(result: SearchResult) -> dict[str, Any]:
         "metric": result.space.metric,
         "interrupted": result.interrupted,
         "trials_left": result.left,
+        "ended_by": result.ended_by,
         "trials": [dataclasses.asdict(record) for record in rank(result.records, mode)],
         "gain": best_gain
         and {

@@ -16,14 +16,14 @@ def run_local(ledger: Ledger, dataset: ImageDataset, rungs: Rungs) -> None:
     """
     train, val = dataset.split("train"), dataset.split("val")
     with contextlib.suppress(KeyboardInterrupt), local_worker(ledger.space.resources) as worker:
-        while ledger.left():
-            trial = ledger.start_next()
+        while ledger.left() and (trial := ledger.start_next()):
             number, is_baseline = trial.number, trial.baseline is not None
             worker.open(ledger.run.trial(number), train, val, ledger.space.metric)
             ended = False
             while not ended:
                 result = worker.step()
-                ledger.epoch(number, result)
                 stopped = rungs.report(number, result.epoch, result.objective, baseline=is_baseline)
+                stopped = stopped or ledger.lacks_time(number, result)
+                ledger.epoch(number, result)
                 ended = stopped or result.done
             ledger.end(number, result)

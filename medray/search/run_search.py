@@ -6,6 +6,8 @@ finish    ensemble/, of all trials that have ended
 """
 
 import contextlib
+import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,8 +49,10 @@ class SearchResult:
 
     `records` are those of the trials that have ended, by number; `gain` compares the best of them with the best
     baseline on the `val_images` validation images, or cases, which also selected it; `ensemble` is the manifest of
-    their ensemble, None where no trial can be a member. `left` trials have not ended; `resume_command` goes on
-    with them. `cases` is the rule that all scores are by, None where each image is answered by itself.
+    their ensemble, None where no trial can be a member. `left` trials have not ended, None where they are not
+    numbered and time is left; `resume_command` goes on with them. `ended_by` is time or flat where that ended the
+    search before all trials that were asked for, `not_begun` the baselines that had no time then. `cases` is the
+    rule that all scores are by, None where each image is answered by itself.
     """
 
     run: RunDir
@@ -57,20 +61,23 @@ class SearchResult:
     gain: PairedComparison | None
     ensemble: Manifest | None
     val_images: int
-    left: int
+    left: int | None
     resume_command: str
     cases: CaseRule | None = None
+    ended_by: str | None = None
+    not_begun: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         best, metric = rank(usable(self.records), self.space.mode)[:1], self.space.metric
         lead = "".join(f", best trial {record.number} with val {metric} {record.objective:.4f}" for record in best)
         trials = plural(len(self.records), "trial")
-        return f"<SearchResult of {self.run.location}: {trials}{lead}; {plural(self.left, 'trial')} left>"
+        left = "time" if self.left is None else plural(self.left, "trial")
+        return f"<SearchResult of {self.run.location}: {trials}{lead}; {left} left>"
 
     @property
     def interrupted(self) -> bool:
         """Whether trials of the search have not ended."""
-        return self.left > 0
+        return self.left != 0
 
 
 def run_search(options: SearchOptions, console: Console) -> SearchResult:
@@ -80,14 +87,18 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
         MedrayError: an option, the space, the data or the run is wrong, or all trials failed; nothing that was
             done is lost.
     """
+    started = time.monotonic()
     check_runner(options.runner, options.address, options.min_gpus, options.concurrency)
     run, space, resolved = open_run(options)
     with held(run, console), contextlib.ExitStack() as stack:
         try:
             dataset, capacity = prepare_run(options, run, space, resolved, console, stack)
-            ledger = run_trials(run, space, resolved, dataset, capacity, console, verbose=options.verbose)
+            ledger = run_trials(
+                run, space, resolved, dataset, capacity, console, verbose=options.verbose, started=started
+            )
             with step(console, "Making the ensemble"):
                 manifest = write_results(ledger, dataset)
+            ledger.save_state()
         except OSError as error:
             raise RunError(
                 f"{run.location}: {error.strerror or error}; go on with: {resume_command(options)}"
@@ -96,10 +107,11 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
     val = dataset.split("val")
     patients = dataset.answered_groups(val.positions)
     difference = compare_gain(run, records, space.metric, patients, dataset.case_rule)
-    left = ledger.left()
-    units = len(val.answered_labels)
-    resume = resume_command(options)
-    return SearchResult(run, space, records, difference, manifest, units, left, resume, dataset.case_rule)
+    left = None if math.isinf(ledger.left()) else int(ledger.left())
+    return SearchResult(
+        run, space, records, difference, manifest, len(val.answered_labels), left, resume_command(options),
+        dataset.case_rule, ledger.ended_by, ledger.not_begun(),
+    )  # fmt: skip
 
 
 def write_results(ledger: "Ledger", dataset: ImageDataset) -> Manifest | None:

@@ -1,6 +1,7 @@
 """Run the trials of a search that are left, by Ray Tune or in this process."""
 
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,7 +13,9 @@ from medray.runs.rundir import RunDir
 from medray.search.asha import Rungs
 from medray.search.print_introduction import print_introduction
 from medray.search.run_tune import run_tune
+from medray.search.search_gain import standard_error
 from medray.search.search_progress import SearchProgress
+from medray.search.time_limit import TimeLimit
 from medray.signals import ends_like_ctrl_c
 from medray.space.search_space import SearchSpace
 
@@ -22,22 +25,35 @@ if TYPE_CHECKING:
 
 def run_trials(
     run: RunDir, space: SearchSpace, resolved: ResolvedOptions, dataset: ImageDataset, capacity: Capacity | None,
-    console: Console, *, verbose: bool, title: str = "",
+    console: Console, *, verbose: bool, title: str = "", started: float | None = None,
 ) -> "Ledger":  # fmt: skip
     """Run all trials of the search in `run` that have not ended, and return its ledger.
 
     Trains on the splits train and val of `dataset`, in this process where there is no `capacity` of a Ray cluster.
     Ctrl-C ends it early: the ledger has trials left then. `title` names one of several searches in its progress;
-    without it, what is searched, and where, is printed first.
+    without it, what is searched, and where, is printed first. The search's time counts from `started`, by
+    `time.monotonic`, or from now.
+
+    Raises:
+        RunError: the time was too short for any trial.
     """
-    from medray.search.ledger import Ledger  # imports Optuna: not before the options are known to be right
+    # These import Optuna: not before the options are known to be right.
+    from medray.search.enqueue import enqueue_baselines, enqueue_warm_starts
+    from medray.search.ledger import Ledger
     from medray.search.optuna_study import StudyFile
 
-    progress = SearchProgress(console, space.metric, resolved.trials, title)
-    file = StudyFile(run)
-    ledger = Ledger(run, space, resolved, file, file.open(space.mode), progress)
-    ledger.enqueue_baselines()
+    state = run.read_state()
+    limit = TimeLimit(resolved.hours, state.seconds, started=started)
+    progress = SearchProgress(console, space.metric, resolved.trials, title, limit)
+    file, val = StudyFile(run), dataset.split("val")
+    groups = dataset.answered_groups(val.positions)
+    error = partial(standard_error, run, space.metric, groups, dataset.case_rule)
+    ledger = Ledger(run, space, resolved, file, file.open(space.mode), progress, limit, error)
+    ledger.ended_by = state.ended_by
+    enqueue_baselines(ledger.study, space, resolved)
+    enqueue_warm_starts(ledger.study, ledger.warm_start, resolved)
     ledger.reconcile()
+    ledger.end_when_flat()
     progress.begin(list(ledger.records.values()), capacity.slots if capacity else 1)
     if not title:
         print_introduction(console, ledger, resolved, dataset, capacity)
@@ -45,11 +61,14 @@ def run_trials(
         rungs = Rungs(space.budget, resolved.max_epochs, space.mode)
         rungs.replay(ledger.epochs_reported())
         with ends_like_ctrl_c(signal.SIGTERM), progress.showing():
-            if capacity is None:
-                from medray.search.run_local import run_local
+            try:
+                if capacity is None:
+                    from medray.search.run_local import run_local
 
-                run_local(ledger, dataset, rungs)
-            else:
-                run_tune(ledger, dataset, rungs, capacity, resolved.concurrency, verbose=verbose)
+                    run_local(ledger, dataset, rungs)
+                else:
+                    run_tune(ledger, dataset, rungs, capacity, resolved.concurrency, verbose=verbose)
+            finally:
+                ledger.save_state()
     ledger.write_leaderboard()
     return ledger

@@ -1,6 +1,7 @@
 """The Ray runner of a search: Ray Tune places the trials that the ledger draws, and keeps no state of its own."""
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -37,8 +38,8 @@ def run_tune(
         tune.with_resources(trainable, {"cpu": cpu, "gpu": gpu}),
         tune_config=tune.TuneConfig(
             search_alg=search,
-            scheduler=Asha(rungs),
-            num_samples=ledger.left(),
+            scheduler=Asha(rungs, search.lacks_time),
+            num_samples=-1 if math.isinf(ledger.left()) else int(ledger.left()),
             # Above the slots a limit changes nothing, but it would keep Tune from asking one trial ahead.
             max_concurrent_trials=concurrency if concurrency and concurrency < capacity.slots else None,
             reuse_actors=True,

@@ -16,6 +16,8 @@ from medray.cli.base import (
     positive,
 )
 from medray.console import make_console
+from medray.search.flatness import FEWEST, PART
+from medray.space.search_space import HOURS
 
 EXAMPLES = """
 \b
@@ -29,6 +31,8 @@ Examples:
   medray search my-study.yaml --baselines-only           # only the settings one would start from
   medray search organs --resume                          # go on after a crash, or after Ctrl-C
   medray search organs --resume --trials 80              # go on beyond what was asked for
+  medray search organs --hours 0.5                       # what half an hour can find, the ensemble included
+  medray search organs --warm-start runs/a --out runs/b  # go on from what an earlier run has found
 """
 
 
@@ -40,6 +44,17 @@ Examples:
     help="folder:PATH, csv:PATH, dicom:PATH, medmnist:NAME[:SIZE], an .npz, or phantom.  [the space's own]",
 )
 @click.option("--trials", type=positive, help="Trials in all, baselines among them.  [the space's budget]")
+@click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True, max=HOURS.high),
+    help="Most wall time, of all commands of the run together.  [the space's budget]",
+)
+@click.option(
+    "--stop-when-flat/--no-stop-when-flat",
+    default=None,
+    help=f"End where the best objective gained at most {PART:g} of its standard error in the last half of the "
+    f"trials, and in at least {FEWEST}.  [the space's budget]",
+)
 @click.option("--max-epochs", type=positive, help="Most epochs of a trial.  [the space's budget]")
 @click.option("--top-k", type=positive, help="Members of the ensemble.  [4]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the draws and of the weights.  [0]")
@@ -48,6 +63,12 @@ Examples:
 @click.option("--storage", metavar="BASE", help="Where runs lie: a path, s3://… or gs://…; the run is BASE/SPACE.")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder.")
 @click.option("--baselines-only", is_flag=True, help="Run the space's baselines and nothing else.")
+@click.option(
+    "--warm-start",
+    metavar="RUN",
+    multiple=True,
+    help="Begin with the best settings of an earlier run, and draw by its trials too; may be repeated.",
+)
 @click.option("--allow-leaks", is_flag=True, help="Start though splits share images or patients.")
 @address_option
 @min_gpus_option
@@ -59,12 +80,16 @@ def search(as_json: bool, **values: Any) -> None:
 
     Runs the space's baselines, then what Optuna draws; ASHA stops those that fall behind. Leaves a
     leaderboard and the averaged top-k ensemble in the run's folder. No model is measured on the test split.
+
+    --trials or --hours take the place of both in the space's budget; of two that are given, the first to be
+    reached ends the search. No trial begins that can't reach its first rung in the time left, and one that runs
+    out of time is stopped at the end of an epoch.
     """
     from medray.search.search_options import SearchOptions
 
     console = make_console(as_json)
-    options = SearchOptions(**values)
     with errors_in_one_line(as_json=as_json):
+        options = SearchOptions(**values)
         from medray.search.open_run import resume_command
         from medray.search.run_search import run_search
 

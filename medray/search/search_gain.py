@@ -16,6 +16,7 @@ from medray.stats.bootstrap import bootstrap, resample_counts
 from medray.stats.case_rule import CaseRule
 from medray.stats.compare import PairedComparison, compare_models
 from medray.stats.label_set_predictions import AnyPredictions, predictions_of
+from medray.stats.score_intervals import score_interval
 from medray.stats.score_names import METRICS
 
 RESAMPLES = 500
@@ -36,6 +37,22 @@ def compare_gain(
         return None
     models = {BEST: {pair.best.number: 1.0}}
     return compare_on_validation(run, records, pair.baseline.number, models, metric, groups, cases).get(BEST)
+
+
+def standard_error(
+    run: RunDir, metric: str, groups: Array | None, cases: CaseRule | None, record: TrialRecord
+) -> float | None:
+    """Return the standard error of a trial's `metric` on validation, None where images or patients are too few.
+
+    It is that of the normal interval as wide as the metric's own, 95 % one. `groups` as in `compare_gain`.
+    """
+    try:
+        table, labels = read_predictions(run.trial(record.number), record.best_epoch, cases)
+        predictions = predictions_of(table, labels.astype(np.int64), table.shape[1])
+        interval = score_interval(metric, predictions, groups)
+    except MedrayError:
+        return None
+    return None if interval.low is None or interval.high is None else (interval.high - interval.low) / (2 * 1.96)
 
 
 def compare_on_validation(

@@ -1,5 +1,6 @@
 """Progress of a search: a live table on a terminal, one line for each ended trial elsewhere."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from medray.config import TrainConfig
 from medray.console import Heartbeat, live_picture, say
 from medray.runs.leaderboard import rank, usable
 from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
+from medray.search.time_limit import TimeLimit
 from medray.stats.score_names import METRICS
 from medray.text import clock, first_names, plural
 
@@ -35,10 +37,16 @@ class RunningTrial:
 
 
 class SearchProgress:
-    """Shows every trial that the ledger reports, of `trials` in all; `title` names one of several searches."""
+    """Shows every trial that the ledger reports, of `trials` in all; `title` names one of several searches.
 
-    def __init__(self, console: Console, metric: str, trials: int, title: str = "") -> None:
+    `trials` is None where only the time of `limit` bounds them.
+    """
+
+    def __init__(
+        self, console: Console, metric: str, trials: int | None, title: str = "", limit: TimeLimit | None = None
+    ) -> None:
         self.console, self.metric, self.trials, self.title = console, metric, trials, title
+        self.limit = limit or TimeLimit()
         self.mode = METRICS[metric]
         self.running: dict[int, RunningTrial] = {}
         self.ended: list[TrialRecord] = []
@@ -81,7 +89,7 @@ class SearchProgress:
         self.ended.append(record)
         if self.is_live:
             return
-        done = f"{len(self.ended) + len(self.before)}/{self.trials}"
+        done = self._count()
         name = f" ({record.baseline})" if record.baseline else ""
         if record.state == FAILED or record.objective is None:
             outcome = record.reason or ""
@@ -147,7 +155,7 @@ class SearchProgress:
 
     def _parts(self, best: TrialRecord | None, epochs: str = "") -> list[str]:
         """Return what the footer and the line say; before a trial has ended, the best is of one that runs."""
-        parts = [f"{len(self.ended) + len(self.before)}/{self.trials} trials"]
+        parts = [f"{self._count()} trials"]
         for state in (FINISHED, STOPPED, FAILED):
             count = sum(r.state == state for r in (*self.before, *self.ended))
             if count:
@@ -167,11 +175,23 @@ class SearchProgress:
             parts.append(f"about {clock(left)} left")
         return parts
 
+    def _count(self) -> str:
+        ended = len(self.ended) + len(self.before)
+        return str(ended) if self.trials is None else f"{ended}/{self.trials}"
+
     def seconds_left(self) -> float | None:
         """Estimate the time left by how many trials, and parts of one, were done so far; None before an epoch was.
 
-        A trial counts with all its epochs: stopped early, it takes less.
+        A trial counts with all its epochs: stopped early, it takes less. It is no more than the limit's.
         """
+        left, limit = self._seconds_for_trials(), max(0.0, self.limit.left())
+        if left is None:
+            return None if math.isinf(limit) else limit
+        return min(left, limit)
+
+    def _seconds_for_trials(self) -> float | None:
+        if self.trials is None:
+            return None
         running = list(self.running.values())
         done = len(self.ended) + sum((t.epoch - t.epochs_before) / t.config.epochs for t in running)
         if not done:
@@ -195,11 +215,12 @@ def _settings_cell(baseline: str | None, text: str) -> Text:
 def settings_line(settings: Mapping[str, Any]) -> str:
     """Return the most important settings of a trial, as `TrainConfig.to_dict` gives them, in one line.
 
-    The loss is among them where it is not cross entropy.
+    The loss is among them where it is not cross entropy, the size where it is not the data set's own.
     """
+    size = "" if settings["image_size"] is None else f" {settings['image_size']} px"
     loss = "" if settings["loss"] == "cross_entropy" else f" {settings['loss']}"
     return (
-        f"{settings['backbone']}{loss} {settings['optimizer']} lr {settings['learning_rate']:.2g} "
+        f"{settings['backbone']}{size}{loss} {settings['optimizer']} lr {settings['learning_rate']:.2g} "
         f"batch {settings['batch_size']} dropout {settings['dropout']:.2g} {settings['schedule']} "
         f"{settings['transforms']}"
     )

@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 from medray.cluster.ray_errors import failure_line
 from medray.cluster.step_result import StepResult
 from medray.data.dataset import ImageDataset
+from medray.errors import MedrayError
 from medray.runs.rundir import RunDir
 from medray.search.asha import Rungs
 from medray.search.ledger import Ledger
@@ -80,9 +81,11 @@ class StudySearch(Searcher):
             self.slots, self.slots_counted_at = self.count_slots(), time.monotonic()
         # One more than there are slots: a worker that has ended a trial is kept only if another one waits,
         # and a trial that is drawn further ahead is drawn from fewer results.
-        if len(self.numbers) > self.slots:
+        if len(self.numbers) > self.slots or (len(self.numbers) == self.slots and not self.ledger.may_wait()):
             return None
         trial = self.ledger.start_next()
+        if trial is None:
+            return Searcher.FINISHED  # type: ignore[no-any-return]
         self.numbers[trial_id] = trial.number
         return {"trial": trial.number, "baseline": trial.baseline, "metric": self.ledger.space.metric}
 
@@ -99,6 +102,14 @@ class StudySearch(Searcher):
         except Exception as failure:
             self.failure = failure
 
+    def lacks_time(self, number: int, result: StepResult) -> bool:
+        """Return whether a trial is to be stopped, as its next epoch would end too late."""
+        try:
+            return self.ledger.lacks_time(number, result)
+        except MedrayError as failure:  # no trial has time; SearchCallback raises it
+            self.failure = failure
+            return False
+
     def _note_epoch(self, number: int, result: StepResult | None) -> None:
         try:
             if result is not None:
@@ -114,15 +125,18 @@ class StudySearch(Searcher):
 
 
 class Asha(FIFOScheduler):
-    """Tune's scheduler: stops the trials that the rungs tell it to stop."""
+    """Tune's scheduler: stops the trials that the rungs tell it to stop, and those that have no more time."""
 
-    def __init__(self, rungs: Rungs) -> None:
+    def __init__(self, rungs: Rungs, lacks_time: Callable[[int, StepResult], bool]) -> None:
         super().__init__()
-        self.rungs = rungs
+        self.rungs, self.lacks_time = rungs, lacks_time
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Stop a trial that is behind on the rung it has just reached."""
-        return str(TrialScheduler.STOP if self._report(trial, result) else TrialScheduler.CONTINUE)
+        """Stop a trial that is behind on the rung it has just reached, or whose next epoch would end too late."""
+        stopped, epoch = self._report(trial, result), step_result(result)
+        if not stopped and epoch is not None:
+            stopped = self.lacks_time(trial.config["trial"], epoch)
+        return str(TrialScheduler.STOP if stopped else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Report the last epoch, which Tune does not give to `on_trial_result`."""

@@ -47,6 +47,8 @@ def read_parameter(name: str, label: str, spec: Mapping[str, Any], transforms: M
     if len(verbs) != 1:
         raise ConfigError(f"needs exactly one of {', '.join(VERBS)}")
     (verb,) = verbs
+    if name == "image_size" and verb != "choice":
+        raise ConfigError(f"'{name}' is searched by choice: the images of each size are kept", key=verb)
     values = spec[verb]
     with at(verb):
         values = read_choices(name, values, transforms) if verb == "choice" else read_range(name, verb, values)

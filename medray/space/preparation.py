@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from medray.config import LARGEST_SIDE
 from medray.errors import ConfigError, unknown_choice_line
 from medray.space.cases_section import Cases, read_cases
 from medray.tasks import ORDERED, SEVERAL, SINGLE
 
 ASPECTS = STRETCHED, PADDED, LESION = ("stretch", "pad", "lesion")
 FAIL, DROP, FIRST, KEEP, NONE = "fail", "drop", "first", "keep", "none"
-MAX_SIDE = 4096  # pixels
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 class Preparation:
     """All sections, and the `task` that the images are for, a name in `medray.tasks.TASKS`.
 
-    `cases` is None where each image is answered by itself.
+    `cases` is None where each image is answered by itself. `longest` is the longer side, in pixels, that images
+    have at most where `images` has no `image_size`: the largest that a training of the space sees; None for any.
     """
 
     images: Images = Images()
@@ -91,6 +92,7 @@ class Preparation:
     splits: Shares = Shares()
     task: str = SINGLE.name
     cases: Cases | None = None
+    longest: int | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], task: str = SINGLE.name) -> "Preparation":
@@ -209,7 +211,7 @@ def _size(value: object) -> tuple[int, int] | None:
     sides = [value, value] if type(value) is int else value
     if not isinstance(sides, list | tuple) or len(sides) != 2:
         raise ConfigError(f"{value!r} is neither a number of pixels nor [height, width]", key="images.image_size")
-    if not all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides):
-        raise ConfigError(f"{value!r}; a side has 1 to {MAX_SIDE} pixels", key="images.image_size")
+    if not all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in sides):
+        raise ConfigError(f"{value!r}; a side has 1 to {LARGEST_SIDE} pixels", key="images.image_size")
     height, width = sides
     return height, width

@@ -1,6 +1,7 @@
 """The whole file: its small sections, what is fixed, the baselines, and that all of it fits together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from medray.config import Setting, check_of_task
@@ -8,7 +9,7 @@ from medray.errors import ConfigError, unknown_choice_line
 from medray.space.parameters_section import read_parameters
 from medray.space.preparation import Preparation
 from medray.space.published_section import read_published
-from medray.space.search_space import Baseline, Budget, Parameter, Pipeline, Resources, SearchSpace
+from medray.space.search_space import HOURS, Baseline, Budget, Parameter, Pipeline, Resources, SearchSpace
 from medray.space.yaml_fields import (
     at,
     check_field,
@@ -34,6 +35,8 @@ BUDGET = {
     "grace_epochs": Setting(int, low=1),
     "reduction_factor": Setting(int, low=2),
     "patience": Setting(int, low=1, optional=True),
+    "hours": HOURS,
+    "stop_when_flat": Setting(bool),
 }
 RESOURCES = {"cpu": Setting(float, above=0.0), "gpu": Setting(float, low=0.0)}
 
@@ -52,7 +55,7 @@ def read_space(text: str, path: str) -> SearchSpace:
     with subsection(root, "objective", needed=True) as section:
         metric = read_metric(section, task)
     with subsection(root, "budget", needed=True) as section:
-        budget = Budget(**check_fields(section, BUDGET, needed=tuple(BUDGET)))
+        budget = read_budget(section)
     with subsection(root, "transforms") as section:
         transforms = read_transforms(section)
     with subsection(root, "space", needed=True) as section:
@@ -70,7 +73,7 @@ def read_space(text: str, path: str) -> SearchSpace:
     if root.get("published") is not None:
         with subsection(root, "published") as section:
             published = read_published(section, baselines)
-    return SearchSpace(
+    space = SearchSpace(
         name=read_text(root, "name"),
         path=path,
         text=text,
@@ -90,6 +93,7 @@ def read_space(text: str, path: str) -> SearchSpace:
         baselines=baselines,
         published=published,
     )
+    return replace(space, preparation=replace(space.preparation, longest=space.longest_side))
 
 
 def read_text(root: Mapping[str, Any], key: str, default: str | None = None) -> str:
@@ -113,6 +117,14 @@ def read_metric(section: Mapping[str, Any], task: str) -> str:
         better = {"max": "higher", "min": "lower"}[METRICS[metric]]
         raise ConfigError(f"{metric} is better when {better}: write {METRICS[metric]}", key="mode")
     return metric
+
+
+def read_budget(section: Mapping[str, Any]) -> Budget:
+    """Return the budget, which has trials, hours or both."""
+    fields = check_fields(section, BUDGET, needed=("max_epochs", "grace_epochs", "reduction_factor", "patience"))
+    if "trials" not in fields and "hours" not in fields:
+        raise ConfigError("lacks 'trials', and 'hours' too: one of them ends the search")
+    return Budget(**{"trials": None, **fields})
 
 
 def read_resources(section: Mapping[str, Any]) -> Resources:

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from medray.config import TrainConfig
+from medray.config import Setting, TrainConfig
 from medray.space.preparation import Preparation
 from medray.space.published import Published
 
 Scalar = str | int | float | bool | None
 Pipeline = tuple[Mapping[str, Mapping[str, Any]], ...]  # of {albumentations class: arguments}
+HOURS = Setting(float, above=0.0, high=10_000.0)  # that a search may take
 
 
 class Chooser(Protocol):
@@ -67,13 +68,19 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a search may spend; `grace_epochs` is ASHA's first rung."""
+    """How much a search may spend; `grace_epochs` is ASHA's first rung.
 
-    trials: int
+    It ends after so many `trials` or `hours`, whichever comes first; one of them may be None. With
+    `stop_when_flat` it ends earlier where more trials are unlikely to help.
+    """
+
+    trials: int | None
     max_epochs: int
     grace_epochs: int
     reduction_factor: int
     patience: int | None
+    hours: float | None = None
+    stop_when_flat: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,6 +179,17 @@ class SearchSpace:
         settings |= shortened(settings, max_epochs)
         pipeline = self.transforms[settings.get("transforms", "none")]
         return TrainConfig.from_dict({**settings, "seed": seed, "pipeline": pipeline})
+
+    @property
+    def image_sizes(self) -> list[int]:
+        """The values of `image_size` that the space names, the smallest first."""
+        return sorted({size for _, size in self.values_of("image_size") if size is not None})
+
+    @property
+    def longest_side(self) -> int | None:
+        """The largest `image_size` that a training can have; None where it may be the data set's own size."""
+        sizes = [size for _, size in self.values_of("image_size")]
+        return None if None in sizes else max(sizes, default=None)
 
     def values_of(self, name: str) -> Iterator[tuple[str, Any]]:
         """Yield every value that the setting `name` can take, each with its key in the file."""

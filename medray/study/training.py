@@ -19,23 +19,30 @@ class TrainingSteps(StudyFolder):
         self,
         *,
         trials: int | None = None,
+        hours: float | None = None,
+        stop_when_flat: bool | None = None,
         max_epochs: int | None = None,
         top_k: int | None = None,
         seed: int | None = None,
         concurrency: int | None = None,
         baselines_only: bool = False,
+        warm_start: Sequence[str] = (),
         allow_leaks: bool = False,
         resume: bool = False,
     ) -> "SearchResult":
         """Search the hyperparameters; leave a leaderboard and the averaged top-k ensemble in the run's folder.
 
         Args:
-            trials: trials in all, baselines among them; the space's budget where it is not given.
+            trials: trials in all, baselines among them; the space's budget where neither this nor `hours` is
+                given.
+            hours: most wall time, of all calls for this run together; likewise.
+            stop_when_flat: end where more trials are unlikely to help; the space's budget where it is not given.
             max_epochs: most epochs of a trial; the space's budget where it is not given.
             top_k: members of the ensemble; 4 where it is not given.
             seed: seed of the draws and of the weights; 0 where it is not given.
             concurrency: most trials side by side on Ray.
             baselines_only: run the space's baselines and nothing else.
+            warm_start: folders of earlier runs, whose best settings go first and whose trials inform the draws.
             allow_leaks: start though splits share images or patients.
             resume: go on with the run in the folder, after an interruption or beyond its number of trials.
 
@@ -50,8 +57,9 @@ class TrainingSteps(StudyFolder):
         from medray.search.search_options import SearchOptions
 
         options = SearchOptions(
-            space=self.space, data=self.data, trials=trials, max_epochs=max_epochs, top_k=top_k, seed=seed,
-            concurrency=concurrency, out=self.location, resume=resume, baselines_only=baselines_only,
+            space=self.space, data=self.data, trials=trials, hours=hours, stop_when_flat=stop_when_flat,
+            max_epochs=max_epochs, top_k=top_k, seed=seed, concurrency=concurrency, out=self.location,
+            resume=resume, baselines_only=baselines_only, warm_start=tuple(map(str, warm_start)),
             allow_leaks=allow_leaks, address=self.address, runner=self.runner,
         )  # fmt: skip
         return run_search(options, self._console())

@@ -1,22 +1,24 @@
-"""Transform pipelines: albumentations' own class names and arguments, as a search space writes them.
+"""Augmentation: a pipeline of albumentations' transforms, as a search space writes it, for batches of images.
 
 Images stay uint8 and keep their shape, so that training, validation and serving see images of one kind.
-albumentations is imported when the first pipeline is built (3 s), and its check for updates is off.
 """
 
-import inspect
-import os
-import re
-import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from medray._types import Array, Shape
-from medray.errors import ConfigError, MedrayError, nearest, one_line, unknown_choice_line
+from medray.errors import ConfigError, one_line
+from medray.training.transforms.batch import Batch, Pixels
+from medray.training.transforms.by_albumentations import Step, build_transform, is_installed
+from medray.training.transforms.device import DevicePixels
+from medray.training.transforms.host import HostPixels, opencv
+from medray.training.transforms.pipeline import Draws, build_pipeline, without_batched_form
 
-Step = Mapping[str, Mapping[str, Any]]
+__all__ = ["Augmenter", "Step", "build_transform", "check_pipeline", "without_batched_form"]
 
 
 class Augmenter:
@@ -27,97 +29,77 @@ class Augmenter:
 
         Raises:
             ConfigError: a class or an argument is unknown, or a value is not allowed.
+            MedrayError: a step has no batched form, and albumentations can't be imported.
         """
-        self._compose: Any = None
-        if pipeline:
-            steps = [build_transform(step) for step in pipeline]
-            self._compose = _albumentations().Compose(steps)
+        self._steps = build_pipeline(pipeline)
+        #: Whether no step needs albumentations, which works in the processor's memory only.
+        self.batched = not without_batched_form(pipeline)
 
-    def __call__(self, images: Array, seed: int) -> Array:
-        """Transform uint8 images (n, H, W, C) in place, each by its own draw, and return them."""
-        if self._compose is None:
-            return images
-        self._compose.set_random_seed(seed)
-        for i, image in enumerate(images):
-            images[i] = self._compose(image=image)["image"].reshape(image.shape)
+    @overload
+    def __call__(self, images: Array, seed: int) -> Array: ...
+    @overload
+    def __call__(self, images: Tensor, seed: int) -> Tensor: ...
+    def __call__(self, images: Array | Tensor, seed: int) -> Array | Tensor:
+        """Transform uint8 images (n, H, W, C) in place, each by its own draw, and return them.
+
+        Those in the processor's memory, of an array or a tensor, are transformed by OpenCV; those on a device,
+        or where OpenCV can't be imported, by PyTorch.
+        """
+        if self._steps.steps and len(images):
+            batch = Batch(_pixels(images))
+            everyone = np.ones(batch.count, dtype=np.bool_)
+            self._steps.apply(Draws(seed, batch), everyone, ())
+            batch.settle(np.arange(batch.count))
         return images
 
 
-def _albumentations() -> Any:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    try:
-        import albumentations
-        import cv2
-    except ImportError as error:
-        raise MedrayError(f"albumentations can't be imported: {one_line(error)}") from None
-    cv2.setNumThreads(0)  # its threads would compete with the machine's other trials
-    return albumentations
-
-
-def build_transform(step: Step) -> Any:
-    """Build one albumentations transform of `{class: arguments}`; `transforms` in it may nest more.
-
-    Raises:
-        ConfigError: the class or an argument is unknown, or a value is not allowed.
-    """
-    albumentations = _albumentations()
-    ((name, arguments),) = step.items()
-    kinds = (albumentations.BasicTransform, albumentations.BaseCompose)
-    members = {n: getattr(albumentations, n) for n in dir(albumentations) if n[:1].isupper()}
-    classes = {n: c for n, c in members.items() if isinstance(c, type) and issubclass(c, kinds)}
-    if name not in classes:
-        hint = nearest(name, classes)
-        raise ConfigError(f"unknown transform '{name}'{hint}; valid: albumentations' {len(classes)} classes")
-    try:
-        built = dict(arguments)
-        if isinstance(built.get("transforms"), list):
-            built["transforms"] = [build_transform(inner) for inner in built["transforms"]]
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # it only warns of an unknown argument
-            return classes[name](**built)
-    except ConfigError as error:
-        raise error.within(key=name) from None
-    except Exception as error:
-        raise ConfigError(_argument_problem(classes[name], arguments, error), key=name) from None
-
-
-def _argument_problem(transform: Any, arguments: Mapping[str, Any], error: Exception) -> str:
-    """Return what is wrong with a transform's arguments, for which it raised `error`, in one line."""
-    valid = [p for p in inspect.signature(transform.__init__).parameters if p not in ("self", "args", "kwargs")]
-    for argument in arguments:
-        if argument not in valid:
-            return unknown_choice_line("argument", argument, valid)
-    text = one_line(error, limit=1000)
-    pydantic = re.search(
-        r"validation errors? for InitSchema (\w+) (.+?) \[type=.*?input_value=(.+?), input_type", text
-    )
-    return "{0}: {2} is not allowed: {1}".format(*pydantic.groups()) if pydantic else text[:200]
+def _pixels(images: Array | Tensor) -> Pixels:
+    """Return the images in the memory where they lie."""
+    if isinstance(images, Tensor):
+        if images.device.type != "cpu" or opencv() is None or not images.is_contiguous():
+            return DevicePixels(images)
+        return HostPixels(images.numpy())
+    if opencv() is None or not images.flags.c_contiguous:
+        return DevicePixels(torch.from_numpy(images))
+    return HostPixels(images)
 
 
 def check_pipeline(pipeline: Sequence[Step], shape: Shape) -> None:
     """Check that a pipeline can be built, and that it keeps the type and shape (H, W, C) of images.
 
+    albumentations checks the arguments; where it is not installed, only what has a batched form is accepted.
+
     Raises:
         ConfigError: it can't, or it does not; the key is the step, as `[0].Rotate`.
+        MedrayError: a step needs albumentations, and it can't be imported.
     """
-    image = np.random.default_rng(0).integers(0, 256, size=shape, dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, size=(16, *shape), dtype=np.uint8)
     for i, step in enumerate(pipeline):
-        (name,) = step
+        if is_installed() or without_batched_form([step]):
+            _check_step(step, images[0], f"[{i}]")
         try:
-            transform = build_transform(step)
+            Augmenter([step])(images.copy(), 0)
         except ConfigError as error:
             raise error.within(key=f"[{i}]") from None
-        if hasattr(transform, "p"):
-            transform.p = 1.0
-        key, before = f"[{i}].{name}", "×".join(map(str, shape))
-        try:
-            result = transform(image=image)["image"]
-        except Exception as error:
-            raise ConfigError(f"fails on an image of {before}: {one_line(error)}", key=key) from None
-        if result.dtype != np.uint8 or result.reshape(-1).shape != (image.size,) or result.shape[:2] != shape[:2]:
-            after = "×".join(map(str, result.shape))
-            raise ConfigError(
-                f"turns an image of uint8 {before} into {result.dtype} {after}; "
-                "a pipeline must keep type and shape",
-                key=key,
-            )
+
+
+def _check_step(step: Step, image: Array, key: str) -> None:
+    """Check a step by albumentations' transform itself, applied to an image (H, W, C)."""
+    try:
+        transform = build_transform(step)
+    except ConfigError as error:
+        raise error.within(key=key) from None
+    if hasattr(transform, "p"):
+        transform.p = 1.0
+    (name,) = step
+    key, before = f"{key}.{name}", "×".join(map(str, image.shape))
+    try:
+        result = transform(image=image)["image"]
+    except Exception as error:
+        raise ConfigError(f"fails on an image of {before}: {one_line(error)}", key=key) from None
+    if result.dtype != np.uint8 or result.size != image.size or result.shape[:2] != image.shape[:2]:
+        after = "×".join(map(str, result.shape))
+        raise ConfigError(
+            f"turns an image of uint8 {before} into {result.dtype} {after}; a pipeline must keep type and shape",
+            key=key,
+        )

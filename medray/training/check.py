@@ -15,15 +15,17 @@ from medray.training.augment import check_pipeline
 from medray.training.check_slices import check_slices
 from medray.training.models import (
     MODELS,
+    TORCHVISION,
     build_network,
     check_backbone,
+    check_timm_size,
     check_weights_file,
     parts_of,
     weights_file,
 )
 
 #: Settings that say which weights a training starts from.
-START_SETTINGS = ("backbone", "weights", "pretrained")
+START_SETTINGS = ("backbone", "image_size", "weights", "pretrained")
 
 
 def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
@@ -37,7 +39,10 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
     check_classes(dataset)
     try:
         for key, backbone in space.values_of("backbone"):
-            _check_backbone(key, backbone, dataset)
+            with _at(key):
+                check_backbone(backbone)
+        for section, settings in combinations(space, ("backbone", "image_size")):
+            _check_size(space, section, settings, dataset)
         for section, settings in combinations(space, (*START_SETTINGS, "freeze_epochs", "trainable_blocks")):
             with _keys_within(section):
                 _check_starting_weights(settings, dataset)
@@ -93,13 +98,25 @@ def _keys_within(key: str) -> Iterator[None]:
         raise error.within(key=key) from None
 
 
-def _check_backbone(key: str, name: str, dataset: ImageDataset) -> None:
+@contextlib.contextmanager
+def _at(key: str) -> Iterator[None]:
+    """Give a ConfigError that is raised inside this key, and no other."""
     try:
-        check_backbone(name)
-        if name in MODELS:  # building a timm model takes seconds; one that does not fit fails its own trial
-            build_network(TrainConfig(backbone=name), dataset.shape, len(dataset.class_names))
+        yield
     except ConfigError as error:
         raise ConfigError(error.problem, key=key) from None
+
+
+def _check_size(space: SearchSpace, section: str, settings: Mapping[str, Any], dataset: ImageDataset) -> None:
+    """Check that a backbone takes the images at their size or at the one that `settings` give them."""
+    config = TrainConfig.from_dict({n: settings[n] for n in ("backbone", "image_size") if n in settings})
+    name = "backbone" if config.image_size is None else "image_size"
+    keys = [key for key, value in space.values_of(name) if value == settings.get(name)]
+    with _at(next((key for key in keys if key.startswith(section)), next(iter(keys), f"{section}.{name}"))):
+        if config.backbone in MODELS or config.backbone in TORCHVISION:
+            build_network(config, dataset.shape, len(dataset.class_names))
+        else:
+            check_timm_size(config.backbone, dataset.shape, config.image_size)
 
 
 def _check_starting_weights(settings: Mapping[str, Any], dataset: ImageDataset) -> None:
@@ -109,7 +126,9 @@ def _check_starting_weights(settings: Mapping[str, Any], dataset: ImageDataset) 
     if file is not None:
         check_weights_file(file)
     if config.backbone in MODELS and blocks:
-        network = build_network(TrainConfig(backbone=config.backbone), dataset.shape, 2)
+        network = build_network(
+            TrainConfig(backbone=config.backbone, image_size=config.image_size), dataset.shape, 2
+        )
         parts_of(network.get_submodule("backbone")).frozen(blocks)  # raises where it has fewer blocks
     frozen = "freeze_epochs" if settings.get("freeze_epochs") else "trainable_blocks"
     if settings.get(frozen) is not None and file is None and not config.pretrained:

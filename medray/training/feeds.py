@@ -12,7 +12,7 @@ from medray.data.dataset import LabelledImages
 from medray.training.augment import Augmenter
 from medray.training.frozen.features import PLAIN, FrozenFeatures
 from medray.training.frozen.trunk import Rest, split_network
-from medray.training.images import to_input
+from medray.training.images import on_device, to_input
 from medray.training.models import Network
 
 TRIED = 2  # images that a split is tried on
@@ -40,6 +40,8 @@ class ImageFeed:
     def training_batch(self, indices: Array, epoch: int, seed: int) -> Tensor:
         """Return training images (n, C, H, W), transformed by draws of `seed`."""
         images, _ = self.train.take(indices)
+        if self.augment.batched:  # on the device, where it has a form for it
+            return to_input(self.augment(on_device(images, self.device), seed), self.device)
         return to_input(self.augment(images, seed), self.device)
 
     def plain(self, images: LabelledImages, indices: Array) -> Tensor:

@@ -2,8 +2,11 @@
 
 The f features are standardised by those of the training images and divided by √f, so that `weight_decay` means the
 same for every backbone: the loss is the mean cross entropy plus half of it times the sum of the squared weights.
-scikit-learn's C on standardised features is 1 / (rows · f · weight_decay). What was done to the features becomes
-part of the layer.
+scikit-learn's C on standardised features is 1 / (rows · f · weight_decay).
+
+A feature that is dead in nearly all training images would be thousands of deviations off in another one. A head
+that standardises clips to ±3 deviations; a plain last layer can't, and there no deviation counts as less than
+the median.
 """
 
 import math
@@ -15,11 +18,13 @@ from torch.nn import functional as F
 
 from medray.errors import ConfigError, TrainingDiverged
 from medray.training.frozen.trunk import Rest
+from medray.training.models.stage_pooling import Standardise
 
 STEPS = 300  # of L-BFGS, at most
 HISTORY = 20
-GRADIENT, CHANGE = 1e-5, 1e-9  # where it ends: the largest element of the gradient, the change of the loss
-LEAST_DEVIATION = 1e-6  # of a feature, relative to the largest: one that hardly varies is left out
+GRADIENT, CHANGE = 3e-7, 1e-10  # where it ends: the largest element of the gradient, the change of the loss
+LEAST_DEVIATION = 1.0  # of a feature, relative to the median: what hardly varies would else be blown up
+LIMIT = 3.0  # deviations, where a head can clip
 
 
 def last_layer(rest: Rest) -> nn.Linear:
@@ -52,17 +57,23 @@ def inputs_of(layer: nn.Linear, rest: Rest, features: Tensor) -> Tensor:
 
 
 def fit_last_layer(
-    layer: nn.Linear, link: nn.Module | None, inputs: Tensor, loss: Callable[[Tensor], Tensor], weight_decay: float
-) -> float:
+    layer: nn.Linear, link: nn.Module | None, inputs: Tensor, loss: Callable[[Tensor], Tensor],
+    weight_decay: float, standardise: Standardise | None = None,
+) -> float:  # fmt: skip
     """Fit a layer, and the link behind it, to inputs (n, f); return the loss of the logits (n, ...) at the end.
+
+    `standardise` stands before the layer, if there is such a one, and takes the standardisation.
 
     Raises:
         TrainingDiverged: the loss became NaN.
     """
     mean, deviation = inputs.mean(dim=0), inputs.std(dim=0, correction=0)
-    varies = deviation > LEAST_DEVIATION * deviation.max().clamp_min(1e-12)
-    scale = torch.where(varies, 1 / deviation.clamp_min(1e-12), torch.zeros_like(deviation)) / len(mean) ** 0.5
+    width = len(mean) ** 0.5
+    least = LEAST_DEVIATION * deviation.median() if standardise is None else torch.zeros(())
+    scale = 1 / (deviation.clamp_min(least.clamp_min(1e-9).item()) * width)
     standard = (inputs - mean) * scale
+    if standardise is not None:
+        standard = standard.clamp(-LIMIT / width, LIMIT / width)
     weight = torch.zeros_like(layer.weight, requires_grad=True)
     bias = torch.zeros_like(layer.bias, requires_grad=True)
     parameters = [weight, bias, *(link.parameters() if link is not None else ())]
@@ -86,6 +97,11 @@ def fit_last_layer(
         final = value().item()
         if not math.isfinite(final):
             raise TrainingDiverged(f"the loss of the linear head became {final}")
-        layer.weight.copy_(weight * scale)
-        layer.bias.copy_(bias - (weight * scale) @ mean)
+        if standardise is not None:
+            standardise.take(mean, scale, LIMIT / width)
+            layer.weight.copy_(weight)
+            layer.bias.copy_(bias)
+        else:
+            layer.weight.copy_(weight * scale)
+            layer.bias.copy_(bias - (weight * scale) @ mean)
     return final

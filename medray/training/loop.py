@@ -31,6 +31,7 @@ from medray.training.images import evaluation_batch, to_input
 from medray.training.linear import fit_last_layer, inputs_of, last_layer
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.models.attention import attending_layer
+from medray.training.models.stage_pooling import Standardise
 from medray.training.seeds import draw_seed
 from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stages_of, untrained_names
 from medray.training.state import TrainProgress, TrainState
@@ -86,8 +87,9 @@ def fit(
 
     Starts from the weights that `config` names, or resumes from a state. Ends after `config.epochs`, or after
     `config.patience` epochs without improvement; patience counts from the first epoch after
-    `config.freeze_epochs`. The best epoch is the best of both stages. What is frozen is computed once and kept
-    in the cache; `embedding` hears of it while it is computed.
+    `config.freeze_epochs`. The best epoch is the best of both stages. Where `config.image_size` is below the
+    images' own, transforms and network see images of that size; a larger one the network makes of transformed
+    images. What is frozen is computed once and kept in the cache; `embedding` hears of it while it is computed.
 
     Raises:
         DataError: train or val is empty, lacks a class or has labels out of range, or the two do not fit; at once.
@@ -96,6 +98,7 @@ def fit(
         TrainingDiverged: the loss became NaN or exploded.
     """
     check_slices(train, val, config.monitor)
+    train, val = train.sized(config.image_size), val.sized(config.image_size)
     return _epochs(config, train, val, torch.device(device), resume, embedding)
 
 
@@ -189,7 +192,8 @@ class _Training:
         """Return the network's outputs of the validation images, after attention has learned where it attends."""
         layer = attending_layer(self.network)
         with kept_features(layer) as features:
-            outputs = _predict(self.feed.network, self.val, lambda at: self.feed.plain(self.val, at))
+            feed, val = self.feed, self.val
+            outputs = _predict(self.network, feed.network, val, lambda at: feed.plain(val, at))
         if not np.isfinite(outputs.probabilities).all():
             raise TrainingDiverged(f"predictions became NaN in epoch {epoch}")
         if layer is None:
@@ -214,13 +218,12 @@ class _Training:
         inputs = inputs_of(layer, feed.network, features[torch.from_numpy(rows)])
         link = self.network._modules.get("link")
         config, weight = self.config, self.loss_weight
-        return fit_last_layer(
-            layer,
-            link,
-            inputs,
-            lambda logits: optim.plain_loss(logits, labels, config, weight),
-            config.weight_decay,
-        )
+        standardise = next((module for module in feed.network.modules() if isinstance(module, Standardise)), None)
+
+        def loss(logits: Tensor) -> Tensor:
+            return optim.plain_loss(logits, labels, config, weight)
+
+        return fit_last_layer(layer, link, inputs, loss, config.weight_decay, standardise)
 
     def _train_epoch(self, epoch: int) -> float:
         seed = draw_seed(self.config.seed, epoch)
@@ -278,7 +281,7 @@ class _Training:
         # Shuffled, as a file may be sorted by class.
         sample = np.random.default_rng(0).permutation(len(self.train))[:RECALIBRATION_IMAGES]
         with recalibrated(self.freezer.learning):
-            for start, end in optim.batch_bounds(len(sample), evaluation_batch(self.train.shape[:2])):
+            for start, end in optim.batch_bounds(len(sample), evaluation_batch(self.network, self.train.shape)):
                 self.feed.network(self.feed.plain(self.train, sample[start:end]))
 
     # -- the best epoch, patience
@@ -352,15 +355,17 @@ def predict_images(network: Network, images: LabelledImages, device: torch.devic
     They are computed in float32 also where training used bfloat16, so that an ensemble predicts what validation
     measured.
     """
-    return _predict(network, images, lambda indices: to_input(images.take(indices)[0], device))
+    return _predict(network, network, images, lambda indices: to_input(images.take(indices)[0], device))
 
 
 @torch.inference_mode()
-def _predict(network: Network | Rest, images: LabelledImages, inputs: Callable[[Array], Tensor]) -> Outputs:
-    """Return the outputs of a network, which gets `inputs` of the images at indices (n,) of a slice."""
+def _predict(
+    whole: Network, network: Network | Rest, images: LabelledImages, inputs: Callable[[Array], Tensor]
+) -> Outputs:
+    """Return the outputs of the `whole` network or its rest, which gets `inputs` of images at indices (n,)."""
     network.eval()
     parts = []
-    size = evaluation_batch(images.shape[:2])
+    size = evaluation_batch(whole, images.shape)
     for start in range(0, len(images), size):
         logits, score = network.logits_and_scores(inputs(np.arange(start, min(start + size, len(images)))))
         table = network.probabilities(logits).cpu().numpy()

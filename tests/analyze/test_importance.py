@@ -72,7 +72,7 @@ def test_the_setting_that_matters_comes_first(tmp_path: Path, space: SearchSpace
     assert found.any_clear
     assert not rows["dropout"].clear
     assert found.stopped == 1
-    assert found.left_out == "1 trial stopped by ASHA left out: an objective after fewer epochs"
+    assert found.left_out == "1 trial stopped early left out: an objective after fewer epochs"
     assert optuna.logging.get_verbosity() == verbosity
 
 

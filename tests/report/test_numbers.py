@@ -255,4 +255,4 @@ def test_importance_and_savings_are_those_of_the_analysis(run: Path) -> None:
     assert page.data["asha"] == {"trial": [0, 1, 2, 3], "trained": [2, 2, 2, 2], "saved": [0, 10, 0, 0]}
     assert saved.epochs_saved == 10
     curves = page.data["learning-loss"]
-    assert dict(zip(curves["trial"], curves["kind"], strict=True))[1] == "stopped by ASHA"
+    assert dict(zip(curves["trial"], curves["kind"], strict=True))[1] == "stopped early"

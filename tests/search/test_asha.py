@@ -92,7 +92,7 @@ def test_milestones_and_cutoffs_are_those_of_ray_tune(curves: list[list[float]],
 
 
 def test_tune_stops_what_the_rungs_stop() -> None:
-    scheduler = Asha(Rungs(BUDGET, 16, "max"))
+    scheduler = Asha(Rungs(BUDGET, 16, "max"), lambda *_: False)
 
     def report(number: int, objective: float, baseline: str | None = None) -> str:
         trial: Any = SimpleNamespace(config={"trial": number, "baseline": baseline})

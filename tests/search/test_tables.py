@@ -7,8 +7,10 @@ from rich.console import Console
 
 from medray.config import TrainConfig
 from medray.runs.trial_record import TrialRecord
+from medray.search.print_introduction import describe_sizes, list_licences
 from medray.search.print_search import print_leaderboard
-from medray.search.search_progress import SearchProgress
+from medray.search.search_progress import SearchProgress, settings_line
+from medray.space.loading import parse
 
 WIDTHS = [60, 80, 120]
 SETTINGS = TrainConfig(backbone="efficientnet_b0", schedule="one_cycle").to_dict()
@@ -17,6 +19,13 @@ RECORDS = [
                 metrics={"accuracy": 0.7123}, settings=SETTINGS)
     for i in range(3)
 ]  # fmt: skip
+
+
+def test_a_size_that_is_not_the_images_own_is_said_with_the_settings() -> None:
+    assert settings_line(SETTINGS).startswith("efficientnet_b0 adam")
+    assert settings_line(TrainConfig(image_size=96).to_dict()).startswith("lenet5 96 px adam")
+    assert describe_sizes([64, 96], 96) == "networks see them at 64, 96 pixels, the longer side"
+    assert describe_sizes([64, 96], 28).endswith("side; 64 and 96 by enlarging them")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -42,3 +51,15 @@ def test_the_live_table_cuts_only_the_settings(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
     for cell in ("trial", "waiting", "finished", "val balanced_accuracy", "0/30", "0.8800"):
         assert cell in text
+
+
+def test_licences_are_listed_where_published_weights_are_used() -> None:
+    head = "name: a\ndata: phantom\nobjective: {metric: auc}\nbudget: {trials: 4, max_epochs: 6, grace_epochs: 2, "
+    head += (
+        "reduction_factor: 2, patience: null}\nspace: {backbone: {choice: [resnet18, hiera_tiny_224, resnet34]}}\n"
+    )
+    assert list(list_licences(parse(head, "a.yaml"))) == []
+    assert list(list_licences(parse(head + "fixed: {pretrained: true}\n", "a.yaml"))) == [
+        "licence of published weights: apache-2.0 (resnet18, resnet34)",
+        "licence of published weights: cc-by-nc-4.0 (hiera_tiny_224); NO COMMERCIAL USE",
+    ]

@@ -505,6 +505,8 @@ SEARCHABLE = sorted(set(SETTINGS) - {*NOT_SEARCHED, "weights", "freeze_epochs", 
 
 def verbs_of(name: str) -> list[str]:
     setting = SETTINGS[name]
+    if name == "image_size":  # images of each size are kept
+        return ["choice"]
     return ["choice", *({int: ["int"], float: ["uniform", "log"]}.get(setting.type, []))]
 
 
@@ -663,3 +665,14 @@ def test_baselines_that_are_cut_short_are_known() -> None:
     asked = longer_baselines(load_space("bloodcells"), 40)
     assert asked == {"vgg16_fine_tuned": 60}
     assert longer_baselines(load_space("bloodcells"), 60) == {}
+
+
+def test_sizes_are_searched_by_choice_and_the_largest_is_what_images_are_read_at() -> None:
+    with pytest.raises(
+        ConfigError, match=r"random.yaml: space.image_size.int: 'image_size' is searched by choice"
+    ):
+        parse(file_of({"image_size": {"int": [32, 64]}}), "random.yaml")
+    space = parse(file_of({"image_size": {"choice": [128, 64]}}), "random.yaml")
+    assert (space.image_sizes, space.longest_side, space.preparation.longest) == ([64, 128], 128, 128)
+    free = parse(file_of({"image_size": {"choice": [128, None]}}), "random.yaml")
+    assert (free.image_sizes, free.preparation.longest) == ([128], None)

@@ -73,6 +73,31 @@ def test_a_backbone_under_another_name(dataset: ImageDataset) -> None:
     )
 
 
+def test_a_size_that_a_backbone_refuses_is_named_with_the_nearest_that_it_takes(dataset: ImageDataset) -> None:
+    both = "space: {backbone: {choice: [resnet10t, vit_tiny_patch16_224]}, image_size: {choice: [32, 100]}}\n"
+    assert refusal(dataset, both) == (
+        "mine.yaml: space.image_size.choice: vit_tiny_patch16_224 does not take images of 100×100: that is no "
+        "multiple of its patches of 16×16; the nearest `image_size` that it takes: 96 and 112"
+    )
+    apart = (
+        "space:\n  backbone: {choice: [resnet10t, vit_tiny_patch16_224]}\n  image_size:\n"
+        "  - {choice: [100, null], when: {backbone: resnet10t}}\n"
+        "  - {choice: [32], when: {backbone: vit_tiny_patch16_224}}\n"
+    )
+    check_space(parse(HEAD + apart, "mine.yaml"), dataset)
+    small = "space: {backbone: {choice: [lenet5, cnn5]}}\nfixed: {image_size: %s}\n"
+    assert refusal(dataset, small % 30) == (
+        "mine.yaml: fixed.image_size: images of 30×30 are too small for 5 poolings; 32×32 is least"
+    )
+    check_space(parse(HEAD + small % 32, "mine.yaml"), dataset)
+    alone = "space: {backbone: {choice: [vit_tiny_patch16_224]}}\n"
+    assert refusal(dataset, alone).startswith(
+        "mine.yaml: space.backbone.choice: vit_tiny_patch16_224 does not take images of 12×12: that is no multiple"
+    )
+    compared = "space: {dropout: {uniform: [0, 0.5]}}\nbaselines: {a: {image_size: 3, compare_only: true}}\n"
+    assert refusal(dataset, compared).startswith("mine.yaml: baselines.a.image_size: images of 3×3 are too small")
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("metric", ["auc", "accuracy"])
 def test_a_class_that_train_or_val_lacks(dataset: ImageDataset, split: str, metric: str) -> None:

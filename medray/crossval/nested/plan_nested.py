@@ -91,7 +91,7 @@ def plan_nested(
     folds = make_folds(dataset, options.folds, seed, lambda data: related_groups(data, progress))
     plan = NestedPlan(
         searched.space.metric, len(folds), seed, search.trials, search.max_epochs, search.top_k,
-        search.baselines_only, dataset.fingerprint,
+        search.baselines_only, dataset.fingerprint, search.hours, search.stop_when_flat,
     )  # fmt: skip
     for _ in outer_folds(dataset, folds, progress):
         pass  # a class that one of them lacks is said before the first is trained
@@ -134,7 +134,10 @@ def dataset_inside(dataset: ImageDataset, fold: Fold, groups: Array, share: floa
 def search_options(
     plan: NestedPlan, searched: FinishedSearch, options: NestedOptions, fold: int
 ) -> ResolvedOptions:
-    """Return the options of the search inside a fold: those of the run's search, with a seed of its own."""
+    """Return the options of the search inside a fold: those of the run's search, with a seed of its own.
+
+    It has no warm start: earlier runs may have seen the images that the fold holds out.
+    """
     return ResolvedOptions(
         data=options.data or searched.options.data,
         trials=plan.trials,
@@ -143,4 +146,6 @@ def search_options(
         seed=draw_seed(searched.options.seed, plan.seed, fold),
         concurrency=options.concurrency,
         baselines_only=plan.baselines_only,
+        hours=plan.hours,
+        stop_when_flat=plan.stop_when_flat,
     )

@@ -22,6 +22,7 @@ from medray.console_tables import number
 from medray.crossval.nested.measure_fold import measure_fold
 from medray.crossval.nested.plan_nested import NestedOptions, OuterFold, outer_folds, plan_nested, search_options
 from medray.data.folds import Folds
+from medray.data.smaller_images import keep_smaller
 from medray.errors import RunError
 from medray.runs.crossval_documents import NestedFold, NestedPlan
 from medray.runs.finished_search import FinishedSearch, open_finished_search
@@ -66,6 +67,7 @@ def run_nested(options: NestedOptions, console: Console) -> NestedResult:
             task = "Loading" if options.runner == LOCAL else "Starting Ray and loading"
             with step(console, f"{task} {options.data or searched.options.data}") as progress:
                 dataset = searched.load_data(options.data, progress)
+                dataset = keep_smaller(dataset, searched.space.image_sizes, progress)
                 plan, folds = plan_nested(options, searched, dataset, progress)
                 ended = {fold.fold for fold in nested.ended()}
                 pending = [fold for fold in outer_folds(dataset, folds, progress) if fold.number not in ended]
@@ -124,9 +126,11 @@ def _introduce(
     console: Console, searched: FinishedSearch, plan: NestedPlan, folds: Folds, pending: int,
     capacity: Capacity | None,
 ) -> None:  # fmt: skip
+    bounds = [f"{plan.trials} trials"] if plan.trials is not None else []
+    bounds += [f"{plan.hours:g} hours"] if plan.hours is not None else []
     say(
         console,
-        f"{plan.folds} searches of {plan.trials} trials, each inside an outer fold of "
+        f"{plan.folds} searches of {' or '.join(bounds)}, each inside an outer fold of "
         f"{len(folds.held_out)} training and validation images; the test split is not used",
     )
     say(

@@ -9,19 +9,24 @@ from medray.data.dataset import ImageDataset
 from medray.data.decoding.fit import fit
 from medray.data.decoding.picture import Picture
 from medray.data.fitted_images import Converted, fit_images
+from medray.data.resampling import limited
 from medray.space.preparation import LESION, Images
 
 FORM = 3  # of what is cached; another one means other pixels
 
 
-def resize_dataset(dataset: ImageDataset, rules: Images, progress: Progress = silent) -> ImageDataset:
+def resize_dataset(
+    dataset: ImageDataset, rules: Images, progress: Progress = silent, *, longest: int | None = None
+) -> ImageDataset:
     """Return the data set with images of the size and channels in `rules`; `notes` say what was done to how many.
+
+    Without a size there, images of a longer side than `longest` shrink to it, the other side in proportion.
 
     Raises:
         DataError: the cache can't be written.
     """
     height, width, channels = dataset.shape
-    shape = (*(rules.image_size or (height, width)), rules.channels or channels)
+    shape = (*(rules.image_size or limited((height, width), longest)), rules.channels or channels)
     if shape == dataset.shape and rules.aspect != LESION:
         return replace(dataset, aspect=rules.aspect)
 

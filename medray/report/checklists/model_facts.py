@@ -58,7 +58,11 @@ def networks(evidence: Evidence) -> Answer:
     labels = plural(len(manifest.class_names), task.noun, task.nouns)
     output = f"a sigmoid for each of {labels}" if task.label_sets else f"softmax of {labels}"
     size = "×".join(map(str, manifest.image_shape))
-    return Given(f"{plural(len(manifest.members), 'network')} of {first_names(names)}; input {size}, {output}")
+    seen = dict.fromkeys(config.image_size for config in _configs(manifest))
+    sides = ["its own size" if side is None else f"{side} px" for side in seen]
+    seen_at = "" if list(seen) == [None] else f", seen at {first_names(sides)}"
+    members = plural(len(manifest.members), "network")
+    return Given(f"{members} of {first_names(names)}; input {size}{seen_at}, {output}")
 
 
 @fact("", "fresh or published weights, and the seed")
@@ -66,7 +70,7 @@ def initialisation(evidence: Evidence) -> Answer:
     """Return what the members' weights began as."""
     if evidence.manifest is None:
         return NotYet(ENSEMBLE)
-    begun = dict.fromkeys(map(_begun, _configs(evidence.manifest)))
+    begun = dict.fromkeys(_begun(m.train_config, m.weights_licence) for m in evidence.manifest.members)
     fresh = list(begun) == [_begun(TrainConfig())]
     seed = f"; seed {evidence.snapshot.facts.options.seed}"
     return Given(f"{'; '.join(begun)}{seed}", "" if fresh else "on which data those weights were trained")
@@ -203,9 +207,9 @@ def _configs(manifest: Manifest) -> list[TrainConfig]:
     return [member.train_config for member in manifest.members]
 
 
-def _begun(config: TrainConfig) -> str:
+def _begun(config: TrainConfig, licence: str | None = None) -> str:
     if config.pretrained:
-        return f"published weights of {config.backbone}"
+        return f"published weights of {config.backbone}" + (f" (licence: {licence})" if licence else "")
     return "random weights" if config.weights is None else f"weights of {config.weights}"
 
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError, WeightsError, one_line, unknown_choice_line
-from medray.training.images import EVALUATION_PIXELS, to_input
+from medray.training.images import EVALUATION_PIXELS, evaluation_batch, to_input
 from medray.training.models import MODELS, Network
 
 GRAD_CAM, HIRES_CAM = METHODS = ("grad-cam", "hirescam")
@@ -102,7 +102,7 @@ class _Member:
 
     def activation(self, images: Array, classes: Array) -> Array:
         """Return the network's maps, float32 (N, H, W) in 0..1; fewer images at once where they are large."""
-        size = max(16, EVALUATION_PIXELS // (images.shape[1] * images.shape[2]))
+        size = evaluation_batch(self.network, images.shape[1:], EVALUATION_PIXELS)
         parts = []
         for start in range(0, len(images), size):
             batch = slice(start, start + size)
@@ -134,7 +134,7 @@ class _Member:
         channels = self.network.get_buffer("normalise.mean").numel()
         if images.shape[3] != channels:  # one channel would become three unasked
             raise DataError(f"images have {images.shape[3]} channels; {self.name} takes {channels}")
-        self.watcher.start(*images.shape[:3])
+        self.watcher.start(len(images), *self.network.input_size((images.shape[1], images.shape[2])))
         try:
             logits: Tensor = self.network(to_input(images, self.device))
         except (RuntimeError, AssertionError) as error:  # torch's layers, and timm's checks

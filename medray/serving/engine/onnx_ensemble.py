@@ -16,6 +16,7 @@ from medray.errors import ConfigError, RunError, one_line
 from medray.serving.engine.onnx_export import log, make_files, onnx_outputs, run_by_torch
 from medray.stats.outputs import Outputs, joined
 from medray.training.frozen.groups import NetworkGroup, group_outputs, in_order
+from medray.training.images import evaluation_batch
 
 TOLERANCE = 1e-5  # in probabilities
 BATCH_PIXELS = 64 * 28 * 28  # of a network's batch: its activations then stay in the CPU's cache
@@ -85,11 +86,13 @@ class FastEnsemble(Ensemble):
 
     def member_outputs(self, images: Array) -> list[Outputs]:
         """Return each member's outputs for uint8 images (N, H, W, C)."""
-        height, width, _ = self.image_shape
-        batch = max(8, BATCH_PIXELS // (height * width))
-        parts = np.array_split(np.ascontiguousarray(images), max(1, -(-len(images) // batch)))
-        answers = ([predict(part) for part in parts] for predict in self.predictors)
-        return in_order(self.groups, ([joined(list(a)) for a in zip(*answer, strict=True)] for answer in answers))
+        images = np.ascontiguousarray(images)
+        outputs = []
+        for group, predict in zip(self.groups, self.predictors, strict=True):
+            batch = evaluation_batch(group.network, self.image_shape, BATCH_PIXELS, least=8)
+            answers = [predict(part) for part in np.array_split(images, max(1, -(-len(images) // batch)))]
+            outputs.append([joined(list(parts)) for parts in zip(*answers, strict=True)])
+        return in_order(self.groups, outputs)
 
 
 def _onnx_predictor(

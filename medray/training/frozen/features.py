@@ -39,7 +39,11 @@ class FrozenFeatures:
         in_range = sample.abs().max().item() < float(np.finfo(np.float16).max) / 4
         self.kind: type[np.floating[Any]] = np.float16 if rounded and in_range else np.float32
         self.augment, self._pipeline = Augmenter(pipeline), json.dumps(list(pipeline))
-        digest = hashlib.sha256(repr((FORM, trunk.name, self.shape, self.kind.__name__)).encode())
+        digest = hashlib.sha256(
+            repr(
+                (FORM, trunk.name, self.shape, self.kind.__name__, repr(trunk.network._modules.get("resize")))
+            ).encode()
+        )
         for name, tensor in sorted(tensors.items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -69,7 +73,7 @@ class FrozenFeatures:
 
     def _compute(self, images: Array, positions: Array, view: int) -> Iterator[tuple[Array, Array]]:
         """Yield positions and their features, batch by batch, on all cores or the GPU."""
-        threads, size = torch.get_num_threads(), evaluation_batch(images.shape[1:3])
+        threads, size = torch.get_num_threads(), evaluation_batch(self.trunk.network, images.shape[1:])
         torch.set_num_threads(max(threads, len(os.sched_getaffinity(0))))  # other trainings wait for these rows
         try:
             for start in range(0, len(positions), size):

@@ -27,6 +27,13 @@ class NetworkGroup(nn.Module):
         self.trunk = trunk
         self.rests = nn.ModuleList(rests)
 
+    @property
+    def network(self) -> Network:
+        """A network that takes images as all of the group do."""
+        network = self.rests[0] if self.trunk is None else self.trunk.network
+        assert isinstance(network, Network)
+        return network
+
     def forward(self, images: Tensor) -> list[tuple[Tensor, Tensor | None]]:
         """Return each network's probabilities (n, classes) of images (n, C, H, W) in [0, 1].
 
@@ -94,7 +101,7 @@ def group_outputs(group: NetworkGroup, images: Array, device: torch.device) -> l
     """Return the outputs of each network of a group, in evaluation mode, for uint8 images (n, H, W, C)."""
     group.eval()
     parts: list[list[Outputs]] = [[] for _ in group.members]
-    size = evaluation_batch(images.shape[1:3])
+    size = evaluation_batch(group.network, images.shape[1:])
     for start in range(0, max(1, len(images)), size):
         answers = group(to_input(images[start : start + size].copy(), device))
         for part, (table, scores) in zip(parts, answers, strict=True):

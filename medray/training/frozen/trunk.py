@@ -9,6 +9,7 @@ trained. Every split is tried on images first: one that does not give the networ
 
 import copy
 from collections.abc import Collection, Iterator, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from medray.training.models import Network
 from medray.training.models.blocks import classifier_names, modules_before_training
 
 LARGEST_PART = 0.9  # of what is frozen, at least: a stem alone is not worth keeping
+Module = TypeVar("Module", bound=nn.Module)
 TOLERANCE = 1e-4  # of the split's logits, relative to the largest
 
 
@@ -40,22 +42,23 @@ class _End(nn.Module):
 class Trunk(nn.Module):
     """The frozen part of a network: images to features, in evaluation mode.
 
-    It has the network's own layers; the network itself is not changed, also not for a moment.
+    Its `network` has the whole one's own layers and ends early. No hook is registered: the whole one can run
+    in another thread.
     """
 
     def __init__(self, network: Network, last: str, *, before: bool) -> None:
         """Take all modules up to `last`, with it or, where `before`, without."""
         super().__init__()
-        self._front = _with(network, {last: _End(None if before else network.get_submodule(last))})
+        self.network = _with(network, {last: _End(None if before else network.get_submodule(last))})
         self.name = f"{last}{' (input)' if before else ''}"
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Return the features (n, ...) of images (n, C, H, W) in [0, 1], computed in evaluation mode."""
-        training = [module for module in self._front.modules() if module.training]
-        self._front.eval()
+        training = [module for module in self.network.modules() if module.training]
+        self.network.eval()
         try:
-            self._front(images)
+            self.network(images)
         except _Reached as reached:
             return reached.features
         finally:
@@ -137,7 +140,7 @@ def _splits(network: Network, frozen: frozenset[str], dropout: float) -> Iterato
         yield Trunk(network, f"backbone.{heads[0]}", before=True), Rest(network, layer)
 
 
-def _with(module: nn.Module, others: Mapping[str, nn.Module], prefix: str = "") -> nn.Module:
+def _with(module: Module, others: Mapping[str, nn.Module], prefix: str = "") -> Module:
     """Return a module in which the modules at some paths are `others`; all else is shared, not copied."""
     clone = copy.copy(module)
     clone._modules = dict(module._modules)

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from medray.errors import ConfigError
+from medray.training.models.stage_pooling import StagePooling
 
 BETWEEN = "-"  # a name that matches no group: timm puts it after the last one
 
@@ -45,6 +46,11 @@ class Parts:
 
 def parts_of(backbone: nn.Module) -> Parts:
     """Return the blocks and the head of a backbone, as this module's docstring defines them."""
+    if isinstance(backbone, StagePooling):
+        inner = parts_of(backbone.model)
+        below = tuple(tuple(f"model.{name}" for name in block) for block in inner.blocks)
+        own = [f"head.{n}" for n, _ in (*backbone.head.named_parameters(), *backbone.head.named_buffers())]
+        return Parts(below, (*(f"model.{name}" for name in inner.head), *own))
     names = [name for name, _ in (*backbone.named_parameters(), *backbone.named_buffers())]
     prefix, stack = _stack(backbone)
     if stack is not None:
@@ -142,7 +148,7 @@ def widen_head(backbone: nn.Module, width: int, dropout: float) -> None:
     Raises:
         ConfigError: the backbone has no such layer.
     """
-    names = classifier_names(backbone)
+    names = ["head.1"] if isinstance(backbone, StagePooling) else classifier_names(backbone)
     linear = backbone.get_submodule(names[0]) if len(names) == 1 else None
     if not isinstance(linear, nn.Linear):
         raise ConfigError("the backbone has no dense last layer to put a hidden one before", key="head_width")

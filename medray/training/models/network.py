@@ -6,15 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from medray._types import Array, Shape
-from medray.config import TrainConfig
-from medray.errors import ConfigError, one_line
+from medray.config import LAST, MIRRORED, TrainConfig
+from medray.data.resampling import Size, sized_shape
+from medray.errors import ConfigError
 from medray.tasks import SEVERAL
 from medray.training.models.attention import MARK, attend
 from medray.training.models.backbone_names import TORCHVISION, check_backbone, import_timm
 from medray.training.models.blocks import classifier_names, widen_head
 from medray.training.models.links import LINKS, Corn, Cumulative, Link
-from medray.training.models.pretrained import load_backbone, skip_hub_retries, weights_file, weights_not_found
+from medray.training.models.pretrained import load_backbone, weights_file, weights_not_found
+from medray.training.models.resize import Resize
 from medray.training.models.small import MODELS
+from medray.training.models.stage_pooling import StagePooling
+from medray.training.models.timm_backbone import timm_backbone, timm_fit
 
 Statistics = tuple[Tensor, Tensor]  # mean and deviation of each channel, in [0, 1]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # in RGB
@@ -60,15 +64,20 @@ class Normalise(nn.Module):
 class Network(nn.Sequential):
     """Normalisation, backbone, and for ordered grades the link that makes log-probabilities of its outputs.
 
+    One that sees images at a size of its own begins with `resize`.
+
     With `label_sets` an image may have several labels, or none: each output is a label's log-odds. One that
     `attends` gives each image a score, too, by which it weighs in the answer to its case.
     """
 
     def __init__(
-        self, normalise: Normalise, backbone: nn.Module, link: Link | None = None, *, label_sets: bool = False
-    ) -> None:
+        self, normalise: Normalise, backbone: nn.Module, link: Link | None = None, *, label_sets: bool = False,
+        resize: Resize | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.label_sets, self.attends = label_sets, False
+        if resize is not None:
+            self.add_module("resize", resize)
         self.add_module("normalise", normalise)
         self.add_module("backbone", backbone)
         if link is not None:
@@ -89,6 +98,8 @@ class Network(nn.Sequential):
 
     def logits_and_scores(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the logits (n, classes), and the scores (n,) of a network that attends."""
+        resize = self._modules.get("resize")
+        images = images if resize is None else resize(images)
         outputs = self.get_submodule("backbone")(self.get_submodule("normalise")(images))
         scores = outputs[:, -1].float() if self.attends else None
         logits = outputs[:, :-1] if self.attends else outputs
@@ -108,6 +119,11 @@ class Network(nn.Sequential):
             normalise.take(mean, std)
         if isinstance(link, Cumulative | Corn):
             link.start(shares)
+
+    def input_size(self, given: Size) -> Size:
+        """Return the size (h, w) at which the backbone sees images that are `given` as (H, W)."""
+        resize = self._modules.get("resize")
+        return resize.size if isinstance(resize, Resize) else given
 
     def parameter_count(self) -> int:
         """Number of parameters, frozen ones and those of attention too."""
@@ -142,10 +158,13 @@ def published_statistics(backbone: str) -> Statistics | None:
 def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
     """Build the network of `config` for images of `shape` (H, W, C), with its starting weights.
 
+    With `image_size` its first layer gives images that size, for which the backbone is built.
+
     Raises:
         ConfigError: the backbone is unknown or does not take such images.
         WeightsError: pre-trained weights are not available, or a weights file does not fit.
     """
+    given, shape = shape, sized_shape(shape, config.image_size)
     channels = shape[2]
     normalise = Normalise(torch.zeros(channels), torch.ones(channels))
     check_backbone(config.backbone)
@@ -153,15 +172,20 @@ def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
     link = LINKS[config.loss](classes) if config.loss in LINKS else None
     outputs = link.outputs if link is not None else classes
     backbone = _backbone(config, shape, outputs, from_hub=config.pretrained and file is None)
-    last = classifier_names(backbone)  # before the head is widened: as a weights file names them
+    in_file = (
+        None
+        if file is None
+        else load_backbone(backbone, file, classifier_names(backbone), timm_fit(config.backbone))
+    )
+    if config.pretrained or file is not None:
+        normalise.give(in_file or published_statistics(config.backbone))
+    if config.pooling != LAST:
+        image, mirrored = torch.zeros(1, channels, *shape[:2]), config.pooling == MIRRORED
+        backbone = StagePooling(backbone, image, outputs, config.dropout, mirrored=mirrored)
     if config.head_width is not None:
         widen_head(backbone, config.head_width, config.dropout)
-    if file is not None:
-        in_file = load_backbone(backbone, file, last)
-        normalise.give(in_file or published_statistics(config.backbone))
-    elif config.pretrained:
-        normalise.give(published_statistics(config.backbone))
-    return Network(normalise, backbone, link, label_sets=config.task == SEVERAL.name)
+    resize = None if config.image_size is None else Resize(given[:2], shape[:2])
+    return Network(normalise, backbone, link, label_sets=config.task == SEVERAL.name, resize=resize)
 
 
 def _backbone(config: TrainConfig, shape: Shape, classes: int, *, from_hub: bool) -> nn.Module:
@@ -175,7 +199,7 @@ def _backbone(config: TrainConfig, shape: Shape, classes: int, *, from_hub: bool
                 config.backbone, "torchvision publishes them as a pickle, which medray does not read"
             )
         return _alexnet(shape, classes, config.dropout)
-    return _timm_model(config, shape[2], classes, from_hub=from_hub)
+    return timm_backbone(config, shape, classes, from_hub=from_hub)
 
 
 def _alexnet(shape: Shape, classes: int, dropout: float) -> nn.Module:
@@ -191,23 +215,3 @@ def _alexnet(shape: Shape, classes: int, dropout: float) -> nn.Module:
         model.features[0] = nn.Conv2d(channels, 64, kernel_size=11, stride=4, padding=2)
     backbone: nn.Module = model
     return backbone
-
-
-def _timm_model(config: TrainConfig, channels: int, classes: int, *, from_hub: bool) -> nn.Module:
-    timm = import_timm()
-    if from_hub:
-        skip_hub_retries()
-    try:
-        model: nn.Module = timm.create_model(
-            config.backbone,
-            pretrained=from_hub,
-            in_chans=channels,
-            num_classes=classes,
-            drop_rate=config.dropout,
-        )
-    except Exception as error:  # the hub, the file system and the network each raise types of their own
-        if not from_hub:
-            raise ConfigError(f"{config.backbone} can't be built: {one_line(error)}", key="backbone") from error
-        reason = f"timm's hub does not give them ({type(error).__name__}: {one_line(error, 120)})"
-        raise weights_not_found(config.backbone, reason) from error
-    return model

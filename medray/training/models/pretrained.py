@@ -6,7 +6,8 @@ Weights that are not available are an error; training from scratch never replace
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from medray.config import TrainConfig
 from medray.errors import WeightsError, not_found_line, one_line, printable
 
+#: Gives the tensors of a file as a backbone has them: (tensors, backbone) -> tensors.
+Fit = Callable[[dict[str, Tensor], nn.Module], dict[str, Tensor]]
 FOLDER = "MEDRAY_WEIGHTS"
 PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")
 
@@ -90,10 +93,14 @@ def check_weights_file(path: Path) -> None:
         raise WeightsError(not_found_line("file", path), key="weights")
 
 
-def load_backbone(backbone: nn.Module, path: Path, head: Sequence[str]) -> tuple[Tensor, Tensor] | None:
+def load_backbone(
+    backbone: nn.Module, path: Path, head: Sequence[str], fit: Fit | None = None
+) -> tuple[Tensor, Tensor] | None:
     """Load a safetensors file into a backbone; `head` names the modules of its last layers.
 
     Returns the mean and deviation (C,) that the file's network normalises by, of a file of medray's, else None.
+    Where names or shapes differ, `fit` is asked for the tensors as this backbone has them: a position embedding
+    for images of another size.
 
     A head with another number of classes, or of another form, stays fresh. A first convolution of colour becomes
     one of grey by its sum over the colours, as in timm.
@@ -112,11 +119,28 @@ def load_backbone(backbone: nn.Module, path: Path, head: Sequence[str]) -> tuple
     statistics = [tensors[name].flatten() for name in ("normalise.mean", "normalise.std") if name in tensors]
     if any(name.startswith("backbone.") for name in tensors):
         tensors = {n.removeprefix("backbone."): t for n, t in tensors.items() if n.startswith("backbone.")}
+    if any(name.startswith("model.") for name in tensors):  # one that pools its stages
+        tensors = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
     expected = backbone.state_dict()
     tensors = _without_unfit_head(_in_grey(tensors, expected), expected, head)
+    if fit is not None and _shapes(tensors) != _shapes(expected):
+        tensors = _without_unfit_head(_fitted(tensors, backbone, fit), expected, head)
     _check_same_network(tensors, expected, head, path)
     backbone.load_state_dict(tensors, strict=False)
     return (statistics[0], statistics[1]) if len(statistics) == 2 else None
+
+
+def _fitted(tensors: dict[str, Tensor], backbone: nn.Module, fit: Fit) -> dict[str, Tensor]:
+    """Return what `fit` makes of tensors, which stay where convolutions differ: they are another network's."""
+    expected = backbone.state_dict()
+    if any(t.ndim == 4 and n in expected and t.shape != expected[n].shape for n, t in tensors.items()):
+        return tensors
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of timm's own interpolation
+            return fit(tensors, backbone)
+    except (AttributeError, KeyError, IndexError, RuntimeError, ValueError):  # it meets names of another network
+        return tensors
 
 
 def _in_grey(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -132,12 +156,16 @@ def _without_unfit_head(
 ) -> dict[str, Tensor]:
     """Return the tensors without those of the head, unless all of these fit."""
 
-    def shapes(named: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(tensor.shape) for name, tensor in named.items() if _in_modules(name, head)}
-
-    if shapes(tensors) == shapes(expected):
+    of_head, needed = (
+        _shapes({n: t for n, t in named.items() if _in_modules(n, head)}) for named in (tensors, expected)
+    )
+    if of_head == needed:
         return dict(tensors)
     return {name: tensor for name, tensor in tensors.items() if not _in_modules(name, head)}
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def _in_modules(name: str, modules: Sequence[str]) -> bool:

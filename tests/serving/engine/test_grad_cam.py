@@ -99,6 +99,21 @@ def test_heat_lies_on_the_mark(finder: Network) -> None:
     assert shares[np.arange(120), places].mean() > 0.6
 
 
+@pytest.mark.parametrize(("scale", "image_size"), [(2, 16), (1, 32)])
+def test_heat_of_a_network_that_sees_another_size_lies_on_the_mark_too(scale: int, image_size: int) -> None:
+    images, labels, _ = marked(200, seed=0)
+    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    splits = {"train": np.arange(160), "val": np.arange(160, 200)}
+    config = TrainConfig(
+        backbone="resnet8_small", epochs=6, batch_size=16, learning_rate=0.005, image_size=image_size
+    )
+    network = trained(ImageDataset(images, labels, ("plain", "striped"), splits, "made"), config)
+    images, labels, places = marked(120, seed=1)
+    heat = class_activation([network], [1.0], images.repeat(scale, axis=1).repeat(scale, axis=2), labels)
+    assert heat.shape == (120, SIZE * scale, SIZE * scale)
+    assert (by_quadrant(heat).argmax(axis=1) == places).mean() > 0.9
+
+
 def test_hirescam_finds_the_corner_where_the_head_knows_places(tmp_path: Path) -> None:
     dataset = load_data(str(write_npz(tmp_path / "corners.npz", size=SIZE, train=96)))
     config = TrainConfig(backbone="lenet5_wide_bn", epochs=5, batch_size=16, learning_rate=0.002)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from medray._types import Array
 from medray.config import TrainConfig
+from medray.data.resampling import shrink
 from medray.ensemble import Ensemble, LabelSetPrediction
 from medray.ensemble.manifest import FORMAT, Manifest, ManifestData, MemberFacts, SelectedOn
 from medray.errors import ConfigError, DataError, RunError
@@ -134,6 +135,22 @@ def test_more_images_than_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     ensemble, quick = mixed(2.5, 2)
     for count in (7, 8, 9, 33):
         assert_same(ensemble, quick, noise(count))
+
+
+def test_members_that_see_images_at_sizes_of_their_own() -> None:
+    torch.manual_seed(0)
+    configs = [TrainConfig(backbone="resnet8_small", image_size=size) for size in (None, 9, 16, 24)]
+    networks = [settled(build_network(config, SMALL, 3), SMALL) for config in configs]
+    assert [network.input_size(SMALL[:2]) for network in networks] == [(12, 16), (7, 9), (12, 16), (18, 24)]
+    ensemble, images = of(networks), noise(33)
+    quick = prepared(ensemble, 1)
+    assert_same(ensemble, quick, images)
+    small = shrink(images, (7, 9))  # what the second member was trained on
+    with torch.inference_mode():
+        logits = networks[1](to_input(small, torch.device("cpu")))
+        expected = networks[1].probabilities(logits).numpy()
+    for answers in (ensemble, quick):
+        assert np.allclose(answers.member_outputs(images)[1].probabilities, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.nightly

@@ -156,6 +156,14 @@ class Skipping(nn.Module):
         return outputs
 
 
+def test_networks_that_see_images_at_another_size_have_another_trunk() -> None:
+    configs = [config_of(image_size=size) for size in (12, 16, 12)]
+    networks = trained_alike(configs)
+    groups = grouped(networks, configs)
+    assert [group.members for group in groups] == [(0, 2), (1,)]
+    assert_answers_as_each_alone(groups, networks)
+
+
 def test_networks_that_can_not_be_split_run_as_they_are() -> None:
     configs = [config_of(trainable_blocks=1), config_of(trainable_blocks=1)]
     networks = trained_alike(configs)

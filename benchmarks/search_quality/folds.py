@@ -1,0 +1,136 @@
+"""What medray reaches by folds: a search for some hours, its best settings on every fold, their ensemble.
+
+Folds divide train and val (test is left out), with copies on one side. Each fold's epoch is selected on what it
+holds out, as medray says itself; the ensemble's figure on test has no such advantage.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from medray.json_document import JsonDocument
+from medray.runs.rundir import RunDir
+
+from .data_sets import SETS
+from .handover import Task
+from .medray_search import ensemble_scores, run_medray, search
+from .run_contestant import Conditions, commit, environment
+from .tables import MISSING, table
+
+
+@dataclass(frozen=True)
+class FoldsResult(JsonDocument):
+    """The figures of a search and its folds; scores of `settings`, by trial, are of all images held out together.
+
+    `selections` are the out-of-fold AUC and accuracy of each selection of members that `medray ensemble` compares.
+    """
+
+    set: str
+    seed: int
+    hours: float
+    folds: int
+    images: int
+    settings: dict[str, dict[str, float]]
+    selections: dict[str, dict[str, float]]
+    test_auc: float
+    test_accuracy: float
+    search_seconds: float
+    folds_seconds: float
+    threads: int
+    load: float
+    time: str
+    commit: str | None
+
+
+def run_folds(name: str, data: Path, seed: int, top: int, folds: int, conditions: Conditions) -> FoldsResult:
+    """Search for `conditions.budget` seconds, train the `top` settings on all folds, ensemble, measure on test.
+
+    Raises:
+        SystemExit: a step failed; its error's line has been printed.
+    """
+    conditions.scratch.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-folds-{seed}-", dir=conditions.scratch)).absolute()
+    load, began = os.getloadavg()[0], time.time()
+    task = Task(
+        data.absolute(), folder, began, conditions.budget, seed, conditions.threads, SETS[name].turns,
+        conditions.weights and conditions.weights.absolute(),
+    )  # fmt: skip
+    given = environment(task)
+    run = RunDir(str(folder / "run"))
+    search(run, task, conditions.medray_arguments, given)
+    searched = time.time()
+    words = ["--top", str(top), "--folds", str(folds), "--seed", str(seed)]
+    if os.cpu_count() != task.threads:
+        words += ["--concurrency", str(task.threads)]
+    crossval = run_medray("crossval", run.location, *words, folder=folder, environment=given)
+    folded = time.time()
+    ensemble = run_medray("ensemble", run.location, folder=folder, environment=given)
+    evaluation = run_medray("evaluate", run.location, folder=folder, environment=given)
+    auc, accuracy = ensemble_scores(evaluation)
+    summaries = {entry["trial"]: run.crossval.read_summary(entry["trial"]) for entry in crossval["trials"]}
+    result = FoldsResult(
+        set=name,
+        seed=seed,
+        hours=conditions.budget / 3600,
+        folds=crossval["folds"]["count"],
+        images=crossval["folds"]["images"],
+        settings={str(number): both(summary.out_of_fold) for number, summary in summaries.items()},
+        selections={
+            f"{s['strategy']} of {s['source']}": both(s["scores"])
+            for s in ensemble["selections"]
+            if s["selected_on"] == "out-of-fold"
+        },
+        test_auc=auc,
+        test_accuracy=accuracy,
+        search_seconds=round(searched - began, 1),
+        folds_seconds=round(folded - searched, 1),
+        threads=task.threads,
+        load=round(load, 2),
+        time=time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began)),
+        commit=commit(),
+    )
+    if not conditions.keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def both(scores: dict[str, float]) -> dict[str, float]:
+    """Return AUC and accuracy of all scores."""
+    return {name: scores[name] for name in ("auc", "accuracy") if name in scores}
+
+
+def read_folds_results(path: Path) -> list[FoldsResult]:
+    """Return the results of a file, none where there is no file."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return [FoldsResult.from_dict(json.loads(line), str(path)) for line in lines]
+
+
+def folds_table(results: list[FoldsResult]) -> str:
+    """Return a table of the pooled figures of the best setting and selection, and of the ensemble on test."""
+
+    def pair(scores: dict[str, float]) -> str:
+        return " / ".join(f"{scores[name]:.3f}" if name in scores else MISSING for name in ("auc", "accuracy"))
+
+    def figures(target: tuple[float | None, float | None]) -> str:
+        return " / ".join(MISSING if value is None else f"{value:.3f}" for value in target)
+
+    rows = []
+    for result in results:
+        best = max(result.settings.values(), key=lambda scores: scores.get("auc", 0.0), default={})
+        selected = max(result.selections.values(), key=lambda scores: scores.get("auc", 0.0), default={})
+        rows.append([
+            SETS[result.set].title, str(result.seed), f"{result.hours:.3g}", f"{result.folds_seconds / 3600:.2f}",
+            f"{result.images} in {result.folds}", pair(best), pair(selected),
+            pair({"auc": result.test_auc, "accuracy": result.test_accuracy}),
+            figures(SETS[result.set].folds_target), figures(SETS[result.set].target),
+        ])  # fmt: skip
+    columns = [
+        "AUC / accuracy", "seed", "hours of search", "hours of folds", "images, folds",
+        "best setting, out of fold", "best selection, out of fold", "ensemble on test", "target, out of fold",
+        "target, test",
+    ]  # fmt: skip
+    return table(columns, rows)

@@ -1,0 +1,150 @@
+"""The time of a search: no trial begins that can't reach its first rung, none runs beyond, all that is left is whole."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+
+from medray.errors import RunError
+from medray.runs.trial_record import FINISHED, STOPPED, TIME
+from medray.search.time_limit import HOUR_S, TimeLimit, ending_seconds, hours_for
+from tests.search.simulated import Clock, ledger_in, run_all
+
+BACKBONES = ("lenet5", "resnet8_small", "cnn5")
+seconds_of_epochs = st.fixed_dictionaries({name: st.floats(20.0, 200.0) for name in BACKBONES})
+
+
+@settings(max_examples=15, deadline=None)
+@given(seconds_of_epochs, st.integers(1, 6), st.floats(0.05, 0.5))
+def test_no_trial_begins_that_cannot_reach_its_first_rung(
+    seconds: dict[str, float], grace: int, hours: float
+) -> None:
+    clock = Clock()
+    limit = hours * HOUR_S - ending_seconds(hours)
+    assume(grace * max(seconds.values()) < limit / 2)
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = ledger_in(Path(folder), clock, hours, grace=grace)
+        run_all(ledger, clock, seconds)
+        records = [ledger.records[number] for number in sorted(ledger.records)]
+        assert ledger.ended_by == TIME
+        assert ledger.left() == 0
+        measured: set[str] = set()
+        for record in records:
+            backbone = record.settings["backbone"]
+            # A backbone that was never run is judged by the others, and may be slower than these.
+            assert record.epochs >= grace or backbone not in measured
+            assert (record.state, record.ended_by) in ((FINISHED, "epochs"), (STOPPED, TIME))
+            assert record.objective == 0.5
+            measured.add(backbone)
+        # The first epoch of one that was not measured may end too late; nothing else does.
+        is_new = records[-1].settings["backbone"] not in {r.settings["backbone"] for r in records[:-1]}
+        assert clock.now - 1000.0 - limit <= (max(seconds.values()) if is_new else 1e-6)
+        # What was drawn and held back has no folder, and is ready to go on with.
+        held = [t for t in ledger.study.trials if t.state == TrialState.RUNNING]
+        assert [t.number for t in held] == sorted(t.number for t in ledger.held_back)
+        assert not any((Path(folder) / f"trials/{t.number:04d}").exists() for t in held)
+
+
+def test_more_time_goes_on_with_what_was_held_back(tmp_path: Path) -> None:
+    clock, seconds = Clock(), dict.fromkeys(BACKBONES, 10.0)
+    ledger = ledger_in(tmp_path, clock, 0.05)
+    run_all(ledger, clock, seconds)
+    held = [trial.number for trial in ledger.held_back]
+    drawn = {trial.number: trial.params for trial in ledger.held_back}
+    before = dict(ledger.records)
+    assert held
+    again = ledger_in(tmp_path, clock, 0.1)
+    assert again.limit.used() == pytest.approx(ledger.limit.used(), abs=0.01)
+    run_all(again, clock, seconds)
+    assert {number: again.records[number] for number in before} == before
+    first = again.records[held[0]]
+    assert {name: first.settings[name] for name in drawn[held[0]]} == drawn[held[0]]
+    assert clock.now - 1000.0 <= 0.1 * HOUR_S - ending_seconds(0.1) + 1e-6
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(1.0, 100.0), st.integers(1, 6), st.floats(0.5, 15.0))
+def test_a_time_too_short_for_one_trial_is_an_error_that_says_how_much_is_enough(
+    seconds: float, grace: int, epochs_in_time: float
+) -> None:
+    clock, taken, hours = Clock(), dict.fromkeys(BACKBONES, seconds), epochs_in_time * seconds / HOUR_S
+    available = hours * HOUR_S - ending_seconds(hours)
+    assume(abs(grace * seconds - available) > 0.01)
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = ledger_in(Path(folder), clock, hours, grace=grace)
+        if grace == 1 or grace * seconds < available:
+            run_all(ledger, clock, taken)
+            assert ledger.records[0].epochs >= grace
+            return
+        with pytest.raises(RunError, match=r"too short for a single trial: an epoch of trial 0 takes") as error:
+            run_all(ledger, clock, taken)
+        ledger.save_state()
+        assert not ledger.records
+        epochs = ledger.run.trial(0).epochs()
+        assert epochs  # the first epoch is always finished, and kept
+        enough = float(str(error.value).split("--hours ")[1].split()[0])
+        again = ledger_in(Path(folder), clock, enough, grace=grace)
+        run_all(again, clock, taken)
+        assert again.records[0].epochs >= grace
+        assert again.run.trial(0).epochs()[: len(epochs)] == epochs
+
+
+def test_an_unfinished_trial_without_time_is_ended_with_what_it_has(tmp_path: Path) -> None:
+    clock, seconds = Clock(), dict.fromkeys(BACKBONES, 10.0)
+    ledger = ledger_in(tmp_path, clock, 1.0)
+    calls = iter(range(100))
+
+    def killed_later(number: int) -> float:
+        if next(calls) == 9:
+            raise KeyboardInterrupt
+        return 0.6
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(ledger, clock, seconds, killed_later)
+    ledger.save_state()
+    assert (len(ledger.records), len(ledger.run.trial(1).epochs())) == (1, 3)
+    clock.now += HOUR_S
+    resumed = ledger_in(tmp_path, clock, 0.02)  # 72 s, of which 100 are used
+    run_all(resumed, clock, seconds)
+    assert resumed.left() == 0
+    assert [(r.state, r.ended_by, r.epochs) for r in resumed.records.values()] == [
+        (FINISHED, "epochs", 6),
+        (STOPPED, TIME, 3),
+    ]
+
+
+def test_failing_trials_do_not_go_on_for_hours(tmp_path: Path) -> None:
+    clock = Clock()
+    ledger = ledger_in(tmp_path, clock, 1.0)
+    while ledger.left() and (trial := ledger.start_next()):
+        ledger.end(trial.number, None, worker_died=True)
+    assert len(ledger.records) == 20
+    assert ledger.ended_by is None
+
+
+def test_without_a_measured_epoch_only_the_first_trial_begins_after_the_time() -> None:
+    clock = Clock()
+    limit = TimeLimit(0.1, now=clock)
+    clock.now += HOUR_S
+    assert limit.allows("lenet5", 3)
+    limit.times.begin(0, "lenet5")
+    assert not limit.allows("lenet5", 3)
+
+
+@given(st.floats(0.01, 1e6))
+def test_hours_for_a_training_have_room_for_it_and_little_more(seconds: float) -> None:
+    hours = hours_for(seconds)
+    room = hours * HOUR_S - ending_seconds(hours)
+    assert seconds <= room + 1e-6
+    assert room <= max(seconds, 1.0) * 1.12 + 0.1
+    assert float(f"{hours:g}") == hours
+
+
+def test_a_search_without_hours_has_no_limit() -> None:
+    limit = TimeLimit()
+    assert limit.allows("lenet5", 10**9)
+    limit.times.begin(0, "lenet5")
+    assert not limit.stops(0, 1e12)
