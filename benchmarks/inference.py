@@ -11,8 +11,11 @@
 
 Prints milliseconds, then how many times as fast as `predict` each is. All sides take turns, and the median of
 their turns counts; with --cpu it is that of the processor's time, which another program's load changes less.
+With --heads it is instead an ensemble of so many linear heads on one frozen trunk, of the first of --members,
+beside the same networks each by itself (`predict`, `fast apart`).
 
     uv run python benchmarks/inference.py [--members resnet20_small ...] [--size 28] [--threads 1] [--cpu]
+    uv run python benchmarks/inference.py --heads 4 --members efficientnet_lite0 --size 224 --channels 3
 """
 
 import argparse
@@ -21,6 +24,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +37,7 @@ from medray.ensemble.manifest import FORMAT, Manifest, ManifestData, MemberFacts
 from medray.serving.engine.onnx_ensemble import FastEnsemble
 from medray.training.images import to_input
 from medray.training.models import Network, build_network
+from medray.training.stages import untrained_names
 
 FOUR = ("resnet8_small", "resnet20_small", "lenet5_wide_bn", "lenet5_wide")
 CLASSES = 11
@@ -48,12 +53,30 @@ def made(backbones: Sequence[str], shape: tuple[int, int, int]) -> Ensemble:
         with torch.no_grad():
             network(torch.rand(8, shape[2], *shape[:2]))
         networks.append(network.eval())
+    return ensemble_of(networks, shape, {})
+
+
+def ensemble_of(networks: Sequence[Network], shape: tuple[int, int, int], config: dict[str, Any]) -> Ensemble:
+    """An ensemble of networks that were trained with `config`."""
     manifest = Manifest(
         FORMAT, "", "single", tuple(map(str, range(CLASSES))), shape, "stretch", "", "", (1.5,), None, "top-k",
         SelectedOn("val", 0, "auc", {}, {}), (), (), None, ManifestData("", "", {}), "",
-        tuple(MemberFacts("", "", i, None, None, 1.0, 1, {}, {}) for i in range(len(networks))),
+        tuple(MemberFacts("", "", i, None, None, 1.0, 1, {}, config) for i in range(len(networks))),
     )  # fmt: skip
     return Ensemble(manifest, tuple(networks))
+
+
+def heads_on_one_trunk(backbone: str, heads: int, shape: tuple[int, int, int]) -> tuple[Ensemble, Ensemble]:
+    """An ensemble that knows of its frozen trunk, and one of the same networks that does not."""
+    config = TrainConfig(backbone=backbone, trainable_blocks=0)
+    (first,) = made([backbone], shape).networks
+    frozen = untrained_names(first, config)
+    networks = [first]
+    for _ in range(heads - 1):
+        own = build_network(config, shape, CLASSES).state_dict()
+        networks.append(copy.deepcopy(first))
+        networks[-1].load_state_dict({**own, **{n: t for n, t in first.state_dict().items() if n in frozen}})
+    return ensemble_of(networks, shape, config.to_dict()), ensemble_of(networks, shape, {})
 
 
 def answering(modules: Sequence[Module], members: int) -> Callable[[Array], Array]:
@@ -150,6 +173,7 @@ def main() -> None:
     """Print a table for each number of images."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--members", nargs="+", default=list(FOUR), metavar="BACKBONE")
+    parser.add_argument("--heads", type=int, metavar="N")
     parser.add_argument("--size", type=int, default=28)
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--images", type=int, nargs="+", default=[1, 8, 16, 32, 64])
@@ -160,13 +184,20 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     shape = (given.size, given.size, given.channels)
-    ensemble = made(given.members, shape)
+    shared: dict[str, Callable[[Array], object]] = {}
+    if given.heads:
+        ensemble, apart = heads_on_one_trunk(given.members[0], given.heads, shape)
+        fast, fast_apart = (FastEnsemble.prepare(e, threads=given.threads) for e in (ensemble, apart))
+        shared = {"predict": apart.predict, "shared": ensemble.predict}
+        shared |= {"fast apart": fast_apart.predict, "fast shared": fast.predict}
+    else:
+        ensemble = made(given.members, shape)
     for count in given.images:
         images = np.random.default_rng(1).integers(0, 256, size=(count, *shape), dtype=np.uint8)
-        print(
-            f"{len(given.members)} networks, {count} images of {given.size}×{given.size}, threads: {given.threads}"
-        )
-        found = milliseconds(sides(ensemble, images, given.threads, given.compile), images, given.turns, given.cpu)
+        size = f"{given.size}×{given.size}"
+        print(f"{len(ensemble.networks)} networks, {count} images of {size}, threads: {given.threads}")
+        compared = shared or sides(ensemble, images, given.threads, given.compile)
+        found = milliseconds(compared, images, given.turns, given.cpu)
         print("  " + "  ".join(f"{name} {taken:.1f}" for name, taken in found.items()) + "  ms")
         print("  " + "  ".join(f"{name} {found['predict'] / taken:.2f}" for name, taken in found.items()))
 

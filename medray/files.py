@@ -1,12 +1,14 @@
-"""Files and folders: user paths, the cache folder, and writing a file whole or not at all."""
+"""Files and folders: user paths, the cache folder, writing a file whole or not at all, facts in weights."""
 
 import contextlib
+import json
 import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from medray.errors import ConfigError, RunError
+from medray.errors import ConfigError, RunError, WeightsError, one_line
 
 VARIABLE = "MEDRAY_CACHE"
 CACHE_HINT = f"set ${VARIABLE} to a folder that can be written, on a disk with room"
@@ -65,3 +67,16 @@ def write_file_by(path: Path, writer: Callable[[Path], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
+
+
+def facts_in_weights(content: bytes, name: str) -> dict[str, Any]:
+    """Return the facts in the metadata of a safetensors file's content; `name` is the file's name in errors.
+
+    Raises:
+        WeightsError: it is no safetensors file of medray.
+    """
+    try:
+        size = int.from_bytes(content[:8], "little")
+        return dict(json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["medray"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{name} holds no weights of medray: {one_line(error)}") from None

@@ -5,6 +5,8 @@ Files reach the run's folder before the epoch is reported, so all that the drive
     val_predictions.npz, weights.safetensors    when the epoch is the best so far
     checkpoint.safetensors                      all that is needed to go on; gone when the trial has ended
     epochs.jsonl                                one record an epoch
+
+What no epoch changes is not among these: it is written once, into the run's `trunks`.
 """
 
 import contextlib
@@ -23,12 +25,19 @@ from medray.data.dataset import LabelledImages
 from medray.errors import MedrayError, RunError, one_line
 from medray.runs.rundir import TrialDir
 from medray.runs.trial_record import EpochRecord
+from medray.runs.trunks import LEAST_BYTES, TRUNK, read_trunk, write_trunk
 from medray.space.search_space import Resources
 from medray.stats.metrics import defined_metrics
 from medray.stats.outputs import Outputs
 from medray.training.loop import EpochResult, fit
 from medray.training.state import TrainState
-from medray.training.weights import state_from_bytes, write_state, write_weights
+from medray.training.weights import (
+    state_from_bytes,
+    weights_from_bytes,
+    weights_to_bytes,
+    write_state,
+    write_weights,
+)
 
 
 @contextlib.contextmanager
@@ -60,6 +69,8 @@ class Worker:
         self.trial_dir, self.train_split, self.val_split, self.metric = folder, train, val, metric
         self.settings: dict[str, Any] = {}
         self.records: list[EpochRecord] = []
+        self.trunk: str | None = None  # the hash of the trunk's file, of which the tensors `shared` are
+        self.shared: frozenset[str] = frozenset()
         self.steps = self._train()
 
     def step(self) -> StepResult:
@@ -103,12 +114,20 @@ class Worker:
         path = self.trial_dir.path(TrialDir.CHECKPOINT)
         state, facts = state_from_bytes(self.trial_dir.read(TrialDir.CHECKPOINT), path)
         self.records = [EpochRecord.from_dict(epoch, path) for epoch in facts["epochs"]]
+        self.trunk = facts.get(TRUNK)
+        if self.trunk is not None:
+            trunk, _ = weights_from_bytes(read_trunk(self.trial_dir.trunks, self.trunk, path), path)
+            self.shared = frozenset(trunk)
+            state.network.update(trunk)
+            state.best_network.update(trunk)
         self._write_best(state.best_network, state.best_outputs, self.records[-1])
         self.trial_dir.write_epochs(self.records)
         return state
 
     def _keep(self, result: EpochResult) -> EpochRecord:
         """Write the epoch's files and return its record."""
+        if not self.records:
+            self._share(result)
         record = EpochRecord(
             epoch=result.epoch,
             objective=result.best[self.metric],
@@ -124,11 +143,18 @@ class Worker:
         self.records.append(record)
         if result.is_best:
             self._write_best(result.best_network, result.best_outputs, record)
-        state, facts = result.state(), {"epochs": [epoch.to_dict() for epoch in self.records]}
-        self.trial_dir.write_by(TrialDir.CHECKPOINT, lambda path: write_state(path, state, facts))
+        state, facts = result.state(), {"epochs": [epoch.to_dict() for epoch in self.records], TRUNK: self.trunk}
+        self.trial_dir.write_by(TrialDir.CHECKPOINT, lambda path: write_state(path, state, facts, self.shared))
         # After the checkpoint: an epoch that can be read of is never done again.
         self.trial_dir.write_epochs(self.records)
         return record
+
+    def _share(self, result: EpochResult) -> None:
+        """Write the trunk's file, unless another training has done so, if it is large enough to be worth one."""
+        tensors = {name: result.best_network[name] for name in result.untrained}
+        if sum(tensor.nbytes for tensor in tensors.values()) >= LEAST_BYTES:
+            self.trunk = write_trunk(self.trial_dir.trunks, weights_to_bytes(tensors))
+            self.shared = result.untrained
 
     def _write_best(self, network: dict[str, Tensor], outputs: Outputs, record: EpochRecord) -> None:
         stream = io.BytesIO()
@@ -138,8 +164,9 @@ class Worker:
         arrays |= {} if outputs.scores is None else {"attention": outputs.scores}
         np.savez(stream, **arrays)  # type: ignore[arg-type]
         self.trial_dir.write(TrialDir.PREDICTIONS, stream.getvalue())
-        facts = {"epoch": epoch, "config": self.settings, "val_metrics": record.best}
-        self.trial_dir.write_by(TrialDir.WEIGHTS, lambda path: write_weights(path, network, facts))
+        facts = {"epoch": epoch, "config": self.settings, "val_metrics": record.best, TRUNK: self.trunk}
+        own = {name: tensor for name, tensor in network.items() if name not in self.shared}
+        self.trial_dir.write_by(TrialDir.WEIGHTS, lambda path: write_weights(path, own, facts))
 
 
 def _step_result(record: EpochRecord) -> StepResult:

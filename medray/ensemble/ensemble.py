@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from medray.stats.outputs import Outputs
 from medray.tasks import TASKS, Task
 
 if TYPE_CHECKING:
+    from medray.training.frozen.groups import NetworkGroup
     from medray.training.models import Network
 
 
@@ -144,12 +146,22 @@ class Ensemble:
         """Return each member's outputs for uint8 images (N, H, W, C)."""
         import torch
 
-        from medray.data.dataset import LabelledImages
-        from medray.training.loop import predict_images
+        from medray.training.frozen.groups import group_outputs, in_order
 
-        labels, positions = np.zeros(len(images), dtype=np.int64), np.arange(len(images))
-        slice_ = LabelledImages(images, labels, positions, self.class_names)
-        return [predict_images(network, slice_, torch.device(self.device)) for network in self.networks]
+        device = torch.device(self.device)
+        answers = (group_outputs(group, images, device) for group in self.groups)
+        return in_order(self.groups, answers)
+
+    @cached_property
+    def groups(self) -> "tuple[NetworkGroup, ...]":
+        """The networks, in groups of those that share a frozen trunk, which then runs once."""
+        import torch
+
+        from medray.training.frozen.groups import group_networks
+
+        height, width, channels = self.image_shape
+        noise = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0)).to(self.device)
+        return group_networks(self.networks, [member.train_config for member in self.manifest.members], noise)
 
 
 def load_member(

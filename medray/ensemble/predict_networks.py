@@ -9,6 +9,7 @@ from medray.ensemble.candidates import NetworkKey
 from medray.ensemble.ensemble import load_member
 from medray.errors import WeightsError
 from medray.runs.rundir import RunDir, TrialDir
+from medray.runs.trunks import complete_weights
 from medray.stats.outputs import Outputs
 
 
@@ -41,10 +42,7 @@ def _predict(
     from medray.training.weights import weights_from_bytes
 
     name = folder.path(folder.WEIGHTS)
-    try:
-        content = folder.read(folder.WEIGHTS)
-    except FileNotFoundError:
-        raise WeightsError(f"{name} is missing") from None
+    content = complete_weights(folder)
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise WeightsError(f"{name} is not what the ensemble was made of; make it anew: medray ensemble")
     _, facts = weights_from_bytes(content, name)

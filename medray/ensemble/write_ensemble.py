@@ -16,6 +16,7 @@ from medray.errors import WeightsError
 from medray.runs.folder import Folder
 from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import MANIFEST, RunDir
+from medray.runs.trunks import complete_weights
 
 MEMBERS = "members"
 
@@ -75,14 +76,11 @@ def _write_member(ensemble: Folder, member: Member, weight: float) -> MemberFact
     from safetensors import SafetensorError, deserialize  # not medray.training's: that would import torch
 
     record, folder = member.record, member.folder
-    path = folder.path(folder.WEIGHTS)
+    content = complete_weights(folder)
     try:
-        content = folder.read(folder.WEIGHTS)
         deserialize(content)
-    except FileNotFoundError:
-        raise WeightsError(f"{path} is missing") from None
     except SafetensorError as error:
-        raise WeightsError(f"{path} is damaged: {error}") from None
+        raise WeightsError(f"{folder.path(folder.WEIGHTS)} is damaged: {error}") from None
     config = folder.read_json(folder.CONFIG)
     file = f"{MEMBERS}/{member.name}.safetensors"
     ensemble.write(file, content)

@@ -9,6 +9,7 @@
       study.journal                                 the Optuna study (optuna-dashboard opens it)
       tune/                                         Ray's own
       trials/0007/  config.json epochs.jsonl weights.safetensors val_predictions.npz trial.json
+      trunks/       SHA256.safetensors              what trainings never change, once for all of them
       leaderboard.csv
       crossval/     plan.json folds.json 0007/fold_3/ (the same files as a trial's)
                     nested/fold_3/  a search inside the fold: trials/ and the rest, as of a run
@@ -18,11 +19,15 @@
       report/       index.html
 
 `trial.json` is written last: without it the training has not ended, and goes on from `checkpoint.safetensors`.
+Tensors of a frozen trunk are in neither of a training's two safetensors files: their metadata names the trunk's
+(`medray/runs/trunks.py`). An ensemble's members are complete.
 """
 
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,11 +51,22 @@ from medray.stats.validate import check_label_sets, check_labelled
 MANIFEST = "manifest.json"  # of an ensemble, whose folder can be copied out of its run
 
 
+@dataclass(frozen=True)
 class TrialDir(Folder):
-    """The folder of one trial (or of one fold)."""
+    """The folder of one trial (or of one fold), in the folder `run`; without one it is a run of its own."""
+
+    run: str = ""
 
     CONFIG, EPOCHS, CHECKPOINT = "config.json", "epochs.jsonl", "checkpoint.safetensors"
     WEIGHTS, PREDICTIONS, RECORD = "weights.safetensors", "val_predictions.npz", "trial.json"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.location, self.run)
+
+    @property
+    def trunks(self) -> Folder:
+        """The folder of the trunks that the run's trainings share."""
+        return Folder(self.run or self.location).child("trunks")
 
     def epochs(self) -> list[EpochRecord]:
         """Return the epochs so far, none before the first has finished.
@@ -138,7 +154,9 @@ class CrossvalDir(Folder):
 
     def fold(self, number: int, fold: int) -> TrialDir:
         """Return the folder of one fold of trial `number`'s settings."""
-        return TrialDir(self.child(f"{number:04d}", f"fold_{fold}").location)
+        run = self.parent
+        assert run is not None
+        return TrialDir(self.child(f"{number:04d}", f"fold_{fold}").location, run.location)
 
     def trained_folds(self) -> Iterator[tuple[int, int]]:
         """Yield the number of the trial and of the fold of every fold that has a folder, in order."""
@@ -245,7 +263,12 @@ class RunDir(Folder):
 
     def trial(self, number: int) -> TrialDir:
         """Return the folder of trial `number`."""
-        return TrialDir(self.child("trials", f"{number:04d}").location)
+        return TrialDir(self.child("trials", f"{number:04d}").location, self.location)
+
+    @property
+    def trunks(self) -> Folder:
+        """The folder of the trunks that trainings share."""
+        return self.child("trunks")
 
     def trial_numbers(self) -> list[int]:
         """Return the numbers of the trials that have a folder."""

@@ -33,7 +33,7 @@ from medray.training.models import Network, build_network, channel_statistics
 from medray.training.models.attention import attending_layer
 from medray.training.models.stage_pooling import Standardise
 from medray.training.seeds import draw_seed
-from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stages_of
+from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stages_of, untrained_names
 from medray.training.state import TrainProgress, TrainState
 
 EXPLODED = 50  # times the loss of uniform predictions
@@ -47,7 +47,7 @@ class EpochResult:
     `metrics` are the validation metrics of this epoch, by case where there are cases, and `best` those of
     `best_epoch`, whose weights and outputs of validation images are `best_network` and
     `best_outputs`. `ended_by` is `epochs` or `patience` in the last result, else None. `seconds` is the
-    epoch's wall time.
+    epoch's wall time. `untrained` are names of the network's tensors that no epoch changes.
     """
 
     epoch: int
@@ -60,6 +60,7 @@ class EpochResult:
     best_network: dict[str, Tensor]
     best_outputs: Outputs
     parameters: int
+    untrained: frozenset[str]
     ended_by: str | None
     _training: "_Training"
 
@@ -137,6 +138,7 @@ class _Training:
         self.parameters = network.parameter_count()
         self.bounds = optim.batch_bounds(len(train), config.batch_size)
         self.freezer = Freezer(self.network, stages_of(config))
+        self._share_untrained()
         self._enter(stage_at(config, 1))
         self.loss_weight = optim.loss_weight(config, train, device)
         self.autocast = device.type == "cuda" and config.precision != "float32"
@@ -181,6 +183,7 @@ class _Training:
             best_network=self.best_network,
             best_outputs=self.best_outputs,
             parameters=self.parameters,
+            untrained=frozenset(self.untrained),
             ended_by=self.ended_by(),
             _training=self,
         )
@@ -288,7 +291,7 @@ class _Training:
         value = scores[config.monitor]
         if not progress.best or self._rank(scores) > self._rank(progress.best):
             progress.best_epoch, progress.best = progress.epoch, scores
-            self.best_network = {n: t.detach().cpu().clone() for n, t in self.network.state_dict().items()}
+            self.best_network = {n: t.clone() for n, t in self._trained().items()} | self.untrained
             self.best_outputs = outputs
         sign = 1 if config.mode == "max" else -1
         if progress.reference is None or sign * (value - progress.reference) > config.min_delta:
@@ -313,10 +316,20 @@ class _Training:
 
     # -- state
 
+    def _share_untrained(self) -> None:
+        """Take what is frozen in all stages to the CPU, once: no epoch changes it."""
+        names = untrained_names(self.network, self.config)
+        self.untrained = {n: t.detach().cpu() for n, t in self.network.state_dict().items() if n in names}
+
+    def _trained(self) -> dict[str, Tensor]:
+        """Return the network's other tensors on the CPU, where they may share the network's memory."""
+        state = self.network.state_dict()
+        return {name: tensor.detach().cpu() for name, tensor in state.items() if name not in self.untrained}
+
     def state(self) -> TrainState:
         return TrainState(
             progress=self.progress,
-            network={n: t.detach().cpu() for n, t in self.network.state_dict().items()},
+            network=self._trained() | self.untrained,
             best_network=self.best_network,
             best_outputs=self.best_outputs,
             optimizer=self.optimizer.state_dict(),
@@ -327,6 +340,7 @@ class _Training:
         self.progress = state.progress
         self._enter(stage_at(self.config, state.progress.epoch))
         self.network.load_state_dict(state.network)
+        self._share_untrained()
         self.best_network, self.best_outputs = state.best_network, state.best_outputs
         self.optimizer.load_state_dict(state.optimizer)
         optim.match_layout(self.optimizer)

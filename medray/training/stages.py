@@ -76,6 +76,11 @@ class Freezer:
             module.eval()
 
 
+def untrained_names(network: Network, config: TrainConfig) -> frozenset[str]:
+    """Return the names of the parameters and buffers that no stage of a training changes."""
+    return frozenset.intersection(*Freezer(network, stages_of(config)).frozen.values())
+
+
 @contextlib.contextmanager
 def recalibrated(norms: Sequence[_BatchNorm]) -> Iterator[None]:
     """Make the statistics of BatchNorms the plain average over the batches that pass inside the block."""

@@ -2,19 +2,20 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save, save_file
 from torch import Tensor
 
 from medray._types import Shape
 from medray.config import TrainConfig
 from medray.errors import WeightsError, one_line
+from medray.files import facts_in_weights
 from medray.stats.outputs import Outputs
 from medray.training.models import Network, build_network
 from medray.training.models.attention import MARK
@@ -23,8 +24,12 @@ from medray.training.state import TrainProgress, TrainState
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write a safetensors file; `facts` are plain values that go into its metadata as JSON."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, path, metadata={"medray": json.dumps(facts)})
+    save_file(_plain(tensors), path, metadata={"medray": json.dumps(facts)})
+
+
+def weights_to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return the content of a safetensors file without facts: equal tensors give equal bytes."""
+    return bytes(save(_plain(tensors), metadata={"medray": "{}"}))
 
 
 def weights_from_bytes(content: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -33,11 +38,10 @@ def weights_from_bytes(content: bytes, name: str) -> tuple[dict[str, Tensor], di
     Raises:
         WeightsError: it is no safetensors file of medray.
     """
+    facts = facts_in_weights(content, name)
     try:
-        header_size = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + header_size])
-        return load(content), json.loads(header["__metadata__"]["medray"])
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        return load(content), facts
+    except (SafetensorError, ValueError) as error:
         raise WeightsError(f"{name} holds no weights of medray: {one_line(error)}") from None
 
 
@@ -60,13 +64,20 @@ def load_network(
     return network.eval()
 
 
-def write_state(path: Path, state: TrainState, facts: Mapping[str, Any]) -> None:
-    """Write a training's state; `facts` are plain values that go into the file's metadata."""
-    tensors = {f"network.{n}": t for n, t in state.network.items()}
+def write_state(
+    path: Path, state: TrainState, facts: Mapping[str, Any], without: Collection[str] = frozenset()
+) -> None:
+    """Write a training's state; `facts` are plain values that go into the file's metadata.
+
+    The network's tensors `without` are left out: they are stored elsewhere.
+    """
+    network = {n: t for n, t in state.network.items() if n not in without}
+    tensors = {f"network.{n}": t for n, t in network.items()}
     if state.progress.best_epoch != state.progress.epoch:  # else both are the same
-        tensors |= {f"best.{n}": t for n, t in state.best_network.items()}
-    best = {"best_probabilities": state.best_outputs.probabilities, "best_scores": state.best_outputs.scores}
-    tensors |= {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in best.items() if a is not None}
+        best = {n: t for n, t in state.best_network.items() if n in network and t is not network[n]}
+        tensors |= {f"best.{n}": t for n, t in best.items()}
+    outputs = {"best_probabilities": state.best_outputs.probabilities, "best_scores": state.best_outputs.scores}
+    tensors |= {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in outputs.items() if a is not None}
     scalars: dict[str, dict[str, Any]] = {}
     for index, values in state.optimizer["state"].items():
         for key, value in values.items():
@@ -100,7 +111,7 @@ def state_from_bytes(content: bytes, name: str) -> tuple[TrainState, dict[str, A
         return TrainState(
             progress=TrainProgress(**plain["progress"]),
             network=network,
-            best_network=_with_prefix("best.", tensors) or {n: t.clone() for n, t in network.items()},
+            best_network=network | _with_prefix("best.", tensors),
             best_outputs=Outputs(
                 tensors["best_probabilities"].numpy(),
                 tensors["best_scores"].numpy() if "best_scores" in tensors else None,
@@ -110,6 +121,10 @@ def state_from_bytes(content: bytes, name: str) -> tuple[TrainState, dict[str, A
         ), facts
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{name} is no checkpoint of medray: {one_line(error)}") from None
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def _with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from rich.console import Console
+from safetensors.torch import save_file
 
 import medray
+from medray.config import TrainConfig
 from medray.crossval.nested.plan_nested import NestedOptions, outer_folds
 from medray.crossval.nested.run_nested import NestedResult, run_nested
 from medray.data.calibration_split import with_calibration
@@ -23,6 +26,7 @@ from medray.errors import DataError, RunError
 from medray.runs.nested_results import read_nested
 from medray.runs.rundir import RunDir
 from medray.stats.metrics import all_metrics
+from medray.training.models import build_network
 from tests.conftest import Command, write_npz
 
 pytestmark = pytest.mark.component
@@ -106,6 +110,20 @@ def test_the_scores_are_those_of_the_held_out_predictions(measured: Path) -> Non
     assert (spread.mean, spread.std) == pytest.approx((np.mean(aucs), np.std(aucs, ddof=1)))
     assert not list((measured / "crossval/nested").rglob("weights.safetensors"))
     assert list((measured / "trials").rglob("weights.safetensors"))
+
+
+def test_a_folds_trunks_go_with_its_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build_network(TrainConfig(backbone="resnet8_small"), (12, 12, 1), 3)
+    save_file(network.get_submodule("backbone").state_dict(), tmp_path / "resnet8_small.safetensors")
+    space = SPACE.replace("[lenet5, resnet8_small]", "[resnet8_small]")
+    space += f"fixed: {{trainable_blocks: 0, weights: {tmp_path}}}\n"
+    run = search(tmp_path, write_npz(tmp_path / "few.npz", train=96), space)
+    (trunk,) = (run / "trunks").iterdir()
+    result = nested(run, folds=2)
+    assert result.left == 0
+    assert list(run.rglob("trunks/*.safetensors")) == [trunk]
+    assert len(list((run / "crossval/nested").glob("fold_*/trunks"))) == 2
 
 
 def test_nothing_of_a_folds_search_changes_with_what_the_fold_holds_out(measured: Path, tmp_path: Path) -> None:

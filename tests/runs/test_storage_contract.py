@@ -3,6 +3,7 @@
 import pickle
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from medray.runs import lock
 from medray.runs.folder import Folder
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
+from medray.runs.trunks import read_trunk, write_trunk
 from tests.cluster.object_store import ObjectStore, object_store
 
 
@@ -48,6 +50,16 @@ def test_what_is_written_is_read(folder: Folder) -> None:
     folder.write_by("weights.bin", writes(b"w" * 100))
     assert folder.read("weights.bin") == b"w" * 100
     assert folder.names() == ["a", "facts.json", "weights.bin"]
+
+
+def test_workers_that_write_one_trunk_at_once_leave_one_file(folder: Folder) -> None:
+    trunks = RunDir(folder.location).fold(7, 3).trunks
+    assert trunks.location == RunDir(folder.location).trial(7).trunks.location
+    with ThreadPoolExecutor(4) as several:
+        (sha256,) = set(several.map(lambda _: write_trunk(trunks, b"w" * 999), range(8)))
+    assert trunks.names() == [f"{sha256}.safetensors"]
+    assert read_trunk(trunks, sha256, "weights") == b"w" * 999
+    assert folder.names() == ["trunks"]
 
 
 def test_folders_beside_it_are_listed(folder: Folder) -> None:

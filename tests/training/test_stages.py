@@ -71,6 +71,23 @@ def test_what_is_frozen_does_not_change_by_a_bit_and_all_else_learns(
         before = after
 
 
+@pytest.mark.parametrize(("freeze_epochs", "trainable_blocks"), [(0, 0), (1, 0), (1, 1), (2, None)])
+def test_what_no_epoch_changes_is_named_and_not_copied(
+    dataset: ImageDataset, tmp_path: Path, freeze_epochs: int, trainable_blocks: int | None
+) -> None:
+    donor(tmp_path, "lenet5_wide_bn")
+    config = TrainConfig(
+        backbone="lenet5_wide_bn", weights=str(tmp_path), freeze_epochs=freeze_epochs, epochs=3, batch_size=16,
+        trainable_blocks=trainable_blocks, learning_rate=0.01,
+    )  # fmt: skip
+    results = [(r, r.state().network) for r in fit(config, *slices(dataset))]
+    frozen = parts_of(build_network(config, dataset.shape, 3).get_submodule("backbone")).frozen(trainable_blocks)
+    for result, network in results:
+        assert result.untrained == {f"backbone.{name}" for name in frozen}
+        for name, tensor in result.best_network.items():
+            assert (tensor.data_ptr() == network[name].data_ptr()) == (name in result.untrained), name
+
+
 @pytest.mark.parametrize("trainable_blocks", [0, 2])
 def test_networks_of_timm_are_frozen_and_thawed_by_their_stages(
     dataset: ImageDataset, tmp_path: Path, trainable_blocks: int

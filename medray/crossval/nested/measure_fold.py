@@ -92,3 +92,5 @@ def _write(run: RunDir, result: NestedFold, **predictions: Array) -> None:
     run.write_json(NestedDir.FOLD, result.to_dict())
     for number in run.trial_numbers():
         run.trial(number).delete(run.trial(number).WEIGHTS)
+    for name in run.trunks.names():
+        run.trunks.delete(name)

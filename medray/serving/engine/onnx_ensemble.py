@@ -3,7 +3,7 @@
 `benchmarks/inference.py` measures it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -13,23 +13,24 @@ import torch
 from medray._types import Array
 from medray.ensemble.ensemble import Ensemble
 from medray.errors import ConfigError, RunError, one_line
-from medray.serving.engine.onnx_export import log, make_files
+from medray.serving.engine.onnx_export import log, make_files, onnx_outputs, run_by_torch
 from medray.stats.outputs import Outputs, joined
-from medray.training.images import evaluation_batch, to_input
-from medray.training.models import Network
+from medray.training.frozen.groups import NetworkGroup, group_outputs, in_order
+from medray.training.images import evaluation_batch
 
 TOLERANCE = 1e-5  # in probabilities
 BATCH_PIXELS = 64 * 28 * 28  # of a network's batch: its activations then stay in the CPU's cache
 
-#: From uint8 images (n, H, W, C), contiguous.
-Predictor = Callable[[Array], Outputs]
+#: From uint8 images (n, H, W, C), contiguous, to the outputs of each network of a group.
+Predictor = Callable[[Array], list[Outputs]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FastEnsemble(Ensemble):
     """An ensemble that answers by `predictors` instead of its `networks`, which stay free for gradients and hooks.
 
-    Thread-safe. `unconverted` are the indices of the members that torch still runs.
+    Thread-safe. There is a predictor for each of `groups`; `unconverted` are the indices of the members that torch
+    still runs.
     """
 
     ensemble: Ensemble
@@ -59,18 +60,22 @@ class FastEnsemble(Ensemble):
         sample[0] = 0  # black, and a gradient
         sample[1] = np.linspace(0, 255, shape[1], dtype=np.uint8)[None, :, None]
         expected = ensemble.member_outputs(sample)
-        files: list[Path | None] = [None] * len(ensemble.networks)
+        groups = ensemble.groups
+        files: list[Path | None] = [None] * len(groups)
         if torch.device(ensemble.device).type == "cpu":  # elsewhere torch has the faster kernels
-            files = make_files(ensemble.networks, shape, folder)
+            files = make_files(groups, shape, folder)
         predictors: list[Predictor] = []
         unconverted: list[int] = []
-        for member, (path, network) in enumerate(zip(files, ensemble.networks, strict=True)):
-            converted = None if path is None else _onnx_predictor(path, threads, sample, expected[member], member)
+        for path, group in zip(files, groups, strict=True):
+            answers = [expected[member] for member in group.members]
+            converted = None if path is None else _onnx_predictor(path, threads, sample, answers, group)
             if converted is None:
-                unconverted.append(member)
-            predictors.append(converted or _torch_predictor(network, ensemble.device))
+                unconverted += group.members
+            predictors.append(converted or _torch_predictor(group, ensemble.device))
         values = {field.name: getattr(ensemble, field.name) for field in fields(Ensemble)}
-        fast = cls(**values, ensemble=ensemble, predictors=tuple(predictors), unconverted=tuple(unconverted))
+        fast = cls(
+            **values, ensemble=ensemble, predictors=tuple(predictors), unconverted=tuple(sorted(unconverted))
+        )
         difference = np.abs(ensemble.predict(sample).probabilities - fast.predict(sample).probabilities).max()
         if not difference <= TOLERANCE:
             raise RunError(
@@ -83,15 +88,17 @@ class FastEnsemble(Ensemble):
         """Return each member's outputs for uint8 images (N, H, W, C)."""
         images = np.ascontiguousarray(images)
         outputs = []
-        for network, predict in zip(self.networks, self.predictors, strict=True):
-            batch = evaluation_batch(network, self.image_shape, BATCH_PIXELS, least=8)
-            parts = np.array_split(images, max(1, -(-len(images) // batch)))
-            outputs.append(joined([predict(part) for part in parts]))
-        return outputs
+        for group, predict in zip(self.groups, self.predictors, strict=True):
+            batch = evaluation_batch(group.network, self.image_shape, BATCH_PIXELS, least=8)
+            answers = [predict(part) for part in np.array_split(images, max(1, -(-len(images) // batch)))]
+            outputs.append([joined(list(parts)) for parts in zip(*answers, strict=True)])
+        return in_order(self.groups, outputs)
 
 
-def _onnx_predictor(path: Path, threads: int, sample: Array, expected: Outputs, member: int) -> Predictor | None:
-    """Return a predictor of the network in a file, None where it does not give `expected` for `sample`.
+def _onnx_predictor(
+    path: Path, threads: int, sample: Array, expected: Sequence[Outputs], group: NetworkGroup
+) -> Predictor | None:
+    """Return a predictor of the group in a file, None where it does not give `expected` for `sample`.
 
     The file is then deleted.
     """
@@ -105,37 +112,28 @@ def _onnx_predictor(path: Path, threads: int, sample: Array, expected: Outputs, 
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-        def predict(images: Array) -> Outputs:
-            probabilities, *scores = session.run(None, {"images": images})
-            return Outputs(probabilities, *scores)
+        names = onnx_outputs(group)
 
-        output = predict(sample)
-        difference = np.abs(output.probabilities - expected.probabilities).max()
-        if output.scores is not None and expected.scores is not None:
-            difference = max(difference, np.abs(output.scores - expected.scores).max())
+        def predict(images: Array) -> list[Outputs]:
+            outputs = dict(zip(names, session.run(names, {"images": images}), strict=True))
+            members = range(len(group.members))
+            return [Outputs(outputs[f"probabilities_{i}"], outputs.get(f"attention_{i}")) for i in members]
+
+        difference = 0.0
+        for output, exact in zip(predict(sample), expected, strict=True):
+            difference = max(difference, np.abs(output.probabilities - exact.probabilities).max())
+            if output.scores is not None and exact.scores is not None:
+                difference = max(difference, np.abs(output.scores - exact.scores).max())
     except Exception as error:  # of ONNX Runtime, about a file that is damaged or has unknown operators
         why = one_line(error)[:300]
     else:
         if difference <= TOLERANCE:
             return predict
         why = f"converted, its answers differ by {difference:.1e}"
-    log.warning("member %d of the ensemble is run by torch, which is slower: %s", member, why)
+    log.warning("%s", run_by_torch(group, why))
     path.unlink(missing_ok=True)
     return None
 
 
-def _torch_predictor(network: Network, device: str) -> Predictor:
-    torch_device = torch.device(device)
-
-    @torch.inference_mode()
-    def predict(images: Array) -> Outputs:
-        batch_size = evaluation_batch(network, images.shape[1:])
-        batches = np.array_split(np.require(images, requirements="W"), max(1, -(-len(images) // batch_size)))
-        parts = []
-        for batch in batches:
-            logits, scores = network.logits_and_scores(to_input(batch, torch_device))
-            table = network.probabilities(logits).float().cpu().numpy()
-            parts.append(Outputs(table, None if scores is None else scores.cpu().numpy()))
-        return joined(parts)
-
-    return predict
+def _torch_predictor(group: NetworkGroup, device: str) -> Predictor:
+    return lambda images: group_outputs(group, images, torch.device(device))

@@ -8,8 +8,8 @@ trained. Every split is tried on images first: one that does not give the networ
 """
 
 import copy
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from medray.training.models import Network
 from medray.training.models.blocks import classifier_names, modules_before_training
 
 LARGEST_PART = 0.9  # of what is frozen, at least: a stem alone is not worth keeping
+Module = TypeVar("Module", bound=nn.Module)
 TOLERANCE = 1e-4  # of the split's logits, relative to the largest
 
 
@@ -27,35 +28,40 @@ class _Reached(Exception):  # noqa: N818  ends a forward at the trunk's end, and
         self.features = features
 
 
-class Trunk:
-    """The frozen part of a network: images to features, in evaluation mode."""
+class _End(nn.Module):
+    """Ends a network's forward, after a layer or before one."""
+
+    def __init__(self, layer: nn.Module | None) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, features: Tensor) -> Tensor:
+        raise _Reached(features if self.layer is None else self.layer(features))
+
+
+class Trunk(nn.Module):
+    """The frozen part of a network: images to features, in evaluation mode.
+
+    Its `network` has the whole one's own layers and ends early. No hook is registered: the whole one can run
+    in another thread.
+    """
 
     def __init__(self, network: Network, last: str, *, before: bool) -> None:
         """Take all modules up to `last`, with it or, where `before`, without."""
-        self.network, self._before = network, before
-        self._last = network.get_submodule(last)
+        super().__init__()
+        self.network = _with(network, {last: _End(None if before else network.get_submodule(last))})
         self.name = f"{last}{' (input)' if before else ''}"
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Return the features (n, ...) of images (n, C, H, W) in [0, 1], computed in evaluation mode."""
-
-        def stop_before(_: nn.Module, inputs: tuple[Any, ...]) -> None:
-            raise _Reached(inputs[0])
-
-        def stop_behind(_: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-            raise _Reached(output)
-
         training = [module for module in self.network.modules() if module.training]
         self.network.eval()
-        last, before = self._last, self._before
-        handle = last.register_forward_pre_hook(stop_before) if before else last.register_forward_hook(stop_behind)
         try:
             self.network(images)
         except _Reached as reached:
             return reached.features
         finally:
-            handle.remove()
             for module in training:
                 module.training = True
         raise RuntimeError(f"{self.name} did not run")
@@ -122,7 +128,7 @@ def _splits(network: Network, frozen: frozenset[str], dropout: float) -> Iterato
     if taken and taken >= LARGEST_PART * sum(sizes[name] for name in inside):
         yield (
             Trunk(network, f"backbone.{passed[-1]}", before=False),
-            Rest(network, _without(backbone, passed)),
+            Rest(network, _with(backbone, {name: nn.Identity() for name in passed})),
         )
     heads = classifier_names(backbone)
     names = [n for n, _ in (*network.named_parameters(), *network.named_buffers()) if n.startswith("backbone.")]
@@ -134,16 +140,16 @@ def _splits(network: Network, frozen: frozenset[str], dropout: float) -> Iterato
         yield Trunk(network, f"backbone.{heads[0]}", before=True), Rest(network, layer)
 
 
-def _without(module: nn.Module, passed: Collection[str], prefix: str = "") -> nn.Module:
-    """Return a module that passes its input by the modules `passed`; all others are shared, not copied."""
+def _with(module: Module, others: Mapping[str, nn.Module], prefix: str = "") -> Module:
+    """Return a module in which the modules at some paths are `others`; all else is shared, not copied."""
     clone = copy.copy(module)
     clone._modules = dict(module._modules)
     for name, child in module.named_children():
         path = f"{prefix}{name}"
-        if path in passed:
-            clone._modules[name] = nn.Identity()
-        elif any(other.startswith(f"{path}.") for other in passed):
-            clone._modules[name] = _without(child, passed, f"{path}.")
+        if path in others:
+            clone._modules[name] = others[path]
+        elif any(other.startswith(f"{path}.") for other in others):
+            clone._modules[name] = _with(child, others, f"{path}.")
     return clone
 
 

@@ -28,6 +28,7 @@ from medray.stats.outputs import Outputs
 from medray.training.images import to_input
 from medray.training.models import MODELS, Network, Normalise, build_network
 from medray.training.models.links import LINKS
+from medray.training.stages import untrained_names
 
 pytestmark = pytest.mark.component
 
@@ -227,6 +228,50 @@ def test_scores_of_attention_come_with_the_answers_to_cases(loss: str) -> None:
     assert np.abs(by_case - ensemble.predict(images).probabilities[::4][: len(by_case)]).max() > 1e-3
 
 
+# -- a trunk that several networks share
+
+
+def with_one_trunk() -> Ensemble:
+    """An ensemble in which members 0 and 2 have one frozen trunk, and member 1 is another network."""
+    torch.manual_seed(8)
+    config = TrainConfig(backbone="resnet8_small", trainable_blocks=0, task="ordered", loss="corn")
+    first = settled(build_network(config, SMALL, 3), SMALL)
+    second = build_network(config, SMALL, 3)
+    second.attend()
+    shared = untrained_names(second, config) | {"normalise.mean", "normalise.std"}
+    own = {name: tensor for name, tensor in second.state_dict().items() if name not in shared}
+    second.load_state_dict({**first.state_dict(), **own})
+    for name, tensor in second.named_buffers():
+        if ".attention." in name:
+            tensor.normal_(0, 0.3)
+    plain = of([first, settled(build_network(TrainConfig(backbone="lenet5"), SMALL, 3), SMALL), second.eval()])
+    configs = (config.to_dict(), {}, config.to_dict())
+    members = [dataclasses.replace(m, config=c) for m, c in zip(plain.manifest.members, configs, strict=True)]
+    manifest = dataclasses.replace(plain.manifest, task="ordered", members=tuple(members))
+    return dataclasses.replace(plain, manifest=manifest)
+
+
+def test_networks_with_one_trunk_are_one_file_that_holds_it_once(caplog: pytest.LogCaptureFixture) -> None:
+    ensemble, images = with_one_trunk(), noise(70)
+    assert [group.members for group in ensemble.groups] == [(0, 2), (1,)]
+    quick = prepared(ensemble)
+    assert len(quick.predictors) == 2
+    assert_same(ensemble, quick, images)
+    for expected, actual in zip(ensemble.member_outputs(images), quick.member_outputs(images), strict=True):
+        assert np.allclose(actual.probabilities, expected.probabilities, rtol=0, atol=1e-5)
+        assert (actual.scores is None) == (expected.scores is None)
+        assert actual.scores is None or actual.scores == pytest.approx(expected.scores, abs=1e-5)
+    path = onnx_file(ensemble.groups[0], SMALL)
+    one_network = sum(tensor.nbytes for tensor in ensemble.networks[0].state_dict().values())
+    assert path.stat().st_size < 1.7 * one_network
+    path.write_bytes(b"damaged")
+    with caplog.at_level(logging.WARNING):
+        quick = FastEnsemble.prepare(ensemble)
+    assert ours(caplog).startswith("members 0, 2 of the ensemble are run by torch, which is slower: ")
+    assert quick.unconverted == (0, 2)
+    assert_same(ensemble, quick, images)
+
+
 # -- what is asked of it
 
 
@@ -293,16 +338,15 @@ def test_threads_are_checked() -> None:
 
 def test_a_file_is_made_once_and_belongs_to_these_weights() -> None:
     ensemble = made(["lenet5"])
-    (network,) = ensemble.networks
-    path = onnx_file(network, SMALL)
+    path = onnx_file(ensemble.groups[0], SMALL)
     prepared(ensemble)
     made_at = path.stat().st_mtime_ns
     prepared(ensemble)
     assert path.stat().st_mtime_ns == made_at
-    assert onnx_file(network, (16, 12, 1)) != path
+    assert onnx_file(ensemble.groups[0], (16, 12, 1)) != path
     with torch.no_grad():
-        next(network.parameters())[0] += 0.5
-    assert onnx_file(network, SMALL) != path
+        next(ensemble.networks[0].parameters())[0] += 0.5
+    assert onnx_file(ensemble.groups[0], SMALL) != path
     assert_same(ensemble, prepared(ensemble), noise(5))
 
 
@@ -311,8 +355,8 @@ def test_a_damaged_or_foreign_file_is_not_used(content: bytes | None, caplog: py
     ensemble, other = made(["lenet5"]), made(["lenet5"] * 2)
     prepared(ensemble)
     prepared(other)
-    path = onnx_file(ensemble.networks[0], SMALL)
-    path.write_bytes(onnx_file(other.networks[1], SMALL).read_bytes() if content is None else content)
+    path = onnx_file(ensemble.groups[0], SMALL)
+    path.write_bytes(onnx_file(other.groups[1], SMALL).read_bytes() if content is None else content)
     with caplog.at_level(logging.WARNING):
         quick = FastEnsemble.prepare(ensemble)
     assert ours(caplog).startswith("member 0 of the ensemble is run by torch, which is slower: ")
@@ -365,11 +409,11 @@ def test_a_network_that_cannot_be_converted_runs_as_it_is(caplog: pytest.LogCapt
 
 
 def test_answers_that_are_off_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_ensemble, "make_files", lambda networks, *_: [None] * len(networks))
+    monkeypatch.setattr(onnx_ensemble, "make_files", lambda groups, *_: [None] * len(groups))
     monkeypatch.setattr(
         onnx_ensemble,
         "_torch_predictor",
-        lambda *_: lambda images: Outputs(np.eye(3, dtype=np.float32)[[0] * len(images)]),
+        lambda *_: lambda images: [Outputs(np.eye(3, dtype=np.float32)[[0] * len(images)])],
     )
     with pytest.raises(
         RunError, match=r"^the fast ensemble is off: probabilities .* by \d\S+; at most 1e-05 is all"
