@@ -16,6 +16,7 @@ from medray.data.dataset import LabelledImages
 from medray.training.augment import Augmenter
 from medray.training.frozen.trunk import Trunk
 from medray.training.images import EVALUATION_PIXELS, evaluation_batch, to_input
+from medray.training.models.stage_pooling import StagePooling
 from medray.training.seeds import draw_seed
 
 FORM = 1  # of what is cached; another one means other numbers
@@ -40,11 +41,11 @@ class FrozenFeatures:
         in_range = sample.abs().max().item() < float(np.finfo(np.float16).max) / 4
         self.kind: type[np.floating[Any]] = np.float16 if rounded and in_range else np.float32
         self.augment, self._pipeline = Augmenter(pipeline), json.dumps(list(pipeline))
-        digest = hashlib.sha256(
-            repr(
-                (FORM, trunk.name, self.shape, self.kind.__name__, repr(trunk.network._modules.get("resize")))
-            ).encode()
-        )
+        poolings = [module for module in trunk.network.modules() if isinstance(module, StagePooling)]
+        without_tensors = [
+            repr(trunk.network._modules.get("resize")), *(pooling.extra_repr() for pooling in poolings),
+        ]  # fmt: skip
+        digest = hashlib.sha256(repr((FORM, trunk.name, self.shape, self.kind.__name__, without_tensors)).encode())
         for name, tensor in sorted(tensors.items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

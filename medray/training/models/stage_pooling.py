@@ -73,6 +73,10 @@ class StagePooling(nn.Module):
         model.train(was_training)
         self.head = nn.Sequential(Standardise(features), nn.Linear(features, classes))
 
+    def extra_repr(self) -> str:
+        """Return what its features depend on besides its tensors."""
+        return f"indices={self.indices}, mirrored={self.mirrored}"
+
     def get_classifier(self) -> nn.Module:
         """Return what computes the logits."""
         return self.head

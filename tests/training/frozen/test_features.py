@@ -90,6 +90,17 @@ def test_other_weights_images_and_trunks_have_features_of_their_own(larger: Imag
     assert counts == [True, True, True, False]
 
 
+def test_what_a_head_sees_has_features_of_its_own(larger: ImageDataset) -> None:
+    outputs = []
+    for pooling in ("stages", "mirrored", "stages"):
+        embedded = Embedded()
+        values = {"backbone": "resnet10t", "trainable_blocks": 0, "optimizer": "lbfgs", "pooling": pooling}
+        outputs.append(train(larger, embedded, **values)[0].best_outputs.probabilities)
+        assert (embedded.images > 0) == (len(outputs) < 3)
+    assert np.array_equal(outputs[0], outputs[2])
+    assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
+
+
 def test_views_are_drawn_once_and_serve_all_trainings(larger: ImageDataset) -> None:
     values = {"backbone": "resnet8_small", "trainable_blocks": 0, "pipeline": ROTATE, "views": 2, "epochs": 5}
     first, second, unlimited = Embedded(), Embedded(), Embedded()
