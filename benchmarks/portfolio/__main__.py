@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.search_quality.data_sets import SETS
 from benchmarks.search_quality.tables import write_between
 
-from .measure import Measurement, read_results
+from .measure import METRICS, Measurement, read_results
 from .rungs import NORMALISATIONS, SIDES, WEIGHTS, probes, slow
 from .tables import all_tables
 
@@ -81,11 +81,8 @@ def measure(given: argparse.Namespace) -> None:
                 done.add(result.key)
                 with given.results.open("a") as file:
                     file.write(json.dumps(result.to_dict()) + "\n")
-                print(
-                    f"{name:15}{rung.name:40}AUC {result.mean('auc'):.4f}, accuracy {result.mean('accuracy'):.4f}, "
-                    f"log loss {result.mean('log_loss'):.4f}, {time.perf_counter() - started:.0f} s",
-                    flush=True,
-                )
+                means = ", ".join(f"{metric} {result.mean(metric):.4f}" for metric in METRICS)
+                print(f"{name:15}{rung.name:40}{means}, {time.perf_counter() - started:.0f} s", flush=True)
 
 
 def main() -> None:

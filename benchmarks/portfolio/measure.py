@@ -33,7 +33,7 @@ class Result(JsonDocument):
     """
 
     set: str
-    rung: dict[str, str | int | float]
+    rung: Rung
     scores: dict[str, tuple[float, ...]]
     seconds: tuple[float, ...]
     load: float
@@ -41,12 +41,7 @@ class Result(JsonDocument):
     @property
     def key(self) -> tuple[str, str]:
         """What is measured once: the set and the rung's name."""
-        return self.set, self.as_rung.name
-
-    @property
-    def as_rung(self) -> Rung:
-        """The rung."""
-        return Rung(**self.rung)  # type: ignore[arg-type]
+        return self.set, self.rung.name
 
     def mean(self, metric: str) -> float:
         """Return the mean over the folds."""
@@ -124,6 +119,6 @@ class Measurement:
             for name in METRICS:
                 scores[name].append(round(last.metrics[name], 5))
         return Result(
-            self.data_set.name, dataclasses.asdict(rung), {name: tuple(each) for name, each in scores.items()},
+            self.data_set.name, rung, {name: tuple(each) for name, each in scores.items()},
             tuple(seconds), round(os.getloadavg()[0], 2),
         )  # fmt: skip

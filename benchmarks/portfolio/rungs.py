@@ -6,6 +6,7 @@ from typing import Any
 
 from medray.config import LAST, POOLINGS, TrainConfig
 from medray.init.ladder import GRADIENT_OPTIMIZERS, TUNED_BLOCKS
+from medray.json_document import JsonDocument
 
 SIDES = (64, 128, 224)
 STRENGTHS = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
@@ -16,7 +17,7 @@ SMALL_BACKBONE = "resnet8_small"
 
 
 @dataclass(frozen=True)
-class Rung:
+class Rung(JsonDocument):
     """One training of one data set: `kind` is a linear head, or one of the slower kinds.
 
     `side` is the image size in pixels, 0 for the images' own. Of a linear head: what it sees (`pooling`), its
