@@ -1,9 +1,9 @@
 """How much sooner is a head trained on a frozen backbone whose features are computed once?
 
-A dense head on a pre-trained backbone, by medray's own fit, three ways: without room in the cache, where the whole
-network sees the images in each epoch; with an empty cache, which the first epoch fills; and with a full one, as all
-later trials and folds have it. Prints the median of each, in processor time of one thread, which what else runs on
-the machine hardly changes; and the largest difference of the validation probabilities of the best epochs.
+A dense head on a pre-trained backbone, by medray's own fit, three ways: without room in the cache, where the
+whole network sees the images in each epoch; with an empty cache, which the first epoch fills; and with a full one,
+as all later trials and folds have it. Prints the median of each, in processor time of one thread, which what else
+runs on the machine hardly changes; and the largest difference of the validation probabilities of the best epochs.
 
     python benchmarks/frozen_features.py breastmnist.npz --weights weights [--side 128] [--epochs 30]
 """
@@ -47,7 +47,7 @@ def main() -> None:
     )  # fmt: skip
 
     def train(cache: Path, gib: str) -> tuple[float, Array]:
-        """Return the seconds of a training with a cache of a folder and a size, and its validation probabilities."""
+        """Return the seconds of a training with a cache of such a size, and its validation probabilities."""
         os.environ["MEDRAY_CACHE"], os.environ["MEDRAY_CACHE_GIB"] = str(cache), gib
         started = time.process_time()
         *_, last = fit(config, dataset.split("train"), dataset.split("val"))

@@ -122,32 +122,42 @@ def audit(source: str, out: str | None, by: str | None, as_json: bool) -> None:
 @data.command("cache", cls=MedrayCommand)
 @click.option("--clear", is_flag=True, help="Delete all of it; a running search may need it.")
 def cache(clear: bool) -> None:
-    """List the decoded images in the cache, the ones used last first.
+    """List the decoded images and the features of frozen backbones in the cache, those used last first.
 
-    They are in $MEDRAY_CACHE, or in medray's part of the user's own cache. When new ones would exceed
-    $MEDRAY_CACHE_GIB, by default 20, those unused for longest are deleted.
+    They are in $MEDRAY_CACHE, or in medray's part of the user's own cache. When new images would exceed
+    $MEDRAY_CACHE_GIB, by default 20, those unused for longest are deleted; likewise features.
     """
     from datetime import datetime
 
-    from medray.data.cache import array_cache
+    from medray.data.cache import array_cache, row_cache
     from medray.files import cache_folder
 
+    def line(entry: array_cache.Entry | row_cache.Entry, words: str) -> None:
+        used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
+        shape = "×".join(map(str, entry.shape))
+        click.echo(f"{entry.bytes / 2**20:10.1f} MiB  {used}  {shape:>20}  {words}")
+
+    def total(size: int, kind: str) -> None:
+        limit = array_cache.size_limit() / 2**20
+        click.echo(f"{size / 2**20:10.1f} MiB of {limit:,.0f} in {cache_folder(kind)}")
+
     with errors_in_one_line():
-        entries, leftovers = array_cache.entries(), array_cache.leftovers()
-        for entry in entries:
-            used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
-            shape = "×".join(map(str, entry.shape))
-            click.echo(f"{entry.bytes / 2**20:10.1f} MiB  {used}  {shape:>20}  {entry.facts.source}")
+        images, features, leftovers = array_cache.entries(), row_cache.entries()[::-1], array_cache.leftovers()
+        for entry in images:
+            line(entry, entry.facts.source)
         if leftovers:
             size = sum(leftovers.values()) / 2**20
             click.echo(f"{size:10.1f} MiB  left over from processes that were killed: {len(leftovers)}")
-        total = sum(entry.bytes for entry in entries) + sum(leftovers.values())
-        folder = cache_folder(array_cache.KIND)
-        click.echo(f"{total / 2**20:10.1f} MiB of {array_cache.size_limit() / 2**20:,.0f} in {folder}")
+        total(sum(entry.bytes for entry in images) + sum(leftovers.values()), array_cache.KIND)
+        for rows in features:
+            line(rows, "features of a frozen backbone")
+        total(sum(rows.bytes for rows in features), row_cache.KIND)
         if clear:
-            for entry in entries:
+            for entry in images:
                 array_cache.delete(entry.key)
-            click.echo(f"deleted: {len(entries) + array_cache.delete_leftovers()}")
+            for rows in features:
+                row_cache.delete(rows.path)
+            click.echo(f"deleted: {len(images) + len(features) + array_cache.delete_leftovers()}")
 
 
 def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:

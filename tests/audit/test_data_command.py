@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from medray.audit.data_command import data, evenly_spaced
+from medray.data.cache import array_cache
+from medray.data.cache.row_cache import RowCache
 from tests.audit.audit_samples import blobs, encoded
 from tests.conftest import write_npz
 
@@ -143,3 +146,26 @@ def test_an_unknown_command_is_told_in_one_line() -> None:
 def test_images_of_a_sheet_are_spread_over_the_class() -> None:
     assert evenly_spaced(list(range(100)), 4) == [0, 33, 66, 99]
     assert evenly_spaced([5, 6], 4) == [5, 6]
+
+
+def test_the_cache_lists_and_clears_features_beside_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path))
+    for number, key in enumerate(("older", "newer")):
+        rows = RowCache(key, 7, (3, number + 1))
+        rows.fill(np.arange(7), lambda missing: iter([(missing, np.zeros((len(missing), 3, 1)))]))
+        os.utime(tmp_path / "features" / f"{key}.npy", (number + 1e9, number + 1e9))
+    (tmp_path / "features" / "damaged.npy").write_bytes(b"no array")
+    with array_cache.new_array("images", (2, 4, 4, 1), "folder:films"):
+        pass
+    lines = run("cache", "--clear").stdout.splitlines()
+    assert [next((w for w in ("films", "×2", "×1") if w in line), None) for line in lines if "×" in line] == [
+        "films", "×2", "×1",
+    ]  # fmt: skip
+    assert all("features of a frozen backbone" in line for line in lines if "7×3" in line)
+    assert lines[-1] == "deleted: 3"
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"damaged.npy"}
+    again = run("cache").stdout.splitlines()
+    assert len(again) == 2
+    assert all(line.startswith("       0.0 MiB of 20,480 in") for line in again)

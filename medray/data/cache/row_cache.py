@@ -11,6 +11,7 @@ import fcntl
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,15 +114,25 @@ def _mapped(path: Path, kind: "np.dtype[np.generic]", shape: tuple[int, ...]) ->
         partial.unlink(missing_ok=True)
 
 
-def entries() -> list[tuple[Path, int, float]]:
-    """Return the file of each entry, its bytes and when it was last used, that of longest ago first."""
-    found = []
+@dataclass(frozen=True)
+class Entry:
+    """One entry: its file, bytes, last use (seconds since 1970), and the shape (N, ...) of its rows."""
+
+    path: Path
+    bytes: int
+    used: float
+    shape: tuple[int, ...]
+
+
+def entries() -> list[Entry]:
+    """Return what the cache holds, the entry used longest ago first."""
+    result = []
     for path in cache_folder(KIND).glob("*.npy"):
         if not path.name.endswith(".done.npy"):
-            with contextlib.suppress(OSError):
-                stat = path.stat()
-                found.append((path, stat.st_size, stat.st_mtime))
-    return sorted(found, key=lambda entry: entry[2])
+            with contextlib.suppress(OSError, ValueError):
+                stat, rows = path.stat(), np.load(path, mmap_mode="r", allow_pickle=False)
+                result.append(Entry(path, stat.st_size, stat.st_mtime, rows.shape))
+    return sorted(result, key=lambda entry: entry.used)
 
 
 def delete(path: Path) -> None:
@@ -132,9 +143,9 @@ def delete(path: Path) -> None:
 
 def _make_room(size: int) -> None:
     limit, cached = size_limit(), entries()
-    total = sum(own for _, own, _ in cached)
-    for path, own, _ in cached:
+    total = sum(entry.bytes for entry in cached)
+    for entry in cached:
         if total + size <= limit:
             return
-        delete(path)
-        total -= own
+        delete(entry.path)
+        total -= entry.bytes

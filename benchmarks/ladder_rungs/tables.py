@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from search_quality.data_sets import SETS
+from search_quality.tables import MISSING, table
 
-from benchmarks.search_quality.data_sets import SETS
-from benchmarks.search_quality.tables import MISSING, table
 from medray.config import POOLINGS
 from medray.init.ladder import STRENGTHS as LADDER
 from medray.stats.score_names import METRICS

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from search_quality.data_sets import BenchmarkSet, write_arrays
 
-from benchmarks.search_quality.data_sets import BenchmarkSet, write_arrays
 from medray.data.dataset import ImageDataset, LabelledImages
 from medray.data.folds import POOL, make_folds
 from medray.data.load_data import load_data

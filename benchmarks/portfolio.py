@@ -6,8 +6,8 @@ not read. Measured are the image size, what a linear head sees (`pooling`) and h
 weights were trained with; with --slow a small network from random weights, and fine-tuning. Each result is a line
 of --results; what is there is not measured again.
 
-    python -m benchmarks.portfolio --data data --weights weights --sizes 64 128
-    python -m benchmarks.portfolio --table [--page docs/performance.md]
+    python benchmarks/portfolio.py --data data --weights weights --sizes 64 128
+    python benchmarks/portfolio.py --table [--page docs/performance.md]
 """
 
 import argparse
@@ -18,12 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.search_quality.data_sets import SETS
-from benchmarks.search_quality.tables import write_between
-
-from .measure import METRICS, Measurement, read_results
-from .rungs import NORMALISATIONS, SIDES, WEIGHTS, probes, slow
-from .tables import all_tables
+from ladder_rungs.measure import METRICS, Measurement, read_results
+from ladder_rungs.rungs import NORMALISATIONS, SIDES, WEIGHTS, probes, slow
+from ladder_rungs.tables import all_tables
+from search_quality.data_sets import SETS
+from search_quality.tables import write_between
 
 PART = "portfolio"  # the marks on a page, between which the tables stand
 

@@ -1,1 +1,0 @@
-"""Measures the rungs of `medray init`'s ladder on several data sets; see __main__."""
