@@ -9,7 +9,7 @@ Which sizes, strengths and features is from measurements on five sets (docs/perf
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,7 +22,7 @@ SIDES = (64, 128, 224)
 SECONDS = {64: 0.0015, 128: 0.0074, 224: 0.022}
 AFFORDABLE = 300.0  # seconds for the features of all images at one size
 MANY = 3_000  # training images from which less regularisation is better, and smaller images come first
-STRENGTHS = {False: (0.0003, 0.00003), True: (0.00003, 0.000003)}  # by whether there are many
+STRENGTHS = {False: (0.0002, 0.00003), True: (0.00003, 0.000005)}  # by whether there are many
 TUNED_BLOCKS = 2
 GRADIENT_OPTIMIZERS = ("adam", "adamw", "sgd")
 
@@ -112,27 +112,26 @@ class Ladder:
         """What a linear head may see: no mirror images where classes have sides."""
         return ["stages"] if sided_classes(self.proposal) else ["stages", "mirrored"]
 
-    def baselines(self, plain: dict[str, object]) -> list[Line]:
-        """Return the rungs as baselines, the cheapest first; `plain` is the small network of the last one."""
+    def portfolio_lines(self, plain: Mapping[str, object]) -> list[Line]:
+        """Return the rungs, the cheapest first; `plain` are the settings of a small network."""
         start = {"pretrained": True, "backbone": self.published[0]}
-        lines = []
-        for size in self.probe_sizes:
-            for strength, decay in zip(
-                ("strong", "weak"), STRENGTHS[self.proposal.train_count > MANY], strict=True
-            ):
-                settings = {
-                    **start, "trainable_blocks": 0, "optimizer": "lbfgs", "image_size": size,
-                    "pooling": self.poolings[-1], "weight_decay": decay,
-                }  # fmt: skip
-                lines.append(Line(f"probe_{size}_{strength}", settings))
+        probe = {**start, "trainable_blocks": 0, "optimizer": "lbfgs", "pooling": self.poolings[-1]}
+        strengths = STRENGTHS[self.proposal.train_count > MANY]
+        lines = [
+            Line(f"probe_{size}_{name}", {**probe, "image_size": size, "weight_decay": decay})
+            for size in self.probe_sizes
+            for name, decay in zip(("strong", "weak"), strengths, strict=True)
+        ]
         sizes = {"image_size": self.small_sizes[0]} if self.small_sizes else {}
-        lines.append(Line("plain", {**plain, **sizes}))
+        stepwise = {key: value for key, value in plain.items() if key != "backbone"} | {"dropout": 0.3}
+        small = {**stepwise, "backbone": self.small[0], **sizes, "transforms": MILD, "learning_rate": 0.001}
         tuned = {
-            **plain, **start, "trainable_blocks": TUNED_BLOCKS, "image_size": self.tuned_size,
-            "optimizer": "adamw", "learning_rate": 0.0003, "dropout": 0.2, "schedule": "one_cycle", "epochs": 10,
+            **stepwise, **start, "image_size": self.tuned_size, "optimizer": "adamw", "learning_rate": 0.0003,
+            "schedule": "one_cycle", "transforms": MILD,
         }  # fmt: skip
-        lines.append(Line("tuned_last", tuned))
-        lines.append(Line("tuned", {**tuned, "trainable_blocks": None, "transforms": MILD}))
+        lines.append(Line("small", small))
+        lines.append(Line("tuned_last", {**tuned, "trainable_blocks": TUNED_BLOCKS, "transforms": "none"}))
+        lines.append(Line("tuned", {**tuned, "trainable_blocks": None}))
         return lines
 
 

@@ -116,23 +116,46 @@ def fixed_lines(proposal: StudyProposal) -> list[Line]:
 
 
 def baseline_lines(proposal: StudyProposal) -> list[Line]:
-    """Return plain settings within the space: one, or the ladder where there are published weights."""
+    """Return one plain setting within the space."""
+    return [Line("plain", plain_settings(proposal))]
+
+
+def portfolio_lines(proposal: StudyProposal) -> list[Line]:
+    """Return the ladder of a study with published weights, none of another."""
+    if not proposal.published:
+        return []
+    plain = plain_settings(proposal)
+    searched = {line.key for line in space_lines(proposal)}
+    # What probes have not is not among their settings, but the balance and the loss are.
+    shared = {
+        key: plain[key]
+        for key in ("class_balance", *(line.key for line in loss_lines(proposal)))
+        if key in searched
+    }
+    return [
+        Line(
+            line.key,
+            {key: value for key, value in {**shared, **line.value}.items() if key in searched},
+            line.reason,
+        )
+        for line in ladder(proposal).portfolio_lines(plain)
+        if isinstance(line.value, dict)
+    ]
+
+
+def plain_settings(proposal: StudyProposal) -> dict[str, object]:
+    """Return the settings that a person would start from."""
     height, width, _ = proposal.shape
     largest = batch_sizes(proposal.train_count, max(height, width))[-1]
-    settings = {
+    settings: dict[str, object] = {
         "backbone": PLAIN, "learning_rate": 0.001, "batch_size": largest, "dropout": 0.0,
         "optimizer": "adam", "weight_decay": 0.0, "schedule": "none", "label_smoothing": 0.0, "mixup": 0.0,
         "class_balance": "none", "transforms": "none",
         **{line.key: SINGLE.losses[0] for line in loss_lines(proposal)},
     }  # fmt: skip
-    if not proposal.published:
-        return [Line("plain", settings)]
-    # What probes have not is not among the settings of theirs, but the balance and the loss are.
-    shared = {key: settings[key] for key in ("class_balance", *(line.key for line in loss_lines(proposal)))}
-    lines = ladder(proposal).baselines(settings)
-    return [
-        Line(line.key, {**shared, **line.value}, line.reason) for line in lines if isinstance(line.value, dict)
-    ]
+    if proposal.published and (sizes := ladder(proposal).small_sizes):
+        settings["image_size"] = sizes[0]
+    return settings
 
 
 def _choice(values: Sequence[object]) -> dict[str, object]:

@@ -9,11 +9,15 @@ from medray.init.document import Line, Section, comment_lines, render
 from medray.init.label_section import note_none_beside_others
 from medray.init.pipelines import pipeline_lines, pipelines_comment
 from medray.init.proposal import StudyProposal
-from medray.init.space_sections import baseline_lines, fixed_lines, space_lines
+from medray.init.space_sections import baseline_lines, fixed_lines, portfolio_lines, space_lines
 from medray.init.task_section import order_lines, task_lines
 from medray.text import first_names
 
 MOST_CLASSES = 8
+PORTFOLIO = (
+    "A ladder, which is climbed before anything is drawn: linear heads on frozen published networks (probe), a "
+    "small network from random weights, and published ones fine-tuned. docs/performance.md has why."
+)
 HEAD = (
     "Written by `medray init` after a look at the data: each comment gives a reason. Change what you know better; "
     "docs/search.md lists what else is possible."
@@ -50,20 +54,12 @@ def write(proposal: StudyProposal) -> str:
         Section("space", space_lines(proposal)),
         Section("fixed", fixed_lines(proposal)),
         Section("transforms", pipeline_lines(proposal), pipelines_comment(proposal)),
-        Section("baselines", baseline_lines(proposal), _baselines_comment(proposal)),
+        Section("baselines", baseline_lines(proposal), "A usual setting: it runs first."),
+        Section("portfolio", portfolio_lines(proposal), PORTFOLIO),
     ]
     text = "\n".join([*comment_lines(title(proposal)), "#", *comment_lines(HEAD)]) + "\n" + render(sections)
     parse(text, f"{proposal.name}.yaml")
     return text
-
-
-def _baselines_comment(proposal: StudyProposal) -> str:
-    if not proposal.published:
-        return "A usual setting: it runs first."
-    return (
-        "A ladder, which runs first: linear heads on frozen published networks (probe), a small network from "
-        "random weights (plain), and published ones fine-tuned. docs/performance.md has what it was chosen by."
-    )
 
 
 def title(proposal: StudyProposal) -> str:

@@ -1,4 +1,4 @@
-"""What a search runs before anything is drawn: baselines, then the best settings of earlier runs."""
+"""What a search runs before anything is drawn: baselines, the portfolio, the best settings of earlier runs."""
 
 import math
 
@@ -8,8 +8,8 @@ from medray.runs.run_facts import ResolvedOptions
 from medray.runs.warm_starts import WarmStart
 from medray.space.search_space import SearchSpace
 
-BASELINE, WARM_START = "baseline", "warm_start"
-QUEUED = {BASELINE, WARM_START}  # user attributes of trials whose settings Optuna did not draw
+BASELINE, PORTFOLIO, WARM_START = "baseline", "portfolio", "warm_start"
+QUEUED = {BASELINE, PORTFOLIO, WARM_START}  # user attributes of trials whose settings Optuna did not draw
 
 
 def enqueue_baselines(study: optuna.Study, space: SearchSpace, options: ResolvedOptions) -> None:
@@ -25,6 +25,19 @@ def enqueue_baselines(study: optuna.Study, space: SearchSpace, options: Resolved
         study.enqueue_trial(space.baseline_draw(name), user_attrs={BASELINE: name})
 
 
+def enqueue_portfolio(study: optuna.Study, space: SearchSpace, options: ResolvedOptions) -> None:
+    """Enqueue the settings of the portfolio that are not in the study yet, on at most half of what is left."""
+    if options.baselines_only:
+        return
+    trials = study.get_trials(deepcopy=False)
+    present = {trial.user_attrs.get(PORTFOLIO) for trial in trials}
+    baselines = sum(BASELINE in trial.user_attrs for trial in trials)
+    most = None if options.trials is None else (options.trials - baselines) // 2
+    for name in list(space.portfolio)[:most]:
+        if name not in present:
+            study.enqueue_trial(space.draw_of(space.portfolio[name]), user_attrs={PORTFOLIO: name})
+
+
 def enqueue_warm_starts(study: optuna.Study, warm_start: WarmStart, options: ResolvedOptions) -> None:
     """Enqueue the best settings of earlier runs that are not in the study yet, on at most half of what is left.
 
@@ -33,8 +46,8 @@ def enqueue_warm_starts(study: optuna.Study, warm_start: WarmStart, options: Res
     trials = study.get_trials(deepcopy=False)
     present = [trial.system_attrs.get("fixed_params", trial.params) for trial in trials]
     enqueued = sum(WARM_START in trial.user_attrs for trial in trials)
-    baselines = sum(BASELINE in trial.user_attrs for trial in trials)
-    most = math.inf if options.trials is None else (options.trials - baselines) // 2
+    before = sum(bool({BASELINE, PORTFOLIO} & trial.user_attrs.keys()) for trial in trials)
+    most = math.inf if options.trials is None else (options.trials - before) // 2
     for run, earlier in warm_start.in_turn():
         if enqueued >= most:
             break

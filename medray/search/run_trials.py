@@ -38,7 +38,7 @@ def run_trials(
         RunError: the time was too short for any trial.
     """
     # These import Optuna: not before the options are known to be right.
-    from medray.search.enqueue import enqueue_baselines, enqueue_warm_starts
+    from medray.search.enqueue import enqueue_baselines, enqueue_portfolio, enqueue_warm_starts
     from medray.search.ledger import Ledger
     from medray.search.optuna_study import StudyFile
 
@@ -51,6 +51,7 @@ def run_trials(
     ledger = Ledger(run, space, resolved, file, file.open(space.mode), progress, limit, error)
     ledger.ended_by = state.ended_by
     enqueue_baselines(ledger.study, space, resolved)
+    enqueue_portfolio(ledger.study, space, resolved)
     enqueue_warm_starts(ledger.study, ledger.warm_start, resolved)
     ledger.reconcile()
     ledger.end_when_flat()

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from medray.cluster.step_result import StepResult
-from medray.config import TrainConfig
+from medray.config import LBFGS, TrainConfig
 from medray.console import Heartbeat, live_picture, say
 from medray.runs.leaderboard import rank, usable
 from medray.runs.trial_record import FAILED, FINISHED, STOPPED, TrialRecord
@@ -219,6 +219,9 @@ def settings_line(settings: Mapping[str, Any]) -> str:
     """
     size = "" if settings["image_size"] is None else f" {settings['image_size']} px"
     loss = "" if settings["loss"] == "cross_entropy" else f" {settings['loss']}"
+    if settings["optimizer"] == LBFGS:
+        head = f"linear head on {settings['pooling']}, weight_decay {settings['weight_decay']:.2g}"
+        return f"{settings['backbone']}{size}{loss} {head} {settings['transforms']}"
     return (
         f"{settings['backbone']}{size}{loss} {settings['optimizer']} lr {settings['learning_rate']:.2g} "
         f"batch {settings['batch_size']} dropout {settings['dropout']:.2g} {settings['schedule']} "

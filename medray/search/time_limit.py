@@ -15,6 +15,8 @@ from medray.text import clock
 
 HOUR_S = 3600.0
 #: Of the whole time, what is kept for the ensemble: at most a tenth, else so many seconds and this share.
+LARGEST_SHARE = 0.25  # of the whole time, of one trial's first rung
+STEP_COST = 3.0  # forwards
 ENDING_SHARE, ENDING_S, ENDING_MORE = 0.1, 5.0, 0.02
 
 
@@ -89,9 +91,18 @@ class EpochTimes:
             return max(scaled) if kind.linear else median(scaled)
         if kind.linear:
             return None
+        first = [seconds for other, seconds in measured if other == replace(kind, frozen=True, linear=True)]
+        if first:  # the forward of all images, of which a step takes three with its backward
+            return STEP_COST * max(first)
         others = [(other.backbone == kind.backbone, seconds) for other, seconds in measured if not other.linear]
         nearest = [seconds for same, seconds in others if same] or [seconds for _, seconds in others]
         return median(nearest) if nearest else None
+
+    def has_cheaper(self, kind: TrialKind) -> bool:
+        """Return whether an epoch of another kind took less than half of what one of this kind is expected to."""
+        expected = self.expected(kind)
+        others = [self.expected(other) for other in {*self.kinds.values()} if other != kind]
+        return any(other is not None and expected is not None and 2 * other < expected for other in others)
 
     def slowest(self) -> float | None:
         """Return the seconds of an epoch of the slowest trial, None before any is measured."""
@@ -123,11 +134,18 @@ class TimeLimit:
         return self.hours * HOUR_S - ending_seconds(self.hours) - self.used()
 
     def allows(self, kind: TrialKind, epochs: int) -> bool:
-        """Return whether a trial that begins now can do so many epochs."""
+        """Return whether a trial that begins now can do so many epochs.
+
+        One that would take more than a quarter of the whole time may not, where others take less: the time is for
+        a search.
+        """
         expected = self.times.expected(kind)
         if self.hours is None or (expected is None and not self.times.seconds):
             return True
-        return epochs * (expected or 0.0) < self.left()
+        needed = epochs * (expected or 0.0)
+        if needed > LARGEST_SHARE * self.hours * HOUR_S and self.times.has_cheaper(kind):
+            return False
+        return needed < self.left()
 
     def stops(self, number: int, seconds: float) -> bool:
         """Return whether a running trial has no time for its next epoch.

@@ -27,7 +27,8 @@ from medray.tasks import SINGLE, TASKS
 PREPARATION = ("images", "labels", "splits", "cases")
 NEEDED = ("name", "data", "objective", "budget", "space")
 SECTIONS = (
-    *NEEDED, *PREPARATION, "task", "description", "resources", "fixed", "transforms", "baselines", "published",
+    *NEEDED, *PREPARATION, "task", "description", "resources", "fixed", "transforms", "baselines", "portfolio",
+    "published",
 )  # fmt: skip
 BUDGET = {
     "trials": Setting(int, low=1),
@@ -67,6 +68,8 @@ def read_space(text: str, path: str) -> SearchSpace:
                 raise ConfigError(f"'{name}' is searched under space.{name} too; keep one", key=name)
     with subsection(root, "baselines") as section:
         baselines = read_baselines(section, parameters, transforms)
+    with subsection(root, "portfolio") as section:
+        portfolio = read_portfolio(section, parameters, transforms)
     with subsection(root, "resources") as section:
         resources = read_resources(section)
     published = None
@@ -92,6 +95,7 @@ def read_space(text: str, path: str) -> SearchSpace:
         transforms=transforms,
         baselines=baselines,
         published=published,
+        portfolio=portfolio,
     )
     return replace(space, preparation=replace(space.preparation, longest=space.longest_side))
 
@@ -188,6 +192,28 @@ def read_baselines(
     return baselines
 
 
+def read_portfolio(
+    section: Mapping[str, Any], parameters: tuple[Parameter, ...], transforms: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the settings of the portfolio by name, which lie in the space and hold nothing else."""
+    portfolio = {}
+    searched = dict.fromkeys(p.name for p in parameters)
+    for name, content in section.items():
+        with at(name):
+            settings = read_settings(mapping(content), transforms)
+            for key in settings:
+                if key not in searched:
+                    raise ConfigError(
+                        f"'{key}' is not searched: a portfolio has settings of `space` alone; write it under "
+                        "`fixed`, or in a baseline",
+                        key=key,
+                    )
+            for key in searched:
+                check_in_space(settings, [p for p in parameters if p.name == key])
+            portfolio[str(name)] = settings
+    return portfolio
+
+
 def check_in_space(settings: Mapping[str, Any], ranges: Sequence[Parameter]) -> None:
     """Check a baseline against the ranges of one searched setting, of which at most one is active."""
     name = ranges[0].name
@@ -200,7 +226,7 @@ def check_in_space(settings: Mapping[str, Any], ranges: Sequence[Parameter]) -> 
             )
             raise ConfigError(f"is outside the space: it exists only when {conditions}", key=name)
     elif name not in settings:
-        raise ConfigError(f"lacks '{name}', which is searched: a baseline gives a value to each")
+        raise ConfigError(f"lacks '{name}', which is searched: it needs a value of each")
     elif not active.holds(settings[name]):
         problem = f"{settings[name]!r} is outside the space: space.{active.label} is {active.allowed()}"
         raise ConfigError(problem, key=name)

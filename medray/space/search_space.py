@@ -5,7 +5,7 @@ suggest methods, for the values.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from medray.config import Setting, TrainConfig
@@ -123,8 +123,9 @@ def longer_baselines(space: "SearchSpace", max_epochs: int) -> dict[str, int]:
 class SearchSpace:
     """A checked search space; `text` is the content of its file, `path` that file's name.
 
-    `task` is a name in `medray.tasks.TASKS`, `preparation` says how images become a data set, `published` what a
-    report has published of the baselines.
+    `task` is a name in `medray.tasks.TASKS`, `preparation` says how images become a data set, `published` what
+    a report has published of the baselines. `portfolio` are settings by name that the search tries before it
+    draws any.
     """
 
     name: str
@@ -143,6 +144,7 @@ class SearchSpace:
     transforms: Mapping[str, Pipeline]
     baselines: Mapping[str, Baseline]
     published: Published | None = None
+    portfolio: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def trained(self) -> "SearchSpace":
         """Return what a training depends on: two spaces for which it is equal draw and train the same."""
@@ -159,9 +161,11 @@ class SearchSpace:
     def baseline_draw(self, name: str) -> dict[str, Any]:
         """Return what `draw` has to draw for a baseline, by label; {} for one outside the space."""
         baseline = self.baselines[name]
-        if baseline.compare_only:
-            return {}
-        return {p.label: baseline.settings[p.name] for p in self.parameters if p.active(baseline.settings)}
+        return {} if baseline.compare_only else self.draw_of(baseline.settings)
+
+    def draw_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `draw` has to draw for settings within the space, by label."""
+        return {p.label: settings[p.name] for p in self.parameters if p.active(settings)}
 
     def config(
         self, drawn: Mapping[str, Any], *, seed: int, max_epochs: int, baseline: str | None = None
