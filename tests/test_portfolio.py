@@ -23,7 +23,7 @@ AUCS = {
 
 def result(name: str, rung: Rung, auc: float) -> Result:
     scores = {"auc": (auc - 0.01, auc + 0.01), "accuracy": (0.5, 0.5), "log_loss": (1 - auc, 1 - auc)}
-    return Result(name, rung, scores, (1.0, 2.0), 0.5)
+    return Result(name, rung, scores, (1.0, 2.0), 300, 0.5)
 
 
 RESULTS = [result(name, rung, auc) for name, each in AUCS.items() for rung, auc in each.items()]

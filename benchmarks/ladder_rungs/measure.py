@@ -29,13 +29,14 @@ METRICS = ("auc", "accuracy", "log_loss")
 class Result(JsonDocument):
     """The figures of one rung on one set: of each fold its scores, by metric, and the seconds of its training.
 
-    `load` is the load average of the machine at the end.
+    `images` are those that the first fold trains on; `load` is the load average of the machine at the end.
     """
 
     set: str
     rung: Rung
     scores: dict[str, tuple[float, ...]]
     seconds: tuple[float, ...]
+    images: int
     load: float
 
     @property
@@ -120,5 +121,5 @@ class Measurement:
                 scores[name].append(round(last.metrics[name], 5))
         return Result(
             self.data_set.name, rung, {name: tuple(each) for name, each in scores.items()},
-            tuple(seconds), round(os.getloadavg()[0], 2),
+            tuple(seconds), len(self.folds[0][0]), round(os.getloadavg()[0], 2),
         )  # fmt: skip

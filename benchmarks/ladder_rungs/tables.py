@@ -1,5 +1,6 @@
 """The tables of the results, in Markdown, and which rung the other sets would have selected for each."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -7,11 +8,12 @@ from search_quality.data_sets import SETS
 from search_quality.tables import MISSING, table
 
 from medray.config import POOLINGS
+from medray.init.ladder import MANY
 from medray.init.ladder import STRENGTHS as LADDER
 from medray.stats.score_names import METRICS
 
 from .measure import Result
-from .rungs import IMAGES, PROBE, SIDES, WEIGHTS, Rung
+from .rungs import IMAGES, PROBE, SIDES, STRENGTHS, WEIGHTS, Rung
 
 FEWEST_SETS = 3  # of a comparison that leaves one out
 SCORES = {"auc": "AUC", "log_loss": "log loss"}
@@ -112,9 +114,13 @@ def selected_elsewhere(scores: Scores, name: str, sets: Sequence[str], rungs: Se
     return rungs[int(np.argmin(np.mean(ranks, axis=0)))]
 
 
-def is_in_ladder(rung: Rung) -> bool:
-    """Return whether the ladder has the rung, at some number of images."""
-    return rung.pooling == POOLINGS[-1] and any(rung.weight_decay in strengths for strengths in LADDER.values())
+def ladder_rungs(rungs: Iterable[Rung], images: int) -> list[Rung]:
+    """Return the rungs that the ladder has with so many training images, whatever sizes the machine affords.
+
+    Of strengths those nearest to the ladder's count.
+    """
+    nearest = {min(STRENGTHS, key=lambda s: abs(math.log(s / own))) for own in LADDER[images > MANY]}
+    return [rung for rung in rungs if rung.pooling == POOLINGS[-1] and rung.weight_decay in nearest]
 
 
 def left_out_table(scores: Scores, sets: Sequence[str], rungs: Sequence[Rung], metric: str) -> str:
@@ -125,8 +131,8 @@ def left_out_table(scores: Scores, sets: Sequence[str], rungs: Sequence[Rung], m
     rows = []
     for name in sets:
         hindsight = best(scores, name, rungs, metric)
-        ladder = best(scores, name, [rung for rung in rungs if is_in_ladder(rung)], metric)
         assert hindsight is not None
+        ladder = best(scores, name, ladder_rungs(rungs, scores[hindsight][name].images), metric)
         elsewhere = selected_elsewhere(scores, name, sets, rungs, metric)
         top = scores[hindsight][name].mean(metric)
         cells = [
@@ -158,7 +164,9 @@ def all_tables(results: Sequence[Result]) -> str:
     if own:
         parts.append(size_table(own, IMAGES))
     parts += [
-        strength_table(probes, side, POOLINGS[-1]) for side in SIDES if any(rung.side == side for rung in probes)
+        strength_table(probes, side, POOLINGS[-1])
+        for side in SIDES
+        if any((rung.side, rung.pooling) == (side, POOLINGS[-1]) for rung in probes)
     ]
     for largest in SIDES:
         sets, rungs = complete(probes, largest)
