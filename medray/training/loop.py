@@ -338,8 +338,8 @@ class _Training:
 
     def restore(self, state: TrainState) -> None:
         self.progress = state.progress
+        self.network.load_state_dict(state.network)  # before the feed: what is cached goes by these weights
         self._enter(stage_at(self.config, state.progress.epoch))
-        self.network.load_state_dict(state.network)
         self._share_untrained()
         self.best_network, self.best_outputs = state.best_network, state.best_outputs
         self.optimizer.load_state_dict(state.optimizer)

@@ -491,6 +491,40 @@ def test_what_is_of_another_task_is_refused_with_the_way_out(text: str, line: st
     assert "\n" not in str(caught.value)
 
 
+PORTFOLIO = "\nportfolio:\n  first: {backbone: lenet5, optimizer: adam, learning_rate: 0.001, batch_size: 32, transforms: none}\n"
+
+
+def test_a_portfolio_lies_in_the_space_and_holds_nothing_else() -> None:
+    space = parse(BASE + PORTFOLIO, "mine.yaml")
+    assert space.draw_of(space.portfolio["first"]) == space.portfolio["first"]
+    for old, new, line in (
+        ("lenet5, opt", "vgg16, opt", "portfolio.first.backbone: 'vgg16' is outside the space"),
+        ("first: {", "first: {epochs: 3, ", "portfolio.first.epochs: 'epochs' is not searched"),
+        (" batch_size: 32,", "", "portfolio.first: lacks 'batch_size'"),
+        ("optimizer: adam", "optimizer: sgd", "portfolio.first: lacks 'momentum'"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            parse(BASE + PORTFOLIO.replace(old, new), "mine.yaml")
+        assert line in str(caught.value)
+
+
+def test_a_setting_of_several_ranges_is_a_parent_by_all_of_them() -> None:
+    section = """space:
+  backbone: {choice: [lenet5, resnet18]}
+  optimizer:
+    - {choice: [adam], when: {backbone: lenet5}}
+    - {choice: [sgd, adamw], when: {backbone: resnet18}}
+  momentum: {uniform: [0.5, 0.9], when: {optimizer: sgd}}
+"""
+    head = BASE.partition("space:")[0]
+    space = parse(head + section, "mine.yaml")
+    assert [p.label for p in space.parameters] == ["backbone", "optimizer[0]", "optimizer[1]", "momentum"]
+    drawn = space.draw(Answers({"backbone": "resnet18", "optimizer[1]": "sgd", "momentum": 0.7}))
+    assert drawn == {"backbone": "resnet18", "optimizer": "sgd", "momentum": 0.7}
+    with pytest.raises(ConfigError, match="'rmsprop' is not one of adam, sgd, adamw"):
+        parse(head + section.replace("optimizer: sgd}", "optimizer: rmsprop}"), "mine.yaml")
+
+
 # -- random spaces
 
 TEXTS = {

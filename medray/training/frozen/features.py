@@ -19,7 +19,7 @@ from medray.training.images import EVALUATION_PIXELS, evaluation_batch, to_input
 from medray.training.models.stage_pooling import StagePooling
 from medray.training.seeds import draw_seed
 
-FORM = 1  # of what is cached; another one means other numbers
+FORM = 2  # of what is cached; another one means other numbers
 CPU_PIXELS = 8 * 128 * 128  # of a batch
 PLAIN = -1  # the view without transforms
 

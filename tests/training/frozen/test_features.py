@@ -10,11 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from medray.config import TrainConfig
 from medray.data.cache.row_cache import RowCache
 from medray.data.dataset import ImageDataset
 from medray.training.loop import EpochResult, fit
+from medray.training.models import build_network
 
 pytestmark = pytest.mark.component
 
@@ -113,6 +115,21 @@ def test_views_are_drawn_once_and_serve_all_trainings(larger: ImageDataset) -> N
     assert results[0].train_loss != results[1].train_loss
     train(larger, unlimited, **values | {"views": None})
     assert unlimited.images == 0
+
+
+def test_a_resumed_training_keeps_features_under_its_own_weights(larger: ImageDataset, tmp_path: Path) -> None:
+    """A network that is resumed is built with random weights first, which another training may start from."""
+    random = {"backbone": "resnet8_small", "trainable_blocks": 0}
+    network = build_network(TrainConfig(backbone="resnet8_small", seed=9), larger.shape, 3)
+    save_file(network.get_submodule("backbone").state_dict(), tmp_path / "resnet8_small.safetensors")
+    config = TrainConfig.from_dict({"batch_size": 16, "epochs": 3, **random, "weights": str(tmp_path)})
+    state = next(fit(config, larger.split("train"), larger.split("val"))).state()
+    again = Embedded()
+    list(fit(config, larger.split("train"), larger.split("val"), resume=state, embedding=again))
+    assert again.images == 0
+    own = Embedded()
+    train(larger, own, **random)
+    assert own.images == len(larger.split("train")) + len(larger.split("val"))
 
 
 def test_mixup_and_networks_that_are_not_frozen_need_the_images(larger: ImageDataset) -> None:
