@@ -12,7 +12,7 @@ from medray.data.dataset import LabelledImages
 from medray.training.augment import Augmenter
 from medray.training.frozen.features import PLAIN, FrozenFeatures
 from medray.training.frozen.trunk import Rest, split_network
-from medray.training.images import on_device, to_input
+from medray.training.images import ResidentImages, to_input
 from medray.training.models import Network
 
 TRIED = 2  # images that a split is tried on
@@ -31,22 +31,22 @@ class Feed(Protocol):
 
 
 class ImageFeed:
-    """Gives the whole network its images."""
+    """Gives the whole network its images, which live on a GPU where they fit."""
 
     def __init__(self, config: TrainConfig, network: Network, train: LabelledImages, device: torch.device) -> None:
         self.network, self.train, self.device = network, train, device
         self.augment = Augmenter(config.pipeline)
+        self.resident = ResidentImages(device)
 
     def training_batch(self, indices: Array, epoch: int, seed: int) -> Tensor:
         """Return training images (n, C, H, W), transformed by draws of `seed`."""
-        images, _ = self.train.take(indices)
         if self.augment.batched:  # on the device, where it has a form for it
-            return to_input(self.augment(on_device(images, self.device), seed), self.device)
-        return to_input(self.augment(images, seed), self.device)
+            return to_input(self.augment(self.resident.take(self.train, indices), seed), self.device)
+        return to_input(self.augment(self.train.take(indices)[0], seed), self.device)
 
     def plain(self, images: LabelledImages, indices: Array) -> Tensor:
         """Return images (n, C, H, W) as they are."""
-        return to_input(images.take(indices)[0], self.device)
+        return to_input(self.resident.take(images, indices), self.device)
 
 
 class FeatureFeed:
