@@ -84,8 +84,8 @@ class FrozenFeatures:
         """Yield positions and their features, batch by batch, on all cores or the GPU."""
         size = self._batch(images.shape[1:])
         batches = [positions[start : start + size] for start in range(0, len(positions), size)]
-        # A thread for each core, as other trainings wait for these rows. Each computes alone: threads that share an
-        # operator wait for one another at its end, on a busy machine for long.
+        # A thread for each core, as other trainings wait for these rows. Each computes alone: threads that share
+        # an operator wait for one another at its end, on a busy machine for long.
         threads = torch.get_num_threads()
         cores = len(os.sched_getaffinity(0)) if self.device.type == "cpu" else 1
         torch.set_num_threads(1)
