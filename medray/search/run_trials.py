@@ -38,6 +38,7 @@ def run_trials(
         RunError: the time was too short for any trial.
     """
     # These import Optuna: not before the options are known to be right.
+    from medray.search.embed_ahead import embed_ahead
     from medray.search.enqueue import enqueue_baselines, enqueue_portfolio, enqueue_warm_starts
     from medray.search.ledger import Ledger
     from medray.search.optuna_study import StudyFile
@@ -61,6 +62,14 @@ def run_trials(
     if ledger.left():
         rungs = Rungs(space.budget, resolved.max_epochs, space.mode)
         rungs.replay(ledger.epochs_reported())
+        with ends_like_ctrl_c(signal.SIGTERM):
+            if capacity is None or capacity.started_here:  # this machine's cache is the workers'
+                gpu = (capacity.resources if capacity else space.resources).gpu > 0
+                try:
+                    embed_ahead(space, ledger.study, resolved, dataset, limit, console, gpu=gpu)
+                except KeyboardInterrupt:
+                    ledger.save_state()
+                    return ledger
         with ends_like_ctrl_c(signal.SIGTERM), progress.showing():
             try:
                 if capacity is None:

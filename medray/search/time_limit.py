@@ -66,6 +66,10 @@ class EpochTimes:
     def __init__(self) -> None:
         self.kinds: dict[int, TrialKind] = {}
         self.seconds: dict[int, list[float]] = {}
+        #: Of kinds of linear heads: the seconds of one core for the features of all images, seen once.
+        self.forwards: dict[TrialKind, float] = {}
+        #: Kinds of linear heads whose features would take too long.
+        self.left_out: set[TrialKind] = set()
 
     def begin(self, number: int, kind: TrialKind, seconds: Sequence[float] = ()) -> None:
         """Take a trial, with the seconds of epochs that an earlier command did."""
@@ -91,9 +95,9 @@ class EpochTimes:
             return max(scaled) if kind.linear else median(scaled)
         if kind.linear:
             return None
-        first = [seconds for other, seconds in measured if other == replace(kind, frozen=True, linear=True)]
-        if first:  # the forward of all images, of which a step takes three with its backward
-            return STEP_COST * max(first)
+        forward = self.forwards.get(replace(kind, frozen=True, linear=True))
+        if forward is not None:
+            return STEP_COST * forward
         others = [(other.backbone == kind.backbone, seconds) for other, seconds in measured if not other.linear]
         nearest = [seconds for same, seconds in others if same] or [seconds for _, seconds in others]
         return median(nearest) if nearest else None
@@ -139,6 +143,8 @@ class TimeLimit:
         One that would take more than a quarter of the whole time may not, where others take less: the time is for
         a search.
         """
+        if kind in self.times.left_out:
+            return False
         expected = self.times.expected(kind)
         if self.hours is None or (expected is None and not self.times.seconds):
             return True

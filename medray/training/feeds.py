@@ -68,6 +68,14 @@ class FeatureFeed:
         """Return the features (n, ...) of images without transforms."""
         return self.features.of(images, indices)
 
+    def prepare(self, *slices: LabelledImages) -> None:
+        """Compute the features of slices that are not there yet: of the first, for training, in all views."""
+        none = np.arange(0)
+        for view in range(self.views or 0):
+            self.features.of(slices[0], none, view)
+        for images in slices:
+            self.features.of(images, none)
+
     def all_views(self) -> tuple[Tensor, Array]:
         """Return the features of the training images, plain and of each view, and the index (rows,) of each."""
         views = [PLAIN, *range(self.views or 0)]

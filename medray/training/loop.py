@@ -98,7 +98,6 @@ def fit(
         TrainingDiverged: the loss became NaN or exploded.
     """
     check_slices(train, val, config.monitor)
-    train, val = train.sized(config.image_size), val.sized(config.image_size)
     return _epochs(config, train, val, torch.device(device), resume, embedding)
 
 
@@ -112,11 +111,18 @@ def _epochs(
 ) -> Iterator[EpochResult]:
     if resume is not None:  # the state holds all weights: nothing has to be fetched
         config = dataclasses.replace(config, pretrained=False, weights=None)
-    training = _Training(config, train, val, device, embedding)
+    training = begin_training(config, train, val, device, embedding)
     if resume is not None:
         training.restore(resume)
     while training.ended_by() is None:
         yield training.run_epoch()
+
+
+def begin_training(
+    config: TrainConfig, train: LabelledImages, val: LabelledImages, device: torch.device, embedding: Progress
+) -> "_Training":
+    """Return a training before its first epoch, on images of the size that `config` says."""
+    return _Training(config, train.sized(config.image_size), val.sized(config.image_size), device, embedding)
 
 
 class _Training:

@@ -13,17 +13,19 @@ THREADS = min(32, (os.cpu_count() or 1) + 4)  # some of them wait for the disk
 AHEAD = 4  # results of each thread that may wait to be taken
 
 
-def map_in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
+def map_in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int = THREADS
+) -> Generator[Result, None, None]:
     """Yield the function's results in the order of the items.
 
-    At most THREADS * AHEAD items are in progress or wait to be taken: where results are taken more slowly than
+    At most `threads` * AHEAD items are in progress or wait to be taken: where results are taken more slowly than
     made, all images of a large set would not fit into memory. Nothing new is started once the generator is closed.
     """
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
-                if len(waiting) == THREADS * AHEAD:
+                if len(waiting) == threads * AHEAD:
                     yield waiting.popleft().result()
                 waiting.append(pool.submit(function, item))
             while waiting:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor
 
 from medray._types import Array, Progress
+from medray.data.cache.map_in_order import map_in_order
 from medray.data.cache.row_cache import RowCache, fits
 from medray.data.dataset import LabelledImages
 from medray.training.augment import Augmenter
-from medray.training.frozen.trunk import Trunk
+from medray.training.frozen.trunk import Trunk, evaluating
 from medray.training.images import EVALUATION_PIXELS, evaluation_batch, to_input
 from medray.training.models.stage_pooling import StagePooling
 from medray.training.seeds import draw_seed
@@ -40,7 +42,7 @@ class FrozenFeatures:
         self.trunk, self.shape, self.device, self.progress = trunk, tuple(sample.shape[1:]), device, progress
         in_range = sample.abs().max().item() < float(np.finfo(np.float16).max) / 4
         self.kind: type[np.floating[Any]] = np.float16 if rounded and in_range else np.float32
-        self.augment, self._pipeline = Augmenter(pipeline), json.dumps(list(pipeline))
+        self._steps, self._pipeline = pipeline, json.dumps(list(pipeline))
         poolings = [module for module in trunk.network.modules() if isinstance(module, StagePooling)]
         without_tensors = [
             repr(trunk.network._modules.get("resize")), *(pooling.extra_repr() for pooling in poolings),
@@ -80,17 +82,32 @@ class FrozenFeatures:
 
     def _compute(self, images: Array, positions: Array, view: int) -> Iterator[tuple[Array, Array]]:
         """Yield positions and their features, batch by batch, on all cores or the GPU."""
-        threads, size = torch.get_num_threads(), self._batch(images.shape[1:])
-        torch.set_num_threads(max(threads, len(os.sched_getaffinity(0))))  # other trainings wait for these rows
+        size = self._batch(images.shape[1:])
+        batches = [positions[start : start + size] for start in range(0, len(positions), size)]
+        # A thread for each core, as other trainings wait for these rows. Each computes alone: threads that share
+        # an operator wait for one another at its end, on a busy machine for long.
+        threads = torch.get_num_threads()
+        cores = len(os.sched_getaffinity(0)) if self.device.type == "cpu" else 1
+        torch.set_num_threads(1)
+        done = 0
         try:
-            for start in range(0, len(positions), size):
-                at = positions[start : start + size]
-                batch = images[at]
-                if view != PLAIN:  # each image by a seed of its own: whichever of them are missing, it is the same
-                    for i, position in enumerate(at.tolist()):
-                        batch[i : i + 1] = self.augment(batch[i : i + 1], draw_seed(view, position) % 2**31)
-                rows = self.trunk(to_input(batch, self.device)).float().cpu().numpy()
-                yield at, rows.astype(self.kind)
-                self.progress("Embedding", start + len(at), len(positions))
+            with (
+                evaluating(self.trunk.network),
+                closing(map_in_order(lambda at: self._features(images, at, view), batches, cores)) as results,
+            ):
+                for at, rows in zip(batches, results, strict=True):
+                    yield at, rows
+                    done += len(at)
+                    self.progress("Embedding", done, len(positions))
         finally:
             torch.set_num_threads(threads)
+
+    def _features(self, images: Array, at: Array, view: int) -> Array:
+        """Return the features of the images at some positions."""
+        batch = images[at]
+        if view != PLAIN:  # each image by a seed of its own: whichever of them are missing, it is the same
+            augment = Augmenter(self._steps)  # of this thread
+            for i, position in enumerate(at.tolist()):
+                batch[i : i + 1] = augment(batch[i : i + 1], draw_seed(view, position) % 2**31)
+        rows: Array = self.trunk(to_input(batch, self.device)).float().cpu().numpy().astype(self.kind)
+        return rows

@@ -7,6 +7,7 @@ its positions between two of them) the features of the last dense layer are used
 trained. Every split is tried on images first: one that does not give the network's own answers is not used.
 """
 
+import contextlib
 import copy
 from collections.abc import Collection, Iterator, Mapping
 from typing import TypeVar
@@ -39,6 +40,18 @@ class _End(nn.Module):
         raise _Reached(features if self.layer is None else self.layer(features))
 
 
+@contextlib.contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode inside the block; threads that run it may all enter from one."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 class Trunk(nn.Module):
     """The frozen part of a network: images to features, in evaluation mode.
 
@@ -55,15 +68,11 @@ class Trunk(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Return the features (n, ...) of images (n, C, H, W) in [0, 1], computed in evaluation mode."""
-        training = [module for module in self.network.modules() if module.training]
-        self.network.eval()
-        try:
-            self.network(images)
-        except _Reached as reached:
-            return reached.features
-        finally:
-            for module in training:
-                module.training = True
+        with evaluating(self.network):
+            try:
+                self.network(images)
+            except _Reached as reached:
+                return reached.features
         raise RuntimeError(f"{self.name} did not run")
 
 

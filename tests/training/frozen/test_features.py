@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from medray.config import TrainConfig
 from medray.data.cache.row_cache import RowCache
 from medray.data.dataset import ImageDataset
+from medray.training.embed import embed
 from medray.training.loop import EpochResult, fit
 from medray.training.models import build_network
 
@@ -212,6 +213,29 @@ def test_those_unused_for_longest_make_room(monkeypatch: pytest.MonkeyPatch, cac
     kept = {path.name for path in (cache / "features").glob("?.npy")}
     assert "c.npy" in kept
     assert len(kept) < 3
+
+
+class StoppedError(Exception):
+    """What a progress callback raises."""
+
+
+def test_features_are_computed_ahead_and_what_was_begun_goes_on(larger: ImageDataset) -> None:
+    config = TrainConfig(
+        backbone="resnet8_small", trainable_blocks=0, pipeline=ROTATE, views=2, batch_size=16, epochs=2
+    )
+    slices = larger.split("train"), larger.split("val")
+
+    def stop(message: str, done: int, total: int) -> None:
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        embed(config, *slices, progress=stop)
+    ahead, later = Embedded(), Embedded()
+    embed(config, *slices, progress=ahead)
+    assert ahead.images == 2 * len(slices[0]) + len(slices[1])  # the first batch was all of the first view
+    list(fit(config, *slices, embedding=later))
+    assert later.images == 0
+    embed(TrainConfig(backbone="resnet8_small"), *slices, progress=stop)  # nothing is frozen
 
 
 def test_threads_are_given_back(larger: ImageDataset) -> None:

@@ -1,0 +1,94 @@
+"""Before the first trial: the features of frozen backbones that its baselines and portfolio need, on all cores."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import optuna
+from rich.console import Console
+
+from medray.config import MIRRORED, TrainConfig
+from medray.console import say, step
+from medray.data.dataset import ImageDataset
+from medray.errors import MedrayError
+from medray.runs.run_facts import ResolvedOptions
+from medray.search.enqueue import BASELINE, PORTFOLIO
+from medray.search.time_limit import HOUR_S, LARGEST_SHARE, TimeLimit, TrialKind
+from medray.space.search_space import SearchSpace
+from medray.text import clock
+
+JUDGED_AFTER = 5.0  # seconds
+
+
+class _TooLong(Exception):  # noqa: N818  ends a computation, and is no error
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+def embed_ahead(
+    space: SearchSpace, study: optuna.Study, resolved: ResolvedOptions, dataset: ImageDataset, limit: TimeLimit,
+    console: Console, *, gpu: bool,
+) -> None:  # fmt: skip
+    """Compute the features that linear heads among the trials that wait in a study see, once, with its progress.
+
+    A trial of one core would take longer, and others would wait for it. Features that would take more than a
+    quarter of the search's time are left out, and so are trials that need them. A failure is the trial's, which
+    says it.
+    """
+    for config in linear_heads(space, study, resolved.max_epochs):
+        kind, passes = TrialKind.of(config), 2 if config.pooling == MIRRORED else 1
+        try:
+            seconds = _embed(config, dataset, limit, console, gpu=gpu)
+        except _TooLong as too_long:
+            say(console, f"  left out: it would take {clock(too_long.seconds)}, more than a quarter of the time")
+            limit.times.left_out.add(kind)
+        except MedrayError:
+            continue
+        else:
+            limit.times.forwards[kind] = seconds * (os.cpu_count() or 1) / passes
+
+
+def linear_heads(space: SearchSpace, study: optuna.Study, max_epochs: int) -> Iterator[TrainConfig]:
+    """Yield a training for each kind of features that linear heads of the waiting baselines and portfolio need."""
+    seen = set()
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+        baseline, settings = (
+            trial.user_attrs.get(BASELINE),
+            space.portfolio.get(trial.user_attrs.get(PORTFOLIO, "")),
+        )
+        if baseline is None and settings is None:
+            continue
+        config = space.config(settings or {}, seed=0, max_epochs=max_epochs, baseline=baseline)
+        features = (config.backbone, config.weights, config.image_size, config.pooling, config.transforms)
+        if TrialKind.of(config).linear and features not in seen:
+            seen.add(features)
+            yield config
+
+
+def _embed(config: TrainConfig, dataset: ImageDataset, limit: TimeLimit, console: Console, *, gpu: bool) -> float:
+    """Compute the features for one training; return the seconds."""
+    import torch
+
+    from medray.training.embed import embed
+
+    started = time.monotonic()
+    size = f" at {config.image_size} px" if config.image_size else ""
+    with step(console, f"Computing what frozen {config.backbone} sees{size}") as progress:
+        first: list[tuple[float, int]] = []  # the first batch takes longer than others
+
+        def watched(message: str, done: int, total: int) -> None:
+            progress(message, done, total)
+            now = time.monotonic()
+            if not first or done <= first[-1][1]:  # another slice of images begins
+                first.append((now, done))
+            since, before = first[-1]
+            if limit.hours is None or done == before or now - since < JUDGED_AFTER:
+                return
+            left = (now - since) / (done - before) * (total - done)
+            expected = now - started + left
+            if expected > LARGEST_SHARE * limit.hours * HOUR_S or left > limit.left():
+                raise _TooLong(expected)
+
+        device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
+        embed(config, dataset.split("train"), dataset.split("val"), device=device, progress=watched)
+    return time.monotonic() - started

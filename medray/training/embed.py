@@ -1,0 +1,31 @@
+"""Compute the features of a frozen backbone ahead of the trainings that need them."""
+
+import torch
+
+from medray._types import Progress, silent
+from medray.config import TrainConfig
+from medray.data.dataset import LabelledImages
+from medray.training.feeds import FeatureFeed
+from medray.training.loop import begin_training
+
+
+def embed(
+    config: TrainConfig,
+    train: LabelledImages,
+    val: LabelledImages,
+    *,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> None:
+    """Compute what the frozen part of a training's first stage gives of both slices, and keep it in the cache.
+
+    Does nothing where nothing is frozen, or what is frozen can't be kept. An error that `progress` raises ends it;
+    what was computed until then is kept.
+
+    Raises:
+        ConfigError: the backbone is unknown or does not take such images.
+        WeightsError: its weights are not available.
+    """
+    training = begin_training(config, train, val, torch.device(device), progress)
+    if isinstance(training.feed, FeatureFeed):
+        training.feed.prepare(training.train, training.val)

@@ -1,0 +1,76 @@
+"""Features of frozen backbones are computed before the first trial, for all that waits, and not for longer than pays."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from safetensors.torch import save_file
+
+from medray.config import TrainConfig
+from medray.data.load_data import load_data
+from medray.runs.run_facts import ResolvedOptions
+from medray.runs.rundir import RunDir
+from medray.search import embed_ahead as module
+from medray.search.embed_ahead import embed_ahead, linear_heads
+from medray.search.enqueue import enqueue_baselines, enqueue_portfolio
+from medray.search.optuna_study import StudyFile
+from medray.search.time_limit import TimeLimit, TrialKind
+from medray.space.loading import parse
+from medray.training.models import build_network
+
+pytestmark = pytest.mark.component
+
+SPACE = """
+name: ahead
+data: phantom
+objective: {metric: auc}
+budget: {trials: 20, max_epochs: 2, grace_epochs: 2, reduction_factor: 2, patience: null}
+space:
+  image_size: {choice: [16, 28]}
+  weight_decay: {log: [0.0001, 0.1]}
+fixed: {backbone: resnet8_small, weights: WEIGHTS, trainable_blocks: 0, optimizer: lbfgs}
+baselines:
+  plain: {image_size: 28, weight_decay: 0.01}
+  stepwise: {compare_only: true, optimizer: adam, image_size: 16}
+portfolio:
+  strong: {image_size: 16, weight_decay: 0.01}
+  weak: {image_size: 16, weight_decay: 0.001}
+"""
+
+
+def opened(folder: Path, hours: float | None) -> tuple[object, ...]:
+    network = build_network(TrainConfig(backbone="resnet8_small"), (28, 28, 1), 11)
+    save_file(network.get_submodule("backbone").state_dict(), folder / "resnet8_small.safetensors")
+    space = parse(SPACE.replace("WEIGHTS", str(folder)), "ahead.yaml")
+    study = StudyFile(RunDir(str(folder / "run"))).open("max") if (folder / "run").mkdir() is None else None
+    assert study is not None
+    options = ResolvedOptions("phantom", 20, 2, 2, 0, None, False, hours, False)
+    enqueue_baselines(study, space, options)
+    enqueue_portfolio(study, space, options)
+    return space, study, options
+
+
+def test_each_kind_of_features_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "cache"))
+    space, study, options = opened(tmp_path, None)
+    assert [config.image_size for config in linear_heads(space, study, 2)] == [28, 16]  # type: ignore[arg-type]
+    limit, out = TimeLimit(None), io.StringIO()
+    dataset = load_data("phantom:organs?images=600")
+    embed_ahead(space, study, options, dataset, limit, Console(file=out), gpu=False)  # type: ignore[arg-type]
+    assert set(limit.times.forwards) == {TrialKind("resnet8_small", size, True, True) for size in (28, 16)}
+    assert out.getvalue().count("Computing what frozen resnet8_small sees") == 2
+    assert len(list((tmp_path / "cache" / "features").glob("*.done.npy"))) == 2
+
+
+def test_what_would_take_too_much_of_the_time_is_left_out_with_its_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "JUDGED_AFTER", 0.0)
+    space, study, options = opened(tmp_path, 1e-6)
+    limit, out = TimeLimit(1e-6), io.StringIO()
+    dataset = load_data("phantom:organs?images=600")
+    embed_ahead(space, study, options, dataset, limit, Console(file=out), gpu=False)  # type: ignore[arg-type]
+    assert "left out: it would take" in out.getvalue()
+    assert not limit.allows(TrialKind("resnet8_small", 28, True, True), 1)
