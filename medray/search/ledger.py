@@ -104,6 +104,7 @@ class Ledger:
                 self.unfinished.append(trial)
             else:
                 self.held_back.append(trial)
+        self.file.send()
         for number in self.run.trial_numbers() if self.options.hours is not None else ():
             folder = self.run.trial(number)
             kind = TrialKind.of(TrainConfig.from_dict(folder.read_json(folder.CONFIG)))
@@ -218,6 +219,7 @@ class Ledger:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.running[number].report(result.objective, result.epoch)
+        self.file.write()
         self.observer.trial_epoch(number, result)
         if time.monotonic() - self._saved > STATE_EVERY_S:
             self.save_state()

@@ -8,7 +8,7 @@ optuna.load_study(study_name="medray",
 import hashlib
 import tempfile
 import warnings
-from collections.abc import Container, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from medray.errors import RunError
 from medray.runs.rundir import RunDir
+from medray.search.study_journal import StudyJournal
 from medray.training.seeds import draw_seed
 
 NAME = "medray"
@@ -29,10 +29,14 @@ STARTUP_TRIALS = 10  # before TPE sets in; baselines count
 
 
 class StudyFile:
-    """The study's journal: in the run's folder, or for a run at a URI in a local copy that is sent there."""
+    """The study's journal: in the run's folder, or for a run at a URI in a local copy that is sent there.
+
+    What is done to the study is in the file after `write`, and at the URI after `send`.
+    """
 
     def __init__(self, run: RunDir) -> None:
         self.run = run
+        self.journal: StudyJournal | None = None
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         folder = Path(tempfile.mkdtemp(prefix="medray-")) if run.local is None else run.local
         self.path = folder / run.STUDY
@@ -55,13 +59,20 @@ class StudyFile:
         """
         direction = "maximize" if mode == "max" else "minimize"
         try:
-            storage = JournalStorage(JournalFileBackend(str(self.path)))
+            self.journal = StudyJournal(self.path)
+            storage = JournalStorage(self.journal)
             return optuna.create_study(storage=storage, study_name=NAME, direction=direction, load_if_exists=True)
         except (ValueError, KeyError) as error:
             raise RunError(f"{self.path} is damaged: {error}") from None
 
+    def write(self) -> None:
+        """Write what the study was told since the last time."""
+        if self.journal is not None:
+            self.journal.write()
+
     def send(self) -> None:
-        """Bring the copy at a URI up to date."""
+        """Write what the study was told since the last time, and bring the copy at a URI up to date."""
+        self.write()
         if self.run.local is None:
             self.run.write(self.run.STUDY, self.path.read_bytes())
 
@@ -72,22 +83,30 @@ class BestAndLatest:
     `earlier` trials, complete ones of other studies with numbers below 0, come before its own.
 
     TPE's time grows with the number of trials. Its model of good settings is made of the best 25 at most, which
-    are all kept; for its model of the others the latest are enough.
+    are all kept; for its model of the others the latest are enough. They are picked once: it stands for the study
+    while one trial is drawn.
     """
 
     BEST, LATEST = 25, 150
 
     def __init__(self, study: Study, earlier: Sequence[FrozenTrial] = ()) -> None:
         self._study, self._earlier = study, list(earlier)
+        self._picked: dict[tuple[TrialState, ...], list[FrozenTrial]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
 
     def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+        self, deepcopy: bool = True, states: Iterable[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        earlier = self._earlier if states is None or TrialState.COMPLETE in states else []
-        trials: list[FrozenTrial] = [*earlier, *self._study._get_trials(deepcopy, states, use_cache)]
+        kept = tuple(TrialState) if states is None else tuple(states)
+        if kept not in self._picked:
+            self._picked[kept] = self._pick(kept)
+        return self._picked[kept]
+
+    def _pick(self, states: tuple[TrialState, ...]) -> list[FrozenTrial]:
+        earlier = self._earlier if TrialState.COMPLETE in states else []
+        trials: list[FrozenTrial] = [*earlier, *self._study._get_trials(deepcopy=False, states=states)]
         if len(trials) <= self.BEST + self.LATEST:
             return trials
         sign = -1 if self._study.direction == StudyDirection.MAXIMIZE else 1
@@ -95,6 +114,16 @@ class BestAndLatest:
         best = sorted(older, key=lambda t: sign * (t.value or 0.0))[: self.BEST]
         running = [t for t in trials[: -self.LATEST] if t.state == TrialState.RUNNING]
         return sorted([*best, *running, *trials[-self.LATEST :]], key=lambda t: t.number)
+
+
+class DistinctSettings(BestAndLatest):
+    """The first trial of each set of names that were drawn: all that TPE's groups of names depend on."""
+
+    def _pick(self, states: tuple[TrialState, ...]) -> list[FrozenTrial]:
+        first: dict[frozenset[str], FrozenTrial] = {}
+        for trial in super()._pick(states):
+            first.setdefault(frozenset(trial.distributions), trial)
+        return list(first.values())
 
 
 class SpreadTPE(optuna.samplers.TPESampler):
@@ -121,7 +150,7 @@ class SpreadTPE(optuna.samplers.TPESampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the distributions that the best and latest trials have drawn from."""
-        reduced: Any = BestAndLatest(study, self.earlier)
+        reduced: Any = DistinctSettings(study, self.earlier)
         space: dict[str, BaseDistribution] = super().infer_relative_search_space(reduced, trial)
         return space
 
