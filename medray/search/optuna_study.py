@@ -8,7 +8,9 @@ optuna.load_study(study_name="medray",
 import hashlib
 import tempfile
 import warnings
+from bisect import insort
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +85,36 @@ class BestAndLatest:
     `earlier` trials, complete ones of other studies with numbers below 0, come before its own.
 
     TPE's time grows with the number of trials. Its model of good settings is made of the best 25 at most, which
-    are all kept; for its model of the others the latest are enough. They are picked once: it stands for the study
-    while one trial is drawn.
+    are all kept; for its model of the others the latest are enough. `read` takes in what is new; until then it
+    gives the same trials.
     """
 
     BEST, LATEST = 25, 150
 
     def __init__(self, study: Study, earlier: Sequence[FrozenTrial] = ()) -> None:
-        self._study, self._earlier = study, list(earlier)
+        self._study, self._earlier = study, len(earlier)
+        self._sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
+        #: All trials; the first `_settled` have ended, and the complete ones of these are ranked, best first.
+        self._trials, self._settled, self._ranked = list(earlier), 0, list[FrozenTrial]()
         self._picked: dict[tuple[TrialState, ...], list[FrozenTrial]] = {}
+        self.read()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
+
+    def read(self) -> None:
+        """Take in what has happened to the study since the last time."""
+        self._trials[self._earlier :] = self._study.get_trials(deepcopy=False)
+        self._picked = {}
+        for trial in self._trials[self._settled :]:
+            if not trial.state.is_finished():
+                break
+            if trial.state == TrialState.COMPLETE:
+                insort(self._ranked, trial, key=self._rank)
+            self._settled += 1
+
+    def _rank(self, trial: FrozenTrial) -> tuple[float, int]:
+        return self._sign * (trial.value or 0.0), trial.number
 
     def _get_trials(
         self, deepcopy: bool = True, states: Iterable[TrialState] | None = None, use_cache: bool = False
@@ -105,23 +125,31 @@ class BestAndLatest:
         return self._picked[kept]
 
     def _pick(self, states: tuple[TrialState, ...]) -> list[FrozenTrial]:
-        earlier = self._earlier if TrialState.COMPLETE in states else []
-        trials: list[FrozenTrial] = [*earlier, *self._study._get_trials(deepcopy=False, states=states)]
-        if len(trials) <= self.BEST + self.LATEST:
-            return trials
-        sign = -1 if self._study.direction == StudyDirection.MAXIMIZE else 1
-        older = [t for t in trials[: -self.LATEST] if t.state == TrialState.COMPLETE]
-        best = sorted(older, key=lambda t: sign * (t.value or 0.0))[: self.BEST]
-        running = [t for t in trials[: -self.LATEST] if t.state == TrialState.RUNNING]
-        return sorted([*best, *running, *trials[-self.LATEST :]], key=lambda t: t.number)
+        latest = list(islice((t for t in reversed(self._trials) if t.state in states), self.BEST + self.LATEST + 1))
+        if len(latest) <= self.BEST + self.LATEST:
+            return latest[::-1]
+        latest = latest[: self.LATEST]
+        oldest = latest[-1].number
+        unsettled = [t for t in self._trials[self._settled :] if t.number < oldest and t.state in states]
+        ranked = self._ranked if TrialState.COMPLETE in states else []
+        best = list(islice((t for t in ranked if t.number < oldest), self.BEST))
+        best += [t for t in unsettled if t.state == TrialState.COMPLETE]
+        running = [t for t in unsettled if t.state == TrialState.RUNNING]
+        return sorted([*sorted(best, key=self._rank)[: self.BEST], *running, *latest], key=lambda t: t.number)
 
 
-class DistinctSettings(BestAndLatest):
+class DistinctSettings:
     """The first trial of each set of names that were drawn: all that TPE's groups of names depend on."""
 
-    def _pick(self, states: tuple[TrialState, ...]) -> list[FrozenTrial]:
+    def __init__(self, trials: BestAndLatest) -> None:
+        self._all = trials
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._all, name)
+
+    def _get_trials(self, *args: Any, **options: Any) -> list[FrozenTrial]:
         first: dict[frozenset[str], FrozenTrial] = {}
-        for trial in super()._pick(states):
+        for trial in self._all._get_trials(*args, **options):
             first.setdefault(frozenset(trial.distributions), trial)
         return list(first.values())
 
@@ -133,10 +161,12 @@ class SpreadTPE(optuna.samplers.TPESampler):
     hypercube instead (McKay et al. 1979): a choice of k values is drawn in shuffled rounds of k, a range in
     shuffled rounds of strata. All randomness follows from seed and number, so a resumed search draws what an
     unbroken one would, and not the first trials once more. `drawn_before` counts the drawn trials before this one.
-    TPE learns from `earlier` trials as from the study's own, and sets in the sooner.
+    TPE learns from `trials`, by default the study's own; with trials of earlier studies it sets in the sooner.
     """
 
-    def __init__(self, seed: int, number: int, drawn_before: int, earlier: Sequence[FrozenTrial] = ()) -> None:
+    def __init__(
+        self, seed: int, number: int, drawn_before: int, trials: BestAndLatest | None = None
+    ) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             super().__init__(
@@ -146,19 +176,21 @@ class SpreadTPE(optuna.samplers.TPESampler):
                 constant_liar=True,
                 n_startup_trials=STARTUP_TRIALS,
             )
-        self.search_seed, self.drawn_before, self.earlier = seed, drawn_before, earlier
+        self.search_seed, self.drawn_before, self.trials = seed, drawn_before, trials
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the distributions that the best and latest trials have drawn from."""
-        reduced: Any = DistinctSettings(study, self.earlier)
-        space: dict[str, BaseDistribution] = super().infer_relative_search_space(reduced, trial)
+        self.trials = self.trials or BestAndLatest(study)
+        self.trials.read()
+        distinct: Any = DistinctSettings(self.trials)
+        space: dict[str, BaseDistribution] = super().infer_relative_search_space(distinct, trial)
         return space
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Draw values by TPE's model of the best and latest trials."""
-        reduced: Any = BestAndLatest(study, self.earlier)
+        reduced: Any = self.trials
         drawn: dict[str, Any] = super().sample_relative(reduced, trial, search_space)
         return drawn
 

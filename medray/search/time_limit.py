@@ -139,9 +139,9 @@ class TimeLimit:
         One that would take more than a quarter of the whole time may not, where others take less: the time is for
         a search.
         """
-        expected = self.times.expected(kind)
-        if self.hours is None or (expected is None and not self.times.seconds):
+        if self.hours is None or not self.times.seconds:
             return True
+        expected = self.times.expected(kind)
         needed = epochs * (expected or 0.0)
         if needed > LARGEST_SHARE * self.hours * HOUR_S and self.times.has_cheaper(kind):
             return False
