@@ -49,7 +49,7 @@ def bare_loop(config: TrainConfig, train: LabelledImages, val: LabelledImages) -
     torch.manual_seed(config.seed)
     network = build_network(config, train.shape, CLASSES)
     network.start(*channel_statistics(train.images, train.positions), torch.full((CLASSES,), 1 / CLASSES))
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     transforms = [build_transform(step) for step in config.pipeline]
     rng = np.random.default_rng(config.seed)

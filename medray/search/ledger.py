@@ -32,7 +32,7 @@ from medray.space.search_space import SearchSpace
 from medray.training.seeds import draw_seed
 
 LEADERBOARD_EVERY_S = STATE_EVERY_S = 10.0
-STATE_AT_ENDS_EVERY_S = 1.0  # where a trial has ended
+UNBOUNDED_STATE_EVERY_S = 1.0  # of a search without a time limit, as trials end
 MOST_HELD_BACK = 8  # drawn trials in a row that have no time, until the search ends
 MOST_FAILED = 20
 OPTUNA_STATES = {FINISHED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
@@ -279,7 +279,8 @@ class Ledger:
         self.file.send()
         self.observer.trial_ended(record)
         self.end_when_flat()
-        if self.ended_by or time.monotonic() - self._saved > STATE_AT_ENDS_EVERY_S:
+        bounded = self.limit.hours is not None or self.ended_by is not None
+        if bounded or time.monotonic() - self._saved > UNBOUNDED_STATE_EVERY_S:
             self.save_state()
         if time.monotonic() - self._written > LEADERBOARD_EVERY_S:
             self.write_leaderboard()

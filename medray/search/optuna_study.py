@@ -125,7 +125,9 @@ class BestAndLatest:
         return self._picked[kept]
 
     def _pick(self, states: tuple[TrialState, ...]) -> list[FrozenTrial]:
-        latest = list(islice((t for t in reversed(self._trials) if t.state in states), self.BEST + self.LATEST + 1))
+        latest = list(
+            islice((t for t in reversed(self._trials) if t.state in states), self.BEST + self.LATEST + 1)
+        )
         if len(latest) <= self.BEST + self.LATEST:
             return latest[::-1]
         latest = latest[: self.LATEST]
@@ -164,9 +166,7 @@ class SpreadTPE(optuna.samplers.TPESampler):
     TPE learns from `trials`, by default the study's own; with trials of earlier studies it sets in the sooner.
     """
 
-    def __init__(
-        self, seed: int, number: int, drawn_before: int, trials: BestAndLatest | None = None
-    ) -> None:
+    def __init__(self, seed: int, number: int, drawn_before: int, trials: BestAndLatest | None = None) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             super().__init__(

@@ -1,7 +1,7 @@
 """The journal of a run's Optuna study, for the one process that writes it.
 
-Optuna's own backend locks, writes, syncs and reads the file again at each of the dozen operations of a trial: 30 ms
-of a trial where a sync takes 3. Here operations wait in memory until `write`, and are not read again.
+Optuna's own backend locks, writes, syncs and reads the file again at each of the dozen operations of a trial:
+30 ms of a trial where a sync takes 3. Here operations wait in memory until `write`, and are not read again.
 """
 
 import json
