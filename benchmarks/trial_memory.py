@@ -1,15 +1,17 @@
 """Does a trial's own memory grow with the data set? Two searches that differ only in how many images they read.
 
 Prints, for each size of data, the most anonymous memory (RssAnon: what a process has for itself, shared memory
-and files left out) that any worker of the search had. Were the data copied into each trial, the second figure
-would be larger by the difference in size.
+and files left out) of each worker. Were the data copied into each trial, the figures of the larger size would be
+larger by the difference in size. Workers on the same data differ by some tens of MiB, by how their threads
+allocated what training needs: so there are several searches of each size, by turns, and the medians are compared.
 
-    uv run python benchmarks/trial_memory.py [--small 20] [--large 400]
+    uv run python benchmarks/trial_memory.py [--small 20] [--large 400] [--rounds 3]
 """
 
 import argparse
 import contextlib
 import io
+import statistics
 import tempfile
 import threading
 from pathlib import Path
@@ -48,17 +50,18 @@ def own_memory(process: psutil.Process) -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
 
 
-def watch(peaks: list[int], ended: threading.Event) -> None:
-    """Keep the largest worker's memory until the search has ended."""
-    while not ended.wait(0.2):
+def watch(peaks: dict[int, int], ended: threading.Event) -> None:
+    """Keep the largest memory of each worker, by process id, until the search has ended."""
+    while not ended.wait(0.1):
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error, OSError, StopIteration):
-                if "TrialRunner" in " ".join(process.cmdline()):
-                    peaks.append(own_memory(process))
+                # Between two steps its title is another.
+                if process.pid in peaks or "TrialRunner" in " ".join(process.cmdline()):
+                    peaks[process.pid] = max(own_memory(process), peaks.get(process.pid, 0))
 
 
-def peak(megabytes: int) -> float:
-    """Search on that much data; return a worker's peak, in MiB."""
+def worker_peaks(megabytes: int) -> list[float]:
+    """Search on that much data; return each worker's peak, in MiB."""
     from rich.console import Console
 
     from medray.search.run_search import run_search
@@ -67,7 +70,7 @@ def peak(megabytes: int) -> float:
     folder = Path(tempfile.mkdtemp(prefix="medray-bench-"))
     (folder / "memory.yaml").write_text(SPACE)
     data = write_data(folder / "data.npz", megabytes)
-    peaks: list[int] = []
+    peaks: dict[int, int] = {}
     ended = threading.Event()
     watcher = threading.Thread(target=watch, args=(peaks, ended))
     watcher.start()
@@ -77,7 +80,7 @@ def peak(megabytes: int) -> float:
     finally:
         ended.set()
         watcher.join()
-    return max(peaks) / 1024
+    return [peak / 1024 for peak in peaks.values()]
 
 
 def main() -> None:
@@ -85,11 +88,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", type=int, default=20, help="MiB of images")
     parser.add_argument("--large", type=int, default=400, help="MiB of images")
+    parser.add_argument("--rounds", type=int, default=3, help="searches of each size")
     given = parser.parse_args()
-    small, large = peak(given.small), peak(given.large)
-    print(f"a worker's own memory: {small:.0f} MiB with {given.small} MiB of images")
-    print(f"                       {large:.0f} MiB with {given.large} MiB of images")
-    print(f"grown by {large - small:+.0f} MiB for {given.large - given.small} MiB more data")
+    peaks: dict[int, list[float]] = {given.small: [], given.large: []}
+    for _ in range(given.rounds):
+        for size, values in peaks.items():
+            values += worker_peaks(size)
+    for size, values in peaks.items():
+        print(
+            f"a worker's own memory with {size} MiB of images: median {statistics.median(values):.0f} MiB, "
+            f"{min(values):.0f} to {max(values):.0f} of {len(values)} workers"
+        )
+    grown = statistics.median(peaks[given.large]) - statistics.median(peaks[given.small])
+    print(f"grown by {grown:+.0f} MiB for {given.large - given.small} MiB more data")
 
 
 if __name__ == "__main__":

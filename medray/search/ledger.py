@@ -25,13 +25,14 @@ from medray.runs.rundir import RunDir
 from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, EpochRecord, TrialRecord
 from medray.search.enqueue import QUEUED
 from medray.search.flatness import is_flat
-from medray.search.optuna_study import SpreadTPE, StudyFile
+from medray.search.optuna_study import BestAndLatest, SpreadTPE, StudyFile
 from medray.search.time_limit import TimeLimit, TrialKind, hours_for
 from medray.search.warm_start import frozen_trials
 from medray.space.search_space import SearchSpace
 from medray.training.seeds import draw_seed
 
 LEADERBOARD_EVERY_S = STATE_EVERY_S = 10.0
+UNBOUNDED_STATE_EVERY_S = 1.0  # of a search without a time limit, as trials end
 MOST_HELD_BACK = 8  # drawn trials in a row that have no time, until the search ends
 MOST_FAILED = 20
 OPTUNA_STATES = {FINISHED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
@@ -77,7 +78,7 @@ class Ledger:
     ) -> None:  # fmt: skip
         self.run, self.space, self.options, self.file, self.study = run, space, options, file, study
         self.warm_start = run.read_warm_start()
-        self.earlier = frozen_trials(self.warm_start, space)
+        self.known_trials = BestAndLatest(study, frozen_trials(self.warm_start, space))
         self.observer, self.limit, self.standard_error = observer, limit, standard_error
         self.ended_by: str | None = None
         self.held_back: deque[FrozenTrial] = deque()
@@ -88,6 +89,7 @@ class Ledger:
         self.unfinished: deque[FrozenTrial] = deque()
         self.running: dict[int, Trial] = {}
         self.death_reasons: dict[int, str] = {}
+        self.drawn_before = [0]  # how many trials before each one Optuna drew, by number
         self._written = self._saved = time.monotonic()
 
     # -- at the start
@@ -104,6 +106,7 @@ class Ledger:
                 self.unfinished.append(trial)
             else:
                 self.held_back.append(trial)
+        self.file.send()
         for number in self.run.trial_numbers() if self.options.hours is not None else ():
             folder = self.run.trial(number)
             kind = TrialKind.of(TrainConfig.from_dict(folder.read_json(folder.CONFIG)))
@@ -176,10 +179,12 @@ class Ledger:
             number = frozen.number
         else:  # an enqueued trial has its number already
             number = next((t.number for t in trials if t.state == TrialState.WAITING), len(trials))
-        drawn_before = sum(not QUEUED & trial.user_attrs.keys() for trial in trials[:number])
+        for trial in trials[len(self.drawn_before) - 1 :]:
+            self.drawn_before.append(self.drawn_before[-1] + (not QUEUED & trial.user_attrs.keys()))
+        drawn_before = self.drawn_before[number]
         # With the same seed the first draws would be those of an earlier run once more.
         drawn_before += sum(run.trials for run in self.warm_start.runs)
-        self.study.sampler = SpreadTPE(self.options.seed, number, drawn_before, self.earlier)
+        self.study.sampler = SpreadTPE(self.options.seed, number, drawn_before, self.known_trials)
         return self.study.ask() if frozen is None else Trial(self.study, frozen._trial_id)
 
     def _start(self, trial: Trial, before: Sequence[EpochRecord] = ()) -> StartedTrial | None:
@@ -218,6 +223,7 @@ class Ledger:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.running[number].report(result.objective, result.epoch)
+        self.file.write()
         self.observer.trial_epoch(number, result)
         if time.monotonic() - self._saved > STATE_EVERY_S:
             self.save_state()
@@ -273,7 +279,9 @@ class Ledger:
         self.file.send()
         self.observer.trial_ended(record)
         self.end_when_flat()
-        self.save_state()
+        bounded = self.limit.hours is not None or self.ended_by is not None
+        if bounded or time.monotonic() - self._saved > UNBOUNDED_STATE_EVERY_S:
+            self.save_state()
         if time.monotonic() - self._written > LEADERBOARD_EVERY_S:
             self.write_leaderboard()
 

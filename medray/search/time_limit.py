@@ -145,8 +145,10 @@ class TimeLimit:
         """
         if kind in self.times.left_out:
             return False
+        if self.hours is None:
+            return True
         expected = self.times.expected(kind)
-        if self.hours is None or (expected is None and not self.times.seconds):
+        if expected is None and not self.times.seconds:
             return True
         needed = epochs * (expected or 0.0)
         if needed > LARGEST_SHARE * self.hours * HOUR_S and self.times.has_cheaper(kind):

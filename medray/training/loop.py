@@ -37,7 +37,7 @@ from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stage
 from medray.training.state import TrainProgress, TrainState
 
 EXPLODED = 50  # times the loss of uniform predictions
-RECALIBRATION_IMAGES = 1024
+RECALIBRATION_SHARE, RECALIBRATION_LEAST, RECALIBRATION_MOST = 0.15, 256, 1024  # of the training images
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,8 @@ class _Training:
         """Recompute the statistics of each BatchNorm that is not frozen, with the present weights.
 
         The running averages trail the weights by tens of batches: with 5 batches an epoch a wide network
-        predicts at chance for several epochs after it has learned (Wu & Johnson 2021, "Rethinking Batch").
+        predicts at chance for several epochs after it has learned (Wu & Johnson 2021, "Rethinking Batch"). They
+        are those of a sample, whose forwards take a twentieth of the epoch's time where images are many.
         """
         if not self.freezer.learning:
             return
@@ -285,7 +286,8 @@ class _Training:
             if isinstance(module, nn.modules.dropout._DropoutNd):
                 module.eval()
         # Shuffled, as a file may be sorted by class.
-        sample = np.random.default_rng(0).permutation(len(self.train))[:RECALIBRATION_IMAGES]
+        size = min(max(int(RECALIBRATION_SHARE * len(self.train)), RECALIBRATION_LEAST), RECALIBRATION_MOST)
+        sample = np.random.default_rng(0).permutation(len(self.train))[:size]
         with recalibrated(self.freezer.learning):
             for start, end in optim.batch_bounds(len(sample), evaluation_batch(self.network, self.train.shape)):
                 self.feed.network(self.feed.plain(self.train, sample[start:end]))

@@ -15,7 +15,7 @@ from rich.console import Console
 from medray.errors import MedrayError, RunError
 from medray.runs.trial_record import TrialRecord
 from medray.runs.warm_starts import EarlierRun, EarlierTrial, WarmStart
-from medray.search.optuna_study import SpreadTPE, StudyFile
+from medray.search.optuna_study import BestAndLatest, SpreadTPE, StudyFile
 from medray.search.run_search import SearchResult, run_search
 from medray.search.search_options import SearchOptions
 from medray.search.warm_start import frozen_trials, is_same_training
@@ -202,7 +202,7 @@ def test_tpe_learns_from_earlier_trials_without_their_numbers() -> None:
     def drawn(known: list[Any]) -> list[float]:
         study, values = optuna.create_study(direction="maximize"), []
         for number in range(8):
-            study.sampler = SpreadTPE(0, number, number, known)
+            study.sampler = SpreadTPE(0, number, number, BestAndLatest(study, known))
             trial = study.ask()
             assert trial.number == number
             values.append(space.draw(trial)["learning_rate"])
