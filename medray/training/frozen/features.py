@@ -30,7 +30,7 @@ class FrozenFeatures:
     """The features of a data set's images by one trunk, plain or as views that a pipeline makes of them.
 
     View k of an image is the same in all trainings. Rows are kept in float16, whose rounding changes
-    probabilities by less than 0.001 where a last dense layer is trained on them; layers before it, and
+    probabilities by about 0.001 at most where a last dense layer is trained on them; layers before it, and
     normalisations above all, take the rounding further from step to step, so for these rows are float32.
     """
 
