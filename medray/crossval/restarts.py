@@ -60,7 +60,7 @@ def controller_error(error: BaseException) -> BaseException:
 
 
 def free_cores() -> None:
-    """Give back the cores of a trainer that has failed, which it does not do itself."""
+    """Give back the cores of this process's trainers, which one that has failed does not do itself."""
     import ray
     from ray._raylet import PlacementGroupID
     from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group

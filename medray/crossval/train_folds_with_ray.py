@@ -15,7 +15,7 @@ from medray.crossval.crossval_progress import CrossvalProgress
 from medray.crossval.jobs import Job, JobQueue
 from medray.crossval.plan import CrossvalOptions, resume_command
 from medray.crossval.ray_trainer import run_trainers
-from medray.crossval.restarts import controller_error
+from medray.crossval.restarts import controller_error, free_cores
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
 from medray.errors import MedrayError
@@ -82,4 +82,5 @@ def show_events(queue: Any, thread: threading.Thread, progress: CrossvalProgress
             time.sleep(POLL_S)
         except KeyboardInterrupt:
             if not ray.get(queue.stop.remote()):
-                break  # workers that are yet to come are not waited for
+                free_cores()  # or Ray may keep them for workers that come after this command has gone
+                break  # those are not waited for

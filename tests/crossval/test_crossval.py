@@ -256,6 +256,8 @@ def test_ctrl_c_does_not_wait_for_workers_that_are_yet_to_come(
         started.until(lambda: (run / "crossval/train/start-0").exists())
         started.kill(signal.SIGINT)
         code, printed, complaints = started.finish()
+        groups = ray.util.placement_group_table().values()
+        assert {group["state"] for group in groups} <= {"REMOVED"}  # nothing is left that would take the cores
     finally:
         ray.kill(busy)
     assert code == 130, complaints

@@ -184,7 +184,9 @@ def test_ray_stops_trials_at_an_epoch_when_the_time_is_over(npz: Path, tmp_path:
     assert result.ended_by == TIME
     assert result.left == 0
     assert {(record.state, record.ended_by) for record in result.records} == {(STOPPED, TIME)}
-    assert len(result.records) == 2  # one a core: none was drawn ahead, to begin when the time is over
+    # One a core, and what began after a slow epoch stopped one early: none was drawn ahead, to begin in vain.
+    assert len(result.records) in (2, 3)
+    assert all(record.epochs for record in result.records)
     assert result.run.trial_numbers() == [record.number for record in result.records]
     assert result.ensemble is not None
     assert result.run.read_state().seconds < 0.025 * HOUR_S + 5  # beside other work
