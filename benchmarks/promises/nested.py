@@ -103,7 +103,7 @@ def measure_fold(
 ) -> tuple[float, float, float]:
     """Return the AUC of the ensemble of one search, held out, on val and on new images."""
     networks, candidates = search(pool, inside.splits["train"], inside.splits["val"], rng)
-    selection = make_selection(TOP_K, candidates, top_k(candidates.candidates, MEMBERS))
+    selection = make_selection(TOP_K, candidates, top_k(candidates.candidates, candidates.labels, "auc", MEMBERS))
     keys = [member.key for member, _ in selection.members]
 
     def auc(images: Images) -> float:

@@ -11,7 +11,7 @@ from medray.console import make_console
 EXAMPLES = """
 \b
 Examples:
-  medray ensemble runs/organs                      # the top four, of the folds where there are any
+  medray ensemble runs/organs                      # the best eight, of the folds where there are any
   medray ensemble runs/organs --strategy greedy --from trials
   medray ensemble runs/organs --strategy folds     # all folds of the best setting
   medray ensemble runs/breast --sensitivity 0.95 --positive malignant   # misses one in twenty of new ones
@@ -30,7 +30,7 @@ share = click.FloatRange(0, 1, min_open=True, max_open=True)
     "--from", "source", type=click.Choice(["trials", "folds"]),
     help="Candidates: trials of the search, or settings with all their folds.  [folds, if there are any]",
 )  # fmt: skip
-@click.option("--top-k", type=positive, help="Trials, or settings, in the top-k average.  [4]")
+@click.option("--top-k", type=positive, help="Most trials, or settings, in the top-k average.  [8]")
 @click.option(
     "--sensitivity", type=click.FloatRange(0, 1, min_open=True), multiple=True,
     help="Set an operating point at this sensitivity; again for more.",

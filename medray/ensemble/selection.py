@@ -87,8 +87,8 @@ def all_selections(pools: Sequence[Pool], metric: str, k: int) -> list[Selection
     for pool in pools:
         if pool.candidates:
             best = {TRIALS: SINGLE, FOLDS: ALL_FOLDS}[pool.source]
-            selections.append(make_selection(best, pool, top_k(pool.candidates, 1)))
-            selections.append(make_selection(TOP_K, pool, top_k(pool.candidates, k)))
+            selections.append(make_selection(best, pool, [(pool.candidates[0], 1.0)]))
+            selections.append(make_selection(TOP_K, pool, top_k(pool.candidates, pool.labels, metric, k)))
             selections.append(make_selection(GREEDY, pool, greedy(pool.candidates, pool.labels, metric)))
     return selections
 

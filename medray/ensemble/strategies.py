@@ -10,20 +10,50 @@ from medray._types import Array
 from medray.ensemble.candidates import Candidate
 from medray.errors import DataError
 from medray.stats import metrics
+from medray.stats.bootstrap import bootstrap, percentile_interval, resample_counts
+from medray.stats.label_set_predictions import predictions_of
 from medray.stats.label_sets import auc_by_label, average_precision_by_label, label_set_metrics, mean_defined
 from medray.stats.score_names import METRICS
 
 LIBRARY = 100  # candidates, the best ones: a larger library overfits, and costs time
 ROUNDS = 20
 PATIENCE = 5  # rounds without a gain
+RESAMPLES = 100
+WORSE_IN_A_ROW = 8  # what comes after them is worse still
 SAME = 1e-12  # a difference that is rounding only
 
 Weighted = list[tuple[Candidate, float]]
 
 
-def top_k(candidates: Sequence[Candidate], k: int) -> Weighted:
-    """Return the best `k`, all with the same weight; `candidates` come best first."""
-    return [(candidate, 1.0) for candidate in candidates[:k]]
+def top_k(candidates: Sequence[Candidate], labels: Array, metric: str, k: int) -> Weighted:
+    """Return the best `k` of those that are not clearly worse than the best, all with the same weight.
+
+    `candidates` come best first, with predictions of images of these labels (N,) or (N, classes). Clearly worse is
+    one for which the bootstrap's 95 % interval of the paired difference in `metric` lies on the worse side: after
+    a short search the second best may be poor enough to spoil the mean. Where the metric is not defined in most
+    resamples, as with few images of a class, nothing is called worse.
+    """
+    selected, worse_in_a_row = list(candidates[:1]), 0
+    for candidate in candidates[1:LIBRARY]:
+        if len(selected) == k or worse_in_a_row == WORSE_IN_A_ROW:
+            break
+        worse_in_a_row = worse_in_a_row + 1 if _clearly_worse(candidate, candidates[0], labels, metric) else 0
+        if not worse_in_a_row:
+            selected.append(candidate)
+    return [(candidate, 1.0) for candidate in selected]
+
+
+def _clearly_worse(candidate: Candidate, best: Candidate, labels: Array, metric: str) -> bool:
+    if len(labels) < 2:
+        return False
+    labels, classes = labels.astype(np.int64), best.probabilities.shape[1]
+    models = {
+        name: predictions_of(c.probabilities, labels, classes) for name, c in (("a", candidate), ("b", best))
+    }
+    scores = bootstrap(models, resample_counts(len(labels), RESAMPLES, seed=0))
+    ahead = scores["a"][metric] - scores["b"][metric]
+    interval = percentile_interval(ahead if METRICS[metric] == "max" else -ahead)
+    return interval is not None and interval[1] < 0
 
 
 def greedy(candidates: Sequence[Candidate], labels: Array, metric: str) -> Weighted:

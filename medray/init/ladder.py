@@ -57,7 +57,8 @@ class Ladder:
     @property
     def small_sizes(self) -> list[int]:
         """The sizes of networks from random weights; none where the images are small enough as they are."""
-        return [64, 128] if max(self.proposal.shape[:2]) > SIDES[1] else []
+        side = max(self.proposal.shape[:2])
+        return [SIDES[0], min(SIDES[1], side)] if side > SIDES[0] else []
 
     def space_lines(self, rates: Sequence[dict[str, object]]) -> list[Line]:
         """Return what is searched of kinds of trainings; `rates` are the learning rates of small networks."""

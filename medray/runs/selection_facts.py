@@ -16,7 +16,7 @@ class WeightedMember(JsonDocument):
 
 
 SINGLE, TOP_K, GREEDY, ALL_FOLDS = "single", "top-k", "greedy", "folds"  # strategies of selection
-DEFAULT_K = 4  # members, or settings, of a top-k average
+DEFAULT_K = 8  # members, or settings, of a top-k average, at most
 
 
 def selection_title(strategy: str, source: str) -> str:

@@ -34,6 +34,7 @@ from medray.training.seeds import draw_seed
 LEADERBOARD_EVERY_S = STATE_EVERY_S = 10.0
 UNBOUNDED_STATE_EVERY_S = 1.0  # of a search without a time limit, as trials end
 MOST_HELD_BACK = 8  # drawn trials in a row that have no time, until the search ends
+MOST_TOO_LARGE = 64  # the same while there is time for trials of another kind
 MOST_FAILED = 20
 OPTUNA_STATES = {FINISHED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
@@ -82,6 +83,7 @@ class Ledger:
         self.observer, self.limit, self.standard_error = observer, limit, standard_error
         self.ended_by: str | None = None
         self.held_back: deque[FrozenTrial] = deque()
+        self.needs: dict[int, tuple[TrialKind, int]] = {}  # kind, and epochs to the first rung, by number
         self.out_of_time: set[int] = set()
         self.running_epochs: dict[int, RunningEpochs] = {}
         self.records: dict[int, TrialRecord] = {}
@@ -152,17 +154,26 @@ class Ledger:
                 self.end(frozen.number, StepResult(len(before), before[-1].objective, before[-1].ended_by))
             else:
                 self.held_back.append(frozen)
-        waiting, self.held_back = self.held_back, deque()
-        attempts = max(MOST_HELD_BACK, len(waiting) + 1)
-        while self.ended_by is None and len(self.held_back) < attempts:
-            trial = self._open(waiting.popleft() if waiting else None)
-            if started := self._start(trial):
-                self.held_back.extend(waiting)
-                return started
-            self.held_back.append(self.study.get_trials(deepcopy=False)[trial.number])
-        self.held_back.extend(waiting)
+        again, attempts = len(self.held_back), 0
+        while self.ended_by is None and attempts < again + self._most_held_back():
+            frozen = self.held_back.popleft() if attempts < again else None
+            if frozen is None or self._may_have_time(frozen.number):
+                trial = self._open(frozen)
+                if started := self._start(trial):
+                    self.held_back.rotate(attempts if frozen else 0)
+                    return started
+                frozen = self.study.get_trials(deepcopy=False)[trial.number]
+            self.held_back.append(frozen)
+            attempts += 1
         self.ended_by = self.ended_by or TIME
         return None
+
+    def _may_have_time(self, number: int) -> bool:
+        """Return whether a trial that was held back is not known to lack time still, without drawing it again."""
+        return number not in self.needs or self.limit.allows(*self.needs[number])
+
+    def _most_held_back(self) -> int:
+        return MOST_TOO_LARGE if self.limit.allows_any(self.space.budget.grace_epochs) else MOST_HELD_BACK
 
     def may_wait(self) -> bool:
         """Return whether a trial that begins when the next running one ends surely can reach its first rung."""
@@ -201,7 +212,8 @@ class Ledger:
         kind = TrialKind.of(config)
         epochs = 1 if kind.linear else config.epochs
         rung = min(self.space.budget.grace_epochs, epochs)
-        if not self.limit.allows(kind, max(1, rung - len(before))):
+        self.needs[number] = kind, max(1, rung - len(before))
+        if not self.limit.allows(*self.needs[number]):
             return None
         self.limit.times.begin(number, kind, [epoch.seconds for epoch in before])
         self.running[number] = trial
@@ -231,12 +243,20 @@ class Ledger:
     def lacks_time(self, number: int, result: StepResult) -> bool:
         """Return whether a trial that has just done an epoch is to be stopped: its next one would end too late.
 
+        So is one that would not have begun, had it been known how long an epoch takes; a baseline goes on.
+
         Raises:
             RunError: the time is so short that no trial has reached its first rung; they can be resumed.
         """
-        if result.done or result.objective is None or not self.limit.stops(number, result.seconds):
+        if result.done or result.objective is None:
             return False
         running, rung = self.running_epochs.values(), self.running_epochs[number].rung
+        searched = "baseline" not in self.running[number].user_attrs
+        if searched and result.epoch < rung and self.limit.is_too_slow(number, rung, result.seconds):
+            self.out_of_time.add(number)
+            return True
+        if not self.limit.stops(number, result.seconds):
+            return False
         compared = result.epoch >= rung or any(epochs.done >= epochs.rung for epochs in running)
         if not compared and not usable(self.records.values()):
             seconds = self.limit.used() + (rung - result.epoch) * result.seconds

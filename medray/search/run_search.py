@@ -20,7 +20,7 @@ from medray.ensemble.candidates import trial_pool
 from medray.ensemble.manifest import Manifest, read_manifest
 from medray.ensemble.ood_file import fit_run_ood
 from medray.ensemble.selection import make_selection
-from medray.ensemble.strategies import top_k
+from medray.ensemble.strategies import LIBRARY, top_k
 from medray.ensemble.write_ensemble import write_ensemble
 from medray.errors import MedrayError, RunError
 from medray.runs.leaderboard import rank, usable
@@ -128,8 +128,8 @@ def write_results(ledger: "Ledger", dataset: ImageDataset) -> Manifest | None:
         return read_manifest(run.ensemble)
     if usable(records):
         run.delete(run.SELECTION)
-        pool = trial_pool(run, records, space.mode, top, space.task, dataset.case_rule)
-        selection = make_selection(TOP_K, pool, top_k(pool.candidates, top))
+        pool = trial_pool(run, records, space.mode, max(top, LIBRARY), space.task, dataset.case_rule)
+        selection = make_selection(TOP_K, pool, top_k(pool.candidates, pool.labels, space.metric, top))
         fit_run_ood(run, dataset)
         return write_ensemble(run, selection, data=DataFacts.of(dataset), metric=space.metric)
     if records and not ledger.left():

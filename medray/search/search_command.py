@@ -56,7 +56,7 @@ Examples:
     f"trials, and in at least {FEWEST}.  [the space's budget]",
 )
 @click.option("--max-epochs", type=positive, help="Most epochs of a trial.  [the space's budget]")
-@click.option("--top-k", type=positive, help="Members of the ensemble.  [4]")
+@click.option("--top-k", type=positive, help="Most members of the ensemble.  [8]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the draws and of the weights.  [0]")
 @click.option("--concurrency", type=positive, help="Most trials side by side.  [as many as there is room for]")
 @click.option("--out", metavar="DIR", help="The run's folder: a path or a URI.  [runs/SPACE]")

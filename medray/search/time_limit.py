@@ -102,11 +102,10 @@ class EpochTimes:
         nearest = [seconds for same, seconds in others if same] or [seconds for _, seconds in others]
         return median(nearest) if nearest else None
 
-    def has_cheaper(self, kind: TrialKind) -> bool:
-        """Return whether an epoch of another kind took less than half of what one of this kind is expected to."""
-        expected = self.expected(kind)
+    def has_cheaper(self, kind: TrialKind, seconds: float) -> bool:
+        """Return whether an epoch of another kind takes less than half of the `seconds` of one of this kind."""
         others = [self.expected(other) for other in {*self.kinds.values()} if other != kind]
-        return any(other is not None and expected is not None and 2 * other < expected for other in others)
+        return any(other is not None and 2 * other < seconds for other in others)
 
     def slowest(self) -> float | None:
         """Return the seconds of an epoch of the slowest trial, None before any is measured."""
@@ -150,10 +149,19 @@ class TimeLimit:
         expected = self.times.expected(kind)
         if expected is None and not self.times.seconds:
             return True
-        needed = epochs * (expected or 0.0)
-        if needed > LARGEST_SHARE * self.hours * HOUR_S and self.times.has_cheaper(kind):
-            return False
-        return needed < self.left()
+        return not self._too_much(kind, epochs, expected or 0.0) and epochs * (expected or 0.0) < self.left()
+
+    def allows_any(self, grace_epochs: int) -> bool:
+        """Return whether a new trial of some measured kind can reach its first rung."""
+        return any(self.allows(kind, 1 if kind.linear else grace_epochs) for kind in {*self.times.kinds.values()})
+
+    def _too_much(self, kind: TrialKind, epochs: int, seconds: float) -> bool:
+        share = LARGEST_SHARE * (self.hours or math.inf) * HOUR_S
+        return epochs * seconds > share and self.times.has_cheaper(kind, seconds)
+
+    def is_too_slow(self, number: int, epochs: int, seconds: float) -> bool:
+        """Return whether a running trial would not have begun, had it been known that an epoch takes so long."""
+        return self._too_much(self.times.kinds[number], epochs, seconds)
 
     def stops(self, number: int, seconds: float) -> bool:
         """Return whether a running trial has no time for its next epoch.

@@ -38,7 +38,7 @@ class TrainingSteps(StudyFolder):
             hours: most wall time, of all calls for this run together; likewise.
             stop_when_flat: end where more trials are unlikely to help; the space's budget where it is not given.
             max_epochs: most epochs of a trial; the space's budget where it is not given.
-            top_k: members of the ensemble; 4 where it is not given.
+            top_k: most members of the ensemble; 8 where it is not given.
             seed: seed of the draws and of the weights; 0 where it is not given.
             concurrency: most trials side by side on Ray.
             baselines_only: run the space's baselines and nothing else.
@@ -156,7 +156,7 @@ class TrainingSteps(StudyFolder):
         Args:
             strategy: "top-k", "greedy" or "folds" (all folds of the best setting); "top-k" where it is not given.
             source: candidates are "trials" or "folds"; folds where there are any.
-            top_k: trials, or settings, in the top-k average; 4 where it is not given.
+            top_k: most trials, or settings, in the top-k average; 8 where it is not given.
             sensitivity: set an operating point at this sensitivity, 0 to 1; or at each of several.
             youden: set an operating point by Youden's index.
             cost_ratio: set an operating point where a miss costs so many false alarms; or several.

@@ -17,7 +17,6 @@ from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble import Prediction
 from medray.ensemble.candidates import trial_pool
 from medray.ensemble.selection import make_selection
-from medray.ensemble.strategies import top_k
 from medray.ensemble.write_ensemble import write_ensemble
 from medray.errors import ConfigError, DataError, MedrayError, RunError, WeightsError
 from medray.runs.run_facts import DataFacts
@@ -32,7 +31,7 @@ def run(made_run: Path, npz: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A run with an ensemble of its best three trials, not calibrated, as a search leaves it."""
     run = RunDir(shutil.copytree(made_run, tmp_path_factory.mktemp("model") / "found").as_posix())
     pool = trial_pool(run, list(run.records()), "max", limit=3)
-    selection = make_selection(TOP_K, pool, top_k(pool.candidates, 3))
+    selection = make_selection(TOP_K, pool, [(candidate, 1.0) for candidate in pool.candidates[:3]])
     write_ensemble(run, selection, data=DataFacts.of(load_data(str(npz))), metric="auc")
     return run
 

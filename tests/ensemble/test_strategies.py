@@ -48,10 +48,40 @@ def mean_of(selected: Weighted) -> Array:
 
 @given(st.integers(1, 8), st.integers(1, 8))
 def test_top_k_is_the_first_ones_with_equal_weights(count: int, k: int) -> None:
-    library = candidates([np.array([[0.5, 0.5]])] * count)
-    assert [(candidate.number, weight) for candidate, weight in top_k(library, k)] == [
+    library = candidates([np.full((6, 2), 0.5, dtype=np.float32)] * count)
+    selected = top_k(library, np.arange(6) % 2, "auc", k)
+    assert [(candidate.number, weight) for candidate, weight in selected] == [
         (i, 1.0) for i in range(min(k, count))
     ]
+
+
+@settings(deadline=None, max_examples=30)
+@given(cases(), st.sampled_from(list(OF_CLASSES)), st.integers(1, 6))
+def test_the_best_is_always_in_a_top_k_and_no_more_than_k_are(case: Case, metric: str, k: int) -> None:
+    parts, labels = case
+    library = candidates(parts)
+    selected = [candidate.number for candidate, _ in top_k(library, labels, metric, k)]
+    assert selected[0] == 0
+    assert selected == sorted(selected)
+    assert len(selected) <= k
+    assert set(selected) <= set(range(len(library)))
+
+
+@pytest.mark.parametrize("metric", ["auc", "log_loss", "f1_macro"])
+def test_what_is_clearly_worse_is_not_averaged(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    good, poor = noisy(rng, labels, 3, 3.0), noisy(rng, labels, 3, 0.2)
+    as_good = np.roll(good, 3, axis=0)  # the same answers to other images of each class
+    selected = top_k(candidates([good, poor, as_good]), labels, metric, 3)
+    assert [candidate.number for candidate, _ in selected] == [0, 2]
+
+
+def test_nothing_is_called_worse_where_a_class_has_no_images() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.zeros(30, dtype=np.int64)
+    parts = [noisy(rng, labels, 2, signal) for signal in (3.0, -3.0)]
+    assert len(top_k(candidates(parts), labels, "auc", 2)) == 2
 
 
 # -- greedy

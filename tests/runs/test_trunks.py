@@ -17,7 +17,6 @@ from medray.data.folds import make_folds
 from medray.ensemble.candidates import trial_pool
 from medray.ensemble.predict_networks import predict_networks
 from medray.ensemble.selection import make_selection
-from medray.ensemble.strategies import top_k
 from medray.ensemble.write_ensemble import write_ensemble
 from medray.errors import WeightsError
 from medray.runs.run_facts import DataFacts
@@ -120,7 +119,7 @@ def test_members_of_an_ensemble_are_complete(run: RunDir, dataset: ImageDataset,
     for number in (3, 4):
         shutil.rmtree(Path(run.location) / f"trials/{number:04d}")
     pool = trial_pool(run, [r for n in (0, 1, 2) if (r := run.trial(n).record())], "max")
-    selection = make_selection(TOP_K, pool, top_k(pool.candidates, 3))
+    selection = make_selection(TOP_K, pool, [(candidate, 1.0) for candidate in pool.candidates])
     manifest = write_ensemble(run, selection, data=DataFacts.of(dataset), metric="auc")
     copied = shutil.copytree(Path(run.location) / "ensemble", tmp_path / "copied")
     keys = [(member.trial, member.fold) for member in manifest.members]

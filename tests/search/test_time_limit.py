@@ -186,3 +186,21 @@ def test_a_linear_head_is_judged_by_those_on_the_same_features() -> None:
     assert not limit.allows(LENET, 10)
     assert not limit.allows(TrialKind("resnet18"), 10)
     assert limit.allows(small, 1)
+
+
+def test_a_trial_of_a_kind_that_turns_out_too_slow_is_stopped_and_the_others_go_on(tmp_path: Path) -> None:
+    clock, seconds = Clock(), {"lenet5": 1.0, "cnn5": 1.0, "resnet8_small": 60.0}
+    ledger = ledger_in(tmp_path, clock, 0.1)  # 360 s: two epochs of the slow one are more than a quarter
+    run_all(ledger, clock, seconds)
+    slow = [r for r in ledger.records.values() if r.settings["backbone"] == "resnet8_small"]
+    assert [(r.epochs, r.state, r.ended_by) for r in slow] == [(1, STOPPED, TIME)]
+    assert len(ledger.records) > 30  # the time went to the others, and draws of the slow one ended nothing
+    assert clock.now - 1000.0 > 0.1 * HOUR_S - ending_seconds(0.1) - 10.0
+
+
+def test_a_baseline_goes_on_however_slow_it_is(tmp_path: Path) -> None:
+    clock, seconds = Clock(), {"lenet5": 40.0, "cnn5": 1.0, "resnet8_small": 1.0}
+    ledger = ledger_in(tmp_path, clock, 0.1, grace=3)
+    ledger.limit.times.begin(99, TrialKind("cnn5"), [1.0])
+    run_all(ledger, clock, seconds)
+    assert (ledger.records[0].baseline, ledger.records[0].epochs) == ("plain", 6)

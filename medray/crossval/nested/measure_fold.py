@@ -14,7 +14,7 @@ from medray.ensemble.calibrate_ensemble import calibrate_selection
 from medray.ensemble.candidates import trial_pool
 from medray.ensemble.predict_networks import predict_networks
 from medray.ensemble.selection import make_selection
-from medray.ensemble.strategies import top_k
+from medray.ensemble.strategies import LIBRARY, top_k
 from medray.errors import MedrayError
 from medray.runs.crossval_documents import NestedFold
 from medray.runs.rundir import NestedDir, RunDir
@@ -36,13 +36,13 @@ def measure_fold(
         MedrayError: all trials of the search failed.
         WeightsError: weights are missing or damaged.
     """
-    pool = trial_pool(run, records, space.mode, k, space.task, fold.dataset.case_rule)
+    pool = trial_pool(run, records, space.mode, max(k, LIBRARY), space.task, fold.dataset.case_rule)
     if not pool.candidates:
         raise MedrayError(
             f"outer fold {fold.number}: all {len(records)} trials failed; the first: {records[0].reason} (see "
             f"{run.location}/trials)"
         )
-    selection = make_selection(TOP_K, pool, top_k(pool.candidates, k))
+    selection = make_selection(TOP_K, pool, top_k(pool.candidates, pool.labels, space.metric, k))
     members, shares = zip(*selection.members, strict=True)
     dataset, held_out = fold.dataset, fold.held_out
     aside = dataset.splits.get(CALIBRATION, np.empty(0, dtype=np.int64))
