@@ -11,7 +11,7 @@ UNEVEN = 2.0  # times as many images in the largest class as in the smallest
 LARGE_IMAGE = 64  # pixels of a side; beyond it a trial fills more of a GPU
 
 #: Below so many training images: trials, epochs of a trial, and epochs before ASHA may stop it.
-BUDGETS = ((200, 20, 60, 15), (2_000, 30, 40, 10), (20_000, 30, 30, 8), (math.inf, 20, 20, 5))
+BUDGETS = ((400, 20, 60, 15), (2_000, 30, 40, 10), (20_000, 30, 30, 8), (math.inf, 20, 20, 5))
 
 
 def class_ratio(proposal: StudyProposal) -> float:
