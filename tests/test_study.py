@@ -29,6 +29,7 @@ def test_the_examples_of_the_face_do_what_they_say(tmp_path: Path, monkeypatch: 
         "crossval",
         "nested_crossval",
         "ensemble",
+        "run",
         "evaluate",
         "evaluate_external",
         "load_ensemble",

@@ -35,6 +35,8 @@ data_option = click.option(
 )
 
 
+#: Where a command's context keeps the arguments that it was given, in its `meta`.
+ARGUMENTS = "medray.arguments"
 #: click's settings of every command and group.
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -66,6 +68,7 @@ class MedrayCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, or exit with one line."""
         as_json = "--json" in args  # click removes what it has read from the list
+        ctx.meta[ARGUMENTS] = tuple(args)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:

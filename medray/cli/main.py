@@ -10,6 +10,10 @@ from medray.cli.base import MedrayGroup
 COMMANDS = {
     "data": ("medray.audit.data_command", "Look at images before any training: profile them, find leaks."),
     "init": ("medray.init.init_command", "Begin a study: look at the data, write a search space for it."),
+    "study": (
+        "medray.study.study_command",
+        "A whole study by one line: all of the steps below up to the report.",
+    ),
     "search": ("medray.search.search_command", "Search hyperparameters; leave a leaderboard and an ensemble."),
     "crossval": (
         "medray.crossval.crossval_command",

@@ -24,8 +24,11 @@ def case_rule(result: CrossvalResult) -> CaseRule | None:
     return None if cases is None else cases.rule
 
 
-def print_crossval_result(result: CrossvalResult, console: Console) -> None:
-    """Print mean ± standard deviation over folds, the doubtful labels, and the paths of all files."""
+def print_crossval_result(result: CrossvalResult, console: Console, *, hints: bool = True) -> None:
+    """Print mean ± standard deviation over folds, the doubtful labels, and the paths of all files.
+
+    With `hints` the command that comes next is named.
+    """
     run = result.searched.run
     if result.trials:
         _print_trials(result, console)
@@ -47,6 +50,8 @@ def print_crossval_result(result: CrossvalResult, console: Console) -> None:
             say(console, f"                 as pictures: {run.crossval.path(run.crossval.SHEET)}")
     if result.trials:
         say(console, f"Scores: {run.crossval.path(run.crossval.SCORES)}")
+    if not hints:
+        return
     if result.left:
         say(console, f"{result.left} folds are left; go on with: {result.resume_command}")
     elif result.trials:

@@ -13,8 +13,11 @@ from medray.stats.case_rule import title_with, unit_of
 IMAGES = {"val": "validation", "out-of-fold": "out-of-fold"}
 
 
-def print_result(result: EnsembleResult, console: Console) -> None:
-    """Print all selections side by side, the operating points, and the paths of what was written."""
+def print_result(result: EnsembleResult, console: Console, *, hints: bool = True) -> None:
+    """Print all selections side by side, the operating points, and the paths of what was written.
+
+    With `hints` the command that comes next is named.
+    """
     selected, run, manifest = result.selected, result.run, result.manifest
     _print_selections(result, console)
     say(
@@ -51,7 +54,8 @@ def print_result(result: EnsembleResult, console: Console) -> None:
     _print_basis(result, console)
     say(console, f"Ensemble:   {run.path(run.ENSEMBLE)} ({selected.title}, {len(selected.members)} members)")
     say(console, f"Selections: {run.path(run.SELECTION)}")
-    say(console, f"Next: medray evaluate {run.location}")
+    if hints:
+        say(console, f"Next: medray evaluate {run.location}")
 
 
 def _print_basis(result: EnsembleResult, console: Console) -> None:

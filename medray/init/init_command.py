@@ -45,8 +45,12 @@ def init(name: str, data: str, out: str | None, missing: str) -> None:
         begin(name, data, out, make_console(width=NARROW), missing=missing)
 
 
-def begin(name: str, data: str, out: str | None, console: "Console", *, missing: str = "fail") -> Path:
+def begin(
+    name: str, data: str, out: str | None, console: "Console", *, missing: str = "fail", hints: bool = True
+) -> Path:  # fmt: skip
     """Write the search space of a new study, describe it on `console`, and return its file.
+
+    With `hints` the commands that come next are named.
 
     Raises:
         MedrayError: the name or the file can't be used, the data can't be read or split, or rows of a table
@@ -82,7 +86,7 @@ def begin(name: str, data: str, out: str | None, console: "Console", *, missing:
     with step(progress, "Looking for duplicates in other splits"):
         audit = audit_survey(proposal.kept)
     save(path, text)
-    print_proposal(proposal, audit, path, console)
+    print_proposal(proposal, audit, path, console, hints=hints)
     return path
 
 

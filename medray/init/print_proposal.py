@@ -23,14 +23,18 @@ FEW = 50  # validation images; each then counts for 2 % and more
 TRY = "--trials 4 --max-epochs 2"
 
 
-def print_proposal(proposal: StudyProposal, audit: Audit, path: Path, console: Console) -> None:
-    """Print all of it; `audit` is that of the kept images in their splits."""
+def print_proposal(
+    proposal: StudyProposal, audit: Audit, path: Path, console: Console, *, hints: bool = True
+) -> None:  # fmt: skip
+    """Print all of it, with `hints` also the next commands; `audit` is that of the kept images in their splits."""
     say(console, printable(title(proposal)))
     for line in describe_images(proposal):
         say(console, f"  {printable(line)}")
     for line in list_warnings(proposal, audit):
         console.print("warning", style="bold yellow", end="  ")
         say(console, printable(line))
+    if not hints:
+        return
     say(console, f"\n{printable(str(path))} is written: look at it, then")
     for command in next_commands(proposal, path, leaks=bool(audit.leaks)):
         say(console, f"  {command}")

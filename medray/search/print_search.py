@@ -19,8 +19,11 @@ from medray.tasks import TASKS
 from medray.text import first_names, plural
 
 
-def print_search_result(result: SearchResult, console: Console) -> None:
-    """Print the first rows of the leaderboard, the gain over the best baseline, and the paths of all files."""
+def print_search_result(result: SearchResult, console: Console, *, hints: bool = True) -> None:
+    """Print the first rows of the leaderboard, the gain over the best baseline, and the paths of all files.
+
+    With `hints` the command that comes next is named.
+    """
     metric, run, share = result.space.metric, result.run, TASKS[result.space.task].share
     if usable(result.records):
         print_leaderboard(result.records, metric, console, share=share, cases=result.cases)
@@ -43,6 +46,8 @@ def print_search_result(result: SearchResult, console: Console) -> None:
     say(console, f"Leaderboard: {run.path(run.LEADERBOARD)}")
     if result.ensemble is not None:
         say(console, f"Ensemble:    {run.path('ensemble')}")
+    if not hints:
+        return
     if result.interrupted:
         left = "Time is" if result.left is None else f"{result.left} trials are"
         say(console, f"{left} left; go on with: {result.resume_command}")

@@ -10,10 +10,60 @@ if TYPE_CHECKING:
     from medray.crossval.run_crossval import CrossvalResult
     from medray.ensemble.build_ensemble import EnsembleResult
     from medray.search.run_search import SearchResult
+    from medray.study.steps.run_study import StudyResult
 
 
 class TrainingSteps(StudyFolder):
     """The steps that train networks, select those of the ensemble, and set its decisions."""
+
+    def run(
+        self,
+        *,
+        hours: float | None = None,
+        trials: int | None = None,
+        max_epochs: int | None = None,
+        top: int | None = None,
+        folds: int | None = None,
+        sensitivity: float | Sequence[float] = (),
+        youden: bool = False,
+        cost_ratio: float | Sequence[float] = (),
+        positive: str | None = None,
+        seed: int | None = None,
+        concurrency: int | None = None,
+        allow_leaks: bool = False,
+    ) -> "StudyResult":
+        """Do all steps up to the report that the run's files do not have yet; the test split is not read.
+
+        Args:
+            hours: most wall time of all steps: half of it for the search, then folds; none where it is not given.
+            trials: trials of the search; the space's budget where neither this nor `hours` is given.
+            max_epochs: most epochs of a trial; the space's budget where it is not given.
+            top: settings that are trained on all folds; 3, or as many as there is time for.
+            folds: number of folds; 5, or those that the data set brings along, where it is not given.
+            sensitivity, youden, cost_ratio, positive: the operating points, as for `ensemble`.
+            seed: seed of draws, weights and folds; 0 where it is not given.
+            concurrency: most trainings side by side on Ray.
+            allow_leaks: start though splits share images or patients.
+
+        Raises:
+            MedrayError: something that you can mend is wrong; nothing that was done is lost, and the same call
+                goes on with it.
+
+        Example:
+            >>> study.run().interrupted is None
+            True
+        """
+        from medray.ensemble.build_ensemble import make_rules
+        from medray.study.steps.run_study import run_study
+        from medray.study.steps.study_options import StudyOptions
+
+        options = StudyOptions(
+            name=self.space, data=self.data, hours=hours, trials=trials, max_epochs=max_epochs, top=top,
+            folds=folds, rules=make_rules(_several(sensitivity), youden, _several(cost_ratio)), positive=positive,
+            seed=seed, concurrency=concurrency, out=self.location, allow_leaks=allow_leaks, address=self.address,
+            runner=self.runner,
+        )  # fmt: skip
+        return run_study(options, self._console())
 
     def search(
         self,

@@ -1,0 +1,47 @@
+"""The step of a study that makes its model: members, temperature, operating points and sets."""
+
+from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
+from medray.ensemble.candidates import FOLDS
+from medray.ensemble.manifest import Manifest, read_manifest
+from medray.ensemble.print_ensemble import print_result
+from medray.runs.fold_results import read_crossval_trials
+from medray.study.steps.study_step import StudyContext
+from medray.text import plural
+
+
+class EnsembleStep:
+    """The ensemble, of folds where there are any, with the operating points that were asked for."""
+
+    name = "ensemble"
+
+    def done(self, study: StudyContext) -> str | None:
+        """Return members and points where the ensemble is of all there is and has the points asked for."""
+        searched, run = study.searched(), study.run
+        selections = None if searched is None else run.read_selections()
+        if searched is None or selections is None:
+            return None
+        folds = {trial.number for trial in read_crossval_trials(run, searched.data.cases)}
+        compared = {member.trial for s in selections.selections if s.source == FOLDS for member in s.members}
+        manifest = read_manifest(run.ensemble)
+        rules = {point.rule for point in manifest.operating_points}
+        return _summary(manifest) if bool(folds) == bool(compared) and rules >= {*study.options.rules} else None
+
+    def plan(self, study: StudyContext) -> str:
+        """Return what will be set on it."""
+        points = ", ".join(rule.name for rule in study.options.rules) or "no operating point"
+        return f"the best averaged and calibrated; {points}"
+
+    def work(self, study: StudyContext) -> str:
+        """Make the ensemble."""
+        options = study.options
+        given = EnsembleOptions(
+            study.run.location, rules=options.rules, positive=options.positive, data=options.data
+        )
+        result = run_ensemble(given, study.console)
+        print_result(result, study.console, hints=False)
+        return _summary(result.manifest)
+
+
+def _summary(manifest: Manifest) -> str:
+    points = ", ".join(dict.fromkeys(point.name for point in manifest.operating_points)) or "no operating point"
+    return f"{manifest.strategy} of {plural(len(manifest.members), 'network')}; {points}"

@@ -1,0 +1,101 @@
+"""The step of a study that trains the best settings on every fold."""
+
+from medray.console import say
+from medray.crossval.plan import TOP, CrossvalOptions
+from medray.crossval.print_crossval import print_crossval_result
+from medray.crossval.run_crossval import run_crossval
+from medray.data.folds import FOLD_COUNT
+from medray.data.listing.listing import TRAIN, VAL
+from medray.runs.finished_search import FinishedSearch
+from medray.runs.fold_results import read_crossval_trials
+from medray.runs.leaderboard import rank, usable
+from medray.study.steps.share_time import FoldTimes, seconds_for_folds, slots_used
+from medray.study.steps.study_step import StudyContext
+from medray.tasks import SINGLE
+from medray.text import clock, plural
+
+LEFT_OUT = "left out: there was no time for the best setting on all folds"
+
+
+class FoldsStep:
+    """The best settings on all folds: three, or as many as there is time for."""
+
+    name = "folds"
+
+    def done(self, study: StudyContext) -> str | None:
+        """Return settings, folds and the best score where every fold of the plan has ended."""
+        searched, crossval = study.searched(), study.run.crossval
+        if searched is None or not crossval.exists(crossval.PLAN):
+            return None
+        plan = crossval.read_plan()
+        folds = [study.run.fold(number, fold) for number in plan.trials for fold in range(plan.folds or 0)]
+        return _summary(searched) if folds and all(fold.exists(fold.RECORD) for fold in folds) else None
+
+    def plan(self, study: StudyContext) -> str:
+        """Return how many settings and folds there will be, and the time where it is known."""
+        options, searched = study.options, study.searched()
+        top, folds = options.top or TOP, options.folds or FOLD_COUNT
+        if searched is None:
+            fit = ", or as many as fit in the time that is left" if options.hours and not options.top else ""
+            return f"{_settings(top)} on {folds} folds{fit}"
+        times = _times(searched, options.folds, top)
+        return f"{_settings(len(times.best))} on {times.folds} folds, about {clock(times.seconds(top))}"
+
+    def work(self, study: StudyContext) -> str | None:
+        """Train the folds, or go on with them."""
+        options, crossval, searched = study.options, study.run.crossval, study.searched()
+        assert searched is not None  # the search is the step before
+        begun = crossval.exists(crossval.PLAN)
+        times = _times(searched, options.folds, options.top or TOP)
+        top: int | None = len(times.best)
+        if not begun and options.hours is not None and options.top is None:
+            left = max(0.0, seconds_for_folds(options.hours, study.used()))
+            top = times.that_fit(left)
+            if not top:
+                say(
+                    study.console,
+                    f"Folds are left out: those of the best setting take about {clock(times.seconds(1))}, and "
+                    f"{clock(left)} are left; later: medray crossval {study.run.location}",
+                )
+                return LEFT_OUT
+        result = run_crossval(
+            CrossvalOptions(
+                study.run.location, top=None if begun else top, folds=None if begun else times.folds,
+                seed=None if begun else options.seed, data=options.data, concurrency=options.concurrency,
+                resume=begun, address=options.address, min_gpus=options.min_gpus, runner=options.runner,
+                verbose=options.verbose,
+            ),
+            study.console,
+        )  # fmt: skip
+        print_crossval_result(result, study.console, hints=False)
+        return None if result.left else _summary(searched)
+
+
+def _settings(count: int) -> str:
+    return "the best setting" if count == 1 else f"the best {count} settings"
+
+
+def _summary(searched: FinishedSearch) -> str:
+    trials = read_crossval_trials(searched.run, searched.data.cases)
+    if not trials:
+        return "no setting has all of its folds"
+    settings, folds = plural(len(trials), "setting"), plural(len(trials[0].records), "fold")
+    return f"{settings} on {folds}, the best with mean {searched.space.metric} {trials[0].objective:.4f}"
+
+
+def _times(searched: FinishedSearch, folds: int | None, top: int) -> FoldTimes:
+    """Return what folds take, by the search's own times: as many as were asked for, or as the data allow."""
+    data = searched.data
+    pool = [data.splits[split] for split in (TRAIN, VAL)]
+    if folds is None:
+        fewest = min(map(sum, zip(*(split.classes for split in pool), strict=True)))
+        folds = data.folds or (
+            max(2, min(FOLD_COUNT, fewest)) if searched.space.task == SINGLE.name else FOLD_COUNT
+        )
+    images = sum(split.images for split in pool)
+    return FoldTimes(
+        best=tuple(rank(usable(searched.records), searched.space.mode)[:top]),
+        folds=folds,
+        growth=images * (folds - 1) / folds / pool[0].images,
+        slots=slots_used(searched.records, searched.run.read_state().seconds),
+    )

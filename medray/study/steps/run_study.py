@@ -1,0 +1,97 @@
+"""A study from its data to its report: each step goes on where the run's files say that it stopped.
+
+data        the search space: one that is there, or a new one by a look at the images
+search      trials until their number, or their half of the time, is used
+folds       the best settings on all folds, as many as there is time for
+ensemble    members, temperature, operating points and sets
+report      one HTML file
+
+The test split is not read: `medray evaluate` does that, once, when all is decided.
+"""
+
+import time
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from medray.console import say
+from medray.runs.rundir import RunDir
+from medray.study.steps.ensemble_step import EnsembleStep
+from medray.study.steps.folds_step import FoldsStep
+from medray.study.steps.report_step import ReportStep
+from medray.study.steps.search_step import SearchStep
+from medray.study.steps.study_options import StudyOptions
+from medray.study.steps.study_space import find_or_write_space
+from medray.study.steps.study_step import StudyContext, StudyStep
+from medray.text import clock
+
+DATA = "data"
+STEPS: tuple[StudyStep, ...] = (SearchStep(), FoldsStep(), EnsembleStep(), ReportStep())
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """How far a study has come: its run, the file of its space, and by its name what each step has left.
+
+    `interrupted` is the step that was broken off, None where none was; the same call goes on with it.
+    """
+
+    run: RunDir
+    space: str
+    steps: dict[str, str]
+    interrupted: str | None = None
+
+    def __repr__(self) -> str:
+        steps = "; ".join(f"{name}: {text}" for name, text in self.steps.items())
+        return f"<StudyResult of {self.run.location}: {steps}>"
+
+
+def run_study(options: StudyOptions, console: Console) -> StudyResult:
+    """Do the steps of a study that its files do not have yet; progress goes to `console`.
+
+    Raises:
+        MedrayError: an option, the space, the data or the run is wrong, or all trials failed; nothing that was
+            done is lost.
+    """
+    began = time.monotonic()
+    space, data = find_or_write_space(options, console)
+    study = StudyContext(options, space, console, began)
+    left = {DATA: data}
+    _print_plan(study, data)
+    for number, step in enumerate(STEPS, 2):
+        done = step.done(study)
+        if done is None:
+            say(console, f"\n-- {step.name}, step {number} of {len(STEPS) + 1}, after {clock(study.used())}")
+            done = step.work(study)
+        if done is None:
+            return StudyResult(study.run, space, left, interrupted=step.name)
+        left[step.name] = done
+    return StudyResult(study.run, space, left)
+
+
+def _print_plan(study: StudyContext, data: str) -> None:
+    """Print what is done and what will be done, step by step."""
+    hours = study.options.hours
+    limit = f", at most {hours:g} hours, of which {clock(study.used())} are used" if hours else ""
+    say(study.console, f"\nstudy {study.space.name}, in {study.run.location}{limit}")
+    lines = [(DATA, "done", data)]
+    for step in STEPS:
+        done = step.done(study)
+        lines.append((step.name, "to do" if done is None else "done", step.plan(study) if done is None else done))
+    for name, state, text in lines:
+        say(study.console, f"  {name:9} {state:6} {text}")
+    say(
+        study.console,
+        f"  {'test':9} {'sealed':6} medray evaluate {study.run.location} reads it, once, when all is decided",
+    )
+
+
+def print_study_result(result: StudyResult, again: str, console: Console) -> None:
+    """Print what each step has left and the command that comes next; `again` is the one that goes on."""
+    say(console, f"\nstudy in {result.run.location}")
+    for name, text in result.steps.items():
+        say(console, f"  {name:9} {text}")
+    if result.interrupted:
+        say(console, f"The step {result.interrupted} is not finished; go on with: {again}")
+    else:
+        say(console, f"Next, and only when all is decided: medray evaluate {result.run.location}")

@@ -1,0 +1,67 @@
+"""The step of a study that searches the hyperparameters."""
+
+import time
+from collections.abc import Iterable
+
+from medray.runs.leaderboard import rank, usable
+from medray.runs.trial_record import TrialRecord
+from medray.search.print_search import print_search_result
+from medray.search.run_search import run_search
+from medray.search.search_options import SearchOptions
+from medray.search.time_limit import HOUR_S
+from medray.study.steps.share_time import hours_of_search
+from medray.study.steps.study_step import StudyContext
+from medray.text import clock, plural
+
+
+class SearchStep:
+    """Trials, until their number or their share of the time is used; a run that is there is resumed."""
+
+    name = "search"
+
+    def done(self, study: StudyContext) -> str | None:
+        """Return the number of trials and the best score."""
+        searched = study.searched()
+        return None if searched is None else _summary(searched.records, searched.space.metric, searched.space.mode)
+
+    def plan(self, study: StudyContext) -> str:
+        """Return trials and time at most."""
+        trials, hours = self._amount(study)
+        amounts = [] if trials is None else [f"{plural(trials, 'trial')} of at most {self._epochs(study)} epochs"]
+        if hours is not None:
+            amounts.append(f"at most {clock(hours * HOUR_S)}")
+        if study.run.begun():
+            amounts.append(f"{plural(sum(1 for _ in study.run.records()), 'trial')} have ended already")
+        return ", ".join(amounts)
+
+    def work(self, study: StudyContext) -> str | None:
+        """Search, or go on with it."""
+        options, begun, before = study.options, study.run.begun(), time.monotonic()
+        trials, hours = self._amount(study)
+        given = SearchOptions(
+            study.space_path, data=options.data, trials=trials, hours=hours,
+            max_epochs=None if begun else options.max_epochs, seed=None if begun else options.seed,
+            concurrency=options.concurrency, out=study.run.location, resume=begun, allow_leaks=options.allow_leaks,
+            address=options.address, min_gpus=options.min_gpus, runner=options.runner, verbose=options.verbose,
+        )  # fmt: skip
+        result = run_search(given, study.console)
+        study.searching += time.monotonic() - before
+        print_search_result(result, study.console, hints=False)
+        return None if result.interrupted else _summary(result.records, study.space.metric, study.space.mode)
+
+    def _amount(self, study: StudyContext) -> tuple[int | None, float | None]:
+        """Return trials and hours: those of the space where neither is given."""
+        options, budget = study.options, study.space.budget
+        if options.trials is None and options.hours is None:
+            return budget.trials, budget.hours
+        return options.trials, hours_of_search(options.hours)
+
+    def _epochs(self, study: StudyContext) -> int:
+        return study.options.max_epochs or study.space.budget.max_epochs
+
+
+def _summary(records: Iterable[TrialRecord], metric: str, mode: str) -> str:
+    records = list(records)
+    ranked = rank(usable(records), mode)
+    best = f", the best with val {metric} {ranked[0].objective:.4f}" if ranked else ""
+    return f"{plural(len(records), 'trial')}{best}"

@@ -1,0 +1,100 @@
+"""The command `medray study`."""
+
+import json
+import shlex
+import sys
+from typing import Any
+
+import click
+
+from medray.cli.base import (
+    ARGUMENTS,
+    MedrayCommand,
+    address_option,
+    errors_in_one_line,
+    json_option,
+    local_option,
+    min_gpus_option,
+    positive,
+)
+from medray.console import make_console
+from medray.space.search_space import HOURS
+
+EXAMPLES = """
+\b
+Examples:
+  medray study breast --data breastmnist.npz --hours 0.5
+  medray study breast --hours 0.5                        # after Ctrl-C or a crash: goes on where it was
+  medray study films --data folder:films --sensitivity 0.95 --positive ill
+  medray study organs --data phantom --trials 8 --top 1  # a search space that ships with medray
+  medray study my-study.yaml --storage s3://bucket/runs --address auto
+"""
+
+
+@click.command("study", cls=MedrayCommand, epilog=EXAMPLES)
+@click.argument("name")
+@click.option(
+    "--data", metavar="SOURCE",
+    help="folder:PATH, csv:PATH, dicom:PATH, medmnist:NAME[:SIZE], an .npz, or phantom.  [the space's own]",
+)  # fmt: skip
+@click.option(
+    "--hours", type=click.FloatRange(min=0, min_open=True, max=HOURS.high),
+    help="Most wall time of all steps: half of it for the search, then folds.  [as long as it takes]",
+)  # fmt: skip
+@click.option("--trials", type=positive, help="Trials of the search.  [the space's budget]")
+@click.option("--max-epochs", type=positive, help="Most epochs of a trial.  [the space's budget]")
+@click.option(
+    "--top", type=positive, help="Settings that are trained on all folds.  [3, or as many as there is time for]"
+)
+@click.option("--folds", type=click.IntRange(min=2), help="Folds.  [the data set's own, or 5]")
+@click.option(
+    "--sensitivity", type=click.FloatRange(0, 1, min_open=True), multiple=True,
+    help="Set an operating point at this sensitivity; again for more.",
+)  # fmt: skip
+@click.option("--youden", is_flag=True, help="Set an operating point by Youden's index.")
+@click.option(
+    "--cost-ratio", type=click.FloatRange(0, min_open=True), multiple=True,
+    help="Set an operating point where a miss costs so many false alarms.",
+)  # fmt: skip
+@click.option("--positive", metavar="CLASS", help="The class that they call; each of the three needs it.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of draws, weights and folds.  [0]")
+@click.option("--concurrency", type=positive, help="Most trainings side by side.  [as many as there is room for]")
+@click.option("--out", metavar="DIR", help="The run's folder: a path or a URI.  [runs/NAME]")
+@click.option("--storage", metavar="BASE", help="Where runs lie: a path, s3://… or gs://…; the run is BASE/NAME.")
+@click.option(
+    "--missing", type=click.Choice(["fail", "drop"]), default="fail",
+    help="Rows of a new study's table without a file: refuse them, or leave them out.  [fail]",
+)  # fmt: skip
+@click.option("--allow-leaks", is_flag=True, help="Start though splits share images or patients.")
+@address_option
+@min_gpus_option
+@local_option
+@json_option
+@click.option("--verbose", is_flag=True, help="Let Ray and Tune say what they do.")
+def study(
+    as_json: bool, sensitivity: tuple[float, ...], youden: bool, cost_ratio: tuple[float, ...], **given: Any
+) -> None:
+    """Do a study from its data to its report: search, folds, ensemble with operating points.
+
+    NAME is that of a new study, for which NAME.yaml is written after a look at the data, or a search space. Each
+    step begins where the run's files say that it stopped, so the same line goes on after a crash or Ctrl-C.
+
+    The test split is not read: the last line has the command that does, once, when all is decided.
+    """
+    console = make_console(as_json)
+    again = shlex.join(["medray", "study", *click.get_current_context().meta[ARGUMENTS]])
+    with errors_in_one_line(as_json=as_json, interrupted=f"interrupted; go on with: {again}"):
+        from medray.ensemble.build_ensemble import make_rules
+        from medray.study.steps.run_study import print_study_result, run_study
+        from medray.study.steps.study_options import StudyOptions
+
+        result = run_study(StudyOptions(rules=make_rules(sensitivity, youden, cost_ratio), **given), console)
+    if as_json:
+        document = {
+            "run": result.run.location, "space": result.space, "steps": result.steps,
+            "interrupted": result.interrupted,
+        }  # fmt: skip
+        click.echo(json.dumps(document))
+    else:
+        print_study_result(result, again, console)
+    sys.exit(130 if result.interrupted else 0)
