@@ -24,6 +24,7 @@ COMMANDS = {
         "medray.evaluate.evaluate_command",
         "Measure the ensemble on the test split, which is read once.",
     ),
+    "status": ("medray.study.status.status_command", "How far a run has come, wherever it works."),
     "analyze": (
         "medray.analyze.analyze_command",
         "Tables and frames of finished, running or interrupted searches.",

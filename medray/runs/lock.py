@@ -94,6 +94,31 @@ def _claimed(run: Folder, console: Console) -> Iterator[None]:
                 run.delete(CLAIM)
 
 
+def is_held(run: Folder) -> bool:
+    """Return whether a command is working in a run now; in an object store that takes up to three heartbeats.
+
+    Raises:
+        OSError: the run can't be reached.
+    """
+    if run.local is None:
+        earlier = _read(run)
+        for _ in range(DEAD_AFTER if earlier is not None else 0):
+            time.sleep(HEARTBEAT_S)
+            if _read(run) != earlier:
+                return True
+        return False
+    try:
+        lock = (run.local / LOCK).open()
+    except FileNotFoundError:
+        return False
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        return False
+
+
 @dataclass
 class _Claim:
     """The content of the claim file: who holds the run, and the number of heartbeats so far."""

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from medray.errors import RunError
-from medray.runs.lock import CLAIM, held
+from medray.runs.lock import CLAIM, held, is_held
 from medray.runs.rundir import RunDir
 from medray.search.open_run import open_run
 from medray.search.search_options import SearchOptions
@@ -47,7 +47,9 @@ def test_a_second_command_is_refused_and_says_who_holds_it(run: RunDir) -> None:
         assert f"process {first['process']} on {socket.gethostname()}" in str(refusal.value)
         assert run.location in output.getvalue(), "the wait is told"
         assert run.read_json(CLAIM)["claim"] == first["claim"]
+        assert is_held(run)
     assert not run.exists(CLAIM)
+    assert not is_held(run)
 
 
 def test_a_killed_command_is_followed_once_its_claim_stays_as_it_is(run: RunDir) -> None:
@@ -58,6 +60,7 @@ def test_a_killed_command_is_followed_once_its_claim_stays_as_it_is(run: RunDir)
         command.kill()
         command.wait()
     dead = run.read_json(CLAIM)
+    assert not is_held(run)  # its claim stays as it is
     with held(run, Console(quiet=True)):
         assert run.read_json(CLAIM)["claim"] != dead["claim"]
     assert not run.exists(CLAIM)
