@@ -110,8 +110,8 @@ class Ladder:
 
     @property
     def poolings(self) -> list[str]:
-        """What a linear head may see: no mirror images where classes have sides."""
-        return ["stages"] if sided_classes(self.proposal) else ["stages", "mirrored"]
+        """What a linear head sees, always the same: mirror images too, unless classes have sides."""
+        return ["stages" if sided_classes(self.proposal) else "mirrored"]
 
     def portfolio_lines(self, plain: Mapping[str, object]) -> list[Line]:
         """Return the rungs, the cheapest first; `plain` are the settings of a small network."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import optuna
 from rich.console import Console
 
-from medray.config import MIRRORED, TrainConfig
+from medray.config import TrainConfig
 from medray.console import say, step
 from medray.data.dataset import ImageDataset
 from medray.errors import MedrayError
@@ -36,7 +36,7 @@ def embed_ahead(
     says it.
     """
     for config in linear_heads(space, study, resolved.max_epochs):
-        kind, passes = TrialKind.of(config), 2 if config.pooling == MIRRORED else 1
+        kind = TrialKind.of(config)
         try:
             seconds = _embed(config, dataset, limit, console, gpu=gpu)
         except _TooLong as too_long:
@@ -45,7 +45,9 @@ def embed_ahead(
         except MedrayError:
             continue
         else:
-            limit.times.forwards[kind] = seconds * (os.cpu_count() or 1) / passes
+            cores = os.cpu_count() or 1
+            limit.times.embedded.add(kind)
+            limit.times.forwards[kind.backbone, kind.image_size] = seconds * cores / kind.passes
 
 
 def linear_heads(space: SearchSpace, study: optuna.Study, max_epochs: int) -> Iterator[TrainConfig]:

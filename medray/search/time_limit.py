@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from medray.config import LBFGS, TrainConfig
+from medray.config import LBFGS, MIRRORED, TrainConfig
 from medray.text import clock
 
 HOUR_S = 3600.0
@@ -39,19 +39,25 @@ class TrialKind:
     """What decides how long an epoch takes: the backbone, the size of its input, and what is trained.
 
     A `linear` head is fitted in one epoch, in which the first trial of its kind also computes the features of all
-    images, and others do not.
+    images by its `pooling`, and others do not.
     """
 
     backbone: str
     image_size: int | None = None
     frozen: bool = False
     linear: bool = False
+    pooling: str | None = None
 
     @classmethod
     def of(cls, config: TrainConfig) -> "TrialKind":
         """Return the kind of a training."""
-        frozen = config.trainable_blocks == 0
-        return cls(config.backbone, config.image_size, frozen, config.optimizer == LBFGS)
+        frozen, linear = config.trainable_blocks == 0, config.optimizer == LBFGS
+        return cls(config.backbone, config.image_size, frozen, linear, config.pooling if linear else None)
+
+    @property
+    def passes(self) -> int:
+        """How often the backbone sees an image for the features of a linear head."""
+        return 2 if self.pooling == MIRRORED else 1
 
     def other_size(self, other: "TrialKind") -> float | None:
         """Return how many times more pixels this kind has than another one that is else the same, or None."""
@@ -66,8 +72,10 @@ class EpochTimes:
     def __init__(self) -> None:
         self.kinds: dict[int, TrialKind] = {}
         self.seconds: dict[int, list[float]] = {}
-        #: Of kinds of linear heads: the seconds of one core for the features of all images, seen once.
-        self.forwards: dict[TrialKind, float] = {}
+        #: By backbone and size: the seconds of one core for the features of all images, seen once.
+        self.forwards: dict[tuple[str, int | None], float] = {}
+        #: Kinds of linear heads whose features are computed.
+        self.embedded: set[TrialKind] = set()
         #: Kinds of linear heads whose features would take too long.
         self.left_out: set[TrialKind] = set()
 
@@ -93,11 +101,11 @@ class EpochTimes:
         scaled = [pixels * seconds for other, seconds in measured if (pixels := kind.other_size(other))]
         if scaled:
             return max(scaled) if kind.linear else median(scaled)
+        forward = self.forwards.get((kind.backbone, kind.image_size))
+        if forward is not None and kind not in self.embedded:
+            return forward * (kind.passes if kind.linear else STEP_COST)
         if kind.linear:
             return None
-        forward = self.forwards.get(replace(kind, frozen=True, linear=True))
-        if forward is not None:
-            return STEP_COST * forward
         others = [(other.backbone == kind.backbone, seconds) for other, seconds in measured if not other.linear]
         nearest = [seconds for same, seconds in others if same] or [seconds for _, seconds in others]
         return median(nearest) if nearest else None

@@ -76,7 +76,7 @@ def test_no_mirror_images_where_a_class_has_a_side() -> None:
     sided = proposed(counts={"kidney left": 60, "kidney right": 60})
     assert ladder(sided).poolings == ["stages"]
     assert "mirrored" not in write(sided)
-    assert ladder(proposed(counts={"a": 60, "b": 60})).poolings == ["stages", "mirrored"]
+    assert ladder(proposed(counts={"a": 60, "b": 60})).poolings == ["mirrored"]
 
 
 def test_large_images_are_seen_small_by_networks_from_random_weights() -> None:

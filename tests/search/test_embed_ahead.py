@@ -58,7 +58,8 @@ def test_each_kind_of_features_is_computed_once(tmp_path: Path, monkeypatch: pyt
     limit, out = TimeLimit(None), io.StringIO()
     dataset = load_data("phantom:organs?images=600")
     embed_ahead(space, study, options, dataset, limit, Console(file=out), gpu=False)  # type: ignore[arg-type]
-    assert set(limit.times.forwards) == {TrialKind("resnet8_small", size, True, True) for size in (28, 16)}
+    assert set(limit.times.forwards) == {("resnet8_small", size) for size in (28, 16)}
+    assert {kind.image_size for kind in limit.times.embedded} == {28, 16}
     assert out.getvalue().count("Computing what frozen resnet8_small sees") == 2
     assert len(list((tmp_path / "cache" / "features").glob("*.done.npy"))) == 2
 
@@ -73,4 +74,5 @@ def test_what_would_take_too_much_of_the_time_is_left_out_with_its_trials(
     dataset = load_data("phantom:organs?images=600")
     embed_ahead(space, study, options, dataset, limit, Console(file=out), gpu=False)  # type: ignore[arg-type]
     assert "left out: it would take" in out.getvalue()
-    assert not limit.allows(TrialKind("resnet8_small", 28, True, True), 1)
+    assert not any(limit.allows(kind, 1) for kind in limit.times.left_out)
+    assert {kind.image_size for kind in limit.times.left_out} == {28, 16}

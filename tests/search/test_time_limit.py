@@ -188,6 +188,21 @@ def test_a_linear_head_is_judged_by_those_on_the_same_features() -> None:
     assert limit.allows(small, 1)
 
 
+def test_features_are_judged_by_how_often_the_backbone_sees_an_image() -> None:
+    limit = TimeLimit(0.1, now=Clock())  # at most 90 s for one trial where others take less
+    once, mirrored = (TrialKind("vit", 64, True, True, pooling) for pooling in ("stages", "mirrored"))
+    limit.times.forwards["vit", 64] = 50.0
+    limit.times.begin(0, LENET)
+    limit.times.add(0, 1.0)
+    assert limit.times.expected(once) == 50.0
+    assert limit.allows(once, 1)
+    assert limit.times.expected(mirrored) == 100.0
+    assert not limit.allows(mirrored, 1)
+    limit.times.embedded.add(mirrored)
+    assert limit.allows(mirrored, 1)  # they are computed already
+    assert limit.times.expected(TrialKind("vit", 64)) == 150.0  # of fine-tuning
+
+
 def test_a_trial_of_a_kind_that_turns_out_too_slow_is_stopped_and_the_others_go_on(tmp_path: Path) -> None:
     clock, seconds = Clock(), {"lenet5": 1.0, "cnn5": 1.0, "resnet8_small": 60.0}
     ledger = ledger_in(tmp_path, clock, 0.1)  # 360 s: two epochs of the slow one are more than a quarter
