@@ -35,6 +35,7 @@ def test_the_examples_of_the_face_do_what_they_say(tmp_path: Path, monkeypatch: 
         "load_ensemble",
         "predict",
         "report",
+        "export",
     )
     for item in (medray.Study, *(getattr(medray.Study, step) for step in steps)):
         (test,) = finder.find(item, name=item.__name__, globs=names)

@@ -30,6 +30,7 @@ COMMANDS = {
         "Tables and frames of finished, running or interrupted searches.",
     ),
     "report": ("medray.report.report_command", "One HTML file: how good the model is, and what was searched."),
+    "export": ("medray.export.export_command", "One ONNX file that answers without medray, with a model card."),
     "predict": (
         "medray.predict.predict_command",
         "Predict image files with the ensemble; a table of predictions.",

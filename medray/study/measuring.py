@@ -94,6 +94,24 @@ class MeasuringSteps(StudyFolder):
         )
         return write_report(options, self._console()).path
 
+    def export(self, *, out: str | Path | None = None) -> str:
+        """Write the ensemble as one ONNX file that answers without medray, with a model card; return the folder.
+
+        Args:
+            out: another folder than the run's export/.
+
+        Raises:
+            RunError: there is no ensemble, it can't be converted, or the folder can't be written.
+
+        Example:
+            >>> study.export().endswith("runs/x/export")
+            True
+        """
+        from medray.export.run_export import ExportOptions, run_export
+
+        options = ExportOptions(self.location, out=None if out is None else str(out), data=self.data)
+        return run_export(options, self._console()).folder
+
     def trials(self) -> "pd.DataFrame":
         """Return one row a trial: state, objective, validation metrics at the best epoch, time, and all settings.
 

@@ -13,7 +13,7 @@ Examples:
   medray status runs/organs
   medray status s3://bucket/runs/organs          # of a run that works on a cluster
   watch -n 30 medray status runs/organs
-  medray status runs/organs --json | jq .seconds_left
+  medray status runs/organs --json               # for programs
 """
 
 
