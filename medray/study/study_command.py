@@ -25,7 +25,7 @@ EXAMPLES = """
 Examples:
   medray study breast --data breastmnist.npz --hours 0.5
   medray study breast --hours 0.5                        # after Ctrl-C or a crash: goes on where it was
-  medray study films --data folder:films --sensitivity 0.95 --positive ill
+  medray study films --data folder:films --sensitivity 0.95 --positive malignant
   medray study organs --data phantom --trials 8 --top 1  # a search space that ships with medray
   medray study my-study.yaml --storage s3://bucket/runs --address auto
 """

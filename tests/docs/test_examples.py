@@ -99,6 +99,11 @@ def run(example: Example, home: Path) -> None:
     if example.name == "crossval" and "--resume" not in words:
         shutil.rmtree(home / words[1].removeprefix(home.as_uri() + "/") / "crossval", ignore_errors=True)
         words += ["--folds", "2"]
+    if example.name == "study":
+        if "--data" in words:
+            (home / f"{words[1]}.yaml").unlink(missing_ok=True)
+            shutil.rmtree(home / "runs" / words[1], ignore_errors=True)
+        words += ["--trials", "1", "--max-epochs", "1", "--top", "1", "--folds", "2"]
     if example.name == "init":
         (home / f"{words[1]}.yaml").unlink(missing_ok=True)
     ask(*words)
