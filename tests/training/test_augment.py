@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from medray.errors import ConfigError
+from medray.errors import ConfigError, MedrayError
 from medray.training.augment import Augmenter, check_pipeline
 
 SHAPE = (28, 28, 1)
@@ -41,3 +43,21 @@ def test_the_same_seed_gives_the_same_images_and_each_its_own_draw() -> None:
 def test_an_empty_pipeline_changes_nothing() -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, *SHAPE), dtype=np.uint8)
     assert np.array_equal(Augmenter([])(images.copy(), 0), images)
+
+
+def test_the_heir_of_albumentations_is_refused_unless_its_terms_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the same import name, and another licence."""
+    facts = tmp_path / "albumentationsx-2.4.9.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: albumentationsx\nVersion: 2.4.9\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    sharpened = [{"Sharpen": {"p": 1.0}}]
+    with pytest.raises(
+        MedrayError, match=r"albumentationsx, which is under AGPL 3 .* by MEDRAY_ALBUMENTATIONSX=allow"
+    ):
+        check_pipeline(sharpened, SHAPE)
+    check_pipeline([{"HorizontalFlip": {"p": 0.5}}], SHAPE)  # has a batched form of our own
+    monkeypatch.setenv("MEDRAY_ALBUMENTATIONSX", "allow")
+    check_pipeline(sharpened, SHAPE)

@@ -1,14 +1,17 @@
 """albumentations itself: it checks the arguments of transforms, and computes those that have no batched form.
 
-It is imported when the first step is built (3 s), and its check for updates is off.
+It is imported when the first step is built (3 s), and its check for updates is off. Its heir, albumentationsx, has
+the same import name, another licence (AGPL 3) and reports its use by default: it is refused unless it was allowed.
 """
 
 import inspect
+import os
 import random
 import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,6 +23,7 @@ from medray.training.transforms.batch import Batch
 from medray.training.transforms.host import opencv
 
 Step = Mapping[str, Mapping[str, Any]]
+HEIR, ALLOW_HEIR = "albumentationsx", "MEDRAY_ALBUMENTATIONSX"
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,26 @@ class ByAlbumentations:
 
 
 def is_installed() -> bool:
-    """Return whether there is an albumentations to import."""
-    return find_spec("albumentations") is not None
+    """Return whether there is an albumentations that may be imported."""
+    return find_spec("albumentations") is not None and not _is_refused_heir()
+
+
+def _is_refused_heir() -> bool:
+    if os.environ.get(ALLOW_HEIR) == "allow":
+        return False
+    try:
+        distribution(HEIR)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _albumentations() -> Any:
+    if _is_refused_heir():
+        raise MedrayError(
+            f"what `import albumentations` gives here is {HEIR}, which is under AGPL 3 and reports its use: "
+            f"uninstall it and install albumentations (MIT), or take its terms by {ALLOW_HEIR}=allow"
+        )
     opencv()  # first, for its threads
     try:
         import albumentations
