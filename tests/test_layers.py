@@ -14,7 +14,7 @@ PACKAGE = ROOT / "medray"
 
 #: From the ground up. A folder with no line of its own belongs to its parent's.
 LINES = (
-    "_types errors json_document text files signals console console_tables cli",
+    "_types errors json_document text files signals console console_tables shown cli",
     "stats pictures",
     "tasks",
     "config",

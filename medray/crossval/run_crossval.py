@@ -38,19 +38,22 @@ from medray.runs.crossval_documents import BaselineGain, CrossvalPlan
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.fold_results import CrossvalTrial
 from medray.runs.lock import held
+from medray.shown import Shown
 from medray.signals import ends_like_ctrl_c
 from medray.stats.label_issues import DoubtedLabels
 from medray.text import plural
 
 
 @dataclass(frozen=True)
-class CrossvalResult:
+class CrossvalResult(Shown):
     """The results of a cross-validation.
 
     `trials` are those trained on every fold, best first; `unfinished` maps the trial number of every other one
     to the reason. `doubted` are the labels that the folds doubt, None without a setting trained on every fold;
     `gain` compares the best of them with the best baseline, None without one of each; `left` folds have not ended.
     """
+
+    printer = "medray.crossval.print_crossval:print_crossval_result"
 
     searched: FinishedSearch
     folds: Folds

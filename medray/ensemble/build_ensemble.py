@@ -23,6 +23,7 @@ from medray.runs.fold_results import read_crossval_trials
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
 from medray.runs.selection_facts import ALL_FOLDS, DEFAULT_K, TOP_K
+from medray.shown import Shown
 from medray.stats.events import Event
 from medray.tasks import TASKS
 from medray.text import plural
@@ -61,11 +62,13 @@ class EnsembleOptions:
 
 
 @dataclass(frozen=True)
-class EnsembleResult:
+class EnsembleResult(Shown):
     """The selections that were compared, and the one that the ensemble was made of.
 
     `without_point` are labels that an operating point was asked for and that no image tells.
     """
+
+    printer = "medray.ensemble.print_ensemble:print_result"
 
     run: RunDir
     metric: str

@@ -30,6 +30,7 @@ from medray.evaluate.without_copies import copied_images, measure_without_copies
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
+from medray.shown import Shown
 from medray.space.published import TEST, TRAIN
 from medray.stats.label_set_predictions import predictions_of
 from medray.tasks import TASKS
@@ -49,11 +50,13 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Shown):
     """The scores of one read of the test split; `stored` says that it was not read now, `reads` how often ever.
 
     `published` compares them with a report; None where the search space names none.
     """
+
+    printer = "medray.evaluate.print_evaluation:print_result"
 
     run: RunDir
     scores: ReadScores

@@ -34,6 +34,7 @@ from medray.search.prepare_run import prepare_run
 from medray.search.run_trials import run_trials
 from medray.search.search_gain import compare_gain
 from medray.search.search_options import SearchOptions
+from medray.shown import Shown
 from medray.space.search_space import SearchSpace
 from medray.stats.case_rule import CaseRule
 from medray.stats.compare import PairedComparison
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SearchResult:
+class SearchResult(Shown):
     """The results of a search.
 
     `records` are those of the trials that have ended, by number; `gain` compares the best of them with the best
@@ -54,6 +55,8 @@ class SearchResult:
     search before all trials that were asked for, `not_begun` the baselines that had no time then. `cases` is the
     rule that all scores are by, None where each image is answered by itself.
     """
+
+    printer = "medray.search.print_search:print_search_result"
 
     run: RunDir
     space: SearchSpace

@@ -96,5 +96,5 @@ def study(
         }  # fmt: skip
         click.echo(json.dumps(document))
     else:
-        print_study_result(result, again, console)
+        print_study_result(result, console, again)
     sys.exit(130 if result.interrupted else 0)

@@ -30,13 +30,16 @@ from medray.runs.lock import held
 from medray.runs.nested_results import NestedScores
 from medray.runs.rundir import RunDir
 from medray.search.run_trials import run_trials
+from medray.shown import Shown
 from medray.stats.score_names import MODES
 from medray.text import plural
 
 
 @dataclass(frozen=True)
-class NestedResult:
+class NestedResult(Shown):
     """The `scores` of a nested cross-validation's outer folds that have ended; `left` of the `folds` have not."""
+
+    printer = "medray.crossval.nested.print_nested:print_nested_result"
 
     searched: FinishedSearch
     folds: Folds

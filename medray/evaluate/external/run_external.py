@@ -29,6 +29,7 @@ from medray.evaluate.test_reads import ensemble_fingerprint, stored_reads
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.lock import held
 from medray.runs.rundir import RunDir
+from medray.shown import Shown
 from medray.stats.patients import group_numbers
 from medray.stats.rates import share_of
 from medray.text import plural
@@ -49,12 +50,14 @@ class ExternalOptions:
 
 
 @dataclass(frozen=True)
-class ExternalEvaluation:
+class ExternalEvaluation(Shown):
     """The figures of one reading; `stored` says that the images were not read now.
 
     `by_run` and `by_others` are how often they were read. `internal` is the last read of the run's own test split
     by the same ensemble, None where there is none.
     """
+
+    printer = "medray.evaluate.external.print_external:print_external"
 
     run: RunDir
     scores: ExternalScores

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from medray.console import say
 from medray.runs.rundir import RunDir
+from medray.shown import Shown
 from medray.study.steps.ensemble_step import EnsembleStep
 from medray.study.steps.folds_step import FoldsStep
 from medray.study.steps.report_step import ReportStep
@@ -30,11 +31,13 @@ STEPS: tuple[StudyStep, ...] = (SearchStep(), FoldsStep(), EnsembleStep(), Repor
 
 
 @dataclass(frozen=True)
-class StudyResult:
+class StudyResult(Shown):
     """How far a study has come: its run, the file of its space, and by its name what each step has left.
 
     `interrupted` is the step that was broken off, None where none was; the same call goes on with it.
     """
+
+    printer = "medray.study.steps.run_study:print_study_result"
 
     run: RunDir
     space: str
@@ -86,7 +89,7 @@ def _print_plan(study: StudyContext, data: str) -> None:
     )
 
 
-def print_study_result(result: StudyResult, again: str, console: Console) -> None:
+def print_study_result(result: StudyResult, console: Console, again: str = "the same call") -> None:
     """Print what each step has left and the command that comes next; `again` is the one that goes on."""
     say(console, f"\nstudy in {result.run.location}")
     for name, text in result.steps.items():
