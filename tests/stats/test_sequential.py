@@ -1,0 +1,122 @@
+"""Evidence over repeated looks keeps its error rate over all of them together, and finds what is wrong."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medray.errors import DataError
+from medray.stats.sequential import (
+    ALPHA,
+    TOLERATED,
+    evidence_above,
+    evidence_below,
+    evidence_of_miscalibration,
+    share_sequence,
+)
+
+LOOKS = 600
+STUDIES = 400
+
+
+def streams(share: float, seed: int = 0) -> np.ndarray:
+    """Running counts of hits, int (studies, looks)."""
+    return np.cumsum(np.random.default_rng(seed).random((STUDIES, LOOKS)) < share, axis=1)
+
+
+def ever(rates: np.ndarray) -> float:
+    """At most this share is alarmed by chance, where the true one is ALPHA: three standard errors above."""
+    return float(rates.mean() - 3 * math.sqrt(ALPHA * (1 - ALPHA) / len(rates)))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.98])
+def test_a_sequence_holds_the_share_at_all_looks_together(share: float) -> None:
+    looks = (1, 2, 5, 10, 20, 50, 100, 200, 400, LOOKS)
+    missed = np.zeros(STUDIES, dtype=bool)
+    for row, counts in enumerate(streams(share)):
+        for n in looks:
+            low, high = share_sequence(int(counts[n - 1]), n)
+            missed[row] |= not low <= share <= high
+    assert ever(missed) <= ALPHA
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.98])
+def test_an_alarm_of_a_share_is_false_in_few_studies_however_often_one_looks(share: float) -> None:
+    for counts_of, evidence in ((streams(share), evidence_below), (streams(share, 1), evidence_above)):
+        alarmed = [
+            any(evidence(int(c), n, share) >= 1 / ALPHA for n, c in enumerate(counts, start=1))
+            for counts in counts_of
+        ]
+        assert ever(np.array(alarmed)) <= ALPHA
+
+
+def test_a_fresh_test_at_every_look_would_not() -> None:
+    """Why this file is there: a test of 5 % at each of 600 looks."""
+    from scipy.stats import binom
+
+    counts, looks = streams(0.9), np.arange(1, LOOKS + 1)
+    alarmed = (binom.cdf(counts, looks, 0.9) <= ALPHA).any(axis=1)
+    assert alarmed.mean() > 4 * ALPHA
+
+
+def test_a_lost_sensitivity_is_found() -> None:
+    found = [
+        next((n for n, c in enumerate(counts, start=1) if evidence_below(int(c), n, 0.95) >= 1 / ALPHA), None)
+        for counts in streams(0.8, 2)
+    ]
+    assert all(n is not None for n in found)
+    assert np.median([n for n in found if n is not None]) < 100
+
+
+@pytest.mark.parametrize("shift", [-TOLERATED, 0.0, TOLERATED])
+def test_calibration_within_the_tolerance_alarms_in_few_studies(shift: float) -> None:
+    rng, alarmed = np.random.default_rng(3), []
+    for _ in range(STUDIES):
+        odds = rng.normal(-1, 2, size=300)
+        having = rng.random(300) < 1 / (1 + np.exp(-odds - shift))
+        p = 1 / (1 + np.exp(-odds))
+        looks = (10, 30, 60, 100, 150, 200, 250, 300)
+        alarmed.append(any(evidence_of_miscalibration(p[:n], having[:n]) >= 1 / ALPHA for n in looks))
+    assert ever(np.array(alarmed)) <= ALPHA
+
+
+def test_probabilities_that_are_far_off_are_found() -> None:
+    rng = np.random.default_rng(4)
+    odds = rng.normal(-1, 2, size=400)
+    having = rng.random(400) < 1 / (1 + np.exp(-odds - 1.5))
+    assert evidence_of_miscalibration(1 / (1 + np.exp(-odds)), having) > 1000
+
+
+@given(st.integers(0, 2000), st.integers(0, 2000), st.floats(0.01, 0.5))
+def test_the_sequence_holds_the_share_that_was_seen(count: int, more: int, alpha: float) -> None:
+    low, high = share_sequence(count, count + more, alpha)
+    assert 0 <= low <= high <= 1
+    if count + more:
+        assert low <= count / (count + more) <= high
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0.001, 0.999))
+def test_evidence_is_a_number(count: int, more: int, share: float) -> None:
+    for value in (evidence_below(count, count + more, share), evidence_above(count, count + more, share)):
+        assert value >= 0
+        assert math.isfinite(value)
+    assert evidence_below(0, 0, share) == pytest.approx(1.0)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=50))
+def test_evidence_of_calibration_is_a_number(pairs: list[tuple[float, bool]]) -> None:
+    p, having = np.array([p for p, _ in pairs]), np.array([h for _, h in pairs], dtype=bool)
+    value = evidence_of_miscalibration(p, having)
+    assert value >= 0
+    assert math.isfinite(value)
+
+
+def test_what_can_not_be_is_refused() -> None:
+    with pytest.raises(DataError, match="3 of 2"):
+        share_sequence(3, 2)
+    with pytest.raises(DataError, match="a share of 1"):
+        evidence_below(1, 2, 1.0)
+    with pytest.raises(DataError, match=r"both must be \(n,\)"):
+        evidence_of_miscalibration(np.zeros(3), np.zeros(2, dtype=bool))
