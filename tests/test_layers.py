@@ -24,7 +24,7 @@ LINES = (
     "cluster init ensemble",
     "search crossval evaluate predict serving serve",
     "analyze",
-    "report export",
+    "report export monitor",
     "study",
 )
 LINE_OF = {name: i for i, line in enumerate(LINES) for name in line.split()}

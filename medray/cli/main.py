@@ -35,6 +35,7 @@ COMMANDS = {
         "medray.predict.predict_command",
         "Predict image files with the ensemble; a table of predictions.",
     ),
+    "monitor": ("medray.monitor.monitor_command", "How the ensemble does in use: drift, and outcomes once known."),
     "serve": ("medray.serving.serve_command", "Serve the ensemble over HTTP, with a page to try it on."),
 }
 

@@ -104,6 +104,10 @@ def run(example: Example, home: Path) -> None:
             (home / f"{words[1]}.yaml").unlink(missing_ok=True)
             shutil.rmtree(home / "runs" / words[1], ignore_errors=True)
         words += ["--trials", "1", "--max-epochs", "1", "--top", "1", "--folds", "2"]
+    if example.name == "monitor":
+        for folder in (home / "runs/organs/service/audit", home / "medray/audit"):
+            folder.mkdir(parents=True, exist_ok=True)
+        (home / "outcomes.csv").write_text("request_id,label\n")
     if example.name == "init":
         (home / f"{words[1]}.yaml").unlink(missing_ok=True)
     ask(*words)

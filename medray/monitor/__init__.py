@@ -1,0 +1,1 @@
+"""What becomes of a model in use: its answers by day, and how good they were once outcomes are known."""

@@ -1,0 +1,75 @@
+"""What images really were, as it became known after the answer: a table of request or image, and class."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medray.errors import DataError, unknown_choice_line
+from medray.monitor.logged_answers import LoggedAnswer
+
+REQUEST, IMAGE, LABEL = "request_id", "sha256", "label"
+
+
+@dataclass(frozen=True)
+class JoinedOutcomes:
+    """The class of each answer, None where none is known, and how many outcomes fit none or several answers.
+
+    The latter are of requests with several images, which need the image's SHA-256.
+    """
+
+    labels: Sequence[str | None]
+    without_answer: int
+    ambiguous: int
+
+
+def read_outcomes(path: Path, class_names: Sequence[str]) -> Mapping[tuple[str | None, str | None], str]:
+    """Return classes by request and image, of which one may be None; of two rows of one key the later counts.
+
+    Raises:
+        DataError: the table can't be read, lacks a column, names neither request nor image, or another class.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
+    rows = csv.DictReader(io.StringIO(text))
+    columns = rows.fieldnames or []
+    if LABEL not in columns or not {REQUEST, IMAGE} & set(columns):
+        raise DataError(
+            f"{path}: its columns are {', '.join(columns) or 'none'}; needed are {LABEL}, and {REQUEST} or {IMAGE}"
+        )
+    outcomes: dict[tuple[str | None, str | None], str] = {}
+    for number, row in enumerate(rows, start=2):
+        label = (row.get(LABEL) or "").strip()
+        if not label:
+            continue  # not known yet
+        if label not in class_names:
+            raise DataError(f"{path}: line {number}: {unknown_choice_line('class', label, class_names)}")
+        key = ((row.get(REQUEST) or "").strip() or None, (row.get(IMAGE) or "").strip() or None)
+        if key == (None, None):
+            raise DataError(f"{path}: line {number} names neither {REQUEST} nor {IMAGE}")
+        outcomes[key] = label
+    return outcomes
+
+
+def join_outcomes(
+    answers: Sequence[LoggedAnswer], outcomes: Mapping[tuple[str | None, str | None], str]
+) -> JoinedOutcomes:
+    """Give each answer its outcome: by request and image, by image alone, or by a request of one image."""
+    rows_of: dict[tuple[str | None, str | None], list[int]] = {}
+    for row, answer in enumerate(answers):
+        for key in ((answer.request_id, answer.sha256), (answer.request_id, None), (None, answer.sha256)):
+            rows_of.setdefault(key, []).append(row)
+    labels: list[str | None] = [None] * len(answers)
+    without_answer = ambiguous = 0
+    for (request, image), label in outcomes.items():
+        rows = rows_of.get((request, image), [])
+        if not rows:
+            without_answer += 1
+        elif request is not None and image is None and len(rows) > 1:
+            ambiguous += 1
+        else:
+            labels[rows[-1]] = label  # an image that was asked about again counts once, by its last answer
+    return JoinedOutcomes(labels, without_answer, ambiguous)
