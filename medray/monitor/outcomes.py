@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medray.errors import DataError, unknown_choice_line
 from medray.monitor.logged_answers import LoggedAnswer
+from medray.serving.engine.audit_log import read_audit
 
 REQUEST, IMAGE, LABEL = "request_id", "sha256", "label"
 
@@ -52,6 +53,18 @@ def read_outcomes(path: Path, class_names: Sequence[str]) -> Mapping[tuple[str |
             raise DataError(f"{path}: line {number} names neither {REQUEST} nor {IMAGE}")
         outcomes[key] = label
     return outcomes
+
+
+def read_outcome_log(folder: Path) -> Mapping[tuple[str | None, str | None], str]:
+    """Return what the service was told by POST /outcomes, by request and image; none where there is no log.
+
+    Raises:
+        AuditError: it can't be read.
+    """
+    if not folder.is_dir():
+        return {}
+    records = (record for record in read_audit(folder) if isinstance(record.get(LABEL), str))
+    return {(record.get(REQUEST), record.get(IMAGE)): record[LABEL] for record in records}
 
 
 def join_outcomes(

@@ -11,8 +11,9 @@ from medray.errors import ConfigError, RunError
 from medray.files import expanded
 from medray.monitor.logged_answers import read_answers
 from medray.monitor.measure_use import ModelInUse, measure_use
-from medray.monitor.outcomes import join_outcomes, read_outcomes
+from medray.monitor.outcomes import join_outcomes, read_outcome_log, read_outcomes
 from medray.runs.finished_search import find_run
+from medray.serving.engine.audit_log import OUTCOMES
 from medray.tasks import TASKS
 
 
@@ -46,8 +47,9 @@ def run_monitor(options: MonitorOptions, console: Console) -> ModelInUse:
     outcomes = read_outcomes(expanded(options.outcomes), manifest.class_names) if options.outcomes else {}
     with step(console, f"Reading {folder / 'audit'}") as progress:
         log = read_answers(folder / "audit", progress)
+        told = read_outcome_log(folder / OUTCOMES)
     with step(console, "Measuring"):
-        return measure_use(log, join_outcomes(log.answers, outcomes), manifest)
+        return measure_use(log, join_outcomes(log.answers, {**told, **outcomes}), manifest)
 
 
 def _service_of(local: Path | None, location: str) -> Path:

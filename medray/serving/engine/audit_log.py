@@ -24,8 +24,14 @@ from medray.errors import ConfigError, MedrayError
 WRITER = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 FILE = re.compile(r"audit-(?P<writer>[A-Za-z0-9_.-]+)-(?P<number>[0-9]{4,})\.jsonl")
 OPEN_FILES = 64  # that a reader has open at once
+OUTCOMES = "outcomes"
 
 log = logging.getLogger("medray.serving")
+
+
+def outcomes_folder(audit_folder: str | Path) -> Path:
+    """Return the folder, beside that of the audit log, of the outcomes that were sent to the service."""
+    return Path(audit_folder).parent / OUTCOMES
 
 
 class AuditError(MedrayError):

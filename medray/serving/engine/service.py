@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ from medray.serving.engine.answering import (
     images_of,
 )
 from medray.serving.engine.answers import Answered, ImageLabels, SentCase, called_labels, most_likely
-from medray.serving.engine.audit_log import AuditError, AuditLog
+from medray.serving.engine.audit_log import AuditError, AuditLog, outcomes_folder
 from medray.serving.engine.batching import Batcher, QueueFullError
 from medray.serving.engine.memory import Memory
 from medray.serving.engine.problems import Kind, Problem
@@ -76,6 +77,16 @@ class Service:
         self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "decode")
         self._explainer = ThreadPoolExecutor(1, "explain")
         self._explaining = 0
+
+    @cached_property
+    def outcome_log(self) -> AuditLog:
+        """The log of outcomes, beside the audit log; its folder is made with the first one.
+
+        Raises:
+            AuditError: it can't be made.
+        """
+        assert self.settings.audit_folder is not None  # without answers nobody sends outcomes
+        return AuditLog(outcomes_folder(self.settings.audit_folder), self.replica)
 
     def exchange(self, model: ServedModel) -> None:
         """Answer with `model` from the next batch on."""

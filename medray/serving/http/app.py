@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from medray.serving.engine.problems import Kind, Problem
 from medray.serving.engine.service import Service
 from medray.serving.http import pages, v2
+from medray.serving.http.outcomes_route import outcomes
 from medray.serving.http.predict_route import predict
 from medray.serving.telemetry.replica_metrics import OTHER
 
@@ -19,6 +20,7 @@ logger = logging.getLogger("medray.serving")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 ROUTES = [
     Route("/predict", predict, methods=["POST"]),
+    Route("/outcomes", outcomes, methods=["POST"]),
     Route("/", pages.index, methods=["GET"]),
     Route("/metadata", pages.metadata, methods=["GET"]),
     Route("/metrics", pages.metrics, methods=["GET"]),

@@ -28,6 +28,7 @@ from medray.serving.engine.image_answers import image_answers
 from medray.serving.engine.metadata import Metadata
 from medray.serving.engine.problems import MEDIA_TYPE, Kind, ProblemDocument
 from medray.serving.engine.service import Service
+from medray.serving.http.outcomes_route import Outcome, OutcomesRequest, OutcomesResponse
 from medray.serving.http.predict_route import IMAGE_TYPES
 from medray.serving.http.v2 import (
     InferResponse,
@@ -45,7 +46,7 @@ TEXT: Json = {"type": "string"}
 BYTES: Json = {"type": "string", "format": "binary"}
 ANSWERS = (
     Metadata, Live, Ready, ServerMetadata, ModelMetadata, ModelReady, InferResponse,
-    ProblemDocument,
+    OutcomesResponse, ProblemDocument,
 )  # fmt: skip
 FORM: Json = {
     "type": "object",
@@ -81,7 +82,7 @@ def describe(service: Service) -> Json:
     types: list[tuple[Any, Literal["validation", "serialization"], TypeAdapter[Any]]] = [
         (answer, "serialization", adapter(answer)) for answer in (*_responses(service), *ANSWERS)
     ]
-    types.append((InferRequest, "validation", adapter(InferRequest)))
+    types += [(asked, "validation", adapter(asked)) for asked in (InferRequest, OutcomesRequest)]
     _, schemas = TypeAdapter.json_schemas(types, ref_template="#/components/schemas/{model}")
     schemas["$defs"]["ClassName"] = {"enum": list(service.model.ensemble.class_names)}
     return {
@@ -91,7 +92,7 @@ def describe(service: Service) -> Json:
             "version": __version__,
             "description": "Classifies medical images with an averaged ensemble. Research; not for diagnosis.",
         },
-        "paths": {**_predict_path(service), **PAGES, **_v2_paths(service)},
+        "paths": {**_predict_path(service), **_outcomes_path(service), **PAGES, **_v2_paths(service)},
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -158,6 +159,16 @@ def _predict_path(service: Service) -> Json:
         Kind.OVERLOADED, Kind.TIMEOUT, body=body, parameters=[EXPLAIN, LABEL, CASE],
     )  # fmt: skip
     return {"/predict": {"post": operation}}
+
+
+def _outcomes_path(service: Service) -> Json:
+    example = OutcomesRequest([Outcome(service.model.ensemble.class_names[0], "0f8fad5bd9cb469fa16570867728950e")])
+    operation = _operation(
+        "Say what images really were", {"application/json": {"schema": _schema(OutcomesResponse)}},
+        Kind.BAD_REQUEST, Kind.SLOW_BODY, Kind.BODY_TOO_LARGE, Kind.CONFLICT, Kind.OVERLOADED, Kind.AUDIT_FAILED,
+        body={"application/json": {"schema": _schema(OutcomesRequest), "example": to_plain(example)}},
+    )  # fmt: skip
+    return {"/outcomes": {"post": operation}}
 
 
 def _v2_paths(service: Service) -> Json:

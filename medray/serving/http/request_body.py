@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from medray.serving.engine.answers import adapter
 from medray.serving.engine.memory import Claim
 from medray.serving.engine.problems import Kind, Problem
 from medray.serving.engine.service_settings import MIB, ServiceSettings
@@ -15,6 +17,7 @@ from medray.serving.engine.service_settings import MIB, ServiceSettings
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
 MULTIPART = "multipart/form-data"
 FIELD = "file"
+Asked = TypeVar("Asked")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,25 @@ async def read_body(request: Request, settings: ServiceSettings, claim: Claim) -
 def _too_large(settings: ServiceSettings) -> Problem:
     limit = f"{settings.max_body / MIB:g} MiB" if settings.max_body >= MIB else f"{settings.max_body:,} bytes"
     return Problem(Kind.BODY_TOO_LARGE, f"a body may have {limit} at most")
+
+
+def read_json(body: bytes, kind: type[Asked]) -> Asked:
+    """Return what a body of JSON asks, which must be of a type.
+
+    Raises:
+        Problem: it is no JSON, or none of that type; the first key that is wrong is named.
+    """
+    hashable: Any = kind
+    try:
+        asked: Asked = adapter(hashable).validate_json(body, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise Problem(Kind.BAD_REQUEST, "the request is not JSON") from None
+        key = ".".join(str(part)[:40] for part in first["loc"]) or "the request"
+        message = f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        raise Problem(Kind.BAD_REQUEST, message) from None
+    return asked
 
 
 def media_type(content_type: str) -> str:

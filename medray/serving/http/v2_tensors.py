@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from medray._types import Array
-from medray.serving.engine.answers import adapter
 from medray.serving.engine.problems import Kind, Problem
+from medray.serving.http.request_body import read_json
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 
@@ -97,15 +97,7 @@ def read_inference(body: bytes, header_length: str | None) -> tuple[InferRequest
                 Kind.BAD_REQUEST, f"{LENGTH_HEADER} is '{header_length:.40}'; the body has {split} bytes"
             )
         split = int(header_length)
-    try:
-        request: InferRequest = adapter(InferRequest).validate_json(body[:split], strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        if first["type"] == "json_invalid":
-            raise Problem(Kind.BAD_REQUEST, "the request is not JSON") from None
-        key = ".".join(str(part)[:40] for part in first["loc"]) or "the request"
-        message = f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}"
-        raise Problem(Kind.BAD_REQUEST, message) from None
+    request = read_json(body[:split], InferRequest)
     inputs, rest = {}, memoryview(body)[split:]
     for tensor in request.inputs:
         inputs[tensor.name], rest = _read_tensor(tensor, rest)
