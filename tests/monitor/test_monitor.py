@@ -181,6 +181,13 @@ def test_the_log_of_a_service_and_a_table_of_outcomes_make_a_report(served: tupl
     assert rate["total"] == truth.count("0")
     called = [a.positive[("sensitivity 0.8", "0")] for a in log.answers]
     assert rate["count"] == sum(c and label == "0" for c, label in zip(called, truth, strict=True))
+    with AuditLog(run / "service/outcomes", "one") as sent:  # as POST /outcomes does; the table goes before it
+        sent.write(
+            [{"time": "2026-01-01", "request_id": f"request-{n}", "sha256": None, "label": "1"} for n in (0, 1)]
+        )
+    told = json.loads(command(run, "--json").stdout)
+    assert told["outcomes"] == 2
+    assert json.loads(command(run, "--outcomes", run / "outcomes.csv", "--json").stdout)["rates"] == use["rates"]
     printed = command(run, "--outcomes", run / "outcomes.csv").stdout
     assert "By day (UTC)" in printed
     assert "sensitivity of sensitivity 0.8 (0)" in printed
