@@ -16,6 +16,7 @@ from medray.export.answer_module import EnsembleAnswer
 TOLERANCE = 1e-4  # in probabilities
 INPUT = "images"
 BATCH = 16  # images of the check at a time
+MOST_BYTES = 3 * 2**29  # of weights in one file; torch writes more beside it
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,12 @@ def onnx_bytes(ensemble: Ensemble) -> bytes:
         RunError: a network can't be converted.
     """
     module = EnsembleAnswer(ensemble).eval()
+    size = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+    if size > MOST_BYTES:
+        raise RunError(
+            f"its weights have {size / 2**30:.1f} GiB, and one ONNX file takes {MOST_BYTES / 2**30:.1f}: "
+            "average fewer, by medray ensemble RUN --top-k"
+        )
     example = torch.zeros((2, *ensemble.image_shape), dtype=torch.uint8)
     try:
         with warnings.catch_warnings(), torch.no_grad():
@@ -66,7 +73,10 @@ def check_onnx(content: bytes, ensemble: Ensemble, images: Array) -> OnnxCheck:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of ONNX Runtime, which has no base class of its own
+        raise RunError(f"ONNX Runtime can't read the file: {one_line(error)}") from None
     parts = np.array_split(images, max(1, -(-len(images) // BATCH)))
     answers = [
         np.concatenate(tables)

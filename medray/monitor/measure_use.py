@@ -92,10 +92,10 @@ def measure_use(log: AnswerLog, joined: JoinedOutcomes, manifest: Manifest) -> M
     for point in manifest.operating_points:
         planned += _point_rates(point, known, manifest.class_names)
     if manifest.ood is not None:
-        flagged = sum(answer.out_of_distribution for answer in log.answers)
+        flagged = sum(log.answers[row].out_of_distribution for row in joined.counted)
         facts = manifest.ood.facts
         most = share_of(np.arange(facts.images) < round(facts.false_alarms * facts.images)).high
-        planned.append(("out of distribution", flagged, len(log.answers), most, False))
+        planned.append(("out of distribution", flagged, len(joined.counted), most, False))
     alarms = sum(expected is not None for *_, expected, _ in planned) + 1
     needed = alarms / ALPHA
     rates = tuple(_rate(*plan, needed=needed) for plan in planned)
@@ -126,7 +126,7 @@ def _point_rates(
     kept = sum(not called and not having for called, having in decided)
     title = f"{point.name} ({point.event.name})"
     return [
-        (f"sensitivity of {title}", hits, ill, point.promised, True),
+        (f"sensitivity of {title}", hits, ill, point.rates.sensitivity.low, True),
         (f"specificity of {title}", kept, len(decided) - ill, point.rates.specificity.low, True),
     ]
 
@@ -177,6 +177,8 @@ def _days(answers: Sequence[LoggedAnswer], labels: Sequence[str | None]) -> list
 
 def _notes(log: AnswerLog, joined: JoinedOutcomes, manifest: Manifest) -> list[str]:
     notes = []
+    if log.is_cut:
+        notes.append("older files of the audit log are gone: alarms keep their error rate over all answers only")
     if log.of_others:
         notes.append(f"{log.of_others:,} answers of other versions of the model are left out")
     if log.damaged:

@@ -17,10 +17,12 @@ REQUEST, IMAGE, LABEL = "request_id", "sha256", "label"
 class JoinedOutcomes:
     """The class of each answer, None where none is known, and how many outcomes fit none or several answers.
 
-    The latter are of requests with several images, which need the image's SHA-256.
+    The latter are of requests with several images, which need the image's SHA-256. Images that were asked about
+    again count once, in `counted`: by their last answer, with the outcome of any.
     """
 
     labels: Sequence[str | None]
+    counted: Sequence[int]
     without_answer: int
     ambiguous: int
 
@@ -51,6 +53,7 @@ def read_outcomes(path: Path, class_names: Sequence[str]) -> Mapping[tuple[str |
         key = ((row.get(REQUEST) or "").strip() or None, (row.get(IMAGE) or "").strip() or None)
         if key == (None, None):
             raise DataError(f"{path}: line {number} names neither {REQUEST} nor {IMAGE}")
+        outcomes.pop(key, None)  # so that the later row is the last
         outcomes[key] = label
     return outcomes
 
@@ -64,7 +67,12 @@ def read_outcome_log(folder: Path) -> Mapping[tuple[str | None, str | None], str
     if not folder.is_dir():
         return {}
     records = (record for record in read_audit(folder) if isinstance(record.get(LABEL), str))
-    return {(record.get(REQUEST), record.get(IMAGE)): record[LABEL] for record in records}
+    outcomes: dict[tuple[str | None, str | None], str] = {}
+    for record in records:
+        key = (record.get(REQUEST), record.get(IMAGE))
+        outcomes.pop(key, None)
+        outcomes[key] = record[LABEL]
+    return outcomes
 
 
 def join_outcomes(
@@ -73,16 +81,25 @@ def join_outcomes(
     """Give each answer its outcome: by request and image, by image alone, or by a request of one image."""
     rows_of: dict[tuple[str | None, str | None], list[int]] = {}
     for row, answer in enumerate(answers):
-        for key in ((answer.request_id, answer.sha256), (answer.request_id, None), (None, answer.sha256)):
+        keys: list[tuple[str | None, str | None]] = [(answer.request_id, None)]
+        keys += [(request, digest) for digest in answer.digests for request in (answer.request_id, None)]
+        for key in dict.fromkeys(keys):
             rows_of.setdefault(key, []).append(row)
-    labels: list[str | None] = [None] * len(answers)
+    found: dict[frozenset[str], str] = {}
     without_answer = ambiguous = 0
     for (request, image), label in outcomes.items():
         rows = rows_of.get((request, image), [])
         if not rows:
             without_answer += 1
-        elif request is not None and image is None and len(rows) > 1:
+        elif len({answers[row].subject for row in rows}) > 1:
             ambiguous += 1
         else:
-            labels[rows[-1]] = label  # an image that was asked about again counts once, by its last answer
-    return JoinedOutcomes(labels, without_answer, ambiguous)
+            subject = answers[rows[-1]].subject
+            found.pop(subject, None)
+            found[subject] = label
+    last = {answer.subject: row for row, answer in enumerate(answers)}
+    counted = sorted(last.values())
+    labels = [
+        found.get(answer.subject) if last[answer.subject] == row else None for row, answer in enumerate(answers)
+    ]
+    return JoinedOutcomes(labels, counted, without_answer, ambiguous)

@@ -1,18 +1,21 @@
 """Monitor a run's service: read its audit log and the outcomes, and measure."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from medray.console import step
-from medray.ensemble.manifest import read_manifest
+from medray.ensemble.manifest import Manifest, read_manifest
 from medray.errors import ConfigError, RunError
 from medray.files import expanded
 from medray.monitor.logged_answers import read_answers
 from medray.monitor.measure_use import ModelInUse, measure_use
 from medray.monitor.outcomes import join_outcomes, read_outcome_log, read_outcomes
 from medray.runs.finished_search import find_run
+from medray.runs.folder import Folder
+from medray.runs.rundir import MANIFEST
 from medray.serving.engine.audit_log import OUTCOMES
 from medray.tasks import TASKS
 
@@ -36,20 +39,37 @@ def run_monitor(options: MonitorOptions, console: Console) -> ModelInUse:
         AuditError: the audit log can't be read.
     """
     run = find_run(options.run)
-    manifest = read_manifest(run.ensemble)
+    home = expanded(options.home) if options.home else _service_of(run.local, run.location)
+    if not (home / "audit").is_dir():
+        line = f"{home} has no audit log: `medray serve {options.run}` writes one; --home names its folder"
+        raise RunError(line)
+    with step(console, f"Reading {home / 'audit'}") as progress:
+        log = read_answers(home / "audit", progress)
+        told = read_outcome_log(home / OUTCOMES)
+    manifest = _manifest_of(log.version, home, run.ensemble)
     if TASKS[manifest.task].label_sets:
         raise ConfigError(f"{run.location} gives images several labels: only ensembles of one class are monitored")
-    folder = expanded(options.home) if options.home else _service_of(run.local, run.location)
-    if not (folder / "audit").is_dir():
-        raise RunError(
-            f"{folder} has no audit log: `medray serve {options.run}` writes one; --home names its folder"
-        )
     outcomes = read_outcomes(expanded(options.outcomes), manifest.class_names) if options.outcomes else {}
-    with step(console, f"Reading {folder / 'audit'}") as progress:
-        log = read_answers(folder / "audit", progress)
-        told = read_outcome_log(folder / OUTCOMES)
+    kept = {key: label for key, label in told.items() if key not in outcomes}
     with step(console, "Measuring"):
-        return measure_use(log, join_outcomes(log.answers, {**told, **outcomes}), manifest)
+        return measure_use(log, join_outcomes(log.answers, {**kept, **outcomes}), manifest)
+
+
+def _manifest_of(version: str | None, home: Path, ensemble: Folder) -> Manifest:
+    """Return the manifest of the ensemble that gave the last answers: the service's own copy, or the run's.
+
+    Raises:
+        RunError: neither is of that version.
+    """
+    copy = Folder(str(home / "ensembles" / str(version)))
+    if version is None or not copy.exists(MANIFEST):
+        copy = ensemble
+    if version is not None and not hashlib.sha256(copy.read(MANIFEST)).hexdigest().startswith(version):
+        raise RunError(
+            f"the last answers in {home / 'audit'} are of version {version}, which is neither in "
+            f"{home / 'ensembles'} nor {ensemble.location}: what it promises is not known"
+        )
+    return read_manifest(copy)
 
 
 def _service_of(local: Path | None, location: str) -> Path:

@@ -18,6 +18,7 @@ from medray.space.search_space import SearchSpace
 from medray.text import clock
 
 JUDGED_AFTER = 5.0  # seconds
+FROM_CACHE = 0.2  # seconds, in which nothing is computed that counts
 
 
 class _TooLong(Exception):  # noqa: N818  ends a computation, and is no error
@@ -45,9 +46,10 @@ def embed_ahead(
         except MedrayError:
             continue
         else:
-            cores = os.cpu_count() or 1
+            cores = 1 if gpu else os.cpu_count() or 1
             limit.times.embedded.add(kind)
-            limit.times.forwards[kind.backbone, kind.image_size] = seconds * cores / kind.passes
+            if seconds > FROM_CACHE:
+                limit.times.forwards[kind.backbone, kind.image_size] = seconds * cores / kind.passes
 
 
 def linear_heads(space: SearchSpace, study: optuna.Study, max_epochs: int) -> Iterator[TrainConfig]:

@@ -39,7 +39,7 @@ Examples:
 )  # fmt: skip
 @click.option(
     "--hours", type=click.FloatRange(min=0, min_open=True, max=HOURS.high),
-    help="Most wall time of all steps: half of it for the search, then folds.  [as long as it takes]",
+    help="About how long all steps may take: half of it the search, then folds.  [as long as it takes]",
 )  # fmt: skip
 @click.option("--trials", type=positive, help="Trials of the search.  [the space's budget]")
 @click.option("--max-epochs", type=positive, help="Most epochs of a trial.  [the space's budget]")

@@ -35,7 +35,7 @@ class TrainingSteps(StudyFolder):
         """Do all steps up to the report that the run's files do not have yet; the test split is not read.
 
         Args:
-            hours: most wall time of all steps: half of it for the search, then folds; none where it is not given.
+            hours: about how long all steps may take: half of it the search, then as many folds as fit.
             trials: trials of the search; the space's budget where neither this nor `hours` is given.
             max_epochs: most epochs of a trial; the space's budget where it is not given.
             top: settings that are trained on all folds; 3, or as many as there is time for.

@@ -66,6 +66,9 @@ def test_the_job_is_a_command_that_is_understood() -> None:
     command, arguments = command_of(tuple(words[1:]))
     command.make_context(words[1], arguments)
     assert "--storage" in words
+    cluster = cluster_of("rayjob")  # whose head trains nothing: without --min-gpus nobody would ask for a worker
+    assert all(group["minReplicas"] == 0 for group in cluster["workerGroupSpecs"])
+    assert words[words.index("--min-gpus") + 1] == "1"
 
 
 def test_the_image_is_made_of_files_that_are_there() -> None:

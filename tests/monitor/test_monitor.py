@@ -33,7 +33,7 @@ def answer(
     number: int, probability: float = 0.5, *, called: bool = False, day: str = "2026-01-01"
 ) -> LoggedAnswer:
     return LoggedAnswer(
-        day, f"r{number}", f"{number:064x}", NAMES[int(probability < 0.5)], {"ill": probability, "well": 1 - probability},
+        day, f"r{number}", (f"{number:064x}",), NAMES[int(probability < 0.5)], {"ill": probability, "well": 1 - probability},
         {("sensitivity 0.9", "ill"): called}, False,
     )  # fmt: skip
 
@@ -107,13 +107,28 @@ def test_outcomes_of_positive_answers_alone_are_named(manifest: Manifest) -> Non
 
 def test_outcomes_find_their_answers() -> None:
     answers = [answer(0), answer(1), dataclasses.replace(answer(2), request_id="r1"), answer(3), answer(3)]
-    same = answers[3].sha256
+    (same,) = answers[3].digests
     joined = join_outcomes(
         answers, {("r0", None): "ill", ("r1", None): "well", (None, same): "ill", ("gone", None): "ill"}
     )
     assert joined.labels == ["ill", None, None, None, "ill"]  # an image that was asked about twice counts once
     assert (joined.without_answer, joined.ambiguous) == (1, 1)
-    assert join_outcomes(answers, {("r1", answers[2].sha256): "well"}).labels[2] == "well"
+    assert join_outcomes(answers, {("r1", answers[2].digests[0]): "well"}).labels[2] == "well"
+
+
+def test_an_image_counts_once_however_often_it_is_asked_about() -> None:
+    first = answer(0)
+    answers = [dataclasses.replace(first, request_id=f"r{n}") for n in range(20)]
+    joined = join_outcomes(answers, {("r3", None): "ill", ("r7", None): "well", (None, first.digests[0]): "ill"})
+    assert joined.counted == [19]
+    assert joined.labels == [None] * 19 + ["ill"]
+
+
+def test_a_case_is_known_by_its_request_or_any_of_its_images() -> None:
+    case = dataclasses.replace(answer(0), digests=("a" * 64, "b" * 64))
+    for key in (("r0", None), (None, "a" * 64), ("r0", "b" * 64)):
+        joined = join_outcomes([answer(1), case], {key: "ill"})
+        assert (joined.labels, joined.ambiguous, joined.without_answer) == ([None, "ill"], 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +207,22 @@ def test_the_log_of_a_service_and_a_table_of_outcomes_make_a_report(served: tupl
     assert "By day (UTC)" in printed
     assert "sensitivity of sensitivity 0.8 (0)" in printed
     assert all(len(line) <= 160 for line in printed.splitlines())
+
+
+@pytest.mark.component
+def test_answers_are_measured_against_the_ensemble_that_gave_them(
+    served: tuple[Path, list[str]], npz: Path
+) -> None:
+    run, _ = served
+    version = read_answers(run / "service/audit").version
+    shutil.copytree(run / "ensemble", run / f"service/ensembles/{version}")
+    Study.open(run, data=npz, runner="local", quiet=True).ensemble(sensitivity=0.9, positive="1")
+    names = [rate["name"] for rate in json.loads(command(run, "--json").stdout)["rates"]]
+    assert names[0] == "sensitivity of sensitivity 0.8 (0)"
+    shutil.rmtree(run / "service/ensembles")
+    refused = command(run)
+    assert refused.exit_code == 2
+    assert f"are of version {version}, which is neither in" in refused.stderr
 
 
 @pytest.mark.component

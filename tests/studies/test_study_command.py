@@ -80,6 +80,7 @@ def test_the_same_line_again_changes_nothing_but_the_report(
     [
         ("trials/0001/trial.json", "crossval", "ensemble", "selection.json"),  # in the search
         ("crossval/0000/fold_1/trial.json", "ensemble", "selection.json"),  # in the folds
+        ("crossval/0000/summary.json", "crossval/label_issues.csv", "ensemble", "selection.json"),  # as they ended
         ("selection.json",),  # before the ensemble
     ],
 )
@@ -130,6 +131,11 @@ def test_folds_that_do_not_fit_are_left_out_and_named(tmp_path: Path, monkeypatc
         (("missing.yaml",), "missing.yaml"),
         (("a b", "--data", "x.npz"), "'a b' is not a valid name (did you mean 'a-b'?)"),
         (("organs", "--positive", "liver"), "give --sensitivity, --youden or --cost-ratio with it"),
+        (
+            ("organs", "--sensitivity", "0.9"),
+            "an operating point needs the class that it calls: add --positive CLASS",
+        ),
+        (("organs", "--youden", "--positive", "livr", "--data", "phantom?images=300"), "did you mean 'liver'?"),
         (("organs", "--local", "--address", "auto"), "--address"),
         (("organs", "--hours", "0"), "--hours"),
     ],
@@ -143,6 +149,27 @@ def test_what_can_not_be_is_one_line(
     assert len(result.stderr.strip().splitlines()) == 1
     assert message in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.component
+def test_another_class_or_more_of_a_step_is_done_and_what_contradicts_it_is_refused(
+    studied: tuple[Path, tuple[str, ...], Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, line, _ = studied
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    shutil.copy(folder / "corners.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs/corners"
+    assert command(*line, "--positive", "1").exit_code == 0
+    (point,) = json.loads((run / "ensemble/manifest.json").read_text())["operating_points"]
+    assert point["event"]["name"] == "1"
+    assert command(*line, "--trials", "3").exit_code == 0
+    assert len(list(RunDir(str(run)).records())) == 3
+    assert command(*line, "--trials", "3", "--top", "2").exit_code == 0
+    assert len(RunDir(str(run)).crossval.read_plan().trials) == 2
+    refused = command(*line, "--trials", "4", "--seed", "7")
+    assert refused.exit_code == 2
+    assert "--seed 7" in refused.stderr
 
 
 # -- the hours of the steps

@@ -172,6 +172,20 @@ def _listed(folder: Path) -> list[tuple[str, int, Path]]:
     return sorted((match["writer"], int(match["number"]), path) for match, path in matches if match)
 
 
+def is_cut(folder: str | Path) -> bool:
+    """Return whether a writer's first files are gone, as `keep` deletes them.
+
+    Raises:
+        AuditError: the folder can't be read.
+    """
+    try:
+        files = _listed(Path(folder))
+    except OSError as error:
+        raise AuditError(f"audit log {folder} can't be read: {error.strerror}") from None
+    first = {writer: number for writer, number, _ in reversed(files)}
+    return any(number > 1 for number in first.values())
+
+
 class RecordPosition(NamedTuple):
     """The time of a record in seconds, the index of its file, and its bytes there; sorts by time, then by file."""
 

@@ -23,8 +23,13 @@ class EnsembleStep:
         folds = {trial.number for trial in read_crossval_trials(run, searched.data.cases)}
         compared = {member.trial for s in selections.selections if s.source == FOLDS for member in s.members}
         manifest = read_manifest(run.ensemble)
-        rules = {point.rule for point in manifest.operating_points}
-        return _summary(manifest) if bool(folds) == bool(compared) and rules >= {*study.options.rules} else None
+        options, names = study.options, manifest.class_names
+        points = {
+            (point.rule, None if options.positive is None else names[point.event.class_index])
+            for point in manifest.operating_points
+        }
+        asked = {(rule, options.positive) for rule in options.rules}
+        return _summary(manifest) if folds == compared and points >= asked else None
 
     def plan(self, study: StudyContext) -> str:
         """Return what will be set on it."""

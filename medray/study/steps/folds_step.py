@@ -6,9 +6,12 @@ from medray.crossval.print_crossval import print_crossval_result
 from medray.crossval.run_crossval import run_crossval
 from medray.data.folds import FOLD_COUNT
 from medray.data.listing.listing import TRAIN, VAL
+from medray.errors import DataError
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.fold_results import read_crossval_trials
 from medray.runs.leaderboard import rank, usable
+from medray.runs.rundir import RunDir
+from medray.runs.trial_record import FAILED
 from medray.study.steps.share_time import FoldTimes, seconds_for_folds, slots_used
 from medray.study.steps.study_step import StudyContext
 from medray.tasks import SINGLE
@@ -28,8 +31,11 @@ class FoldsStep:
         if searched is None or not crossval.exists(crossval.PLAN):
             return None
         plan = crossval.read_plan()
-        folds = [study.run.fold(number, fold) for number in plan.trials for fold in range(plan.folds or 0)]
-        return _summary(searched) if folds and all(fold.exists(fold.RECORD) for fold in folds) else None
+        if not plan.folds or (study.options.top or 0) > len(plan.trials):
+            return None
+        whole = all(_has_ended(study.run, number, plan.folds) for number in plan.trials)
+        trials = read_crossval_trials(searched.run, searched.data.cases) if whole else []
+        return _summary(searched) if whole and (not trials or crossval.exists(crossval.ISSUES)) else None
 
     def plan(self, study: StudyContext) -> str:
         """Return how many settings and folds there will be, and the time where it is known."""
@@ -58,17 +64,28 @@ class FoldsStep:
                     f"{clock(left)} are left; later: medray crossval {study.run.location}",
                 )
                 return LEFT_OUT
-        result = run_crossval(
-            CrossvalOptions(
-                study.run.location, top=None if begun else top, folds=None if begun else times.folds,
-                seed=None if begun else options.seed, data=options.data, concurrency=options.concurrency,
-                resume=begun, address=options.address, min_gpus=options.min_gpus, runner=options.runner,
-                verbose=options.verbose,
-            ),
-            study.console,
+        given = CrossvalOptions(
+            study.run.location, top=options.top if begun else top, folds=options.folds if begun else times.folds,
+            seed=options.seed, data=options.data, concurrency=options.concurrency, resume=begun,
+            address=options.address, min_gpus=options.min_gpus, runner=options.runner, verbose=options.verbose,
         )  # fmt: skip
+        try:
+            result = run_crossval(given, study.console)
+        except DataError as error:
+            if begun or options.folds is not None:
+                raise
+            say(study.console, f"Folds are left out: {error}; --folds says how many there shall be")
+            return f"left out: {error}"
         print_crossval_result(result, study.console, hints=False)
         return None if result.left else _summary(searched)
+
+
+def _has_ended(run: RunDir, number: int, folds: int) -> bool:
+    """Return whether a setting has nothing left to do: all folds, and what is made of them."""
+    records = [run.fold(number, fold).record() for fold in range(folds)]
+    ended = [record for record in records if record is not None and not record.worker_died]
+    failed = any(record.state == FAILED for record in ended)
+    return len(ended) == folds and (failed or run.crossval.trial(number).exists(run.crossval.SUMMARY))
 
 
 def _settings(count: int) -> str:

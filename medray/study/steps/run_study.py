@@ -14,9 +14,13 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from medray.console import say
+from medray.console import say, step
+from medray.data.source import parse_source
+from medray.errors import ConfigError
+from medray.runs.run_data import load_run_data
 from medray.runs.rundir import RunDir
 from medray.shown import Shown
+from medray.stats.events import Event
 from medray.study.steps.ensemble_step import EnsembleStep
 from medray.study.steps.folds_step import FoldsStep
 from medray.study.steps.report_step import ReportStep
@@ -24,6 +28,7 @@ from medray.study.steps.search_step import SearchStep
 from medray.study.steps.study_options import StudyOptions
 from medray.study.steps.study_space import find_or_write_space
 from medray.study.steps.study_step import StudyContext, StudyStep
+from medray.tasks import TASKS
 from medray.text import clock
 
 DATA = "data"
@@ -59,17 +64,38 @@ def run_study(options: StudyOptions, console: Console) -> StudyResult:
     began = time.monotonic()
     space, data = find_or_write_space(options, console)
     study = StudyContext(options, space, console, began)
+    check_points(study)
     left = {DATA: data}
     _print_plan(study, data)
-    for number, step in enumerate(STEPS, 2):
-        done = step.done(study)
+    for number, current in enumerate(STEPS, 2):
+        done = current.done(study)
         if done is None:
-            say(console, f"\n-- {step.name}, step {number} of {len(STEPS) + 1}, after {clock(study.used())}")
-            done = step.work(study)
+            say(console, f"\n-- {current.name}, step {number} of {len(STEPS) + 1}, after {clock(study.used())}")
+            done = current.work(study)
         if done is None:
-            return StudyResult(study.run, space, left, interrupted=step.name)
-        left[step.name] = done
+            return StudyResult(study.run, space, left, interrupted=current.name)
+        left[current.name] = done
     return StudyResult(study.run, space, left)
+
+
+def check_points(study: StudyContext) -> None:
+    """Check what operating points call before hours of training: the images are read, which the search needs too.
+
+    Raises:
+        ConfigError: points are asked for and no class, or one that the data do not have.
+    """
+    options, task = study.options, TASKS[study.space.task]
+    if not options.rules or (options.positive is None and task.label_sets):
+        return
+    if options.positive is None:
+        raise ConfigError("an operating point needs the class that it calls: add --positive CLASS")
+    if study.run.begun():
+        names = study.run.read_data().class_names
+    else:
+        with step(study.console, f"Looking for the class '{options.positive}'") as progress:
+            source = str(parse_source(options.data or study.space.data))
+            names = load_run_data(source, study.space, progress).class_names
+    Event.named(options.positive, names, cut=task.cuts)
 
 
 def _print_plan(study: StudyContext, data: str) -> None:
@@ -78,9 +104,10 @@ def _print_plan(study: StudyContext, data: str) -> None:
     limit = f", at most {hours:g} hours, of which {clock(study.used())} are used" if hours else ""
     say(study.console, f"\nstudy {study.space.name}, in {study.run.location}{limit}")
     lines = [(DATA, "done", data)]
-    for step in STEPS:
-        done = step.done(study)
-        lines.append((step.name, "to do" if done is None else "done", step.plan(study) if done is None else done))
+    for current in STEPS:
+        done = current.done(study)
+        state, text = ("to do", current.plan(study)) if done is None else ("done", done)
+        lines.append((current.name, state, text))
     for name, state, text in lines:
         say(study.console, f"  {name:9} {state:6} {text}")
     say(

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Iterable
 
+from medray.runs.finished_search import FinishedSearch
 from medray.runs.leaderboard import rank, usable
+from medray.runs.run_facts import ResolvedOptions
 from medray.runs.trial_record import TrialRecord
 from medray.search.print_search import print_search_result
 from medray.search.run_search import run_search
@@ -22,7 +24,9 @@ class SearchStep:
     def done(self, study: StudyContext) -> str | None:
         """Return the number of trials and the best score."""
         searched = study.searched()
-        return None if searched is None else _summary(searched.records, searched.space.metric, searched.space.mode)
+        if searched is None or _asks_for_more(study, searched.options) or _was_interrupted(searched):
+            return None
+        return _summary(searched.records, searched.space.metric, searched.space.mode)
 
     def plan(self, study: StudyContext) -> str:
         """Return trials and time at most."""
@@ -40,7 +44,7 @@ class SearchStep:
         trials, hours = self._amount(study)
         given = SearchOptions(
             study.space_path, data=options.data, trials=trials, hours=hours,
-            max_epochs=None if begun else options.max_epochs, seed=None if begun else options.seed,
+            max_epochs=options.max_epochs, seed=options.seed,
             concurrency=options.concurrency, out=study.run.location, resume=begun, allow_leaks=options.allow_leaks,
             address=options.address, min_gpus=options.min_gpus, runner=options.runner, verbose=options.verbose,
         )  # fmt: skip
@@ -58,6 +62,19 @@ class SearchStep:
 
     def _epochs(self, study: StudyContext) -> int:
         return study.options.max_epochs or study.space.budget.max_epochs
+
+
+def _was_interrupted(searched: FinishedSearch) -> bool:
+    """Return whether trials still ran as a search whose time was over, or that was flat, was broken off."""
+    ended = {record.number for record in searched.records}
+    return searched.run.read_state().ended_by is not None and not ended >= {*searched.run.trial_numbers()}
+
+
+def _asks_for_more(study: StudyContext, before: ResolvedOptions) -> bool:
+    """Return whether the options ask for more trials or time than a search had that is finished."""
+    trials, hours = study.options.trials, hours_of_search(study.options.hours)
+    more_trials = trials is not None and before.trials is not None and trials > before.trials
+    return more_trials or (hours is not None and before.hours is not None and hours > before.hours)
 
 
 def _summary(records: Iterable[TrialRecord], metric: str, mode: str) -> str:
