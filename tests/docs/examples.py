@@ -92,6 +92,8 @@ def furnish(home: Path, npz: Path) -> None:
             Image.fromarray(image).save(home / folder / f"{number}.png")
             rows.append(f"{number}.png,{CLASS_NAMES[label]}")
         (home / folder / "labels.csv").write_text("\n".join(rows))
+    elsewhere = [f"cells/{number}.png,{CLASS_NAMES[label]}" for number, label in enumerate(labels)]
+    (home / "other.csv").write_text("\n".join(["file,dx", *elsewhere]))  # of another hospital
     for name in ("images", "breastmnist", "organs"):
         shutil.copy(npz, home / f"{name}.npz")
     for name in ("lesion.jpg", "image.png", "a.png"):
