@@ -18,10 +18,10 @@ class EnsembleStep:
         """Return members and points where the ensemble is of all there is and has the points asked for."""
         searched, run = study.searched(), study.run
         selections = None if searched is None else run.read_selections()
-        if searched is None or selections is None:
+        if searched is None or selections is None or study.changed:
             return None
-        folds = {trial.number for trial in read_crossval_trials(run, searched.data.cases)}
-        compared = {member.trial for s in selections.selections if s.source == FOLDS for member in s.members}
+        folds = bool(read_crossval_trials(run, searched.data.cases))
+        compared = any(selection.source == FOLDS for selection in selections.selections)
         manifest = read_manifest(run.ensemble)
         options, names = study.options, manifest.class_names
         points = {

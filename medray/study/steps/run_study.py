@@ -71,7 +71,7 @@ def run_study(options: StudyOptions, console: Console) -> StudyResult:
         done = current.done(study)
         if done is None:
             say(console, f"\n-- {current.name}, step {number} of {len(STEPS) + 1}, after {clock(study.used())}")
-            done = current.work(study)
+            done, study.changed = current.work(study), True
         if done is None:
             return StudyResult(study.run, space, left, interrupted=current.name)
         left[current.name] = done
@@ -101,7 +101,7 @@ def check_points(study: StudyContext) -> None:
 def _print_plan(study: StudyContext, data: str) -> None:
     """Print what is done and what will be done, step by step."""
     hours = study.options.hours
-    limit = f", at most {hours:g} hours, of which {clock(study.used())} are used" if hours else ""
+    limit = f", about {hours:g} hours, of which {clock(study.used())} are used" if hours else ""
     say(study.console, f"\nstudy {study.space.name}, in {study.run.location}{limit}")
     lines = [(DATA, "done", data)]
     for current in STEPS:

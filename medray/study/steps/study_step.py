@@ -21,7 +21,7 @@ class StudyContext:
     """A study's options, the file or name of its space, the space and its run.
 
     `began` is when this command did, by the monotonic clock, and `searching` how many seconds of it the search
-    took: the run counts those itself.
+    took: the run counts those itself. `changed` says that a step of this command has left something new.
     """
 
     options: StudyOptions
@@ -29,6 +29,7 @@ class StudyContext:
     console: Console
     began: float = field(default_factory=time.monotonic)
     searching: float = 0.0
+    changed: bool = False
 
     def __post_init__(self) -> None:
         options = self.options
