@@ -14,8 +14,8 @@ from medray.space.yaml_fields import at
 class StudyOptions:
     """The options of the command line, None where one was not given.
 
-    `name` is that of a new study, of a search space that ships with medray, or a .yaml file. `hours` are about those
-    of all steps together.
+    `name` is that of a new study, of a search space that ships with medray, or a .yaml file. `hours` are about
+    those of all steps together.
 
     Raises:
         ConfigError: a number is too small or too large, or options contradict each other.
