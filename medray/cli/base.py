@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import click
@@ -30,9 +30,36 @@ local_option = click.option(
     default="ray",
     help="Train in this process, one after another, without Ray.",
 )
+source_option = click.option(
+    "--data",
+    metavar="SOURCE",
+    help="folder:PATH, csv:PATH, dicom:PATH, medmnist:NAME[:SIZE], an .npz, or phantom.  [the space's own]",
+)
 data_option = click.option(
     "--data", metavar="SOURCE", help="The data, where they have moved.  [the search's source]"
 )
+
+
+def point_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that ask for operating points, in the order of the help."""
+    options = (
+        click.option(
+            "--sensitivity", type=click.FloatRange(0, 1, min_open=True), multiple=True,
+            help="Set an operating point at this sensitivity; again for more.",
+        ),
+        click.option("--youden", is_flag=True, help="Set an operating point by Youden's index."),
+        click.option(
+            "--cost-ratio", type=click.FloatRange(0, min_open=True), multiple=True,
+            help="Set an operating point where a miss costs so many false alarms.",
+        ),
+        click.option(
+            "--positive", metavar="CLASS",
+            help="The class that they call; each of the three needs it. Of several labels an image: all, or one.",
+        ),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 #: Where a command's context keeps the arguments that it was given, in its `meta`.

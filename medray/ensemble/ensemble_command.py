@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from medray.cli.base import MedrayCommand, data_option, errors_in_one_line, json_option, positive
+from medray.cli.base import MedrayCommand, data_option, errors_in_one_line, json_option, point_options, positive
 from medray.console import make_console
 
 EXAMPLES = """
@@ -31,19 +31,7 @@ share = click.FloatRange(0, 1, min_open=True, max_open=True)
     help="Candidates: trials of the search, or settings with all their folds.  [folds, if there are any]",
 )  # fmt: skip
 @click.option("--top-k", type=positive, help="Most trials, or settings, in the top-k average.  [8]")
-@click.option(
-    "--sensitivity", type=click.FloatRange(0, 1, min_open=True), multiple=True,
-    help="Set an operating point at this sensitivity; again for more.",
-)  # fmt: skip
-@click.option("--youden", is_flag=True, help="Set an operating point by Youden's index.")
-@click.option(
-    "--cost-ratio", type=click.FloatRange(0, min_open=True), multiple=True,
-    help="Set an operating point where a miss costs so many false alarms.",
-)  # fmt: skip
-@click.option(
-    "--positive", metavar="CLASS",
-    help="The class that they call; each of the three needs it. Of several labels an image: all, or one.",
-)  # fmt: skip
+@point_options
 @click.option(
     "--coverage", "coverages", type=share, multiple=True,
     help="Calibrate conformal sets for this coverage.  [0.9 and 0.95]",

@@ -17,8 +17,10 @@ from medray.runs.rundir import MANIFEST, RunDir
 from medray.stats.case_rule import CaseRule
 from medray.stats.events import Event
 from medray.tasks import TASKS
+from medray.text import plural
 
 FORMAT = 8
+VERSION_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,12 @@ class Manifest(JsonDocument):
                 raise ValueError(f"class {event.class_index} is not '{event.name}'")
 
     @property
+    def summary(self) -> str:
+        """Strategy, number of networks and operating points, as people read them."""
+        points = ", ".join(dict.fromkeys(point.name for point in self.operating_points)) or "no operating point"
+        return f"{self.strategy} of {plural(len(self.members), 'network')}; {points}"
+
+    @property
     def files(self) -> list[StoredFile]:
         """All files that it describes."""
         return [*self.members, *([self.ood] if self.ood else [])]
@@ -174,6 +182,11 @@ def ensemble_folder(location: str) -> Folder:
     except (OSError, ValueError) as error:  # no access, no such host, a URI that its file system refuses
         raise RunError(f"{location} can't be reached: {one_line(error)}") from None
     raise RunError(f"{location} is neither a run with an ensemble nor an ensemble: it has no {MANIFEST}")
+
+
+def version_of(folder: Folder) -> str:
+    """The first digits of the manifest's SHA-256, which holds that of every member's weights."""
+    return hashlib.sha256(folder.read(MANIFEST)).hexdigest()[:VERSION_DIGITS]
 
 
 def read_manifest(folder: Folder) -> Manifest:

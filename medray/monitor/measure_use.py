@@ -39,7 +39,7 @@ class Day:
 
 
 @dataclass(frozen=True)
-class SharedRate:
+class MonitoredRate:
     """A share, `count` of `total` answers, with a confidence sequence, and what it should be at least or at most.
 
     `evidence` is the e-value against that, None where nothing was promised; `alarm` whether it is enough.
@@ -68,7 +68,7 @@ class ModelInUse:
     answers: int
     outcomes: int
     days: tuple[Day, ...]
-    rates: tuple[SharedRate, ...]
+    rates: tuple[MonitoredRate, ...]
     calibration: float | None
     calibration_alarm: bool
     notes: tuple[str, ...]
@@ -133,12 +133,12 @@ def _point_rates(
 
 def _rate(
     name: str, count: int, total: int, expected: float | None, at_least: bool, *, needed: float
-) -> SharedRate:
+) -> MonitoredRate:
     low, high = share_sequence(count, total)
     evidence = None
     if expected is not None and 0 < expected < 1:
         evidence = (evidence_below if at_least else evidence_above)(count, total, expected)
-    return SharedRate(
+    return MonitoredRate(
         name, count, total, low, high, expected, evidence, evidence is not None and evidence >= needed
     )
 

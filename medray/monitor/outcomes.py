@@ -1,16 +1,16 @@
 """What images really were, as it became known after the answer: a table of request or image, and class."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medray.data.listing.tables.table_text import read_table
 from medray.errors import DataError, unknown_choice_line
 from medray.monitor.logged_answers import LoggedAnswer
 from medray.serving.engine.audit_log import read_audit
 
 REQUEST, IMAGE, LABEL = "request_id", "sha256", "label"
+Key = tuple[str | None, str | None]  # request and image
 
 
 @dataclass(frozen=True)
@@ -27,38 +27,31 @@ class JoinedOutcomes:
     ambiguous: int
 
 
-def read_outcomes(path: Path, class_names: Sequence[str]) -> Mapping[tuple[str | None, str | None], str]:
+def read_outcomes(path: Path, class_names: Sequence[str]) -> Mapping[Key, str]:
     """Return classes by request and image, of which one may be None; of two rows of one key the later counts.
 
     Raises:
         DataError: the table can't be read, lacks a column, names neither request nor image, or another class.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
-    rows = csv.DictReader(io.StringIO(text))
-    columns = rows.fieldnames or []
-    if LABEL not in columns or not {REQUEST, IMAGE} & set(columns):
-        raise DataError(
-            f"{path}: its columns are {', '.join(columns) or 'none'}; needed are {LABEL}, and {REQUEST} or {IMAGE}"
-        )
-    outcomes: dict[tuple[str | None, str | None], str] = {}
-    for number, row in enumerate(rows, start=2):
-        label = (row.get(LABEL) or "").strip()
+    table = read_table(path)
+    if LABEL not in table.columns or not {REQUEST, IMAGE} & {*table.columns}:
+        columns = ", ".join(table.columns)
+        raise DataError(f"{path}: its columns are {columns}; needed are {LABEL}, and {REQUEST} or {IMAGE}")
+    outcomes: dict[Key, str] = {}
+    for row in table.rows:
+        label, key = row.cells[LABEL], (row.cells.get(REQUEST) or None, row.cells.get(IMAGE) or None)
         if not label:
             continue  # not known yet
         if label not in class_names:
-            raise DataError(f"{path}: line {number}: {unknown_choice_line('class', label, class_names)}")
-        key = ((row.get(REQUEST) or "").strip() or None, (row.get(IMAGE) or "").strip() or None)
+            raise DataError(f"{path}: line {row.line}: {unknown_choice_line('class', label, class_names)}")
         if key == (None, None):
-            raise DataError(f"{path}: line {number} names neither {REQUEST} nor {IMAGE}")
+            raise DataError(f"{path}: line {row.line} names neither {REQUEST} nor {IMAGE}")
         outcomes.pop(key, None)  # so that the later row is the last
         outcomes[key] = label
     return outcomes
 
 
-def read_outcome_log(folder: Path) -> Mapping[tuple[str | None, str | None], str]:
+def read_outcome_log(folder: Path) -> Mapping[Key, str]:
     """Return what the service was told by POST /outcomes, by request and image; none where there is no log.
 
     Raises:
@@ -67,7 +60,7 @@ def read_outcome_log(folder: Path) -> Mapping[tuple[str | None, str | None], str
     if not folder.is_dir():
         return {}
     records = (record for record in read_audit(folder) if isinstance(record.get(LABEL), str))
-    outcomes: dict[tuple[str | None, str | None], str] = {}
+    outcomes: dict[Key, str] = {}
     for record in records:
         key = (record.get(REQUEST), record.get(IMAGE))
         outcomes.pop(key, None)
@@ -75,17 +68,15 @@ def read_outcome_log(folder: Path) -> Mapping[tuple[str | None, str | None], str
     return outcomes
 
 
-def join_outcomes(
-    answers: Sequence[LoggedAnswer], outcomes: Mapping[tuple[str | None, str | None], str]
-) -> JoinedOutcomes:
+def join_outcomes(answers: Sequence[LoggedAnswer], outcomes: Mapping[Key, str]) -> JoinedOutcomes:
     """Give each answer its outcome: by request and image, by image alone, or by a request of one image."""
-    rows_of: dict[tuple[str | None, str | None], list[int]] = {}
+    rows_of: dict[Key, list[int]] = {}
     for row, answer in enumerate(answers):
-        keys: list[tuple[str | None, str | None]] = [(answer.request_id, None)]
+        keys: list[Key] = [(answer.request_id, None)]
         keys += [(request, digest) for digest in answer.digests for request in (answer.request_id, None)]
         for key in dict.fromkeys(keys):
             rows_of.setdefault(key, []).append(row)
-    found: dict[frozenset[str], str] = {}
+    by_subject: dict[frozenset[str], str] = {}
     without_answer = ambiguous = 0
     for (request, image), label in outcomes.items():
         rows = rows_of.get((request, image), [])
@@ -95,11 +86,11 @@ def join_outcomes(
             ambiguous += 1
         else:
             subject = answers[rows[-1]].subject
-            found.pop(subject, None)
-            found[subject] = label
+            by_subject.pop(subject, None)
+            by_subject[subject] = label
     last = {answer.subject: row for row, answer in enumerate(answers)}
     counted = sorted(last.values())
-    labels = [
-        found.get(answer.subject) if last[answer.subject] == row else None for row, answer in enumerate(answers)
-    ]
+    labels: list[str | None] = [None] * len(answers)
+    for subject, row in last.items():
+        labels[row] = by_subject.get(subject)
     return JoinedOutcomes(labels, counted, without_answer, ambiguous)

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from medray.console import say
 from medray.console_tables import print_table
-from medray.monitor.measure_use import ModelInUse, SharedRate
+from medray.monitor.measure_use import ModelInUse, MonitoredRate
 from medray.stats.sequential import ALPHA
 from medray.text import plural
 
@@ -31,10 +31,10 @@ def print_use(use: ModelInUse, console: Console) -> None:
     if use.calibration is not None:
         alarm = "  ALARM" if use.calibration_alarm else ""
         say(console, f"Calibration: evidence against it {use.calibration:.3g}{alarm}")
+    say(console, "An alarm says that a rate is beyond what it should be. All alarms together are false with a")
     say(
         console,
-        f"All alarms together are false with a probability of at most {ALPHA:.0%}, however often one looks; "
-        "answers to images of one patient count as independent.",
+        f"probability of at most {ALPHA:.0%}, however often one looks; images of a patient count as independent.",
     )
     for line in use.notes:
         say(console, f"note: {line}")
@@ -49,18 +49,18 @@ def _print_days(use: ModelInUse, console: Console) -> None:
         ("answers", [str(day.answers) for day in days]),
         *((name, [f"{day.shares.get(name, 0.0):.0%}" for day in days]) for name in names),
         ("mean probability", [f"{day.confidence:.3f}" for day in days]),
-        ("unlike the study", [str(day.out_of_distribution) for day in days]),
+        ("out of distribution", [str(day.out_of_distribution) for day in days]),
         ("outcomes", [str(day.outcomes) for day in days]),
     ]
     title = "By day (UTC)" if len(days) == len(use.days) else f"By day (UTC), the last {DAYS} of {len(use.days)}"
     print_table(console, title, [day.day for day in days], columns)
 
 
-def _share(rate: SharedRate) -> str:
+def _share(rate: MonitoredRate) -> str:
     return "–" if rate.value is None else f"{rate.value:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
 
 
-def _expected(rate: SharedRate) -> str:
+def _expected(rate: MonitoredRate) -> str:
     if rate.expected is None:
         return "nothing promised"
     return f"{'at most' if rate.name == 'out of distribution' else 'at least'} {rate.expected:.3f}"

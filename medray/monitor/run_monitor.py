@@ -1,13 +1,12 @@
 """Monitor a run's service: read its audit log and the outcomes, and measure."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from medray.console import step
-from medray.ensemble.manifest import Manifest, read_manifest
+from medray.ensemble.manifest import Manifest, read_manifest, version_of
 from medray.errors import ConfigError, RunError
 from medray.files import expanded
 from medray.monitor.logged_answers import read_answers
@@ -16,6 +15,7 @@ from medray.monitor.outcomes import join_outcomes, read_outcome_log, read_outcom
 from medray.runs.finished_search import find_run
 from medray.runs.folder import Folder
 from medray.runs.rundir import MANIFEST
+from medray.serving.deploy.serve_options import home_folder
 from medray.serving.engine.audit_log import OUTCOMES
 from medray.tasks import TASKS
 
@@ -39,20 +39,20 @@ def run_monitor(options: MonitorOptions, console: Console) -> ModelInUse:
         AuditError: the audit log can't be read.
     """
     run = find_run(options.run)
-    home = expanded(options.home) if options.home else _service_of(run.local, run.location)
+    home = home_folder(run.location, options.home)
     if not (home / "audit").is_dir():
         line = f"{home} has no audit log: `medray serve {options.run}` writes one; --home names its folder"
         raise RunError(line)
     with step(console, f"Reading {home / 'audit'}") as progress:
         log = read_answers(home / "audit", progress)
-        told = read_outcome_log(home / OUTCOMES)
+        sent = read_outcome_log(home / OUTCOMES)
     manifest = _manifest_of(log.version, home, run.ensemble)
     if TASKS[manifest.task].label_sets:
         raise ConfigError(f"{run.location} gives images several labels: only ensembles of one class are monitored")
     outcomes = read_outcomes(expanded(options.outcomes), manifest.class_names) if options.outcomes else {}
-    kept = {key: label for key, label in told.items() if key not in outcomes}
+    earlier = {key: label for key, label in sent.items() if key not in outcomes}
     with step(console, "Measuring"):
-        return measure_use(log, join_outcomes(log.answers, {**kept, **outcomes}), manifest)
+        return measure_use(log, join_outcomes(log.answers, {**earlier, **outcomes}), manifest)
 
 
 def _manifest_of(version: str | None, home: Path, ensemble: Folder) -> Manifest:
@@ -64,15 +64,9 @@ def _manifest_of(version: str | None, home: Path, ensemble: Folder) -> Manifest:
     copy = Folder(str(home / "ensembles" / str(version)))
     if version is None or not copy.exists(MANIFEST):
         copy = ensemble
-    if version is not None and not hashlib.sha256(copy.read(MANIFEST)).hexdigest().startswith(version):
+    if version is not None and version_of(copy) != version:
         raise RunError(
             f"the last answers in {home / 'audit'} are of version {version}, which is neither in "
             f"{home / 'ensembles'} nor {ensemble.location}: what it promises is not known"
         )
     return read_manifest(copy)
-
-
-def _service_of(local: Path | None, location: str) -> Path:
-    if local is None:
-        raise RunError(f"{location} is no folder of this machine: --home names the one that its service writes to")
-    return local / "service"

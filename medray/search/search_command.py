@@ -14,6 +14,7 @@ from medray.cli.base import (
     local_option,
     min_gpus_option,
     positive,
+    source_option,
 )
 from medray.console import make_console
 from medray.search.flatness import FEWEST, PART
@@ -38,11 +39,7 @@ Examples:
 
 @click.command("search", cls=MedrayCommand, epilog=EXAMPLES)
 @click.argument("space")
-@click.option(
-    "--data",
-    metavar="SOURCE",
-    help="folder:PATH, csv:PATH, dicom:PATH, medmnist:NAME[:SIZE], an .npz, or phantom.  [the space's own]",
-)
+@source_option
 @click.option("--trials", type=positive, help="Trials in all, baselines among them.  [the space's budget]")
 @click.option(
     "--hours",

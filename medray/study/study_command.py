@@ -15,7 +15,9 @@ from medray.cli.base import (
     json_option,
     local_option,
     min_gpus_option,
+    point_options,
     positive,
+    source_option,
 )
 from medray.console import make_console
 from medray.space.search_space import HOURS
@@ -33,10 +35,7 @@ Examples:
 
 @click.command("study", cls=MedrayCommand, epilog=EXAMPLES)
 @click.argument("name")
-@click.option(
-    "--data", metavar="SOURCE",
-    help="folder:PATH, csv:PATH, dicom:PATH, medmnist:NAME[:SIZE], an .npz, or phantom.  [the space's own]",
-)  # fmt: skip
+@source_option
 @click.option(
     "--hours", type=click.FloatRange(min=0, min_open=True, max=HOURS.high),
     help="About how long all steps may take: half of it the search, then folds.  [as long as it takes]",
@@ -47,16 +46,7 @@ Examples:
     "--top", type=positive, help="Settings that are trained on all folds.  [3, or as many as there is time for]"
 )
 @click.option("--folds", type=click.IntRange(min=2), help="Folds.  [the data set's own, or 5]")
-@click.option(
-    "--sensitivity", type=click.FloatRange(0, 1, min_open=True), multiple=True,
-    help="Set an operating point at this sensitivity; again for more.",
-)  # fmt: skip
-@click.option("--youden", is_flag=True, help="Set an operating point by Youden's index.")
-@click.option(
-    "--cost-ratio", type=click.FloatRange(0, min_open=True), multiple=True,
-    help="Set an operating point where a miss costs so many false alarms.",
-)  # fmt: skip
-@click.option("--positive", metavar="CLASS", help="The class that they call; each of the three needs it.")
+@point_options
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of draws, weights and folds.  [0]")
 @click.option("--concurrency", type=positive, help="Most trainings side by side.  [as many as there is room for]")
 @click.option("--out", metavar="DIR", help="The run's folder: a path or a URI.  [runs/NAME]")

@@ -61,13 +61,14 @@ def test_a_fresh_test_at_every_look_would_not() -> None:
     assert alarmed.mean() > 4 * ALPHA
 
 
-def test_a_lost_sensitivity_is_found() -> None:
-    found = [
-        next((n for n, c in enumerate(counts, start=1) if evidence_below(int(c), n, 0.95) >= 1 / ALPHA), None)
-        for counts in streams(0.8, 2)
+def test_a_lost_sensitivity_is_alarmed_about_as_soon_as_the_docs_say() -> None:
+    """Of four alarms, which share ALPHA: docs/serving.md has 92 outcomes for half, and 190 for nine in ten."""
+    waited = [
+        next((n for n, c in enumerate(counts, start=1) if evidence_below(int(c), n, 0.95) >= 4 / ALPHA), LOOKS)
+        for counts in streams(0.85, 2)[:200]
     ]
-    assert all(n is not None for n in found)
-    assert np.median([n for n in found if n is not None]) < 100
+    assert 70 <= np.median(waited) <= 115
+    assert np.quantile(waited, 0.9) <= 230
 
 
 @pytest.mark.parametrize("shift", [-TOLERATED, 0.0, TOLERATED])

@@ -7,10 +7,10 @@ import yaml
 from rich.console import Console
 
 from medray.console import say
-from medray.ensemble.manifest import ensemble_folder
+from medray.ensemble.manifest import ensemble_folder, version_of
 from medray.files import write_file
 from medray.serving.deploy.serve_options import ServeOptions, home_folder
-from medray.serving.engine.served_model import ServedModel, default_name, version_of
+from medray.serving.engine.served_model import ServedModel, default_name
 
 HEAD = """\
 # A service of medray for `serve deploy` on a Ray cluster where medray is installed on every node.

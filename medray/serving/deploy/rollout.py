@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medray.ensemble.manifest import check_files, ensemble_folder
+from medray.ensemble.manifest import check_files, ensemble_folder, version_of
 from medray.errors import MedrayError, RunError
 from medray.runs.folder import Folder
 from medray.serving.deploy.registry import ServiceState, Target
-from medray.serving.engine.served_model import ServedModel, version_of
+from medray.serving.engine.served_model import ServedModel
 
 LOAD_WITHIN = 120.0  # seconds that the replicas have to load it
 POLL = 0.2

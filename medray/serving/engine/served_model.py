@@ -1,6 +1,5 @@
 """ServedModel: one version of an ensemble, with the service's own types for its answers."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +10,8 @@ from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.ensemble.case_answers import answer_with_weights
 from medray.ensemble.ensemble import Ensemble
 from medray.ensemble.label_set_prediction import label_thresholds
-from medray.ensemble.manifest import ensemble_folder
+from medray.ensemble.manifest import ensemble_folder, version_of
 from medray.errors import RunError
-from medray.runs.folder import Folder
-from medray.runs.rundir import MANIFEST
 from medray.serving.engine.answers import (
     Classification,
     Labelling,
@@ -31,13 +28,6 @@ from medray.serving.engine.metadata import (
     ModelPoint,
 )
 from medray.serving.engine.onnx_ensemble import FastEnsemble
-
-VERSION_DIGITS = 12
-
-
-def version_of(folder: Folder) -> str:
-    """The first digits of the manifest's SHA-256, which holds that of every member's weights."""
-    return hashlib.sha256(folder.read(MANIFEST)).hexdigest()[:VERSION_DIGITS]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,6 @@ from medray.runs.lock import is_held
 from medray.runs.rundir import MANIFEST, RunDir
 from medray.runs.trial_record import FAILED, TrialRecord
 from medray.search.time_limit import HOUR_S
-from medray.text import plural
 
 
 @dataclass(frozen=True)
@@ -142,6 +141,5 @@ def _ensemble(run: RunDir) -> str | None:
     if not run.ensemble.exists(MANIFEST):
         return None
     manifest = read_manifest(run.ensemble)
-    points = ", ".join(dict.fromkeys(point.name for point in manifest.operating_points)) or "no operating point"
     calibrated = "not calibrated" if manifest.calibrated_on is None else f"calibrated on {manifest.calibrated_on}"
-    return f"{manifest.strategy} of {plural(len(manifest.members), 'network')}, {calibrated}, {points}"
+    return f"{manifest.summary}; {calibrated}"

@@ -2,11 +2,10 @@
 
 from medray.ensemble.build_ensemble import EnsembleOptions, run_ensemble
 from medray.ensemble.candidates import FOLDS
-from medray.ensemble.manifest import Manifest, read_manifest
+from medray.ensemble.manifest import read_manifest
 from medray.ensemble.print_ensemble import print_result
 from medray.runs.fold_results import read_crossval_trials
 from medray.study.steps.study_step import StudyContext
-from medray.text import plural
 
 
 class EnsembleStep:
@@ -29,7 +28,7 @@ class EnsembleStep:
             for point in manifest.operating_points
         }
         asked = {(rule, options.positive) for rule in options.rules}
-        return _summary(manifest) if folds == compared and points >= asked else None
+        return manifest.summary if folds == compared and points >= asked else None
 
     def plan(self, study: StudyContext) -> str:
         """Return what will be set on it."""
@@ -44,9 +43,4 @@ class EnsembleStep:
         )
         result = run_ensemble(given, study.console)
         print_result(result, study.console, hints=False)
-        return _summary(result.manifest)
-
-
-def _summary(manifest: Manifest) -> str:
-    points = ", ".join(dict.fromkeys(point.name for point in manifest.operating_points)) or "no operating point"
-    return f"{manifest.strategy} of {plural(len(manifest.members), 'network')}; {points}"
+        return result.manifest.summary

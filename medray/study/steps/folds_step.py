@@ -33,9 +33,9 @@ class FoldsStep:
         plan = crossval.read_plan()
         if not plan.folds or (study.options.top or 0) > len(plan.trials):
             return None
-        whole = all(_has_ended(study.run, number, plan.folds) for number in plan.trials)
-        trials = read_crossval_trials(searched.run, searched.data.cases) if whole else []
-        return _summary(searched) if whole and (not trials or crossval.exists(crossval.ISSUES)) else None
+        complete = all(_has_ended(study.run, number, plan.folds) for number in plan.trials)
+        trials = read_crossval_trials(searched.run, searched.data.cases) if complete else []
+        return _summary(searched) if complete and (not trials or crossval.exists(crossval.ISSUES)) else None
 
     def plan(self, study: StudyContext) -> str:
         """Return how many settings and folds there will be, and the time where it is known."""

@@ -10,6 +10,7 @@ The test split is not read: `medray evaluate` does that, once, when all is decid
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -64,11 +65,11 @@ def run_study(options: StudyOptions, console: Console) -> StudyResult:
     began = time.monotonic()
     space, data = find_or_write_space(options, console)
     study = StudyContext(options, space, console, began)
-    check_points(study)
-    left = {DATA: data}
-    _print_plan(study, data)
+    _check_points(study)
+    left, before = {DATA: data}, {current.name: current.done(study) for current in STEPS}
+    _print_plan(study, data, before)
     for number, current in enumerate(STEPS, 2):
-        done = current.done(study)
+        done = current.done(study) if study.changed else before[current.name]
         if done is None:
             say(console, f"\n-- {current.name}, step {number} of {len(STEPS) + 1}, after {clock(study.used())}")
             done, study.changed = current.work(study), True
@@ -78,7 +79,7 @@ def run_study(options: StudyOptions, console: Console) -> StudyResult:
     return StudyResult(study.run, space, left)
 
 
-def check_points(study: StudyContext) -> None:
+def _check_points(study: StudyContext) -> None:
     """Check what operating points call before hours of training: the images are read, which the search needs too.
 
     Raises:
@@ -98,14 +99,14 @@ def check_points(study: StudyContext) -> None:
     Event.named(options.positive, names, cut=task.cuts)
 
 
-def _print_plan(study: StudyContext, data: str) -> None:
+def _print_plan(study: StudyContext, data: str, before: Mapping[str, str | None]) -> None:
     """Print what is done and what will be done, step by step."""
     hours = study.options.hours
     limit = f", about {hours:g} hours, of which {clock(study.used())} are used" if hours else ""
     say(study.console, f"\nstudy {study.space.name}, in {study.run.location}{limit}")
     lines = [(DATA, "done", data)]
     for current in STEPS:
-        done = current.done(study)
+        done = before[current.name]
         state, text = ("to do", current.plan(study)) if done is None else ("done", done)
         lines.append((current.name, state, text))
     for name, state, text in lines:

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 from medray.cluster.runners import RAY, check_runner
-from medray.config import check_counts
+from medray.crossval.plan import CrossvalOptions
 from medray.decisions.thresholds import Rule
-from medray.errors import ConfigError
-from medray.space.search_space import HOURS
-from medray.space.yaml_fields import at
+from medray.ensemble.build_ensemble import EnsembleOptions
+from medray.search.search_options import SearchOptions
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,10 @@ class StudyOptions:
     verbose: bool = False
 
     def __post_init__(self) -> None:
-        check_counts(self, trials=1, max_epochs=1, top=1, folds=2, seed=0, concurrency=1, min_gpus=1)
         check_runner(self.runner, self.address, self.min_gpus, self.concurrency)
-        if self.hours is not None:
-            with at("hours"):
-                HOURS.check(self.hours)
-        if self.positive is not None and not self.rules:
-            raise ConfigError(
-                "--positive says what an operating point calls: "
-                "give --sensitivity, --youden or --cost-ratio with it"
-            )
+        SearchOptions(  # each checks what is its own
+            self.name, trials=self.trials, hours=self.hours, max_epochs=self.max_epochs, seed=self.seed,
+            concurrency=self.concurrency, min_gpus=self.min_gpus,
+        )  # fmt: skip
+        CrossvalOptions(self.name, top=self.top, folds=self.folds)
+        EnsembleOptions(self.name, rules=self.rules, positive=self.positive)

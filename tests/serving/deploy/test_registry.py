@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from medray.ensemble.manifest import ensemble_folder
+from medray.ensemble.manifest import ensemble_folder, version_of
 from medray.errors import RunError, WeightsError
 from medray.runs.folder import Folder
 from medray.serving.deploy.registry import Instructions, ServiceRegistry, Target
 from medray.serving.deploy.rollout import keep_copy
-from medray.serving.engine.served_model import default_name, version_of
+from medray.serving.engine.served_model import default_name
 from medray.serving.telemetry.replica_metrics import Telemetry
 from medray.serving.telemetry.totals import render
 

@@ -21,9 +21,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemathesis import GenerationMode
 
 from medray.ensemble.ensemble import Ensemble
+from medray.ensemble.manifest import version_of
 from medray.runs.folder import Folder
 from medray.serving.engine.audit_log import read_audit
-from medray.serving.engine.served_model import version_of
 from tests.serving.conftest import pictures, png, write_run
 from tests.serving.http.test_hostile import REQUESTS, attack
 from tests.serving.http.test_openapi import check
