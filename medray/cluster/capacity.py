@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from medray._types import Progress
+from medray.cluster.leaving import draining_nodes
 from medray.errors import ConfigError, MedrayError
 from medray.space.search_space import Resources
 
@@ -90,4 +91,5 @@ def wait_for_gpus(count: int, progress: Progress) -> None:
 def _nodes() -> list[dict[str, float]]:
     import ray
 
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    draining = draining_nodes()  # these get no new work
+    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in draining]

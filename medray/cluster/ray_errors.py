@@ -1,4 +1,6 @@
-"""Ray's errors in one line."""
+"""Ray's errors: in one line, and which are nobody's fault."""
+
+from typing import Any
 
 DEAD = "The actor is dead because"  # how Ray begins the line that says why a worker died
 
@@ -10,3 +12,12 @@ def failure_line(error: BaseException | str | None) -> str:
     if not causes:  # an exception begins with its message, a kept stack trace ends with it
         causes = lines[-1:] if isinstance(error, str) else lines[:1]
     return causes[0][:300] if causes else "no reason given"
+
+
+def is_preemption(error: Any) -> bool:
+    """Return whether a worker died, or gave up its place, because its node was taken away after a notice."""
+    from ray.exceptions import RayActorError, RayTaskError
+
+    if isinstance(error, RayTaskError):
+        error = error.as_instanceof_cause()
+    return isinstance(error, RayActorError) and bool(error.preempted)

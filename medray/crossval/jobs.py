@@ -1,6 +1,7 @@
 """JobQueue: which settings on which folds are left, and which worker has which; a small actor for all workers."""
 
 from collections import deque
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from medray.cluster.step_result import StepResult
@@ -48,35 +49,50 @@ class JobQueue:
 
     Ray Train restarts all its workers when one dies. Each then asks with `begin`, and gets the job back that
     it held. Before other workers begin, perhaps fewer, `release` takes back what the last ones held.
+
+    `leaving` gives the ids of nodes that are about to go, or went after a notice. Where one has a worker, all
+    workers end after their present epochs, since Ray Train would restart them all amid an epoch, and no job is
+    said to have lost its worker by a death.
     """
 
-    def __init__(self, jobs: list[Job]) -> None:
+    def __init__(self, jobs: list[Job], leaving: Callable[[], Collection[str]] = tuple) -> None:
         self.waiting = deque(jobs)
         self.held: dict[int, Job] = {}
+        self.nodes: dict[int, str] = {}  # of the present workers
         self.deaths: dict[Job, int] = {}
         self.events: list[Event] = []
-        self.stopped = False
+        self.leaving, self.preempted, self.stopped = leaving, False, False
 
-    def begin(self, rank: int) -> tuple[Job | None, int]:
-        """Give a worker that has just started its job, and how often workers died on it in a row."""
+    def begin(self, rank: int, node: str) -> tuple[Job | None, int]:
+        """Give a worker that has just started on a node its job, and how often workers died on it in a row."""
+        if rank in self.nodes:  # all workers are new ones
+            self.preempted = self._loses_node()
+            self.nodes.clear()
+        self.nodes[rank] = node
         job = self.held.get(rank)
         if job is None or self.stopped:
             job = self.next(rank)
-        else:
+        elif not self.preempted:
             self.deaths[job] = self.deaths.get(job, 0) + 1
         return job, self.deaths.get(job, 0) if job else 0
 
     def release(self) -> None:
-        """Take back the jobs of workers that have all died."""
+        """Take back the jobs of workers that have all died, or ended as a node is about to go."""
+        preempted = self._loses_node()
         for job in reversed(self.held.values()):
-            self.deaths[job] = self.deaths.get(job, 0) + 1
+            if not preempted:
+                self.deaths[job] = self.deaths.get(job, 0) + 1
             self.waiting.appendleft(job)
         self.held.clear()
+        self.nodes.clear()
+
+    def _loses_node(self) -> bool:
+        return not set(self.leaving()).isdisjoint(self.nodes.values())
 
     def next(self, rank: int) -> Job | None:
-        """Give a worker its next job; None when there are none left, or it is time to stop."""
+        """Give a worker its next job; None when there are none left, or it is time to end."""
         self.held.pop(rank, None)
-        if self.stopped or not self.waiting:
+        if self.stopped or not self.waiting or self._loses_node():
             return None
         job = self.held[rank] = self.waiting.popleft()
         self.events.append(JobStarted(job))
@@ -87,7 +103,7 @@ class JobQueue:
         job = self.held[rank]
         self.deaths.pop(job, None)
         self.events.append(JobEpoch(job, result))
-        return not self.stopped
+        return not self.stopped and not self._loses_node()
 
     def ended(self, rank: int, record: TrialRecord) -> None:
         """Note that a worker's job has ended, after its files were written."""

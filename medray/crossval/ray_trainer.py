@@ -21,7 +21,7 @@ from medray.space.search_space import Resources
 #: Turns off what our folds do not need of Ray Train, each in a process of its own that imports Ray.
 TRAIN_ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # by default (2 s) a run takes seconds longer
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # every epoch is on disk
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # the queue looks itself: its signal is a barrier across the folds
     "RAY_TRAIN_METRICS_ENABLED": "0",
 }
 #: Callbacks of Ray Train that harm our folds.
@@ -60,18 +60,21 @@ def run_trainers(
     }
     restarts = Restarts(capacity.resources, workers, report)
     while True:
+        failure: TrainingFailedError | RayActorError | None = None
         try:
             failures = (WORKER_DEATHS + 1) * jobs
             _trainer(config, run, capacity.resources, restarts.workers, max_failures=failures).fit()
-            break
         except (TrainingFailedError, RayActorError) as error:
             free_cores()
-            left, epochs = ray.get(queue.progress.remote())
-            if not left:
-                break  # it failed as it ended
-            if not restarts.after(error, left, epochs):
-                raise
-            ray.get(queue.release.remote())
+            failure = error
+        left, epochs = ray.get(queue.progress.remote())
+        if not left:
+            break  # it may have failed as it ended
+        if failure is None:
+            restarts.after_notice(left)
+        elif not restarts.after(failure, left, epochs):
+            raise failure
+        ray.get(queue.release.remote())
 
 
 def _trainer(config: dict[str, Any], run: RunDir, resources: Resources, workers: int, *, max_failures: int) -> Any:
@@ -116,7 +119,7 @@ def _worker_loop(config: dict[str, Any]) -> None:
     dataset, folds = ray.get(config["dataset"][0]), ray.get(config["folds"][0])
     queue, run = config["queue"], config["run"]
     worker = Worker(config["threads"], str(get_device()))
-    job, deaths = ray.get(queue.begin.remote(rank))
+    job, deaths = ray.get(queue.begin.remote(rank, ray.get_runtime_context().get_node_id()))
     while job is not None:
         if deaths > WORKER_DEATHS:
             record: TrialRecord | None = give_up_fold(run, job, deaths)
@@ -126,6 +129,6 @@ def _worker_loop(config: dict[str, Any]) -> None:
                 lambda result: bool(ray.get(queue.epoch.remote(rank, result))),
             )  # fmt: skip
         if record is None:
-            return  # stopped; its checkpoint is written
+            return  # stopped, or a node is about to go; its checkpoint is written
         ray.get(queue.ended.remote(rank, record))
         job, deaths = ray.get(queue.next.remote(rank)), 0

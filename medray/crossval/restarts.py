@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from medray.cluster.capacity import count_slots
-from medray.cluster.ray_errors import failure_line
+from medray.cluster.ray_errors import failure_line, is_preemption
 from medray.crossval.jobs import WORKER_DEATHS
 from medray.space.search_space import Resources
 
@@ -23,7 +23,7 @@ class Restarts:
         """Return whether to start another trainer. `left`: folds not finished; `epochs`: done by all so far.
 
         Not where Ray Train failed for a reason of its own, nor where more than WORKER_DEATHS trainers in a row
-        lost a process without an epoch between. A lack of room is waited out.
+        lost a process without an epoch between, other than by a preemption. A lack of room is waited out.
         """
         from ray.exceptions import RayActorError
         from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
@@ -34,11 +34,20 @@ class Restarts:
             reason = f"no room for {self.workers} workers"
         elif isinstance(error, RayActorError | WorkerGroupStartupFailedError):
             reason = f"Ray Train gave up ({failure_line(error)})"
-            self.deaths, self.epochs = (1 if epochs > self.epochs else self.deaths + 1), epochs
+            if not is_preemption(error):
+                self.deaths, self.epochs = (1 if epochs > self.epochs else self.deaths + 1), epochs
             if self.deaths > WORKER_DEATHS:
                 return False
         else:
             return False
+        self._resize(reason, left, no_room=no_room)
+        return True
+
+    def after_notice(self, left: int) -> None:
+        """Prepare another trainer, as the last one ended because a node of its workers is about to go."""
+        self._resize("a node is about to go", left)
+
+    def _resize(self, reason: str, left: int, *, no_room: bool = False) -> None:
         slots, before = count_slots(self.resources), self.workers
         self.workers = max(1, min(self.max_workers, slots, left))
         if not slots:
@@ -51,7 +60,6 @@ class Restarts:
         if line != self.last_line:  # it may be long until there is room
             self.report(line)
         self.last_line = line
-        return True
 
 
 def controller_error(error: BaseException) -> BaseException:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from medray.cluster.capacity import find_capacity, wait_for_gpus
+from medray.cluster.leaving import LeavingNodes
 from medray.cluster.ray_errors import failure_line
 from medray.console import say, step
 from medray.crossval.crossval_progress import CrossvalProgress
@@ -44,8 +45,9 @@ def train_folds_with_ray(
     capacity = find_capacity(space.resources, space.path, started_here=started_here)
     workers = max(1, min(capacity.slots, len(jobs), options.concurrency or capacity.slots))
     say(console, f"{capacity.describe('folds')}; results go to {searched.run.crossval.location}")
+    # On this node, as others may go.
     this_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    queue = ray.remote(num_cpus=0, scheduling_strategy=this_node)(JobQueue).remote(jobs)  # other nodes may go
+    queue = ray.remote(num_cpus=0, scheduling_strategy=this_node)(JobQueue).remote(jobs, LeavingNodes())
     failure: list[BaseException] = []
 
     def train() -> None:

@@ -14,7 +14,7 @@ from medray.search.asha import Rungs
 if TYPE_CHECKING:
     from medray.search.ledger import Ledger
 
-WORKER_DEATHS = 3
+WORKER_DEATHS = 3  # in a row, without an epoch between them, before a trial is given up
 
 
 def run_tune(

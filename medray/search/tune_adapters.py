@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import ray
+from ray.exceptions import RayActorError
 from ray.tune import Callback, Trainable
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from medray.cluster.ray_errors import failure_line
+from medray.cluster.leaving import LeavingNodes
+from medray.cluster.ray_errors import failure_line, is_preemption
 from medray.cluster.step_result import StepResult
 from medray.data.dataset import ImageDataset
 from medray.errors import MedrayError
@@ -32,6 +35,7 @@ class TrialRunner(Trainable):
         from medray.cluster.trial_worker import Worker
 
         self.worker = Worker(threads, "cuda" if gpu and torch.cuda.is_available() else "cpu")
+        self.node, self.leaving = ray.get_runtime_context().get_node_id(), LeavingNodes()
         self.run_dir = run
         self.train_split, self.val_split = dataset.split("train"), dataset.split("val")
         self.reset_config(config)
@@ -43,7 +47,14 @@ class TrialRunner(Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch."""
+        """Train one epoch.
+
+        Raises:
+            RayActorError: the node is about to go. Tune counts it as a preemption, which is not one of the deaths
+                that it allows, and takes the trial elsewhere; its last epoch is written.
+        """
+        if self.node in self.leaving():
+            raise RayActorError(error_msg="its node is about to go", preempted=True)
         result = self.worker.step()
         return {**dataclasses.asdict(result), "done": result.done}
 
@@ -159,14 +170,27 @@ class SearchCallback(Callback):
 
     def __init__(self, search: StudySearch) -> None:
         self.search = search
+        self.epochs: dict[str, int] = {}  # done by each trial
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Note why the worker died: the reason of a trial whose workers die once more than they may."""
-        reason = f"its worker process died {trial.num_failures + 1} times ({failure_line(trial.get_error())})"
+        error = trial.get_error()
+        if is_preemption(error):
+            return
+        reason = f"its worker process died {trial.num_failures + 1} times ({failure_line(error)})"
         self.search.ledger.death_reasons[trial.config["trial"]] = reason
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Let an epoch end a row of deaths: nodes that go without a notice are not the trial's fault."""
+        epoch = step_result(result)
+        if epoch is not None and epoch.epoch > self.epochs.get(trial.trial_id, 0):
+            self.epochs[trial.trial_id] = epoch.epoch
+            trial.run_metadata.num_failures = 0
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Raise the error that kept the ledger from being written, such as a full disk."""
