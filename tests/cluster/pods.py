@@ -11,10 +11,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "deploy/kuberay/Dockerfile"
@@ -80,7 +79,12 @@ class Pods:
             copy(ROOT / name, image / name)
         (line,) = re.findall(r"^RUN (uv sync .*--no-editable) --no-cache$", DOCKERFILE.read_text(), re.MULTILINE)
         python = Path(sys.base_prefix) / "bin/python3.11"
-        environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(image / ".venv"), "UV_PYTHON": str(python)}
+        environment = {
+            **os.environ,
+            "UV_COMPILE_BYTECODE": "1",
+            "UV_PROJECT_ENVIRONMENT": str(image / ".venv"),
+            "UV_PYTHON": str(python),
+        }
         environment.pop("VIRTUAL_ENV", None)
         subprocess.run(line.split(), cwd=image, env=environment, check=True)
         for script in (image / ".venv/bin").iterdir():
@@ -94,10 +98,11 @@ class Pods:
                 script.chmod(mode)
 
     def volume(self, name: str) -> str:
+        """Return the name of a folder in `room` which the pods may write to."""
         folder = self.room / name
         if not folder.exists():
-            folder.mkdir(parents=True)
-            os.chown(folder, 1000, 1000)
+            folder.mkdir()
+            folder.chmod(0o777)
         return name
 
     def address(self, pod: str) -> str:
@@ -119,9 +124,9 @@ class Pods:
         return self.addresses[pod]
 
     def start(
-        self, pod: str, spec: Mapping[str, Any], line: str, output: TextIO, **more: str
+        self, pod: str, spec: Mapping[str, Any], line: str, log: Path, **more: str
     ) -> "subprocess.Popen[str]":
-        """Start a shell line in a container of the pod, as its first process."""
+        """Start a shell line as a container of the pod; the pod's containers share address and volumes."""
         (container,) = spec["containers"]
         volumes = {volume["name"]: volume for volume in spec["volumes"]}
         mounts = []
@@ -131,15 +136,30 @@ class Pods:
         own = {variable["name"]: variable["value"] for variable in container.get("env", ())}
         environment = {**image_environment(), "HOME": "/home/medray", "HOSTNAME": pod, **own, **more}
         self.address(pod)
-        process = subprocess.Popen(
-            ["ip", "netns", "exec", f"{BRIDGE}-{pod}", "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork",
-             "--kill-child", "bash", "-c", RUN, "run", str(self.room), sys.base_prefix, pod, *mounts, "--",
-             "env", "-i", "-C", "/home/medray", *(f"{k}={v}" for k, v in environment.items()),
-             "/bin/bash", "-c", "--", line],
-            stdout=output, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+        inside = ["env", "-i", "-C", "/home/medray", *(f"{name}={value}" for name, value in environment.items())]
+        command = [
+            *("ip", "netns", "exec", f"{BRIDGE}-{pod}"),
+            *("unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"),
+            *("bash", "-c", RUN, "run", str(self.room), sys.base_prefix, pod, *mounts, "--"),
+            *(*inside, "/bin/bash", "-c", "--", line),
+        ]
+        with log.open("a") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True)
         self.started.append(process)
         return process
+
+    def stop(self, *processes: "subprocess.Popen[str]") -> None:
+        """Kill containers, with all that runs in them."""
+        for process in processes:
+            with contextlib.suppress(OSError, IndexError):
+                os.kill(first_process(process), signal.SIGKILL)  # a PID namespace goes with its first process
+            process.kill()
+            process.wait()
+
+
+def first_process(container: "subprocess.Popen[str]") -> int:
+    """Return the number that a container's first process, a child of unshare, has on this machine."""
+    return int(Path(f"/proc/{container.pid}/task/{container.pid}/children").read_text().split()[0])
 
 
 def image_environment() -> dict[str, str]:
@@ -160,12 +180,6 @@ def ray_start(group: Mapping[str, Any], head: str | None = None, **params: str) 
     return f"ulimit -n ${{RAY_START_ULIMIT_OPEN_FILES:-65536}}; ray start {'' if head else '--head '}{options} --block"
 
 
-def inner_process(process: "subprocess.Popen[str]") -> int:
-    """Return the number, on this machine, of a container's first process, which unshare started."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(children[0])
-
-
 @contextlib.contextmanager
 def pods(room: Path) -> Iterator[Pods]:
     """Yield the pods' network; whatever runs in it ends with it."""
@@ -176,12 +190,7 @@ def pods(room: Path) -> Iterator[Pods]:
         subprocess.run(["ip", "link", "set", BRIDGE, "up"], check=True)
         yield made
     finally:
-        for process in made.started:
-            with contextlib.suppress(FileNotFoundError, IndexError, ProcessLookupError):
-                os.kill(inner_process(process), signal.SIGKILL)  # its pid namespace goes with it
-            process.kill()
-            process.wait()
-        time.sleep(0.2)
+        made.stop(*made.started)
         for pod in made.addresses:
             subprocess.run(["ip", "netns", "delete", f"{BRIDGE}-{pod}"], check=False)
         subprocess.run(["ip", "link", "delete", BRIDGE], check=False)
