@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +212,12 @@ def test_head_and_workers_meet_at_one_port(config: Config) -> None:
 
 def test_both_files_install_the_same() -> None:
     aws, local = load(AWS), load(LOCAL)
-    for key in ("file_mounts", "rsync_exclude", "setup_commands", "worker_start_ray_commands"):
+    for key in ("file_mounts", "rsync_exclude", "setup_commands"):
         assert aws[key] == local[key], key
+    stop, notice, start = aws["worker_start_ray_commands"]
+    assert [stop, start] == local["worker_start_ray_commands"]
+    (module,) = re.findall(r"python -m (\S+) \$RAY_HEAD_IP:6379 ", notice)
+    assert find_spec(module) is not None
 
 
 # -- what is open, and what it may cost
