@@ -3,6 +3,9 @@
 import time
 from datetime import datetime
 
+from medray.cluster.ray_errors import failure_line
+from medray.errors import MedrayError
+
 LOOK_EVERY_S = 1.0
 _PREEMPTED = 3  # NodeDeathInfo.Reason.AUTOSCALER_DRAIN_PREEMPTED
 
@@ -38,15 +41,19 @@ def announce(deadline: datetime) -> None:
     """Tell the Ray that this process has joined that its own node will be gone at `deadline`.
 
     Ray gives the node no new work from now on, and takes it away as soon as it has none.
+
+    Raises:
+        MedrayError: Ray's head does not answer.
     """
     import ray
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+    from ray.exceptions import RayError
 
     here = ray.get_runtime_context()
-    GcsClient(address=here.gcs_address).drain_node(
-        here.get_node_id(),
-        DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"),
-        "the machine is about to be taken away",
-        int(deadline.timestamp() * 1000),
-    )
+    reason, milliseconds = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"), int(deadline.timestamp() * 1000)
+    try:
+        head = GcsClient(address=here.gcs_address)
+        head.drain_node(here.get_node_id(), reason, "the machine is about to be taken away", milliseconds)
+    except RayError as error:
+        raise MedrayError(f"Ray's head can't be told that this node goes: {failure_line(error)}") from error

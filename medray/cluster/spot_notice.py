@@ -54,7 +54,7 @@ def watch(address: str) -> None:
                     announce(deadline)
                 print(f"told Ray that this node goes at {deadline.isoformat()}", flush=True)
                 return
-        except (OSError, MedrayError) as error:  # the metadata or Ray's head may answer next time
+        except (OSError, ValueError, MedrayError) as error:  # the metadata or Ray's head may answer next time
             print(f"{type(error).__name__}: {error}", flush=True)
         time.sleep(POLL_S)
 

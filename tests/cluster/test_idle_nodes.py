@@ -41,8 +41,8 @@ CLUSTER = EMPTY | {
 }  # fmt: skip
 START = r"""
 set -e
-ip link set lo up; ip link add a type veth peer name b; ip link set b up; ip link set a up
-ip address add 10.231.80.2/24 dev a; ip route add default via 10.231.80.1 # Ray looks for its address by it
+ip link set lo up; ip link add ray0 type veth peer name ray1; ip link set ray0 up; ip link set ray1 up
+ip address add 10.231.80.2/24 dev ray0; ip route add default via 10.231.80.1 # Ray looks for its address by it
 export RAY_CLOUD_INSTANCE_ID=$HEAD RAY_OVERRIDE_NODE_ID_FOR_TESTING=$HEAD
 for _ in 1 2 3; do # a busy machine may need longer than the 30 s that Ray waits
   ray start --head --num-cpus=0 --autoscaling-config=cluster.json --temp-dir "$PWD/ray" >&2 && break || ray stop >&2

@@ -102,6 +102,27 @@ def test_a_trial_whose_worker_keeps_dying_fails_and_the_search_goes_on(
     assert states(out)[0] == "FAIL"
 
 
+@pytest.mark.nightly
+def test_a_trial_that_gets_on_between_deaths_is_not_given_up(
+    command: Start, slow_space: Path, npz: Path, tmp_path: Path, ray_address: str
+) -> None:
+    """As on machines that are taken away again and again, without a notice."""
+    out, epochs = tmp_path / "run", 60
+    options = ("--trials", 1, "--max-epochs", epochs, "--out", out, "--address", ray_address)
+    started = command(slow_space, "--data", npz, *options)
+    done = 0
+    for _ in range(5):
+        while epochs_done(out, 0) == done:
+            started.until(lambda: bool(workers()))
+            time.sleep(0.02)
+        workers()[0].kill()
+        done = epochs_done(out, 0)
+    code, _, complaints = started.finish()
+    assert code == 0, complaints
+    (record,) = run_dir(out).records()
+    assert (record.state, record.epochs) == (FINISHED, epochs)
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_with_what_there_is_and_says_how_to_go_on(
     command: Start, slow_space: Path, npz: Path, tmp_path: Path, ray_address: str
