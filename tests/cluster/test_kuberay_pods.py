@@ -69,9 +69,8 @@ def start(network: pods.Pods, name: str, pod: str, head: str | None, log: Path) 
     process = network.start(pod, spec, pods.ray_start(group, head), log, **own)
     while b"success" not in (get(healthy) or b""):
         assert time.monotonic() < end, log.read_text()[-4000:]
-        if (
-            process.poll() is not None
-        ):  # Ray ends where a busy machine takes longer than 30 s: Kubernetes tries again
+        # Ray ends where a busy machine takes longer than its 30 s; Kubernetes starts it again.
+        if process.poll() is not None:
             process = network.start(pod, spec, pods.ray_start(group, head), log, **own)
         time.sleep(0.5)
     return process
