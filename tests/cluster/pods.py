@@ -191,6 +191,7 @@ def pods(room: Path) -> Iterator[Pods]:
         yield made
     finally:
         made.stop(*made.started)
-        for pod in made.addresses:
+        for number, pod in enumerate(made.addresses, start=2):
+            subprocess.run(["ip", "link", "delete", f"mrp-{number}"], check=False)
             subprocess.run(["ip", "netns", "delete", f"{BRIDGE}-{pod}"], check=False)
         subprocess.run(["ip", "link", "delete", BRIDGE], check=False)
