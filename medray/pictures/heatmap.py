@@ -19,10 +19,8 @@ OPACITY = 0.65  # of the hottest pixel; colder ones are more transparent, and th
 def overlay_png(image: Array, heat: Array, *, least_side: int = 224) -> bytes:
     """Draw an image uint8 (H, W, C) of 1 or 3 channels in grey, under heat float (H, W) in 0..1, as PNG.
 
-    The heat's colour has an opacity of `OPACITY` times the heat: where that is 0 the grey is unchanged. Both are
-    enlarged by the smallest whole factor that makes the shorter side `least_side` pixels or more: the image by
-    nearest neighbour, so that its pixels can be seen, the heat bilinearly. Colours become grey by their luma
-    (ITU-R BT.601).
+    Both are enlarged by the smallest whole factor that makes the shorter side `least_side` pixels or more: the
+    image by nearest neighbour, so that its pixels can be seen, the heat bilinearly.
 
     Raises:
         ConfigError: `least_side` is not a whole number above 0.
@@ -31,16 +29,25 @@ def overlay_png(image: Array, heat: Array, *, least_side: int = 224) -> bytes:
     _check(image, heat, least_side)
     height, width = image.shape[:2]
     factor = -(-least_side // min(height, width))
-    grey = np.asarray(Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("L"))
-    grey = grey.repeat(factor, axis=0).repeat(factor, axis=1)
+    enlarged = image.repeat(factor, axis=0).repeat(factor, axis=1)
     size = (width * factor, height * factor)
     grown = Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
-    warm = np.asarray(grown).clip(0.0, 1.0)
-    cover = OPACITY * warm[..., None]
-    blended = (1 - cover) * grey[..., None] + cover * colours(warm)
     out = io.BytesIO()
-    Image.fromarray(blended.round().astype(np.uint8)).save(out, "PNG")
+    Image.fromarray(overlay(enlarged, np.asarray(grown))).save(out, "PNG")
     return out.getvalue()
+
+
+def overlay(image: Array, heat: Array) -> Array:
+    """Draw an image uint8 (H, W, C) of 1 or 3 channels in grey, under heat float (H, W), as uint8 (H, W, 3).
+
+    The heat's colour has an opacity of `OPACITY` times the heat: where that is 0 the grey is unchanged. Colours
+    become grey by their luma (ITU-R BT.601).
+    """
+    grey = np.asarray(Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("L"))
+    warm = heat.clip(0.0, 1.0)
+    cover = OPACITY * warm[..., None]
+    blended: Array = ((1 - cover) * grey[..., None] + cover * colours(warm)).round().astype(np.uint8)
+    return blended
 
 
 def colours(heat: Array) -> Array:

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 
 from medray.data.decoding.dicom_elements import PIXELS, Coding, Element, Path, read_elements
-from medray.data.decoding.dicom_opening import DEFLATED, SYNTAXES, read_opening, syntax_of_pixels
+from medray.data.decoding.dicom_opening import DEFLATED, SYNTAXES, Opening, read_opening, syntax_of_pixels
 from medray.data.decoding.image_error import ImageError
 
 INFLATED = 4  # bytes for each allowed pixel that a deflated file may inflate to, besides a megabyte
@@ -137,6 +137,21 @@ def read_dicom_header(content: bytes, limit: int) -> DicomHeader:
     Raises:
         ImageError: it is damaged, too large once inflated, or of a transfer syntax that is not read.
     """
+    opening, elements = read_file_elements(content, limit, frozenset(_NAMES), _SEQUENCES)
+    syntax = syntax_of_pixels(opening.syntax, opening.coding, elements.get((PIXELS,)))
+    return DicomHeader(elements, opening.coding, syntax, opening.guessed or syntax != opening.syntax)
+
+
+def read_file_elements(
+    content: bytes, limit: int, tags: frozenset[int], sequences: frozenset[int] = frozenset()
+) -> tuple[Opening, dict[Path, Element]]:
+    """Read how a DICOM file opens, and its elements of these tags as `read_elements` does.
+
+    `limit` is the most pixels that an image may have, which bounds what a deflated file may inflate to.
+
+    Raises:
+        ImageError: it is damaged, too large once inflated, or of a transfer syntax that is not read.
+    """
     opening = read_opening(content)
     if opening.syntax and opening.syntax not in SYNTAXES:
         raise _unread_syntax(opening.syntax)
@@ -147,9 +162,7 @@ def read_dicom_header(content: bytes, limit: int) -> DicomHeader:
         content, start = inflater.decompress(memoryview(content)[start:], largest), 0
         if inflater.unconsumed_tail and inflater.decompress(inflater.unconsumed_tail, 1):
             raise ImageError("too_large", f"the DICOM file inflates to more than {largest} bytes")
-    elements = read_elements(content, start, opening.coding, frozenset(_NAMES), _SEQUENCES)
-    syntax = syntax_of_pixels(opening.syntax, opening.coding, elements.get((PIXELS,)))
-    return DicomHeader(elements, opening.coding, syntax, opening.guessed or syntax != opening.syntax)
+    return opening, read_elements(content, start, opening.coding, tags, sequences)
 
 
 def _unread_syntax(syntax: str) -> ImageError:

@@ -65,9 +65,8 @@ def fit(picture: Picture, shape: tuple[int, int, int], aspect: str = STRETCHED) 
     if channels == 1 and image.mode == "RGB":
         image = _grey(image, notes)
     size = (height, width) if lies_on_its_side(picture.orientation) else (width, height)
-    if aspect in (PADDED, LESION):  # the largest size of the picture's ratio that fits
-        scale = min(size[0] / picture.size[0], size[1] / picture.size[1])
-        size = max(1, round(picture.size[0] * scale)), max(1, round(picture.size[1] * scale))
+    if aspect in (PADDED, LESION):
+        size = largest_within(picture.size, size)
     if picture.size != size:
         image = image.resize(size, Image.Resampling.BICUBIC, box=picture.box)
         notes.add("resized")
@@ -87,6 +86,12 @@ def fit(picture: Picture, shape: tuple[int, int, int], aspect: str = STRETCHED) 
         notes.add("padded")
     pixels = np.frombuffer(image.tobytes(), dtype=np.uint8).reshape(shape).copy()
     return pixels, frozenset(notes)
+
+
+def largest_within(size: tuple[int, int], bounds: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest size (width, height) of the ratio of `size` that fits into `bounds`."""
+    scale = min(bounds[0] / size[0], bounds[1] / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _grey(image: Image.Image, notes: set[str]) -> Image.Image:

@@ -20,6 +20,7 @@ class Kind(Enum):
     FORBIDDEN = (403, "This token may not do that")
     NOT_FOUND = (404, "There is nothing here")
     METHOD_NOT_ALLOWED = (405, "This can't be asked that way")
+    NOT_ACCEPTABLE = (406, "The answer can't have that form")
     SLOW_BODY = (408, "The body came too slowly", None, True)
     CONFLICT = (409, "Not now")
     BODY_TOO_LARGE = (413, "The body is too large", None, True)

@@ -1,7 +1,6 @@
 """Service: one replica's state, and the way of an image through it. It knows neither HTTP routes nor Ray."""
 
 import asyncio
-import base64
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 from prometheus_client.metrics_core import Metric
 
 from medray.data.decoding import ImageError, decode
 from medray.decisions.ood import OUT_OF_DISTRIBUTION
 from medray.errors import ConfigError
-from medray.pictures.heatmap import overlay_png
 from medray.serving.engine.answering import (
     CaseRequest,
     PredictAnswer,
@@ -25,9 +22,10 @@ from medray.serving.engine.answering import (
     answer_batch,
     images_of,
 )
-from medray.serving.engine.answers import Answered, ImageLabels, SentCase, called_labels, most_likely
+from medray.serving.engine.answers import Answered, SentCase, called_labels
 from medray.serving.engine.audit_log import AuditError, AuditLog, outcomes_folder
 from medray.serving.engine.batching import Batcher, QueueFullError
+from medray.serving.engine.explanation import explained
 from medray.serving.engine.memory import Memory
 from medray.serving.engine.problems import Kind, Problem
 from medray.serving.engine.served_model import ServedModel
@@ -36,13 +34,14 @@ from medray.serving.engine.tokens import TokenFile
 from medray.serving.telemetry.replica_metrics import Snapshot, Telemetry
 
 SMALL = 32 * 1024  # bytes; decoding less costs no more than handing it to another thread
-EXPLANATIONS = 16  # that may wait
+COMPOSED = 16  # answers with a picture or in DICOM that may wait
 PROBLEM_OF = {
     "unsupported": Kind.UNSUPPORTED_FORMAT,
     "too_large": Kind.TOO_MANY_PIXELS,
     "unreadable": Kind.UNREADABLE_IMAGE,
     "multi_frame": Kind.SEVERAL_FRAMES,
 }
+Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 
@@ -75,8 +74,8 @@ class Service:
             self._answer, settings.max_batch, settings.max_waiting, lambda request: len(images_of(request))
         )
         self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "decode")
-        self._explainer = ThreadPoolExecutor(1, "explain")
-        self._explaining = 0
+        self._composer = ThreadPoolExecutor(1, "compose")
+        self._composing = 0
 
     @cached_property
     def outcome_log(self) -> AuditLog:
@@ -97,7 +96,7 @@ class Service:
         """End the threads after what waits already."""
         self._batches.close()
         self._decoders.shutdown(wait=False, cancel_futures=True)
-        self._explainer.shutdown(wait=False, cancel_futures=True)
+        self._composer.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, requests: Sequence[Request]) -> list[PredictAnswer | Exception]:
         self.telemetry.batch(sum(len(images_of(request)) for request in requests))
@@ -162,18 +161,37 @@ class Service:
         Raises:
             Problem: the networks have no feature maps, too many wait, or it took too long.
         """
-        if self._explaining + len(answers) > EXPLANATIONS:
+        return await self.compose(answers, lambda answer: explained(answer, label))
+
+    async def compose(self, answers: Sequence[Given], write: Callable[[Given], Result]) -> list[Result]:
+        """Return what `write` makes of each answer, in a thread that only does such slow work.
+
+        Raises:
+            Problem: networks without feature maps were to be explained, too many wait, or it took too long.
+        """
+        if self._composing + len(answers) > COMPOSED:
             raise Problem(Kind.OVERLOADED, "too many explanations wait already; try again in a moment")
-        self._explaining += len(answers)
+        self._composing += len(answers)
         try:
             async with asyncio.timeout(self.settings.timeout):
-                return await _run_in(self._explainer, lambda: [_explained(answer, label) for answer in answers])
+                return await _run_in(self._composer, lambda: [write(answer) for answer in answers])
         except ConfigError as error:
             raise Problem(Kind.NOT_EXPLAINABLE, str(error)) from None
         except TimeoutError:
             raise Problem(Kind.TIMEOUT, f"no explanation within {self.settings.timeout:g} s") from None
         finally:
-            self._explaining -= len(answers)
+            self._composing -= len(answers)
+
+    async def read(self, content: bytes, reader: Callable[[bytes, int], Result]) -> Result:
+        """Return what `reader` reads in an image of `max_pixels` at most, in a thread of the decoders.
+
+        Raises:
+            Problem: it can't be read.
+        """
+        try:
+            return await _run_in(self._decoders, lambda: reader(content, self.settings.max_pixels))
+        except ImageError as error:
+            raise Problem(PROBLEM_OF[error.kind], str(error)) from None
 
     async def all_metrics(self) -> list[Metric]:
         """Return the metrics summed over all replicas."""
@@ -184,27 +202,6 @@ class Service:
     async def ready(self) -> bool:
         """Return whether the service takes requests: every replica is there, and it does not end."""
         return not self.draining and (self._all_ready is None or await self._all_ready())
-
-
-def _explained(answer: PredictAnswer, label: str | None) -> Answered:
-    from medray.serving.engine.grad_cam import class_activation  # torch
-
-    ensemble, prediction = answer.model.ensemble, answer.prediction
-    name = label or most_likely(prediction)
-    classes = np.array([ensemble.class_names.index(name)], dtype=np.int64)
-    heat = class_activation(
-        ensemble.networks, ensemble.weights, answer.pixels[None], classes, ensemble.device,
-        method="hirescam",  # the same as Grad-CAM before a global pooling, and right before a dense head too
-    )  # fmt: skip
-    png = overlay_png(answer.pixels, heat[0])
-    overlay = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-    if isinstance(prediction, SentCase):
-        images, most = list(prediction.images), prediction.weighed_most.index
-        images[most] = replace(images[most], overlay=overlay, overlay_label=name)
-        return replace(prediction, images=images)
-    if isinstance(prediction, ImageLabels):
-        return replace(prediction, overlay=overlay, overlay_label=name)
-    return replace(prediction, overlay=overlay)
 
 
 async def _run_in(pool: ThreadPoolExecutor, task: Callable[[], Result]) -> Result:

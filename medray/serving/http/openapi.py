@@ -28,6 +28,8 @@ from medray.serving.engine.image_answers import image_answers
 from medray.serving.engine.metadata import Metadata
 from medray.serving.engine.problems import MEDIA_TYPE, Kind, ProblemDocument
 from medray.serving.engine.service import Service
+from medray.serving.http.accept import DICOM, RELATED
+from medray.serving.http.dicom_answers import DICOM_ANSWERS, REPORT
 from medray.serving.http.outcomes_route import Outcome, OutcomesRequest, OutcomesResponse
 from medray.serving.http.predict_route import IMAGE_TYPES
 from medray.serving.http.v2 import (
@@ -74,6 +76,16 @@ CASE: Json = {
     "description": "All images are of one case, which has one answer; without it each image has its own. "
     "A model that was made to answer images refuses it: see `cases` in /metadata.",
     "schema": {"type": "string", "enum": ["true", "false"], "default": "false"},
+}
+
+
+ANSWER: Json = {
+    "name": "answer",
+    "in": "query",
+    "description": "With Accept: application/dicom, the file that a DICOM image is answered by: a structured "
+    "report of TID 1500, a Secondary Capture with the overlay, or both "
+    '(then Accept: multipart/related; type="application/dicom").',
+    "schema": {"type": "string", "enum": list(DICOM_ANSWERS), "default": REPORT},
 }
 
 
@@ -154,9 +166,10 @@ def _predict_path(service: Service) -> Json:
         "example": to_plain(_example(service)),
     }
     operation = _operation(
-        "Classify one image (the body) or several (a form's `file` fields)", {"application/json": answer},
-        Kind.BAD_REQUEST, Kind.SLOW_BODY, Kind.BODY_TOO_LARGE, Kind.UNSUPPORTED_FORMAT, Kind.UNREADABLE_IMAGE,
-        Kind.OVERLOADED, Kind.TIMEOUT, body=body, parameters=[EXPLAIN, LABEL, CASE],
+        "Classify one image (the body) or several (a form's `file` fields)",
+        {"application/json": answer, DICOM: {"schema": BYTES}, RELATED: {"schema": BYTES}},
+        Kind.BAD_REQUEST, Kind.NOT_ACCEPTABLE, Kind.SLOW_BODY, Kind.BODY_TOO_LARGE, Kind.UNSUPPORTED_FORMAT,
+        Kind.UNREADABLE_IMAGE, Kind.OVERLOADED, Kind.TIMEOUT, body=body, parameters=[EXPLAIN, LABEL, CASE, ANSWER],
     )  # fmt: skip
     return {"/predict": {"post": operation}}
 

@@ -7,6 +7,7 @@ from medray.errors import unknown_choice_line
 from medray.serving.engine.answering import CaseRequest, PredictRequest
 from medray.serving.engine.answers import response_of
 from medray.serving.engine.problems import Kind, Problem
+from medray.serving.http.dicom_answers import DicomRequest, dicom_request
 from medray.serving.http.request_body import MULTIPART, media_type, read_body, read_files
 from medray.serving.http.responses import check_has_cases, guarded, json_response, request_id_of, service_of
 
@@ -18,7 +19,7 @@ IMAGE_TYPES = (
     "application/dicom",
     "application/octet-stream",
 )
-PARAMETERS = ("explain", "label", "case")
+PARAMETERS = ("explain", "label", "case", "answer")
 YES, NO = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -33,29 +34,38 @@ async def predict(request: Request) -> Response:
         raise Problem(
             Kind.UNSUPPORTED_FORMAT, f"Content-Type '{content_type:.80}' is none of {', '.join(accepted)}"
         )
-    explain, label = _explain(request)
+    dicom = dicom_request(request)
+    explain, label = _explain(request, dicom)
     as_case = _as_case(request)
+    if dicom is not None and as_case:
+        raise Problem(Kind.NOT_ACCEPTABLE, "case=true has no answer in DICOM; send Accept: application/json")
     with service.memory.claim() as claim:
         body = await read_body(request, service.settings, claim)
         files = read_files(body, content_type, service.settings, as_case=as_case)
         del body
+        sources = None if dicom is None else await dicom.read(service, files)
         request_id, token = request_id_of(request), request.scope["state"]["token"]
         images = [PredictRequest(file.content, request_id, token, file.name) for file in files]
         answers = await service.predict([CaseRequest(tuple(images))] if as_case else images)
+        if dicom is not None and sources is not None:
+            return await dicom.respond(service, answers, files, sources, label)
         predictions = [answer.prediction for answer in answers]
         if explain:
             predictions = await service.explain(answers, label)
     return json_response(response_of(answers[0].model.identity, request_id, predictions))
 
 
-def _explain(request: Request) -> tuple[bool, str | None]:
-    """Return whether to explain the answer, and the class to explain if one is named."""
+def _explain(request: Request, dicom: DicomRequest | None) -> tuple[bool, str | None]:
+    """Return whether to explain the answer in JSON, and the class to explain if one is named."""
     for key in request.query_params:
         if key not in PARAMETERS:
             raise Problem(Kind.BAD_REQUEST, unknown_choice_line("parameter", key[:40], PARAMETERS))
     explain, label = _is_true(request, "explain"), request.query_params.get("label")
-    if label is not None and not explain:
-        raise Problem(Kind.BAD_REQUEST, "label is the class that explain=true explains; give that too")
+    if dicom is not None and explain:
+        raise Problem(Kind.BAD_REQUEST, "explain=true is of answers in JSON; in DICOM it is answer=overlay")
+    way = "explain=true" if dicom is None else "answer=overlay"
+    if label is not None and not (explain or (dicom is not None and dicom.has_overlay)):
+        raise Problem(Kind.BAD_REQUEST, f"label is the class that {way} explains; give that too")
     names = service_of(request).model.ensemble.class_names  # an exchange keeps them
     if label is not None and label not in names:
         raise Problem(Kind.BAD_REQUEST, unknown_choice_line("label", label[:80], names))
