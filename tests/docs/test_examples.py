@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from pydicom import dcmread
 
 from medray.cli.main import medray
 from tests.conftest import FOUND, fold_run, make_run, write_npz
-from tests.data.decoding.file_samples import dicom, noise
 from tests.docs.examples import CLASS_NAMES, PAGES, ROOT, Example, command_of, furnish, in_help, on_pages
+from tests.serving.dicom.dicom_samples import film
 from tests.serving.running import started
 
 pytestmark = pytest.mark.component
@@ -185,9 +186,12 @@ CURLS = [line for page in PAGES for line in re.findall(r"(?m)^ *(curl .*)$", pag
 @pytest.mark.nightly
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
 def test_a_service_answers_the_lines_of_curl(home: Path, tmp_path: Path) -> None:
-    (home / "b.dcm").write_bytes(dicom(noise(24, 24)))
+    (home / "b.dcm").write_bytes(film())
     with started(home / "runs/organs", tmp_path / "service", "--no-audit") as service:
         for line in dict.fromkeys(CURLS):
             words = line.replace("http://127.0.0.1:8000", service.url)
             done = subprocess.run(["sh", "-c", words], cwd=home, capture_output=True, text=True, check=False)
+            if "-o report.dcm" in line:
+                assert dcmread(home / "report.dcm").Modality == "SR", (line, done.stderr)
+                continue
             assert json.loads(done.stdout).get("predictions"), (line, done.stdout)

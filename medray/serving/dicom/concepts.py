@@ -1,8 +1,8 @@
 """Codes of the report: DICOM's and SNOMED's where these have one, else those of our own scheme, 99MEDRAY.
 
 A scheme whose name begins with 99 is private (PS3.16 chapter 8). A search space has no codes for its classes, so
-a class is coded by its name where a code can hold that, else by the first digits of its SHA-256: the same name has the
-same code in every report, whatever the order of an ensemble's classes.
+a class is coded by its name where a code can hold that, else by the first digits of its SHA-256: the same name has
+the same code in every report, whatever the order of an ensemble's classes.
 """
 
 import hashlib

@@ -59,6 +59,7 @@ def dicom_response(files: Sequence[bytes], forms: DicomForms) -> Response:
     if len(files) == 1 and forms.alone:
         return Response(files[0], 200, media_type=DICOM)
     boundary = secrets.token_hex(16)
-    head = f"--{boundary}\r\nContent-Type: {DICOM}; transfer-syntax={SYNTAX}\r\n\r\n".encode()
+    # Without the transfer syntax, so that the response may go on to STOW-RS: Orthanc leaves out such parts.
+    head = f"--{boundary}\r\nContent-Type: {DICOM}\r\n\r\n".encode()
     body = b"".join(head + file + b"\r\n" for file in files) + f"--{boundary}--\r\n".encode()
     return Response(body, 200, {"Content-Type": f'{RELATED}; type="{DICOM}"; boundary={boundary}'})
