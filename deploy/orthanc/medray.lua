@@ -40,7 +40,6 @@ function OnStoredInstance(instanceId, tags, metadata, origin)
   local headers = {
     ['Content-Type'] = 'application/dicom',
     ['Accept'] = 'multipart/related; type="application/dicom"',
-    ['X-Request-Id'] = 'orthanc-' .. instanceId,
   }
   if TOKEN then headers['Authorization'] = 'Bearer ' .. TOKEN end
   local file = RestApiGet('/instances/' .. instanceId .. '/file')

@@ -58,6 +58,8 @@ class Archive:
 def archive(tmp_path: Path) -> Iterator[Callable[..., Archive]]:
     """Start an Orthanc with the hook; its environment has the service's URL."""
     processes: list[subprocess.Popen[str]] = []
+    archives: list[Archive] = []
+    readers: list[threading.Thread] = []
 
     def start(url: str, **environment: str) -> Archive:
         http, dicom = free_ports(2)
@@ -74,15 +76,20 @@ def archive(tmp_path: Path) -> Iterator[Callable[..., Archive]]:
         )  # fmt: skip
         processes.append(process)
         log: list[str] = []
-        threading.Thread(target=lambda: log.extend(process.stdout or []), daemon=True).start()
+        readers.append(threading.Thread(target=lambda: log.extend(process.stdout or []), daemon=True))
+        readers[-1].start()
         made = Archive(httpx.Client(base_url=f"http://127.0.0.1:{http}", timeout=60), log)
+        archives.append(made)
         wait_for(lambda: made.client.get("/system").status_code == 200)
         return made
 
     yield start
-    for process in processes:
+    for made in archives:
+        made.client.close()
+    for process, reader in zip(processes, readers, strict=True):
         process.terminate()
         process.wait(30)
+        reader.join(10)
         if process.stdout is not None:
             process.stdout.close()
 

@@ -290,3 +290,10 @@ def test_answers_keep_to_the_description(films: Site, by_case: ServedModel) -> N
     for path in ("/predict", "/metadata", "/v2/models/{name}/infer"):
         for operation in loaded.include(path=path).get_all_operations():
             check(operation.ok(), GenerationMode.POSITIVE, films.url)
+
+
+def test_a_case_has_no_answer_in_dicom(films: Site) -> None:
+    headers = {"accept": "application/dicom", "content-type": "application/dicom"}
+    response = films.predict(b"x", params={"case": "true"}, headers=headers)
+    assert response.status_code == 406
+    assert "case=true has no answer in DICOM" in response.json()["detail"]

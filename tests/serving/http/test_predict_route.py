@@ -107,7 +107,7 @@ def test_explain_adds_a_picture(open_site: Site) -> None:
         (b"hello", {}, {}, "unsupported-format", "png, jpeg, tiff, bmp"),
         (b"{}", {"content-type": "application/json"}, {}, "unsupported-format", "Content-Type 'application/json' is none of"),
         (b"\x89PNG\r\n\x1a\n" + b"x" * 50, {"content-type": "image/png"}, {}, "unreadable-image", ""),
-        (b"x", {}, {"explian": "1"}, "bad-request", "unknown parameter 'explian' (did you mean 'explain'?); valid: case, explain, label"),
+        (b"x", {}, {"explian": "1"}, "bad-request", "unknown parameter 'explian' (did you mean 'explain'?); valid: answer, case, explain, label"),
         (b"x", {}, {"explain": "maybe"}, "bad-request", "explain is 'maybe'"),
         (b"--x--", {"content-type": "multipart/form-data; boundary=x"}, {}, "bad-request", "the form has no file"),
         (b"x", {"content-type": "multipart/form-data"}, {}, "bad-request", "the form can't be read"),
