@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from medray._types import Array
 from medray.ensemble import LabelSetPrediction
@@ -14,6 +16,8 @@ from medray.serving.deploy.rollout import RolloutError, check_same_task
 from medray.serving.engine.audit_log import read_audit
 from medray.serving.engine.served_model import ServedModel
 from tests.serving.conftest import Site, listening, png
+from tests.serving.dicom.dicom_samples import film
+from tests.serving.dicom.test_dicom_answers import groups
 from tests.serving.http.test_openapi import check
 from tests.serving.label_run import COVERAGES, LABELS, UNSEEN, shaded, write_label_run
 
@@ -163,3 +167,20 @@ def test_answers_keep_to_the_description(films: Site) -> None:
 def test_a_service_keeps_to_its_task(labelling: ServedModel, model: ServedModel) -> None:
     with pytest.raises(RolloutError, match="it is of the task several, and this service of single: start another"):
         check_same_task(model, labelling)
+
+
+def test_the_report_in_dicom_has_every_label(films: Site) -> None:
+    image, headers = film(), {"accept": "application/dicom", "content-type": "application/dicom"}
+    (answer,) = films.predict(image).json()["predictions"]
+    parts = groups(dcmread(BytesIO(films.predict(image, headers=headers).content)))
+    evaluations = parts["classification"].get_qualitative_evaluations()
+    assert [e.value.meaning for e in evaluations if e.name.value == "predicted"] == answer["labels"]
+    assert len([name for name in parts if name.startswith("operating point")]) == len(answer["decisions"])
+    for expected in answer["sets"]:
+        group = parts[f"prediction set of coverage {expected['coverage']:g}"]
+        within: dict[str, list[str]] = {code: [] for code in ("in_set", "absent", "not_sure")}
+        for evaluation in group.get_qualitative_evaluations():
+            within[evaluation.name.value].append(evaluation.value.meaning)
+        assert list(within.values()) == [expected[part] for part in ("present", "absent", "not_sure")]
+    overlay = films.predict(image, headers=headers, params={"answer": "overlay", "label": LABELS[0]})
+    assert f"of {LABELS[0]}" in dcmread(BytesIO(overlay.content)).DerivationDescription
