@@ -10,7 +10,8 @@ weights, and a cache of its own that is empty:
     frozen     SVM or logistic regression on a frozen network's features, by scikit-learn; the best on val
     autogluon  AutoGluon's SVM on frozen features, where --autogluon-python has autogluon.multimodal
 
-The curves are of single networks: the best validation AUC of any epoch so far, whatever medray's own objective is.
+The curves are of single networks: the best validation AUC of any epoch so far. medray is told that AUC is the
+objective, by `init --metric auc`, as it is everybody's.
 Test is read once, after all is selected. Each result is a line of --results; what is there is not run again, so
 that a comparison is interrupted and continued at will. Nothing else should run on the machine.
 

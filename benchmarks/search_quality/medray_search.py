@@ -32,9 +32,9 @@ def run_medray(*words: str, folder: Path, environment: Mapping[str, str] | None 
 
 
 def init(data: Path, folder: Path, environment: Mapping[str, str] | None = None) -> Path:
-    """Return the search space that `medray init` writes for the arrays."""
-    print(f"$ medray init study --data {data}", flush=True)
-    words = [*MEDRAY, "init", "study", "--data", str(data)]
+    """Return the search space that `medray init` writes for the arrays; its objective is what others optimise."""
+    print(f"$ medray init study --data {data} --metric auc", flush=True)
+    words = [*MEDRAY, "init", "study", "--data", str(data), "--metric", "auc"]
     subprocess.run(words, cwd=folder, env=environment, check=True)
     return folder / "study.yaml"
 

@@ -35,6 +35,9 @@ source_option = click.option(
     metavar="SOURCE",
     help="folder:PATH, csv:PATH, dicom:PATH, medmnist:NAME[:SIZE], an .npz, or phantom.  [the space's own]",
 )
+metric_option = click.option(
+    "--metric", help="The objective of a new study, as auc or f1_macro.  [what suits its classes]"
+)
 data_option = click.option(
     "--data", metavar="SOURCE", help="The data, where they have moved.  [the search's source]"
 )

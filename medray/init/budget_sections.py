@@ -5,7 +5,8 @@ import math
 from medray.data.listing.listing import TRAIN
 from medray.init.document import Line
 from medray.init.proposal import StudyProposal
-from medray.init.task_section import grades_of
+from medray.init.task_section import grades_of, task_of
+from medray.space.reader import check_metric
 
 UNEVEN = 2.0  # times as many images in the largest class as in the smallest
 LARGE_IMAGE = 64  # pixels of a side; beyond it a trial fills more of a GPU
@@ -21,7 +22,14 @@ def class_ratio(proposal: StudyProposal) -> float:
 
 
 def objective_lines(proposal: StudyProposal) -> list[Line]:
-    """Choose the metric: quadratic_kappa for grades, auc for labels and two classes, else f1_macro or accuracy."""
+    """Choose the metric: quadratic_kappa for grades, auc for labels and two classes, else f1_macro or accuracy.
+
+    Raises:
+        ConfigError: the metric that was asked for is not one of the task.
+    """
+    if proposal.metric is not None:
+        check_metric(proposal.metric, task_of(proposal))
+        return [Line("metric", proposal.metric, "as it was asked for")]
     if proposal.survey.label_sets:
         return [Line("metric", "auc", "the mean over the labels: how well any threshold separates each")]
     if grades_of(proposal) is not None:

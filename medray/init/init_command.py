@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from medray.cli.base import MedrayCommand, errors_in_one_line
+from medray.cli.base import MedrayCommand, errors_in_one_line, metric_option
 from medray.console import NARROW, make_console
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ EXAMPLES = """
 \b
 Examples:
   medray init films --data folder:films
-  medray init cells --data csv:cells/labels.csv
+  medray init cells --data csv:cells/labels.csv --metric auc
   medray init cells --data 'csv:cells/labels.csv?image=file&label=dx'
   medray init breast --data breastmnist.npz --out studies/breast.yaml
 """
@@ -36,25 +36,33 @@ Examples:
     default="fail",
     help="Rows of a table without a file: refuse them, or write a study that leaves them out.  [fail]",
 )
-def init(name: str, data: str, out: str | None, missing: str) -> None:
+@metric_option
+def init(name: str, data: str, out: str | None, missing: str, metric: str | None) -> None:
     """Look at the data and write NAME.yaml, a search space for it.
 
     Each of its lines gives a reason. `medray search NAME.yaml` runs at once; no file is overwritten.
     """
     with errors_in_one_line(interrupted="interrupted; nothing was written"):
-        begin(name, data, out, make_console(width=NARROW), missing=missing)
+        begin(name, data, out, make_console(width=NARROW), missing=missing, metric=metric)
 
 
 def begin(
-    name: str, data: str, out: str | None, console: "Console", *, missing: str = "fail", hints: bool = True
-) -> Path:  # fmt: skip
+    name: str,
+    data: str,
+    out: str | None,
+    console: "Console",
+    *,
+    missing: str = "fail",
+    metric: str | None = None,
+    hints: bool = True,
+) -> Path:
     """Write the search space of a new study, describe it on `console`, and return its file.
 
-    With `hints` the commands that come next are named.
+    Its objective is `metric`, or else what suits the classes. With `hints` the commands that come next are named.
 
     Raises:
-        MedrayError: the name or the file can't be used, the data can't be read or split, or rows of a table
-            have no file and `missing` is not drop.
+        MedrayError: the name or the file can't be used, the data can't be read or split, the metric is not one
+            for them, or rows of a table have no file and `missing` is not drop.
     """
     from dataclasses import replace
 
@@ -70,8 +78,11 @@ def begin(
     from medray.init.proposal import propose_study
     from medray.init.published import find_published
     from medray.init.writer import write
+    from medray.space.reader import check_metric
 
     path = space_path(check_name(name), out)
+    if metric is not None:  # whether it suits the classes is known when the images are read
+        check_metric(metric)
     progress = make_console(True)
     source, guessed = complete_source(parse_source(data))
     opened = open_without_side_cars(source)
@@ -81,7 +92,7 @@ def begin(
         survey = survey_source(opened.content, report)
     proposal = propose_study(name, str(opened.source), survey, tuple(guessed.items()), opened.excluded)
     with step(progress, "Looking for published weights"):
-        proposal = replace(proposal, published=find_published())
+        proposal = replace(proposal, published=find_published(), metric=metric)
     text = write(proposal)
     with step(progress, "Looking for duplicates in other splits"):
         audit = audit_survey(proposal.kept)

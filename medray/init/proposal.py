@@ -39,7 +39,8 @@ class StudyProposal:
     `source` is as the file will have it, `guessed` pairs what a table's column holds with its name, and `excluded`
     says why the source leaves files out that the person did not exclude. `images`,
     `labels` and `splits` are the lines of those sections, none for a source of arrays. `kept` is the survey of the
-    images that remain, each with a split. `published` are the backbones whose published weights are at hand.
+    images that remain, each with a split. `published` are the backbones whose published weights are at hand,
+    and `metric` is the objective that the person asked for.
     """
 
     name: str
@@ -52,6 +53,7 @@ class StudyProposal:
     guessed: tuple[tuple[str, str], ...] = ()
     excluded: str = ""
     published: tuple[str, ...] = ()
+    metric: str | None = None
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:

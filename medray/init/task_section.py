@@ -25,6 +25,13 @@ def grades_of(proposal: StudyProposal) -> tuple[str, ...] | None:
     return order if len(order) <= MOST_NUMBERED and find_hole(order) is None else None
 
 
+def task_of(proposal: StudyProposal) -> str:
+    """Return the name of the task that is proposed."""
+    if proposal.survey.label_sets:
+        return SEVERAL.name
+    return SINGLE.name if grades_of(proposal) is None else ORDERED.name
+
+
 def task_lines(proposal: StudyProposal) -> list[Line]:
     """Propose the task of several labels or of grades, as the images look, with the way back; else no line."""
     if proposal.survey.label_sets:

@@ -108,13 +108,24 @@ def read_text(root: Mapping[str, Any], key: str, default: str | None = None) -> 
     return value
 
 
+def check_metric(metric: object, task: str | None = None) -> str:
+    """Return the metric if there is one of that name, for the `task` where that is known.
+
+    Raises:
+        ConfigError: there is none; valid ones are named.
+    """
+    if not isinstance(metric, str) or metric not in METRICS:
+        valid = METRICS if task is None else TASKS[task].metrics
+        raise ConfigError(unknown_choice_line("metric", metric, valid), key="metric")
+    if task is not None:
+        check_of_task(task, "metric", metric)
+    return metric
+
+
 def read_metric(section: Mapping[str, Any], task: str) -> str:
     """Return the metric of the section `objective`, whose `mode` only says again which way it is better."""
     check_keys(section, ("metric", "mode"), needed=("metric",))
-    metric, mode = section["metric"], section.get("mode")
-    if not isinstance(metric, str) or metric not in METRICS:
-        raise ConfigError(unknown_choice_line("metric", metric, TASKS[task].metrics), key="metric")
-    check_of_task(task, "metric", metric)
+    metric, mode = check_metric(section["metric"], task), section.get("mode")
     if mode is not None and mode not in ("min", "max"):
         raise ConfigError(f"{mode!r} is not one of min, max", key="mode")
     if mode is not None and mode != METRICS[metric]:

@@ -14,6 +14,7 @@ from medray.cli.base import (
     errors_in_one_line,
     json_option,
     local_option,
+    metric_option,
     min_gpus_option,
     point_options,
     positive,
@@ -55,6 +56,7 @@ Examples:
     "--missing", type=click.Choice(["fail", "drop"]), default="fail",
     help="Rows of a new study's table without a file: refuse them, or leave them out.  [fail]",
 )  # fmt: skip
+@metric_option
 @click.option("--allow-leaks", is_flag=True, help="Start though splits share images or patients.")
 @address_option
 @min_gpus_option

@@ -1,6 +1,7 @@
 """What init writes for any counts and sizes: a valid search space that fits the data, or one line that says why not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medray.config import TrainConfig
-from medray.errors import MedrayError
+from medray.errors import ConfigError, MedrayError
 from medray.init.proposal import StudyProposal, propose_study
 from medray.init.writer import write
 from medray.space.combinations import check_combinations
@@ -150,6 +151,21 @@ def test_the_objective_by_the_classes(counts: dict[str, int], metric: str, why: 
     assert made["objective"] == {"metric": metric}
     assert why in lines_of(text, "metric")
     assert ("class_balance" in made["space"]) == (max(counts.values()) > 2 * min(counts.values()))
+
+
+@pytest.mark.parametrize("names", [("a", "b", "c"), ("grade 0", "grade 1", "grade 2")], ids=" ".join)
+def test_the_objective_is_the_metric_that_was_asked_for(names: tuple[str, ...]) -> None:
+    proposal = propose_study("x", "folder:/x", survey(dict.fromkeys(names, 24)))
+    assert parse(write(replace(proposal, metric="log_loss")), "x.yaml").metric == "log_loss"
+
+
+@pytest.mark.parametrize(
+    ("counts", "metric"), [({"a": 24, "b": 24, "c": 24}, "quadratic_kappa"), ({"a": 24, "b": 24}, "auc_micro")]
+)
+def test_a_metric_of_another_task_is_one_line(counts: dict[str, int], metric: str) -> None:
+    proposal = propose_study("x", "folder:/x", survey(counts))
+    with pytest.raises(ConfigError, match=f"task 'single' has no {metric}; it is of `task: "):
+        write(replace(proposal, metric=metric))
 
 
 @pytest.mark.parametrize(

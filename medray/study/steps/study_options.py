@@ -14,7 +14,7 @@ class StudyOptions:
     """The options of the command line, None where one was not given.
 
     `name` is that of a new study, of a search space that ships with medray, or a .yaml file. `hours` are about
-    those of all steps together.
+    those of all steps together; `metric` is the objective of a new study.
 
     Raises:
         ConfigError: a number is too small or too large, or options contradict each other.
@@ -34,6 +34,7 @@ class StudyOptions:
     out: str | None = None
     storage: str | None = None
     missing: str = "fail"
+    metric: str | None = None
     allow_leaks: bool = False
     address: str | None = None
     min_gpus: int | None = None
