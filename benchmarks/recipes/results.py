@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,4 +75,4 @@ def _some(images: LabelledImages, most: int) -> LabelledImages:
     """Return at most so many of the images, the same ones on every call."""
     if len(images) <= most:
         return images
-    return images.dataset.at(np.sort(np.random.default_rng(0).permutation(images.positions)[:most]))
+    return replace(images, positions=np.sort(np.random.default_rng(0).permutation(images.positions)[:most]))

@@ -137,7 +137,7 @@ def test_folds_that_do_not_fit_are_left_out_and_named(tmp_path: Path, monkeypatc
         ),
         (("organs", "--youden", "--positive", "livr", "--data", "phantom?images=300"), "did you mean 'liver'?"),
         (("organs", "--local", "--address", "auto"), "--address"),
-        (("organs", "--metric", "f1_macro"), "--metric f1_macro: search_spaces/organs.yaml has the objective auc"),
+        (("organs", "--metric", "f1_macro"), "search_spaces/organs.yaml has the objective auc; change"),
         (("films", "--data", "phantom:skin", "--metric", "f1"), "unknown metric 'f1'"),
         (("organs", "--hours", "0"), "--hours"),
     ],
