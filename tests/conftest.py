@@ -181,6 +181,7 @@ def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail
     """Leave what a finished search leaves, without Ray: trial 0 is the baseline, trial `fail` has failed."""
     from medray.cluster.trial_worker import Worker
     from medray.config import TrainConfig
+    from medray.ensemble.looks_file import measure_run_looks
     from medray.ensemble.ood_file import fit_run_ood
     from medray.runs.run_facts import DataFacts, ResolvedOptions, RunFacts
     from medray.runs.rundir import RunDir
@@ -210,6 +211,7 @@ def make_run(folder: Path, data: Path, *, trials: int = 4, epochs: int = 2, fail
     facts = RunFacts("0", "found", "auc", options, "2026-01-02T03:04:05+00:00", "3.11", {"torch": "2"})
     run.write_json(run.RUN, facts.to_dict())
     fit_run_ood(run, dataset)
+    measure_run_looks(run, dataset)
     return folder
 
 

@@ -12,6 +12,7 @@ from medray.decisions.thresholds import Rule
 from medray.ensemble.calibrate_ensemble import calibrate_selections
 from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS, fold_pool, trial_pool
 from medray.ensemble.manifest import Manifest
+from medray.ensemble.looks_file import measure_run_looks
 from medray.ensemble.ood_file import fit_run_ood
 from medray.ensemble.selection import STRATEGIES, Selection, all_selections, compare_selections
 from medray.ensemble.set_decisions import calibrate_sets, set_points
@@ -131,24 +132,30 @@ def _build(search: FinishedSearch, options: EnsembleOptions, console: Console) -
     selected, names = answers.selection, search.data.class_names
     points, skipped = set_points(options.rules, options.positive, answers, names)
     conformal = calibrate_sets(options.coverages or DEFAULT_COVERAGES, answers, names)
-    _fit_ood(search, options, console)
+    _measure_images(search, options, console)
     manifest = write_ensemble(run, selected, data=search.data, metric=metric, points=points, conformal=conformal)
     run.write_json(run.SELECTION, compare_selections(metric, selections, selected).to_dict())
     return EnsembleResult(run, metric, selections, selected, manifest, skipped)
 
 
-def _fit_ood(search: FinishedSearch, options: EnsembleOptions, console: Console) -> None:
-    """Fit the run's out-of-distribution detector where its search left none, unless there are too few images."""
+def _measure_images(search: FinishedSearch, options: EnsembleOptions, console: Console) -> None:
+    """Fit the run's out-of-distribution detector and measure its looks where its search left none.
+
+    Too few images have no detector.
+    """
     images = min(search.data.splits[split].images for split in ("train", "val"))
-    if search.run.exists(search.run.OOD) or images < FEWEST:
+    run = search.run
+    if run.exists(run.LOOKS) and (run.exists(run.OOD) or images < FEWEST):
         return
     try:
-        with step(console, "Fitting the out-of-distribution detector") as progress:
-            fit_run_ood(search.run, search.load_data(options.data, progress))
+        with step(console, "Measuring what the images look like") as progress:
+            dataset = search.load_data(options.data, progress)
+            fit_run_ood(run, dataset)
+            measure_run_looks(run, dataset)
     except DataError as error:
         if options.data is not None:
             raise
-        say(console, f"No image will be called out of distribution: {error}; --data says where the data lies now")
+        say(console, f"Nothing will tell images unlike the study's: {error}; --data says where the data lies now")
 
 
 def _selected(options: EnsembleOptions, selections: Sequence[Selection]) -> int:

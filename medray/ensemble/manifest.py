@@ -19,7 +19,7 @@ from medray.stats.events import Event
 from medray.tasks import TASKS
 from medray.text import plural
 
-FORMAT = 8
+FORMAT = 9
 VERSION_DIGITS = 12
 
 
@@ -116,6 +116,7 @@ class Manifest(JsonDocument):
     `temperatures` are one, or of several labels one for each.
     `calibrated_on` names the images that temperature, operating points and sets were set on: "calibration", which
     neither trained nor selected a network, or else those of `selected_on`; None where nothing was calibrated.
+    `looks` is the file of how the study's images look (`medray.decisions.looks`).
     """
 
     format: int
@@ -137,6 +138,7 @@ class Manifest(JsonDocument):
     intended_use: str
     members: tuple[MemberFacts, ...]
     cases: CaseRule | None = None
+    looks: StoredFile | None = None
 
     def check(self) -> None:
         """Check that there are members and classes, and that shape, aspect, temperature and thresholds can be."""
@@ -165,7 +167,7 @@ class Manifest(JsonDocument):
     @property
     def files(self) -> list[StoredFile]:
         """All files that it describes."""
-        return [*self.members, *([self.ood] if self.ood else [])]
+        return [*self.members, *([self.ood] if self.ood else []), *([self.looks] if self.looks else [])]
 
 
 def ensemble_folder(location: str) -> Folder:

@@ -10,6 +10,7 @@ from medray.decisions.conformal import ConformalSets
 from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.candidates import Member
 from medray.ensemble.manifest import FORMAT, Manifest, ManifestData, MemberFacts, SelectedOn
+from medray.ensemble.looks_file import copy_looks
 from medray.ensemble.ood_file import copy_ood
 from medray.ensemble.selection import Selection
 from medray.errors import WeightsError
@@ -60,6 +61,7 @@ def write_ensemble(
         operating_points=tuple(points),
         conformal_sets=tuple(conformal),
         ood=copy_ood(run, folder),
+        looks=copy_looks(run, folder),
         data=ManifestData(data.source, data.fingerprint, data.splits),
         intended_use="research; not for diagnosis",
         members=members,

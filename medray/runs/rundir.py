@@ -4,6 +4,7 @@
       run.json                                      the options and versions, written at each start
       space.yaml data.json splits.json              written once
       ood.json ood.safetensors                      the out-of-distribution detector
+      looks.json                                    how its images look: brightness and the like
       search.json                                   the time that the search has used, and why it ended
       warm_start.json                               what it knows of earlier runs, if any were given
       study.journal                                 the Optuna study (optuna-dashboard opens it)
@@ -173,7 +174,7 @@ class RunDir(Folder):
     RUN, SPACE, DATA, SPLITS = "run.json", "space.yaml", "data.json", "splits.json"
     STATE, WARM_START = "search.json", "warm_start.json"
     LEADERBOARD, STUDY, SELECTION = "leaderboard.csv", "study.journal", "selection.json"
-    OOD, OOD_TENSORS = "ood.json", "ood.safetensors"
+    OOD, OOD_TENSORS, LOOKS = "ood.json", "ood.safetensors", "looks.json"
     ENSEMBLE, EVALUATION = "ensemble", "evaluation"
     REPORT = "index.html"  # in the folder `report`
 

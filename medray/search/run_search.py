@@ -18,6 +18,7 @@ from medray.console import step
 from medray.data.dataset import ImageDataset
 from medray.ensemble.candidates import trial_pool
 from medray.ensemble.manifest import Manifest, read_manifest
+from medray.ensemble.looks_file import measure_run_looks
 from medray.ensemble.ood_file import fit_run_ood
 from medray.ensemble.selection import make_selection
 from medray.ensemble.strategies import LIBRARY, top_k
@@ -134,6 +135,7 @@ def write_results(ledger: "Ledger", dataset: ImageDataset) -> Manifest | None:
         pool = trial_pool(run, records, space.mode, max(top, LIBRARY), space.task, dataset.case_rule)
         selection = make_selection(TOP_K, pool, top_k(pool.candidates, pool.labels, space.metric, top))
         fit_run_ood(run, dataset)
+        measure_run_looks(run, dataset)
         return write_ensemble(run, selection, data=DataFacts.of(dataset), metric=space.metric)
     if records and not ledger.left():
         raise MedrayError(

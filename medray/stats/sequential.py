@@ -3,8 +3,11 @@
 A test that is repeated each day is wrong on some day, sooner or later. These keep their error rate over all looks
 together (Ville 1939): an e-value is the wealth of a bettor against the hypothesis, which under it exceeds
 1 / alpha with a probability of at most alpha, ever (Ramdas et al. 2023). One may look at any time, also at times
-that depend on the outcomes. Those of one patient count as independent, and which images have an outcome must not
-depend on what it is.
+that depend on the outcomes.
+
+Values are numbers from 0 to 1, one for each patient, and each is one bet: of an image that is a hit or not they are
+1 or 0, of a patient with several images their mean. Only patients are independent; a patient's value must not
+change once it was looked at, and which images have an outcome must not depend on what it is.
 """
 
 import math
@@ -19,69 +22,69 @@ ALPHA = 0.05
 #: Shifts of the log odds against which calibration bets, beyond the tolerated one.
 SHIFTS = (0.25, 0.5, 1.0, 2.0)
 TOLERATED = 0.25  # in log odds: 0.5 for 0.56, or 0.10 for 0.125
+BETS = 1000  # alternatives that a share is bet on; as dense as a hundred thousand values can tell apart
+DIGITS = 6  # of values: means of equal images are equal
+PRECISE = 1e-6  # the ends of a sequence
 
 
-def share_sequence(count: int, total: int, alpha: float = ALPHA) -> tuple[float, float]:
-    """Return the ends of a confidence sequence of a share: at all times together it holds it with 1 - `alpha`.
+def share_sequence(values: Array, alpha: float = ALPHA) -> tuple[float, float]:
+    """Return the ends of a confidence sequence of the mean of `values` (n,) in 0..1, of n patients.
 
-    It has the shares p against which the mixture of all alternatives, uniform on 0 to 1, has not won 1 / alpha
-    (Robbins 1970): those whose log likelihood is at least that of the mixture, plus log alpha.
+    At all times together it holds the mean with 1 - `alpha`: it has the means against which a bettor, who spreads
+    the wealth evenly over all alternatives from 0 to 1, has not won 1 / `alpha` (Robbins 1970; for values between 0
+    and 1 Waudby-Smith & Ramdas 2024). The wealth is log-convex in the mean, so that these are an interval.
 
     Raises:
-        DataError: `count` is not between 0 and `total`.
+        DataError: a value is not between 0 and 1.
     """
     from scipy.optimize import brentq
-    from scipy.special import betaln
 
-    _check(count, total)
-    if total == 0:
+    distinct, counts = _distinct(values)
+    if not len(distinct):
         return 0.0, 1.0
-    mixture, best = float(betaln(count + 1, total - count + 1)), count / total
+    tiny = 1e-12
+    middle = float((distinct @ counts / counts.sum()).clip(tiny, 1 - tiny))
+    bets, weights = _bets(1.0)
 
     def room(share: float) -> float:
-        """The log likelihood above the bound: positive inside the sequence."""
-        return _log_likelihood(share, count, total) - mixture - math.log(alpha)
+        """Negative where the bettor has won: outside the sequence."""
+        return -math.log(alpha) - _log_wealth(distinct, counts, share, bets, weights)
 
-    tiny = 1e-12
-    low = 0.0 if count == 0 or room(tiny) > 0 else brentq(room, tiny, best)
-    high = 1.0 if count == total or room(1 - tiny) > 0 else brentq(room, best, 1 - tiny)
+    low = 0.0 if room(tiny) > 0 else brentq(room, tiny, middle, xtol=PRECISE)
+    high = 1.0 if room(1 - tiny) > 0 else brentq(room, middle, 1 - tiny, xtol=PRECISE)
     return float(low), float(high)
 
 
-def evidence_below(count: int, total: int, share: float) -> float:
-    """Return the e-value against "a share of at least `share`", by `count` of `total`.
+def evidence_below(values: Array, share: float) -> float:
+    """Return the e-value against "the mean is at least `share`", by `values` (n,) in 0..1 of n patients.
 
-    It is the mean, over all lower shares alike, of their likelihood ratio to `share`: each is a supermartingale
-    wherever the true share is at least that.
+    A bet on a lower share q multiplies the wealth by x q / share + (1 - x) (1 - q) / (1 - share): of hits and misses
+    it is their likelihood ratio, and for all values a supermartingale wherever the mean is at least `share`, since
+    it falls with x and is 1 on average at the mean. The e-value is the mean over all q below `share` alike.
 
     Raises:
-        DataError: `count` is not between 0 and `total`, or `share` not between 0 and 1.
+        DataError: a value is not between 0 and 1, or `share` neither above 0 nor below 1.
     """
-    from scipy.special import betainc, betaln
-
-    _check(count, total)
     if not 0 < share < 1:
         raise DataError(f"a share of {share}: an e-value is against one between 0 and 1")
-    a, b = count + 1, total - count + 1
-    inside = float(betainc(a, b, share))
-    if inside == 0.0:
-        return 0.0
-    log_value = betaln(a, b) + math.log(inside) - math.log(share) - _log_likelihood(share, count, total)
-    return math.exp(min(log_value, 700.0))
+    return math.exp(min(_log_wealth(*_distinct(values), share, *_bets(share)), 700.0))
 
 
-def evidence_above(count: int, total: int, share: float) -> float:
-    """Return the e-value against "a share of at most `share`", by `count` of `total`; see `evidence_below`."""
-    return evidence_below(total - count, total, 1 - share)
+def evidence_above(values: Array, share: float) -> float:
+    """Return the e-value against "the mean is at most `share`", by `values` (n,); see `evidence_below`."""
+    return evidence_below(1 - np.asarray(values, dtype=np.float64), 1 - share)
 
 
 def evidence_of_miscalibration(
-    probabilities: Array, having: Array, tolerated: float = TOLERATED, shifts: Sequence[float] = SHIFTS
-) -> float:
+    probabilities: Array, having: Array, patients: Array | None = None, *, tolerated: float = TOLERATED,
+    shifts: Sequence[float] = SHIFTS,
+) -> float:  # fmt: skip
     """Return the e-value against "the log odds of `probabilities` (n,) are right up to a shift of `tolerated`".
 
-    `having` bool (n,) says of which images the event was true. Bets are on shifts beyond the tolerated one, up and
-    down, each by its likelihood ratio to the tolerated shift; the e-value is their mean.
+    `having` bool (n,) says of which images the event was true, and `patients` (n,) whose they are, all different
+    ones if None. Bets are on shifts beyond the tolerated one, up and down: an image's is its likelihood ratio to the
+    tolerated shift, a patient's the mean over the images, which is at most 1 on average however they go together.
+    The e-value is the mean over the shifts.
 
     Raises:
         DataError: the arrays differ in length, or a probability is none.
@@ -91,24 +94,53 @@ def evidence_of_miscalibration(
         raise DataError(f"probabilities are {exact.shape}, outcomes {np.shape(having)}: both must be (n,)")
     if not ((exact >= 0) & (exact <= 1)).all():
         raise DataError("a probability is not between 0 and 1")
+    if patients is None:
+        patients = np.arange(len(exact))
     tiny = np.finfo(np.float64).tiny
     odds = np.log(exact.clip(tiny, 1)) - np.log1p(-exact.clip(0, 1 - np.finfo(np.float64).eps))
     sign = np.where(having, 1.0, -1.0)
+    _, index = np.unique(patients, return_inverse=True)
+    images = np.bincount(index)
     logs = []
     for direction in (1, -1):
-        fair = -np.logaddexp(0, -sign * (odds + direction * tolerated)).sum()
+        fair = -np.logaddexp(0, -sign * (odds + direction * tolerated))
         for shift in shifts:
-            moved = odds + direction * (tolerated + shift)
-            logs.append(-np.logaddexp(0, -sign * moved).sum() - fair)
+            moved = -np.logaddexp(0, -sign * (odds + direction * (tolerated + shift)))
+            of_patient = np.full(len(images), -np.inf)
+            np.logaddexp.at(of_patient, index, moved - fair)
+            logs.append(float((of_patient - np.log(images)).sum()))
     top = max(logs)
     return math.exp(min(700.0, top + math.log(sum(math.exp(value - top) for value in logs) / len(logs))))
 
 
-def _log_likelihood(share: float, count: int, total: int) -> float:
-    lost = total - count
-    return (count * math.log(share) if count else 0.0) + (lost * math.log1p(-share) if lost else 0.0)
+def _distinct(values: Array) -> tuple[Array, Array]:
+    """Return the distinct values and how often each is there.
+
+    Raises:
+        DataError: one is not between 0 and 1.
+    """
+    distinct, counts = np.unique(np.round(np.asarray(values, dtype=np.float64), DIGITS), return_counts=True)
+    if len(distinct) and not (distinct[0] >= 0 and distinct[-1] <= 1):  # NaN is the last
+        raise DataError("a value is not between 0 and 1: a share is of 0 to all of them")
+    return distinct, counts
 
 
-def _check(count: int, total: int) -> None:
-    if not 0 <= count <= total:
-        raise DataError(f"{count} of {total}: a share is of 0 to all of them")
+def _bets(most: float) -> tuple[Array, Array]:
+    """Return shares between 0 and `most`, denser at both ends, and the logarithm of the weight of each.
+
+    Together the weights are spread evenly over 0 to `most`.
+    """
+    angles = (np.arange(BETS) + 0.5) / BETS * np.pi / 2
+    weights = np.sin(2 * angles)
+    return most * np.sin(angles) ** 2, np.log(weights / weights.sum())
+
+
+def _log_wealth(distinct: Array, counts: Array, share: float, bets: Array, log_weights: Array) -> float:
+    """Return the logarithm of the wealth of who bet against a mean of `share` on each of `bets`, by weight."""
+    logs, rows = log_weights.copy(), 1000
+    for start in range(0, len(distinct), rows):  # so that memory stays bounded
+        part = distinct[start : start + rows, None]
+        factors = part * (bets / share) + (1 - part) * ((1 - bets) / (1 - share))
+        logs += counts[start : start + rows] @ np.log(factors)
+    top = float(logs.max())
+    return top + math.log(float(np.exp(logs - top).sum()))

@@ -23,6 +23,7 @@ from medray.decisions.conformal import calibrate
 from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble.calibrate_ensemble import calibrate_selection
 from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
+from medray.ensemble.looks_file import measure_run_looks
 from medray.ensemble.ood_file import fit_run_ood
 from medray.ensemble.selection import make_selection
 from medray.ensemble.write_ensemble import write_ensemble
@@ -79,6 +80,7 @@ def write_run(folder: Path, npz: Path, *, seed: int = 0, classes: list[str] | No
     selection = calibrate_selection(selection, "val", selection.probabilities, labels, None).selection
     point = set_point(Rule("sensitivity", 0.9), selection.calibrated, labels, names, names[0], "val")
     fit_run_ood(run, dataset)
+    measure_run_looks(run, dataset)
     write_ensemble(
         run, selection, data=replace(DataFacts.of(dataset), class_names=tuple(names)), metric="accuracy", points=[point],
         conformal=[calibrate(selection.calibrated, labels, 0.8, "lac")],

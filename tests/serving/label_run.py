@@ -12,6 +12,7 @@ from medray.data.load_data import load_data
 from medray.decisions.thresholds import Rule
 from medray.ensemble.calibrate_ensemble import calibrate_selection
 from medray.ensemble.candidates import TRIALS, Candidate, Member, Pool
+from medray.ensemble.looks_file import measure_run_looks
 from medray.ensemble.ood_file import fit_run_ood
 from medray.ensemble.selection import make_selection
 from medray.ensemble.set_decisions import calibrate_sets, set_points
@@ -63,6 +64,7 @@ def write_label_run(folder: Path, npz: Path) -> Path:
     answers = calibrate_selection(selection, "val", selection.probabilities, labels, None)
     points, _ = set_points(RULES, None, answers, LABELS)
     fit_run_ood(run, dataset)
+    measure_run_looks(run, dataset)
     write_ensemble(
         run, answers.selection, data=replace(DataFacts.of(dataset), class_names=LABELS, splits={}), metric="auc",
         points=points, conformal=calibrate_sets(COVERAGES, answers, LABELS),

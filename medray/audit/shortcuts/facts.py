@@ -12,10 +12,11 @@ from medray.audit.findings import FactKind
 from medray.audit.shortcuts.file_facts import FileMeasures
 from medray.audit.shortcuts.name_facts import folder_names, name_lengths, name_numbers, name_patterns
 from medray.audit.survey import Survey
+from medray.data.similarity.measures import black_share
 
 SOURCE, FORM, LOOK = FACT_KINDS = get_args(FactKind)
 
-DARK, BRIGHT = 2, 253  # grey levels: at most, and at least, of pixels that count as black and white
+BRIGHT = 253  # grey level: at least that of a pixel which counts as white
 _DATED = re.compile(r"date|year|acquired", re.IGNORECASE)
 _YEAR_FIRST = re.compile(r"((?:19|20)\d{2})(?:[-:./]?(0?[1-9]|1[0-2])(?:[-:./]?(\d{1,2}))?)?(?:[ T].*)?")
 _YEAR_LAST = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]((?:19|20)\d{2})(?: .*)?")
@@ -91,7 +92,7 @@ def _looks(thumbnails: Array, brightness: Array, contrast: Array) -> Iterator[Fa
     yield Fact("contrast of the border", LOOK, ring.std(axis=1))
     yield Fact("brightness", LOOK, brightness.astype(float), "of 255")
     yield Fact("contrast", LOOK, contrast.astype(float))
-    yield Fact("black pixels", LOOK, 100 * (thumbnails <= DARK).mean(axis=(1, 2)), "%")
+    yield Fact("black pixels", LOOK, 100 * black_share(thumbnails), "%")
     yield Fact("white pixels", LOOK, 100 * (thumbnails >= BRIGHT).mean(axis=(1, 2)), "%")
 
 

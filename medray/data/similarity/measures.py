@@ -21,6 +21,7 @@ SIDE = 64  # pixels: what images are shrunk to before anything is measured
 THUMBNAIL = 32
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 LOOKS = ("brightness", "contrast", "sharpness", "tone")
+DARK = 2  # grey level: at most that of a pixel which counts as black
 CHUNK = 64  # images that one thread reads and measures together
 CHUNK_BYTES = 8_000_000  # of images in memory: while they are measured they take five times as much
 
@@ -101,6 +102,12 @@ def measure(pixels: Array) -> dict[str, Array]:
         "tone": tone.astype(np.float32),
         "thumbnail": np.round(small).clip(0, 255).astype(np.uint8),
     }
+
+
+def black_share(thumbnails: Array) -> Array:
+    """Return the share of black pixels in thumbnails uint8 (n, H, W), (n,) in 0..1."""
+    share: Array = (thumbnails <= DARK).mean(axis=(1, 2))
+    return share
 
 
 def shrink(images: Array) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 
 from medray._types import Array
 from medray.data.decoding import Decoded, ImageError, decode
+from medray.decisions.looks import measure_looks
 from medray.serving.engine.answers import (
     Answered,
     CaseImage,
@@ -37,7 +38,8 @@ WEIGHT_DIGITS = 7
 class PredictRequest:
     """An image that waits for its answer: its bytes as they came, and what was decoded of them beforehand.
 
-    `aspect` is how it was fitted to the networks' shape, None for pixels that were sent in that shape.
+    `aspect` is how it was fitted to the networks' shape, None for pixels that were sent in that shape. `patient` is
+    the patient's key, None where the sender named none.
     `is_selftest` marks the service's own image, which is neither logged nor counted.
     """
 
@@ -48,6 +50,7 @@ class PredictRequest:
     decoded: Decoded | None = None
     aspect: str | None = None
     is_selftest: bool = False
+    patient: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,8 @@ def answer_batch(
     ]
     if audit is not None:
         audit.write([
-            _audit_record(request, answer.prediction, model)
-            for request, answer in zip(requests, answers, strict=True)
+            _audit_record(request, answer, model, images)
+            for request, answer, images in zip(requests, answers, decoded, strict=True)
             if isinstance(answer, PredictAnswer) and not request.is_selftest
         ])  # fmt: skip
     return answers
@@ -195,17 +198,34 @@ def _decoded(request: PredictRequest, model: ServedModel, max_pixels: int) -> De
         return error
 
 
-def _audit_record(request: Request, prediction: Answered, model: ServedModel) -> dict[str, Any]:
-    """Return what is logged of an answer; that to a case has the digest and weight of each image."""
+def _audit_record(
+    request: Request, answer: PredictAnswer, model: ServedModel, decoded: Sequence[Decoded] | ImageError
+) -> dict[str, Any]:
+    """Return what is logged of an answer; that to a case has the digest, weight and flags of each image.
+
+    Of an image it holds a few numbers of what it looks like, and nothing that it could be made of again.
+    """
+    assert not isinstance(decoded, ImageError)
+    prediction = answer.prediction
     plain, first = to_plain(prediction), images_of(request)[0]
     record = {
         "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds"),
         "request_id": first.request_id,
         "token": first.token,
         "model": to_plain(model.identity),
+        **({} if first.patient is None else {"patient": first.patient}),
         **{name: plain[name] for name in LOGGED if name in plain},
     }
+    looks = measure_looks(np.stack([image.pixels for image in decoded]))
+    seen = [
+        {"height": image.height, "width": image.width}
+        | {name: round(float(values[row]), 4) for name, values in looks.items()}
+        for row, image in enumerate(decoded)
+    ]
     if isinstance(prediction, SentCase):
-        images = [{"sha256": image.sha256, "weight": image.weight} for image in prediction.images]
-        record |= {"images": images, "weighed_most": prediction.weighed_most.index}
-    return record
+        images = [
+            {"sha256": image.sha256, "weight": image.weight, "flags": image.flags, "looks": look}
+            for image, look in zip(prediction.images, seen, strict=True)
+        ]
+        return record | {"images": images, "weighed_most": prediction.weighed_most.index}
+    return record | {"looks": seen[0]}

@@ -27,6 +27,7 @@ from medray.serving.engine.audit_log import AuditError, AuditLog, outcomes_folde
 from medray.serving.engine.batching import Batcher, QueueFullError
 from medray.serving.engine.explanation import explained
 from medray.serving.engine.memory import Memory
+from medray.serving.engine.patient_keys import PatientKeys
 from medray.serving.engine.problems import Kind, Problem
 from medray.serving.engine.served_model import ServedModel
 from medray.serving.engine.service_settings import ServiceSettings
@@ -86,6 +87,12 @@ class Service:
         """
         assert self.settings.audit_folder is not None  # without answers nobody sends outcomes
         return AuditLog(outcomes_folder(self.settings.audit_folder), self.replica)
+
+    @cached_property
+    def patient_keys(self) -> PatientKeys:
+        """What makes the keys of patients, by a secret beside the audit log."""
+        assert self.settings.audit_folder is not None  # without a log there is nothing to be kept out of it
+        return PatientKeys(Path(self.settings.audit_folder).parent)
 
     def exchange(self, model: ServedModel) -> None:
         """Answer with `model` from the next batch on."""

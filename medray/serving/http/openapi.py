@@ -26,6 +26,7 @@ from medray.serving.engine.answers import (
 )
 from medray.serving.engine.image_answers import image_answers
 from medray.serving.engine.metadata import Metadata
+from medray.serving.engine.patient_keys import LONGEST
 from medray.serving.engine.problems import MEDIA_TYPE, Kind, ProblemDocument
 from medray.serving.engine.service import Service
 from medray.serving.http.accept import DICOM, RELATED
@@ -68,8 +69,14 @@ LABEL: Json = {
     "description": "With explain=true: the class that the overlay is of, instead of the answer's own.",
     "schema": {"$ref": "#/components/schemas/ClassName"},
 }
-
-
+PATIENT_HEADER: Json = {
+    "name": "X-Patient",
+    "in": "header",
+    "description": "What stands for the patient of all images of the request, such as a pseudonym. It is never "
+    "written down: the audit log holds a keyed hash of it, so that /outcomes and `medray monitor` know which images "
+    "are of one patient.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
+}
 CASE: Json = {
     "name": "case",
     "in": "query",
@@ -169,13 +176,17 @@ def _predict_path(service: Service) -> Json:
         "Classify one image (the body) or several (a form's `file` fields)",
         {"application/json": answer, DICOM: {"schema": BYTES}, RELATED: {"schema": BYTES}},
         Kind.BAD_REQUEST, Kind.NOT_ACCEPTABLE, Kind.SLOW_BODY, Kind.BODY_TOO_LARGE, Kind.UNSUPPORTED_FORMAT,
-        Kind.UNREADABLE_IMAGE, Kind.OVERLOADED, Kind.TIMEOUT, body=body, parameters=[EXPLAIN, LABEL, CASE, ANSWER],
+        Kind.UNREADABLE_IMAGE, Kind.OVERLOADED, Kind.TIMEOUT, body=body,
+        parameters=[EXPLAIN, LABEL, CASE, ANSWER, PATIENT_HEADER],
     )  # fmt: skip
     return {"/predict": {"post": operation}}
 
 
 def _outcomes_path(service: Service) -> Json:
-    example = OutcomesRequest([Outcome(service.model.ensemble.class_names[0], "0f8fad5bd9cb469fa16570867728950e")])
+    ensemble, request_id = service.model.ensemble, "0f8fad5bd9cb469fa16570867728950e"
+    name = ensemble.class_names[0]
+    answer = {"labels": {name: True}} if ensemble.task.label_sets else {"label": name}
+    example = OutcomesRequest([Outcome(request_id=request_id, **answer)])
     operation = _operation(
         "Say what images really were", {"application/json": {"schema": _schema(OutcomesResponse)}},
         Kind.BAD_REQUEST, Kind.SLOW_BODY, Kind.BODY_TOO_LARGE, Kind.CONFLICT, Kind.OVERLOADED, Kind.AUDIT_FAILED,
@@ -215,7 +226,8 @@ def _v2_paths(service: Service) -> Json:
         )
         infer = _operation(
             "Classify the images of a tensor, or cases of them", outputs, Kind.BAD_REQUEST, Kind.NOT_FOUND,
-            Kind.SLOW_BODY, Kind.BODY_TOO_LARGE, Kind.OVERLOADED, Kind.TIMEOUT, body=body, parameters=parameters,
+            Kind.SLOW_BODY, Kind.BODY_TOO_LARGE, Kind.OVERLOADED, Kind.TIMEOUT, body=body,
+            parameters=[*parameters, PATIENT_HEADER],
         )  # fmt: skip
         paths[f"{base}/infer"] = {"post": infer}
     return paths

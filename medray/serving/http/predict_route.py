@@ -9,7 +9,14 @@ from medray.serving.engine.answers import response_of
 from medray.serving.engine.problems import Kind, Problem
 from medray.serving.http.dicom_answers import DicomRequest, dicom_request
 from medray.serving.http.request_body import MULTIPART, media_type, read_body, read_files
-from medray.serving.http.responses import check_has_cases, guarded, json_response, request_id_of, service_of
+from medray.serving.http.responses import (
+    check_has_cases,
+    guarded,
+    json_response,
+    patient_of,
+    request_id_of,
+    service_of,
+)
 
 IMAGE_TYPES = (
     "image/png",
@@ -45,7 +52,8 @@ async def predict(request: Request) -> Response:
         del body
         sources = None if dicom is None else await dicom.read(service, files)
         request_id, token = request_id_of(request), request.scope["state"]["token"]
-        images = [PredictRequest(file.content, request_id, token, file.name) for file in files]
+        patient = patient_of(request)
+        images = [PredictRequest(file.content, request_id, token, file.name, patient=patient) for file in files]
         answers = await service.predict([CaseRequest(tuple(images))] if as_case else images)
         if dicom is not None and sources is not None:
             return await dicom.respond(service, answers, files, sources, label)

@@ -7,11 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from medray.serving.engine.answers import to_plain
+from medray.serving.engine.audit_log import AuditError
+from medray.serving.engine.patient_keys import LONGEST
 from medray.serving.engine.problems import Kind, Problem
 from medray.serving.engine.served_model import ServedModel
 from medray.serving.engine.service import Service
 from medray.serving.engine.tokens import Denied
 
+PATIENT = "x-patient"  # the header
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -25,6 +28,36 @@ def request_id_of(request: Request) -> str:
     """Return the id of a request."""
     request_id: str = request.scope["state"]["request_id"]
     return request_id
+
+
+def patient_of(request: Request) -> str | None:
+    """Return the key of the patient that the header names, None where it names none or nothing is logged.
+
+    Raises:
+        Problem: the name is too long, or the key can't be made.
+    """
+    service, header = service_of(request), request.headers.get(PATIENT)
+    if header is None or service.audit is None:
+        return None
+    try:
+        name = header.encode("latin-1").decode("utf-8").strip()  # Starlette takes all headers for Latin-1
+    except UnicodeDecodeError:
+        raise Problem(Kind.BAD_REQUEST, "X-Patient is not UTF-8") from None
+    if not 0 < len(name) <= LONGEST:
+        raise Problem(Kind.BAD_REQUEST, f"X-Patient must have 1 to {LONGEST} characters")
+    return patient_key(service, name)
+
+
+def patient_key(service: Service, name: str) -> str:
+    """Return the key that stands for a patient in the logs.
+
+    Raises:
+        Problem: the service's secret can't be read.
+    """
+    try:
+        return service.patient_keys.key(name)
+    except AuditError as error:
+        raise Problem(Kind.AUDIT_FAILED, "the key of the patient can't be made") from error
 
 
 def check_has_cases(model: ServedModel, asked: str, way_out: str) -> None:

@@ -21,6 +21,7 @@ from medray.serving.http.request_body import read_body
 from medray.serving.http.responses import (
     guarded,
     json_response,
+    patient_of,
     request_id_of,
     service_of,
     to_json,
@@ -147,10 +148,12 @@ async def infer(request: Request) -> Response:
         for name in requested:
             if name not in valid:
                 raise Problem(Kind.BAD_REQUEST, unknown_choice_line("output", name[:80], valid))
-        ids = request_id_of(request), request.scope["state"]["token"]
+        ids, patient = (request_id_of(request), request.scope["state"]["token"]), patient_of(request)
         height, width, _ = model.shape
         decoded = [Decoded(image, "tensor", height, width, (), (height, width)) for image in images]
-        requests = [PredictRequest(image.pixels.tobytes(), *ids, decoded=image) for image in decoded]
+        requests = [
+            PredictRequest(image.pixels.tobytes(), *ids, decoded=image, patient=patient) for image in decoded
+        ]
         rows = {number: np.flatnonzero(numbers == number) for number in dict.fromkeys(numbers.tolist())}
         if CASES in inputs:
             cases = [CaseRequest(tuple(requests[row] for row in members)) for members in rows.values()]
