@@ -10,6 +10,7 @@ Each part simulates studies, lets medray's own code promise what it promises, an
   label-intervals 95 % intervals of an evaluation of several labels an image
   label-decisions sensitivities and conformal sets of each of several labels
   cases           sensitivities and conformal sets of cases of several images
+  monitoring      alarms about a model in use, looked at each day, with several images of a patient
   nested          the figure of a nested cross-validation, beside what a search says of itself
 
     uv run python -m benchmarks.promises [PART ...] [--data FILE.npz] [--quick] [--studies N] [--write PAGE]
@@ -33,6 +34,7 @@ from . import (
     intervals,
     label_decisions,
     label_intervals,
+    monitoring,
     nested,
 )
 from .population import Population
@@ -48,6 +50,7 @@ PARTS: dict[str, Part] = {
     "label-intervals": label_intervals.run,
     "label-decisions": label_decisions.run,
     "cases": cases.run,
+    "monitoring": monitoring.run,
     "nested": nested.run,
 }
 

@@ -74,7 +74,8 @@ class Looks(JsonDocument):
     def uncertainty(self) -> float:
         """How far a mean rank of images like these may be off one half, because these are so few patients.
 
-        Three and a half standard errors of a mean of ranks, which have a variance of at most 1/12 for each patient.
+        Three and a half standard errors of a mean of ranks, which have a variance of at most 1/12 for each
+        patient.
         """
         return 3.5 / math.sqrt(12 * self.patients)
 

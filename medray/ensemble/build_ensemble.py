@@ -11,8 +11,8 @@ from medray.decisions.ood import FEWEST
 from medray.decisions.thresholds import Rule
 from medray.ensemble.calibrate_ensemble import calibrate_selections
 from medray.ensemble.candidates import FOLDS, SELECTED_ON, TRIALS, fold_pool, trial_pool
-from medray.ensemble.manifest import Manifest
 from medray.ensemble.looks_file import measure_run_looks
+from medray.ensemble.manifest import Manifest
 from medray.ensemble.ood_file import fit_run_ood
 from medray.ensemble.selection import STRATEGIES, Selection, all_selections, compare_selections
 from medray.ensemble.set_decisions import calibrate_sets, set_points

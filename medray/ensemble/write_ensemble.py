@@ -9,8 +9,8 @@ from medray.config import TrainConfig
 from medray.decisions.conformal import ConformalSets
 from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.candidates import Member
-from medray.ensemble.manifest import FORMAT, Manifest, ManifestData, MemberFacts, SelectedOn
 from medray.ensemble.looks_file import copy_looks
+from medray.ensemble.manifest import FORMAT, Manifest, ManifestData, MemberFacts, SelectedOn
 from medray.ensemble.ood_file import copy_ood
 from medray.ensemble.selection import Selection
 from medray.errors import WeightsError

@@ -17,8 +17,8 @@ from medray.cluster.runners import check_runner
 from medray.console import step
 from medray.data.dataset import ImageDataset
 from medray.ensemble.candidates import trial_pool
-from medray.ensemble.manifest import Manifest, read_manifest
 from medray.ensemble.looks_file import measure_run_looks
+from medray.ensemble.manifest import Manifest, read_manifest
 from medray.ensemble.ood_file import fit_run_ood
 from medray.ensemble.selection import make_selection
 from medray.ensemble.strategies import LIBRARY, top_k

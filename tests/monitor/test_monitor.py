@@ -15,10 +15,10 @@ from PIL import Image
 from medray.decisions.thresholds import Rule, set_point
 from medray.ensemble.manifest import Manifest, read_manifest
 from medray.errors import DataError
-from medray.monitor.logged_answers import AnswerLog, LoggedAnswer, read_answers
+from medray.monitor.logged_answers import AnswerLog, LoggedAnswer, LoggedImage, read_answers
 from medray.monitor.measure_use import ModelInUse, measure_use
 from medray.monitor.monitor_command import monitor
-from medray.monitor.outcomes import join_outcomes, read_outcomes
+from medray.monitor.outcomes import JoinedOutcomes, Outcome, join_outcomes, read_outcomes
 from medray.runs.folder import Folder
 from medray.serving.engine.answering import PredictRequest, answer_batch
 from medray.serving.engine.audit_log import AuditLog
@@ -27,15 +27,22 @@ from medray.study import Study
 
 NAMES = ("ill", "well")
 PROMISED = 0.9
+POINT = ("sensitivity 0.9", "ill")
+TODAY = "2026-12-31"
 
 
 def answer(
-    number: int, probability: float = 0.5, *, called: bool = False, day: str = "2026-01-01"
-) -> LoggedAnswer:
+    number: int, probability: float = 0.5, *, called: bool = False, day: str = "2026-01-01",
+    patient: str | None = None,
+) -> LoggedAnswer:  # fmt: skip
     return LoggedAnswer(
-        day, f"r{number}", (f"{number:064x}",), NAMES[int(probability < 0.5)], {"ill": probability, "well": 1 - probability},
-        {("sensitivity 0.9", "ill"): called}, False,
+        day, f"r{number}", (LoggedImage(f"{number:064x}", False, {}, None),), (NAMES[int(probability < 0.5)],),
+        {"ill": probability, "well": 1 - probability}, {POINT: called}, patient,
     )  # fmt: skip
+
+
+def outcome(request: str | None, label: str, *, image: str | None = None, day: str | None = None) -> Outcome:
+    return Outcome(request, image, {name: name == label for name in NAMES}, day)
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +66,24 @@ def manifest(ensembled: Path) -> Manifest:
     return dataclasses.replace(found, class_names=NAMES, operating_points=(point,), ood=None)
 
 
-def used(manifest: Manifest, sensitivity: float, images: int, seed: int, shift: float = 0.0) -> ModelInUse:
-    """A stream of calibrated answers, or of ones that are off by `shift`, whose point hits so many of the ill."""
+def used(
+    manifest: Manifest, sensitivity: float, images: int, seed: int, shift: float = 0.0, verified: float = 1.0
+) -> ModelInUse:
+    """A stream of calibrated answers, or of ones that are off by `shift`, whose point hits so many of the ill.
+
+    Of the negative answers so many are `verified`.
+    """
     rng = np.random.default_rng(seed)
     odds = rng.normal(0, 1.5, images)
     ill = rng.random(images) < 1 / (1 + np.exp(-odds - shift))
     called = np.where(ill, rng.random(images) < sensitivity, rng.random(images) < 0.1)
+    known = called | (rng.random(images) < verified)
     answers = [
         answer(n, float(1 / (1 + np.exp(-o))), called=bool(c), day=f"2026-01-{1 + n // 50:02}")
         for n, (o, c) in enumerate(zip(odds, called, strict=True))
     ]
-    outcomes = {(a.request_id, None): NAMES[int(not having)] for a, having in zip(answers, ill, strict=True)}
-    return measure_use(AnswerLog("v", answers, 0, 0), join_outcomes(answers, outcomes), manifest)
+    outcomes = [outcome(f"r{n}", NAMES[int(not ill[n])]) for n in np.flatnonzero(known).tolist()]
+    return measure_use(AnswerLog("v", answers), join_outcomes(answers, outcomes), manifest, None, TODAY)
 
 
 def test_what_keeps_its_promise_is_seldom_alarmed_about(manifest: Manifest) -> None:
@@ -80,8 +93,13 @@ def test_what_keeps_its_promise_is_seldom_alarmed_about(manifest: Manifest) -> N
 
 def test_a_lost_sensitivity_and_a_lost_calibration_are_alarmed_about(manifest: Manifest) -> None:
     lost = used(manifest, 0.6, 300, 0)
-    assert lost.alarmed == ["sensitivity of sensitivity 0.9 (ill)"]
-    assert used(manifest, PROMISED, 500, 0, shift=1.5).calibration_alarm
+    assert lost.alarmed == ["sensitivity, ill at sensitivity 0.9"]
+    shifted = used(manifest, PROMISED, 500, 0, shift=1.5)
+    assert shifted.alarmed == ["calibration of ill"]
+    (calibration,) = shifted.calibrations
+    assert calibration.observed is not None
+    assert calibration.predicted is not None
+    assert 0 < calibration.low < calibration.observed - calibration.predicted < calibration.high
 
 
 def test_days_are_counted_with_what_was_said(manifest: Manifest) -> None:
@@ -93,42 +111,123 @@ def test_days_are_counted_with_what_was_said(manifest: Manifest) -> None:
         assert 0.5 <= day.confidence <= 1.0
 
 
-def test_outcomes_of_positive_answers_alone_are_named(manifest: Manifest) -> None:
-    answers = [answer(n, called=n % 2 == 0) for n in range(40)]
-    outcomes = {(a.request_id, None): "ill" for a in answers[::2]}
-    use = measure_use(AnswerLog("v", answers, 3, 1), join_outcomes(answers, outcomes), manifest)
-    assert any("verification bias" in note for note in use.notes)
-    assert any(note.startswith("3 answers of other versions") for note in use.notes)
-    assert any(note.startswith("1 records are no answers") for note in use.notes)
+# -- which answers have an outcome
+
+
+def test_outcomes_of_positive_answers_alone_say_nothing_of_rates(manifest: Manifest) -> None:
+    answers = [answer(n, called=n % 2 == 0) for n in range(400)]
+    outcomes = [outcome(f"r{n}", "well" if n % 8 == 0 else "ill") for n in range(0, 400, 2)]
+    log = AnswerLog("v", answers, of_others=3, damaged=1)
+    use = measure_use(log, join_outcomes(answers, outcomes), manifest, None, TODAY)
+    assert not use.alarmed  # no specificity of 0, of which all those false alarms would be evidence
+    for rate in use.rates:
+        assert (rate.evidence, rate.corrected, rate.reason) == (None, None, "outcomes of one kind of answer alone")
+    assert any(
+        "neither sensitivity nor specificity can be known (verification bias)" in note for note in use.notes
+    )
+    assert "3 answers of other versions of the model left out" in use.notes
+    assert "1 record left out: no answers" in use.notes
+    shares = {one.name: (one.answers, one.outcomes) for one in use.verification}
+    assert shares == {"ill": (400, 200), "well": (0, 0)}
+
+
+def test_outcomes_that_come_mostly_of_positive_answers_raise_no_false_alarm(manifest: Manifest) -> None:
+    uses = [used(manifest, PROMISED, 800, seed, verified=0.2) for seed in range(8)]
+    assert not any(use.alarmed for use in uses)
+    sensitivity, specificity = zip(*(use.rates for use in uses), strict=True)
+    for rates, truth in ((sensitivity, PROMISED), (specificity, 0.9)):
+        assert np.mean([rate.corrected for rate in rates]) == pytest.approx(truth, abs=0.02)  # type: ignore[misc]
+    assert np.mean([rate.value for rate in specificity]) < 0.75  # type: ignore[misc]
+    assert all(any("verification bias" in note for note in use.notes) for use in uses)
+
+
+def test_disagreements_alone_are_named(manifest: Manifest) -> None:
+    answers = [answer(n, 0.2 + 0.6 * (n % 2), called=n % 2 == 1) for n in range(40)]
+    outcomes = [outcome(f"r{n}", NAMES[n % 2]) for n in range(0, 40, 3)]
+    use = measure_use(AnswerLog("v", answers), join_outcomes(answers, outcomes), manifest, None, TODAY)
+    assert any(note.startswith("14 of 14 outcomes contradict the answer") for note in use.notes)
+
+
+# -- patients
+
+
+def test_a_patient_counts_once_by_the_images_of_the_first_day(manifest: Manifest) -> None:
+    def keyed(number: int, patient: str, *, called: bool) -> LoggedAnswer:
+        return answer(number, 0.8, called=called, patient=patient)
+
+    answers = [
+        keyed(0, "a", called=True), keyed(1, "a", called=False), keyed(2, "a", called=False), keyed(3, "b", called=True),
+        answer(4, 0.8, called=True), keyed(5, "c", called=True),
+    ]  # fmt: skip
+    outcomes = [
+        outcome("r0", "ill", day="2026-02-01"), outcome("r1", "ill", day="2026-02-01"),
+        outcome("r2", "ill", day="2026-02-03"),  # later: patient a has counted
+        outcome("r3", "ill", day="2026-02-02"), outcome("r4", "ill", day="2026-02-05"),
+        outcome("r5", "ill", day="2026-02-05"),  # the day is not over
+    ]  # fmt: skip
+    joined = join_outcomes(answers, outcomes)
+
+    def sensitivity(today: str) -> tuple[int, int, float | None]:
+        use = measure_use(AnswerLog("v", answers), joined, manifest, None, today)
+        assert any("1 patient of today" in note for note in use.notes) is (today == "2026-02-05")
+        return use.rates[0].images, use.rates[0].patients, use.rates[0].value
+
+    assert sensitivity("2026-02-05") == (4, 3, pytest.approx((0.5 + 1 + 1) / 3))
+    assert sensitivity("2026-02-06") == (5, 4, pytest.approx((0.5 + 1 + 1 + 1) / 4))
+
+
+def test_patients_are_told_by_outcomes_too(manifest: Manifest) -> None:
+    answers = [answer(n, 0.8, called=n < 3) for n in range(6)]
+    outcomes = [dataclasses.replace(outcome(f"r{n}", "ill"), patient=f"p{n // 3}") for n in range(6)]
+    use = measure_use(AnswerLog("v", answers), join_outcomes(answers, outcomes), manifest, None, TODAY)
+    assert (use.rates[0].patients, use.rates[0].value) == (2, 0.5)
+    assert any(note.startswith("6 of 6 answers (0 of 6 with an outcome) name no patient") for note in use.notes)
 
 
 # -- outcomes
 
 
+def labels_of(joined: JoinedOutcomes) -> list[str | None]:
+    return [
+        None if known is None else next(name for name, having in known.having.items() if having)
+        for known in joined.known
+    ]
+
+
 def test_outcomes_find_their_answers() -> None:
     answers = [answer(0), answer(1), dataclasses.replace(answer(2), request_id="r1"), answer(3), answer(3)]
-    (same,) = answers[3].digests
+    (same,) = answers[3].subject
     joined = join_outcomes(
-        answers, {("r0", None): "ill", ("r1", None): "well", (None, same): "ill", ("gone", None): "ill"}
+        answers,
+        [outcome("r0", "ill"), outcome("r1", "well"), outcome(None, "ill", image=same), outcome("gone", "ill")],
     )
-    assert joined.labels == ["ill", None, None, None, "ill"]  # an image that was asked about twice counts once
+    assert labels_of(joined) == ["ill", None, None, "ill", None]  # an image that was asked about twice counts once
     assert (joined.without_answer, joined.ambiguous) == (1, 1)
-    assert join_outcomes(answers, {("r1", answers[2].digests[0]): "well"}).labels[2] == "well"
+    (other,) = answers[2].subject
+    assert labels_of(join_outcomes(answers, [outcome("r1", "well", image=other)]))[2] == "well"
 
 
 def test_an_image_counts_once_however_often_it_is_asked_about() -> None:
     first = answer(0)
-    answers = [dataclasses.replace(first, request_id=f"r{n}") for n in range(20)]
-    joined = join_outcomes(answers, {("r3", None): "ill", ("r7", None): "well", (None, first.digests[0]): "ill"})
-    assert joined.counted == [19]
-    assert joined.labels == [None] * 19 + ["ill"]
+    (image,) = first.subject
+    answers = [dataclasses.replace(first, request_id=f"r{n}", day=f"2026-01-{n + 1:02}") for n in range(20)]
+    outcomes = [
+        outcome("r3", "ill", day="2026-03-04"), outcome("r7", "well"), outcome(None, "ill", image=image)
+    ]  # fmt: skip
+    joined = join_outcomes(answers, outcomes)
+    assert joined.counted == [0]
+    assert labels_of(joined) == ["ill"] + [None] * 19
+    known = joined.known[0]
+    assert known is not None
+    assert known.days == dict.fromkeys(NAMES, "2026-03-04")  # since the first of them
 
 
 def test_a_case_is_known_by_its_request_or_any_of_its_images() -> None:
-    case = dataclasses.replace(answer(0), digests=("a" * 64, "b" * 64))
-    for key in (("r0", None), (None, "a" * 64), ("r0", "b" * 64)):
-        joined = join_outcomes([answer(1), case], {key: "ill"})
-        assert (joined.labels, joined.ambiguous, joined.without_answer) == ([None, "ill"], 0, 0)
+    images = tuple(LoggedImage(letter * 64, False, {}, None) for letter in "ab")
+    case = dataclasses.replace(answer(0), images=images, is_case=True)
+    for request, image in (("r0", None), (None, "a" * 64), ("r0", "b" * 64)):
+        joined = join_outcomes([answer(1), case], [outcome(request, "ill", image=image)])
+        assert (labels_of(joined), joined.ambiguous, joined.without_answer) == ([None, "ill"], 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +236,7 @@ def test_a_case_is_known_by_its_request_or_any_of_its_images() -> None:
         ("image,label\na,ill\n", "its columns are image, label; needed are label, and request_id or sha256"),
         ("request_id,label\nr1,il\n", r"line 2: unknown class 'il' \(did you mean 'ill'\?\)"),
         ("request_id,label\n,ill\n", "line 2 names neither request_id nor sha256"),
+        ("request_id,label,date\nr1,ill,31.1.2026\n", "line 2: date is '31.1.2026'; it must be as 2026-01-31"),
         ("", "is empty"),
     ],
 )
@@ -149,8 +249,24 @@ def test_a_table_that_can_not_be_read_is_named(text: str, message: str, tmp_path
 
 def test_what_is_not_known_yet_is_no_outcome(tmp_path: Path) -> None:
     path = tmp_path / "outcomes.csv"
-    path.write_text("\ufeffrequest_id,sha256,label\nr1,,ill\nr2,,\nr1,,well\n")
-    assert read_outcomes(path, NAMES) == {("r1", None): "well"}
+    path.write_text("\ufeffrequest_id,sha256,label,patient\nr1,,ill,7\nr2,,,\nr1,,well,\n")
+    assert [(one.request_id, one.having["ill"], one.patient) for one in read_outcomes(path, NAMES)] == [
+        ("r1", True, "7"), ("r1", False, None),
+    ]  # fmt: skip
+
+
+def test_several_labels_have_a_column_each(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.csv"
+    path.write_text("request_id,reader,ill,well\nr1,7,1,\nr2,7,-1,no\nr3,7,,\n")
+    assert [one.having for one in read_outcomes(path, NAMES, label_sets=True)] == [{"ill": True}, {"well": False}]
+    for text, message in (
+        ("request_id,ill,wel\nr1,1,0\n", r"unknown label 'wel' \(did you mean 'well'\?\)"),
+        ("request_id,label\nr1,ill\n", "it has a column for none of the labels: ill, well"),
+        ("request_id,ill\nr1,perhaps\n", "line 2: ill is 'perhaps'; it must be 1, 0, or empty if not known"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=message):
+            read_outcomes(path, NAMES, label_sets=True)
 
 
 # -- the command, on a log that the service's own code has written
@@ -192,10 +308,15 @@ def test_the_log_of_a_service_and_a_table_of_outcomes_make_a_report(served: tupl
     assert result.exit_code in (0, 1), result.output
     use = json.loads(result.stdout)
     assert use["answers"] == use["outcomes"] == len(truth)
-    (rate,) = (rate for rate in use["rates"] if rate["name"].startswith("sensitivity of"))
-    assert rate["total"] == truth.count("0")
+    (rate,) = (rate for rate in use["rates"] if rate["name"] == "sensitivity, 0 at sensitivity 0.8")
+    assert rate["patients"] == truth.count("0")
     called = [a.positive[("sensitivity 0.8", "0")] for a in log.answers]
-    assert rate["count"] == sum(c and label == "0" for c, label in zip(called, truth, strict=True))
+    hits = sum(c and label == "0" for c, label in zip(called, truth, strict=True))
+    assert rate["value"] == pytest.approx(hits / truth.count("0"))
+    drifts = {drift["name"]: drift for drift in use["drifts"]}
+    assert [*drifts] == ["out of distribution", "brightness", "contrast", "sharpness", "black"]
+    assert all(drift["patients"] == len(truth) for drift in drifts.values())
+    assert 0.3 < drifts["brightness"]["value"] < 0.7  # the study's own images
     with AuditLog(run / "service/outcomes", "one") as sent:  # as POST /outcomes does; the table goes before it
         sent.write(
             [{"time": "2026-01-01", "request_id": f"request-{n}", "sha256": None, "label": "1"} for n in (0, 1)]
@@ -205,7 +326,7 @@ def test_the_log_of_a_service_and_a_table_of_outcomes_make_a_report(served: tupl
     assert json.loads(command(run, "--outcomes", run / "outcomes.csv", "--json").stdout)["rates"] == use["rates"]
     printed = command(run, "--outcomes", run / "outcomes.csv").stdout
     assert "By day (UTC)" in printed
-    assert "sensitivity of sensitivity 0.8 (0)" in printed
+    assert "sensitivity, 0 at" in printed
     assert all(len(line) <= 160 for line in printed.splitlines())
 
 
@@ -218,7 +339,8 @@ def test_answers_are_measured_against_the_ensemble_that_gave_them(
     shutil.copytree(run / "ensemble", run / f"service/ensembles/{version}")
     Study.open(run, data=npz, runner="local", quiet=True).ensemble(sensitivity=0.9, positive="1")
     names = [rate["name"] for rate in json.loads(command(run, "--json").stdout)["rates"]]
-    assert names[0] == "sensitivity of sensitivity 0.8 (0)"
+    assert names[0] == "sensitivity, 0 at sensitivity 0.8"
+    assert json.loads(command(run / "service", "--json").stdout)["answers"]  # the home itself
     shutil.rmtree(run / "service/ensembles")
     refused = command(run)
     assert refused.exit_code == 2

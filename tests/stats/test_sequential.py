@@ -18,7 +18,13 @@ from medray.stats.sequential import (
 )
 
 LOOKS = 600
-STUDIES = 400
+AT = np.unique(np.geomspace(1, LOOKS, 40).astype(int))  # benchmarks/promises looks after every patient
+STUDIES = 150
+
+
+def hits(count: int, total: int) -> np.ndarray:
+    """So many hits among so many images of a patient each."""
+    return (np.arange(total) < count).astype(float)
 
 
 def streams(share: float, seed: int = 0) -> np.ndarray:
@@ -33,11 +39,11 @@ def ever(rates: np.ndarray) -> float:
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.98])
 def test_a_sequence_holds_the_share_at_all_looks_together(share: float) -> None:
-    looks = (1, 2, 5, 10, 20, 50, 100, 200, 400, LOOKS)
+    looks = (5, 20, 60, 200, LOOKS)
     missed = np.zeros(STUDIES, dtype=bool)
     for row, counts in enumerate(streams(share)):
         for n in looks:
-            low, high = share_sequence(int(counts[n - 1]), n)
+            low, high = share_sequence(hits(counts[n - 1], n))
             missed[row] |= not low <= share <= high
     assert ever(missed) <= ALPHA
 
@@ -46,7 +52,7 @@ def test_a_sequence_holds_the_share_at_all_looks_together(share: float) -> None:
 def test_an_alarm_of_a_share_is_false_in_few_studies_however_often_one_looks(share: float) -> None:
     for counts_of, evidence in ((streams(share), evidence_below), (streams(share, 1), evidence_above)):
         alarmed = [
-            any(evidence(int(c), n, share) >= 1 / ALPHA for n, c in enumerate(counts, start=1))
+            any(evidence(hits(c, n), share) >= 1 / ALPHA for n, c in zip(AT, counts[AT - 1], strict=True))
             for counts in counts_of
         ]
         assert ever(np.array(alarmed)) <= ALPHA
@@ -64,8 +70,8 @@ def test_a_fresh_test_at_every_look_would_not() -> None:
 def test_a_lost_sensitivity_is_alarmed_about_as_soon_as_the_docs_say() -> None:
     """Of four alarms, which share ALPHA: docs/serving.md has 92 outcomes for half, and 190 for nine in ten."""
     waited = [
-        next((n for n, c in enumerate(counts, start=1) if evidence_below(int(c), n, 0.95) >= 4 / ALPHA), LOOKS)
-        for counts in streams(0.85, 2)[:200]
+        next((n for n in range(20, LOOKS, 5) if evidence_below(hits(counts[n - 1], n), 0.95) >= 4 / ALPHA), LOOKS)
+        for counts in streams(0.85, 2)[:100]
     ]
     assert 70 <= np.median(waited) <= 115
     assert np.quantile(waited, 0.9) <= 230
@@ -92,18 +98,45 @@ def test_probabilities_that_are_far_off_are_found() -> None:
 
 @given(st.integers(0, 2000), st.integers(0, 2000), st.floats(0.01, 0.5))
 def test_the_sequence_holds_the_share_that_was_seen(count: int, more: int, alpha: float) -> None:
-    low, high = share_sequence(count, count + more, alpha)
+    low, high = share_sequence(hits(count, count + more), alpha)
     assert 0 <= low <= high <= 1
     if count + more:
         assert low <= count / (count + more) <= high
 
 
-@given(st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0.001, 0.999))
+@given(st.integers(0, 10**4), st.integers(0, 10**4), st.floats(0.001, 0.999))
 def test_evidence_is_a_number(count: int, more: int, share: float) -> None:
-    for value in (evidence_below(count, count + more, share), evidence_above(count, count + more, share)):
+    values = hits(count, count + more)
+    for value in (evidence_below(values, share), evidence_above(values, share)):
         assert value >= 0
         assert math.isfinite(value)
-    assert evidence_below(0, 0, share) == pytest.approx(1.0)
+    assert evidence_below(values[:0], share) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 5), (5, 5), (9, 10), (85, 100), (850, 1000), (18_000, 20_000)])
+def test_of_hits_and_misses_it_is_the_mixture_of_all_likelihoods(count: int, total: int) -> None:
+    """Whose formula is known: a thousand bets stand for all (Robbins 1970)."""
+    from scipy.special import betainc, betaln
+
+    a, b, share = count + 1, total - count + 1, 0.88
+    log_likelihood = count * math.log(share) + (total - count) * math.log1p(-share)
+    expected = betaln(a, b) + math.log(betainc(a, b, share)) - math.log(share) - log_likelihood
+    assert math.log(evidence_below(hits(count, total), share)) == pytest.approx(expected, abs=1e-4)
+    for end in share_sequence(hits(count, total)):
+        if 0 < end < 1:
+            at_end = count * math.log(end) + (total - count) * math.log1p(-end)
+            assert betaln(a, b) - at_end == pytest.approx(math.log(1 / ALPHA), abs=0.05)
+
+
+def test_means_of_patients_with_several_images_tell_more_than_one_image_each() -> None:
+    rng = np.random.default_rng(5)
+    one = (rng.random(200) < 0.8).astype(float)
+    several = rng.binomial(5, 0.8, 200) / 5
+    widths = [high - low for low, high in (share_sequence(one), share_sequence(several))]
+    assert widths[1] < 0.7 * widths[0]
+    low, high = share_sequence(several)
+    assert low < 0.8 < high
+    assert evidence_below(several, 0.9) > 100 * evidence_below(one, 0.9)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=50))
@@ -115,9 +148,10 @@ def test_evidence_of_calibration_is_a_number(pairs: list[tuple[float, bool]]) ->
 
 
 def test_what_can_not_be_is_refused() -> None:
-    with pytest.raises(DataError, match="3 of 2"):
-        share_sequence(3, 2)
+    for value in (1.5, -0.1, math.nan):
+        with pytest.raises(DataError, match="a value is not between 0 and 1"):
+            share_sequence(np.array([0.5, value]))
     with pytest.raises(DataError, match="a share of 1"):
-        evidence_below(1, 2, 1.0)
+        evidence_below(np.ones(2), 1.0)
     with pytest.raises(DataError, match=r"both must be \(n,\)"):
         evidence_of_miscalibration(np.zeros(3), np.zeros(2, dtype=bool))

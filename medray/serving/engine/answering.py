@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -38,9 +38,9 @@ WEIGHT_DIGITS = 7
 class PredictRequest:
     """An image that waits for its answer: its bytes as they came, and what was decoded of them beforehand.
 
-    `aspect` is how it was fitted to the networks' shape, None for pixels that were sent in that shape. `patient` is
-    the patient's key, None where the sender named none.
-    `is_selftest` marks the service's own image, which is neither logged nor counted.
+    `aspect` is how it was fitted to the networks' shape, None for pixels that were sent in that shape. `patient`
+    is the patient's key, None where the sender named none. `is_selftest` marks the service's own image, which is
+    neither logged nor counted.
     """
 
     content: bytes
@@ -106,9 +106,11 @@ def answer_batch(
         images if isinstance(images, ImageError) else next(answered) for images in decoded
     ]
     if audit is not None:
+        looks = _looks([image for images in readable for image in images])
+        seen = [[] if isinstance(images, ImageError) else [next(looks) for _ in images] for images in decoded]
         audit.write([
-            _audit_record(request, answer, model, images)
-            for request, answer, images in zip(requests, answers, decoded, strict=True)
+            _audit_record(request, answer.prediction, model, of_images)
+            for request, answer, of_images in zip(requests, answers, seen, strict=True)
             if isinstance(answer, PredictAnswer) and not request.is_selftest
         ])  # fmt: skip
     return answers
@@ -198,15 +200,21 @@ def _decoded(request: PredictRequest, model: ServedModel, max_pixels: int) -> De
         return error
 
 
-def _audit_record(
-    request: Request, answer: PredictAnswer, model: ServedModel, decoded: Sequence[Decoded] | ImageError
-) -> dict[str, Any]:
-    """Return what is logged of an answer; that to a case has the digest, weight and flags of each image.
+def _looks(images: Sequence[Decoded]) -> Iterator[dict[str, float]]:
+    """Yield what is logged of how each image looks: its size as it was sent, and a few numbers of its pixels."""
+    looks = measure_looks(np.stack([image.pixels for image in images]))
+    for row, image in enumerate(images):
+        numbers = {name: round(float(values[row]), 4) for name, values in looks.items()}
+        yield {"height": image.height, "width": image.width, **numbers}
 
-    Of an image it holds a few numbers of what it looks like, and nothing that it could be made of again.
+
+def _audit_record(
+    request: Request, prediction: Answered, model: ServedModel, looks: Sequence[dict[str, float]]
+) -> dict[str, Any]:
+    """Return what is logged of an answer, and no image; `looks` are those of the request's images.
+
+    That to a case has the digest, weight, flags and looks of each image.
     """
-    assert not isinstance(decoded, ImageError)
-    prediction = answer.prediction
     plain, first = to_plain(prediction), images_of(request)[0]
     record = {
         "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds"),
@@ -216,16 +224,10 @@ def _audit_record(
         **({} if first.patient is None else {"patient": first.patient}),
         **{name: plain[name] for name in LOGGED if name in plain},
     }
-    looks = measure_looks(np.stack([image.pixels for image in decoded]))
-    seen = [
-        {"height": image.height, "width": image.width}
-        | {name: round(float(values[row]), 4) for name, values in looks.items()}
-        for row, image in enumerate(decoded)
-    ]
     if isinstance(prediction, SentCase):
         images = [
             {"sha256": image.sha256, "weight": image.weight, "flags": image.flags, "looks": look}
-            for image, look in zip(prediction.images, seen, strict=True)
+            for image, look in zip(prediction.images, looks, strict=True)
         ]
         return record | {"images": images, "weighed_most": prediction.weighed_most.index}
-    return record | {"looks": seen[0]}
+    return record | {"looks": looks[0]}

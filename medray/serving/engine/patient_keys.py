@@ -1,8 +1,8 @@
 """Patient keys: what stands for a patient in the logs, so that answers to images of one patient are known as such.
 
-A sender names the patient as it likes; nothing of that is ever written. The log holds HMAC-SHA256 (RFC 2104) of the
-name under a secret of this service's own: equal for equal names, and without the secret nobody can try out names
-on the log. Who deletes the secret makes all keys anonymous, and later ones differ from them.
+A sender names the patient as it likes; nothing of that is ever written. The log holds HMAC-SHA256 (RFC 2104) of
+the name under a secret of this service's own: equal for equal names, and without the secret nobody can try out
+names on the log. Who deletes the secret makes all keys anonymous, and later ones differ from them.
 """
 
 import contextlib
@@ -32,7 +32,9 @@ class PatientKeys:
         Raises:
             AuditError: the secret can't be read, or made where there is none.
         """
-        return hmac.new(self._secret, patient.strip().encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:DIGITS]
+        return hmac.new(
+            self._secret, patient.strip().encode("utf-8", "surrogatepass"), hashlib.sha256
+        ).hexdigest()[:DIGITS]
 
     @cached_property
     def _secret(self) -> bytes:

@@ -73,8 +73,7 @@ PATIENT_HEADER: Json = {
     "name": "X-Patient",
     "in": "header",
     "description": "What stands for the patient of all images of the request, such as a pseudonym. It is never "
-    "written down: the audit log holds a keyed hash of it, so that /outcomes and `medray monitor` know which images "
-    "are of one patient.",
+    "written down: the audit log holds a keyed hash of it, which tells `medray monitor` what is of one patient.",
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
 }
 CASE: Json = {

@@ -26,9 +26,9 @@ MOST = 10_000  # of a request
 class Outcome:
     """What an image or a case that was answered really was: by the request's id, the image's SHA-256, or both.
 
-    Of a request with several images that are no case the SHA-256 is needed. `label` is the true class; of a model of
-    several labels `labels` says which it has and has not, and those that are not named are not known. `patient` is
-    what stands for the patient, as in the header X-Patient: it is never written down, a keyed hash of it is.
+    Of a request with several images that are no case the SHA-256 is needed. `label` is the true class; of a model
+    of several labels `labels` says which it has and has not, and those that are not named are not known. `patient`
+    is what stands for the patient, as in the header X-Patient: it is never written down, a keyed hash of it is.
     """
 
     label: ClassName | None = None
@@ -90,9 +90,7 @@ def _check(outcome: Outcome, where: str, ensemble: Ensemble) -> None:
         raise Problem(Kind.BAD_REQUEST, f'{line}; "{given}": {form}')
     for name in [value] if given == "label" else value:
         if name not in names:
-            raise Problem(
-                Kind.BAD_REQUEST, f"{where}.{given}: {unknown_choice_line(task.noun, name[:80], names)}"
-            )
+            raise Problem(Kind.BAD_REQUEST, f"{where}.{given}: {unknown_choice_line(task.noun, name[:80], names)}")
     if outcome.request_id is None and outcome.sha256 is None:
         raise Problem(Kind.BAD_REQUEST, f"{where} names neither request_id nor sha256")
 
