@@ -102,13 +102,17 @@ def _days(most: float) -> str:
 def first_alarm(
     condition: UseCondition, rng: np.random.Generator, *, sensitivity: float = PROMISED, keyed: bool = True
 ) -> int:
-    """Return the day of the first alarm of one model in use, `LOOKS` + 1 where there is none."""
+    """Return the day of the first alarm of one model in use, `LOOKS` + 1 where there is none.
+
+    `sensitivity` is that of the first label.
+    """
     total = LOOKS * condition.images
     number = np.repeat(np.arange(LOOKS), condition.images)
     patients = Patients(number if keyed else np.arange(total), np.full(total, keyed))
     late = np.tile(np.arange(condition.images) * condition.spread // condition.images, LOOKS)
     probabilities, true = _outcomes(condition, rng)
-    right = condition.shared(rng, condition.labels) < np.where(true, sensitivity, PROMISED)
+    sensitivities = np.array([sensitivity, *[PROMISED] * (condition.labels - 1)])
+    right = condition.shared(rng, condition.labels) < np.where(true, sensitivities, PROMISED)
     rank, flagged = _looks(condition, rng)
     every = np.full(total, True)
     # What is at most a share is one minus what is at least the rest.

@@ -44,7 +44,8 @@ def run_monitor(options: MonitorOptions, console: Console) -> ModelInUse:
     home = _home(options)
     with step(console, f"Reading {home / AUDIT}") as progress:
         log = read_answers(home / AUDIT, progress)
-    folder = _ensemble_of(log.version, home, options.location)
+    location = str(home.parent) if Path(options.location).absolute() == home else options.location
+    folder = _ensemble_of(log.version, home, location)
     manifest = read_manifest(folder)
     names, label_sets = manifest.class_names, TASKS[manifest.task].label_sets
     if manifest.cases is not None:
@@ -67,7 +68,7 @@ def _home(options: MonitorOptions) -> Path:
     """
     given = Folder(options.location).local
     if options.home is None and given is not None and (given / AUDIT).is_dir():
-        return given.absolute()
+        return given.absolute()  # then its run is the folder that it lies in
     home = home_folder(options.location, options.home)
     if not (home / AUDIT).is_dir():
         ensemble_folder(options.location)  # a slip in the run's name is said first

@@ -106,9 +106,9 @@ def run(example: Example, home: Path) -> None:
             shutil.rmtree(home / "runs" / words[1], ignore_errors=True)
         words += ["--trials", "1", "--max-epochs", "1", "--top", "1", "--folds", "2"]
     if example.name == "monitor":
-        for folder in (home / words[1] / "service/audit", home / "medray/audit"):
+        for folder in (home / "runs/organs/service/audit", home / "medray/audit"):
             folder.mkdir(parents=True, exist_ok=True)
-        (home / "outcomes.csv").write_text("request_id,label\n")
+        (home / "outcomes.csv").write_text("request_id,label\nr1,malignant\n")
     if example.name == "init":
         (home / f"{words[1]}.yaml").unlink(missing_ok=True)
     ask(*words)

@@ -68,7 +68,7 @@ def test_a_fresh_test_at_every_look_would_not() -> None:
 
 
 def test_a_lost_sensitivity_is_alarmed_about_as_soon_as_the_docs_say() -> None:
-    """Of four alarms, which share ALPHA: docs/serving.md has 92 outcomes for half, and 190 for nine in ten."""
+    """Of four alarms, which share ALPHA: docs/monitoring.md has 92 outcomes for half, and 190 for nine in ten."""
     waited = [
         next((n for n in range(20, LOOKS, 5) if evidence_below(hits(counts[n - 1], n), 0.95) >= 4 / ALPHA), LOOKS)
         for counts in streams(0.85, 2)[:100]
