@@ -23,7 +23,7 @@ ALPHA = 0.05
 #: Shifts of the log odds against which calibration bets, beyond the tolerated one.
 SHIFTS = (0.25, 0.5, 1.0, 2.0)
 TOLERATED = 0.25  # in log odds: 0.5 for 0.56, or 0.10 for 0.125
-BETS = 1000  # alternatives that a share is bet on; as dense as a hundred thousand values can tell apart
+BETS = 400  # alternatives that a share is bet on; as dense as fifty thousand values can tell apart
 DIGITS = 6  # of values: means of equal images are equal
 PRECISE = 1e-6  # the ends of a sequence
 

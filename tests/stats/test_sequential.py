@@ -115,7 +115,7 @@ def test_evidence_is_a_number(count: int, more: int, share: float) -> None:
 
 @pytest.mark.parametrize(("count", "total"), [(0, 5), (5, 5), (9, 10), (85, 100), (850, 1000), (18_000, 20_000)])
 def test_of_hits_and_misses_it_is_the_mixture_of_all_likelihoods(count: int, total: int) -> None:
-    """Whose formula is known: a thousand bets stand for all (Robbins 1970)."""
+    """Whose formula is known: some hundred bets stand for all (Robbins 1970)."""
     from scipy.special import betainc, betaln
 
     a, b, share = count + 1, total - count + 1, 0.88
