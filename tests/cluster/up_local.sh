@@ -9,33 +9,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-for needed in sshd rsync ip unshare script ssh-keygen uv; do
-  PATH=$PATH:/usr/sbin command -v "$needed" >/dev/null || { echo "up_local.sh needs $needed" >&2; exit 77; }
-done
-[ "$(id -u)" = 0 ] || { echo "up_local.sh needs root: it makes network namespaces" >&2; exit 77; }
-[ -x .venv/bin/ray ] || { echo "up_local.sh needs .venv: uv sync" >&2; exit 77; }
-
-room=$(mktemp -d /var/tmp/medray-up.XXXXXX) # not below /tmp, which each host has of its own
-bridge=medray-up net=10.231.77 tunnel=18265
-pids=()
-
-clean_up() {
-  for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done # unshare ignores SIGTERM; it takes all along
-  wait 2>/dev/null || true
-  for host in head worker; do ip netns delete "medray-$host" 2>/dev/null || true; done
-  ip link delete "$bridge" 2>/dev/null || true
-  rm -rf "$room"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-
-say() { printf '\n== %s\n' "$*"; }
+. tests/cluster/hosts.sh
+require sshd rsync ip unshare script ssh-keygen uv
+open_room up 10.231.77
+tunnel=18265
 
 # -- hosts
 
-make_home() { # NAME: what a host sees as root's home, /tmp and /etc/passwd
-  mkdir -p "$room/$1/home" "$room/$1/tmp"
-  sed "s#^root:\(.*\):[^:]*:\([^:]*\)\$#root:\1:$room/$1/home:/bin/bash#" /etc/passwd >"$room/$1/passwd"
+make_host() { # NAME: its home has uv and what a shell there sets
+  make_home "$1"
   # As the hosts reach no registry, their uv is this machine's, with its cache.
   mkdir -p "$room/$1/home/.local/bin"
   cat >"$room/$1/home/.local/bin/uv" <<UV
@@ -46,24 +28,8 @@ UV
   echo "export HOSTNAME=$1 NO_ALBUMENTATIONS_UPDATE=1" >"$room/$1/home/.bashrc"
 }
 
-inside() { # NAME COMMAND...: become a command with that host's home, /tmp and processes, which end with it
-  local name=$1
-  shift
-  exec unshare --mount --pid --uts --fork --kill-child --mount-proc bash -c '
-    hostname "$1"; mount --bind "$2/$1/tmp" /tmp; mount --bind "$2/$1/passwd" /etc/passwd
-    mount -t tmpfs -o mode=1777,size=8g tmpfs /dev/shm; mount -t tmpfs tmpfs /run; mkdir /run/sshd
-    export HOME="$2/$1/home"; shift 2; exec "$@"' inside "$name" "$room" "$@"
-}
-
-start_host() { # NAME ADDRESS
-  ip netns add "medray-$1"
-  ip link add "mru-$1" type veth peer name eth0 netns "medray-$1"
-  ip link set "mru-$1" master "$bridge" up
-  ip -n "medray-$1" link set lo up
-  ip -n "medray-$1" address add "$2/24" dev eth0
-  ip -n "medray-$1" link set eth0 up
-  ip -n "medray-$1" route add default via "$net.1" # Ray finds its own address by its route to the world
-  make_home "$1"
+start_sshd() { # NAME ADDRESS
+  make_host "$1"
   cat >"$room/$1/sshd_config" <<SSHD
 ListenAddress $2
 HostKey $room/host_key
@@ -74,20 +40,15 @@ StrictModes no
 UsePAM no
 PidFile none
 SSHD
-  export -f inside
-  room=$room ip netns exec "medray-$1" bash -c 'inside "$@"' - "$1" /usr/sbin/sshd -D -f "$room/$1/sshd_config" &
-  pids+=($!)
+  start_host "$1" "$2" /usr/sbin/sshd -D -f "$room/$1/sshd_config"
 }
 
 say "two hosts: $net.2 and $net.3"
 ssh-keygen -q -t ed25519 -N '' -f "$room/key"
 ssh-keygen -q -t ed25519 -N '' -f "$room/host_key"
-ip link add "$bridge" type bridge
-ip address add "$net.1/24" dev "$bridge"
-ip link set "$bridge" up
-start_host head "$net.2"
-start_host worker "$net.3"
-make_home laptop
+start_sshd head "$net.2"
+start_sshd worker "$net.3"
+make_host laptop
 mkdir "$room/shared"
 
 # -- the machine that commands them
@@ -150,11 +111,11 @@ say "what is left"
 ls "$room/shared/organs"
 column -s, -t "$room/shared/organs/leaderboard.csv" 2>/dev/null | cut -c1-100 || true
 test -f "$room/shared/organs/ensemble/manifest.json"
-running() { ip netns pids "medray-$1" | xargs -r ps -o comm= -p | grep -cE 'raylet|gcs_server' || true; }
+rays() { echo "$(running head 'raylet|gcs_server')$(running worker 'raylet|gcs_server')"; }
 for _ in $(seq 40); do # the worker's Ray ends when it misses the head
-  [ "$(running head)$(running worker)" = 00 ] && break
+  [ "$(rays)" = 00 ] && break
   sleep 3
 done
-echo "Ray's processes on the head: $(running head), on the worker: $(running worker)"
-[ "$(running head)$(running worker)" = 00 ]
+echo "Ray's processes on the head and on the worker: $(rays)"
+[ "$(rays)" = 00 ]
 say "all went well"
