@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from medray.stats.score_names import METRICS
 from medray.text import clock, first_names, plural
 
 MARKS = {FINISHED: "[green]finished[/]", STOPPED: "[yellow]stopped[/]", FAILED: "[red]failed[/]"}
-RECENT = 8
+RECENT, MOST_RUNNING = 8, 24  # rows of the table
 
 
 @dataclass
@@ -51,6 +52,10 @@ class SearchProgress:
         self.running: dict[int, RunningTrial] = {}
         self.ended: list[TrialRecord] = []
         self.before: list[TrialRecord] = []
+        #: Of both: how many ended in each state, their epochs, and the best of them.
+        self.states: Counter[str] = Counter()
+        self.epochs = 0
+        self.best: TrialRecord | None = None
         self.slots = 1
         self.started = time.monotonic()
         self.is_live = False
@@ -59,6 +64,15 @@ class SearchProgress:
     def begin(self, before: list[TrialRecord], slots: int) -> None:
         """Take the records of trials that ended earlier, and the number of trials that run side by side."""
         self.before, self.slots = before, slots
+        for record in before:
+            self._count_in(record)
+
+    def _count_in(self, record: TrialRecord) -> None:
+        """Keep what the table and the line show of all trials: it is drawn four times a second."""
+        self.states[record.state] += 1
+        self.epochs += record.epochs
+        candidates = usable([record] if self.best is None else [self.best, record])
+        self.best = rank(candidates, self.mode)[0] if candidates else None
 
     @contextmanager
     def showing(self) -> Iterator[None]:
@@ -87,6 +101,7 @@ class SearchProgress:
         """Note an end, and print it as a line where there is no live table."""
         self.running.pop(record.number, None)
         self.ended.append(record)
+        self._count_in(record)
         if self.is_live:
             return
         done = self._count()
@@ -108,15 +123,10 @@ class SearchProgress:
     def line(self) -> str:
         """Return one line for logs: trials, epochs, the best so far, the time left, and what is running."""
         running = list(self.running.items())  # at once: another thread adds to it
-        ended = sum(record.epochs for record in (*self.before, *self.ended))
-        epochs = plural(ended + sum(trial.epoch for _, trial in running), "epoch")
+        epochs = plural(self.epochs + sum(trial.epoch for _, trial in running), "epoch")
         trials = first_names([f"trial {n} epoch {t.epoch} of {t.config.epochs}" for n, t in running], 6)
-        parts = [*self._parts(self._best(), epochs), *([f"running: {trials}"] if running else [])]
+        parts = [*self._parts(epochs), *([f"running: {trials}"] if running else [])]
         return f"{self.title}{': ' if self.title else ''}{' · '.join(parts)}"
-
-    def _best(self) -> TrialRecord | None:
-        ranked = rank(usable([*self.before, *self.ended]), self.mode)
-        return ranked[0] if ranked else None
 
     def table(self) -> Group:
         """Draw the live table: the running trials, then those that ended last."""
@@ -125,7 +135,8 @@ class SearchProgress:
         for column, justify in columns:
             table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
         table.add_column("settings")  # the one that is cut where a terminal is narrow
-        for number, trial in sorted(self.running.items()):
+        running = sorted(self.running.items())
+        for number, trial in running[:MOST_RUNNING]:
             state = "[cyan]running[/]" if trial.epoch else "[dim]waiting[/]"
             value = four_places(trial.objective)
             epochs = f"{trial.epoch}/{trial.config.epochs}"
@@ -136,8 +147,10 @@ class SearchProgress:
                 value,
                 _settings_cell(trial.baseline, settings_line(trial.config.to_dict())),
             )
-        best = self._best()
-        for record in list(reversed(self.ended))[:RECENT]:
+        if len(running) > MOST_RUNNING:
+            table.add_row("…", f"[dim]{len(running) - MOST_RUNNING} more[/]")
+        best = self.best
+        for record in self.ended[: -RECENT - 1 : -1]:
             value = four_places(record.objective)
             value = f"[bold green]{value}[/]" if best and record.number == best.number else value
             text = record.reason if record.state == FAILED else settings_line(record.settings)
@@ -148,24 +161,20 @@ class SearchProgress:
                 value,
                 _settings_cell(record.baseline, text or ""),
             )
-        return Group(table, self._footer(best))
+        return Group(table, Text(" · ".join(self._parts()), style="bold"))
 
-    def _footer(self, best: TrialRecord | None) -> Text:
-        return Text(" · ".join(self._parts(best)), style="bold")
-
-    def _parts(self, best: TrialRecord | None, epochs: str = "") -> list[str]:
+    def _parts(self, epochs: str = "") -> list[str]:
         """Return what the footer and the line say; before a trial has ended, the best is of one that runs."""
         parts = [f"{self._count()} trials"]
         for state in (FINISHED, STOPPED, FAILED):
-            count = sum(r.state == state for r in (*self.before, *self.ended))
-            if count:
+            if count := self.states[state]:
                 parts.append(f"{count} {state}")
         if epochs:
             parts.append(epochs)
         sign = 1 if self.mode == "max" else -1
         values = [(t.objective, n) for n, t in list(self.running.items()) if t.objective is not None]
-        if best is not None:
-            parts.append(f"best val {self.metric} {best.objective:.4f} (trial {best.number})")
+        if self.best is not None:
+            parts.append(f"best val {self.metric} {self.best.objective:.4f} (trial {self.best.number})")
         elif values:
             value, number = max(values, key=lambda pair: sign * pair[0])
             parts.append(f"best val {self.metric} {value:.4f} so far (trial {number})")

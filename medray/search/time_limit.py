@@ -6,7 +6,8 @@ or else of all that take steps. Before any such epoch is measured, trials begin.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -78,14 +79,33 @@ class EpochTimes:
         self.embedded: set[TrialKind] = set()
         #: Kinds of linear heads whose features would take too long.
         self.left_out: set[TrialKind] = set()
+        #: The median epoch of each trial that has one, and those of each kind that has begun, in order.
+        self._medians: dict[int, float] = {}
+        self._by_kind: dict[TrialKind, list[float]] = {}
 
     def begin(self, number: int, kind: TrialKind, seconds: Sequence[float] = ()) -> None:
         """Take a trial, with the seconds of epochs that an earlier command did."""
         self.kinds[number], self.seconds[number] = kind, list(seconds)
+        self._by_kind.setdefault(kind, [])
+        self._note_median(number)
 
     def add(self, number: int, seconds: float) -> None:
         """Take an epoch of a trial that has begun."""
         self.seconds[number].append(seconds)
+        self._note_median(number)
+
+    def _note_median(self, number: int) -> None:
+        """Keep a trial's median epoch: every draw asks for those of all trials."""
+        ordered = self._by_kind[self.kinds[number]]
+        if number in self._medians:
+            del ordered[bisect_left(ordered, self._medians.pop(number))]
+        if self.seconds[number]:
+            self._medians[number] = median(self.seconds[number])
+            insort(ordered, self._medians[number])
+
+    def begun(self) -> Collection[TrialKind]:
+        """Return the kinds of which a trial has begun."""
+        return self._by_kind.keys()
 
     def expected(self, kind: TrialKind) -> float | None:
         """Return the seconds that an epoch of a new trial will take; None before any is measured.
@@ -94,10 +114,9 @@ class EpochTimes:
         the kind at another size by the number of pixels, else of the backbone, else of all; none of these two are
         linear. Of linear heads of the same kind it is the least, as only the first one computes features.
         """
-        measured = [(self.kinds[number], median(seconds)) for number, seconds in self.seconds.items() if seconds]
-        alike = [seconds for other, seconds in measured if other == kind]
-        if alike:
-            return min(alike) if kind.linear else median(alike)
+        if alike := self._by_kind.get(kind):
+            return alike[0] if kind.linear else median(alike)
+        measured = [(other, seconds) for other, ordered in self._by_kind.items() for seconds in ordered]
         scaled = [pixels * seconds for other, seconds in measured if (pixels := kind.other_size(other))]
         if scaled:
             return max(scaled) if kind.linear else median(scaled)
@@ -112,12 +131,12 @@ class EpochTimes:
 
     def has_cheaper(self, kind: TrialKind, seconds: float) -> bool:
         """Return whether an epoch of another kind takes less than half of the `seconds` of one of this kind."""
-        others = [self.expected(other) for other in {*self.kinds.values()} if other != kind]
+        others = [self.expected(other) for other in self.begun() if other != kind]
         return any(other is not None and 2 * other < seconds for other in others)
 
     def slowest(self) -> float | None:
         """Return the seconds of an epoch of the slowest trial, None before any is measured."""
-        return max((median(seconds) for seconds in self.seconds.values() if seconds), default=None)
+        return max((ordered[-1] for ordered in self._by_kind.values() if ordered), default=None)
 
 
 class TimeLimit:
@@ -161,7 +180,7 @@ class TimeLimit:
 
     def allows_any(self, grace_epochs: int) -> bool:
         """Return whether a new trial of some measured kind can reach its first rung."""
-        return any(self.allows(kind, 1 if kind.linear else grace_epochs) for kind in {*self.times.kinds.values()})
+        return any(self.allows(kind, 1 if kind.linear else grace_epochs) for kind in self.times.begun())
 
     def _too_much(self, kind: TrialKind, epochs: int, seconds: float) -> bool:
         share = LARGEST_SHARE * (self.hours or math.inf) * HOUR_S

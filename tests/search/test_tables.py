@@ -44,7 +44,9 @@ def test_the_live_table_cuts_only_the_settings(width: int) -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=width)
     progress = SearchProgress(console, "balanced_accuracy", 8)
-    progress.ended = list(RECORDS)
+    progress.is_live = True
+    for record in RECORDS:
+        progress.trial_ended(record)
     progress.trial_started(7, None, TrainConfig())
     console.print(progress.table())
     text = stream.getvalue()
