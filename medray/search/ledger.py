@@ -32,6 +32,7 @@ from medray.space.search_space import SearchSpace
 from medray.training.seeds import draw_seed
 
 LEADERBOARD_EVERY_S = STATE_EVERY_S = 10.0
+LEADERBOARD_SHARE = 0.01  # of the time, at most: that of thousands of trials takes longer to write
 UNBOUNDED_STATE_EVERY_S = 1.0  # of a search without a time limit, as trials end
 MOST_HELD_BACK = 8  # drawn trials in a row that have no time, until the search ends
 MOST_TOO_LARGE = 64  # the same while there is time for trials of another kind
@@ -92,7 +93,8 @@ class Ledger:
         self.running: dict[int, Trial] = {}
         self.death_reasons: dict[int, str] = {}
         self.drawn_before = [0]  # how many trials before each one Optuna drew, by number
-        self._written = self._saved = time.monotonic()
+        self._saved = time.monotonic()
+        self._leaderboard_due = self._saved + LEADERBOARD_EVERY_S
 
     # -- at the start
 
@@ -189,7 +191,8 @@ class Ledger:
         if frozen is not None:
             number = frozen.number
         else:  # an enqueued trial has its number already
-            number = next((t.number for t in trials if t.state == TrialState.WAITING), len(trials))
+            waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            number = waiting[0].number if waiting else len(trials)
         for trial in trials[len(self.drawn_before) - 1 :]:
             self.drawn_before.append(self.drawn_before[-1] + (not QUEUED & trial.user_attrs.keys()))
         drawn_before = self.drawn_before[number]
@@ -302,7 +305,7 @@ class Ledger:
         bounded = self.limit.hours is not None or self.ended_by is not None
         if bounded or time.monotonic() - self._saved > UNBOUNDED_STATE_EVERY_S:
             self.save_state()
-        if time.monotonic() - self._written > LEADERBOARD_EVERY_S:
+        if time.monotonic() > self._leaderboard_due:
             self.write_leaderboard()
 
     def not_begun(self) -> tuple[str, ...]:
@@ -327,9 +330,11 @@ class Ledger:
 
     def write_leaderboard(self) -> None:
         """Write leaderboard.csv of the trials that have ended so far."""
+        began = time.monotonic()
         ranked = rank(self.records.values(), self.space.mode)
         self.run.write(self.run.LEADERBOARD, to_csv(ranked, self.space.metric).encode())
-        self._written = time.monotonic()
+        now = time.monotonic()
+        self._leaderboard_due = now + max(LEADERBOARD_EVERY_S, (now - began) / LEADERBOARD_SHARE)
 
     def _tell_study(self, record: TrialRecord) -> None:
         value = record.objective if record.state == FINISHED else None  # a stopped trial's is its last report

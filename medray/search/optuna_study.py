@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.storages import JournalStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from medray.errors import RunError
 from medray.runs.rundir import RunDir
-from medray.search.study_journal import StudyJournal
+from medray.search.study_journal import StudyJournal, StudyStorage
 from medray.training.seeds import draw_seed
 
 NAME = "medray"
@@ -62,7 +61,7 @@ class StudyFile:
         direction = "maximize" if mode == "max" else "minimize"
         try:
             self.journal = StudyJournal(self.path)
-            storage = JournalStorage(self.journal)
+            storage = StudyStorage(self.journal)
             return optuna.create_study(storage=storage, study_name=NAME, direction=direction, load_if_exists=True)
         except (ValueError, KeyError) as error:
             raise RunError(f"{self.path} is damaged: {error}") from None

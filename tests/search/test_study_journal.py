@@ -1,3 +1,4 @@
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from medray.search.optuna_study import BestAndLatest
-from medray.search.study_journal import StudyJournal
+from medray.search.study_journal import StudyJournal, StudyStorage
 from tests.search.simulated import Clock, ledger_in, run_all
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -18,7 +19,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 def ours(path: Path) -> tuple[StudyJournal, optuna.Study]:
     journal = StudyJournal(path)
-    return journal, optuna.create_study(storage=JournalStorage(journal), study_name="s", load_if_exists=True)
+    return journal, optuna.create_study(storage=StudyStorage(journal), study_name="s", load_if_exists=True)
 
 
 def theirs(path: Path) -> optuna.Study:
@@ -50,6 +51,26 @@ def test_optuna_reads_after_a_write_what_the_study_holds(tmp_path: Path) -> None
         assert facts(theirs(tmp_path / "j")) == facts(study)
     assert facts(ours(tmp_path / "j")[1]) == facts(study)
     assert not (tmp_path / "j.lock").exists()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["ask", "enqueue", "tell"]), st.integers(0, 5)), max_size=30))
+def test_the_storage_finds_the_trials_that_optunas_own_finds(steps: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        _, study = ours(Path(folder) / "j")
+        plain, running = super(StudyStorage, study._storage), list[optuna.Trial]()
+        for step, number in steps:
+            if step == "enqueue":
+                study.enqueue_trial({"x": 0.5})
+            elif step == "ask" or not running:
+                running.append(study.ask())
+            else:
+                state = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)[number % 3]
+                value = 1.0 if state == TrialState.COMPLETE else None
+                study.tell(running.pop(number % len(running)), value, state=state)
+            for states in (None, (TrialState.WAITING,), (TrialState.COMPLETE, TrialState.RUNNING)):
+                expected = plain.get_all_trials(study._study_id, False, states)  # type: ignore[misc]
+                assert study.get_trials(deepcopy=False, states=states) == expected
 
 
 def test_a_killed_process_loses_what_was_not_written_and_no_trial(tmp_path: Path) -> None:

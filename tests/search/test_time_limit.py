@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from statistics import median
 
 import pytest
 from hypothesis import assume, given, settings
@@ -141,6 +142,28 @@ def test_an_epoch_takes_what_epochs_of_the_nearest_kind_took() -> None:
     assert times.expected(TrialKind("lenet5", None, frozen=True)) == 5.0  # the median of 2, 5 and 60
     assert times.expected(TrialKind("resnet18")) == 32.5
     assert times.slowest() == 100.0
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.booleans(), st.lists(st.floats(0.1, 9.0), min_size=1, max_size=3)),
+        min_size=1,
+    )
+)
+def test_the_kept_medians_are_those_of_all_epochs(steps: list[tuple[int, bool, list[float]]]) -> None:
+    times, kinds = EpochTimes(), (LENET, TrialKind("cnn5"))
+    epochs: dict[int, list[float]] = {}
+    for number, resumed, seconds in steps:
+        if resumed or number not in epochs:
+            epochs[number] = []
+            times.begin(number, kinds[number % 2])
+        for each in seconds:
+            epochs[number].append(each)
+            times.add(number, each)
+    for remainder, kind in enumerate(kinds):
+        medians = [median(values) for number, values in epochs.items() if number % 2 == remainder]
+        assert not medians or times.expected(kind) == median(medians)
+    assert times.slowest() == max(median(values) for values in epochs.values())
 
 
 def test_without_a_measured_epoch_only_the_first_trial_begins_after_the_time() -> None:
