@@ -13,6 +13,7 @@ import numpy as np
 from medray._types import Array
 from medray.errors import RunError
 from medray.runs.fold_results import CrossvalTrial
+from medray.runs.kept_weights import KEPT
 from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import RunDir, TrialDir, read_predictions
 from medray.runs.trial_record import TrialRecord
@@ -81,13 +82,15 @@ def trial_pool(
 ) -> Pool:  # fmt: skip
     """Return the trials of a search, best on validation first; of trials with equal predictions only the first.
 
+    Only the best have weights still (`medray/runs/kept_weights.py`).
+
     Raises:
         RunError: predictions are missing or damaged, or of other images than another trial's.
     """
     candidates: list[Candidate] = []
     digests: set[bytes] = set()
     labels = np.empty(0, dtype=np.int64)
-    for record in rank(usable(records), mode):
+    for record in rank(usable(records), mode)[:KEPT]:
         folder = run.trial(record.number)
         probabilities, trial_labels = read_predictions(folder, record.best_epoch, cases)
         labels = labels if candidates else trial_labels

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
 from medray.errors import RunError
+from medray.runs.kept_weights import KeptWeights
 from medray.runs.leaderboard import rank, to_csv, usable
 from medray.runs.run_facts import ResolvedOptions, SearchState
 from medray.runs.rundir import RunDir
@@ -88,6 +89,7 @@ class Ledger:
         self.out_of_time: set[int] = set()
         self.running_epochs: dict[int, RunningEpochs] = {}
         self.records: dict[int, TrialRecord] = {}
+        self.kept_weights = KeptWeights(run, space.mode)
         self.ended_before = 0
         self.unfinished: deque[FrozenTrial] = deque()
         self.running: dict[int, Trial] = {}
@@ -102,6 +104,7 @@ class Ledger:
         """Read the records that an earlier driver left, and find the trials that are to be resumed."""
         self.records = {record.number: record for record in self.run.records()}
         self.ended_before = len(self.records)
+        self.kept_weights = KeptWeights(self.run, self.space.mode, self.records.values())
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             folder = self.run.trial(trial.number)
             if trial.number in self.records:
@@ -296,6 +299,7 @@ class Ledger:
         )
         self.run.trial(number).write_record(record)
         self.records[number] = record
+        self.kept_weights.take(record)
         if record.reason:
             trial.set_user_attr("reason", record.reason)
         self._tell_study(record)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from medray.console import say
 from medray.console_tables import metric_title, print_table
+from medray.runs.kept_weights import KEPT
 from medray.runs.leaderboard import gain, rank, usable
 from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, TrialRecord
 from medray.search.flatness import FEWEST, PART
@@ -43,6 +44,8 @@ def print_search_result(result: SearchResult, console: Console, *, hints: bool =
             f"{metric_title(share)} {selected_on.scores[share]:.4f} on {images}",
         )
         say(console, f"All of this was selected on these {unit_of(result.cases)}s: expect less on new ones.")
+    if len(usable(result.records)) > KEPT:
+        say(console, f"Weights are kept of the best {KEPT} trials, and of baselines; all else of every trial.")
     say(console, f"Leaderboard: {run.path(run.LEADERBOARD)}")
     if result.ensemble is not None:
         say(console, f"Ensemble:    {run.path('ensemble')}")

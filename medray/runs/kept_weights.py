@@ -1,0 +1,36 @@
+"""Which trials keep their weights: the best, and the baselines. Those of thousands of trials would fill a disk.
+
+An ensemble is made of the best `KEPT` trials, so the weights of others are of no use to it. All other files of a
+trial are kept: its settings, its epochs, its predictions of the validation images.
+"""
+
+from bisect import insort
+from collections.abc import Iterable
+
+from medray.runs.leaderboard import rank, usable
+from medray.runs.rundir import RunDir
+from medray.runs.trial_record import TrialRecord
+
+KEPT = 200
+
+
+class KeptWeights:
+    """The best trials of a search, as they end; `records` are those of an earlier command."""
+
+    def __init__(self, run: RunDir, mode: str, records: Iterable[TrialRecord] = (), most: int = KEPT) -> None:
+        self.run, self.sign, self.most = run, -1 if mode == "max" else 1, most
+        searched = [record for record in records if record.baseline is None]
+        self._best = [self._place(record) for record in rank(usable(searched), mode)[:most]]
+
+    def _place(self, record: TrialRecord) -> tuple[float, int]:
+        assert record.objective is not None
+        return self.sign * record.objective, record.number
+
+    def take(self, record: TrialRecord) -> None:
+        """Take in a trial that has ended, and delete the weights of the one that is no longer among the best."""
+        if record.baseline is not None or not usable([record]):
+            return
+        insort(self._best, self._place(record))
+        if len(self._best) > self.most:
+            folder = self.run.trial(self._best.pop()[1])
+            folder.delete(folder.WEIGHTS)
