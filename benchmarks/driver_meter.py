@@ -34,8 +34,8 @@ PARTS: dict[str, tuple[tuple[type, str], ...]] = {
 class Meter:
     """Times of a search's trials as they end and of its epochs, and the driver's processor time, in seconds.
 
-    `ends` has for each ended trial, in order: when (by time.monotonic), the process's time so far, and that of each
-    part. `epochs` has when each epoch was noted and how long it took, `draws` when each trial was drawn.
+    `ends` has for each ended trial, in order: when (by time.monotonic), the process's time so far, and that of
+    each part. `epochs` has when each epoch was noted and how long it took, `draws` when each trial was drawn.
     """
 
     ends: list[tuple[float, float, dict[str, float]]] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Meter:
     def __post_init__(self) -> None:
         self.stack: list[str] = []
         self.thread, self.since = get_ident(), time.thread_time()
-        self.began = time.monotonic(), time.process_time()
+        self.began = time.monotonic()
 
     def switch(self) -> None:
         """Count the time since the last switch for the part that is being done."""

@@ -3,19 +3,18 @@
 A slot of Ray Tune is an actor, a process of a hundred megabytes; a driver that carries 512 of them would need a
 cluster to be measured on. Here the driver is the real one, and so is all that it does: Tune's controller, its
 placement groups on fake nodes (`ray.cluster_utils`), the calls to actors and their results, Optuna, ASHA, the
-journal, the trials' files. Only what is called is simulated: `SlotHandle` takes the place of an actor's handle, and
-each of its calls goes to a `Host`, an async actor in a process that it shares with dozens of other slots. There
-Tune's own `Trainable` runs, whose epoch is a sleep; then it writes the files that a real worker writes, as large as
-those of the `Template`, by the same functions.
+journal, the trials' files. What is called is simulated: `SlotHandle` takes the place of an actor's handle; its
+calls go to a `Host`, an async actor in a process that it shares with dozens of other slots. There Tune's own
+`Trainable` runs, whose epoch is a sleep; then it writes the files that a real worker writes, as large as those of
+the `Template`, by the same functions.
 
-So these are missing: the workers' connections (one for each slot, here one for each host), their registration with
-Ray's head, their own deaths, other machines' clocks and networks. The hosts share this machine's cores with the
-driver, which on a cluster has its own.
+So these are missing: a connection for each slot (here one for each host), the workers' registration with Ray's
+head, their deaths, other machines' networks. The hosts, Ray's head and its fake nodes share this machine's cores
+with the driver; on a cluster only the head does.
 """
 
 import asyncio
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +35,10 @@ ENDED = "epochs"
 
 @dataclass(frozen=True)
 class Template:
-    """What a simulated trial copies from a real one: its files after an epoch, the record of one, a worker's start."""
+    """What a simulated trial copies from a real one: its files after an epoch, and the epoch's record.
+
+    `start_s`: the seconds that a worker takes to start.
+    """
 
     files: dict[str, bytes]
     epoch: EpochRecord
@@ -148,7 +150,7 @@ class SlotClass(ActorClass):  # type: ignore[type-arg]
         return self
 
     def remote(self, **options: Any) -> SlotHandle:
-        """Return the handle of a further slot; Tune asks it at once whether it is ready, and with that it starts."""
+        """Return the handle of a further slot, which starts as Tune asks it whether it is ready."""
         self.slots += 1
         return SlotHandle(self.hosts[self.slots % len(self.hosts)], self.slots, self.trainable, options)
 

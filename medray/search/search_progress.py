@@ -166,9 +166,7 @@ class SearchProgress:
     def _parts(self, epochs: str = "") -> list[str]:
         """Return what the footer and the line say; before a trial has ended, the best is of one that runs."""
         parts = [f"{self._count()} trials"]
-        for state in (FINISHED, STOPPED, FAILED):
-            if count := self.states[state]:
-                parts.append(f"{count} {state}")
+        parts += [f"{self.states[state]} {state}" for state in (FINISHED, STOPPED, FAILED) if self.states[state]]
         if epochs:
             parts.append(epochs)
         sign = 1 if self.mode == "max" else -1
