@@ -79,13 +79,13 @@ class StudyFile:
 
 
 class BestAndLatest:
-    """A study reduced to its best complete, its running and its latest trials, for TPE to learn from.
+    """A study reduced to its best complete, its latest ended and its latest running trials, for TPE to learn from.
 
     `earlier` trials, complete ones of other studies with numbers below 0, come before its own.
 
     TPE's time grows with the number of trials. Its model of good settings is made of the best 25 at most, which
-    are all kept; for its model of the others the latest are enough. `read` takes in what is new; until then it
-    gives the same trials.
+    are all kept; for its model of the others the latest are enough, of those that have ended and, where hundreds
+    run side by side, of those that run. `read` takes in what is new; until then it gives the same trials.
     """
 
     BEST, LATEST = 25, 150
@@ -124,18 +124,17 @@ class BestAndLatest:
         return self._picked[kept]
 
     def _pick(self, states: tuple[TrialState, ...]) -> list[FrozenTrial]:
-        latest = list(
-            islice((t for t in reversed(self._trials) if t.state in states), self.BEST + self.LATEST + 1)
-        )
-        if len(latest) <= self.BEST + self.LATEST:
-            return latest[::-1]
-        latest = latest[: self.LATEST]
-        oldest = latest[-1].number
-        unsettled = [t for t in self._trials[self._settled :] if t.number < oldest and t.state in states]
+        few = list(islice((t for t in reversed(self._trials) if t.state in states), self.BEST + self.LATEST + 1))
+        if len(few) <= self.BEST + self.LATEST:
+            return few[::-1]
+        unsettled = [t for t in self._trials[self._settled :] if t.state in states]
+        running = [t for t in unsettled if not t.state.is_finished()][-self.LATEST :]
+        ended = [state for state in states if state.is_finished()]
+        latest = list(islice((t for t in reversed(self._trials) if t.state in ended), self.LATEST))
+        oldest = latest[-1].number if latest else 0
         ranked = self._ranked if TrialState.COMPLETE in states else []
         best = list(islice((t for t in ranked if t.number < oldest), self.BEST))
-        best += [t for t in unsettled if t.state == TrialState.COMPLETE]
-        running = [t for t in unsettled if t.state == TrialState.RUNNING]
+        best += [t for t in unsettled if t.state == TrialState.COMPLETE and t.number < oldest]
         return sorted([*sorted(best, key=self._rank)[: self.BEST], *running, *latest], key=lambda t: t.number)
 
 

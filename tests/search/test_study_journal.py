@@ -148,13 +148,14 @@ def test_what_is_kept_from_draw_to_draw_is_what_a_new_look_gives(
 
 
 def reference(study: optuna.Study, states: tuple[TrialState, ...]) -> list[int]:
-    """The rule in one sentence: of what is older than the latest, the best complete and the running ones."""
+    """The rule in one sentence: the latest running ones, the latest ended ones, and the best complete of the others."""
     trials: list[FrozenTrial] = [t for t in study.trials if t.state in states]
     if len(trials) <= Few.BEST + Few.LATEST:
         return [t.number for t in trials]
     sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
-    older, latest = trials[: -Few.LATEST], trials[-Few.LATEST :]
+    running = [t for t in trials if t.state == TrialState.RUNNING][-Few.LATEST :]
+    ended = [t for t in trials if t.state != TrialState.RUNNING]
+    older, latest = ended[: -Few.LATEST], ended[-Few.LATEST :]
     complete = [t for t in older if t.state == TrialState.COMPLETE]
     best = sorted(complete, key=lambda t: sign * (t.value or 0.0))[: Few.BEST]
-    running = [t for t in older if t.state == TrialState.RUNNING]
     return sorted(t.number for t in (*best, *running, *latest))
