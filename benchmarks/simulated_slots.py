@@ -139,7 +139,7 @@ class SlotHandle:
         return _Method(self._call, self._slot, name)
 
 
-class SlotClass(ActorClass):  # type: ignore[type-arg]
+class SlotClass(ActorClass):
     """What Tune takes for the class of its actors: a new one is a further slot of the next host."""
 
     def __init__(self, hosts: list[Any], trainable: type) -> None:
@@ -168,11 +168,11 @@ def simulated_slots(template: Template, epoch_s: float, hosts: int) -> Iterator[
         return classes[trainable]
 
     kept = class_cache._ActorClassCache.get, tune_adapters.TrialRunner
-    class_cache._ActorClassCache.get = get  # type: ignore[method-assign,assignment]
+    class_cache._ActorClassCache.get = get
     tune_adapters.TrialRunner = SimulatedRunner  # type: ignore[misc]
     try:
         yield actors
     finally:
-        class_cache._ActorClassCache.get, tune_adapters.TrialRunner = kept  # type: ignore[method-assign,misc]
+        class_cache._ActorClassCache.get, tune_adapters.TrialRunner = kept  # type: ignore[misc]
         for actor in actors:
             ray.kill(actor)

@@ -103,7 +103,7 @@ class StudyStorage(JournalStorage):
             numbers = self._replay_result._study_id_to_trial_ids[study_id]
             while len(ended) < len(numbers) and trials[numbers[len(ended)]].state.is_finished():
                 ended.append(trials[numbers[len(ended)]])
-            others = [trials[number] for number in numbers[len(ended) :]]
+            others: list[FrozenTrial] = [trials[number] for number in numbers[len(ended) :]]
             if states is None:
                 return ended + others
             among = ended + others if any(state in states for state in ENDED) else others
