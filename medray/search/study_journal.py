@@ -96,14 +96,15 @@ class StudyStorage(JournalStorage):
     ) -> list[FrozenTrial]:
         """Return the trials in one of the `states`, or all, by number."""
         if deepcopy:
-            return super().get_all_trials(study_id, deepcopy, states)
+            copied: list[FrozenTrial] = super().get_all_trials(study_id, deepcopy, states)
+            return copied
         with self._thread_lock:
             self._sync_with_backend()
             trials, ended = self._replay_result._trials, self._ended[study_id]
             numbers = self._replay_result._study_id_to_trial_ids[study_id]
             while len(ended) < len(numbers) and trials[numbers[len(ended)]].state.is_finished():
                 ended.append(trials[numbers[len(ended)]])
-            others: list[FrozenTrial] = [trials[number] for number in numbers[len(ended) :]]
+            others = [trials[number] for number in numbers[len(ended) :]]
             if states is None:
                 return ended + others
             among = ended + others if any(state in states for state in ENDED) else others
