@@ -25,6 +25,7 @@ import ray
 from ray.actor import ActorClass
 from ray.tune.execution import class_cache
 
+from medray.cluster.leaving import LeavingNodes
 from medray.cluster.step_result import StepResult
 from medray.runs.rundir import RunDir, TrialDir
 from medray.runs.trial_record import EpochRecord
@@ -83,6 +84,7 @@ class SimulatedRunner(tune_adapters.TrialRunner):
     def setup(self, config: dict[str, Any], dataset: object, run: RunDir, threads: int, gpu: bool) -> None:
         """Open the first trial."""
         self.worker = self.worker_of  # type: ignore[assignment]
+        self.node, self.leaving = ray.get_runtime_context().get_node_id(), LeavingNodes()
         self.run_dir, self.train_split, self.val_split = run, None, None  # type: ignore[assignment]
         self.reset_config(config)
 
