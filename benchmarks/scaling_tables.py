@@ -40,7 +40,6 @@ def busy_table(results: Sequence[Result]) -> str:
             f"{r['load']:.1f}",
         )
         for r in results
-        if r["epochs"] > 1
     ]  # fmt: skip
     return table(columns, rows)
 
@@ -78,7 +77,8 @@ def write_tables(results: Sequence[Result], page: Path | None) -> str:
         f"{statistics.median(loads):.1f}, at most {max(loads):.1f}."
     )
     largest = max(results, key=lambda result: result["trials"])
-    text = "\n\n".join([head, busy_table(results), cost_table(results), disk_table(largest)])
+    busy = [busy_table(longer)] if (longer := [r for r in results if r["epochs"] > 1]) else []
+    text = "\n\n".join([head, *busy, cost_table(results), disk_table(largest)])
     if page is not None:
         write_between(page, PART, text)
     return text
