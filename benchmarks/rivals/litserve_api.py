@@ -6,13 +6,14 @@ from typing import Any
 
 import litserve
 import numpy as np
-from common import answer, load, pixels
 from fastapi import Request
+
+from .common import MAX_BATCH, OnnxEnsemble, answer, pixels
 
 
 class EnsembleAPI(litserve.LitAPI):
     def setup(self, device: str) -> None:
-        self.ensemble = load(sys.argv[1])
+        self.ensemble = OnnxEnsemble(sys.argv[1])
 
     def decode_request(self, request: Request) -> Any:  # LitServe gives its JSON for it
         return pixels(base64.b64decode(request["image"]), self.ensemble.image_shape)
@@ -21,7 +22,7 @@ class EnsembleAPI(litserve.LitAPI):
         return np.stack(inputs)
 
     def predict(self, images: Any) -> Any:
-        return self.ensemble.predict(images).probabilities
+        return self.ensemble.probabilities(images)
 
     def unbatch(self, output: Any) -> list[Any]:
         return list(output)
@@ -31,5 +32,5 @@ class EnsembleAPI(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(EnsembleAPI(max_batch_size=64, batch_timeout=0.0), accelerator="cpu")
+    server = litserve.LitServer(EnsembleAPI(max_batch_size=MAX_BATCH, batch_timeout=0.0), accelerator="cpu")
     server.run(host="127.0.0.1", port=int(sys.argv[2]), generate_client_file=False, log_level="error")

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import ray
-from common import answer, load, pixels
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 from starlette.requests import Request
+
+from .common import answer, load, pixels
 
 
 @serve.deployment(ray_actor_options={"num_cpus": 0.2})

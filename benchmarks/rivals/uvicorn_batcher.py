@@ -1,4 +1,7 @@
-"""(b) uvicorn + FastAPI with a simple batcher: a task that takes what waits, and a thread that computes."""
+"""(b) uvicorn + FastAPI with a simple batcher: a task that takes what waits, and a thread that computes.
+
+By PyTorch, or by ONNX Runtime with `onnx` as the third argument.
+"""
 
 import asyncio
 import sys
@@ -8,10 +11,21 @@ from typing import Any
 
 import numpy as np
 import uvicorn
-from common import answer, load, pixels
 from fastapi import FastAPI, Request
 
-ensemble = load(sys.argv[1])
+from .common import MAX_BATCH, OnnxEnsemble, answer, load, pixels
+
+ensemble: Any
+if sys.argv[3:] == ["onnx"]:
+    ensemble = OnnxEnsemble(sys.argv[1])
+    compute = ensemble.probabilities
+else:
+    ensemble = load(sys.argv[1])
+
+    def compute(images: Any) -> Any:
+        return ensemble.predict(images).probabilities
+
+
 thread = ThreadPoolExecutor(1)
 waiting: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -20,11 +34,11 @@ async def batches() -> None:
     loop = asyncio.get_running_loop()
     while True:
         batch = [await waiting.get()]
-        while len(batch) < 64 and not waiting.empty():
+        while len(batch) < MAX_BATCH and not waiting.empty():
             batch.append(waiting.get_nowait())
         images = [image for image, _ in batch]
-        found = await loop.run_in_executor(thread, ensemble.predict, np.stack(images))
-        for row, (_, future) in zip(found.probabilities, batch, strict=True):
+        found = await loop.run_in_executor(thread, compute, np.stack(images))
+        for row, (_, future) in zip(found, batch, strict=True):
             future.set_result(row)
 
 

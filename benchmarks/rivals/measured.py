@@ -1,0 +1,119 @@
+"""What was measured, a JSON line each, and its tables in Markdown."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_quality.tables import MISSING, table
+
+from medray.json_document import JsonDocument
+
+from .ways import WAYS
+
+RAW = "raw"  # Ensemble.predict in a loop; its `clients` are the images of a batch
+
+
+@dataclass(frozen=True)
+class Measured(JsonDocument):
+    """One load on one way: images a second, milliseconds, and how many answers were no answers."""
+
+    way: str
+    size: int
+    clients: int
+    rate: float
+    p50: float
+    p99: float
+    bad: int
+    load: float  # the machine's load average before it
+    commit: str | None
+
+
+def append(path: Path, measured: Measured) -> None:
+    """Add a line to the file, which is made where there is none."""
+    with path.open("a") as file:
+        file.write(json.dumps(measured.to_dict()) + "\n")
+
+
+def read(path: Path) -> list[Measured]:
+    """Return the lines of the file, in order."""
+    return [Measured.from_dict(json.loads(line), str(path)) for line in path.read_text().splitlines()]
+
+
+def tables(results: Sequence[Measured]) -> str:
+    """Return the table of each size, and what stands around them."""
+    served = [result for result in results if result.way != RAW]
+    sizes = sorted({result.size for result in served})
+    parts = [_head(results), *(_by_clients(served, size) for size in sizes), _behind(served, sizes)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _head(results: Sequence[Measured]) -> str:
+    runs = [len(times) for times in _by_cell(results).values()]
+    commits = ", ".join(sorted({result.commit for result in results if result.commit}))
+    loads = [result.load for result in results]
+    counts = f"{min(runs)}" if min(runs) == max(runs) else f"{min(runs)} to {max(runs)}"
+    lines = (
+        f"Images a second, and in brackets the median milliseconds of an answer; medians of {counts} runs; "
+        f"medray at {commits}. Load average before the runs: median {statistics.median(loads):.1f}."
+    )
+    batches = {cell[2]: _median(times, "rate") for cell, times in _by_cell(results).items() if cell[0] == RAW}
+    if not batches:
+        return lines
+    best = max(batches, key=lambda batch: batches[batch])
+    fastest = f"{batches[1]:.0f} images/s at batch 1, {batches[best]:.0f} at {best}"
+    return f"{lines} `Ensemble.predict` in a loop, without HTTP or decoding: {fastest}."
+
+
+def _by_cell(results: Sequence[Measured]) -> dict[tuple[str, int, int], list[Measured]]:
+    cells: dict[tuple[str, int, int], list[Measured]] = {}
+    for result in results:
+        cells.setdefault((result.way, result.size, result.clients), []).append(result)
+    return cells
+
+
+def _median(times: Sequence[Measured], name: str) -> float:
+    values: list[float] = [getattr(measured, name) for measured in times]
+    return statistics.median(values)
+
+
+def _by_clients(results: Sequence[Measured], size: int) -> str:
+    cells = _by_cell([result for result in results if result.size == size])
+    clients = sorted({cell[2] for cell in cells})
+    firsts = {count: _first(cells, size, count) for count in clients}
+    rows = []
+    for name, way in WAYS.items():
+        row = [_cell(cells.get((name, size, count), []), is_first=firsts[count] == name) for count in clients]
+        if any(cell != MISSING for cell in row):
+            rows.append([way.title, *row])
+    units = [f"{count} client" + ("s" if count > 1 else "") for count in clients]
+    return table([f"{size}×{size}", *units], rows)
+
+
+def _first(cells: Mapping[tuple[str, int, int], Sequence[Measured]], size: int, clients: int) -> str:
+    rates = {cell[0]: _median(times, "rate") for cell, times in cells.items() if cell[1:] == (size, clients)}
+    return max(rates, key=lambda way: rates[way])
+
+
+def _cell(times: Sequence[Measured], *, is_first: bool) -> str:
+    if not times:
+        return MISSING
+    p50, bad = _median(times, "p50"), sum(measured.bad for measured in times)
+    rate = f"{_median(times, 'rate'):.0f}"
+    text = f"**{rate}**" if is_first else rate
+    return f"{text} ({p50:.1f})" + (f", {bad} without an answer" if bad else "")
+
+
+def _behind(results: Sequence[Measured], sizes: Sequence[int]) -> str:
+    """Return a line for each load at which medray is not first."""
+    cells = _by_cell(results)
+    lines = []
+    for size in sizes:
+        for clients in sorted({cell[2] for cell in cells if cell[1] == size}):
+            first, own = _first(cells, size, clients), cells.get(("medray", size, clients))
+            if first != "medray" and own:
+                ratio = _median(cells[first, size, clients], "rate") / _median(own, "rate")
+                where = f"{size}×{size}, {clients} client" + ("s" if clients > 1 else "")
+                lines.append(f"- {where}: {WAYS[first].title} makes {ratio:.2f} times medray's images a second")
+    return "\n".join(["medray is not first at:", "", *lines]) if lines else ""
