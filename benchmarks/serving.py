@@ -21,6 +21,7 @@ Each load is a line of --results, so that runs are added at will; nothing else s
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -74,19 +75,19 @@ def measure(name: str, samples: "Samples", seconds: float, sizes: list[int], res
     commit = _commit()
     if name == RAW:
         for batch, rate in raw(samples.ensemble, seconds).items():
-            line = Measured(
-                RAW, SHAPE[0], batch, rate, 1000 * batch / rate, 1000 * batch / rate, 0, _load(), commit
-            )
+            times = 1000 * batch / rate
+            line = Measured(RAW, SHAPE[0], batch, rate, times, times, times / batch, 0, _load(), commit)
             append(results, line)
         return
     way, port = WAYS[name], free_ports(1)[0]
-    with started(way, samples.ensemble, port, samples.first, samples.expected):
+    with started(way, samples.ensemble, port, samples.first, samples.expected) as process:
         ask(port, samples.pngs[28], 32, 2, way.form)  # warm
         for size in sizes:
             for clients in CLIENTS:
-                load = _load()
+                load, before = _load(), processor_seconds(process)
                 found = ask(port, samples.pngs[size], clients, seconds, way.form)
-                figures = found["rate"], found["p50"], found["p99"], int(found["bad"])
+                found["cpu"] = 1000 * (processor_seconds(process) - before) / found["requests"]
+                figures = found["rate"], found["p50"], found["p99"], found["cpu"], int(found["bad"])
                 append(results, Measured(name, size, clients, *figures, load, commit))
                 print(f"{name:>12} {size:>3} px {clients:>3} clients: {found}", flush=True)
 
@@ -112,15 +113,23 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
+def processor_seconds(process: Process) -> float:
+    """Return the seconds of processor time of the process and its children so far."""
+    total = 0.0
+    for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            times = one.cpu_times()
+            total += times.user + times.system
+    return total
+
+
 def resident(process: Process) -> dict[str, float]:
     """MiB of the process and its children, by name; a replica's is what is to stay flat."""
     found: dict[str, float] = {}
     for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
-        try:
+        with contextlib.suppress(psutil.Error):
             name = (one.cmdline() or [one.name()])[0].split(" ")[0][:40]
             found[name] = found.get(name, 0.0) + one.memory_info().rss / 2**20
-        except psutil.Error:
-            continue
     return found
 
 

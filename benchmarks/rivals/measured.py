@@ -17,7 +17,11 @@ RAW = "raw"  # Ensemble.predict in a loop; its `clients` are the images of a bat
 
 @dataclass(frozen=True)
 class Measured(JsonDocument):
-    """One load on one way: images a second, milliseconds, and how many answers were no answers."""
+    """One load on one way: images a second, milliseconds of an answer, and how many were no answers.
+
+    `cpu` is the processor time, in milliseconds for each image, of the service and all its processes: other work
+    on the machine changes that less than the rest.
+    """
 
     way: str
     size: int
@@ -25,6 +29,7 @@ class Measured(JsonDocument):
     rate: float
     p50: float
     p99: float
+    cpu: float
     bad: int
     load: float  # the machine's load average before it
     commit: str | None
@@ -45,7 +50,12 @@ def tables(results: Sequence[Measured]) -> str:
     """Return the table of each size, and what stands around them."""
     served = [result for result in results if result.way != RAW]
     sizes = sorted({result.size for result in served})
-    parts = [_head(results), *(_by_clients(served, size) for size in sizes), _behind(served, sizes)]
+    parts = [
+        _head(results),
+        *(_by_clients(served, size) for size in sizes),
+        _processor_time(served, sizes),
+        _behind(served, sizes),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -89,6 +99,19 @@ def _by_clients(results: Sequence[Measured], size: int) -> str:
             rows.append([way.title, *row])
     units = [f"{count} client" + ("s" if count > 1 else "") for count in clients]
     return table([f"{size}×{size}", *units], rows)
+
+
+def _processor_time(results: Sequence[Measured], sizes: Sequence[int]) -> str:
+    """Return the table of processor time, one column for each size and number of clients."""
+    cells = _by_cell(results)
+    loads = sorted({cell[1:] for cell in cells if cell[2] in (1, 32)})
+    rows = []
+    for name, way in WAYS.items():
+        times = [cells.get((name, *load)) for load in loads]
+        if any(times):
+            rows.append([way.title, *(MISSING if not one else f"{_median(one, 'cpu'):.2f}" for one in times)])
+    columns = [f"{size}×{size}, {clients}" for size, clients in loads]
+    return table(["processor time of the service, ms an image", *columns], rows)
 
 
 def _first(cells: Mapping[tuple[str, int, int], Sequence[Measured]], size: int, clients: int) -> str:

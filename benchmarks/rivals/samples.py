@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from medray.config import TrainConfig
@@ -36,6 +37,7 @@ def make_ensemble(folder: Path) -> Path:
     run, candidates = RunDir(str(folder)), []
     for number, backbone in enumerate(BACKBONES):
         config = TrainConfig(backbone=backbone)
+        torch.manual_seed(number)  # the same in each run, so that medray's own ONNX files are converted once
         tensors = build_network(config, SHAPE, len(CLASSES)).state_dict()
         trial = run.trial(number)
         trial.write_by(trial.WEIGHTS, partial(write_weights, tensors=tensors, facts={}))

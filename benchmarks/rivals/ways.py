@@ -28,8 +28,8 @@ Process = subprocess.Popen[bytes]
 class Way:
     """A way of serving: its name in tables, the command after a Python, and how it takes an image (load.FORMS).
 
-    `{ensemble}`, `{port}` and `{home}` are filled in. What `packages` it needs are installed in an environment of
-    its own, as they shall not be medray's; `imports` are the names by which it is seen whether they are there.
+    `{ensemble}`, `{port}` and `{home}` are filled in. The `packages` that it needs are installed in an environment
+    of its own, named as its form, since they shall not be medray's; `imports` show whether they are there.
     """
 
     title: str

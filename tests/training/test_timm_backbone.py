@@ -66,7 +66,7 @@ def test_a_local_file_is_fitted_to_another_size_as_timm_fits_the_hubs(tmp_path: 
     save_file(timm.create_model(VIT, num_classes=7).state_dict(), path)
     config = TrainConfig(backbone=VIT, weights=str(path), image_size=96)
     loaded = build_network(config, (28, 28, 1), 3).get_submodule("backbone").state_dict()
-    overlay = {"file": str(path), "num_classes": 7, "hf_hub_id": None}
+    overlay = {"file": str(path), "num_classes": 7, "hf_hub_id": None, "custom_load": False}
     timms = timm.create_model(
         VIT, pretrained=True, pretrained_cfg_overlay=overlay, in_chans=1, num_classes=3, img_size=96
     ).state_dict()
