@@ -89,7 +89,7 @@ def record(number: int, state: str = FINISHED, **facts: object) -> TrialRecord:
 
 
 def table(records: list[TrialRecord], metric: str = "auc") -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(to_csv(records, metric)))
+    return pd.read_csv(io.StringIO(to_csv(records, metric)), float_precision="round_trip")
 
 
 @pytest.mark.parametrize("metric", ["auc", "log_loss"])
