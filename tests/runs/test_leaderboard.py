@@ -89,7 +89,7 @@ def record(number: int, state: str = FINISHED, **facts: object) -> TrialRecord:
 
 
 def table(records: list[TrialRecord], metric: str = "auc") -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(to_csv(records, metric)), float_precision="round_trip")
+    return pd.read_csv(io.StringIO(to_csv(records, metric)))
 
 
 @pytest.mark.parametrize("metric", ["auc", "log_loss"])
@@ -133,7 +133,7 @@ def test_settings_that_only_some_trials_have_are_blank_for_the_others() -> None:
 
 
 def test_numbers_are_written_in_full() -> None:
-    assert table([record(0, objective=0.1 + 0.2)])["val_auc"][0] == 0.1 + 0.2
+    assert f",{0.1 + 0.2!r}," in to_csv([record(0, objective=0.1 + 0.2)], "auc")
 
 
 def test_an_empty_ranking_is_a_header() -> None:
