@@ -9,8 +9,10 @@ from typing import Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from medray._types import Progress
+from medray.notebook import REDRAWN_EVERY, CellPicture, NotebookConsole, redrawn
 from medray.text import clock
 
 QUIET, FRAME, LINE = 2.0, 0.2, 10.0  # seconds: before the first progress, then between two frames or two lines
@@ -72,7 +74,7 @@ class Heartbeat:
 def step(console: Console, text: str, every: float = HEARTBEAT) -> Iterator[Progress]:
     """Print what a long step does, and yield the function that the step reports its progress to.
 
-    On a terminal one line changes; elsewhere a line is printed at least every `every` seconds.
+    On a terminal, and in a notebook, one line changes; elsewhere a line is printed at least every `every` seconds.
     """
     began = last = time.monotonic()
     so_far = ""
@@ -81,17 +83,22 @@ def step(console: Console, text: str, every: float = HEARTBEAT) -> Iterator[Prog
         return f"{text}: {so_far}{' after ' if so_far else ''}{clock(time.monotonic() - began)}"
 
     status = console.status(f"{text} …") if console.is_terminal else None
+    picture = CellPicture() if isinstance(console, NotebookConsole) else None
+    frame = FRAME if status else REDRAWN_EVERY if picture else LINE
     beat = Heartbeat(console, line, every)
 
     def report(message: str, done: int, total: int) -> None:
         nonlocal last, so_far
         so_far = f"{message.lower()} {done:,} of {total:,}"
         now = time.monotonic()
-        if now - began < QUIET or now - last < (FRAME if status else LINE):
+        if now - began < QUIET or now - last < frame:
             return
         last = now
         if status:
             status.update(f"{text} … {so_far}")
+        elif picture:
+            picture.show(Text(line()))
+            beat.spoke()
         else:
             note(console, so_far)
             beat.spoke()
@@ -100,18 +107,23 @@ def step(console: Console, text: str, every: float = HEARTBEAT) -> Iterator[Prog
         say(console, f"{text} ...")
     with status or beat:
         yield report
+    if picture and picture.is_shown:
+        picture.show(Text(line()))
 
 
 @contextlib.contextmanager
 def live_picture(
     console: Console, draw: Callable[[], RenderableType], line: Callable[[], str]
 ) -> Iterator[Heartbeat | None]:
-    """Redraw what `draw` returns four times a second on a terminal; elsewhere print `line()` once a minute.
+    """Redraw what `draw` returns on a terminal or in a notebook; elsewhere print `line()` once a minute.
 
-    Yields the heartbeat that prints the line, None on a terminal.
+    Yields the heartbeat that prints the line, None where it is redrawn.
     """
     if console.is_terminal:
         with Live(get_renderable=draw, console=console, refresh_per_second=4):
+            yield None
+    elif isinstance(console, NotebookConsole):
+        with redrawn(draw):
             yield None
     else:
         with Heartbeat(console, line) as beat:
@@ -122,4 +134,6 @@ def make_console(to_stderr: bool = False, *, width: int = LOG_WIDTH) -> Console:
     """Return the console on stdout, or on stderr where stdout is for programs; `width` is used off a terminal."""
     stream = sys.stderr if to_stderr else sys.stdout  # bound now: Tune's output is redirected later
     console = Console(file=stream)
+    if console.is_jupyter:
+        return NotebookConsole(stream)
     return console if console.is_terminal else Console(file=stream, width=width)

@@ -1,6 +1,7 @@
 """Shown: results that a notebook shows as their command prints them."""
 
 import io
+from collections.abc import Callable
 from importlib import import_module
 from typing import ClassVar
 
@@ -20,6 +21,11 @@ class Shown:
 
     def _repr_html_(self) -> str:
         module, _, function = self.printer.partition(":")
-        console = Console(file=io.StringIO(), record=True, width=WIDTH)
-        getattr(import_module(module), function)(self, console)
-        return console.export_html(code_format=CODE, inline_styles=True)
+        return html_of(lambda console: getattr(import_module(module), function)(self, console))
+
+
+def html_of(show: Callable[[Console], None]) -> str:
+    """Return what `show` prints to a console, as HTML."""
+    console = Console(file=io.StringIO(), record=True, width=WIDTH, force_jupyter=False)
+    show(console)
+    return console.export_html(code_format=CODE, inline_styles=True)

@@ -34,6 +34,16 @@ def natural_key(name: str) -> tuple[Any, ...]:
     return True, parts, name
 
 
+def without_secrets(text: str) -> str:
+    """Return a text without what may be secret in its URIs: `user:password@`, and `?options` at the end.
+
+    >>> without_secrets("no answer from https://ann:pa55@host/api?key=1 yet")
+    'no answer from https://host/api yet'
+    """
+    text = re.sub(r"(?<=://)[^/\s]*@", "", text)
+    return re.sub(r"(://[^\s?]*)\?\S*", r"\1", text)
+
+
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """Return the count with its noun, as `1 image` or `2,000 images`; `nouns` is an irregular plural."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"

@@ -14,14 +14,14 @@ PACKAGE = ROOT / "medray"
 
 #: From the ground up. A folder with no line of its own belongs to its parent's.
 LINES = (
-    "_types errors json_document text files signals console console_tables shown cli",
+    "_types errors json_document text files signals console console_tables notebook shown cli",
     "stats pictures",
     "tasks",
     "config",
     "space",
     "data",
     "training decisions audit runs",
-    "cluster init ensemble",
+    "cluster init ensemble track",
     "search crossval evaluate predict serving serve",
     "analyze",
     "report export monitor",
@@ -30,7 +30,9 @@ LINES = (
 LINE_OF = {name: i for i, line in enumerate(LINES) for name in line.split()}
 SLOW = {"albumentations", "cv2", "timm", "torchvision"}  # seconds each: only inside the functions that use them
 HEAVY = SLOW | {
+    "IPython",
     "medmnist",
+    "mlflow",
     "numpy",
     "optuna",
     "pandas",
@@ -39,7 +41,9 @@ HEAVY = SLOW | {
     "ray",
     "safetensors",
     "sklearn",
+    "tensorboard",
     "torch",
+    "wandb",
 }
 RAY = ("medray.cluster", "medray.search", "medray.crossval", "medray.serving.deploy")
 RESULT_GRID = {"medray.analyze", "medray.analyze.grid"}  # give a run as Ray Tune's ResultGrid

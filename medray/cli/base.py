@@ -38,6 +38,10 @@ source_option = click.option(
 metric_option = click.option(
     "--metric", help="The objective of a new study, as auc or f1_macro.  [what suits its classes]"
 )
+track_option = click.option(
+    "--track", multiple=True, metavar="TRACKER",
+    help="Send settings and metrics, as they come, to mlflow, tensorboard or wandb; again for more.",
+)  # fmt: skip
 data_option = click.option(
     "--data", metavar="SOURCE", help="The data, where they have moved.  [the search's source]"
 )

@@ -29,6 +29,7 @@ COMMANDS = {
         "medray.analyze.analyze_command",
         "Tables and frames of finished, running or interrupted searches.",
     ),
+    "track": ("medray.study.track_command", "Send a run to MLflow, TensorBoard or Weights & Biases."),
     "report": ("medray.report.report_command", "One HTML file: how good the model is, and what was searched."),
     "export": ("medray.export.export_command", "One ONNX file that answers without medray, with a model card."),
     "predict": (

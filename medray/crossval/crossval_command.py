@@ -15,6 +15,7 @@ from medray.cli.base import (
     local_option,
     min_gpus_option,
     positive,
+    track_option,
 )
 from medray.console import make_console
 from medray.errors import ConfigError
@@ -29,6 +30,7 @@ Examples:
   medray crossval runs/organs --resume --trial 4    # add a setting to those that are done
   medray crossval runs/organs --baselines           # the best three, and the search's baselines
   medray crossval runs/organs --nested              # the whole search again inside each fold
+  medray crossval runs/organs --track tensorboard   # each fold's epochs under its setting
 """
 
 
@@ -48,6 +50,7 @@ Examples:
 @address_option
 @min_gpus_option
 @local_option
+@track_option
 @json_option
 @click.option("--verbose", is_flag=True, help="Let Ray say what it does.")
 def crossval(as_json: bool, nested: bool, **values: Any) -> None:
@@ -89,6 +92,8 @@ def _nested(as_json: bool, values: dict[str, Any]) -> NoReturn:
                 raise ConfigError(
                     f"{flag} with --nested: each fold's own search selects its settings; leave it out"
                 )
+        if values.pop("track"):
+            raise ConfigError("--track with --nested: its searches are not tracked; leave it out")
         from medray.crossval.nested.plan_nested import NestedOptions
         from medray.crossval.nested.run_nested import run_nested
 

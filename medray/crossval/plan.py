@@ -18,6 +18,7 @@ from medray.runs.finished_search import FinishedSearch
 from medray.runs.leaderboard import usable
 from medray.runs.rundir import TrialDir
 from medray.runs.trial_record import FAILED
+from medray.track.trackers import check_trackers
 from medray.training.seeds import draw_seed
 
 TOP = 3
@@ -28,7 +29,8 @@ class CrossvalOptions:
     """The options of the command line, None where one was not given.
 
     Raises:
-        ConfigError: a number is too small, or both `top` and `trials` are given.
+        ConfigError: a number is too small, or both `top` and `trials` are given; a tracker is unknown, or its
+            package missing.
     """
 
     run: str
@@ -43,9 +45,11 @@ class CrossvalOptions:
     address: str | None = None
     min_gpus: int | None = None
     runner: str = RAY
+    track: tuple[str, ...] = ()
     verbose: bool = False
 
     def __post_init__(self) -> None:
+        check_trackers(self.track)
         check_counts(self, top=1, folds=2, seed=0, concurrency=1, min_gpus=1)
         if self.top is not None and self.trials:
             raise ConfigError("--top and --trial choose settings in two ways: give one of them")
@@ -55,7 +59,8 @@ def resume_command(options: CrossvalOptions) -> str:
     """Return the command that goes on with this cross-validation."""
     data = f" --data {shlex.quote(options.data)}" if options.data else ""
     local = " --local" if options.runner == LOCAL else ""
-    return f"medray crossval {shlex.quote(options.run)} --resume{data}{local}"
+    track = "".join(f" --track {name}" for name in options.track)
+    return f"medray crossval {shlex.quote(options.run)} --resume{data}{local}{track}"
 
 
 def make_plan(options: CrossvalOptions, searched: FinishedSearch) -> CrossvalPlan:

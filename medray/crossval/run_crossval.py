@@ -42,6 +42,7 @@ from medray.shown import Shown
 from medray.signals import ends_like_ctrl_c
 from medray.stats.label_issues import DoubtedLabels
 from medray.text import plural
+from medray.track.follow import tracked
 
 
 @dataclass(frozen=True)
@@ -98,21 +99,22 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
             total = len(plan.trials) * len(folds)
             epochs = {record.number: record.epochs for record in searched.records}
             folds_progress = CrossvalProgress(console, searched.space.metric, total, total - len(jobs), epochs)
-            if jobs and options.runner == LOCAL:
-                say(console, f"{LOCAL_LINE}; results go to {searched.run.crossval.location}")
-                with ends_like_ctrl_c(signal.SIGTERM), folds_progress.showing():
-                    train_folds_locally(searched, dataset, folds, jobs, folds_progress)
-            elif jobs:
-                train_folds_with_ray(
-                    options, searched, dataset, folds, jobs, console, folds_progress, started_here=started_here
-                )  # fmt: skip
-            with step(console, "Putting the folds together"):
-                trials, unfinished = collect(searched.run, dataset, folds, plan.trials)
-                settings = [trial for trial in trials if not searched.is_baseline(trial.number)]
-                doubted = label_issues(searched.run, dataset, settings or trials) if trials else None
-                gain = compare_with_baselines(trials, searched.records, dataset, searched.space.metric)
-                if gain is not None:
-                    searched.run.crossval.write_json(searched.run.crossval.GAIN, gain.to_dict())
+            with tracked(searched.run, options.track, console):
+                if jobs and options.runner == LOCAL:
+                    say(console, f"{LOCAL_LINE}; results go to {searched.run.crossval.location}")
+                    with ends_like_ctrl_c(signal.SIGTERM), folds_progress.showing():
+                        train_folds_locally(searched, dataset, folds, jobs, folds_progress)
+                elif jobs:
+                    train_folds_with_ray(
+                        options, searched, dataset, folds, jobs, console, folds_progress, started_here=started_here
+                    )  # fmt: skip
+                with step(console, "Putting the folds together"):
+                    trials, unfinished = collect(searched.run, dataset, folds, plan.trials)
+                    settings = [trial for trial in trials if not searched.is_baseline(trial.number)]
+                    doubted = label_issues(searched.run, dataset, settings or trials) if trials else None
+                    gain = compare_with_baselines(trials, searched.records, dataset, searched.space.metric)
+                    if gain is not None:
+                        searched.run.crossval.write_json(searched.run.crossval.GAIN, gain.to_dict())
             left = len(jobs_left(searched, plan, folds))
             return CrossvalResult(
                 searched, folds, trials, unfinished, doubted, gain, left, resume_command(options)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from medray.cli.base import MedrayCommand, data_option, errors_in_one_line, json_option
+from medray.cli.base import MedrayCommand, data_option, errors_in_one_line, json_option, track_option
 from medray.console import make_console
 from medray.errors import ConfigError
 
@@ -17,6 +17,7 @@ Examples:
   medray evaluate runs/organs --again    # read it once more; this is counted
   medray evaluate runs/breast --prevalence 0.02   # PPV and NPV where 2 % are cases
   medray evaluate runs/organs --data /mnt/organs.npz --json
+  medray evaluate runs/organs --track mlflow      # the scores in MLflow too
   medray evaluate runs/breast --external csv:other.csv --map cancer=malignant --map normal=
 """
 
@@ -37,6 +38,7 @@ Examples:
     "--map", "class_map", multiple=True, metavar="THEIRS=OURS",
     help="The class of the run that a class of --external is; none leaves it out. Again for more.",
 )  # fmt: skip
+@track_option
 @json_option
 def evaluate(
     as_json: bool, prevalence: tuple[float, ...], external: str | None, class_map: tuple[str, ...], **options: Any
@@ -75,6 +77,8 @@ def _evaluate_external(
 
     if prevalence:
         raise ConfigError("--prevalence is of the test split; --external has PPV and NPV at its own")
+    if options.pop("track"):
+        raise ConfigError("--track is of the test split; other hospitals' images are not tracked")
     console = make_console(as_json)
     evaluation = run_external(ExternalOptions(source=source, class_map=class_map, **options), console)
     if as_json:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from rich.console import Console
@@ -26,6 +27,7 @@ from medray.evaluate.read_registry import register
 from medray.evaluate.reviewed_scores import review
 from medray.evaluate.scores_document import ReadFacts, ReadScores
 from medray.evaluate.test_reads import TestRead, ensemble_fingerprint, new_read, stored_reads
+from medray.evaluate.tracked_reads import test_read_entries
 from medray.evaluate.without_copies import copied_images, measure_without_copies
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.lock import held
@@ -35,6 +37,8 @@ from medray.space.published import TEST, TRAIN
 from medray.stats.label_set_predictions import predictions_of
 from medray.tasks import TASKS
 from medray.text import plural
+from medray.track.follow import send
+from medray.track.trackers import check_trackers
 
 SEED = 0
 
@@ -47,6 +51,10 @@ class EvaluateOptions:
     again: bool = False
     data: str | None = None
     seed: int | None = None
+    track: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_trackers(self.track)
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,9 @@ def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
             ensemble = ensemble_fingerprint(run)
             evaluation = None if options.again else _stored_evaluation(run, ensemble, options.seed)
             evaluation = evaluation or _read_test_split(search, ensemble, options, console)
-            return replace(evaluation, published=compare_published(search, evaluation.read))
+            evaluation = replace(evaluation, published=compare_published(search, evaluation.read))
+            send(run, options.track, console, partial(test_read_entries, run))
+            return evaluation
         except OSError as error:
             raise RunError(f"{run.location}: {error.strerror or error}") from error
 

@@ -22,6 +22,7 @@ from medray._types import Array
 from medray.errors import RunError, unknown_choice_line
 from medray.files import expanded, write_file_by
 from medray.json_document import JsonDocument
+from medray.text import without_secrets
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -96,7 +97,7 @@ class Folder:
     def public_location(self) -> str:
         """The location without what may be secret in a URI: its `?options`, and `user:password@`."""
         base = self._parts()[0].rstrip("/")
-        return base if self.local is not None else re.sub(r"(?<=://)[^/]*@", "", base)
+        return base if self.local is not None else without_secrets(base)
 
     def _parts(self) -> tuple[str, str]:
         """Return the location and a URI's `?options`; a local folder's name may hold a question mark."""

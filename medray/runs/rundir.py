@@ -18,6 +18,7 @@
       ensemble/     manifest.json members/*.safetensors
       evaluation/   each read of the test split, and its scores
       report/       index.html
+      tracking/     run.json (its identity) tensorboard/ wandb/: what trackers that people have are given
 
 `trial.json` is written last: without it the training has not ended, and goes on from `checkpoint.safetensors`.
 Tensors of a frozen trunk are in neither of a training's two safetensors files: their metadata names the trunk's

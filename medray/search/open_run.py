@@ -76,4 +76,5 @@ def resume_command(options: SearchOptions) -> str:
     locations = {"--out": options.out, "--storage": options.storage}
     location = "".join(f" {flag} {shlex.quote(value)}" for flag, value in locations.items() if value)
     local = " --local" if options.runner == LOCAL else ""
-    return f"medray search {shlex.quote(options.space)} --resume{location}{local}"
+    track = "".join(f" --track {name}" for name in options.track)
+    return f"medray search {shlex.quote(options.space)} --resume{location}{local}{track}"

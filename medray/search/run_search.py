@@ -40,6 +40,7 @@ from medray.space.search_space import SearchSpace
 from medray.stats.case_rule import CaseRule
 from medray.stats.compare import PairedComparison
 from medray.text import plural
+from medray.track.follow import tracked
 
 if TYPE_CHECKING:
     from medray.search.ledger import Ledger
@@ -97,12 +98,13 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
     with held(run, console), contextlib.ExitStack() as stack:
         try:
             dataset, capacity = prepare_run(options, run, space, resolved, console, stack)
-            ledger = run_trials(
-                run, space, resolved, dataset, capacity, console, verbose=options.verbose, started=started
-            )
-            with step(console, "Making the ensemble"):
-                manifest = write_results(ledger, dataset)
-            ledger.save_state()
+            with tracked(run, options.track, console):
+                ledger = run_trials(
+                    run, space, resolved, dataset, capacity, console, verbose=options.verbose, started=started
+                )
+                with step(console, "Making the ensemble"):
+                    manifest = write_results(ledger, dataset)
+                ledger.save_state()
         except OSError as error:
             raise RunError(
                 f"{run.location}: {error.strerror or error}; go on with: {resume_command(options)}"

@@ -15,6 +15,7 @@ from medray.cli.base import (
     min_gpus_option,
     positive,
     source_option,
+    track_option,
 )
 from medray.console import make_console
 from medray.search.flatness import FEWEST, PART
@@ -34,6 +35,7 @@ Examples:
   medray search organs --resume --trials 80              # go on beyond what was asked for
   medray search organs --hours 0.5                       # what half an hour can find, the ensemble included
   medray search organs --warm-start runs/a --out runs/b  # go on from what an earlier run has found
+  medray search organs --track mlflow                    # epochs in MLflow while it runs; see docs/analysis.md
 """
 
 
@@ -70,6 +72,7 @@ Examples:
 @address_option
 @min_gpus_option
 @local_option
+@track_option
 @json_option
 @click.option("--verbose", is_flag=True, help="Let Ray and Tune say what they do.")
 def search(as_json: bool, **values: Any) -> None:

@@ -14,6 +14,7 @@ from medray.runs.selection_facts import DEFAULT_K
 from medray.space.combinations import check_combinations
 from medray.space.search_space import HOURS, Budget, SearchSpace
 from medray.space.yaml_fields import at
+from medray.track.trackers import check_trackers
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class SearchOptions:
     """The options of the command line, None where one was not given.
 
     Raises:
-        ConfigError: a number is too small or too large.
+        ConfigError: a number is too small or too large; a tracker is unknown, or its package missing.
     """
 
     space: str
@@ -42,9 +43,11 @@ class SearchOptions:
     address: str | None = None
     min_gpus: int | None = None
     runner: str = RAY
+    track: tuple[str, ...] = ()
     verbose: bool = False
 
     def __post_init__(self) -> None:
+        check_trackers(self.track)
         check_counts(self, trials=1, max_epochs=1, top_k=1, seed=0, concurrency=1, min_gpus=1)
         if self.hours is not None:
             with at("hours"):

@@ -33,7 +33,7 @@ class MeasuringSteps(StudyFolder):
         """
         from medray.evaluate.run_evaluation import EvaluateOptions, run_evaluate
 
-        options = EvaluateOptions(self.location, again=again, data=self.data, seed=seed)
+        options = EvaluateOptions(self.location, again=again, data=self.data, seed=seed, track=self.track)
         return run_evaluate(options, self._console())
 
     def evaluate_external(

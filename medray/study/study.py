@@ -15,11 +15,12 @@ class Study(TrainingSteps, MeasuringSteps, PredictingSteps):
         out: the run's folder, a path or a URI; `runs/NAME` of the space where it is not given.
         runner: "ray" runs trials and folds on Ray, "local" in this process, one after another.
         address: the Ray cluster to join, e.g. "auto"; where it is not given, Ray starts in this process.
+        track: trackers that follow the study: "mlflow", "tensorboard" or "wandb", or several of them.
         quiet: print no progress.
 
     Raises:
-        ConfigError: there is no such runner, `address` is given to the local one, or, where `out` is not given,
-            there is no such space.
+        ConfigError: there is no such runner or tracker, a tracker's package is missing, `address` is given to the
+            local runner, or, where `out` is not given, there is no such space.
 
     Example:
         >>> import medray

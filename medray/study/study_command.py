@@ -19,6 +19,7 @@ from medray.cli.base import (
     point_options,
     positive,
     source_option,
+    track_option,
 )
 from medray.console import make_console
 from medray.space.search_space import HOURS
@@ -30,6 +31,7 @@ Examples:
   medray study breast --hours 0.5                        # after Ctrl-C or a crash: goes on where it was
   medray study films --data folder:films --sensitivity 0.95 --positive malignant
   medray study organs --data phantom --trials 8 --top 1  # a search space that ships with medray
+  medray study films --track mlflow --track tensorboard   # followed in both while it works
   medray study my-study.yaml --storage s3://bucket/runs --address auto
 """
 
@@ -61,6 +63,7 @@ Examples:
 @address_option
 @min_gpus_option
 @local_option
+@track_option
 @json_option
 @click.option("--verbose", is_flag=True, help="Let Ray and Tune say what they do.")
 def study(

@@ -61,7 +61,7 @@ class TrainingSteps(StudyFolder):
             name=self.space, data=self.data, hours=hours, trials=trials, max_epochs=max_epochs, top=top,
             folds=folds, rules=make_rules(_several(sensitivity), youden, _several(cost_ratio)), positive=positive,
             seed=seed, concurrency=concurrency, out=self.location, allow_leaks=allow_leaks, address=self.address,
-            runner=self.runner,
+            runner=self.runner, track=self.track,
         )  # fmt: skip
         return run_study(options, self._console())
 
@@ -110,7 +110,7 @@ class TrainingSteps(StudyFolder):
             space=self.space, data=self.data, trials=trials, hours=hours, stop_when_flat=stop_when_flat,
             max_epochs=max_epochs, top_k=top_k, seed=seed, concurrency=concurrency, out=self.location,
             resume=resume, baselines_only=baselines_only, warm_start=tuple(map(str, warm_start)),
-            allow_leaks=allow_leaks, address=self.address, runner=self.runner,
+            allow_leaks=allow_leaks, address=self.address, runner=self.runner, track=self.track,
         )  # fmt: skip
         return run_search(options, self._console())
 
@@ -149,6 +149,7 @@ class TrainingSteps(StudyFolder):
         options = CrossvalOptions(
             run=self.location, top=top, folds=folds, trials=tuple(trials), baselines=baselines, seed=seed,
             data=self.data, concurrency=concurrency, resume=resume, address=self.address, runner=self.runner,
+            track=self.track,
         )  # fmt: skip
         return run_crossval(options, self._console())
 

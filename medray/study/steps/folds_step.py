@@ -67,7 +67,8 @@ class FoldsStep:
         given = CrossvalOptions(
             study.run.location, top=options.top if begun else top, folds=options.folds if begun else times.folds,
             seed=options.seed, data=options.data, concurrency=options.concurrency, resume=begun,
-            address=options.address, min_gpus=options.min_gpus, runner=options.runner, verbose=options.verbose,
+            address=options.address, min_gpus=options.min_gpus, runner=options.runner, track=options.track,
+            verbose=options.verbose,
         )  # fmt: skip
         try:
             result = run_crossval(given, study.console)

@@ -18,6 +18,7 @@ from rich.console import Console
 from medray.console import say, step
 from medray.data.source import parse_source
 from medray.errors import ConfigError
+from medray.runs.lock import held
 from medray.runs.run_data import load_run_data
 from medray.runs.rundir import RunDir
 from medray.shown import Shown
@@ -31,6 +32,7 @@ from medray.study.steps.study_space import find_or_write_space
 from medray.study.steps.study_step import StudyContext, StudyStep
 from medray.tasks import TASKS
 from medray.text import clock
+from medray.track.follow import send
 
 DATA = "data"
 STEPS: tuple[StudyStep, ...] = (SearchStep(), FoldsStep(), EnsembleStep(), ReportStep())
@@ -76,6 +78,9 @@ def run_study(options: StudyOptions, console: Console) -> StudyResult:
         if done is None:
             return StudyResult(study.run, space, left, interrupted=current.name)
         left[current.name] = done
+    if study.changed and options.track:
+        with held(study.run, console):
+            send(study.run, options.track, console)  # the ensemble, which is newer than what the search sent
     return StudyResult(study.run, space, left)
 
 

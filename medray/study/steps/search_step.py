@@ -46,7 +46,8 @@ class SearchStep:
             study.space_path, data=options.data, trials=trials, hours=hours,
             max_epochs=options.max_epochs, seed=options.seed,
             concurrency=options.concurrency, out=study.run.location, resume=begun, allow_leaks=options.allow_leaks,
-            address=options.address, min_gpus=options.min_gpus, runner=options.runner, verbose=options.verbose,
+            address=options.address, min_gpus=options.min_gpus, runner=options.runner, track=options.track,
+            verbose=options.verbose,
         )  # fmt: skip
         result = run_search(given, study.console)
         study.searching += time.monotonic() - before

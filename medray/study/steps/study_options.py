@@ -39,13 +39,14 @@ class StudyOptions:
     address: str | None = None
     min_gpus: int | None = None
     runner: str = RAY
+    track: tuple[str, ...] = ()
     verbose: bool = False
 
     def __post_init__(self) -> None:
         check_runner(self.runner, self.address, self.min_gpus, self.concurrency)
         SearchOptions(  # each checks what is its own
             self.name, trials=self.trials, hours=self.hours, max_epochs=self.max_epochs, seed=self.seed,
-            concurrency=self.concurrency, min_gpus=self.min_gpus,
+            concurrency=self.concurrency, min_gpus=self.min_gpus, track=self.track,
         )  # fmt: skip
         CrossvalOptions(self.name, top=self.top, folds=self.folds)
         EnsembleOptions(self.name, rules=self.rules, positive=self.positive)
