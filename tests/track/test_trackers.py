@@ -239,5 +239,5 @@ def test_every_tracker_has_an_extra() -> None:
     import tomllib
 
     content = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-    assert set(content["project"]["optional-dependencies"]) == set(TRACKERS)
+    assert set(content["project"]["optional-dependencies"]) >= set(TRACKERS)
     assert "MLFLOW_TRACKING_PASSWORD" not in os.environ  # or the tests above would ask a server of somebody's
