@@ -28,18 +28,21 @@ class Capacity:
     def describe(self, jobs: str = "trials") -> str:
         """Return a line for people; `jobs` names what runs side by side."""
         gpus = f", {self.gpus:g} GPUs" if self.gpus else ", no GPU"
-        return f"{self.cpus:g} CPU cores{gpus}: {self.slots} {jobs} side by side"
+        workers = self.resources.workers
+        together = f", each by {workers} processes" if workers > 1 else ""
+        return f"{self.cpus:g} CPU cores{gpus}: {self.slots} {jobs} side by side{together}"
 
 
 def find_capacity(resources: Resources, space_path: str, *, started_here: bool) -> Capacity:
-    """Return what the cluster has; a trial takes no GPU where there is none.
+    """Return what the cluster has; a trial takes no GPU where there is none, and is one process there.
 
     Raises:
         ConfigError: a trial needs more `resources` than the largest node has.
     """
     nodes = _nodes()
     gpus = sum(node.get("GPU", 0.0) for node in nodes)
-    resources = resources if gpus else Resources(resources.cpu, 0.0)
+    if resources.gpu and not gpus:
+        resources = Resources(resources.cpu, 0.0)
     for kind, need in (("cpu", resources.cpu), ("gpu", resources.gpu)):
         largest = max(node.get(kind.upper(), 0.0) for node in nodes)
         if need > largest:

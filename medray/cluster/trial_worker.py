@@ -30,6 +30,7 @@ from medray.space.search_space import Resources
 from medray.stats.metrics import defined_metrics
 from medray.stats.outputs import Outputs
 from medray.training.loop import EpochResult, fit
+from medray.training.parallel.group import ALONE, Group
 from medray.training.state import TrainState
 from medray.training.weights import (
     state_from_bytes,
@@ -57,12 +58,13 @@ def local_worker(resources: Resources) -> "Iterator[Worker]":
 class Worker:
     """Runs one training after another in the same process; a step is an epoch.
 
-    Nothing of one training reaches the next: each starts from fresh weights, or from its own checkpoint.
+    Nothing of one training reaches the next: each starts from fresh weights, or from its own checkpoint. In a
+    `group` of processes that train together the first one alone writes files.
     """
 
-    def __init__(self, threads: int, device: str = "cpu") -> None:
+    def __init__(self, threads: int, device: str = "cpu", group: Group = ALONE) -> None:
         torch.set_num_threads(threads)
-        self.device = device
+        self.device, self.group = device, group
 
     def open(self, folder: TrialDir, train: LabelledImages, val: LabelledImages, metric: str) -> None:
         """Take up the training whose settings lie in `folder`: a new one, or one that has a checkpoint."""
@@ -85,7 +87,8 @@ class Worker:
             if self.device != "cpu":
                 torch.cuda.empty_cache()
             config = TrainConfig.from_dict(self.settings)
-            for result in fit(config, self.train_split, self.val_split, device=self.device, resume=state):
+            slices = self.train_split, self.val_split
+            for result in fit(config, *slices, device=self.device, resume=state, group=self.group):
                 yield _step_result(self._keep(result))
             return
         except Exception as error:
@@ -120,14 +123,13 @@ class Worker:
             self.shared = frozenset(trunk)
             state.network.update(trunk)
             state.best_network.update(trunk)
-        self._write_best(state.best_network, state.best_outputs, self.records[-1])
-        self.trial_dir.write_epochs(self.records)
+        if self.group.rank == 0:
+            self._write_best(state.best_network, state.best_outputs, self.records[-1])
+            self.trial_dir.write_epochs(self.records)
         return state
 
     def _keep(self, result: EpochResult) -> EpochRecord:
-        """Write the epoch's files and return its record."""
-        if not self.records:
-            self._share(result)
+        """Keep the epoch's record, in files if this process writes them, and return it."""
         record = EpochRecord(
             epoch=result.epoch,
             objective=result.best[self.metric],
@@ -141,13 +143,19 @@ class Worker:
             ended_by=result.ended_by,
         )
         self.records.append(record)
+        if self.group.rank == 0:
+            self._write(result, record)
+        return record
+
+    def _write(self, result: EpochResult, record: EpochRecord) -> None:
+        if len(self.records) == 1:
+            self._share(result)
         if result.is_best:
             self._write_best(result.best_network, result.best_outputs, record)
         state, facts = result.state(), {"epochs": [epoch.to_dict() for epoch in self.records], TRUNK: self.trunk}
         self.trial_dir.write_by(TrialDir.CHECKPOINT, lambda path: write_state(path, state, facts, self.shared))
         # After the checkpoint: an epoch that can be read of is never done again.
         self.trial_dir.write_epochs(self.records)
-        return record
 
     def _share(self, result: EpochResult) -> None:
         """Write the trunk's file, unless another training has done so, if it is large enough to be worth one."""

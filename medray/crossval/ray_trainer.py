@@ -56,7 +56,7 @@ def run_trainers(
         "queue": queue,
         "run": run,
         "metric": metric,
-        "threads": max(1, int(capacity.resources.cpu)),
+        "resources": capacity.resources,
     }
     restarts = Restarts(capacity.resources, workers, report)
     while True:
@@ -113,12 +113,17 @@ def _worker_loop(config: dict[str, Any]) -> None:
     from ray.train.torch import get_device
 
     from medray.cluster.trial_worker import Worker
+    from medray.cluster.worker_group import WorkerGroup
     from medray.crossval.train_one_fold import give_up_fold, train_fold
 
     rank = ray.train.get_context().get_world_rank()
     dataset, folds = ray.get(config["dataset"][0]), ray.get(config["folds"][0])
-    queue, run = config["queue"], config["run"]
-    worker = Worker(config["threads"], str(get_device()))
+    queue, run, resources = config["queue"], config["run"], config["resources"]
+    worker: Worker | WorkerGroup
+    if resources.workers > 1:
+        worker = WorkerGroup(config["dataset"], resources)
+    else:
+        worker = Worker(max(1, int(resources.cpu)), str(get_device()))
     job, deaths = ray.get(queue.begin.remote(rank, ray.get_runtime_context().get_node_id()))
     while job is not None:
         if deaths > WORKER_DEATHS:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from medray.cluster.step_result import StepResult
 from medray.cluster.trial_worker import Worker
+from medray.cluster.worker_group import WorkerGroup
 from medray.crossval.jobs import Job
 from medray.data.dataset import ImageDataset
 from medray.data.folds import Folds
@@ -12,7 +13,7 @@ from medray.runs.trial_record import FAILED, FINISHED, TrialRecord
 
 
 def train_fold(
-    worker: Worker, run: RunDir, job: Job, dataset: ImageDataset, folds: Folds, metric: str,
+    worker: Worker | WorkerGroup, run: RunDir, job: Job, dataset: ImageDataset, folds: Folds, metric: str,
     report: Callable[[StepResult], bool],
 ) -> TrialRecord | None:  # fmt: skip
     """Train one fold epoch by epoch, each given to `report`, and write how it ended.

@@ -22,6 +22,7 @@ def run_tune(
     verbose: bool,
 ) -> None:  # fmt: skip
     """Run all trials that are left, as many side by side as fit, or `concurrency` of them."""
+    import ray
     from ray import tune
 
     from medray.search.tune_adapters import Asha, SearchCallback, StudySearch, TrialRunner
@@ -29,10 +30,10 @@ def run_tune(
     run, cpu, gpu = ledger.run, capacity.resources.cpu, capacity.resources.gpu
     trainable = tune.with_parameters(
         TrialRunner,
-        dataset=dataset if capacity.started_here else dataset.unmapped(),
+        # In a list, as a worker may hand it on to a group of them.
+        dataset=[ray.put(dataset if capacity.started_here else dataset.unmapped())],
         run=run,
-        threads=max(1, int(cpu)),
-        gpu=gpu > 0,
+        resources=capacity.resources,
     )
     search = StudySearch(ledger, lambda: min(count_slots(capacity.resources), concurrency or 10**9))
     tuner = tune.Tuner(

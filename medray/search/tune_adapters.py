@@ -4,7 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayActorError
@@ -16,11 +16,15 @@ from ray.tune.search import Searcher
 from medray.cluster.leaving import LeavingNodes
 from medray.cluster.ray_errors import failure_line, is_preemption
 from medray.cluster.step_result import StepResult
-from medray.data.dataset import ImageDataset
+from medray.cluster.worker_group import WorkerGroup
 from medray.errors import MedrayError
 from medray.runs.rundir import RunDir
 from medray.search.asha import Rungs
 from medray.search.ledger import Ledger
+from medray.space.search_space import Resources
+
+if TYPE_CHECKING:
+    from medray.cluster.trial_worker import Worker
 
 COUNT_SLOTS_EVERY_S = 5.0
 
@@ -28,16 +32,12 @@ COUNT_SLOTS_EVERY_S = 5.0
 class TrialRunner(Trainable):
     """Tune's trainable, in a worker process: a step is an epoch of the present trial."""
 
-    def setup(self, config: dict[str, Any], dataset: ImageDataset, run: RunDir, threads: int, gpu: bool) -> None:
-        """Prepare the process, then open its first trial."""
-        import torch  # the driver needs this class, but not what it runs
-
-        from medray.cluster.trial_worker import Worker
-
-        self.worker = Worker(threads, "cuda" if gpu and torch.cuda.is_available() else "cpu")
+    def setup(self, config: dict[str, Any], dataset: list[Any], run: RunDir, resources: Resources) -> None:
+        """Prepare the process, then open its first trial; `dataset` is a reference, in a list."""
+        self.worker = WorkerGroup(dataset, resources) if resources.workers > 1 else _worker(resources)
         self.node, self.leaving = ray.get_runtime_context().get_node_id(), LeavingNodes()
-        self.run_dir = run
-        self.train_split, self.val_split = dataset.split("train"), dataset.split("val")
+        self.run_dir, images = run, ray.get(dataset[0])
+        self.train_split, self.val_split = images.split("train"), images.split("val")
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -57,6 +57,15 @@ class TrialRunner(Trainable):
             raise RayActorError(error_msg="its node is about to go", preempted=True)
         result = self.worker.step()
         return {**dataclasses.asdict(result), "done": result.done}
+
+
+def _worker(resources: Resources) -> "Worker":
+    import torch  # the driver needs what is in this file, but not this
+
+    from medray.cluster.trial_worker import Worker
+
+    gpu = resources.gpu > 0 and torch.cuda.is_available()
+    return Worker(max(1, int(resources.cpu)), "cuda" if gpu else "cpu")
 
 
 def step_result(result: dict[str, Any]) -> StepResult | None:

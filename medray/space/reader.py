@@ -39,7 +39,7 @@ BUDGET = {
     "hours": HOURS,
     "stop_when_flat": Setting(bool),
 }
-RESOURCES = {"cpu": Setting(float, above=0.0), "gpu": Setting(float, low=0.0)}
+RESOURCES = {"cpu": Setting(float, above=0.0), "gpu": Setting(float, low=0.0), "workers": Setting(int, low=1)}
 
 
 def read_space(text: str, path: str) -> SearchSpace:
@@ -144,9 +144,18 @@ def read_budget(section: Mapping[str, Any]) -> Budget:
 
 def read_resources(section: Mapping[str, Any]) -> Resources:
     """Return what a trial takes; one core and no GPU where nothing is said."""
-    resources = Resources(**{"cpu": 1.0, "gpu": 0.0, **check_fields(section, RESOURCES)})
-    if resources.gpu > 1 and resources.gpu % 1:
-        raise ConfigError(f"{resources.gpu:g} GPUs: above one only whole GPUs can be given", key="gpu")
+    fields = {"cpu": 1.0, "gpu": 0.0, **check_fields(section, RESOURCES)}
+    cpu, gpu = fields["cpu"], fields["gpu"]
+    if gpu > 1 and gpu % 1:
+        raise ConfigError(f"{gpu:g} GPUs: above one only whole GPUs can be given", key="gpu")
+    resources = Resources(**{"workers": max(1, int(gpu)), **fields})
+    if gpu and resources.workers != max(1, int(gpu)):
+        raise ConfigError(
+            f"{resources.workers} for {gpu:g} GPUs: each process has a GPU of its own; leave it out, or `gpu`",
+            key="workers",
+        )
+    if not gpu and 1 < resources.workers > cpu:
+        raise ConfigError(f"{resources.workers} processes need as many cores, and `cpu` is {cpu:g}", key="workers")
     return resources
 
 

@@ -85,10 +85,14 @@ class Budget:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a trial takes: CPU cores, and GPUs or a fraction of one (0 for none)."""
+    """What a trial takes: CPU cores, and GPUs or a fraction of one (0 for none).
+
+    `workers` are the processes that train it together, each on its GPU where there are several.
+    """
 
     cpu: float
     gpu: float
+    workers: int = 1
 
 
 @dataclass(frozen=True)

@@ -36,20 +36,22 @@ class Augmenter:
         self.batched = not without_batched_form(pipeline)
 
     @overload
-    def __call__(self, images: Array, seed: int) -> Array: ...
+    def __call__(self, images: Array, seed: int, rows: Array | None = None) -> Array: ...
     @overload
-    def __call__(self, images: Tensor, seed: int) -> Tensor: ...
-    def __call__(self, images: Array | Tensor, seed: int) -> Array | Tensor:
+    def __call__(self, images: Tensor, seed: int, rows: Array | None = None) -> Tensor: ...
+    def __call__(self, images: Array | Tensor, seed: int, rows: Array | None = None) -> Array | Tensor:
         """Transform uint8 images (n, H, W, C) in place, each by its own draw, and return them.
 
+        Where only some `rows` are needed they are as if all were transformed, and the others as may be.
         Those in the processor's memory, of an array or a tensor, are transformed by OpenCV; those on a device,
         or where OpenCV can't be imported, by PyTorch.
         """
         if self._steps.steps and len(images):
             batch = Batch(_pixels(images))
             everyone = np.ones(batch.count, dtype=np.bool_)
-            self._steps.apply(Draws(seed, batch), everyone, ())
-            batch.settle(np.arange(batch.count))
+            needed = everyone if rows is None else np.isin(np.arange(batch.count), rows)
+            self._steps.apply(Draws(seed, batch, needed), everyone, ())
+            batch.settle(np.flatnonzero(needed))
         return images
 
 

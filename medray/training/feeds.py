@@ -23,8 +23,11 @@ class Feed(Protocol):
 
     network: "Network | Rest"
 
-    def training_batch(self, indices: Array, epoch: int, seed: int) -> Tensor:
-        """Return the inputs of training images (n,), transformed."""
+    def training_batch(self, indices: Array, epoch: int, seed: int, rows: Array) -> Tensor:
+        """Return the inputs of the `rows` (m,) of a batch of training images (n,), transformed.
+
+        Draws are for the whole batch: an image's does not depend on which others are among the rows.
+        """
 
     def plain(self, images: LabelledImages, indices: Array) -> Tensor:
         """Return the inputs of the images at `indices` (n,) of a slice, without transforms."""
@@ -38,11 +41,12 @@ class ImageFeed:
         self.augment = Augmenter(config.pipeline)
         self.resident = ResidentImages(device)
 
-    def training_batch(self, indices: Array, epoch: int, seed: int) -> Tensor:
-        """Return training images (n, C, H, W), transformed by draws of `seed`."""
+    def training_batch(self, indices: Array, epoch: int, seed: int, rows: Array) -> Tensor:
+        """Return training images (m, C, H, W), transformed by draws of `seed`."""
         if self.augment.batched:  # on the device, where it has a form for it
-            return to_input(self.augment(self.resident.take(self.train, indices), seed), self.device)
-        return to_input(self.augment(self.train.take(indices)[0], seed), self.device)
+            images = self.augment(self.resident.take(self.train, indices), seed, rows)
+            return to_input(images[torch.from_numpy(rows).to(images.device, non_blocking=True)], self.device)
+        return to_input(self.augment(self.train.take(indices)[0], seed, rows)[rows], self.device)
 
     def plain(self, images: LabelledImages, indices: Array) -> Tensor:
         """Return images (n, C, H, W) as they are."""
@@ -59,10 +63,10 @@ class FeatureFeed:
         self.network, self.features, self.train = rest, features, train
         self.views = config.views if config.pipeline else None
 
-    def training_batch(self, indices: Array, epoch: int, seed: int) -> Tensor:
-        """Return the features (n, ...) of training images."""
+    def training_batch(self, indices: Array, epoch: int, seed: int, rows: Array) -> Tensor:
+        """Return the features (m, ...) of training images."""
         view = PLAIN if self.views is None else (epoch - 1) % self.views
-        return self.features.of(self.train, indices, view)
+        return self.features.of(self.train, indices[rows], view)
 
     def plain(self, images: LabelledImages, indices: Array) -> Tensor:
         """Return the features (n, ...) of images without transforms."""

@@ -32,6 +32,7 @@ from medray.training.linear import fit_last_layer, inputs_of, last_layer
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.models.attention import attending_layer
 from medray.training.models.stage_pooling import Standardise
+from medray.training.parallel.group import ALONE, Group
 from medray.training.seeds import draw_seed
 from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stages_of, untrained_names
 from medray.training.state import TrainProgress, TrainState
@@ -82,6 +83,7 @@ def fit(
     device: str | torch.device = "cpu",
     resume: TrainState | None = None,
     embedding: Progress = silent,
+    group: Group = ALONE,
 ) -> Iterator[EpochResult]:
     """Train one network; return an iterator that trains an epoch at each step and yields its result.
 
@@ -90,6 +92,8 @@ def fit(
     `config.freeze_epochs`. The best epoch is the best of both stages. Where `config.image_size` is below the
     images' own, transforms and network see images of that size; a larger one the network makes of transformed
     images. What is frozen is computed once and kept in the cache; `embedding` hears of it while it is computed.
+    Several processes train one network where each calls this with the same arguments but its own place in a
+    `group`; each yields the same results, of all images.
 
     Raises:
         DataError: train or val is empty, lacks a class or has labels out of range, or the two do not fit; at once.
@@ -98,7 +102,7 @@ def fit(
         TrainingDiverged: the loss became NaN or exploded.
     """
     check_slices(train, val, config.monitor)
-    return _epochs(config, train, val, torch.device(device), resume, embedding)
+    return _epochs(config, train, val, torch.device(device), resume, embedding, group)
 
 
 def _epochs(
@@ -108,10 +112,11 @@ def _epochs(
     device: torch.device,
     resume: TrainState | None,
     embedding: Progress,
+    group: Group,
 ) -> Iterator[EpochResult]:
     if resume is not None:  # the state holds all weights: nothing has to be fetched
         config = dataclasses.replace(config, pretrained=False, weights=None)
-    training = begin_training(config, train, val, device, embedding)
+    training = begin_training(config, train, val, device, embedding, group)
     if resume is not None:
         training.restore(resume)
     while training.ended_by() is None:
@@ -119,10 +124,12 @@ def _epochs(
 
 
 def begin_training(
-    config: TrainConfig, train: LabelledImages, val: LabelledImages, device: torch.device, embedding: Progress
-) -> "_Training":
+    config: TrainConfig, train: LabelledImages, val: LabelledImages, device: torch.device, embedding: Progress,
+    group: Group = ALONE,
+) -> "_Training":  # fmt: skip
     """Return a training before its first epoch, on images of the size that `config` says."""
-    return _Training(config, train.sized(config.image_size), val.sized(config.image_size), device, embedding)
+    train, val = train.sized(config.image_size), val.sized(config.image_size)
+    return _Training(config, train, val, device, embedding, group)
 
 
 class _Training:
@@ -130,10 +137,10 @@ class _Training:
 
     def __init__(
         self, config: TrainConfig, train: LabelledImages, val: LabelledImages, device: torch.device,
-        embedding: Progress,
+        embedding: Progress, group: Group,
     ) -> None:  # fmt: skip
         self.config, self.train, self.val, self.device = config, train, val, device
-        self.embedding = embedding
+        self.embedding, self.group = embedding, group
         torch.manual_seed(draw_seed(config.seed, 0))
         network = build_network(config, train.shape, len(train.class_names))
         shares = torch.from_numpy(train.class_counts() / len(train)).float()
@@ -161,6 +168,8 @@ class _Training:
         self.schedule = optim.Schedule.make(self.config, stage, self.optimizer, len(self.bounds))
         frozen, config = self.freezer.frozen[stage], self.config
         self.feed = make_feed(config, self.network, frozen, self.train, self.device, self.embedding)
+        # Fitting a last layer at once is so quick that each process does it by itself.
+        self.trained = self.group.parallel(self.feed.network) if config.optimizer != LBFGS else self.feed.network
 
     # -- one epoch
 
@@ -198,8 +207,10 @@ class _Training:
         """Return the network's outputs of the validation images, after attention has learned where it attends."""
         layer = attending_layer(self.network)
         with kept_features(layer) as features:
-            feed, val = self.feed, self.val
-            outputs = _predict(self.network, feed.network, val, lambda at: feed.plain(val, at))
+            feed, val, part = self.feed, self.val, self.group.part(len(self.val))
+            own = _predict(self.network, feed.network, val, lambda at: feed.plain(val, at), part)
+        scores = None if own.scores is None else self.group.whole(own.scores, len(val))
+        outputs = Outputs(self.group.whole(own.probabilities, len(val)), scores)
         if not np.isfinite(outputs.probabilities).all():
             raise TrainingDiverged(f"predictions became NaN in epoch {epoch}")
         if layer is None:
@@ -207,7 +218,8 @@ class _Training:
         balanced = self.config.class_balance != "none" and self.train.own_labels.ndim == 1
         weights = optim.class_weights(self.train) if balanced else None
         seed = draw_seed(self.config.seed, 0)
-        return learn_attention(layer, self.val, outputs, torch.cat(features), seed=seed, class_weights=weights)
+        of_images = torch.from_numpy(self.group.whole(torch.cat(features).numpy(), len(val)))
+        return learn_attention(layer, self.val, outputs, of_images, seed=seed, class_weights=weights)
 
     def _fit_last_layer(self, order: Array) -> float:
         """Fit the last layer at once to training images (n,), in all their views; return the loss."""
@@ -233,7 +245,8 @@ class _Training:
 
     def _train_epoch(self, epoch: int) -> float:
         seed = draw_seed(self.config.seed, epoch)
-        torch.manual_seed(seed)
+        # Dropout is drawn from it, by each process for its own images.
+        torch.manual_seed(draw_seed(seed, self.group.rank) if self.group.rank else seed)
         rng = np.random.default_rng(seed)
         order = optim.epoch_order(self.config, self.train, rng)
         if self.config.optimizer == LBFGS:
@@ -243,7 +256,7 @@ class _Training:
             self._train_mode()
             for start, end in self.bounds:
                 total += self._train_batch(order[start:end], rng) * (end - start)
-            loss = total.item() / len(order)
+            loss = self.group.mean(total).item() / len(order)
         if not math.isfinite(loss):
             raise TrainingDiverged(f"the loss became {loss} in epoch {epoch}")
         if loss > EXPLODED * math.log(2 if self.network.label_sets else len(self.train.class_names)):
@@ -253,13 +266,22 @@ class _Training:
         return loss
 
     def _train_batch(self, indices: Array, rng: np.random.Generator) -> Tensor:
-        inputs = self.feed.training_batch(indices, self.progress.epoch + 1, int(rng.integers(2**31)))
-        labels = torch.from_numpy(self.train.own_labels[indices]).to(self.device, non_blocking=True)
-        alpha = self.config.mixup
+        seed, count, alpha = int(rng.integers(2**31)), len(indices), self.config.mixup
+        rows = np.arange(count)[self.group.part(count)]
         share = float(rng.beta(alpha, alpha)) if alpha > 0 else 1.0
+        if share < 1:  # behind the images come those that each is mixed with
+            rows = np.concatenate([rows, rng.permutation(count)[rows]])
+        inputs = self.feed.training_batch(indices, self.progress.epoch + 1, seed, rows)
+        labels = torch.from_numpy(self.train.own_labels[indices]).to(self.device, non_blocking=True)
+        own = labels[torch.from_numpy(rows).to(self.device, non_blocking=True)]
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            loss = optim.mixed_loss(self.feed.network, inputs, labels, self.config, self.loss_weight, share)
+        with (
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast),
+            self.group.shared_statistics(count),
+        ):
+            loss = optim.mixed_loss(
+                self.trained, inputs, own, self.config, self.loss_weight, share, self.group, labels
+            )
         loss.backward()
         if self.config.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
@@ -290,7 +312,9 @@ class _Training:
         sample = np.random.default_rng(0).permutation(len(self.train))[:size]
         with recalibrated(self.freezer.learning):
             for start, end in optim.batch_bounds(len(sample), evaluation_batch(self.network, self.train.shape)):
-                self.feed.network(self.feed.plain(self.train, sample[start:end]))
+                own = sample[start:end][self.group.part(end - start)]
+                with self.group.shared_statistics(end - start):
+                    self.feed.network(self.feed.plain(self.train, own))
 
     # -- the best epoch, patience
 
@@ -363,19 +387,20 @@ def predict_images(network: Network, images: LabelledImages, device: torch.devic
     They are computed in float32 also where training used bfloat16, so that an ensemble predicts what validation
     measured.
     """
-    return _predict(network, network, images, lambda indices: to_input(images.take(indices)[0], device))
+    every = slice(0, len(images))
+    return _predict(network, network, images, lambda indices: to_input(images.take(indices)[0], device), every)
 
 
 @torch.inference_mode()
 def _predict(
-    whole: Network, network: Network | Rest, images: LabelledImages, inputs: Callable[[Array], Tensor]
+    whole: Network, network: Network | Rest, images: LabelledImages, inputs: Callable[[Array], Tensor], part: slice
 ) -> Outputs:
-    """Return the outputs of the `whole` network or its rest, which gets `inputs` of images at indices (n,)."""
+    """Return outputs of a `part` of images by the `whole` network or its rest, which gets `inputs` of indices."""
     network.eval()
     parts = []
     size = evaluation_batch(whole, images.shape)
-    for start in range(0, len(images), size):
-        logits, score = network.logits_and_scores(inputs(np.arange(start, min(start + size, len(images)))))
+    for start in range(part.start, part.stop, size):
+        logits, score = network.logits_and_scores(inputs(np.arange(start, min(start + size, part.stop))))
         table = network.probabilities(logits).cpu().numpy()
         parts.append(Outputs(table, None if score is None else score.cpu().numpy()))
     return joined(parts)

@@ -12,6 +12,7 @@ from medray._types import Array
 from medray.config import LBFGS, TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.data.members import strata_of
+from medray.training.parallel.group import ALONE, Group
 from medray.training.stages import Stage
 
 MOST_WEIGHT = 100.0  # of a label that is very rare: a larger one makes the loss a matter of few images
@@ -153,16 +154,34 @@ def plain_loss(logits: Tensor, labels: Tensor, config: TrainConfig, weight: Tens
     return F.cross_entropy(logits.float(), labels, weight=weight, label_smoothing=config.label_smoothing)
 
 
+def loss_mass(labels: Tensor, weight: Tensor | None) -> Tensor | float:
+    """Return what `plain_loss` divides the sum of the losses of labels (n, ..) by."""
+    if labels.ndim == 2:
+        return (labels >= 0).float().sum().clamp_min(1)
+    return len(labels) if weight is None else weight[labels].sum()
+
+
 def mixed_loss(
-    network: nn.Module, images: Tensor, labels: Tensor, config: TrainConfig, weight: Tensor | None, share: float
-) -> Tensor:
-    """Return the loss of images (n, ...) in training; `share` below 1 is mixup's λ (Zhang et al. 2018)."""
+    network: nn.Module, images: Tensor, labels: Tensor, config: TrainConfig, weight: Tensor | None, share: float,
+    group: Group = ALONE, whole: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Return the loss of images (n, ...) in training; `share` below 1 is mixup's λ (Zhang et al. 2018).
+
+    With mixup `images` and `labels` (2n, ...) are those of the n images and then of the ones that each is mixed
+    with. In a `group`, `whole` are the labels of all images of the batch, of which `images` are its part.
+    """
+
+    def loss(logits: Tensor, target: Tensor) -> Tensor:
+        mean = plain_loss(logits, target, config, weight)
+        if group.size == 1 or whole is None:
+            return mean
+        return mean * group.factor(len(whole), loss_mass(target, weight) / loss_mass(whole, weight))
+
     if share >= 1.0:
-        return plain_loss(network(images), labels, config, weight)
-    other = torch.randperm(len(images), device=images.device)
-    logits = network(share * images + (1 - share) * images[other])
-    first, second = (plain_loss(logits, target, config, weight) for target in (labels, labels[other]))
-    return share * first + (1 - share) * second
+        return loss(network(images), labels)
+    (first, second), targets = images.chunk(2), labels.chunk(2)
+    logits = network(share * first + (1 - share) * second)
+    return share * loss(logits, targets[0]) + (1 - share) * loss(logits, targets[1])
 
 
 def _label_set_loss(logits: Tensor, labels: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:

@@ -119,6 +119,11 @@ class Batch:
 class Form(ABC):
     """The batched form of a transform."""
 
+    @property
+    def by_image(self) -> bool:
+        """Whether an image's result does not depend on which others are transformed, as noise of a stream does."""
+        return True
+
     @classmethod
     @abstractmethod
     def read(cls, arguments: Arguments, name: str) -> Self:

@@ -94,6 +94,11 @@ class GaussNoise(Form):
     mean_range: Range
     per_channel: bool
 
+    @property
+    @override
+    def by_image(self) -> bool:
+        return False
+
     @classmethod
     @override
     def read(cls, arguments: Arguments, name: str) -> Self:

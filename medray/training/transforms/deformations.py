@@ -82,6 +82,11 @@ class ElasticTransform(Form):
     same_dxdy: bool
     sampling: Sampling
 
+    @property
+    @override
+    def by_image(self) -> bool:
+        return False
+
     @classmethod
     @override
     def read(cls, arguments: Arguments, name: str) -> Self:

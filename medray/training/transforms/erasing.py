@@ -29,6 +29,11 @@ class CoarseDropout(Form):
     hole_width_range: Range
     fill: Fill
 
+    @property
+    @override
+    def by_image(self) -> bool:
+        return not isinstance(self.fill, str)
+
     @classmethod
     @override
     def read(cls, arguments: Arguments, name: str) -> Self:
@@ -66,6 +71,11 @@ class Erasing(Form):
     scale: Range
     ratio: Range
     fill: Fill
+
+    @property
+    @override
+    def by_image(self) -> bool:
+        return not isinstance(self.fill, str)
 
     @classmethod
     @override

@@ -51,10 +51,14 @@ Path = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Draws:
-    """The random numbers of one batch: each step has its own, so that none depends on what another draws."""
+    """The random numbers of one batch: each step has its own, so that none depends on what another draws.
+
+    `needed` is the mask (n,) of the images whose result is used.
+    """
 
     seed: int
     batch: Batch
+    needed: Array
 
     def at(self, path: Path) -> np.random.Generator:
         """Return the generator of the step at `path`."""
@@ -86,7 +90,8 @@ class Single(Node):
     @override
     def apply(self, draws: Draws, among: Array, path: Path, *, forced: bool = False) -> None:
         rng = draws.at(path)
-        rows = np.flatnonzero(draws.applied(among, self.p, rng, forced and self.p > 0))
+        applied = draws.applied(among, self.p, rng, forced and self.p > 0)
+        rows = np.flatnonzero(applied & draws.needed if self.change.by_image else applied)
         if len(rows):
             self.change(draws.batch, rows, rng)
 
