@@ -12,9 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medray._types import Array
 from medray.cluster.step_result import StepResult
-from medray.data.dataset import LabelledImages
+from medray.data.dataset import ImageDataset, LabelledImages
 from medray.runs.rundir import TrialDir
 from medray.space.search_space import Resources
 
@@ -37,13 +39,18 @@ class GroupMember:
         from medray.training.parallel.group import Group
 
         device = "cuda" if gpus and torch.cuda.is_available() else "cpu"
-        self.dataset = ray.get(dataset[0])
+        self.dataset: ImageDataset = ray.get(dataset[0])
+        none = np.empty(0, dtype=np.int64)
+        self.slices = self.dataset.at(none), self.dataset.at(none)
         group = Group.join(rank, resources.workers, Path(meeting), torch.device(device))
         self.worker = Worker(max(1, int(resources.cpu / resources.workers)), device, group)
 
     def open(self, folder: TrialDir, train: Array, val: Array, metric: str) -> None:
         """Take up a training on the images at some positions."""
-        self.worker.open(folder, self.dataset.at(train), self.dataset.at(val), metric)
+        kept = zip(self.slices, (train, val), strict=True)  # they know the hash of their images once it is made
+        if not all(np.array_equal(old.positions, positions) for old, positions in kept):
+            self.slices = self.dataset.at(train), self.dataset.at(val)
+        self.worker.open(folder, *self.slices, metric)
 
     def step(self) -> StepResult:
         """Train one epoch."""

@@ -8,6 +8,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+from medray.cluster.capacity import find_capacity
 from medray.cluster.step_result import StepResult
 from medray.cluster.worker_group import WorkerGroup
 from medray.config import TrainConfig
@@ -132,3 +133,9 @@ def test_folds_of_two_workers(finished_run: Path, npz: Path) -> None:
         assert record is not None
         assert record.state == FINISHED
         assert matches_one_process(folder, dataset.at(fold.train), dataset.at(fold.val), record.epochs)
+
+
+@pytest.mark.usefixtures("ray_address")
+def test_without_a_gpu_a_trial_of_several_is_one_process() -> None:
+    assert find_capacity(Resources(2, 2, 2), "organs.yaml", started_here=True).resources == Resources(2, 0, 1)
+    assert find_capacity(Resources(2, 0, 2), "organs.yaml", started_here=True).resources == Resources(2, 0, 2)

@@ -168,6 +168,15 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
     assert (space.description, space.mode, space.fixed, space.baselines) == ("", "max", {}, {})
 
 
+@pytest.mark.parametrize(
+    ("written", "workers"),
+    [("gpu: 0.5", 1), ("gpu: 1", 1), ("gpu: 2", 2), ("gpu: 4, workers: 4", 4), ("cpu: 3, workers: 3", 3)],
+)
+def test_a_trial_has_a_process_for_each_whole_gpu(tmp_path: Path, written: str, workers: int) -> None:
+    space = load(tmp_path, BASE.replace("resources: {cpu: 1, gpu: 0.5}", f"resources: {{{written}}}"))
+    assert space.resources.workers == workers
+
+
 def test_a_config_takes_fixed_then_drawn_then_the_baselines_own(tmp_path: Path) -> None:
     space = load(tmp_path, BASE)
     config = space.config({"backbone": "resnet18", "transforms": "light"}, seed=1, max_epochs=4)
@@ -247,6 +256,10 @@ REFUSALS = [
     ("gpu: 0.5", "gpu: 1.5", ["resources.gpu: 1.5 GPUs", "only whole GPUs"]),
     ("gpu: 0.5", "gpu: -1", ["resources.gpu: -1.0 is not a number of 0 or more"]),
     ("gpu: 0.5", "gpus: 1", ["resources.gpus: unknown key 'gpus'", "did you mean 'gpu'?", "cpu, gpu"]),
+    ("gpu: 0.5", "gpu: 2, workers: 3", ["resources.workers: 3 for 2 GPUs: each process has a GPU of its own"]),
+    ("gpu: 0.5", "gpu: 0.5, workers: 2", ["resources.workers: 2 for 0.5 GPUs: each process has a GPU of its own"]),
+    ("gpu: 0.5", "workers: 2", ["resources.workers: 2 processes need as many cores, and `cpu` is 1"]),
+    ("gpu: 0.5", "workers: 0", ["resources.workers: 0 is not a whole number of 1 or more"]),
     ("cpu: 1", "cpu: 0", ["resources.cpu: 0.0 is not a number above 0"]),
     # parameters
     (LR, "learning_rte: {log: [0.1, 1]}", [

@@ -61,3 +61,26 @@ def test_the_heir_of_albumentations_is_refused_unless_its_terms_are_taken(
     check_pipeline([{"HorizontalFlip": {"p": 0.5}}], SHAPE)  # has a batched form of our own
     monkeypatch.setenv("MEDRAY_ALBUMENTATIONSX", "allow")
     check_pipeline(sharpened, SHAPE)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"HorizontalFlip": {"p": 0.5}},
+        {"Affine": {"rotate": (-20, 20), "scale": (0.8, 1.2), "p": 0.8}},
+        {"RandomBrightnessContrast": {"p": 0.5}},
+        {"GaussNoise": {"p": 0.5}},
+        {"ElasticTransform": {"p": 0.5, "alpha": 20, "sigma": 4}},
+        {"CoarseDropout": {"fill": "random", "p": 0.5}},
+        {"Erasing": {"fill": "random_uniform", "p": 0.5}},
+        {"OneOf": {"transforms": [{"GaussianBlur": {}}, {"GaussNoise": {}}], "p": 0.8}},
+        {"Sharpen": {"p": 0.5}},
+    ],
+    ids=lambda step: next(iter(step)),
+)
+def test_some_images_of_a_batch_are_as_if_all_were_transformed(step: dict[str, dict[str, object]]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (24, *SHAPE), dtype=np.uint8)
+    augment = Augmenter([{"Rotate": {"limit": 40, "p": 0.5}}, step, {"VerticalFlip": {"p": 0.5}}])
+    every, rows = augment(images.copy(), 3), np.arange(9, 17)
+    assert not np.array_equal(every, images)
+    assert np.array_equal(augment(images.copy(), 3, rows)[rows], every[rows])

@@ -46,7 +46,7 @@ class _Normalise(torch.autograd.Function):
         ctx: Any, inputs: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         x, axes = inputs.float(), [0, *range(2, inputs.ndim)]
-        sums = torch.cat([x.sum(axes), x.new_tensor([x.numel() // x.shape[1]])])
+        sums = torch.cat([x.sum(axes), x.new_full((1,), x.numel() // x.shape[1])])
         dist.all_reduce(sums)
         mean, count = sums[:-1] / sums[-1], sums[-1]
         centred = x - _broadcast(mean, x)

@@ -53,12 +53,12 @@ Path = tuple[int, ...]
 class Draws:
     """The random numbers of one batch: each step has its own, so that none depends on what another draws.
 
-    `needed` is the mask (n,) of the images whose result is used.
+    `needed` is the mask (n,) of the images whose result is used, None for all.
     """
 
     seed: int
     batch: Batch
-    needed: Array
+    needed: Array | None = None
 
     def at(self, path: Path) -> np.random.Generator:
         """Return the generator of the step at `path`."""
@@ -91,7 +91,9 @@ class Single(Node):
     def apply(self, draws: Draws, among: Array, path: Path, *, forced: bool = False) -> None:
         rng = draws.at(path)
         applied = draws.applied(among, self.p, rng, forced and self.p > 0)
-        rows = np.flatnonzero(applied & draws.needed if self.change.by_image else applied)
+        if draws.needed is not None and self.change.by_image:
+            applied = applied & draws.needed
+        rows = np.flatnonzero(applied)
         if len(rows):
             self.change(draws.batch, rows, rng)
 
