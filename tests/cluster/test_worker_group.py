@@ -1,6 +1,8 @@
 """Several processes that train one network together, on CPUs: by themselves, in a search and in folds."""
 
 import io
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from rich.console import Console
 
 from medray.cluster.capacity import find_capacity
 from medray.cluster.step_result import StepResult
+from medray.cluster.trial_worker import Worker
 from medray.cluster.worker_group import WorkerGroup
 from medray.config import TrainConfig
 from medray.crossval.plan import CrossvalOptions
@@ -17,11 +20,12 @@ from medray.crossval.run_crossval import run_crossval
 from medray.data.dataset import ImageDataset
 from medray.data.load_data import load_data
 from medray.runs.rundir import RunDir, TrialDir
-from medray.runs.trial_record import FINISHED
+from medray.runs.trial_record import FINISHED, STOPPED
 from medray.search.run_search import run_search
 from medray.search.search_options import SearchOptions
 from medray.space.search_space import Resources
 from medray.training.loop import fit
+from tests.conftest import Command
 
 pytestmark = pytest.mark.component
 
@@ -29,11 +33,11 @@ SETTINGS = {"batch_size": 15, "optimizer": "sgd", "learning_rate": 0.01, "backbo
 SPACE = """
 name: together
 data: phantom
-objective: {metric: auc}
-budget: {trials: 3, max_epochs: 2, grace_epochs: 1, reduction_factor: 2, patience: null}
+objective: {metric: log_loss}
+budget: {trials: 8, max_epochs: 2, grace_epochs: 1, reduction_factor: 2, patience: null}
 resources: {cpu: 2, workers: 2}
 space:
-  learning_rate: {log: [0.001, 0.02]}
+  learning_rate: {log: [0.0001, 0.02]}
 fixed: {backbone: resnet8_small, optimizer: sgd, batch_size: 15}
 """
 
@@ -95,8 +99,10 @@ def test_a_group_trains_as_one_process_and_a_killed_member_costs_the_epoch(
     assert "loss" in failed.reason or "NaN" in failed.reason
     third = new_trial(run, 2, epochs=2)
     group.open(third, *slices, "auc")
-    assert group.step().ended_by is None
-    assert group.step().ended_by == "epochs"
+    assert group.step().epoch == 1
+    alone = Worker(threads=1)  # takes up what a group has begun
+    alone.open(third, *slices, "auc")
+    assert [alone.step().ended_by for _ in range(2)] == [None, "epochs"]
     assert matches_one_process(third, *slices, 2)
     assert members() == processes  # which a training that fails alike in all of them does not end
     group.close()
@@ -112,12 +118,12 @@ def test_a_search_whose_trials_are_of_two_workers(npz: Path, tmp_path: Path) -> 
     result = run_search(SearchOptions(str(space), data=str(npz), out=str(out)), Console(file=shown, width=200))
     assert "1 trials side by side, each by 2 processes" in shown.getvalue()
     dataset = load_data(str(npz))
-    assert len(result.records) == 3
+    assert len(result.records) == 8
     for record in result.records:
         folder = RunDir(str(out)).trial(record.number)
         assert record.reason is None
         assert matches_one_process(folder, dataset.split("train"), dataset.split("val"), record.epochs)
-    assert sum(record.epochs for record in result.records) < 6  # ASHA has stopped one between its epochs
+    assert STOPPED in {record.state for record in result.records}  # by ASHA, and the group went on with others
 
 
 @pytest.mark.usefixtures("ray_address")
@@ -139,3 +145,26 @@ def test_folds_of_two_workers(finished_run: Path, npz: Path) -> None:
 def test_without_a_gpu_a_trial_of_several_is_one_process() -> None:
     assert find_capacity(Resources(2, 2, 2), "organs.yaml", started_here=True).resources == Resources(2, 0, 1)
     assert find_capacity(Resources(2, 0, 2), "organs.yaml", started_here=True).resources == Resources(2, 0, 2)
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_where_one_of_a_group_was_killed_and_ends_all_with_ctrl_c(
+    command: Callable[..., Command], npz: Path, tmp_path: Path, ray_address: str
+) -> None:
+    space, out = tmp_path / "together.yaml", tmp_path / "run"
+    space.write_text(SPACE.replace("max_epochs: 2, grace_epochs: 1", "max_epochs: 40, grace_epochs: 200"))
+    options = (space, "--data", npz, "--trials", 2, "--out", out, "--address", ray_address)
+    first = RunDir(str(out)).trial(0)
+    started = command(*options)
+    started.until(lambda: len(first.epochs()) >= 2)
+    before = [epoch.seconds for epoch in first.epochs()]
+    members()[1].kill()
+    started.until(lambda: first.record() is not None)
+    assert [epoch.seconds for epoch in first.epochs()][: len(before)] == before
+    dataset = load_data(str(npz))
+    assert matches_one_process(first, dataset.split("train"), dataset.split("val"), 40)
+    started.kill(signal.SIGINT)
+    code, _, complaints = started.finish()
+    assert code == 130, complaints
+    _, alive = psutil.wait_procs(members(), timeout=60)
+    assert not alive
