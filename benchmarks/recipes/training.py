@@ -17,6 +17,7 @@ from medray.stats.outputs import Outputs
 from medray.training import optim
 from medray.training.loop import _predict, _Training
 from medray.training.models.blocks import parts_of
+from medray.training.parallel.group import ALONE
 from medray.training.stages import Stage
 
 from .arms import Arm
@@ -31,7 +32,7 @@ class RecipeTraining(_Training):
         self.arm = arm
         self.trivial = v2.TrivialAugmentWide() if arm.trivial else None
         size = config.image_size
-        super().__init__(config, train.sized(size), val.sized(size), torch.device("cpu"), silent)
+        super().__init__(config, train.sized(size), val.sized(size), torch.device("cpu"), silent, ALONE)
         self.trained = [p for p in self.network.parameters() if p.requires_grad]
         self.average = [p.detach().clone() for p in self.trained]
         self.averaged = 0  # updates of the average
@@ -77,7 +78,8 @@ class RecipeTraining(_Training):
     # -- batches
 
     def _train_batch(self, indices: Array, rng: np.random.Generator) -> Tensor:
-        inputs = self.feed.training_batch(indices, self.progress.epoch + 1, int(rng.integers(2**31)))
+        seed, rows = int(rng.integers(2**31)), np.arange(len(indices))
+        inputs = self.feed.training_batch(indices, self.progress.epoch + 1, seed, rows)
         if self.trivial is not None:
             inputs = torch.stack([self.trivial((image * 255).byte()) for image in inputs]).float() / 255
         labels = torch.from_numpy(self.train.own_labels[indices])
@@ -129,6 +131,7 @@ class RecipeTraining(_Training):
             classes = len(self.val.class_names)
             return Outputs(np.full((len(self.val), classes), 1 / classes, dtype=np.float32))
         outputs, feed, val = super()._predict_val(epoch), self.feed, self.val
-        mirrored = _predict(self.network, feed.network, val, lambda at: feed.plain(val, at).flip(-1))
+        every = slice(0, len(val))
+        mirrored = _predict(self.network, feed.network, val, lambda at: feed.plain(val, at).flip(-1), every)
         self.mirrored_outputs = Outputs((outputs.probabilities + mirrored.probabilities) / 2)
         return outputs
