@@ -163,10 +163,10 @@ def test_a_folder_without_a_manifest_is_none(folder: Path, tmp_path: Path) -> No
     [
         ("{", "is damaged"),
         ("", "is damaged"),
-        ("[]", "is of format None; this medray reads 8"),
-        ("{}", "is of format None; this medray reads 8"),
-        ('{"format": 99}', "is of format 99; this medray reads 8"),
-        ('{"format": 8}', "damaged: it has no 'medray'"),
+        ("[]", "is of format None; this medray reads 9"),
+        ("{}", "is of format None; this medray reads 9"),
+        ('{"format": 99}', "is of format 99; this medray reads 9"),
+        ('{"format": 9}', "damaged: it has no 'medray'"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(folder: Path, content: str, message: str) -> None:

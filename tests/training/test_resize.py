@@ -118,9 +118,9 @@ def test_transforms_see_the_networks_size_where_it_is_smaller_and_the_images_whe
     seen = set()
     transform = feeds.Augmenter.__call__
 
-    def watched(self: Any, images: Array, seed: int) -> Array:
+    def watched(self: Any, images: Array, seed: int, rows: Array | None = None) -> Array:
         seen.add(images.shape[1:])
-        return transform(self, images, seed)
+        return transform(self, images, seed, rows)
 
     monkeypatch.setattr(feeds.Augmenter, "__call__", watched)
     for image_size, shape in ((7, (7, 7, 1)), (20, (12, 12, 1))):
