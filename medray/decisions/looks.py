@@ -59,7 +59,10 @@ class LookDistribution(JsonDocument):
 
 @dataclass(frozen=True)
 class Looks(JsonDocument):
-    """The distributions of all looks among `images` images of `patients` patients (images where not known)."""
+    """The distributions of all looks among `images` images of `patients` patients (images where not known).
+
+    Each patient counts the same, however many images it has, as in what is compared with it.
+    """
 
     images: int
     patients: int
@@ -82,9 +85,13 @@ class Looks(JsonDocument):
     @classmethod
     def of(cls, images: Array, groups: Array | None = None) -> "Looks":
         """Measure uint8 images (N, H, W, C) of the patients `groups` (N,)."""
-        shares = np.linspace(0, 1, min(LEVELS, len(images)))
+        patients = np.arange(len(images)) if groups is None else groups.astype(str)
+        _, patient, counts = np.unique(patients, return_inverse=True, return_counts=True)
+        shares, weights = np.linspace(0, 1, min(LEVELS, len(images))), 1 / counts[patient]
         measured = {
-            name: LookDistribution(tuple(np.quantile(values, shares, method="inverted_cdf").round(4).tolist()))
+            name: LookDistribution(
+                tuple(np.quantile(values, shares, method="inverted_cdf", weights=weights).round(4).tolist())
+            )
             for name, values in measure_looks(images).items()
         }
-        return cls(len(images), len(images) if groups is None else len(np.unique(groups.astype(str))), measured)
+        return cls(len(images), len(counts), measured)

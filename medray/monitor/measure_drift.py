@@ -64,7 +64,10 @@ def drifts_of(
     planned: list[tuple[str, list[tuple[int, list[float]]], float | None, float | None]] = []
     if manifest.ood is not None:
         facts = manifest.ood.facts
-        most = share_of(np.arange(facts.images) < round(facts.false_alarms * facts.images)).high
+        # The share is of images: of patients with several of them it has no bound that could be kept.
+        of_patients = looks is None or looks.patients < looks.images
+        flagged = np.arange(facts.images) < round(facts.false_alarms * facts.images)
+        most = None if of_patients else share_of(flagged).high
         flags = [
             (row, [float(image.out_of_distribution is True) for image in answers[row].images])
             for row in counted

@@ -1,7 +1,7 @@
 """Measure answers against outcomes: sensitivity, specificity and calibration of each event, one bet a patient."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -129,19 +129,22 @@ def point_rates(
                      int((called == side).sum()))
         for side in (True, False)
     ]  # fmt: skip
-    ratio = _ratio(*verified)
-    rates, waiting = [], 0
+    joint = patients.first_days(of_event.rows[known], of_event.days[known], today)
+    # A patient's later outcomes don't count, so the ratio is that of the outcomes that do.
+    ratio = _ratio(
+        *(replace(side, outcomes=int((called[joint.counted] == side.called).sum())) for side in verified)
+    )
+    rates = []
     for name, of_having, promised in (
         ("sensitivity", True, point.rates.sensitivity.low), ("specificity", False, point.rates.specificity.low),
     ):  # fmt: skip
-        rows = known.copy()
-        rows[known] &= of_event.having[known] == of_having
+        chosen = joint.counted & (of_event.having[known] == of_having)
+        rows = np.flatnonzero(known)[chosen]
         days = patients.first_days(of_event.rows[rows], of_event.days[rows], today)
-        right = (called == of_having)[of_event.having[known] == of_having]
+        right = (called == of_having)[chosen]
         title = f"{name}, {point.event.name} at {point.name}"
         rates.append(_rate(title, right, days, promised, ratio if of_having else _inverse(ratio)))
-        waiting += days.waiting
-    return rates, verified, waiting
+    return rates, verified, joint.waiting
 
 
 def _ratio(called: Verification, others: Verification) -> float | None:
@@ -168,7 +171,7 @@ def _rate(name: str, right: Array, days: FirstDays, promised: float | None, rati
     value = float(values.mean()) if len(values) else None
     evidence, reason = None, "nothing promised" if promised is None else None
     if ratio is None:
-        reason = "outcomes of one kind of answer alone"
+        reason = "outcomes of one kind of answer alone" if len(values) else "no outcomes"
     elif promised is not None and 0 < promised < 1:
         evidence = evidence_below(values, min(promised, _with_odds(promised, ratio)))
     corrected = None if ratio is None or value is None else _with_odds(value, 1 / ratio)
@@ -250,14 +253,18 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def contradiction_note(answers: Sequence[LoggedAnswer], joined: JoinedOutcomes) -> str | None:
-    """Return a note where nearly all outcomes contradict the answers, as if only disagreements were reported."""
+def contradiction_note(answers: Sequence[LoggedAnswer], joined: JoinedOutcomes, *, label_sets: bool) -> str | None:
+    """Return a note where nearly all outcomes contradict the answers, as if only disagreements were reported.
+
+    Of several labels one contradicts the answer where all labels do that it names.
+    """
+    differs = all if label_sets else any
     wrong = total = 0
     for row in joined.counted:
         known = joined.known[row]
         if known is not None:
             total += 1
-            wrong += any((name in answers[row].called) is not having for name, having in known.having.items())
+            wrong += differs((name in answers[row].called) is not having for name, having in known.having.items())
     if total < FEWEST or wrong < CONTRADICTED * total:
         return None
     return (

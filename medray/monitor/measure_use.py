@@ -98,7 +98,7 @@ def measure_use(
         *_log_notes(log, joined, manifest, looks),
         *_patient_notes(answers, known, by_request, by_any, waiting),
         *verification_notes(rates, verified),
-        *filter(None, [contradiction_note(answers, joined)]),
+        *filter(None, [contradiction_note(answers, joined, label_sets=task.label_sets)]),
     ]
     return ModelInUse(
         version=log.version,
@@ -136,7 +136,7 @@ def _log_notes(log: AnswerLog, joined: JoinedOutcomes, manifest: Manifest, looks
         notes.append(f"{plural(joined.without_answer, 'outcome')} of no answer of this version")
     if joined.ambiguous:
         notes.append(
-            f"{plural(joined.ambiguous, 'outcome')} of requests with several images: they need sha256 too"
+            f"{plural(joined.ambiguous, 'outcome')} that fit several answers: they need request_id and sha256"
         )
     if looks is None:
         notes.append(

@@ -53,7 +53,7 @@ def run_monitor(options: MonitorOptions, console: Console) -> ModelInUse:
     outcomes = read_outcome_log(home / OUTCOMES, names)
     if options.outcomes:
         table = expanded(options.outcomes)
-        outcomes += read_outcomes(table, names, label_sets=label_sets, key=PatientKeys(home).key)
+        outcomes += read_outcomes(table, names, label_sets=label_sets, key=PatientKeys(home, reads=True).key)
     with step(console, "Measuring"):
         joined = join_outcomes(log.answers, outcomes)
         today = datetime.now(UTC).date().isoformat()

@@ -2,7 +2,8 @@
 
 A sender names the patient as it likes; nothing of that is ever written. The log holds HMAC-SHA256 (RFC 2104) of
 the name under a secret of this service's own: equal for equal names, and without the secret nobody can try out
-names on the log. Who deletes the secret makes all keys anonymous, and later ones differ from them.
+names on the log. Who deletes the secret makes all keys anonymous, and later ones differ from them;
+replicas that run have to be started again.
 """
 
 import contextlib
@@ -21,10 +22,14 @@ LONGEST = 128  # characters of a sender's name for a patient
 
 
 class PatientKeys:
-    """Makes the keys of patients by the secret in a folder, which all replicas of a service share."""
+    """Makes the keys of patients by the secret in a folder, which all replicas of a service share.
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / SECRET
+    One that only `reads` leaves the folder as it is: without a secret no key in the log can be met, and one that
+    is forgotten does as well.
+    """
+
+    def __init__(self, folder: Path, *, reads: bool = False) -> None:
+        self.path, self.reads = folder / SECRET, reads
 
     def key(self, patient: str) -> str:
         """Return the key of a patient.
@@ -40,6 +45,8 @@ class PatientKeys:
     def _secret(self) -> bytes:
         try:
             if not self.path.exists():
+                if self.reads:
+                    return secrets.token_bytes(DIGITS)
                 self._make()
             secret = self.path.read_bytes()
         except OSError as error:

@@ -35,7 +35,7 @@ class Outcome:
     labels: Annotated[dict[ClassName, bool], Field(min_length=1)] | None = None
     request_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    patient: Annotated[str, Field(min_length=1, max_length=LONGEST)] | None = None
+    patient: Annotated[str, Field(pattern=r"\S", max_length=LONGEST)] | None = None
 
 
 @dataclass(frozen=True)
