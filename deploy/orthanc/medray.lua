@@ -42,6 +42,9 @@ function OnStoredInstance(instanceId, tags, metadata, origin)
     ['Accept'] = 'multipart/related; type="application/dicom"',
   }
   if TOKEN then headers['Authorization'] = 'Bearer ' .. TOKEN end
+  -- So that the service's log knows images of one patient as such; it keeps a keyed hash of the number alone.
+  local patient = (tags['PatientID'] or ''):match('^%s*([\32-\126]-)%s*$')
+  if patient and patient ~= '' and #patient <= 128 then headers['X-Patient'] = patient end
   local file = RestApiGet('/instances/' .. instanceId .. '/file')
   local answer = HttpPost(URL .. '/predict?answer=' .. ANSWER, file, headers)
   local files = answer and parts(answer) or {}

@@ -36,6 +36,14 @@ NO_UNITS = CodedConcept.from_code(codes.UCUM.NoUnits)
 POSITIVE, NEGATIVE = CodedConcept.from_code(codes.SCT.Positive), CodedConcept.from_code(codes.SCT.Negative)
 YES, NO = CodedConcept.from_code(codes.SCT.Yes), CodedConcept.from_code(codes.SCT.No)
 PROCEDURE = CodedConcept.from_code(codes.SCT.ImagingProcedure)
+#: Of our scheme and not those of classes: a class of such a name is coded by its digest.
+RESERVED = frozenset(
+    concept.value
+    for concept in (
+        PREDICTED, IN_SET, ABSENT, NOT_SURE, NONE_OF_THEM, COVERAGE, DECISION, PROMISED, OUT_OF_DISTRIBUTION,
+        OOD_SCORE, PREPARATION,
+    )
+)  # fmt: skip
 
 
 def scheme_of_medray() -> CodingSchemeIdentificationItem:
@@ -48,4 +56,5 @@ def scheme_of_medray() -> CodingSchemeIdentificationItem:
 def class_concept(name: str, source: SourceImage) -> CodedConcept:
     """Return the code of a class, a grade or a preparation by its name, for a report on the image."""
     digest = hashlib.sha256(name.encode()).hexdigest()[:LONGEST_CODE]
-    return CodedConcept(name if _CODE.fullmatch(name) else digest, SCHEME, source.printable(name, LONGEST_MEANING))
+    code = name if _CODE.fullmatch(name) and name not in RESERVED else digest
+    return CodedConcept(code, SCHEME, source.printable(name, LONGEST_MEANING))

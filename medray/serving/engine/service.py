@@ -176,7 +176,7 @@ class Service:
         Raises:
             Problem: networks without feature maps were to be explained, too many wait, or it took too long.
         """
-        if self._composing + len(answers) > COMPOSED:
+        if self._composing and self._composing + len(answers) > COMPOSED:  # one request is never too large itself
             raise Problem(Kind.OVERLOADED, "too many explanations wait already; try again in a moment")
         self._composing += len(answers)
         try:

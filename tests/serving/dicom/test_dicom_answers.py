@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from medray.data.decoding.picture import Picture
-from medray.serving.dicom.concepts import class_concept
+from medray.serving.dicom.concepts import NONE_OF_THEM, class_concept
 from medray.serving.dicom.overlay import draw_overlay
 from medray.serving.dicom.source_image import SourceImage
 from medray.serving.engine.audit_log import read_audit
@@ -166,6 +166,7 @@ def test_class_names_keep_to_the_images_character_set(charset: Any, patient: str
     assert concept.meaning == meaning
     assert len(concept.value) == 16
     assert class_concept("malignant", source).value == "malignant"
+    assert class_concept("none", source).value != NONE_OF_THEM.value
 
 
 def test_the_same_image_has_the_same_report_and_another_one_another(open_site: Site) -> None:
