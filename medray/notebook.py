@@ -51,7 +51,8 @@ def redrawn(draw: Callable[[], RenderableType], every: float = REDRAWN_EVERY) ->
 
     def redraw() -> None:
         while not ended.wait(every):
-            picture.show(draw())
+            with contextlib.suppress(Exception):  # a picture less, as where the kernel's front end is gone
+                picture.show(draw())
 
     thread = threading.Thread(target=redraw, name="notebook picture", daemon=True)
     picture.show(draw())  # by the thread that runs the cell, so that it is of this cell
@@ -61,4 +62,5 @@ def redrawn(draw: Callable[[], RenderableType], every: float = REDRAWN_EVERY) ->
     finally:
         ended.set()
         thread.join()
-        picture.show(draw())
+        with contextlib.suppress(Exception):  # nor in place of the search's own error
+            picture.show(draw())

@@ -44,7 +44,7 @@ def find_capacity(resources: Resources, space_path: str, *, started_here: bool) 
     if resources.gpu and not gpus:
         resources = Resources(resources.cpu, 0.0)
     for kind, need in (("cpu", resources.cpu), ("gpu", resources.gpu)):
-        largest = max(node.get(kind.upper(), 0.0) for node in nodes)
+        largest = max((node.get(kind.upper(), 0.0) for node in nodes), default=0.0)  # all may be about to go
         if need > largest:
             raise ConfigError(
                 f"{space_path}: resources.{kind}: a trial wants {need:g}, the largest node of this cluster has "

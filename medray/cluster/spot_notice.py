@@ -15,7 +15,6 @@ from datetime import datetime
 
 from medray.cluster.connect import connected
 from medray.cluster.leaving import announce
-from medray.errors import MedrayError
 
 POLL_S, TIMEOUT_S = 5.0, 2.0
 
@@ -54,7 +53,7 @@ def watch(address: str) -> None:
                     announce(deadline)
                 print(f"told Ray that this node goes at {deadline.isoformat()}", flush=True)
                 return
-        except (OSError, ValueError, MedrayError) as error:  # the metadata or Ray's head may answer next time
+        except Exception as error:  # the metadata or Ray's head may answer next time
             print(f"{type(error).__name__}: {error}", flush=True)
         time.sleep(POLL_S)
 

@@ -5,7 +5,7 @@ trial are kept: its settings, its epochs, its predictions of the validation imag
 """
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from medray.runs.leaderboard import rank, usable
 from medray.runs.rundir import RunDir
@@ -15,10 +15,16 @@ KEPT = 200
 
 
 class KeptWeights:
-    """The best trials of a search, as they end; `records` are those of an earlier command."""
+    """The best trials of a search, as they end; `records` are those of an earlier command.
 
-    def __init__(self, run: RunDir, mode: str, records: Iterable[TrialRecord] = (), most: int = KEPT) -> None:
-        self.run, self.sign, self.most = run, -1 if mode == "max" else 1, most
+    The trials of `members` keep theirs in any case: an ensemble that stands names them.
+    """
+
+    def __init__(
+        self, run: RunDir, mode: str, records: Iterable[TrialRecord] = (), members: Collection[int] = (),
+        most: int = KEPT,
+    ) -> None:  # fmt: skip
+        self.run, self.sign, self.members, self.most = run, -1 if mode == "max" else 1, frozenset(members), most
         searched = [record for record in records if record.baseline is None]
         self._best = [self._place(record) for record in rank(usable(searched), mode)[:most]]
 
@@ -32,5 +38,7 @@ class KeptWeights:
             return
         insort(self._best, self._place(record))
         if len(self._best) > self.most:
-            folder = self.run.trial(self._best.pop()[1])
-            folder.delete(folder.WEIGHTS)
+            number = self._best.pop()[1]
+            if number not in self.members:
+                folder = self.run.trial(number)
+                folder.delete(folder.WEIGHTS)

@@ -5,6 +5,7 @@ it ends, before Optuna's study is: what the study lacks after a crash, `reconcil
 in the study and has no trial.json is resumed, with the same settings.
 """
 
+import contextlib
 import math
 import time
 import warnings
@@ -18,11 +19,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
+from medray.ensemble.manifest import read_manifest
 from medray.errors import RunError
 from medray.runs.kept_weights import KeptWeights
 from medray.runs.leaderboard import rank, to_csv, usable
 from medray.runs.run_facts import ResolvedOptions, SearchState
-from medray.runs.rundir import RunDir
+from medray.runs.rundir import MANIFEST, RunDir
 from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, EpochRecord, TrialRecord
 from medray.search.enqueue import QUEUED
 from medray.search.flatness import is_flat
@@ -100,11 +102,24 @@ class Ledger:
 
     # -- at the start
 
+    def _members(self) -> set[int]:
+        """Return the trials that the ensemble and the selections of an earlier command are made of."""
+        members: set[int] = set()
+        if self.run.ensemble.exists(MANIFEST):
+            with contextlib.suppress(
+                RunError
+            ):  # one of another version of medray, or damaged: made anew at the end
+                members |= {member.trial for member in read_manifest(self.run.ensemble).members}
+        selections = self.run.read_selections()
+        for selection in selections.selections if selections else ():
+            members |= {member.trial for member in selection.members}
+        return members
+
     def reconcile(self) -> None:
         """Read the records that an earlier driver left, and find the trials that are to be resumed."""
         self.records = {record.number: record for record in self.run.records()}
         self.ended_before = len(self.records)
-        self.kept_weights = KeptWeights(self.run, self.space.mode, self.records.values())
+        self.kept_weights = KeptWeights(self.run, self.space.mode, self.records.values(), self._members())
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             folder = self.run.trial(trial.number)
             if trial.number in self.records:

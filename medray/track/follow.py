@@ -18,6 +18,7 @@ from medray.track.trackers import Tracker, open_tracker
 
 EVERY_S, RETRY_S = 5.0, 60.0  # between two looks at the files; after a tracker has failed
 PATIENCE_S = 2.0  # at the end, before a line says what is waited for
+LONGEST_S = 60.0  # that it is waited for
 SECRETS = ("WANDB_API_KEY", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 MoreEntries = Callable[[], Iterable[Entry]]
@@ -66,11 +67,14 @@ class Follower:
         self.thread = threading.Thread(target=self._follow, name=f"track {name}", daemon=True)
 
     def join(self) -> None:
-        """Wait until all is sent, or the tracker has failed."""
+        """Wait until all is sent, or the tracker has failed or does not get on within `LONGEST_S`."""
         self.thread.join(PATIENCE_S)
         if self.thread.is_alive():
             with step(self.console, f"Sending to {self.name}"):
-                self.thread.join()
+                self.thread.join(LONGEST_S)
+        if self.thread.is_alive():  # a run's lock is not held for a server that does not answer
+            self.failed = True
+            self._warn(TimeoutError(f"not done within {LONGEST_S:.0f} s"))
 
     def _follow(self) -> None:
         last = False

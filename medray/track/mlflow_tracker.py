@@ -71,6 +71,9 @@ class MlflowTracker:
             self.epochs[entry.key] = len(entry.epochs)
         if entry.ended:
             self._end(run_id, entry)
+        elif entry.state == INTERRUPTED:
+            self.client.set_terminated(run_id, status=STATUS[INTERRUPTED])
+            self.running.discard(entry.key)
 
     def close(self) -> None:
         """Mark runs that have not ended as killed."""
