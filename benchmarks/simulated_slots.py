@@ -30,6 +30,7 @@ from medray.cluster.step_result import StepResult
 from medray.runs.rundir import RunDir, TrialDir
 from medray.runs.trial_record import EpochRecord
 from medray.search import tune_adapters
+from medray.space.search_space import Resources
 
 ENDED = "epochs"
 
@@ -81,11 +82,11 @@ class SimulatedRunner(tune_adapters.TrialRunner):
 
     worker_of: SimulatedWorker
 
-    def setup(self, config: dict[str, Any], dataset: object, run: RunDir, threads: int, gpu: bool) -> None:
+    def setup(self, config: dict[str, Any], dataset: list[Any], run: RunDir, resources: Resources) -> None:
         """Open the first trial."""
         self.worker = self.worker_of  # type: ignore[assignment]
         self.node, self.leaving = ray.get_runtime_context().get_node_id(), LeavingNodes()
-        self.run_dir, self.train_split, self.val_split = run, None, None  # type: ignore[assignment]
+        self.run_dir, self.train_split, self.val_split = run, None, None
         self.reset_config(config)
 
 

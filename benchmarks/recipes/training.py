@@ -33,8 +33,8 @@ class RecipeTraining(_Training):
         self.trivial = v2.TrivialAugmentWide() if arm.trivial else None
         size = config.image_size
         super().__init__(config, train.sized(size), val.sized(size), torch.device("cpu"), silent, ALONE)
-        self.trained = [p for p in self.network.parameters() if p.requires_grad]
-        self.average = [p.detach().clone() for p in self.trained]
+        self.learned = [p for p in self.network.parameters() if p.requires_grad]
+        self.average = [p.detach().clone() for p in self.learned]
         self.averaged = 0  # updates of the average
 
     # -- rates
@@ -106,12 +106,12 @@ class RecipeTraining(_Training):
     @torch.no_grad()
     def _average(self, share: float) -> None:
         self.averaged += 1
-        for average, parameter in zip(self.average, self.trained, strict=True):
+        for average, parameter in zip(self.average, self.learned, strict=True):
             average.lerp_(parameter, share)
 
     def _exchange(self) -> None:
         with torch.no_grad():
-            for average, parameter in zip(self.average, self.trained, strict=True):
+            for average, parameter in zip(self.average, self.learned, strict=True):
                 kept = parameter.clone()
                 parameter.copy_(average)
                 average.copy_(kept)
