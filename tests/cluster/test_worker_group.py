@@ -151,7 +151,7 @@ def test_without_a_gpu_a_trial_of_several_is_one_process() -> None:
     assert find_capacity(Resources(2, 0, 2), "organs.yaml", started_here=True).resources == Resources(2, 0, 2)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_search_goes_on_where_one_of_a_group_was_killed_and_ends_all_with_ctrl_c(
     command: Callable[..., Command], npz: Path, tmp_path: Path, ray_address: str
 ) -> None:
