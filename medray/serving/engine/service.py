@@ -3,11 +3,11 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client.metrics_core import Metric
 
@@ -35,7 +35,7 @@ from medray.serving.engine.tokens import TokenFile
 from medray.serving.telemetry.replica_metrics import Snapshot, Telemetry
 
 SMALL = 32 * 1024  # bytes; decoding less costs no more than handing it to another thread
-COMPOSED = 16  # answers with a picture or in DICOM that may wait
+COMPOSED = 16  # answers with a picture or in DICOM; while so many wait, no others are taken
 PROBLEM_OF = {
     "unsupported": Kind.UNSUPPORTED_FORMAT,
     "too_large": Kind.TOO_MANY_PIXELS,
@@ -76,7 +76,7 @@ class Service:
         )
         self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "decode")
         self._composer = ThreadPoolExecutor(1, "compose")
-        self._composing = 0
+        self._composing: dict[Future[Any], int] = {}  # how many answers each is about
 
     @cached_property
     def outcome_log(self) -> AuditLog:
@@ -176,18 +176,19 @@ class Service:
         Raises:
             Problem: networks without feature maps were to be explained, too many wait, or it took too long.
         """
-        if self._composing and self._composing + len(answers) > COMPOSED:  # one request is never too large itself
+        # Work goes on after a timeout, so it counts until its thread is done with it.
+        self._composing = {work: count for work, count in self._composing.items() if not work.done()}
+        if sum(self._composing.values()) >= COMPOSED:  # of what waits: no request is too large by itself
             raise Problem(Kind.OVERLOADED, "too many explanations wait already; try again in a moment")
-        self._composing += len(answers)
+        work = self._composer.submit(lambda: [write(answer) for answer in answers])
+        self._composing[work] = len(answers)
         try:
             async with asyncio.timeout(self.settings.timeout):
-                return await _run_in(self._composer, lambda: [write(answer) for answer in answers])
+                return await asyncio.wrap_future(work)
         except ConfigError as error:
             raise Problem(Kind.NOT_EXPLAINABLE, str(error)) from None
         except TimeoutError:
             raise Problem(Kind.TIMEOUT, f"no explanation within {self.settings.timeout:g} s") from None
-        finally:
-            self._composing -= len(answers)
 
     async def read(self, content: bytes, reader: Callable[[bytes, int], Result]) -> Result:
         """Return what `reader` reads in an image of `max_pixels` at most, in a thread of the decoders.
