@@ -83,7 +83,7 @@ def dicom_request(request: Request) -> DicomRequest | None:
     """Return what a request wants in DICOM, None where it wants JSON.
 
     Raises:
-        Problem: `answer` is unknown or not of JSON, or this service writes no DICOM.
+        Problem: `answer` is unknown or not of JSON, or this service does not write the DICOM that is.
     """
     answer, forms = request.query_params.get("answer"), dicom_forms(request.headers.get("accept", ""))
     if answer is not None and answer not in DICOM_ANSWERS:

@@ -2,9 +2,11 @@
 
 import pytest
 
+from medray.serving.engine.problems import Kind, Problem
 from medray.serving.http.accept import DicomForms, dicom_forms
 
 RELATED = 'multipart/related; type="application/dicom"'
+OTHER = "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50"
 ALONE, PARTS, EITHER = DicomForms(True, False), DicomForms(False, True), DicomForms(True, True)
 
 
@@ -26,7 +28,10 @@ ALONE, PARTS, EITHER = DicomForms(True, False), DicomForms(False, True), DicomFo
         ("application/dicom; q=nonsense", None),
         ("application/dicom; transfer-syntax=*", ALONE),
         ("application/dicom; transfer-syntax=1.2.840.10008.1.2.1", ALONE),
-        ("application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50", None),
+        (f"{OTHER}, */*", None),
+        (f"{OTHER}, application/json", None),
+        (f"{OTHER};q=0", None),
+        (f"{OTHER}, {RELATED}", PARTS),
         (RELATED, PARTS),
         ("multipart/related", PARTS),
         ('multipart/related; type="application/octet-stream"', None),
@@ -36,3 +41,12 @@ ALONE, PARTS, EITHER = DicomForms(True, False), DicomForms(False, True), DicomFo
 )
 def test_dicom_is_given_to_those_who_ask_for_it(accept: str, forms: DicomForms | None) -> None:
     assert dicom_forms(accept) == forms
+
+
+@pytest.mark.parametrize(
+    "accept", [OTHER, f"{OTHER};q=0.5, application/dicom;q=0", f"{RELATED}; transfer-syntax=1.2"]
+)
+def test_dicom_in_another_syntax_alone_is_refused(accept: str) -> None:
+    with pytest.raises(Problem, match=r"the transfer syntax 1\.2\.840\.10008\.1\.2\.1 and no other") as refused:
+        dicom_forms(accept)
+    assert refused.value.kind is Kind.NOT_ACCEPTABLE
