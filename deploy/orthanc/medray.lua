@@ -33,6 +33,13 @@ local function parts(body)
   return found
 end
 
+local function patientOf(tags)
+  -- PatientID, which Orthanc gives in UTF-8, unless it is blank, too long for the service or has control characters.
+  local patient = (tags['PatientID'] or ''):match('^%s*([\32-\126\128-\255]-)%s*$') or ''
+  local _, characters = patient:gsub('[^\128-\191]', '')
+  if characters > 0 and characters <= 128 then return patient end
+end
+
 function OnStoredInstance(instanceId, tags, metadata, origin)
   local own = origin['RequestOrigin'] == 'Lua' or tags['Manufacturer'] == 'medray'
   if own or not IMAGES[tags['SOPClassUID'] or ''] then return end
@@ -43,8 +50,8 @@ function OnStoredInstance(instanceId, tags, metadata, origin)
   }
   if TOKEN then headers['Authorization'] = 'Bearer ' .. TOKEN end
   -- So that the service's log knows images of one patient as such; it keeps a keyed hash of the number alone.
-  local patient = (tags['PatientID'] or ''):match('^%s*([\32-\126]-)%s*$')
-  if patient and patient ~= '' and #patient <= 128 then headers['X-Patient'] = patient end
+  local patient = patientOf(tags)
+  if patient then headers['X-Patient'] = patient end
   local file = RestApiGet('/instances/' .. instanceId .. '/file')
   local answer = HttpPost(URL .. '/predict?answer=' .. ANSWER, file, headers)
   local files = answer and parts(answer) or {}
