@@ -25,7 +25,7 @@ COLUMNS = (
     "images of a patient", "alike", "labels", "outcomes come", "false alarms", "false if images were independent",
     "patients until a sensitivity of 0.75 is noticed: half, nine in ten",
 )  # fmt: skip
-LOOKS = 600
+DAYS = 600
 PROMISED, LOST = 0.9, 0.75  # sensitivity and specificity
 UNLIKE = 0.05  # share of images out of distribution, at most
 FIRST = np.datetime64("2026-01-01")
@@ -60,8 +60,8 @@ class UseCondition:
         """Return numbers evenly from 0 to 1, (images, labels), that a patient's images share by `alike`."""
         from scipy.special import ndtr
 
-        patients = np.repeat(rng.normal(size=(LOOKS, labels)), self.images, axis=0)
-        own = rng.normal(size=(LOOKS * self.images, labels))
+        patients = np.repeat(rng.normal(size=(DAYS, labels)), self.images, axis=0)
+        own = rng.normal(size=(DAYS * self.images, labels))
         evenly: Array = ndtr(self.alike**0.5 * patients + (1 - self.alike) ** 0.5 * own)
         return evenly
 
@@ -69,8 +69,8 @@ class UseCondition:
 def conditions(quick: bool) -> list[UseCondition]:
     """Return the kinds of use."""
     kinds = [
-        UseCondition(1, 0.0), UseCondition(4, 0.0), UseCondition(4, 0.5), UseCondition(4, 1.0), UseCondition(4,
-        0.5, spread=5), UseCondition(4, 0.5, labels=4),
+        UseCondition(1, 0.0), UseCondition(4, 0.0), UseCondition(4, 0.5), UseCondition(4, 1.0),
+        UseCondition(4, 0.5, spread=5), UseCondition(4, 0.5, labels=4),
     ]  # fmt: skip
     return kinds[2:3] if quick else kinds
 
@@ -80,9 +80,9 @@ def run(population: Population, seed: int, quick: bool, studies: int | None) -> 
     kinds, count, section = conditions(quick), studies or (20 if quick else 100), Section(COLUMNS)
     for index, condition in enumerate(kinds):
         rng = np.random.default_rng([seed, 11, index])
-        false = np.array([first_alarm(condition, rng) <= LOOKS for _ in range(count)])
+        false = np.array([first_alarm(condition, rng) <= DAYS for _ in range(count)])
         rng = np.random.default_rng([seed, 11, index])
-        naive = np.array([first_alarm(condition, rng, keyed=False) <= LOOKS for _ in range(count // 2)])
+        naive = np.array([first_alarm(condition, rng, keyed=False) <= DAYS for _ in range(count // 2)])
         waited = [first_alarm(condition, rng, sensitivity=LOST) for _ in range(count // 2)]
         half, most = np.quantile(waited, [0.5, 0.9], method="inverted_cdf")
         section.rows.append([
@@ -92,26 +92,26 @@ def run(population: Population, seed: int, quick: bool, studies: int | None) -> 
             section.broken.append(f"{' '.join(condition.cells)}: {false.mean():.3f} false alarms")
         yield f"{index + 1} of {len(kinds)} kinds of use"
     section.notes.append(
-        f"{count} models of each kind, {LOOKS} looks at each; half as many in the last two columns."
+        f"{count} models of each kind, {DAYS} looks at each; half as many in the last two columns."
     )
     yield section
 
 
 def _days(most: float) -> str:
-    return f"{most:.0f}" if most <= LOOKS else f"more than {LOOKS}"
+    return f"{most:.0f}" if most <= DAYS else f"more than {DAYS}"
 
 
 def first_alarm(
     condition: UseCondition, rng: np.random.Generator, *, sensitivity: float = PROMISED, keyed: bool = True
 ) -> int:
-    """Return the day of the first alarm of one model in use, `LOOKS` + 1 where there is none.
+    """Return the day of the first alarm of one model in use, `DAYS` + 1 where there is none.
 
     `sensitivity` is that of the first label.
     """
-    total = LOOKS * condition.images
-    number = np.repeat(np.arange(LOOKS), condition.images)
+    total = DAYS * condition.images
+    number = np.repeat(np.arange(DAYS), condition.images)
     patients = Patients(number if keyed else np.arange(total), np.full(total, keyed))
-    late = np.tile(np.arange(condition.images) * condition.spread // condition.images, LOOKS)
+    late = np.tile(np.arange(condition.images) * condition.spread // condition.images, DAYS)
     probabilities, true = _outcomes(condition, rng)
     sensitivities = np.array([sensitivity, *[PROMISED] * (condition.labels - 1)])
     right = condition.shared(rng, condition.labels) < np.where(true, sensitivities, PROMISED)
@@ -143,24 +143,24 @@ class _Stream:
     def of(cls, patients: Patients, rows: Array, days: Array, values: Array) -> "_Stream":
         """Return the stream of the answers that are marked in `rows` (N,), known on `days` (N,)."""
         positions = np.flatnonzero(rows)
-        first = patients.first_days(positions, FIRST + days[positions], str(FIRST + 2 * LOOKS))
+        first = patients.first_days(positions, FIRST + days[positions], str(FIRST + 2 * DAYS))
         since = first.means(days[positions].astype(np.float64)).astype(np.int64)
         order = np.argsort(since, kind="stable")
         return cls(since[order], first.means(values[positions])[order])
 
     def alarm(self, share: float, needed: float) -> int:
-        """Return the first day with the evidence against a mean of at least `share`, `LOOKS` + 1 without one."""
+        """Return the first day with the evidence against a mean of at least `share`, `DAYS` + 1 without one."""
         return _first(self.days, evidence_path_below(self.values, share), needed)
 
 
 def _first(days: Array, evidence: Array, needed: float) -> int:
     above = np.flatnonzero(evidence >= needed)
-    return min(int(days[above[0]]) + 1, LOOKS + 1) if len(above) else LOOKS + 1
+    return min(int(days[above[0]]) + 1, DAYS + 1) if len(above) else DAYS + 1
 
 
 def _calibration_alarm(patients: Patients, days: Array, probabilities: Array, true: Array, needed: float) -> int:
     """Return the first day with the evidence against calibration."""
-    first = patients.first_days(np.arange(len(days)), FIRST + days, str(FIRST + 2 * LOOKS))
+    first = patients.first_days(np.arange(len(days)), FIRST + days, str(FIRST + 2 * DAYS))
     since = first.means(days.astype(np.float64)).astype(np.int64)
     order = np.argsort(np.argsort(since, kind="stable"))  # the place of each patient
     place = order[np.unique(first.patients, return_inverse=True)[1]]

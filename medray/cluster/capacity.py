@@ -34,7 +34,7 @@ class Capacity:
 
 
 def find_capacity(resources: Resources, space_path: str, *, started_here: bool) -> Capacity:
-    """Return what the cluster has; a trial takes no GPU where there is none, and is one process there.
+    """Return what the cluster has; where it has no GPU, a trial that asks for some takes none and is one process.
 
     Raises:
         ConfigError: a trial needs more `resources` than the largest node has.

@@ -25,17 +25,17 @@ def read_notice(endpoint: str) -> datetime | None:
     Raises:
         OSError: the metadata can't be read.
     """
-    ask = urllib.request.Request(
+    request = urllib.request.Request(
         f"{endpoint}/latest/api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"}
     )
-    with urllib.request.urlopen(ask, timeout=TIMEOUT_S) as answer:
-        token = answer.read().decode()
-    ask = urllib.request.Request(
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+        token = response.read().decode()
+    request = urllib.request.Request(
         f"{endpoint}/latest/meta-data/spot/instance-action", headers={"X-aws-ec2-metadata-token": token}
     )
     try:
-        with urllib.request.urlopen(ask, timeout=TIMEOUT_S) as answer:
-            return datetime.fromisoformat(json.load(answer)["time"])
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+            return datetime.fromisoformat(json.load(response)["time"])
     except urllib.error.HTTPError as error:
         if error.code == 404:
             return None

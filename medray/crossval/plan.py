@@ -18,7 +18,7 @@ from medray.runs.finished_search import FinishedSearch
 from medray.runs.leaderboard import usable
 from medray.runs.rundir import TrialDir
 from medray.runs.trial_record import FAILED
-from medray.track.trackers import check_trackers
+from medray.track.trackers import check_trackers, track_flags
 from medray.training.seeds import draw_seed
 
 TOP = 3
@@ -59,8 +59,7 @@ def resume_command(options: CrossvalOptions) -> str:
     """Return the command that goes on with this cross-validation."""
     data = f" --data {shlex.quote(options.data)}" if options.data else ""
     local = " --local" if options.runner == LOCAL else ""
-    track = "".join(f" --track {name}" for name in options.track)
-    return f"medray crossval {shlex.quote(options.run)} --resume{data}{local}{track}"
+    return f"medray crossval {shlex.quote(options.run)} --resume{data}{local}{track_flags(options.track)}"
 
 
 def make_plan(options: CrossvalOptions, searched: FinishedSearch) -> CrossvalPlan:

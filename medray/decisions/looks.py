@@ -45,11 +45,6 @@ class LookDistribution(JsonDocument):
         if not self.levels or list(self.levels) != sorted(self.levels):
             raise ValueError("levels must rise")
 
-    @property
-    def middle(self) -> float:
-        """The median."""
-        return float(np.median(self.levels))
-
     def ranks(self, values: Sequence[float] | Array) -> Array:
         """Return the share of these images below each of `values` (n,), equal ones counted half: 0..1, (n,)."""
         below, up_to = (np.searchsorted(self.levels, values, side) for side in ("left", "right"))

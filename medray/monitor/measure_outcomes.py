@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medray._types import Array
+from medray.console_tables import number
 from medray.decisions.thresholds import OperatingPoint
 from medray.ensemble.manifest import Manifest
 from medray.monitor.logged_answers import LoggedAnswer, Point
@@ -90,29 +91,24 @@ class EventOutcomes:
 
     @classmethod
     def of(
-        cls, event: Event, answers: Sequence[LoggedAnswer], joined: JoinedOutcomes, names: Sequence[str],
-        cuts: bool,
-    ) -> "EventOutcomes":  # fmt: skip
+        cls, event: Event, answers: Sequence[LoggedAnswer], joined: JoinedOutcomes, names: Sequence[str]
+    ) -> "EventOutcomes":
         """Return what is known of an event; of ordered grades it is that an answer is of the class or above it."""
-        members = names[event.class_index :] if cuts else [names[event.class_index]]
+        label = names[event.class_index]
+        members = names[event.class_index :] if event.and_above else [label]
         rows, days, scores, having = [], [], [], []
         for row in joined.counted:
             known = joined.known[row]
-            if known is None or event_label(event, names) not in known.having:
+            if known is None or label not in known.having:
                 continue
             rows.append(row)
-            days.append(known.days[event_label(event, names)])
+            days.append(known.days[label])
             scores.append(min(1.0, sum(answers[row].probabilities[name] for name in members)))
             having.append(any(known.having[name] for name in members))
         return cls(
             np.array(rows, dtype=np.int64), np.array(days, dtype=str), np.array(scores, dtype=np.float64),
             np.array(having, dtype=bool),
         )  # fmt: skip
-
-
-def event_label(event: Event, names: Sequence[str]) -> str:
-    """Return the class or label whose outcome tells an event."""
-    return names[event.class_index]
 
 
 def point_rates(
@@ -138,26 +134,22 @@ def point_rates(
     for name, of_having, promised in (
         ("sensitivity", True, point.rates.sensitivity.low), ("specificity", False, point.rates.specificity.low),
     ):  # fmt: skip
-        chosen = joint.counted & (of_event.having[known] == of_having)
-        rows = np.flatnonzero(known)[chosen]
+        selected = joint.counted & (of_event.having[known] == of_having)
+        rows = np.flatnonzero(known)[selected]
         days = patients.first_days(of_event.rows[rows], of_event.days[rows], today)
-        right = (called == of_having)[chosen]
+        right = (called == of_having)[selected]
         title = f"{name}, {point.event.name} at {point.name}"
-        rates.append(_rate(title, right, days, promised, ratio if of_having else _inverse(ratio)))
+        rates.append(_rate(title, right, days, promised, ratio if of_having or ratio is None else 1 / ratio))
     return rates, verified, joint.waiting
 
 
 def _ratio(called: Verification, others: Verification) -> float | None:
     """Return how many times as often positive answers have an outcome as negative ones, None if one has none."""
-    if not called.answers or not others.answers:
+    if called.share is None or others.share is None:
         return 1.0  # all answers are alike, and so are those with an outcome
     if not called.outcomes or not others.outcomes:
         return None
-    return (called.outcomes / called.answers) / (others.outcomes / others.answers)
-
-
-def _inverse(ratio: float | None) -> float | None:
-    return None if ratio is None else 1 / ratio
+    return called.share / others.share
 
 
 def _rate(name: str, right: Array, days: FirstDays, promised: float | None, ratio: float | None) -> MonitoredRate:
@@ -171,7 +163,7 @@ def _rate(name: str, right: Array, days: FirstDays, promised: float | None, rati
     value = float(values.mean()) if len(values) else None
     evidence, reason = None, "nothing promised" if promised is None else None
     if ratio is None:
-        reason = "outcomes of one kind of answer alone" if len(values) else "no outcomes"
+        reason = "outcomes of one kind of answer alone" if len(values) else "no outcome counts yet"
     elif promised is not None and 0 < promised < 1:
         evidence = evidence_below(values, min(promised, _with_odds(promised, ratio)))
     corrected = None if ratio is None or value is None else _with_odds(value, 1 / ratio)
@@ -241,16 +233,12 @@ def verification_notes(rates: Sequence[MonitoredRate], verified: Sequence[Verifi
         elif max(called.share, others.share) > UNEVEN * min(called.share, others.share):
             yield (
                 f"{shares} have an outcome (verification bias): if that is for the answer alone, sensitivity is "
-                f"{_number(sensitivity.corrected)} and specificity {_number(specificity.corrected)} of all images"
+                f"{number(sensitivity.corrected)} and specificity {number(specificity.corrected)} of all images"
             )
 
 
 def _percent(side: Verification) -> str:
     return "none" if side.share is None else f"{side.share:.0%}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def contradiction_note(answers: Sequence[LoggedAnswer], joined: JoinedOutcomes, *, label_sets: bool) -> str | None:

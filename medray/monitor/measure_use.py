@@ -84,12 +84,12 @@ def measure_use(
     rates: list[MonitoredRate] = []
     verified: list[Verification] = []
     for point in manifest.operating_points:
-        of_event = EventOutcomes.of(point.event, answers, joined, names, point.event.and_above)
+        of_event = EventOutcomes.of(point.event, answers, joined, names)
         found, sides, late = point_rates(point, of_event, answers, joined.counted, by_any, today)
         rates, verified, waiting = [*rates, *found], [*verified, *sides], max(waiting, late)
     calibrations = []
     for event in calibration_events(manifest):
-        of_event = EventOutcomes.of(event, answers, joined, names, event.and_above)
+        of_event = EventOutcomes.of(event, answers, joined, names)
         calibrations.append(calibration_of(event, of_event, by_any, today))
     promised = sum(rate.expected is not None for rate in rates)
     needed = (len(calibrations) + len(drifts) + promised) / ALPHA

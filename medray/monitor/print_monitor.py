@@ -1,6 +1,6 @@
 """Print how a model in use does."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -64,8 +64,7 @@ def _size(size: tuple[float, float]) -> str:
     return f"{size[0]:.0f}×{size[1]:.0f}"
 
 
-def _print_drifts(drifts: Iterable[MonitoredDrift], console: Console) -> None:
-    drifts = list(drifts)
+def _print_drifts(drifts: Sequence[MonitoredDrift], console: Console) -> None:
     columns = [
         ("patients", [str(one.patients) for one in drifts]),
         ("mean", [interval(one) for one in drifts]),
@@ -87,7 +86,7 @@ def _bounds(drift: MonitoredDrift) -> str:
     return f"{number(drift.least)} to {number(drift.most)}"
 
 
-def _print_verification(verification: Iterable[Verification], console: Console) -> None:
+def _print_verification(verification: Sequence[Verification], console: Console) -> None:
     verification = [one for one in verification if one.answers]
     labels = [one.name if one.called else f"not {one.name}" for one in verification]
     columns = [
@@ -98,8 +97,7 @@ def _print_verification(verification: Iterable[Verification], console: Console) 
     print_table(console, "Outcomes by answer", labels, columns)
 
 
-def _print_rates(rates: Iterable[MonitoredRate], console: Console) -> None:
-    rates = list(rates)
+def _print_rates(rates: Sequence[MonitoredRate], console: Console) -> None:
     columns = [
         ("patients", [str(rate.patients) for rate in rates]),
         ("mean over them", [interval(rate) for rate in rates]),
@@ -113,8 +111,7 @@ def _print_rates(rates: Iterable[MonitoredRate], console: Console) -> None:
     )  # fmt: skip
 
 
-def _print_calibration(calibrations: Iterable[MonitoredCalibration], console: Console) -> None:
-    calibrations = list(calibrations)
+def _print_calibration(calibrations: Sequence[MonitoredCalibration], console: Console) -> None:
     columns = [
         ("patients", [str(one.patients) for one in calibrations]),
         ("observed", [number(one.observed) for one in calibrations]),
@@ -134,7 +131,7 @@ def _difference(one: MonitoredCalibration) -> str:
 
 
 def _evidence(
-    measured: Iterable[MonitoredRate | MonitoredCalibration | MonitoredDrift],
+    measured: Sequence[MonitoredRate | MonitoredCalibration | MonitoredDrift],
 ) -> list[tuple[str, list[str]]]:
     cells = [
         "–" if one.evidence is None else f"{one.evidence:.3g}{' ALARM' if one.alarm else ''}" for one in measured

@@ -106,9 +106,7 @@ class Ledger:
         """Return the trials that the ensemble and the selections of an earlier command are made of."""
         members: set[int] = set()
         if self.run.ensemble.exists(MANIFEST):
-            with contextlib.suppress(
-                RunError
-            ):  # one of another version of medray, or damaged: made anew at the end
+            with contextlib.suppress(RunError):  # of another version of medray, or damaged: made anew at the end
                 members |= {member.trial for member in read_manifest(self.run.ensemble).members}
         selections = self.run.read_selections()
         for selection in selections.selections if selections else ():

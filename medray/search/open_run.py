@@ -13,6 +13,7 @@ from medray.search.search_options import SearchOptions, resolve_options, resolve
 from medray.space.loading import load_space
 from medray.space.search_space import SearchSpace
 from medray.space.shipped import shipped_spaces
+from medray.track.trackers import track_flags
 
 
 def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptions]:
@@ -76,5 +77,4 @@ def resume_command(options: SearchOptions) -> str:
     locations = {"--out": options.out, "--storage": options.storage}
     location = "".join(f" {flag} {shlex.quote(value)}" for flag, value in locations.items() if value)
     local = " --local" if options.runner == LOCAL else ""
-    track = "".join(f" --track {name}" for name in options.track)
-    return f"medray search {shlex.quote(options.space)} --resume{location}{local}{track}"
+    return f"medray search {shlex.quote(options.space)} --resume{location}{local}{track_flags(options.track)}"

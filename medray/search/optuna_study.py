@@ -124,9 +124,11 @@ class BestAndLatest:
         return self._picked[kept]
 
     def _pick(self, states: tuple[TrialState, ...]) -> list[FrozenTrial]:
-        few = list(islice((t for t in reversed(self._trials) if t.state in states), self.BEST + self.LATEST + 1))
-        if len(few) <= self.BEST + self.LATEST:
-            return few[::-1]
+        newest = list(
+            islice((t for t in reversed(self._trials) if t.state in states), self.BEST + self.LATEST + 1)
+        )
+        if len(newest) <= self.BEST + self.LATEST:
+            return newest[::-1]
         unsettled = [t for t in self._trials[self._settled :] if t.state in states]
         running = [t for t in unsettled if not t.state.is_finished()][-self.LATEST :]
         ended = [state for state in states if state.is_finished()]

@@ -101,10 +101,10 @@ class StudyStorage(JournalStorage):
         with self._thread_lock:
             self._sync_with_backend()
             trials, ended = self._replay_result._trials, self._ended[study_id]
-            numbers = self._replay_result._study_id_to_trial_ids[study_id]
-            while len(ended) < len(numbers) and trials[numbers[len(ended)]].state.is_finished():
-                ended.append(trials[numbers[len(ended)]])
-            others = [trials[number] for number in numbers[len(ended) :]]
+            trial_ids = self._replay_result._study_id_to_trial_ids[study_id]
+            while len(ended) < len(trial_ids) and trials[trial_ids[len(ended)]].state.is_finished():
+                ended.append(trials[trial_ids[len(ended)]])
+            others = [trials[trial_id] for trial_id in trial_ids[len(ended) :]]
             if states is None:
                 return ended + others
             among = ended + others if any(state in states for state in ENDED) else others

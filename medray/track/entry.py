@@ -42,7 +42,7 @@ class Entry:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that is sent: a tracker that has this one lacks nothing."""
+        """SHA-256 of state, number of epochs, settings, scores and files; tags are not part of it."""
         content = [self.state, len(self.epochs), dict(self.settings), dict(self.scores)]
         files = {name: hashlib.sha256(data).hexdigest() for name, data in self.files.items()}
         return hashlib.sha256(json.dumps([*content, files]).encode()).hexdigest()

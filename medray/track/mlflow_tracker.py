@@ -11,7 +11,7 @@ from medray.runs.rundir import RunDir
 from medray.runs.trial_record import FAILED
 from medray.text import without_secrets
 from medray.track.entry import INTERRUPTED, PART_TAG, RUN_TAG, RUNNING, Entry
-from medray.track.read_entries import run_id
+from medray.track.read_entries import run_identity
 
 DIGEST_TAG, EPOCH = "medray.sent", "epoch"
 PARENT_TAG = "mlflow.parentRunId"  # mlflow.utils.mlflow_tags.MLFLOW_PARENT_RUN_ID
@@ -38,7 +38,7 @@ class MlflowTracker:
         self.where = f"experiment '{name}' at {without_secrets(self.client.tracking_uri)}"
         experiment = self.client.get_experiment_by_name(name)
         self.experiment = experiment.experiment_id if experiment else self.client.create_experiment(name)
-        self.runs = self._find_runs(run_id(run))
+        self.runs = self._find_runs(run_identity(run))
         self.epochs = {key: int(found.data.metrics.get(EPOCH, 0)) for key, found in self.runs.items()}
         self.described = {key for key, found in self.runs.items() if found.data.params}
         self.running: set[str] = set()

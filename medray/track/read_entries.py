@@ -25,7 +25,7 @@ class TrackedRun(JsonDocument):
     id: str
 
 
-def run_id(run: RunDir) -> str:
+def run_identity(run: RunDir) -> str:
     """Return the run's identity, which it gets when it is first tracked."""
     folder = run.child(TRACKING)
     if not folder.exists(IDENTITY):
@@ -63,7 +63,7 @@ def read_entries(run: RunDir, done: Collection[str] = (), *, last: bool = False)
 def run_tags(run: RunDir, facts: RunFacts) -> dict[str, str]:
     """Return the tags of all of a run's entries: identity, place, fingerprint of the data, medray's version."""
     return {
-        RUN_TAG: run_id(run),
+        RUN_TAG: run_identity(run),
         "medray.location": run.public_location,
         "medray.space": facts.space,
         "medray.metric": facts.metric,

@@ -62,9 +62,8 @@ class TensorboardTracker:
         for name, content in entry.files.items():
             writer.add_text(name, _code(content.decode()), entry.step)
         if entry.scores:
-            writer.add_hparams(
-                dict(entry.settings), dict(entry.scores), run_name=".", global_step=entry.step
-            )  # the writer's own folder: a file beside its first
+            # "." is the writer's own folder: a file beside its first.
+            writer.add_hparams(dict(entry.settings), dict(entry.scores), run_name=".", global_step=entry.step)
         self.writers.pop(entry.key).close()
         self.sent.note(entry)
 

@@ -1,7 +1,6 @@
 """The trackers by name, what each needs, and what medray asks of one."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Protocol
@@ -29,18 +28,11 @@ class Tracker(Protocol):
         """Write what is left; entries that have not ended are interrupted."""
 
 
-@dataclass(frozen=True)
-class TrackerPackage:
-    """A tracker's package, and the module and class of medray that write to it."""
-
-    package: str
-    writer: str
-
-
+#: The module and class of medray that write to each; its package has the tracker's name.
 TRACKERS = {
-    "mlflow": TrackerPackage("mlflow", "medray.track.mlflow_tracker:MlflowTracker"),
-    "tensorboard": TrackerPackage("tensorboard", "medray.track.tensorboard_tracker:TensorboardTracker"),
-    "wandb": TrackerPackage("wandb", "medray.track.wandb_tracker:WandbTracker"),
+    "mlflow": "medray.track.mlflow_tracker:MlflowTracker",
+    "tensorboard": "medray.track.tensorboard_tracker:TensorboardTracker",
+    "wandb": "medray.track.wandb_tracker:WandbTracker",
 }
 
 
@@ -53,14 +45,19 @@ def check_trackers(names: Collection[str]) -> None:
     for name in names:
         if name not in TRACKERS:
             raise ConfigError(unknown_choice_line("tracker", name, TRACKERS), key="--track")
-        spec = find_spec(TRACKERS[name].package)
+        spec = find_spec(name)
         if spec is None or spec.origin is None:  # of a folder that happens to have the name
             line = f"the package {name} is missing: pip install 'medray[{name}]'"
             raise ConfigError(line, key=f"--track {name}")
 
 
+def track_flags(names: Collection[str]) -> str:
+    """Return the options by which a command goes on with these trackers, each after a space."""
+    return "".join(f" --track {name}" for name in names)
+
+
 def open_tracker(name: str, run: RunDir) -> Tracker:
     """Open a tracker for a run; any error of its package may be raised."""
-    module, _, writer = TRACKERS[name].writer.partition(":")
+    module, _, writer = TRACKERS[name].partition(":")
     tracker: Tracker = getattr(import_module(module), writer)(run)
     return tracker

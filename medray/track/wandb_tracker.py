@@ -14,7 +14,7 @@ from medray.errors import ConfigError
 from medray.runs.rundir import RunDir
 from medray.track.entry import Entry
 from medray.track.local_files import Sent, tracker_folder
-from medray.track.read_entries import run_id
+from medray.track.read_entries import run_identity
 
 PROJECT, MODE, OFFLINE = "WANDB_PROJECT", "WANDB_MODE", "offline"
 
@@ -26,7 +26,7 @@ class WandbTracker:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # nothing to wandb's makers
         import wandb
 
-        self.wandb, self.id = wandb, run_id(run)
+        self.wandb, self.id = wandb, run_identity(run)
         self.project = os.environ.get(PROJECT) or run.read_facts().space
         self.group = f"{self.project} {self.id[:8]}"
         self.mode: Any = os.environ.get(MODE) or OFFLINE

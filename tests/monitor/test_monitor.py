@@ -176,7 +176,7 @@ def test_a_patient_counts_once_by_the_images_of_the_first_day(manifest: Manifest
     assert sensitivity("2026-02-06") == (5, 4, pytest.approx((0.5 + 1 + 1 + 1) / 4))
 
 
-def test_patients_are_told_by_outcomes_too(manifest: Manifest) -> None:
+def test_outcomes_name_patients_too(manifest: Manifest) -> None:
     answers = [answer(n, 0.8, called=n < 3) for n in range(6)]
     outcomes = [dataclasses.replace(outcome(f"r{n}", "ill"), patient=f"p{n // 3}") for n in range(6)]
     use = measure_use(AnswerLog("v", answers), join_outcomes(answers, outcomes), manifest, None, TODAY)

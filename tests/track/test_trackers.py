@@ -1,7 +1,6 @@
 """A run's files in MLflow, TensorBoard and wandb: real stores, a search that is resumed, a tracker that fails."""
 
 import json
-import os
 import shutil
 import sys
 from collections import Counter
@@ -78,14 +77,12 @@ def test_mlflow_has_all_of_a_run(mlflow_store: Path, folded_run: Path) -> None:
     assert trial.info.status == "FINISHED"
     # Folds lie under their setting, which lies under the search, as trials do.
     parents = {part: found.data.tags.get("mlflow.parentRunId") for part, found in runs.items()}
-    (fold,) = {
-        part.rpartition("/")[0] for part in runs if part.endswith("fold_2") and part.startswith("crossval/0")
-    } & {f"crossval/{run.crossval.read_plan().trials[0]:04d}"}
-    assert parents[f"{fold}/fold_2"] == runs[fold].info.run_id
-    assert parents[fold] == parents["trials/0001"] == runs["search"].info.run_id
+    setting = f"crossval/{run.crossval.read_plan().trials[0]:04d}"
+    assert parents[f"{setting}/fold_2"] == runs[setting].info.run_id
+    assert parents[setting] == parents["trials/0001"] == runs["search"].info.run_id
     assert parents["search"] is None
-    summary = run.crossval.read_summary(int(fold[-4:]))
-    assert runs[fold].data.metrics["mean_auc"] == summary.mean["auc"]
+    summary = run.crossval.read_summary(int(setting[-4:]))
+    assert runs[setting].data.metrics["mean_auc"] == summary.mean["auc"]
     assert artifacts(runs["search"]) == {"manifest.json", "space.yaml"}  # this run was made without a leaderboard
     # What is of the test split is in one place.
     assert [part for part, found in runs.items() if any("test" in name for name in found.data.metrics)] == [
@@ -135,11 +132,11 @@ def test_a_search_that_goes_on_by_another_runner_is_one_run_in_each_tracker(mlfl
     assert artifacts(after["search"]) == {"leaderboard.csv", "manifest.json", "space.yaml"}
     for number in range(3):
         events = EventAccumulator(f"run/tracking/tensorboard/trials/{number:04d}").Reload()
-        told = [(event.step, event.value) for event in events.Scalars("val_auc")]
-        kept = [
+        sent = [(event.step, event.value) for event in events.Scalars("val_auc")]
+        expected = [
             (epoch.epoch, pytest.approx(epoch.metrics["auc"], abs=1e-6)) for epoch in run.trial(number).epochs()
         ]
-        assert told == kept
+        assert sent == expected
         assert len(list(Path("run/tracking/wandb").glob(f"offline-run-*-trials-{number:04d}"))) == 1
     assert (
         "leaderboard.csv/text_summary"
@@ -241,4 +238,3 @@ def test_every_tracker_has_an_extra() -> None:
 
     content = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert set(content["project"]["optional-dependencies"]) >= set(TRACKERS)
-    assert "MLFLOW_TRACKING_PASSWORD" not in os.environ  # or the tests above would ask a server of somebody's

@@ -88,17 +88,17 @@ def draw_overlay(picture: Picture, heat: Array, aspect: str) -> Array:
     """
     longer = min(max(*picture.size, LEAST), MOST)
     width, height = largest_within(picture.size, (longer, longer))
-    way = Image.Resampling.BICUBIC if longer < max(picture.size) else Image.Resampling.NEAREST
-    image = np.asarray(picture.image.resize((width, height), way))
+    resampling = Image.Resampling.BICUBIC if longer < max(picture.size) else Image.Resampling.NEAREST
+    image = np.asarray(picture.image.resize((width, height), resampling))
     seen = around_lesion(picture) if aspect == LESION else picture
     inner = heat if aspect == STRETCHED else _without_borders(heat, seen.size)
     left, top, right, bottom = seen.box or (0, 0, *picture.size)
     across, down = width / picture.size[0], height / picture.size[1]
     box = round(left * across), round(top * down), round(right * across), round(bottom * down)
     size = max(1, box[2] - box[0]), max(1, box[3] - box[1])
-    whole = Image.new("F", (width, height))
-    whole.paste(Image.fromarray(inner.astype(np.float32)).resize(size, Image.Resampling.BILINEAR), box[:2])
-    return overlay(image.reshape(height, width, -1), np.asarray(whole))
+    canvas = Image.new("F", (width, height))
+    canvas.paste(Image.fromarray(inner.astype(np.float32)).resize(size, Image.Resampling.BILINEAR), box[:2])
+    return overlay(image.reshape(height, width, -1), np.asarray(canvas))
 
 
 def _without_borders(heat: Array, size: tuple[int, int]) -> Array:

@@ -179,7 +179,9 @@ class Service:
         # Work goes on after a timeout, so it counts until its thread is done with it.
         self._composing = {work: count for work, count in self._composing.items() if not work.done()}
         if sum(self._composing.values()) >= COMPOSED:  # of what waits: no request is too large by itself
-            raise Problem(Kind.OVERLOADED, "too many explanations wait already; try again in a moment")
+            raise Problem(
+                Kind.OVERLOADED, "too many explanations or DICOM answers wait already; try again in a moment"
+            )
         work = self._composer.submit(lambda: [write(answer) for answer in answers])
         self._composing[work] = len(answers)
         try:
@@ -188,7 +190,9 @@ class Service:
         except ConfigError as error:
             raise Problem(Kind.NOT_EXPLAINABLE, str(error)) from None
         except TimeoutError:
-            raise Problem(Kind.TIMEOUT, f"no explanation within {self.settings.timeout:g} s") from None
+            raise Problem(
+                Kind.TIMEOUT, f"no explanation or DICOM answer within {self.settings.timeout:g} s"
+            ) from None
 
     async def read(self, content: bytes, reader: Callable[[bytes, int], Result]) -> Result:
         """Return what `reader` reads in an image of `max_pixels` at most, in a thread of the decoders.

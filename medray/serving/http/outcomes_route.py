@@ -86,16 +86,14 @@ def _check(outcome: Outcome, where: str, ensemble: Ensemble) -> None:
     value = getattr(outcome, given)
     if value is None or getattr(outcome, other) is not None:
         form = '{"NAME": true, "OTHER": false}' if task.label_sets else '"NAME"'
-        line = f"{where}.{given} is needed, and no {other}: this model gives an image {_GIVES[task.label_sets]}"
+        gives = "several labels, or none" if task.label_sets else "one class"
+        line = f"{where}.{given} is needed, and no {other}: this model gives an image {gives}"
         raise Problem(Kind.BAD_REQUEST, f'{line}; "{given}": {form}')
     for name in [value] if given == "label" else value:
         if name not in names:
             raise Problem(Kind.BAD_REQUEST, f"{where}.{given}: {unknown_choice_line(task.noun, name[:80], names)}")
     if outcome.request_id is None and outcome.sha256 is None:
         raise Problem(Kind.BAD_REQUEST, f"{where} names neither request_id nor sha256")
-
-
-_GIVES = {False: "one class", True: "several labels, or none"}
 
 
 def _key(service: Service, patient: str | None) -> str | None:

@@ -71,9 +71,9 @@ def _explain(request: Request, dicom: DicomRequest | None) -> tuple[bool, str | 
     explain, label = _is_true(request, "explain"), request.query_params.get("label")
     if dicom is not None and explain:
         raise Problem(Kind.BAD_REQUEST, "explain=true is of answers in JSON; in DICOM it is answer=overlay")
-    way = "explain=true" if dicom is None else "answer=overlay"
+    option = "explain=true" if dicom is None else "answer=overlay"
     if label is not None and not (explain or (dicom is not None and dicom.has_overlay)):
-        raise Problem(Kind.BAD_REQUEST, f"label is the class that {way} explains; give that too")
+        raise Problem(Kind.BAD_REQUEST, f"label is the class that {option} explains; give that too")
     names = service_of(request).model.ensemble.class_names  # an exchange keeps them
     if label is not None and label not in names:
         raise Problem(Kind.BAD_REQUEST, unknown_choice_line("label", label[:80], names))

@@ -21,9 +21,8 @@ from torch.nn.parallel import DistributedDataParallel
 from medray._types import Array
 from medray.training.parallel.batch_norm import SharedStatistics
 
-PATIENCE = timedelta(
-    days=1
-)  # one may wait for features that another one computes; deaths are seen by who started it
+# One may wait for features that another one computes; deaths are seen by who started it.
+PATIENCE = timedelta(days=1)
 
 
 @dataclass(frozen=True)

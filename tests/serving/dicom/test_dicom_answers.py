@@ -295,8 +295,8 @@ def test_the_validator_finds_no_error(open_site: Site, tmp_path: Path, answer: s
     path = tmp_path / "answer.dcm"
     path.write_bytes(open_site.predict(film(), headers=DICOM, params={"answer": answer}).content)
     done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
-    said = [line for line in done.stderr.splitlines() if "99MEDRAY" not in line]  # a private scheme, it warns
-    assert len(said) == 1, said  # the kind of file
+    messages = [line for line in done.stderr.splitlines() if "99MEDRAY" not in line]  # a private scheme, it warns
+    assert len(messages) == 1, messages  # the kind of file
     assert done.returncode == 0
 
 
