@@ -4,18 +4,24 @@
 
 It needs torch, torchvision and timm alone. `--small` is a trial of the script itself, on a few images.
 
-epoch          medray's fit on 13,932 images of 28×28 with resnet18, plain and with three transforms, against a
-               bare loop over batches that lie on the device
-waiting        the share of an epoch at 224×224 in which the device waits: against the same steps on one batch
-side by side   16 small trials by 1, 2, 4, 8 and 16 processes that share the GPU, as trials with a part of one do
+epoch          medray's fit on 13,932 images of 28×28 with resnet18, plain and with three transforms, its steps
+               recorded or launched one by one, against a bare loop over batches that lie on the device
+waiting        the share of an epoch at 224×224 in which the device does nothing: with images that lie on the
+               device or in the processor's memory, plain and with three transforms
+side by side   small trials by 1, 4 and 16 processes that share the GPU, as trials with a part of one do; and the
+               same by way of NVIDIA's MPS, where it can be started
 """
 
 import argparse
 import dataclasses
 import multiprocessing
+import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from statistics import median
 
 import numpy as np
@@ -24,6 +30,8 @@ from torch.nn import functional as F
 
 from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
+from medray.training import images as training_images
+from medray.training import recorded
 from medray.training.loop import fit
 from medray.training.models import build_network
 
@@ -77,6 +85,15 @@ def finish(device: str) -> None:
         torch.cuda.synchronize()
 
 
+@contextmanager
+def setting(module: object, name: str, value: float) -> Iterator[None]:
+    """Give a module's constant another value while the context lasts."""
+    kept = getattr(module, name)
+    setattr(module, name, value)
+    yield
+    setattr(module, name, kept)
+
+
 def measure_epoch(device: str, count: int) -> None:
     """Print the time of an epoch of small images."""
     images = images_of(count, 28, 1)
@@ -84,47 +101,91 @@ def measure_epoch(device: str, count: int) -> None:
     bare = median(list(bare_epochs(config, images[0], device))[1:])
     print(f"epoch: {count:,} images of 28×28, resnet18, batches of 512; the bare loop takes {bare:.3f} s")
     for name, pipeline in (("no transforms", ()), ("three transforms", TRANSFORMS)):
-        seconds = median(epochs_of(dataclasses.replace(config, pipeline=pipeline), images, device))
-        print(f"  {name:17} {seconds:.3f} s an epoch, validation included: {bare / seconds:.2f} of the bare loop")
+        changed = dataclasses.replace(config, pipeline=pipeline)
+        for steps, worth in (("recorded", recorded.WORTH), ("launched", 0.0)):
+            with setting(recorded, "WORTH", worth):
+                seconds = median(epochs_of(changed, images, device))
+            print(f"  {name:16} {steps} {seconds:.3f} s an epoch with validation: {bare / seconds:.2f} × its rate")
 
 
 def measure_waiting(device: str, count: int) -> None:
-    """Print the share of an epoch at 224×224 in which the device waits for images."""
+    """Print the share of an epoch at 224×224 in which the device does nothing."""
     train, val = images_of(count, 224, 3)
     config = TrainConfig(backbone="resnet50", batch_size=64, epochs=4, optimizer="adamw")
     few = dataclasses.replace(val, positions=val.positions[: 2 * CLASSES])
-    bare = median(list(bare_epochs(config, train, device))[1:])
-    for name, pipeline in (("no transforms", ()), ("three transforms", TRANSFORMS)):
-        seconds = median(epochs_of(dataclasses.replace(config, pipeline=pipeline), (train, few), device))
-        waiting = max(0.0, 1 - bare / seconds)
-        print(f"waiting: {count:,} images of 224×224, resnet50, {name}: {seconds:.2f} s, of which {waiting:.0%}")
+    kinds = (
+        ("on the device, no transforms", (), 0.5), ("in memory, no transforms", (), 0.0),
+        ("on the device, three transforms", TRANSFORMS, 0.5), ("in memory, three transforms", TRANSFORMS, 0.0),
+    )  # fmt: skip
+    print(f"waiting: {count:,} images of 224×224, resnet50, batches of 64")
+    for name, pipeline, share in kinds:
+        with setting(training_images, "LARGEST_SHARE", share):
+            changed = dataclasses.replace(config, pipeline=pipeline)
+            epoch = median(epochs_of(changed, (train, few), device))
+            busy = busy_seconds(changed, train, few, device)
+        print(f"  {name:32} {epoch:.2f} s an epoch, the device works {busy:.2f} s, waits {1 - busy / epoch:.0%}")
 
 
-def one_trial(seed: int, device: str, count: int) -> float:
-    """Train one small network; return the seconds."""
+def busy_seconds(config: TrainConfig, train: LabelledImages, val: LabelledImages, device: str) -> float:
+    """Return the seconds that the device's kernels and copies take in the second epoch of a training."""
+    epochs = fit(config, train, val, device=device)
+    next(epochs)
+    with torch.profiler.profile() as profiler:
+        next(epochs)
+    return float(sum(event.self_device_time_total for event in profiler.key_averages())) / 1e6
+
+
+def one_trial(seed: int, device: str, count: int, worth: float) -> None:
+    """Train one small network, with steps recorded where they take less than `worth` launches."""
     torch.set_num_threads(1)
-    started = time.perf_counter()
-    list(
-        fit(
-            TrainConfig(backbone="resnet20_small", batch_size=128, epochs=4, seed=seed),
-            *images_of(count, 28, 1),
-            device=device,
-        )
-    )
-    return time.perf_counter() - started
+    config = TrainConfig(backbone="resnet20_small", batch_size=128, epochs=4, seed=seed)
+    with setting(recorded, "WORTH", worth):
+        list(fit(config, *images_of(count, 28, 1), device=device))
 
 
-def measure_side_by_side(device: str, count: int, most: int) -> None:
-    """Print the rate of small trials by the number of processes."""
-    rates: dict[int, float] = {}
-    for processes in [number for number in (1, 2, 4, 8, 16) if number <= most]:
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-            list(pool.map(one_trial, range(processes), [device] * processes, [200] * processes))  # warm
-            started, trials = time.perf_counter(), max(processes, most // 2)
-            list(pool.map(one_trial, range(trials), [device] * trials, [count] * trials))
-            rates[processes] = trials / (time.perf_counter() - started)
-        ratio = rates[processes] / rates[1]
-        print(f"side by side: {processes:2} processes {rates[processes]:.2f} trials/s, {ratio:.1f} × one's")
+def trials_per_second(processes: int, device: str, count: int, worth: float) -> float:
+    """Return the rate of small trials by processes that share the device."""
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(one_trial, range(processes), *([x] * processes for x in (device, 200, worth))))  # warm
+        trials = max(processes, 4)
+        started = time.perf_counter()
+        list(pool.map(one_trial, range(trials), *([x] * trials for x in (device, count, worth))))
+        return trials / (time.perf_counter() - started)
+
+
+@contextmanager
+def shared_by_mps() -> Iterator[bool]:
+    """Let processes that start meanwhile share the GPU by NVIDIA's MPS; yields whether it could be started."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
+        os.environ.update(names)
+        try:
+            started = subprocess.run(["nvidia-cuda-mps-control", "-d"], check=False).returncode == 0
+        except FileNotFoundError:
+            started = False
+        yield started
+        if started:
+            subprocess.run(["nvidia-cuda-mps-control"], input=b"quit", check=False)
+        for name in names:
+            del os.environ[name]
+
+
+def measure_side_by_side(device: str, count: int, numbers: tuple[int, ...]) -> None:
+    """Print the rate of small trials by the number of processes, by turns and by MPS."""
+    launched = trials_per_second(1, device, count, 0.0)
+    print(f"side by side: one process, steps launched one by one: {launched:.2f} trials/s")
+
+    def show(way: str, number: int) -> None:
+        rate = trials_per_second(number, device, count, recorded.WORTH)
+        print(f"  {way:9} {number:2} processes {rate:.2f} trials/s: {rate / launched:.1f} × that")
+
+    for number in numbers:
+        show("by turns", number)
+    with shared_by_mps() as started:
+        for number in numbers[1:] if started else ():
+            show("by MPS", number)
+        if not started:
+            print("  NVIDIA's MPS could not be started")
 
 
 def main() -> None:
@@ -137,7 +198,7 @@ def main() -> None:
     print(f"on {name}, torch {torch.__version__}")
     measure_epoch(given.device, 600 if given.small else 13_932)
     measure_waiting(given.device, 64 if given.small else 4_000)
-    measure_side_by_side(given.device, 200 if given.small else 4_000, 2 if given.small else 16)
+    measure_side_by_side(given.device, 200 if given.small else 4_000, (1, 2) if given.small else (1, 4, 16))
 
 
 if __name__ == "__main__":

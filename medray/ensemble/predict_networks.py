@@ -38,7 +38,7 @@ def _predict(
 ) -> Outputs:
     import torch
 
-    from medray.training.loop import predict_images
+    from medray.training.predict import predict_images
     from medray.training.weights import weights_from_bytes
 
     name = folder.path(folder.WEIGHTS)

@@ -8,7 +8,7 @@ not: on a CPU with the same number of threads, to the last digit.
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,19 +20,20 @@ from medray.config import LBFGS, TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.errors import ConfigError, TrainingDiverged
 from medray.stats.case_rule import ATTENTION
-from medray.stats.outputs import Outputs, joined
+from medray.stats.outputs import Outputs
 from medray.tasks import TASKS
 from medray.training import optim
 from medray.training.case_attention import kept_features, learn_attention
 from medray.training.check_slices import check_slices
 from medray.training.feeds import FeatureFeed, make_feed
-from medray.training.frozen.trunk import Rest
-from medray.training.images import evaluation_batch, to_input
+from medray.training.images import evaluation_batch
 from medray.training.linear import fit_last_layer, inputs_of, last_layer
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.models.attention import attending_layer
 from medray.training.models.stage_pooling import Standardise
 from medray.training.parallel.group import ALONE, Group
+from medray.training.predict import predict_part
+from medray.training.recorded import RecordedStep, record_step
 from medray.training.seeds import draw_seed
 from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stages_of, untrained_names
 from medray.training.state import TrainProgress, TrainState
@@ -170,6 +171,9 @@ class _Training:
         self.feed = make_feed(config, self.network, frozen, self.train, self.device, self.embedding)
         # Fitting a last layer at once is so quick that each process does it by itself.
         self.trained = self.group.parallel(self.feed.network) if config.optimizer != LBFGS else self.feed.network
+        self.recorded: RecordedStep | None = None
+        alone = self.device.type == "cuda" and self.group.size == 1
+        self.may_record = alone and not config.mixup and config.optimizer != LBFGS
 
     # -- one epoch
 
@@ -208,7 +212,7 @@ class _Training:
         layer = attending_layer(self.network)
         with kept_features(layer) as features:
             feed, val, part = self.feed, self.val, self.group.part(len(self.val))
-            own = _predict(self.network, feed.network, val, lambda at: feed.plain(val, at), part)
+            own = predict_part(self.network, feed.network, val, lambda at: feed.plain(val, at), part)
         scores = None if own.scores is None else self.group.whole(own.scores, len(val))
         outputs = Outputs(self.group.whole(own.probabilities, len(val)), scores)
         if not np.isfinite(outputs.probabilities).all():
@@ -243,7 +247,21 @@ class _Training:
 
         return fit_last_layer(layer, link, inputs, loss, config.weight_decay, standardise)
 
+    def _record(self) -> None:
+        """Record a step on a GPU, once in a stage, before an epoch's draws begin."""
+        if not self.may_record:
+            return
+        self.may_record = False
+        sample = np.arange(self.bounds[0][1])
+        labels = torch.from_numpy(self.train.own_labels[sample]).to(self.device)
+        self._train_mode()
+        self.recorded = record_step(
+            lambda inputs, own: self._gradients(inputs, own, own, 1.0), self.trained,
+            self.feed.plain(self.train, sample), labels,
+        )  # fmt: skip
+
     def _train_epoch(self, epoch: int) -> float:
+        self._record()
         seed = draw_seed(self.config.seed, epoch)
         # Dropout is drawn from it, by each process for its own images.
         torch.manual_seed(draw_seed(seed, self.group.rank) if self.group.rank else seed)
@@ -274,19 +292,28 @@ class _Training:
         inputs = self.feed.training_batch(indices, self.progress.epoch + 1, seed, rows)
         labels = torch.from_numpy(self.train.own_labels[indices]).to(self.device, non_blocking=True)
         own = labels[torch.from_numpy(rows).to(self.device, non_blocking=True)]
-        self.optimizer.zero_grad(set_to_none=True)
+        if self.recorded is not None and self.recorded.fits(inputs, own):
+            loss = self.recorded(inputs, own)
+        else:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self._gradients(inputs, own, labels, share)
+        if self.config.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+        self.optimizer.step()
+        self.schedule.after_batch()
+        return loss
+
+    def _gradients(self, inputs: Tensor, own: Tensor, labels: Tensor, share: float) -> Tensor:
+        """Return the loss of the rows of a batch with all its `labels`, and give the parameters its gradients."""
         with (
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast),
-            self.group.shared_statistics(count),
+            # What it keeps of one step is not there in another's recording.
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast, cache_enabled=False),
+            self.group.shared_statistics(len(labels)),
         ):
             loss = optim.mixed_loss(
                 self.trained, inputs, own, self.config, self.loss_weight, share, self.group, labels
             )
         loss.backward()
-        if self.config.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        self.optimizer.step()
-        self.schedule.after_batch()
         return loss.detach()
 
     def _train_mode(self) -> None:
@@ -378,29 +405,3 @@ class _Training:
         optim.match_layout(self.optimizer)
         if self.schedule.scheduler is not None and state.schedule is not None:
             self.schedule.scheduler.load_state_dict(state.schedule)
-
-
-@torch.inference_mode()
-def predict_images(network: Network, images: LabelledImages, device: torch.device) -> Outputs:
-    """Return a network's class probabilities, and its scores where it attends, in evaluation mode.
-
-    They are computed in float32 also where training used bfloat16, so that an ensemble predicts what validation
-    measured.
-    """
-    every = slice(0, len(images))
-    return _predict(network, network, images, lambda indices: to_input(images.take(indices)[0], device), every)
-
-
-@torch.inference_mode()
-def _predict(
-    whole: Network, network: Network | Rest, images: LabelledImages, inputs: Callable[[Array], Tensor], part: slice
-) -> Outputs:
-    """Return outputs of a `part` of images by the `whole` network or its rest, which gets `inputs` of indices."""
-    network.eval()
-    parts = []
-    size = evaluation_batch(whole, images.shape)
-    for start in range(part.start, part.stop, size):
-        logits, score = network.logits_and_scores(inputs(np.arange(start, min(start + size, part.stop))))
-        table = network.probabilities(logits).cpu().numpy()
-        parts.append(Outputs(table, None if score is None else score.cpu().numpy()))
-    return joined(parts)

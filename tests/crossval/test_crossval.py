@@ -35,7 +35,8 @@ from medray.runs.finished_search import open_finished_search
 from medray.runs.fold_results import read_crossval_trials
 from medray.runs.rundir import RunDir, TrialDir
 from medray.runs.trial_record import FAILED, FINISHED, EpochRecord
-from medray.training.loop import fit, predict_images
+from medray.training.loop import fit
+from medray.training.predict import predict_images
 from medray.training.weights import load_network, weights_from_bytes
 from tests.conftest import Command, make_long_run, make_run, workers, write_npz
 

@@ -76,7 +76,7 @@ def test_every_model_is_there_once_and_compared_with_the_ensemble(run: Path) -> 
 def test_the_best_single_and_baselines_are_those_of_the_leaderboard(run: Path, hard: ImageDataset) -> None:
     """Each is one network as it is; the single one is that with the best validation AUC."""
     from medray.config import TrainConfig
-    from medray.training.loop import predict_images
+    from medray.training.predict import predict_images
     from medray.training.weights import load_network, weights_from_bytes
 
     trials = [json.loads((run / f"trials/{n:04d}/trial.json").read_text()) for n in range(4)]

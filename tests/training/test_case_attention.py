@@ -16,9 +16,10 @@ from medray.stats.cases import CaseIndex
 from medray.stats.metrics import all_metrics
 from medray.stats.outputs import Outputs
 from medray.training.case_attention import FEWEST, PARTS, _parts, learn_attention
-from medray.training.loop import EpochResult, fit, predict_images
+from medray.training.loop import EpochResult, fit
 from medray.training.models import Network, build_network
 from medray.training.models.attention import AttendingLinear
+from medray.training.predict import predict_images
 from medray.training.weights import load_network, state_from_bytes, weights_from_bytes, write_state, write_weights
 
 SHAPE = (12, 12, 1)

@@ -9,7 +9,8 @@ import torch
 from medray.config import OPTIMIZERS, SCHEDULES, TrainConfig
 from medray.data.dataset import ImageDataset, LabelledImages
 from medray.errors import TrainingDiverged
-from medray.training.loop import EpochResult, fit, predict_images
+from medray.training.loop import EpochResult, fit
+from medray.training.predict import predict_images
 from medray.training.weights import load_network, state_from_bytes, write_state
 
 pytestmark = pytest.mark.component

@@ -15,8 +15,9 @@ from medray.data.dataset import ImageDataset
 from medray.data.resampling import shrink, shrinks
 from medray.data.smaller_images import keep_smaller
 from medray.training.images import evaluation_batch, to_input
-from medray.training.loop import EpochResult, fit, predict_images
+from medray.training.loop import EpochResult, fit
 from medray.training.models import Resize, build_network
+from medray.training.predict import predict_images
 from medray.training.weights import load_network
 
 CPU = torch.device("cpu")

@@ -9,9 +9,10 @@ from safetensors.torch import save_file
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
 from medray.errors import ConfigError
-from medray.training.loop import fit, predict_images
+from medray.training.loop import fit
 from medray.training.models import build_network, parts_of
 from medray.training.models.stage_pooling import StagePooling
+from medray.training.predict import predict_images
 from medray.training.weights import load_network
 
 pytestmark = pytest.mark.component

@@ -1,8 +1,9 @@
 """What all answers in DICOM have: identifiers that are the same for the same answer, our equipment, and the file.
 
-An answer's UID is made of the image's bytes, the ensemble's name and version, medray's version, the kind of answer
-and an overlay's class (a UUID by name, PS3.5 B.2). So a request that is sent again, because it timed out or because two hooks of an archive
-saw the image, gives an instance that the archive has already, and not a second report. Only its time differs.
+An answer's UID is made of the image's bytes, the ensemble's name and version, medray's version, the kind of
+answer and an overlay's class (a UUID by name, PS3.5 B.2). So a request that is sent again, because it timed out or
+because two hooks of an archive saw the image, gives an instance that the archive has already, and not a second
+report. Only its time differs.
 """
 
 import io

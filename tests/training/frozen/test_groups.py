@@ -14,8 +14,8 @@ from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.training.frozen.groups import NetworkGroup, group_networks, group_outputs, in_order
 from medray.training.images import to_input
-from medray.training.loop import predict_images
 from medray.training.models import Network, build_network
+from medray.training.predict import predict_images
 from medray.training.stages import untrained_names
 
 pytestmark = pytest.mark.component
