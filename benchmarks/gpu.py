@@ -132,7 +132,10 @@ def busy_seconds(config: TrainConfig, train: LabelledImages, val: LabelledImages
     next(epochs)
     with torch.profiler.profile() as profiler:
         next(epochs)
-    return float(sum(event.self_device_time_total for event in profiler.key_averages())) / 1e6
+    events = [
+        event for event in profiler.key_averages() if event.device_type.name == "CUDA"
+    ]  # not who launched them
+    return float(sum(event.self_device_time_total for event in events)) / 1e6
 
 
 def one_trial(seed: int, device: str, count: int, worth: float) -> None:
@@ -165,7 +168,7 @@ def shared_by_mps() -> Iterator[bool]:
             started = False
         yield started
         if started:
-            subprocess.run(["nvidia-cuda-mps-control"], input=b"quit", check=False)
+            subprocess.run(["nvidia-cuda-mps-control"], input=b"quit\n", check=False)
         for name in names:
             del os.environ[name]
 

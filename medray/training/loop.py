@@ -350,7 +350,7 @@ class _Training:
         value = scores[config.monitor]
         if not progress.best or self._rank(scores) > self._rank(progress.best):
             progress.best_epoch, progress.best = progress.epoch, scores
-            self.best_network = {n: t.clone() for n, t in self._trained().items()} | self.untrained
+            self.best_network = self._trained(copy=True) | self.untrained
             self.best_outputs = outputs
         sign = 1 if config.mode == "max" else -1
         if progress.reference is None or sign * (value - progress.reference) > config.min_delta:
@@ -380,10 +380,10 @@ class _Training:
         names = untrained_names(self.network, self.config)
         self.untrained = {n: t.detach().cpu() for n, t in self.network.state_dict().items() if n in names}
 
-    def _trained(self) -> dict[str, Tensor]:
-        """Return the network's other tensors on the CPU, where they may share the network's memory."""
-        state = self.network.state_dict()
-        return {name: tensor.detach().cpu() for name, tensor in state.items() if name not in self.untrained}
+    def _trained(self, *, copy: bool = False) -> dict[str, Tensor]:
+        """Return the network's other tensors on the CPU, where they share the network's memory unless copied."""
+        state = {name: tensor for name, tensor in self.network.state_dict().items() if name not in self.untrained}
+        return {name: tensor.detach().to("cpu", copy=copy) for name, tensor in state.items()}
 
     def state(self) -> TrainState:
         return TrainState(

@@ -7,6 +7,7 @@ than the GPU to run them. A CUDA graph launches all of them at once
 
 import contextlib
 import time
+import warnings
 from collections.abc import Callable, Iterator
 
 import torch
@@ -56,6 +57,9 @@ def record_step(gradients: Gradients, network: nn.Module, inputs: Tensor, labels
         with _aside(inputs.device):
             for _ in range(WARM_UPS):
                 gradients(inputs, labels)
+            # A recording that fails leaves the random numbers unusable; so what would make it fail is looked for.
+            with _waiting_forbidden():
+                gradients(inputs, labels)
             if not _is_bound_by_launches(lambda: gradients(inputs, labels)):
                 return None
             network.zero_grad(set_to_none=True)  # so that the recording allocates them
@@ -76,6 +80,18 @@ def _aside(device: torch.device) -> Iterator[None]:
     with torch.cuda.stream(stream):
         yield
     torch.cuda.current_stream(device).wait_stream(stream)
+
+
+@contextlib.contextmanager
+def _waiting_forbidden() -> Iterator[None]:
+    """Let the processor raise RuntimeError where it would wait for the GPU."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is a prototype that does not find everything
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def _is_bound_by_launches(step: Callable[[], object]) -> bool:
