@@ -33,6 +33,7 @@ from medray.search import tune_adapters
 from medray.space.search_space import Resources
 
 ENDED = "epochs"
+SPREAD = 0.3  # of the logarithm of an epoch's time from trial to trial: batch sizes and networks differ
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class SimulatedWorker:
         self.noise = np.random.default_rng(self.settings["seed"])
         # As good as its learning rate is near to 0.002, and slower the further it is away.
         self.distance = abs(math.log(self.settings["learning_rate"] / 0.002))
+        self.seconds = self.epoch_s * math.exp(self.noise.normal(0, SPREAD) - SPREAD**2 / 2)
 
     def step(self) -> StepResult:
         """Write the files of an epoch; return what a worker reports of it."""
@@ -68,13 +70,13 @@ class SimulatedWorker:
         score = float(0.95 - 0.05 * self.distance - 0.3 / (epoch + 2) + self.noise.normal(0, 0.01))
         before = self.records[-1].objective if self.records else -math.inf
         ended_by = ENDED if epoch == self.settings["epochs"] else None
-        changes = {"epoch": epoch, "objective": max(score, before), "seconds": self.epoch_s, "ended_by": ended_by}
+        changes = {"epoch": epoch, "objective": max(score, before), "seconds": self.seconds, "ended_by": ended_by}
         self.records.append(EpochRecord.from_dict({**self.template.epoch.to_dict(), **changes}, "epoch"))
         names = [TrialDir.PREDICTIONS, TrialDir.WEIGHTS] if score > before else []
         for name in [*names, TrialDir.CHECKPOINT]:
             self.folder.write(name, self.template.files[name])
         self.folder.write_epochs(self.records)
-        return StepResult(epoch, max(score, before), ended_by, seconds=self.epoch_s)
+        return StepResult(epoch, max(score, before), ended_by, seconds=self.seconds)
 
 
 class SimulatedRunner(tune_adapters.TrialRunner):
@@ -95,7 +97,7 @@ class Host:
     """The trainables of many slots, in one process: all wait at the same time, and write files one by one."""
 
     def __init__(self, template: Template, epoch_s: float) -> None:
-        self.template, self.epoch_s = template, epoch_s
+        self.template, self.epoch_s = template, epoch_s  # the mean over trials
         self.slots: dict[int, Any] = {}
 
     async def start(self, slot: int, trainable: type, options: dict[str, Any]) -> bool:
@@ -107,7 +109,7 @@ class Host:
 
     async def train(self, slot: int) -> Any:
         """Let an epoch's time pass, write its files, return what Tune's trainable reports."""
-        await asyncio.sleep(self.epoch_s)
+        await asyncio.sleep(self.slots[slot].worker.seconds)
         return self.slots[slot].train()
 
     async def call(self, slot: int, method: str, *args: Any, **options: Any) -> Any:
