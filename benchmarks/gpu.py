@@ -14,6 +14,7 @@ side by side   small trials by 1, 4 and 16 processes that share the GPU, as tria
 
 import argparse
 import dataclasses
+import math
 import multiprocessing
 import os
 import subprocess
@@ -90,8 +91,10 @@ def setting(module: object, name: str, value: float) -> Iterator[None]:
     """Give a module's constant another value while the context lasts."""
     kept = getattr(module, name)
     setattr(module, name, value)
-    yield
-    setattr(module, name, kept)
+    try:
+        yield
+    finally:
+        setattr(module, name, kept)
 
 
 def measure_epoch(device: str, count: int) -> None:
@@ -102,7 +105,7 @@ def measure_epoch(device: str, count: int) -> None:
     print(f"epoch: {count:,} images of 28×28, resnet18, batches of 512; the bare loop takes {bare:.3f} s")
     for name, pipeline in (("no transforms", ()), ("three transforms", TRANSFORMS)):
         changed = dataclasses.replace(config, pipeline=pipeline)
-        for steps, worth in (("recorded", recorded.WORTH), ("launched", 0.0)):
+        for steps, worth in (("recorded", math.inf), ("launched", 0.0)):
             with setting(recorded, "WORTH", worth):
                 seconds = median(epochs_of(changed, images, device))
             print(f"  {name:16} {steps} {seconds:.3f} s an epoch with validation: {bare / seconds:.2f} × its rate")
@@ -166,11 +169,13 @@ def shared_by_mps() -> Iterator[bool]:
             started = subprocess.run(["nvidia-cuda-mps-control", "-d"], check=False).returncode == 0
         except FileNotFoundError:
             started = False
-        yield started
-        if started:
-            subprocess.run(["nvidia-cuda-mps-control"], input=b"quit\n", check=False)
-        for name in names:
-            del os.environ[name]
+        try:
+            yield started
+        finally:
+            if started:
+                subprocess.run(["nvidia-cuda-mps-control"], input=b"quit\n", check=False)
+            for name in names:
+                del os.environ[name]
 
 
 def measure_side_by_side(device: str, count: int, numbers: tuple[int, ...]) -> None:

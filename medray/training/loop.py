@@ -164,6 +164,8 @@ class _Training:
 
     def _enter(self, stage: Stage) -> None:
         """Freeze what a stage does not train, and make its optimizer and schedule."""
+        self.recorded: RecordedStep | None = None  # first: with it the memory of the last stage's is let go
+        self.network.zero_grad(set_to_none=True)
         self.freezer.enter(stage)
         self.optimizer = optim.make_optimizer(self.config, self.network, stage.rate)
         self.schedule = optim.Schedule.make(self.config, stage, self.optimizer, len(self.bounds))
@@ -171,7 +173,6 @@ class _Training:
         self.feed = make_feed(config, self.network, frozen, self.train, self.device, self.embedding)
         # Fitting a last layer at once is so quick that each process does it by itself.
         self.trained = self.group.parallel(self.feed.network) if config.optimizer != LBFGS else self.feed.network
-        self.recorded: RecordedStep | None = None
         alone = self.device.type == "cuda" and self.group.size == 1
         self.may_record = alone and not config.mixup and config.optimizer != LBFGS
 
@@ -253,12 +254,12 @@ class _Training:
             return
         self.may_record = False
         sample = np.arange(self.bounds[0][1])
+        inputs = self.feed.training_batch(sample, self.progress.epoch + 1, 0, sample)
         labels = torch.from_numpy(self.train.own_labels[sample]).to(self.device)
         self._train_mode()
         self.recorded = record_step(
-            lambda inputs, own: self._gradients(inputs, own, own, 1.0), self.trained,
-            self.feed.plain(self.train, sample), labels,
-        )  # fmt: skip
+            lambda inputs, own: self._gradients(inputs, own, own, 1.0), self.trained, inputs, labels
+        )
 
     def _train_epoch(self, epoch: int) -> float:
         self._record()

@@ -80,16 +80,16 @@ class Waiting(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dense, self.drop = nn.Linear(4, 2), nn.Dropout(0.5)
+        self.norm, self.dense, self.drop = nn.BatchNorm1d(4), nn.Linear(4, 2), nn.Dropout(0.5)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        logits: Tensor = self.drop(self.dense(inputs))
+        logits: Tensor = self.drop(self.dense(self.norm(inputs)))
         return logits * 2 if logits.sum().item() > 0 else logits
 
 
 def test_what_cannot_be_recorded_is_launched(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorded, "WORTH", ALWAYS)
-    network, inputs = Waiting().cuda(), torch.ones(8, 4, device="cuda")
+    network, inputs = Waiting().cuda(), torch.rand(8, 4, device="cuda")
 
     def gradients(inputs: Tensor, labels: Tensor) -> Tensor:
         loss: Tensor = nn.functional.cross_entropy(network(inputs), labels)
@@ -98,6 +98,10 @@ def test_what_cannot_be_recorded_is_launched(dataset: ImageDataset, monkeypatch:
 
     labels = torch.zeros(8, dtype=torch.int64, device="cuda")
     assert record_step(gradients, network, inputs, labels) is None
+    assert all(
+        torch.equal(network.norm.get_buffer(name), buffer)
+        for name, buffer in nn.BatchNorm1d(4).cuda().named_buffers()
+    )
     # Nothing of the attempt is left: random numbers are drawn, others are recorded.
     torch.manual_seed(0)
     assert math.isfinite(gradients(inputs, labels).item())
