@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Self, TypeVar
 
 import numpy as np
@@ -94,7 +95,8 @@ def measure(pixels: Array) -> dict[str, Array]:
     tone = (pixels[..., 0] - pixels[..., 2]).mean(axis=(1, 2)) if pixels.shape[3] == 3 else np.zeros(len(pixels))
     inner = grey[:, 1:-1, 1:-1]
     laplacian = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] - 4 * inner
-    small = grey.reshape(-1, THUMBNAIL, 2, THUMBNAIL, 2).mean(axis=(2, 4))
+    upper, lower = grey[:, ::2], grey[:, 1::2]  # a mean over axes two apart takes three times as long
+    small = (upper[..., ::2] + upper[..., 1::2] + lower[..., ::2] + lower[..., 1::2]) / 4
     return {
         "brightness": grey.mean(axis=(1, 2)),
         "contrast": grey.std(axis=(1, 2)),
@@ -117,6 +119,7 @@ def shrink(images: Array) -> Array:
     return np.stack(channels, axis=-1)
 
 
+@lru_cache(maxsize=16)
 def _triangle_filter(length: int) -> Array:
     """Return the weight (64, length) of each old pixel in each new one; the triangle widens where it shrinks."""
     scale = length / SIDE
@@ -124,6 +127,7 @@ def _triangle_filter(length: int) -> Array:
     distance = np.abs(np.arange(length) - centres[:, None]) / max(scale, 1.0)
     weights = np.clip(1 - distance, 0, None)
     normalised: Array = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    normalised.setflags(write=False)  # the same array for all
     return normalised
 
 
