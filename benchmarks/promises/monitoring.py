@@ -31,6 +31,7 @@ UNLIKE = 0.05  # share of images out of distribution, at most
 FIRST = np.datetime64("2026-01-01")
 OUTCOMES = 3  # alarms of each label: sensitivity, specificity, calibration
 DRIFTS = 2  # alarms of all images: out of distribution and a look
+SHOULD, IS, SHARING = 0.95, 0.85, 4  # sensitivity, and how many alarms share ALPHA
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,25 @@ def run(population: Population, seed: int, quick: bool, studies: int | None) -> 
     section.notes.append(
         f"{count} models of each kind, {DAYS} looks at each; half as many in the last two columns."
     )
+    half, most = worsening_noticed(np.random.default_rng([seed, 12]), count)
+    section.notes.append(
+        f"Where {SHARING} alarms share {ALPHA:.0%}, half of {10 * count} streams notice within {half:.0f} ill "
+        f"patients, of one image and with an outcome, that a sensitivity is {IS} where it should be {SHOULD}; "
+        f"nine in ten within {_days(most)}."
+    )
     yield section
+
+
+def worsening_noticed(rng: np.random.Generator, count: int) -> tuple[float, float]:
+    """Return within how many ill patients half and nine in ten of 10 `count` streams have an alarm."""
+    waited = [
+        _first(
+            np.arange(DAYS), evidence_path_below((rng.random(DAYS) < IS).astype(float), SHOULD), SHARING / ALPHA
+        )
+        for _ in range(10 * count)
+    ]
+    half, most = np.quantile(waited, [0.5, 0.9], method="inverted_cdf")
+    return float(half), float(most)
 
 
 def _days(most: float) -> str:
