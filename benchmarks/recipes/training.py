@@ -15,9 +15,10 @@ from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.stats.outputs import Outputs
 from medray.training import optim
-from medray.training.loop import _predict, _Training
+from medray.training.loop import _Training
 from medray.training.models.blocks import parts_of
 from medray.training.parallel.group import ALONE
+from medray.training.predict import predict_part
 from medray.training.stages import Stage
 
 from .arms import Arm
@@ -132,6 +133,6 @@ class RecipeTraining(_Training):
             return Outputs(np.full((len(self.val), classes), 1 / classes, dtype=np.float32))
         outputs, feed, val = super()._predict_val(epoch), self.feed, self.val
         every = slice(0, len(val))
-        mirrored = _predict(self.network, feed.network, val, lambda at: feed.plain(val, at).flip(-1), every)
+        mirrored = predict_part(self.network, feed.network, val, lambda at: feed.plain(val, at).flip(-1), every)
         self.mirrored_outputs = Outputs((outputs.probabilities + mirrored.probabilities) / 2)
         return outputs

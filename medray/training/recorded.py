@@ -102,7 +102,7 @@ def _is_worth_recording(step: Callable[[], object]) -> bool:
         if torch.cuda.max_memory_allocated() - before > LARGEST_SHARE * torch.cuda.mem_get_info()[0]:
             return False
         launched, done = zip(*(_times(step) for _ in range(SAMPLES)), strict=True)
-        return min(done) < WORTH * min(launched)
+        return bool(min(done) < WORTH * min(launched))
 
 
 @contextlib.contextmanager
