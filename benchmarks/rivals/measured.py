@@ -60,13 +60,10 @@ def tables(results: Sequence[Measured]) -> str:
 
 
 def _head(results: Sequence[Measured]) -> str:
-    runs = [len(times) for times in _by_cell(results).values()]
-    commits = ", ".join(sorted({result.commit for result in results if result.commit}))
-    loads = [result.load for result in results]
-    counts = f"{min(runs)}" if min(runs) == max(runs) else f"{min(runs)} to {max(runs)}"
+    load = statistics.median(result.load for result in results)
     lines = (
-        f"Images a second, and in brackets the median milliseconds of an answer; medians of {counts} runs; "
-        f"medray at {commits}. Load average before the runs: median {statistics.median(loads):.1f}."
+        "Images a second, and in brackets the median milliseconds of an answer, medians of the runs: "
+        f"{_runs(results)}. {MISSING}: no result. Load average before the runs: median {load:.1f}."
     )
     batches = {cell[2]: _median(times, "rate") for cell, times in _by_cell(results).items() if cell[0] == RAW}
     if not batches:
@@ -74,6 +71,17 @@ def _head(results: Sequence[Measured]) -> str:
     best = max(batches, key=lambda batch: batches[batch])
     fastest = f"{batches[1]:.0f} images/s at batch 1, {batches[best]:.0f} at {best}"
     return f"{lines} `Ensemble.predict` in a loop, without HTTP or decoding: {fastest}."
+
+
+def _runs(results: Sequence[Measured]) -> str:
+    """Return how often each way was measured, and at which commits."""
+    parts = []
+    for way in dict.fromkeys(result.way for result in results):
+        times = max(len(times) for cell, times in _by_cell(results).items() if cell[0] == way)
+        commits = sorted({result.commit or "no commit" for result in results if result.way == way})
+        title = "`Ensemble.predict`" if way == RAW else WAYS[way].title
+        parts.append(f"{title} {times} ({', '.join(commits)})")
+    return "; ".join(parts)
 
 
 def _by_cell(results: Sequence[Measured]) -> dict[tuple[str, int, int], list[Measured]]:
@@ -129,14 +137,19 @@ def _cell(times: Sequence[Measured], *, is_first: bool) -> str:
 
 
 def _behind(results: Sequence[Measured], sizes: Sequence[int]) -> str:
-    """Return a line for each load at which medray is not first."""
+    """Return a line for each load at which others make more images a second than medray."""
     cells = _by_cell(results)
     lines = []
     for size in sizes:
         for clients in sorted({cell[2] for cell in cells if cell[1] == size}):
-            first, own = _first(cells, size, clients), cells.get(("medray", size, clients))
-            if first != "medray" and own:
-                ratio = _median(cells[first, size, clients], "rate") / _median(own, "rate")
-                where = f"{size}×{size}, {clients} client" + ("s" if clients > 1 else "")
-                lines.append(f"- {where}: {WAYS[first].title} makes {ratio:.2f} times medray's images a second")
-    return "\n".join(["medray is not first at:", "", *lines]) if lines else ""
+            if not (own := cells.get(("medray", size, clients))):
+                continue
+            ratios = {
+                WAYS[way].title: _median(times, "rate") / _median(own, "rate")
+                for (way, *load), times in cells.items() if load == [size, clients]
+            }  # fmt: skip
+            ahead = sorted(((ratio, title) for title, ratio in ratios.items() if ratio > 1), reverse=True)
+            if ahead:
+                named = "; ".join(f"{title} {ratio:.2f} times" for ratio, title in ahead)
+                lines.append(f"- {size}×{size}, {clients} client{'s' * (clients > 1)}: {named}")
+    return "\n".join(["Ahead of medray, by images a second:", "", *lines]) if lines else ""

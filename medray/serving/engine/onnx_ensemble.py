@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -87,12 +88,21 @@ class FastEnsemble(Ensemble):
     def member_outputs(self, images: Array) -> list[Outputs]:
         """Return each member's outputs for uint8 images (N, H, W, C)."""
         images = np.ascontiguousarray(images)
-        outputs = []
-        for group, predict in zip(self.groups, self.predictors, strict=True):
-            batch = evaluation_batch(group.network, self.image_shape, BATCH_PIXELS, least=8)
-            answers = [predict(part) for part in np.array_split(images, max(1, -(-len(images) // batch)))]
-            outputs.append([joined(list(parts)) for parts in zip(*answers, strict=True)])
+        outputs = [
+            predict(images) if len(images) <= batch else _in_batches(predict, images, batch)
+            for predict, batch in zip(self.predictors, self._batches, strict=True)
+        ]
         return in_order(self.groups, outputs)
+
+    @cached_property
+    def _batches(self) -> list[int]:
+        """How many images each group's networks see at once."""
+        return [evaluation_batch(group.network, self.image_shape, BATCH_PIXELS, least=8) for group in self.groups]
+
+
+def _in_batches(predict: Predictor, images: Array, batch: int) -> list[Outputs]:
+    answers = [predict(part) for part in np.array_split(images, -(-len(images) // batch))]
+    return [joined(list(parts)) for parts in zip(*answers, strict=True)]
 
 
 def _onnx_predictor(
