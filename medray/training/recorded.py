@@ -78,9 +78,10 @@ def _recorded(gradients: Gradients, network: nn.Module, inputs: Tensor, labels: 
     generator = torch.cuda.default_generators[inputs.device.index]
     state = generator.clone_state()
     try:
-        return RecordedStep(gradients, network, inputs, labels)
-    except RuntimeError as error:
-        generator.graphsafe_set_state(state)  # PyTorch before 2.15 leaves it as if it were still recording
+        with torch.cuda.stream(torch.cuda.current_stream()):  # which is current again behind it
+            return RecordedStep(gradients, network, inputs, labels)
+    except RuntimeError as error:  # PyTorch before 2.15 leaves all as if it were still recording
+        generator.graphsafe_set_state(state)
         warnings.warn(f"a step could not be recorded and is launched: {one_line(error)}", stacklevel=2)
         return None
 
