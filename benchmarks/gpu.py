@@ -135,9 +135,11 @@ def busy_seconds(config: TrainConfig, train: LabelledImages, val: LabelledImages
     next(epochs)
     with torch.profiler.profile() as profiler:
         next(epochs)
-    events = [
-        event for event in profiler.key_averages() if event.device_type.name == "CUDA"
-    ]  # not who launched them
+    events = [  # neither who launched them nor what frames them, such as an optimizer's step
+        event
+        for event in profiler.key_averages()
+        if event.device_type.name == "CUDA" and not event.is_user_annotation
+    ]
     return float(sum(event.self_device_time_total for event in events)) / 1e6
 
 

@@ -85,8 +85,7 @@ def dicom_request(request: Request) -> DicomRequest | None:
     Raises:
         Problem: `answer` is unknown or not of JSON, or this service does not write the DICOM that is.
     """
-    answer, accept = request.query_params.get("answer"), request.headers.get("accept", "")
-    forms = dicom_forms(accept) if "/" in accept and accept != "*/*" else None  # as most clients have it
+    answer, forms = request.query_params.get("answer"), dicom_forms(request.headers.get("accept", ""))
     if answer is not None and answer not in DICOM_ANSWERS:
         raise Problem(Kind.BAD_REQUEST, unknown_choice_line("answer", answer[:40], DICOM_ANSWERS))
     if forms is None:
