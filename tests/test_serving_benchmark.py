@@ -37,8 +37,8 @@ def test_tables_have_medians_and_say_where_medray_is_not_first(measured: ModuleT
     text = measured.tables(measured.read(path))
     assert "| **medray** | **50** (2.0) | 200 (5.0) |" in text
     assert "| Triton (PyTriton), ONNX Runtime | – | **250** (5.0) |" in text
-    assert "- 28×28, 8 clients: Triton (PyTriton), ONNX Runtime makes 1.25 times medray's images a second" in text
-    assert text.count("times medray's") == 1
+    _, behind = text.split("Ahead of medray, by images a second:")
+    assert behind.strip() == "- 28×28, 8 clients: Triton (PyTriton), ONNX Runtime 1.25 times"
 
 
 @pytest.mark.parametrize("chunked", [True, False])
