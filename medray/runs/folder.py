@@ -29,13 +29,16 @@ if TYPE_CHECKING:
 
 Document = TypeVar("Document", bound=JsonDocument)
 SCHEMES = ("abfs", "abfss", "file", "gs", "hdfs", "s3")
+#: `key:word@` before a bucket, and `?options` that hold a secret.
+CREDENTIALS = re.compile(r"^[^/]*://[^/?]*:[^/?]*@|[?&][^=&]*(?:secret|passw|token|sig|key)[^=&]*=", re.IGNORECASE)
 
 
 def locate(given: str) -> str:
     """Return a path or URI that a user gives as a location that holds in any folder: paths become absolute.
 
     Raises:
-        RunError: it looks like a URI, but not of a known file system, or with one slash.
+        RunError: it looks like a URI, but not of a known file system, or with one slash, or with credentials,
+            which medray and Ray would write into files and logs.
     """
     scheme, colon, rest = given.partition(":")
     if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme):
@@ -44,6 +47,11 @@ def locate(given: str) -> str:
         raise RunError(f"{given}: {unknown_choice_line('file system', scheme, SCHEMES)}, or a path")
     if scheme in SCHEMES and not rest.startswith("//"):
         raise RunError(f"{given}: a URI has two slashes: {scheme}://{rest.lstrip('/')}")
+    if rest.startswith("//") and CREDENTIALS.search(given):
+        raise RunError(
+            f"{without_secrets(given)} was given with credentials, which would get into files and logs: give them to "
+            "each node as its file system takes them, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3"
+        )
     return given if rest.startswith("//") else str(Path(given).absolute())
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,11 +56,12 @@ def made_up(names: tuple[str, ...], metric: str = "auc", images: int = 60, **mor
 
 
 def printed(
-    scores: ReadScores, width: int, *, stored: bool = False, count: int = 1, prevalences: tuple[float, ...] = ()
-) -> str:
-    stream, run = io.StringIO(), RunDir("/runs/x")
+    scores: ReadScores, width: int, *, stored: bool = False, count: int = 1, prevalences: tuple[float, ...] = (),
+    location: str = "/runs/x",
+) -> str:  # fmt: skip
+    stream, run = io.StringIO(), RunDir(location)
     result = Evaluation(
-        run, scores, Read(count, run.evaluation.child(f"read_{count:04d}")), stored, ReadCount("/runs/x", count)
+        run, scores, Read(count, run.evaluation.child(f"read_{count:04d}")), stored, ReadCount(location, count)
     )
     print_result(result, Console(file=stream, width=width), prevalences)
     assert len(to_json(result, prevalences)["at_prevalences"]) == len(prevalences) * len(scores.operating_points)
@@ -183,6 +185,14 @@ def test_it_says_how_often_the_split_was_read_and_what_of() -> None:
     assert "60 test images; 95 % intervals by image" in text
     patients = printed(made_up(BREAST, groups=np.arange(60) // 3), 100)
     assert "60 test images of 20 patients; 95 % intervals by patient" in patients
+
+
+def test_a_report_from_before_a_read_is_told_of(tmp_path: Path) -> None:
+    scores, location = made_up(BREAST), str(tmp_path)
+    assert "medray report" not in printed(scores, 100, location=location)
+    RunDir(location).report.write(RunDir.REPORT, b"<html>")
+    assert f"with these figures: medray report {location}" in printed(scores, 100, location=location)
+    assert "medray report" not in printed(scores, 100, location=location, stored=True)
 
 
 def test_it_says_why_a_figure_has_no_interval() -> None:

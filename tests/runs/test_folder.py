@@ -75,6 +75,22 @@ def test_what_is_almost_a_uri_is_never_taken_for_a_path(given: str, message: str
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "given", ["s3://AKIA:w0rd@bucket/runs?region=eu", "s3://bucket/runs?secret_key=w0rd", "abfs://:w0rd@account/runs"]
+)
+def test_credentials_in_a_uri_are_refused_and_not_shown(given: str) -> None:
+    result = ask(search, "organs", "--data", "phantom", "--storage", given)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.output
+    assert "was given with credentials" in result.stderr
+    assert "w0rd" not in result.output
+    assert "w0rd" not in ask(evaluate, given).output
+
+
+@pytest.mark.parametrize("given", ["abfs://container@account.dfs.core.windows.net/runs", "s3://bucket/a:b@c?region=eu"])
+def test_what_is_no_credential_stays(given: str) -> None:
+    assert locate(given) == given
+
+
 def test_a_uri_that_its_file_system_refuses_is_one_line() -> None:
     result = ask(search, "organs", "--data", "phantom", "--storage", "s3://bucket/runs?regoin=x")
     assert result.exit_code == 2
