@@ -7,6 +7,7 @@ images that their folds held out.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from medray._types import Array
 from medray.errors import RunError
 from medray.runs.fold_results import CrossvalTrial
 from medray.runs.kept_weights import KEPT
-from medray.runs.leaderboard import rank, usable
+from medray.runs.leaderboard import distinct, rank, usable
 from medray.runs.rundir import RunDir, TrialDir, read_predictions
 from medray.runs.trial_record import TrialRecord
 from medray.stats.case_rule import CaseRule
@@ -80,9 +81,10 @@ def trial_pool(
     run: RunDir, records: Sequence[TrialRecord], mode: str, limit: int | None = None, task: str = SINGLE.name,
     cases: CaseRule | None = None,
 ) -> Pool:  # fmt: skip
-    """Return the trials of a search, best on validation first; of trials with equal predictions only the first.
+    """Return the trials of a search, best on validation first.
 
-    Only the best have weights still (`medray/runs/kept_weights.py`).
+    Of trials with equal predictions, and of linear heads on the same features, only the first. Only the best have
+    weights still (`medray/runs/kept_weights.py`).
 
     Raises:
         RunError: predictions are missing or damaged, or of other images than another trial's.
@@ -90,7 +92,7 @@ def trial_pool(
     candidates: list[Candidate] = []
     digests: set[bytes] = set()
     labels = np.empty(0, dtype=np.int64)
-    for record in rank(usable(records), mode)[:KEPT]:
+    for record in islice(distinct(rank(usable(records), mode)), KEPT):
         folder = run.trial(record.number)
         probabilities, trial_labels = read_predictions(folder, record.best_epoch, cases)
         labels = labels if candidates else trial_labels

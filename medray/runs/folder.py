@@ -49,8 +49,8 @@ def locate(given: str) -> str:
         raise RunError(f"{given}: a URI has two slashes: {scheme}://{rest.lstrip('/')}")
     if rest.startswith("//") and CREDENTIALS.search(given):
         raise RunError(
-            f"{without_secrets(given)} was given with credentials, which would get into files and logs: give them to "
-            "each node as its file system takes them, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3"
+            f"{without_secrets(given)} was given with credentials, which would get into files and logs: give them "
+            "to each node as its file system takes them, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3"
         )
     return given if rest.startswith("//") else str(Path(given).absolute())
 

@@ -1,7 +1,8 @@
 """Which trials keep their weights: the best, and the baselines. Those of thousands of trials would fill a disk.
 
-An ensemble is made of the best `KEPT` trials, so the weights of others are of no use to it. All other files of a
-trial are kept: its settings, its epochs, its predictions of the validation images.
+An ensemble is made of the best `KEPT` trials, so the weights of others are of no use to it. Linear heads are not
+counted: theirs are small, and a search may have hundreds. All other files of a trial are kept: its settings, its
+epochs, its predictions of the validation images.
 """
 
 from bisect import insort
@@ -25,8 +26,12 @@ class KeptWeights:
         most: int = KEPT,
     ) -> None:  # fmt: skip
         self.run, self.sign, self.members, self.most = run, -1 if mode == "max" else 1, frozenset(members), most
-        searched = [record for record in records if record.baseline is None]
-        self._best = [self._place(record) for record in rank(usable(searched), mode)[:most]]
+        counted = rank(filter(self._counts, records), mode)
+        self._best = [self._place(record) for record in counted[:most]]
+
+    @staticmethod
+    def _counts(record: TrialRecord) -> bool:
+        return record.baseline is None and record.features is None and bool(usable([record]))
 
     def _place(self, record: TrialRecord) -> tuple[float, int]:
         assert record.objective is not None
@@ -34,7 +39,7 @@ class KeptWeights:
 
     def take(self, record: TrialRecord) -> None:
         """Take in a trial that has ended, and delete the weights of the one that is no longer among the best."""
-        if record.baseline is not None or not usable([record]):
+        if not self._counts(record):
             return
         insort(self._best, self._place(record))
         if len(self._best) > self.most:

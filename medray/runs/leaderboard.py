@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from medray.runs.trial_record import FAILED, TrialRecord
@@ -23,6 +23,18 @@ def rank(records: Iterable[TrialRecord], mode: str) -> list[TrialRecord]:
 def usable(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Return the records of trials that have weights to use: finished and stopped ones."""
     return [r for r in records if r.state != FAILED and r.objective is not None]
+
+
+def distinct(ranked: Iterable[TrialRecord]) -> Iterator[TrialRecord]:
+    """Yield the records, of linear heads on the same features only the first: the others are nearly the same.
+
+    A search fits them by the dozen, and the average of eight is one model that is counted eight times.
+    """
+    seen = set()
+    for record in ranked:
+        if record.features is None or record.features not in seen:
+            seen.add(record.features)
+            yield record
 
 
 @dataclass(frozen=True)

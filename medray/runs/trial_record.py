@@ -4,11 +4,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from medray.config import LBFGS
 from medray.errors import unknown_choice_line
 from medray.json_document import JsonDocument
 
 FINISHED, STOPPED, FAILED = STATES = ("finished", "stopped", "failed")
 TIME, FLAT = "time", "flat"  # what ends a search before all its trials have ended
+#: The settings that decide which features of an image a linear head sees.
+FEATURES = ("backbone", "pretrained", "weights", "image_size", "pooling", "transforms", "views")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,16 @@ class TrialRecord(JsonDocument):
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     traceback: str | None = None
     worker_died: bool = False
+
+    @property
+    def features(self) -> tuple[Any, ...] | None:
+        """What the linear head of a frozen network sees, None for another network.
+
+        Heads on the same features differ in their strength and the balance of classes alone.
+        """
+        if self.settings.get("optimizer") != LBFGS:
+            return None
+        return tuple(self.settings.get(name) for name in FEATURES)
 
     def check(self) -> None:
         """Check that the state is one in which a trial ends."""

@@ -28,6 +28,7 @@ from medray.runs.rundir import MANIFEST, RunDir
 from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, EpochRecord, TrialRecord
 from medray.search.enqueue import QUEUED
 from medray.search.flatness import is_flat
+from medray.search.head_count import HeadCount
 from medray.search.optuna_study import BestAndLatest, SpreadTPE, StudyFile
 from medray.search.time_limit import TimeLimit, TrialKind, hours_for
 from medray.search.warm_start import frozen_trials
@@ -39,6 +40,7 @@ LEADERBOARD_SHARE = 0.01  # of the time, at most: that of thousands of trials ta
 UNBOUNDED_STATE_EVERY_S = 1.0  # of a search without a time limit, as trials end
 MOST_HELD_BACK = 8  # drawn trials in a row that have no time, until the search ends
 MOST_TOO_LARGE = 64  # the same while there is time for trials of another kind
+MOST_HEADS = 16  # drawn linear heads in a row of which there are enough, until one begins all the same
 MOST_FAILED = 20
 OPTUNA_STATES = {FINISHED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
@@ -88,6 +90,7 @@ class Ledger:
         self.ended_by: str | None = None
         self.held_back: deque[FrozenTrial] = deque()
         self.needs: dict[int, tuple[TrialKind, int]] = {}  # kind, and epochs to the first rung, by number
+        self.head_count = HeadCount()
         self.out_of_time: set[int] = set()
         self.running_epochs: dict[int, RunningEpochs] = {}
         self.records: dict[int, TrialRecord] = {}
@@ -127,9 +130,16 @@ class Ledger:
             else:
                 self.held_back.append(trial)
         self.file.send()
-        for number in self.run.trial_numbers() if self.options.hours is not None else ():
-            folder = self.run.trial(number)
-            kind = TrialKind.of(TrainConfig.from_dict(folder.read_json(folder.CONFIG)))
+        for number in self.run.trial_numbers():
+            self._count(number)
+
+    def _count(self, number: int) -> None:
+        """Take in a trial that an earlier driver began."""
+        folder = self.run.trial(number)
+        kind = TrialKind.of(TrainConfig.from_dict(folder.read_json(folder.CONFIG)))
+        record = self.records.get(number)
+        self.head_count.begin(number, kind, baseline=record is not None and record.baseline is not None)
+        if self.options.hours is not None:
             self.limit.times.begin(number, kind, [epoch.seconds for epoch in folder.epochs()])
 
     def left(self) -> float:
@@ -159,7 +169,8 @@ class Ledger:
     def start_next(self) -> StartedTrial | None:
         """Write the config of the next trial, an unfinished one or one that can reach its first rung; return it.
 
-        None where there is no time for one: the search has ended then.
+        None where there is no time for one: the search has ended then. A linear head of which there are enough
+        waits for other trials, in a search without a limit of time for `MOST_HEADS` draws at most.
         """
         while self.unfinished:
             frozen = self.unfinished.popleft()
@@ -177,7 +188,8 @@ class Ledger:
             frozen = self.held_back.popleft() if attempts < again else None
             if frozen is None or self._may_have_time(frozen.number):
                 trial = self._open(frozen)
-                if started := self._start(trial):
+                bounded = self.limit.hours is not None or attempts - again < MOST_HEADS
+                if started := self._start(trial, bounded_heads=bounded):
                     self.held_back.rotate(attempts if frozen else 0)
                     return started
                 frozen = self.study.get_trials(deepcopy=False)[trial.number]
@@ -187,8 +199,10 @@ class Ledger:
         return None
 
     def _may_have_time(self, number: int) -> bool:
-        """Return whether a trial that was held back is not known to lack time still, without drawing it again."""
-        return number not in self.needs or self.limit.allows(*self.needs[number])
+        """Return whether a trial that was held back is not known to have to wait, without drawing it again."""
+        if number not in self.needs:
+            return True
+        return self.limit.allows(*self.needs[number]) and not self.head_count.is_enough(self.needs[number][0])
 
     def _most_held_back(self) -> int:
         return MOST_TOO_LARGE if self.limit.allows_any(self.space.budget.grace_epochs) else MOST_HELD_BACK
@@ -217,10 +231,13 @@ class Ledger:
         self.study.sampler = SpreadTPE(self.options.seed, number, drawn_before, self.known_trials)
         return self.study.ask() if frozen is None else Trial(self.study, frozen._trial_id)
 
-    def _start(self, trial: Trial, before: Sequence[EpochRecord] = ()) -> StartedTrial | None:
+    def _start(
+        self, trial: Trial, before: Sequence[EpochRecord] = (), *, bounded_heads: bool = False
+    ) -> StartedTrial | None:
         """Draw a trial's settings and write its config; return None where it has no time.
 
-        An earlier driver has done the epochs `before`.
+        So it does with `bounded_heads` where it is a linear head of which there are enough. An earlier driver has
+        done the epochs `before`.
         """
         number, baseline = trial.number, trial.user_attrs.get("baseline")
         outside = baseline is not None and self.space.baselines[baseline].compare_only
@@ -232,8 +249,10 @@ class Ledger:
         epochs = 1 if kind.linear else config.epochs
         rung = min(self.space.budget.grace_epochs, epochs)
         self.needs[number] = kind, max(1, rung - len(before))
-        if not self.limit.allows(*self.needs[number]):
+        drawn_head = bounded_heads and not QUEUED & trial.user_attrs.keys() and self.head_count.is_enough(kind)
+        if drawn_head or not self.limit.allows(*self.needs[number]):
             return None
+        self.head_count.begin(number, kind, baseline=baseline is not None)
         self.limit.times.begin(number, kind, [epoch.seconds for epoch in before])
         self.running[number] = trial
         self.running_epochs[number] = RunningEpochs(len(before), rung, epochs)

@@ -130,8 +130,12 @@ class EpochTimes:
         return median(nearest) if nearest else None
 
     def has_cheaper(self, kind: TrialKind, seconds: float) -> bool:
-        """Return whether an epoch of another kind takes less than half of the `seconds` of one of this kind."""
-        others = [self.expected(other) for other in self.begun() if other != kind]
+        """Return whether an epoch of another kind takes less than half of the `seconds` of one of this kind.
+
+        Linear heads do not count for one that is trained by steps: beside them all of those would be too slow.
+        """
+        alike = [other for other in self.begun() if other != kind and (kind.linear or not other.linear)]
+        others = [self.expected(other) for other in alike]
         return any(other is not None and 2 * other < seconds for other in others)
 
     def slowest(self) -> float | None:

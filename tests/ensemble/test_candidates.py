@@ -73,6 +73,16 @@ def test_a_trial_that_repeats_another_is_not_counted_twice(run: RunDir) -> None:
     assert [c.number for c in trial_pool(run, records(run), "max", limit=2).candidates] == [first, third]
 
 
+def test_of_linear_heads_on_the_same_features_only_the_best_is_a_candidate(run: RunDir) -> None:
+    first, second, third, last = (c.number for c in trial_pool(run, records(run), "max").candidates)
+    head = {"optimizer": "lbfgs", "backbone": "resnet18", "image_size": 64}
+    settings = {first: {**head, "weight_decay": 0.1}, third: {**head, "weight_decay": 0.2}}
+    settings[last] = {**head, "image_size": 128}
+    changed = [dataclasses.replace(r, settings=settings.get(r.number, r.settings)) for r in records(run)]
+    assert [c.number for c in trial_pool(run, changed, "max").candidates] == [first, second, last]
+    assert [c.number for c in trial_pool(run, changed, "max", limit=2).candidates] == [first, second]
+
+
 def test_a_stopped_trial_may_be_a_member_and_a_failed_one_never(run: RunDir) -> None:
     others = records(run)
     stopped = dataclasses.replace(others[0], state=STOPPED)

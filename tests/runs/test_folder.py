@@ -76,7 +76,8 @@ def test_what_is_almost_a_uri_is_never_taken_for_a_path(given: str, message: str
 
 
 @pytest.mark.parametrize(
-    "given", ["s3://AKIA:w0rd@bucket/runs?region=eu", "s3://bucket/runs?secret_key=w0rd", "abfs://:w0rd@account/runs"]
+    "given",
+    ["s3://AKIA:w0rd@bucket/runs?region=eu", "s3://bucket/runs?secret_key=w0rd", "abfs://:w0rd@account/runs"],
 )
 def test_credentials_in_a_uri_are_refused_and_not_shown(given: str) -> None:
     result = ask(search, "organs", "--data", "phantom", "--storage", given)
@@ -86,7 +87,9 @@ def test_credentials_in_a_uri_are_refused_and_not_shown(given: str) -> None:
     assert "w0rd" not in ask(evaluate, given).output
 
 
-@pytest.mark.parametrize("given", ["abfs://container@account.dfs.core.windows.net/runs", "s3://bucket/a:b@c?region=eu"])
+@pytest.mark.parametrize(
+    "given", ["abfs://container@account.dfs.core.windows.net/runs", "s3://bucket/a:b@c?region=eu"]
+)
 def test_what_is_no_credential_stays(given: str) -> None:
     assert locate(given) == given
 

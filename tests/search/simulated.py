@@ -43,10 +43,10 @@ class Clock:
 
 def ledger_in(
     folder: Path, clock: Clock, hours: float | None, *, trials: int | None = None, epochs: int = 6, grace: int = 2,
-    stop_when_flat: bool = False,
+    stop_when_flat: bool = False, text: str = SPACE,
 ) -> Ledger:  # fmt: skip
-    """Open the search in `folder`, or begin it there, as `run_trials` does."""
-    run, space = RunDir(str(folder)), parse(SPACE % (epochs, grace), "timed.yaml")
+    """Open the search in `folder`, or begin it there, as `run_trials` does; `text` is the space."""
+    run, space = RunDir(str(folder)), parse(text % (epochs, grace), "timed.yaml")
     options = ResolvedOptions("phantom", trials, epochs, 2, 0, None, False, hours, stop_when_flat)
     file, state = StudyFile(run), run.read_state()
     ledger = Ledger(

@@ -236,6 +236,20 @@ def test_a_trial_of_a_kind_that_turns_out_too_slow_is_stopped_and_the_others_go_
     assert clock.now - 1000.0 > 0.1 * HOUR_S - ending_seconds(0.1) - 10.0
 
 
+def test_cheap_linear_heads_make_no_other_training_too_slow() -> None:
+    limit = TimeLimit(0.1, now=Clock())  # at most 90 s for one trial where others take less
+    limit.times.begin(0, TrialKind("vit", 64, True, True))
+    limit.times.add(0, 0.1)
+    limit.times.begin(1, LENET)
+    limit.times.add(1, 12.0)
+    assert not limit.is_too_slow(1, 8, 12.0)
+    assert limit.allows(LENET, 8)
+    limit.times.begin(2, TrialKind("cnn5"))
+    limit.times.add(2, 5.0)
+    assert limit.is_too_slow(1, 8, 12.0)
+    assert not limit.allows(LENET, 8)
+
+
 def test_a_baseline_goes_on_however_slow_it_is(tmp_path: Path) -> None:
     clock, seconds = Clock(), {"lenet5": 40.0, "cnn5": 1.0, "resnet8_small": 1.0}
     ledger = ledger_in(tmp_path, clock, 0.1, grace=3)

@@ -1,5 +1,7 @@
 """The step of a study that trains the best settings on every fold."""
 
+from itertools import islice
+
 from medray.console import say
 from medray.crossval.plan import TOP, CrossvalOptions
 from medray.crossval.print_crossval import print_crossval_result
@@ -9,7 +11,7 @@ from medray.data.listing.listing import TRAIN, VAL
 from medray.errors import DataError
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.fold_results import read_crossval_trials
-from medray.runs.leaderboard import rank, usable
+from medray.runs.leaderboard import distinct, rank, usable
 from medray.runs.rundir import RunDir
 from medray.runs.trial_record import FAILED
 from medray.study.steps.share_time import FoldTimes, seconds_for_folds, slots_used
@@ -112,7 +114,7 @@ def _times(searched: FinishedSearch, folds: int | None, top: int) -> FoldTimes:
         )
     images = sum(split.images for split in pool)
     return FoldTimes(
-        best=tuple(rank(usable(searched.records), searched.space.mode)[:top]),
+        best=tuple(islice(distinct(rank(usable(searched.records), searched.space.mode)), top)),
         folds=folds,
         growth=images * (folds - 1) / folds / pool[0].images,
         slots=slots_used(searched.records, searched.run.read_state().seconds),
