@@ -2,7 +2,8 @@
 
 Again and again the validation images of each run are halved at random, by class. Trials are ranked and selected
 on one half by each rule, and their average is measured on the other. The test split is not read. Epochs were
-selected on all of the images, alike for all rules, so that the figures flatter all of them.
+selected on all of the images, alike for all rules, so that the figures flatter all of them. A rule takes all
+linear heads, or of those on the same features the best alone, as medray does.
 
     uv run python benchmarks/ensemble_members.py runs/a runs/b [--splits 60]
 """
@@ -19,6 +20,7 @@ from medray.ensemble.averaging import average
 from medray.ensemble.candidates import Candidate, trial_pool
 from medray.ensemble.strategies import Weighted, greedy, top_k
 from medray.runs.finished_search import FinishedSearch, open_finished_search
+from medray.runs.leaderboard import distinct
 from medray.stats.score_names import METRICS
 from medray.tasks import TASKS
 
@@ -36,13 +38,16 @@ def not_worse(k: int) -> Rule:
     return lambda candidates, labels, metric: top_k(candidates, labels, metric, k)
 
 
-RULES: dict[str, Rule] = {
-    "the best trial": plain(1),
-    "the best 4": plain(4),
-    "the best 8": plain(8),
-    "the best 4, none clearly worse": not_worse(4),
-    "the best 8, none clearly worse": not_worse(8),
-    "greedy": greedy,
+#: Each rule, and whether it takes all linear heads.
+RULES: dict[str, tuple[Rule, bool]] = {
+    "the best trial": (plain(1), True),
+    "the best 4": (plain(4), True),
+    "the best 8": (plain(8), True),
+    "the best 4, none clearly worse": (not_worse(4), True),
+    "the best 8, none clearly worse": (not_worse(8), True),
+    "the best 4, none clearly worse, one of alike heads": (not_worse(4), False),
+    "the best 8, none clearly worse, one of alike heads": (not_worse(8), False),
+    "greedy, one of alike heads": (greedy, False),
 }
 
 
@@ -58,7 +63,9 @@ def halves(labels: Array, rng: np.random.Generator) -> Array:
 def measure(search: FinishedSearch, splits: int, seed: int) -> dict[str, dict[str, list[float]]]:
     """Return each rule's scores on the second half, for every split, by rule and metric."""
     metric, task = search.space.metric, TASKS[search.space.task]
-    pool = trial_pool(search.run, search.records, search.space.mode, None, task.name, search.data.cases)
+    records = {record.number: record for record in search.records}
+    every = [replace(record, settings={}) for record in search.records]  # none is known to be a linear head
+    pool = trial_pool(search.run, every, search.space.mode, None, task.name, search.data.cases)
     sign = 1 if METRICS[metric] == "max" else -1
     rng = np.random.default_rng(seed)
     scores: dict[str, dict[str, list[float]]] = {name: {} for name in RULES}
@@ -69,8 +76,10 @@ def measure(search: FinishedSearch, splits: int, seed: int) -> dict[str, dict[st
         order = np.argsort([-value for value in objectives], kind="stable")
         ranked = [candidates[i] for i in order]
         by_number = {c.number: c for c in pool.candidates}
-        for name, rule in RULES.items():
-            selected = rule(ranked, pool.labels[first], metric)
+        for name, (rule, takes_all) in RULES.items():
+            offered = {record.number for record in distinct(records[c.number] for c in ranked)}
+            taken = [c for c in ranked if takes_all or c.number in offered]
+            selected = rule(taken, pool.labels[first], metric)
             tables = [by_number[c.number].probabilities[~first] for c, _ in selected]
             mean = average(tables, [weight for _, weight in selected], label_sets=task.label_sets)
             measured = task.measure_defined(mean, pool.labels[~first])
