@@ -33,9 +33,10 @@ def embed_ahead(
     """Compute the features that linear heads among the trials that wait in a study see, once, with its progress.
 
     A trial of one core would take longer, and others would wait for it. Features that would take more than a
-    quarter of the search's time are left out, and so are trials that need them. A failure is the trial's, which
-    says it.
+    quarter of the search's time are left out, and so are trials that need them; what they would take tells how
+    long the backbone's other trainings do. A failure is the trial's, which says it.
     """
+    cores = 1 if gpu else os.cpu_count() or 1
     for config in linear_heads(space, study, resolved.max_epochs):
         kind = TrialKind.of(config)
         try:
@@ -43,10 +44,10 @@ def embed_ahead(
         except _TooLong as too_long:
             say(console, f"  left out: it would take {clock(too_long.seconds)}, more than a quarter of the time")
             limit.times.left_out.add(kind)
+            limit.times.forwards[kind.backbone, kind.image_size] = too_long.seconds * cores / kind.passes
         except MedrayError:
             continue
         else:
-            cores = 1 if gpu else os.cpu_count() or 1
             limit.times.embedded.add(kind)
             if seconds > FROM_CACHE:
                 limit.times.forwards[kind.backbone, kind.image_size] = seconds * cores / kind.passes

@@ -111,8 +111,9 @@ class EpochTimes:
         """Return the seconds that an epoch of a new trial will take; None before any is measured.
 
         They are the median over trials of each trial's median epoch: of the same kind if there are any, else of
-        the kind at another size by the number of pixels, else of the backbone, else of all; none of these two are
-        linear. Of linear heads of the same kind it is the least, as only the first one computes features.
+        the kind at another size by the number of pixels, else by what the backbone takes to see all images if that
+        is known, else of the backbone, else of all; none of these two are linear. Of linear heads of the same kind
+        it is the least, as only the first one computes features.
         """
         if alike := self._by_kind.get(kind):
             return alike[0] if kind.linear else median(alike)
@@ -120,7 +121,7 @@ class EpochTimes:
         scaled = [pixels * seconds for other, seconds in measured if (pixels := kind.other_size(other))]
         if scaled:
             return max(scaled) if kind.linear else median(scaled)
-        forward = self.forwards.get((kind.backbone, kind.image_size))
+        forward = self._forward(kind)
         if forward is not None and kind not in self.embedded:
             return forward * (kind.passes if kind.linear else STEP_COST)
         if kind.linear:
@@ -128,6 +129,17 @@ class EpochTimes:
         others = [(other.backbone == kind.backbone, seconds) for other, seconds in measured if not other.linear]
         nearest = [seconds for same, seconds in others if same] or [seconds for _, seconds in others]
         return median(nearest) if nearest else None
+
+    def _forward(self, kind: TrialKind) -> float | None:
+        """Return the seconds of one core in which the backbone sees all images, by the nearest size measured."""
+        size, sizes = kind.image_size, {s: f for (name, s), f in self.forwards.items() if name == kind.backbone}
+        if size in sizes:
+            return sizes[size]
+        measured = [other for other in sizes if other]
+        if not size or not measured:
+            return None
+        nearest = min(measured, key=lambda other: abs(other - size))
+        return sizes[nearest] * (size / nearest) ** 2
 
     def has_cheaper(self, kind: TrialKind, seconds: float) -> bool:
         """Return whether an epoch of another kind takes less than half of the `seconds` of one of this kind.

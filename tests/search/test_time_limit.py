@@ -224,6 +224,9 @@ def test_features_are_judged_by_how_often_the_backbone_sees_an_image() -> None:
     limit.times.embedded.add(mirrored)
     assert limit.allows(mirrored, 1)  # they are computed already
     assert limit.times.expected(TrialKind("vit", 64)) == 150.0  # of fine-tuning
+    assert limit.times.expected(TrialKind("vit", 128)) == 600.0
+    assert not limit.allows(TrialKind("vit", 128), 1)
+    assert limit.times.expected(TrialKind("vit")) == 1.0  # of the images' own size, which is not known here
 
 
 def test_a_trial_of_a_kind_that_turns_out_too_slow_is_stopped_and_the_others_go_on(tmp_path: Path) -> None:
