@@ -24,7 +24,6 @@ from medray.evaluate.print_subgroups import print_subgroups
 from medray.evaluate.run_evaluation import Evaluation
 from medray.evaluate.scores_document import ModelScores, Scores
 from medray.evaluate.without_copies import without_copies_line
-from medray.runs.rundir import RunDir
 from medray.stats.bootstrap import Estimate
 from medray.stats.class_scores import ClassScores
 from medray.stats.rates import Proportion
@@ -74,7 +73,7 @@ def print_result(result: Evaluation, console: Console, prevalences: Sequence[flo
         say(console, without_copies_line(scores.without_copies))
     console.print()
     say(console, f"{result.reads.sentence} Figures: {result.read.folder.location}")
-    if not result.stored and result.run.report.exists(RunDir.REPORT):
+    if not result.stored and result.run.report.exists(result.run.REPORT):
         say(console, f"The report is from before; with these figures: medray report {result.run.location}")
 
 

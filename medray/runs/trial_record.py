@@ -60,7 +60,7 @@ class TrialRecord(JsonDocument):
     def features(self) -> tuple[Any, ...] | None:
         """What the linear head of a frozen network sees, None for another network.
 
-        Heads on the same features differ in their strength and the balance of classes alone.
+        Heads on the same features differ in strength, balance of classes and loss alone.
         """
         if self.settings.get("optimizer") != LBFGS:
             return None

@@ -12,6 +12,7 @@ from medray.console import say, step
 from medray.data.dataset import ImageDataset
 from medray.errors import MedrayError
 from medray.runs.run_facts import ResolvedOptions
+from medray.runs.trial_record import FEATURES
 from medray.search.enqueue import BASELINE, PORTFOLIO
 from medray.search.time_limit import HOUR_S, LARGEST_SHARE, TimeLimit, TrialKind
 from medray.space.search_space import SearchSpace
@@ -64,7 +65,7 @@ def linear_heads(space: SearchSpace, study: optuna.Study, max_epochs: int) -> It
         if baseline is None and settings is None:
             continue
         config = space.config(settings or {}, seed=0, max_epochs=max_epochs, baseline=baseline)
-        features = (config.backbone, config.weights, config.image_size, config.pooling, config.transforms)
+        features = tuple(getattr(config, name) for name in FEATURES)
         if TrialKind.of(config).linear and features not in seen:
             seen.add(features)
             yield config

@@ -4,7 +4,7 @@ from collections import Counter
 
 from medray.search.time_limit import TrialKind
 
-ENOUGH = 6  # heads on the same features; they differ in their strength and the balance of classes alone
+ENOUGH = 6  # heads on the same features; they differ in strength, balance of classes and loss alone
 
 
 class HeadCount:

@@ -130,17 +130,14 @@ class Ledger:
             else:
                 self.held_back.append(trial)
         self.file.send()
+        trials = self.study.get_trials(deepcopy=False)
+        baselines = {trial.number for trial in trials if "baseline" in trial.user_attrs}
         for number in self.run.trial_numbers():
-            self._count(number)
-
-    def _count(self, number: int) -> None:
-        """Take in a trial that an earlier driver began."""
-        folder = self.run.trial(number)
-        kind = TrialKind.of(TrainConfig.from_dict(folder.read_json(folder.CONFIG)))
-        record = self.records.get(number)
-        self.head_count.begin(number, kind, baseline=record is not None and record.baseline is not None)
-        if self.options.hours is not None:
-            self.limit.times.begin(number, kind, [epoch.seconds for epoch in folder.epochs()])
+            folder = self.run.trial(number)
+            kind = TrialKind.of(TrainConfig.from_dict(folder.read_json(folder.CONFIG)))
+            self.head_count.begin(number, kind, baseline=number in baselines)
+            if self.options.hours is not None:
+                self.limit.times.begin(number, kind, [epoch.seconds for epoch in folder.epochs()])
 
     def left(self) -> float:
         """Return how many trials have not ended, running ones included; infinite where only time bounds them."""
@@ -249,8 +246,8 @@ class Ledger:
         epochs = 1 if kind.linear else config.epochs
         rung = min(self.space.budget.grace_epochs, epochs)
         self.needs[number] = kind, max(1, rung - len(before))
-        drawn_head = bounded_heads and not QUEUED & trial.user_attrs.keys() and self.head_count.is_enough(kind)
-        if drawn_head or not self.limit.allows(*self.needs[number]):
+        waits = bounded_heads and not QUEUED & trial.user_attrs.keys() and self.head_count.is_enough(kind)
+        if waits or not self.limit.allows(*self.needs[number]):
             return None
         self.head_count.begin(number, kind, baseline=baseline is not None)
         self.limit.times.begin(number, kind, [epoch.seconds for epoch in before])
