@@ -15,6 +15,7 @@ from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.stats.outputs import Outputs
 from medray.training import optim
+from medray.training.deadline import Deadline
 from medray.training.loop import _Training
 from medray.training.models.blocks import parts_of
 from medray.training.parallel.group import ALONE
@@ -33,7 +34,9 @@ class RecipeTraining(_Training):
         self.arm = arm
         self.trivial = v2.TrivialAugmentWide() if arm.trivial else None
         size = config.image_size
-        super().__init__(config, train.sized(size), val.sized(size), torch.device("cpu"), silent, ALONE)
+        super().__init__(
+            config, train.sized(size), val.sized(size), torch.device("cpu"), silent, ALONE, Deadline()
+        )
         self.learned = [p for p in self.network.parameters() if p.requires_grad]
         self.average = [p.detach().clone() for p in self.learned]
         self.averaged = 0  # updates of the average

@@ -11,6 +11,7 @@ What no epoch changes is not among these: it is written once, into the run's `tr
 
 import contextlib
 import io
+import math
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -24,11 +25,12 @@ from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.errors import MedrayError, RunError, one_line
 from medray.runs.rundir import TrialDir
-from medray.runs.trial_record import EpochRecord
+from medray.runs.trial_record import TIME, EpochRecord
 from medray.runs.trunks import LEAST_BYTES, TRUNK, read_trunk, write_trunk
 from medray.space.search_space import Resources
 from medray.stats.metrics import defined_metrics
 from medray.stats.outputs import Outputs
+from medray.training.deadline import Deadline, OutOfTime
 from medray.training.loop import EpochResult, fit
 from medray.training.parallel.group import ALONE, Group
 from medray.training.state import TrainState
@@ -66,8 +68,14 @@ class Worker:
         torch.set_num_threads(threads)
         self.device, self.group = device, group
 
-    def open(self, folder: TrialDir, train: LabelledImages, val: LabelledImages, metric: str) -> None:
-        """Take up the training whose settings lie in `folder`: a new one, or one that has a checkpoint."""
+    def open(
+        self, folder: TrialDir, train: LabelledImages, val: LabelledImages, metric: str, until: float = math.inf
+    ) -> None:
+        """Take up the training whose settings lie in `folder`: a new one, or one that has a checkpoint.
+
+        It is ended within an epoch that goes on after the time `until`, as `time.time()` counts.
+        """
+        self.deadline = Deadline(until)
         self.trial_dir, self.train_split, self.val_split, self.metric = folder, train, val, metric
         self.settings: dict[str, Any] = {}
         self.records: list[EpochRecord] = []
@@ -77,6 +85,7 @@ class Worker:
 
     def step(self) -> StepResult:
         """Train one epoch; a failure ends this training and says why, but not the process."""
+        self.deadline.begin_epoch()
         return next(self.steps)
 
     def _train(self) -> Iterator[StepResult]:
@@ -87,20 +96,24 @@ class Worker:
             if self.device != "cpu":
                 torch.cuda.empty_cache()
             config = TrainConfig.from_dict(self.settings)
-            slices = self.train_split, self.val_split
-            for result in fit(config, *slices, device=self.device, resume=state, group=self.group):
+            for result in fit(
+                config, self.train_split, self.val_split,
+                device=self.device, resume=state, group=self.group, deadline=self.deadline,
+            ):  # fmt: skip
                 yield _step_result(self._keep(result))
             return
+        except OutOfTime as ended:
+            last = StepResult(len(self.records) + 1, None, TIME, seconds=ended.seconds)
         except Exception as error:
             expected = isinstance(error, MedrayError)
-            failure = StepResult(
+            last = StepResult(
                 epoch=len(self.records) + 1,
                 objective=None,
                 ended_by="failed",
                 reason=one_line(error, limit=1000) if expected else f"{type(error).__name__}: {one_line(error)}",
                 traceback=None if expected else "".join(traceback.format_exception(error))[-4000:],
             )
-        yield failure  # only here, where the error and with it the network are let go
+        yield last  # only here, where the error and with it the network are let go
 
     def _restore(self) -> TrainState | None:
         """Read the settings, and the checkpoint if there is one.

@@ -7,6 +7,7 @@ checkpoint in another group.
 """
 
 import contextlib
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -45,12 +46,12 @@ class GroupMember:
         group = Group.join(rank, resources.workers, Path(meeting), torch.device(device))
         self.worker = Worker(max(1, int(resources.cpu / resources.workers)), device, group)
 
-    def open(self, folder: TrialDir, train: Array, val: Array, metric: str) -> None:
+    def open(self, folder: TrialDir, train: Array, val: Array, metric: str, until: float) -> None:
         """Take up a training on the images at some positions."""
         kept = zip(self.slices, (train, val), strict=True)  # they know the hash of their images once it is made
         if not all(np.array_equal(old.positions, positions) for old, positions in kept):
             self.slices = self.dataset.at(train), self.dataset.at(val)
-        self.worker.open(folder, *self.slices, metric)
+        self.worker.open(folder, *self.slices, metric, until)
 
     def step(self) -> StepResult:
         """Train one epoch."""
@@ -68,12 +69,14 @@ class WorkerGroup:
         self.dataset, self.resources = dataset, resources
         self.members: list[Any] = []
 
-    def open(self, folder: TrialDir, train: LabelledImages, val: LabelledImages, metric: str) -> None:
+    def open(
+        self, folder: TrialDir, train: LabelledImages, val: LabelledImages, metric: str, until: float = math.inf
+    ) -> None:
         """Take up a training on slices of the data set, as `Worker.open`."""
         import ray
         from ray.exceptions import RayActorError
 
-        arguments = folder, train.positions, val.positions, metric
+        arguments = folder, train.positions, val.positions, metric, until
         if self.members:
             with contextlib.suppress(RayActorError):  # one has died since the last training
                 ray.get([member.open.remote(*arguments) for member in self.members])
@@ -97,11 +100,13 @@ class WorkerGroup:
             while waiting and failed is None:
                 (ended,), waiting = ray.wait(waiting)
                 result: StepResult = ray.get(ended)
-                failed = result if result.reason else None
+                failed = result if result.reason or result.cut_short else None
             if failed is None:
                 return ray.get(first)  # type: ignore[no-any-return]
             # The others fail alike, or wait for it; where one has died, that is why this one failed.
-            others, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=GRACE_S) if waiting else ([], [])
+            # Of an epoch that was cut short the others may be in another batch, for which they wait for ever.
+            grace = 0.0 if failed.cut_short else GRACE_S
+            others, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=grace) if waiting else ([], [])
             ray.get(others)
         except RayActorError:
             self.close()

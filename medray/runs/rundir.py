@@ -119,6 +119,11 @@ class TrialDir(Folder):
             worker_died=worker_died,
         )
 
+    def discard(self) -> None:
+        """Delete the folder of a training that has done no epoch, and is to begin anew."""
+        system, root = self._opened
+        system.delete_dir(root)
+
     def write_record(self, record: TrialRecord) -> None:
         """End the trial: write its record, then delete what only a running trial needs."""
         self.write_json(self.RECORD, record.to_dict())

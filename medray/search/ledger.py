@@ -42,23 +42,29 @@ MOST_HELD_BACK = 8  # drawn trials in a row that have no time, until the search 
 MOST_TOO_LARGE = 64  # the same while there is time for trials of another kind
 MOST_HEADS = 16  # drawn linear heads in a row of which there are enough, until one begins all the same
 MOST_FAILED = 20
+CLOCKS_DIFFER_S = 5.0  # those of two machines, at most
 OPTUNA_STATES = {FINISHED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
 
 class TrialObserver(Protocol):
-    """Is called when a trial starts, has done an epoch, or has ended."""
+    """Is called when a trial starts, has done an epoch, has to wait until it starts again, or has ended."""
 
     def trial_started(self, number: int, baseline: str | None, config: TrainConfig) -> None: ...  # noqa: D102
     def trial_epoch(self, number: int, result: StepResult) -> None: ...  # noqa: D102
+    def trial_waits(self, number: int) -> None: ...  # noqa: D102
     def trial_ended(self, record: TrialRecord) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
 class StartedTrial:
-    """A trial that is to be run; its worker finds its config in its folder. `baseline` is a name, or None."""
+    """A trial that is to be run; its worker finds its config in its folder. `baseline` is a name, or None.
+
+    It may run until a time, as `time.time()` counts.
+    """
 
     number: int
     baseline: str | None
+    until: float
 
 
 @dataclass
@@ -257,7 +263,7 @@ class Ledger:
         folder.write_json(folder.CONFIG, config.to_dict())
         self.file.send()
         self.observer.trial_started(number, baseline, config)
-        return StartedTrial(number, baseline)
+        return StartedTrial(number, baseline, self.limit.until())
 
     def epoch(self, number: int, result: StepResult) -> None:
         """Note an epoch of a trial; one that failed is left out."""
@@ -294,12 +300,7 @@ class Ledger:
             return False
         compared = result.epoch >= rung or any(epochs.done >= epochs.rung for epochs in running)
         if not compared and not usable(self.records.values()):
-            seconds = self.limit.used() + (rung - result.epoch) * result.seconds
-            raise RunError(
-                f"{self.options.hours:g} hours are too short for a single trial: an epoch of trial {number} takes "
-                f"{result.seconds:.2g} s and its first rung is epoch {rung}; go on with --resume --hours "
-                f"{hours_for(seconds):g} or more"
-            )
+            raise self._too_short(number, result.seconds, rung - result.epoch)
         self.out_of_time.add(number)
         return True
 
@@ -307,15 +308,20 @@ class Ledger:
         """Write how a trial ended, after its last epoch was noted.
 
         `result` is that of its last epoch, None where there was none or the worker died. A trial is stopped where
-        neither its last epoch nor a failure ended it.
+        neither its last epoch nor a failure ended it. One whose first epoch was cut short is held back.
+
+        Raises:
+            RunError: the time is so short that no trial has done an epoch; they can be resumed.
         """
+        if result is not None and result.cut_short and self._waits(number, result):
+            return
         trial = self.running.pop(number)
         self.running_epochs.pop(number, None)
         reason = result.reason if result else None
         if worker_died:
             reason = self.death_reasons.get(number, "its worker process died")
         ended_by = result.ended_by if result else None
-        state = FAILED if reason else FINISHED if ended_by else STOPPED
+        state = FAILED if reason else FINISHED if ended_by not in (None, TIME) else STOPPED
         stopped_by = TIME if number in self.out_of_time else "asha"
         record = self.run.trial(number).make_record(
             number,
@@ -340,6 +346,44 @@ class Ledger:
             self.save_state()
         if time.monotonic() > self._leaderboard_due:
             self.write_leaderboard()
+
+    def _waits(self, number: int, result: StepResult) -> bool:
+        """Take the end of a trial within an epoch; return whether it waits, or else it has ended with what it has.
+
+        One that has done no epoch waits until more time is given. One whose worker has a clock that is ahead, and
+        ended it too early, is resumed.
+        """
+        left, done = self.limit.left(), self.running_epochs[number].done
+        if left > CLOCKS_DIFFER_S:
+            self.limit.ahead += left
+            self._put_back(number, self.unfinished)
+            return True
+        if done:
+            self.out_of_time.add(number)
+            return False
+        self.limit.times.add(number, result.seconds)
+        compared = any(epochs.done for epochs in self.running_epochs.values())
+        if not compared and not usable(self.records.values()):
+            raise self._too_short(number, result.seconds, self.running_epochs[number].rung)
+        self.ended_by = self.ended_by or TIME
+        self.run.trial(number).discard()
+        self._put_back(number, self.held_back)
+        return True
+
+    def _put_back(self, number: int, waiting: deque[FrozenTrial]) -> None:
+        """Let a running trial wait."""
+        del self.running[number], self.running_epochs[number]
+        waiting.append(self.study.get_trials(deepcopy=False)[number])
+        self.observer.trial_waits(number)
+
+    def _too_short(self, number: int, seconds: float, epochs: int) -> RunError:
+        """Return the error that a trial's `epochs` to its first rung, of so many seconds each, have no time."""
+        rung = self.running_epochs[number].rung
+        return RunError(
+            f"{self.options.hours:g} hours are too short for a single trial: an epoch of trial {number} takes "
+            f"{seconds:.2g} s and its first rung is epoch {rung}; go on with --resume --hours "
+            f"{hours_for(self.limit.used() + epochs * seconds):g} or more"
+        )
 
     def not_begun(self) -> tuple[str, ...]:
         """Return the names of the baselines that have not begun, as there was no time, once it has ended."""

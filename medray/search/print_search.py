@@ -62,9 +62,7 @@ def end_lines(result: SearchResult) -> Iterator[str]:
     """Yield why the search ended before all its trials had, if it did, and what goes on."""
     if result.ended_by == TIME:
         stopped = sum(record.ended_by == TIME for record in result.records)
-        trials = (
-            f"{plural(stopped, 'trial')} stopped at the end of an epoch" if stopped else "no trial was cut off"
-        )
+        trials = f"{plural(stopped, 'trial')} stopped after a whole epoch" if stopped else "no trial was stopped"
         yield f"The time is over, {trials}; go on with: {result.resume_command} --hours …, the new total"
         if result.not_begun:
             yield f"No time for a first rung of baselines: {first_names(result.not_begun, 6)}"

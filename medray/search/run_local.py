@@ -18,7 +18,7 @@ def run_local(ledger: Ledger, dataset: ImageDataset, rungs: Rungs) -> None:
     with contextlib.suppress(KeyboardInterrupt), local_worker(ledger.space.resources) as worker:
         while ledger.left() and (trial := ledger.start_next()):
             number, is_baseline = trial.number, trial.baseline is not None
-            worker.open(ledger.run.trial(number), train, val, ledger.space.metric)
+            worker.open(ledger.run.trial(number), train, val, ledger.space.metric, trial.until)
             ended = False
             while not ended:
                 result = worker.step()

@@ -97,6 +97,10 @@ class SearchProgress:
                 trial.epochs_before = result.epoch - 1
             trial.epoch, trial.objective = result.epoch, result.objective
 
+    def trial_waits(self, number: int) -> None:
+        """Note that a trial that has started is to start again later."""
+        self.running.pop(number, None)
+
     def trial_ended(self, record: TrialRecord) -> None:
         """Note an end, and print it as a line where there is no live table."""
         self.running.pop(record.number, None)

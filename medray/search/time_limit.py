@@ -168,6 +168,7 @@ class TimeLimit:
         self.hours, self.used_before, self.now = hours, used_before, now
         self.started = now() if started is None else started
         self.times = EpochTimes()
+        self.ahead = 0.0  # seconds, of the clock of a worker that ended an epoch too early
 
     def used(self) -> float:
         """Return the seconds that all commands of this search have used."""
@@ -178,6 +179,10 @@ class TimeLimit:
         if self.hours is None:
             return math.inf
         return self.hours * HOUR_S - ending_seconds(self.hours) - self.used()
+
+    def until(self) -> float:
+        """Return the time, as `time.time()` counts, when no trial may run any more; infinite without a limit."""
+        return time.time() + self.left() + self.ahead
 
     def allows(self, kind: TrialKind, epochs: int) -> bool:
         """Return whether a trial that begins now can do so many epochs.

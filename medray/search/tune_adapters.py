@@ -43,7 +43,8 @@ class TrialRunner(Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Open the next trial in this process: Tune calls it where `reuse_actors` is on."""
         folder = self.run_dir.trial(new_config["trial"])
-        self.worker.open(folder, self.train_split, self.val_split, new_config["metric"])
+        metric, until = new_config["metric"], new_config["until"]
+        self.worker.open(folder, self.train_split, self.val_split, metric, until)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -107,7 +108,8 @@ class StudySearch(Searcher):
         if trial is None:
             return Searcher.FINISHED  # type: ignore[no-any-return]
         self.numbers[trial_id] = trial.number
-        return {"trial": trial.number, "baseline": trial.baseline, "metric": self.ledger.space.metric}
+        metric, until = self.ledger.space.metric, trial.until
+        return {"trial": trial.number, "baseline": trial.baseline, "metric": metric, "until": until}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Note an epoch."""

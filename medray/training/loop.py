@@ -25,6 +25,7 @@ from medray.tasks import TASKS
 from medray.training import optim
 from medray.training.case_attention import kept_features, learn_attention
 from medray.training.check_slices import check_slices
+from medray.training.deadline import Deadline
 from medray.training.feeds import FeatureFeed, make_feed
 from medray.training.images import evaluation_batch
 from medray.training.linear import fit_last_layer, inputs_of, last_layer
@@ -85,6 +86,7 @@ def fit(
     resume: TrainState | None = None,
     embedding: Progress = silent,
     group: Group = ALONE,
+    deadline: Deadline | None = None,
 ) -> Iterator[EpochResult]:
     """Train one network; return an iterator that trains an epoch at each step and yields its result.
 
@@ -97,13 +99,14 @@ def fit(
     `group`; each yields the same results, of all images.
 
     Raises:
+        OutOfTime: an epoch, or what precedes the first one, goes on after the `deadline`.
         DataError: train or val is empty, lacks a class or has labels out of range, or the two do not fit; at once.
         ConfigError: the backbone is unknown, does not take such images, or has fewer blocks than are trained.
         WeightsError: pre-trained weights are not available.
         TrainingDiverged: the loss became NaN or exploded.
     """
     check_slices(train, val, config.monitor)
-    return _epochs(config, train, val, torch.device(device), resume, embedding, group)
+    return _epochs(config, train, val, torch.device(device), resume, embedding, group, deadline or Deadline())
 
 
 def _epochs(
@@ -114,10 +117,11 @@ def _epochs(
     resume: TrainState | None,
     embedding: Progress,
     group: Group,
+    deadline: Deadline,
 ) -> Iterator[EpochResult]:
     if resume is not None:  # the state holds all weights: nothing has to be fetched
         config = dataclasses.replace(config, pretrained=False, weights=None)
-    training = begin_training(config, train, val, device, embedding, group)
+    training = begin_training(config, train, val, device, embedding, group, deadline)
     if resume is not None:
         training.restore(resume)
     while training.ended_by() is None:
@@ -126,11 +130,11 @@ def _epochs(
 
 def begin_training(
     config: TrainConfig, train: LabelledImages, val: LabelledImages, device: torch.device, embedding: Progress,
-    group: Group = ALONE,
+    group: Group = ALONE, deadline: Deadline | None = None,
 ) -> "_Training":  # fmt: skip
     """Return a training before its first epoch, on images of the size that `config` says."""
     train, val = train.sized(config.image_size), val.sized(config.image_size)
-    return _Training(config, train, val, device, embedding, group)
+    return _Training(config, train, val, device, embedding, group, deadline or Deadline())
 
 
 class _Training:
@@ -138,10 +142,10 @@ class _Training:
 
     def __init__(
         self, config: TrainConfig, train: LabelledImages, val: LabelledImages, device: torch.device,
-        embedding: Progress, group: Group,
+        embedding: Progress, group: Group, deadline: Deadline,
     ) -> None:  # fmt: skip
         self.config, self.train, self.val, self.device = config, train, val, device
-        self.embedding, self.group = embedding, group
+        self.embedding, self.group, self.deadline = embedding, group, deadline
         torch.manual_seed(draw_seed(config.seed, 0))
         network = build_network(config, train.shape, len(train.class_names))
         shares = torch.from_numpy(train.class_counts() / len(train)).float()
@@ -170,11 +174,15 @@ class _Training:
         self.optimizer = optim.make_optimizer(self.config, self.network, stage.rate)
         self.schedule = optim.Schedule.make(self.config, stage, self.optimizer, len(self.bounds))
         frozen, config = self.freezer.frozen[stage], self.config
-        self.feed = make_feed(config, self.network, frozen, self.train, self.device, self.embedding)
+        self.feed = make_feed(config, self.network, frozen, self.train, self.device, self._embedding)
         # Fitting a last layer at once is so quick that each process does it by itself.
         self.trained = self.group.parallel(self.feed.network) if config.optimizer != LBFGS else self.feed.network
         alone = self.device.type == "cuda" and self.group.size == 1
         self.may_record = alone and not config.mixup and config.optimizer != LBFGS
+
+    def _embedding(self, message: str, done: int, total: int) -> None:
+        self.embedding(message, done, total)
+        self.deadline.check(done / total)
 
     # -- one epoch
 
@@ -213,7 +221,12 @@ class _Training:
         layer = attending_layer(self.network)
         with kept_features(layer) as features:
             feed, val, part = self.feed, self.val, self.group.part(len(self.val))
-            own = predict_part(self.network, feed.network, val, lambda at: feed.plain(val, at), part)
+
+            def inputs(at: Array) -> Tensor:
+                self.deadline.check(1.0)
+                return feed.plain(val, at)
+
+            own = predict_part(self.network, feed.network, val, inputs, part)
         scores = None if own.scores is None else self.group.whole(own.scores, len(val))
         outputs = Outputs(self.group.whole(own.probabilities, len(val)), scores)
         if not np.isfinite(outputs.probabilities).all():
@@ -274,6 +287,7 @@ class _Training:
             total = torch.zeros((), device=self.device)
             self._train_mode()
             for start, end in self.bounds:
+                self.deadline.check(start / len(order))
                 total += self._train_batch(order[start:end], rng) * (end - start)
             loss = self.group.mean(total).item() / len(order)
         if not math.isfinite(loss):
@@ -340,6 +354,7 @@ class _Training:
         sample = np.random.default_rng(0).permutation(len(self.train))[:size]
         with recalibrated(self.freezer.learning):
             for start, end in optim.batch_bounds(len(sample), evaluation_batch(self.network, self.train.shape)):
+                self.deadline.check(1.0)
                 own = sample[start:end][self.group.part(end - start)]
                 with self.group.shared_statistics(end - start):
                     self.feed.network(self.feed.plain(self.train, own))

@@ -3,6 +3,7 @@
 import io
 import itertools
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +110,25 @@ def test_a_group_trains_as_one_process_and_a_killed_member_costs_the_epoch(
     assert [alone.step().ended_by for _ in range(2)] == [None, "epochs"]
     assert matches_one_process(third, *slices, 2)
     assert members() == processes  # which a training that fails alike in all of them does not end
+    group.close()
+    psutil.wait_procs(processes, timeout=30)
+    assert not members()
+
+
+@pytest.mark.usefixtures("ray_address")
+def test_an_epoch_of_a_group_that_has_no_time_is_cut_short_in_all_of_it(tmp_path: Path) -> None:
+    """Its processes see in different batches that the time is over: none waits for ever for the others."""
+    import ray
+
+    dataset = load_data("phantom:organs?images=6000")
+    run, slices = RunDir(str(tmp_path)), (dataset.split("train"), dataset.split("val"))
+    group = WorkerGroup([ray.put(dataset)], Resources(cpu=2, gpu=0, workers=2))
+    folder = new_trial(run, 0, batch_size=2)
+    for _ in range(2):  # the second time with other processes, if one had to be ended
+        group.open(folder, *slices, "auc", time.time())
+        assert group.step().cut_short
+    assert not folder.epochs()
+    processes = members()
     group.close()
     psutil.wait_procs(processes, timeout=30)
     assert not members()

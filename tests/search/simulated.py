@@ -10,13 +10,14 @@ from rich.console import Console
 from medray.cluster.step_result import StepResult
 from medray.runs.run_facts import ResolvedOptions
 from medray.runs.rundir import RunDir
-from medray.runs.trial_record import EpochRecord
+from medray.runs.trial_record import TIME, EpochRecord
 from medray.search.enqueue import enqueue_baselines
 from medray.search.ledger import Ledger
 from medray.search.optuna_study import StudyFile
 from medray.search.search_progress import SearchProgress
 from medray.search.time_limit import TimeLimit
 from medray.space.loading import parse
+from medray.training.deadline import LEAST_S
 
 SPACE = """
 name: timed
@@ -61,14 +62,20 @@ def ledger_in(
 def run_all(
     ledger: Ledger, clock: Clock, seconds: dict[str, float], objective: Callable[[int], float] = lambda number: 0.5
 ) -> None:
-    """Run trials one after another as the local runner does, an epoch of a backbone in its `seconds`."""
+    """Run trials one after another as the local runner does, an epoch of a backbone in its `seconds`.
+
+    An epoch that would go on after the search's time is cut short then, as a worker does.
+    """
     while ledger.left() and (trial := ledger.start_next()):
         folder = ledger.run.trial(trial.number)
         settings, records = folder.read_json(folder.CONFIG), folder.epochs()
         ended = False
         while not ended:
-            took = seconds[settings["backbone"]]
-            clock.now += took
+            took, left = seconds[settings["backbone"]], max(ledger.limit.left(), LEAST_S)
+            clock.now += min(took, left)
+            if took > left:
+                ledger.end(trial.number, StepResult(len(records) + 1, None, TIME, seconds=took))
+                break
             epoch, value = len(records) + 1, objective(trial.number)
             last = "epochs" if epoch == settings["epochs"] else None
             records.append(EpochRecord(epoch, value, 1.0, 0.1, took, {}, 1, {"auc": value}, 9, last))
@@ -77,4 +84,5 @@ def run_all(
             stopped = ledger.lacks_time(trial.number, result)
             ledger.epoch(trial.number, result)
             ended = stopped or result.done
-        ledger.end(trial.number, result)
+        else:
+            ledger.end(trial.number, result)

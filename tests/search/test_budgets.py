@@ -157,7 +157,7 @@ def test_a_search_whose_time_is_over_ends_whole_and_goes_on_with_more(timed: Pat
     assert [record.number for record in result.records] == [0, 1]
     assert result.ensemble is not None
     assert "at most 1 hours" in printed
-    assert "The time is over, no trial was cut off; go on with: medray search " in printed
+    assert "The time is over, no trial was stopped; go on with: medray search " in printed
     assert "Next: medray crossval" in printed
     assert search_result_json(result)["ended_by"] == TIME
     assert open_finished_search(run.location).options.trials is None
@@ -190,6 +190,41 @@ def test_ray_stops_trials_at_an_epoch_when_the_time_is_over(npz: Path, tmp_path:
     assert result.run.trial_numbers() == [record.number for record in result.records]
     assert result.ensemble is not None
     assert result.run.read_state().seconds < 0.025 * HOUR_S + 5  # beside other work
+
+
+LONG = SPACE.replace("max_epochs: 2, grace_epochs: 2", "max_epochs: 5, grace_epochs: 1").replace("trials: 3, ", "")
+
+
+@pytest.mark.component
+def test_a_search_is_not_overrun_by_an_epoch_that_takes_long(timed: Path) -> None:
+    timed.write_text(LONG.replace("batch_size: 16", "batch_size: 1, backbone: resnet8_small"))
+    out, data = timed.parent / "run", "phantom:organs?images=12000"  # minutes an epoch
+    result = command(timed, "--data", data, "--local", "--hours", "0.002", "--out", out)
+    assert result.exit_code == 2
+    assert "0.002 hours are too short for a single trial: an epoch of trial 0 takes " in result.stderr
+    assert float(result.stderr.split("--hours ")[1].split()[0]) > 0.005
+    assert run_dir(out).read_state().seconds < 0.002 * HOUR_S + 30  # beside other work
+    assert run_dir(out).trial(0).epochs() == []
+
+
+@pytest.mark.slow
+@pytest.mark.component
+@pytest.mark.usefixtures("ray_address")
+def test_ray_cuts_an_epoch_short_and_holds_its_trial_back(timed: Path) -> None:
+    """The baseline is quick; what is drawn after it would take minutes for its first epoch."""
+    text = LONG.replace(
+        "plain: {learning_rate: 0.005}", "plain: {learning_rate: 0.005, batch_size: 512, backbone: lenet5}"
+    )
+    timed.write_text(text.replace("batch_size: 16", "batch_size: 1, backbone: resnet8_small, epochs: 1"))
+    options = SearchOptions(
+        str(timed), data="phantom:organs?images=6000", out=str(timed.parent / "run"), hours=0.02
+    )
+    result = run_search(options, Console(file=io.StringIO()))
+    assert (result.ended_by, result.left) == (TIME, 0)
+    assert [(record.number, record.baseline) for record in result.records] == [(0, "plain")]
+    assert result.run.trial_numbers() == [0]
+    assert result.ensemble is not None
+    assert result.run.read_state().seconds < 0.02 * HOUR_S + 10  # beside other work
 
 
 # -- flatness
