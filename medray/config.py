@@ -131,6 +131,10 @@ class TrainConfig:
     stages of a timm backbone, not only its last features; `mirrored` likewise, each the mean of the image's and
     its mirror image's (`medray.training.models.stage_pooling`).
 
+    With `probe_first` the head of a network that starts from published weights, or a file, starts as the linear
+    one that fits the features which these weights give (`medray.training.probe`). With `freeze_norms` its
+    BatchNorms normalise by the statistics that are in the weights, also while it is trained.
+
     For the first `freeze_epochs` only the head learns (`medray.training.models.blocks`); after them also the
     last `trainable_blocks`, null for all, 0 for a backbone that stays frozen, with `fine_tune_rate`, null for
     the same `learning_rate` (`medray.training.stages`). `step_epochs` and `step_factor` are those of the schedule
@@ -156,6 +160,8 @@ class TrainConfig:
     dropout: float = _setting(0.0, float, low=0.0, high=0.95)
     pooling: str = _setting(LAST, str, choices=POOLINGS)
     head_width: int | None = _setting(None, int, low=1, high=65536, optional=True)
+    probe_first: bool = _setting(True, bool)
+    freeze_norms: bool = _setting(False, bool)
     freeze_epochs: int = _setting(0, int, low=0, high=100_000)
     trainable_blocks: int | None = _setting(None, int, low=0, optional=True)
     fine_tune_rate: float | None = _setting(None, float, above=0.0, high=10.0, optional=True)

@@ -22,7 +22,7 @@ class Arm:
     epochs, at the end, whose weights are averaged, `warm_up` the share of the batches in which the rate rises
     before a cosine, `layer_decay` the factor of the rate from each block to the one before it, `focal` the gamma
     of the focal loss (Lin et al. 2017), `trivial` one random transform of random strength (TrivialAugment,
-    Mueller & Hutter 2021).
+    Mueller & Hutter 2021). With `timm_head` the last layer starts as timm draws an EfficientNet's.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Arm:
     layer_decay: float = 1.0
     focal: float = 0.0
     trivial: bool = False
+    timm_head: bool = False
 
 
 ARMS = (
@@ -44,6 +45,12 @@ ARMS = (
     Arm("constant rate, last quarter averaged (SWA)", (SMALL,), {"schedule": "none"}, swa=0.25),
     Arm("cosine", settings={"schedule": "cosine"}),
     Arm("cosine with warm-up", warm_up=0.1),
+    Arm("… without a probe first", (TUNED,), {"probe_first": False}),
+    Arm("… BatchNorm learns", (TUNED,), {"freeze_norms": False}),
+    Arm("… neither", (TUNED,), {"probe_first": False, "freeze_norms": False}),
+    Arm(
+        "… and the head as timm draws it", (TUNED,), {"probe_first": False, "freeze_norms": False}, timm_head=True
+    ),
     Arm("layer-wise rates, 0.7", (TUNED,), layer_decay=0.7),
     Arm("focal loss, γ = 2", focal=2.0),
     Arm("no transforms", settings={"pipeline": ()}),
@@ -70,8 +77,8 @@ def base_config(kind: str, backbone: str, seed: int, side: int) -> TrainConfig:
             **common,
         )
     return TrainConfig(
-        backbone=backbone, pretrained=True, optimizer="adamw", learning_rate=0.0005, epochs=6, image_size=SIDE,
-        **common,
+        backbone=backbone, pretrained=True, optimizer="adamw", learning_rate=0.0003, epochs=6, image_size=SIDE,
+        freeze_norms=True, **common,
     )  # fmt: skip
 
 

@@ -37,6 +37,9 @@ class RecipeTraining(_Training):
         super().__init__(
             config, train.sized(size), val.sized(size), torch.device("cpu"), silent, ALONE, Deadline()
         )
+        if arm.timm_head:
+            classifier = self.network.get_submodule("backbone").get_classifier()  # type: ignore[operator]
+            nn.init.uniform_(classifier.weight, -1 / len(classifier.bias) ** 0.5, 1 / len(classifier.bias) ** 0.5)
         self.learned = [p for p in self.network.parameters() if p.requires_grad]
         self.average = [p.detach().clone() for p in self.learned]
         self.averaged = 0  # updates of the average

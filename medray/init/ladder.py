@@ -2,7 +2,7 @@
 
 1. Linear heads on frozen published networks, at sizes that the machine can afford: seconds each, once the images'
    features are computed.
-2. Published networks fine-tuned: their last blocks, or all of them.
+2. Published networks fine-tuned from such a head on: their last blocks, or all of them.
 3. Small networks from random weights.
 
 Which sizes, strengths and features is from measurements on five sets (docs/performance.md).
@@ -47,7 +47,12 @@ class Ladder:
         if self.gpu:
             return list(SIDES)
         affordable = [side for side in SIDES if 2 * images * SECONDS[side] / cores <= AFFORDABLE] or [SIDES[0]]
-        return affordable[:2] if self.proposal.train_count > MANY else affordable[-2:]
+        return affordable[:2] if self.many else affordable[-2:]
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many images that other settings are better."""
+        return self.proposal.train_count > MANY
 
     @property
     def tuned_size(self) -> int:
@@ -80,6 +85,11 @@ class Ladder:
                 "trainable_blocks",
                 {"choice": [0, TUNED_BLOCKS, None], "when": {"backbone": published}},
                 "0: frozen, with a linear head; null: all",
+            ),
+            Line(
+                "freeze_norms",
+                [{"choice": [True, False] if self.many else [True], "when": tuned}],
+                "true: BatchNorm as published",
             ),
             Line("image_size", sizes, "pixels of the longer side"),
             Line("pooling", {"choice": self.poolings, "when": probes}, "what a linear head sees"),
@@ -117,7 +127,7 @@ class Ladder:
         """Return the rungs, the cheapest first; `plain` are the settings of a small network."""
         start = {"pretrained": True, "backbone": self.published[0]}
         probe = {**start, "trainable_blocks": 0, "optimizer": "lbfgs", "pooling": self.poolings[-1]}
-        strengths = STRENGTHS[self.proposal.train_count > MANY]
+        strengths = STRENGTHS[self.many]
         lines = [
             Line(f"probe_{size}_{name}", {**probe, "image_size": size, "weight_decay": decay})
             for size in self.probe_sizes
@@ -128,7 +138,7 @@ class Ladder:
         small = {**stepwise, "backbone": self.small[0], **sizes, "transforms": MILD, "learning_rate": 0.001}
         tuned = {
             **stepwise, **start, "image_size": self.tuned_size, "optimizer": "adamw", "learning_rate": 0.0003,
-            "schedule": "one_cycle", "transforms": MILD,
+            "schedule": "one_cycle", "transforms": MILD, "freeze_norms": True,
         }  # fmt: skip
         lines.append(Line("small", small))
         lines.append(Line("tuned_last", {**tuned, "trainable_blocks": TUNED_BLOCKS, "transforms": "none"}))

@@ -43,7 +43,8 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
                 check_backbone(backbone)
         for section, settings in combinations(space, ("backbone", "image_size")):
             _check_size(space, section, settings, dataset)
-        for section, settings in combinations(space, (*START_SETTINGS, "freeze_epochs", "trainable_blocks")):
+        kept = ("freeze_epochs", "trainable_blocks", "freeze_norms")
+        for section, settings in combinations(space, (*START_SETTINGS, *kept)):
             with _keys_within(section):
                 _check_starting_weights(settings, dataset)
         for name, pipeline in space.transforms.items():
@@ -131,7 +132,14 @@ def _check_starting_weights(settings: Mapping[str, Any], dataset: ImageDataset) 
         )
         parts_of(network.get_submodule("backbone")).frozen(blocks)  # raises where it has fewer blocks
     frozen = "freeze_epochs" if settings.get("freeze_epochs") else "trainable_blocks"
-    if settings.get(frozen) is not None and file is None and not config.pretrained:
+    if file is not None or config.pretrained:
+        return
+    if settings.get(frozen) is not None:
         raise ConfigError(
             "frozen layers would keep random weights; give `pretrained: true` or `weights`", key=frozen
+        )
+    if settings.get("freeze_norms"):
+        raise ConfigError(
+            "there are no statistics to keep in random weights; give `pretrained: true` or `weights`",
+            key="freeze_norms",
         )

@@ -12,12 +12,17 @@ the median.
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from medray._types import Array
+from medray.data.dataset import LabelledImages
 from medray.errors import ConfigError, TrainingDiverged
+from medray.training.feeds import FeatureFeed
 from medray.training.frozen.trunk import Rest
+from medray.training.models import Network
 from medray.training.models.stage_pooling import Standardise
 
 STEPS = 300  # of L-BFGS, at most
@@ -54,6 +59,29 @@ def inputs_of(layer: nn.Linear, rest: Rest, features: Tensor) -> Tensor:
     finally:
         handle.remove()
     return kept[0].float()
+
+
+def fit_head(
+    network: Network, feed: FeatureFeed, train: LabelledImages, order: Array,
+    loss: Callable[[Tensor, Tensor], Tensor], weight_decay: float, device: torch.device,
+) -> float:  # fmt: skip
+    """Fit the last layer of a network to the features of training images (n,), in all their views.
+
+    Returns the `loss` of logits and labels at the end.
+
+    Raises:
+        ConfigError: more than one dense layer is trained.
+        TrainingDiverged: the loss became NaN.
+    """
+    layer = last_layer(feed.network)
+    features, indices = feed.all_views()
+    views = len(indices) // len(train)
+    rows = (np.arange(views)[:, None] * len(train) + order).ravel()
+    labels = torch.from_numpy(train.own_labels[indices[rows]]).to(device)
+    inputs = inputs_of(layer, feed.network, features[torch.from_numpy(rows)])
+    standardise = next((module for module in feed.network.modules() if isinstance(module, Standardise)), None)
+    link = network._modules.get("link")
+    return fit_last_layer(layer, link, inputs, lambda logits: loss(logits, labels), weight_decay, standardise)
 
 
 def fit_last_layer(

@@ -28,12 +28,12 @@ from medray.training.check_slices import check_slices
 from medray.training.deadline import Deadline
 from medray.training.feeds import FeatureFeed, make_feed
 from medray.training.images import evaluation_batch
-from medray.training.linear import fit_last_layer, inputs_of, last_layer
+from medray.training.linear import fit_head
 from medray.training.models import Network, build_network, channel_statistics
 from medray.training.models.attention import attending_layer
-from medray.training.models.stage_pooling import Standardise
 from medray.training.parallel.group import ALONE, Group
 from medray.training.predict import predict_part
+from medray.training.probe import fit_probe
 from medray.training.recorded import RecordedStep, record_step
 from medray.training.seeds import draw_seed
 from medray.training.stages import Freezer, Stage, recalibrated, stage_at, stages_of, untrained_names
@@ -155,7 +155,8 @@ class _Training:
         self.network: Network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = network.parameter_count()
         self.bounds = optim.batch_bounds(len(train), config.batch_size)
-        self.freezer = Freezer(self.network, stages_of(config))
+        fit_probe(config, self.network, train, device, self._embedding)
+        self.freezer = Freezer(self.network, stages_of(config), freeze_norms=config.freeze_norms)
         self._share_untrained()
         self._enter(stage_at(config, 1))
         self.loss_weight = optim.loss_weight(config, train, device)
@@ -246,20 +247,12 @@ class _Training:
             raise ConfigError(
                 "lbfgs needs features, which this backbone does not give; give adamw", key="optimizer"
             )
-        layer = last_layer(feed.network)
-        features, indices = feed.all_views()
-        views = len(indices) // len(self.train)
-        rows = (np.arange(views)[:, None] * len(self.train) + order).ravel()
-        labels = torch.from_numpy(self.train.own_labels[indices[rows]]).to(self.device)
-        inputs = inputs_of(layer, feed.network, features[torch.from_numpy(rows)])
-        link = self.network._modules.get("link")
         config, weight = self.config, self.loss_weight
-        standardise = next((module for module in feed.network.modules() if isinstance(module, Standardise)), None)
 
-        def loss(logits: Tensor) -> Tensor:
+        def loss(logits: Tensor, labels: Tensor) -> Tensor:
             return optim.plain_loss(logits, labels, config, weight)
 
-        return fit_last_layer(layer, link, inputs, loss, config.weight_decay, standardise)
+        return fit_head(self.network, feed, self.train, order, loss, config.weight_decay, self.device)
 
     def _record(self) -> None:
         """Record a step on a GPU, once in a stage, before an epoch's draws begin."""

@@ -40,14 +40,14 @@ def stage_at(config: TrainConfig, epoch: int) -> Stage:
 
 
 class Freezer:
-    """Freezes a network stage by stage.
+    """Freezes a network stage by stage; with `freeze_norms` the statistics of its BatchNorms in all of them.
 
     Raises:
         ConfigError: a stage trains more blocks than there are.
     """
 
-    def __init__(self, network: Network, stages: tuple[Stage, ...]) -> None:
-        self.network = network
+    def __init__(self, network: Network, stages: tuple[Stage, ...], *, freeze_norms: bool = False) -> None:
+        self.network, self.freeze_norms = network, freeze_norms
         self.frozen: dict[Stage, frozenset[str]] = {}
         for stage in stages:
             names: frozenset[str] = frozenset()
@@ -67,7 +67,8 @@ class Freezer:
         self.fixed = [backbone.get_submodule(name) for name in passed] if frozen else []
         for name, module in self.network.named_modules():
             if isinstance(module, _BatchNorm) and module.track_running_stats:
-                (self.fixed if f"{name}.running_mean" in frozen else self.learning).append(module)
+                is_fixed = self.freeze_norms or f"{name}.running_mean" in frozen
+                (self.fixed if is_fixed else self.learning).append(module)
 
     def train_mode(self) -> None:
         """Put the network in training mode, except what comes before the first trained layer and frozen norms."""

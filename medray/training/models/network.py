@@ -14,13 +14,14 @@ from medray.training.models.attention import MARK, attend
 from medray.training.models.backbone_names import TORCHVISION, check_backbone, import_timm
 from medray.training.models.blocks import classifier_names, widen_head
 from medray.training.models.links import LINKS, Corn, Cumulative, Link
-from medray.training.models.pretrained import load_backbone, weights_file, weights_not_found
+from medray.training.models.pretrained import Loaded, load_backbone, weights_file, weights_not_found
 from medray.training.models.resize import Resize
 from medray.training.models.small import MODELS
 from medray.training.models.stage_pooling import StagePooling
 from medray.training.models.timm_backbone import timm_backbone, timm_fit
 
 Statistics = tuple[Tensor, Tensor]  # mean and deviation of each channel, in [0, 1]
+SMALL_WEIGHT = 0.01  # the deviation of a last layer's first weights
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # in RGB
 
 
@@ -67,7 +68,8 @@ class Network(nn.Sequential):
     One that sees images at a size of its own begins with `resize`.
 
     With `label_sets` an image may have several labels, or none: each output is a label's log-odds. One that
-    `attends` gives each image a score, too, by which it weighs in the answer to its case.
+    `attends` gives each image a score, too, by which it weighs in the answer to its case. `head_given` says that
+    the weights that it starts from have a last layer for these classes.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Network(nn.Sequential):
         resize: Resize | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.label_sets, self.attends = label_sets, False
+        self.label_sets, self.attends, self.head_given = label_sets, False, False
         if resize is not None:
             self.add_module("resize", resize)
         self.add_module("normalise", normalise)
@@ -172,20 +174,20 @@ def build_network(config: TrainConfig, shape: Shape, classes: int) -> Network:
     link = LINKS[config.loss](classes) if config.loss in LINKS else None
     outputs = link.outputs if link is not None else classes
     backbone = _backbone(config, shape, outputs, from_hub=config.pretrained and file is None)
-    in_file = (
-        None
-        if file is None
-        else load_backbone(backbone, file, classifier_names(backbone), timm_fit(config.backbone))
-    )
+    loaded = Loaded(None, head=False)
+    if file is not None:
+        loaded = load_backbone(backbone, file, classifier_names(backbone), timm_fit(config.backbone))
     if config.pretrained or file is not None:
-        normalise.give(in_file or published_statistics(config.backbone))
+        normalise.give(loaded.statistics or published_statistics(config.backbone))
     if config.pooling != LAST:
         image, mirrored = torch.zeros(1, channels, *shape[:2]), config.pooling == MIRRORED
         backbone = StagePooling(backbone, image, outputs, config.dropout, mirrored=mirrored)
     if config.head_width is not None:
         widen_head(backbone, config.head_width, config.dropout)
     resize = None if config.image_size is None else Resize(given[:2], shape[:2])
-    return Network(normalise, backbone, link, label_sets=config.task == SEVERAL.name, resize=resize)
+    network = Network(normalise, backbone, link, label_sets=config.task == SEVERAL.name, resize=resize)
+    network.head_given = loaded.head and config.pooling == LAST
+    return network
 
 
 def _backbone(config: TrainConfig, shape: Shape, classes: int, *, from_hub: bool) -> nn.Module:
@@ -198,8 +200,25 @@ def _backbone(config: TrainConfig, shape: Shape, classes: int, *, from_hub: bool
             raise weights_not_found(
                 config.backbone, "torchvision publishes them as a pickle, which medray does not read"
             )
-        return _alexnet(shape, classes, config.dropout)
-    return timm_backbone(config, shape, classes, from_hub=from_hub)
+        backbone = _alexnet(shape, classes, config.dropout)
+    else:
+        backbone = timm_backbone(config, shape, classes, from_hub=from_hub)
+    _start_small(backbone)
+    return backbone
+
+
+@torch.no_grad()
+def _start_small(backbone: nn.Module) -> None:
+    """Give the last layers of a published architecture small random weights.
+
+    timm draws some as for a thousand classes: of an EfficientNet with two the first loss is 6, not 0.7.
+    """
+    for name in classifier_names(backbone):
+        for module in backbone.get_submodule(name).modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                module.weight.normal_(0.0, SMALL_WEIGHT)
+                if module.bias is not None:
+                    module.bias.zero_()
 
 
 def _alexnet(shape: Shape, classes: int, dropout: float) -> nn.Module:

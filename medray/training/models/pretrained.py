@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import Request, getproxies, urlopen
 
@@ -107,12 +108,20 @@ def check_weights_file(path: Path) -> None:
         raise WeightsError(not_found_line("file", path), key="weights")
 
 
-def load_backbone(
-    backbone: nn.Module, path: Path, head: Sequence[str], fit: Fit | None = None
-) -> tuple[Tensor, Tensor] | None:
+class Loaded(NamedTuple):
+    """What a file gave besides the backbone's tensors.
+
+    `statistics` are the mean and deviation (C,) by which its network normalises, of a file of medray's;
+    `head` says that its last layers are in use, too.
+    """
+
+    statistics: tuple[Tensor, Tensor] | None
+    head: bool
+
+
+def load_backbone(backbone: nn.Module, path: Path, head: Sequence[str], fit: Fit | None = None) -> Loaded:
     """Load a safetensors file into a backbone; `head` names the modules of its last layers.
 
-    Returns the mean and deviation (C,) that the file's network normalises by, of a file of medray's, else None.
     Where names or shapes differ, `fit` is asked for the tensors as this backbone has them: a position embedding
     for images of another size.
 
@@ -141,7 +150,8 @@ def load_backbone(
         tensors = _without_unfit_head(_fitted(tensors, backbone, fit), expected, head)
     _check_same_network(tensors, expected, head, path)
     backbone.load_state_dict(tensors, strict=False)
-    return (statistics[0], statistics[1]) if len(statistics) == 2 else None
+    has_head = any(_in_modules(name, head) for name in tensors)
+    return Loaded((statistics[0], statistics[1]) if len(statistics) == 2 else None, has_head)
 
 
 def _fitted(tensors: dict[str, Tensor], backbone: nn.Module, fit: Fit) -> dict[str, Tensor]:
