@@ -37,6 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
     parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=list(KINDS))
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=list(SETS))
+    parser.add_argument("--arms", type=int, default=len(ARMS), help="only so many recipes of a kind, the first ones")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--most", type=int, default=800, help="training images of a fold, at most")
@@ -61,7 +62,8 @@ def measure(given: argparse.Namespace) -> None:
             folds = Measurement(
                 SETS[name], given.data, given.scratch, given.backbone, given.weights, given.seed, given.folds
             )
-            for arm in (arm for arm in ARMS if kind in arm.kinds and (name, kind, arm.name) not in done):
+            arms = [arm for arm in ARMS if kind in arm.kinds][: given.arms]
+            for arm in (arm for arm in arms if (name, kind, arm.name) not in done):
                 result = run_arm(arm, kind, folds, given.most)
                 with given.results.open("a") as file:
                     file.write(json.dumps(result.to_dict()) + "\n")

@@ -39,18 +39,18 @@ class Arm:
 
 ARMS = (
     Arm(PLAIN),
-    Arm("one cycle, averaged (EMA)", ema=0.1),
-    Arm("constant rate", (SMALL,), {"schedule": "none"}),
-    Arm("constant rate, averaged (EMA)", (SMALL,), {"schedule": "none"}, ema=0.1),
-    Arm("constant rate, last quarter averaged (SWA)", (SMALL,), {"schedule": "none"}, swa=0.25),
-    Arm("cosine", settings={"schedule": "cosine"}),
-    Arm("cosine with warm-up", warm_up=0.1),
     Arm("… without a probe first", (TUNED,), {"probe_first": False}),
     Arm("… BatchNorm learns", (TUNED,), {"freeze_norms": False}),
     Arm("… neither", (TUNED,), {"probe_first": False, "freeze_norms": False}),
     Arm(
         "… and the head as timm draws it", (TUNED,), {"probe_first": False, "freeze_norms": False}, timm_head=True
     ),
+    Arm("one cycle, averaged (EMA)", ema=0.1),
+    Arm("constant rate", (SMALL,), {"schedule": "none"}),
+    Arm("constant rate, averaged (EMA)", (SMALL,), {"schedule": "none"}, ema=0.1),
+    Arm("constant rate, last quarter averaged (SWA)", (SMALL,), {"schedule": "none"}, swa=0.25),
+    Arm("cosine", settings={"schedule": "cosine"}),
+    Arm("cosine with warm-up", warm_up=0.1),
     Arm("layer-wise rates, 0.7", (TUNED,), layer_decay=0.7),
     Arm("focal loss, γ = 2", focal=2.0),
     Arm("no transforms", settings={"pipeline": ()}),

@@ -24,6 +24,8 @@ AFFORDABLE = 300.0  # seconds for the features of all images at one size
 MANY = 3_000  # training images from which less regularisation is better, and smaller images come first
 STRENGTHS = {False: (0.0002, 0.00003), True: (0.00003, 0.000005)}  # by whether there are many
 TUNED_BLOCKS = 2
+#: Epochs of fine-tuning: few for a rung, as the rate falls to its end in them, and a search may draw more.
+TUNED_EPOCHS = (8, 20)
 GRADIENT_OPTIMIZERS = ("adam", "adamw", "sgd")
 
 
@@ -91,6 +93,7 @@ class Ladder:
                 [{"choice": [True, False] if self.many else [True], "when": tuned}],
                 "true: BatchNorm as published",
             ),
+            Line("epochs", [{"choice": list(TUNED_EPOCHS), "when": tuned}], "published weights learn quickly"),
             Line("image_size", sizes, "pixels of the longer side"),
             Line("pooling", {"choice": self.poolings, "when": probes}, "what a linear head sees"),
             Line(
@@ -139,6 +142,7 @@ class Ladder:
         tuned = {
             **stepwise, **start, "image_size": self.tuned_size, "optimizer": "adamw", "learning_rate": 0.0003,
             "schedule": "one_cycle", "transforms": MILD, "freeze_norms": True,
+            "epochs": TUNED_EPOCHS[0],
         }  # fmt: skip
         lines.append(Line("small", small))
         lines.append(Line("tuned_last", {**tuned, "trainable_blocks": TUNED_BLOCKS, "transforms": "none"}))

@@ -10,7 +10,7 @@ from medray.space.search_space import Parameter
 from medray.space.yaml_fields import at, check_field, check_setting_name, check_value, mapping
 
 VERBS = ("choice", "uniform", "log", "int")
-NOT_SEARCHED = ("seed", "epochs", "monitor")  # set by the command, the budget and the objective
+NOT_SEARCHED = ("seed", "monitor")  # set by the command and the objective
 
 
 def read_parameters(section: Mapping[str, Any], transforms: Mapping[str, Any]) -> tuple[Parameter, ...]:
@@ -24,7 +24,7 @@ def read_parameters(section: Mapping[str, Any], transforms: Mapping[str, Any]) -
         with at(name):
             check_setting_name(name)
             if name in NOT_SEARCHED:
-                raise ConfigError(f"'{name}' can't be searched: it comes from the command or the budget")
+                raise ConfigError(f"'{name}' can't be searched: it comes from the command or the objective")
             if spec == []:
                 raise ConfigError(f"needs exactly one of {', '.join(VERBS)}")
         specs = {f"{name}[{i}]": item for i, item in enumerate(spec)} if isinstance(spec, list) else {name: spec}
@@ -89,6 +89,14 @@ def read_range(name: str, verb: str, values: object) -> tuple[Any, ...]:
     for i, bound in enumerate((low, high)):
         check_field(f"[{i}]", setting, bound)
     return (low, high)
+
+
+def check_epochs(parameters: Sequence[Parameter], max_epochs: int) -> None:
+    """Check that no trial asks for more epochs than the budget has."""
+    for parameter in parameters:
+        if parameter.name == "epochs" and max(parameter.values) > max_epochs:
+            with at(f"{parameter.label}.{parameter.verb}"):
+                raise ConfigError(f"{max(parameter.values)} is more than the {max_epochs} of budget.max_epochs")
 
 
 def check_exclusive(ranges: Sequence[Parameter]) -> None:

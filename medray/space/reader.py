@@ -6,7 +6,7 @@ from typing import Any
 
 from medray.config import Setting, check_of_task
 from medray.errors import ConfigError, unknown_choice_line
-from medray.space.parameters_section import read_parameters
+from medray.space.parameters_section import check_epochs, read_parameters
 from medray.space.preparation import Preparation
 from medray.space.published_section import read_published
 from medray.space.search_space import HOURS, Baseline, Budget, Parameter, Pipeline, Resources, SearchSpace
@@ -61,6 +61,7 @@ def read_space(text: str, path: str) -> SearchSpace:
         transforms = read_transforms(section)
     with subsection(root, "space", needed=True) as section:
         parameters = read_parameters(section, transforms)
+        check_epochs(parameters, budget.max_epochs)
     with subsection(root, "fixed") as section:
         fixed = read_settings(section, transforms)
         for name in fixed:

@@ -265,7 +265,8 @@ REFUSALS = [
     (LR, "learning_rte: {log: [0.1, 1]}", [
         "space.learning_rte: unknown setting 'learning_rte'", "did you mean 'learning_rate'?"]),
     (LR, "seed: {choice: [1, 2]}", ["space.seed: 'seed' can't be searched"]),
-    (LR, "epochs: {int: [1, 2]}", ["space.epochs: 'epochs' can't be searched"]),
+    (LR, "monitor: {choice: [auc]}", ["space.monitor: 'monitor' can't be searched"]),
+    (LR, "epochs: {choice: [3, 99]}", ["space.epochs.choice: 99 is more than the 6 of budget.max_epochs"]),
     (LR, "learning_rate: {logg: [0.1, 1]}", [
         "space.learning_rate.logg: unknown verb 'logg'", "did you mean 'log'?", "choice, int, log, uniform"]),
     (LR, "learning_rate: {log: [0.1, 1], uniform: [0.1, 1]}", [
@@ -559,6 +560,8 @@ def verbs_of(name: str) -> list[str]:
 
 def values_of(name: str) -> st.SearchStrategy[Any]:
     setting = SETTINGS[name]
+    if name == "epochs":
+        return st.integers(1, 6)  # of the budget
     if setting.choices or name in TEXTS:
         return st.sampled_from(TEXTS.get(name) or setting.choices)
     if setting.type is bool:
