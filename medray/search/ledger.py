@@ -293,7 +293,9 @@ class Ledger:
             return False
         running, rung = self.running_epochs.values(), self.running_epochs[number].rung
         searched = "baseline" not in self.running[number].user_attrs
-        if searched and result.epoch < rung and self.limit.is_too_slow(number, rung, result.seconds):
+        # A first epoch that also computes features, which the others find, says little.
+        judged = searched and (result.epoch > 1 or not self.limit.times.kinds[number].keeps_features)
+        if judged and result.epoch < rung and self.limit.is_too_slow(number, rung, result.seconds):
             self.out_of_time.add(number)
             return True
         if not self.limit.stops(number, result.seconds):

@@ -17,7 +17,7 @@ from medray.text import clock
 HOUR_S = 3600.0
 #: Of the whole time, what is kept for the ensemble: at most a tenth, else so many seconds and this share.
 LARGEST_SHARE = 0.25  # of the whole time, of one trial's first rung
-STEP_COST = 3.0  # forwards
+STEP_COST, PART_COST = 3.0, 1.5  # forwards of an epoch that trains all of a backbone, or its last blocks only
 ENDING_SHARE, ENDING_S, ENDING_MORE = 0.1, 5.0, 0.02
 
 
@@ -45,20 +45,28 @@ class TrialKind:
 
     backbone: str
     image_size: int | None = None
-    frozen: bool = False
+    trainable_blocks: int | None = None
     linear: bool = False
     pooling: str | None = None
 
     @classmethod
     def of(cls, config: TrainConfig) -> "TrialKind":
         """Return the kind of a training."""
-        frozen, linear = config.trainable_blocks == 0, config.optimizer == LBFGS
-        return cls(config.backbone, config.image_size, frozen, linear, config.pooling if linear else None)
+        linear = config.optimizer == LBFGS
+        pooling = config.pooling if linear else None
+        return cls(config.backbone, config.image_size, config.trainable_blocks, linear, pooling)
 
     @property
-    def passes(self) -> int:
-        """How often the backbone sees an image for the features of a linear head."""
-        return 2 if self.pooling == MIRRORED else 1
+    def passes(self) -> float:
+        """What the features of a linear head, or an epoch, takes: in passes of the backbone over all images."""
+        if self.linear:
+            return 2 if self.pooling == MIRRORED else 1
+        return STEP_COST if self.trainable_blocks is None else PART_COST
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether its first epoch may compute features of all images that others find."""
+        return self.trainable_blocks is not None
 
     def other_size(self, other: "TrialKind") -> float | None:
         """Return how many times more pixels this kind has than another one that is else the same, or None."""
@@ -123,7 +131,7 @@ class EpochTimes:
             return max(scaled) if kind.linear else median(scaled)
         forward = self._forward(kind)
         if forward is not None and kind not in self.embedded:
-            return forward * (kind.passes if kind.linear else STEP_COST)
+            return forward * kind.passes
         if kind.linear:
             return None
         others = [(other.backbone == kind.backbone, seconds) for other, seconds in measured if not other.linear]

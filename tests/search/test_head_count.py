@@ -32,7 +32,7 @@ baselines:
   plain: {backbone: lenet5, optimizer: adam, dropout: 0.0}
 """
 SECONDS = {"resnet18": 0.1, "lenet5": 2.0, "cnn5": 3.0}
-HEAD, OTHER = TrialKind("vit", 64, True, True), TrialKind("lenet5")
+HEAD, OTHER = TrialKind("vit", 64, 0, True), TrialKind("lenet5")
 
 
 def begun(ledger: Ledger) -> Counter[str]:
@@ -82,7 +82,7 @@ def test_where_only_heads_are_searched_none_waits() -> None:
     count.begin(100, OTHER, baseline=False)
     assert count.is_enough(HEAD)
     assert not count.is_enough(OTHER)
-    assert not count.is_enough(TrialKind("vit", 128, True, True))
+    assert not count.is_enough(TrialKind("vit", 128, 0, True))
     for number in range(101, 200):
         count.begin(number, OTHER, baseline=False)
     assert not count.is_enough(HEAD)

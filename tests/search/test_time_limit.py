@@ -144,7 +144,7 @@ def test_failing_trials_do_not_go_on_for_hours(tmp_path: Path) -> None:
 def test_an_epoch_takes_what_epochs_of_the_nearest_kind_took() -> None:
     times = EpochTimes()
     assert times.expected(LENET) is None
-    large, frozen = TrialKind("lenet5", 224), TrialKind("lenet5", 224, frozen=True)
+    large, frozen = TrialKind("lenet5", 224), TrialKind("lenet5", 224, trainable_blocks=0)
     measured = {
         LENET: [1.0, 2.0, 9.0], large: [60.0], frozen: [5.0], TrialKind("vgg16"): [100.0], TrialKind("cnn5"): []
     }  # fmt: skip
@@ -152,7 +152,7 @@ def test_an_epoch_takes_what_epochs_of_the_nearest_kind_took() -> None:
         times.begin(number, kind, seconds)
     assert times.expected(LENET) == 2.0
     assert times.expected(TrialKind("lenet5", 112)) == 15.0  # a quarter of the pixels
-    assert times.expected(TrialKind("lenet5", None, frozen=True)) == 5.0  # the median of 2, 5 and 60
+    assert times.expected(TrialKind("lenet5", None, trainable_blocks=0)) == 5.0  # the median of 2, 5 and 60
     assert times.expected(TrialKind("resnet18")) == 32.5
     assert times.slowest() == 100.0
 
@@ -207,7 +207,7 @@ def test_a_search_without_hours_has_no_limit() -> None:
 def test_a_linear_head_is_judged_by_those_on_the_same_features() -> None:
     clock = Clock()
     limit = TimeLimit(0.1, now=clock)  # 348 s for trials
-    small, large = TrialKind("vit", 64, True, True), TrialKind("vit", 256, True, True)
+    small, large = TrialKind("vit", 64, 0, True), TrialKind("vit", 256, 0, True)
     limit.times.begin(0, small)
     limit.times.add(0, 30.0)  # the features of all images, and the head
     assert limit.times.expected(large) == 480.0  # sixteen times the pixels
@@ -226,7 +226,7 @@ def test_a_linear_head_is_judged_by_those_on_the_same_features() -> None:
 
 def test_features_are_judged_by_how_often_the_backbone_sees_an_image() -> None:
     limit = TimeLimit(0.1, now=Clock())  # at most 90 s for one trial where others take less
-    once, mirrored = (TrialKind("vit", 64, True, True, pooling) for pooling in ("stages", "mirrored"))
+    once, mirrored = (TrialKind("vit", 64, 0, True, pooling) for pooling in ("stages", "mirrored"))
     limit.times.forwards["vit", 64] = 50.0
     limit.times.begin(0, LENET)
     limit.times.add(0, 1.0)
@@ -237,6 +237,7 @@ def test_features_are_judged_by_how_often_the_backbone_sees_an_image() -> None:
     limit.times.embedded.add(mirrored)
     assert limit.allows(mirrored, 1)  # they are computed already
     assert limit.times.expected(TrialKind("vit", 64)) == 150.0  # of fine-tuning
+    assert limit.times.expected(TrialKind("vit", 64, 2)) == 75.0  # of its last blocks
     assert limit.times.expected(TrialKind("vit", 128)) == 600.0
     assert not limit.allows(TrialKind("vit", 128), 1)
     assert limit.times.expected(TrialKind("vit")) == 1.0  # of the images' own size, which is not known here
@@ -252,9 +253,25 @@ def test_a_trial_of_a_kind_that_turns_out_too_slow_is_stopped_and_the_others_go_
     assert clock.now - 1000.0 > 0.1 * HOUR_S - ending_seconds(0.1) - 10.0
 
 
+def test_the_features_that_a_first_epoch_computes_do_not_make_a_trial_too_slow(tmp_path: Path) -> None:
+    def stopped(blocks: int | None, *seconds: float) -> list[bool]:
+        folder = tmp_path / f"{blocks} {len(seconds)} {seconds[-1]}"
+        folder.mkdir()
+        ledger = ledger_in(folder, Clock(), 0.1, epochs=8, grace=8)
+        assert [ledger.start_next() is not None for _ in range(2)] == [True, True]  # a baseline, and a drawn one
+        ledger.limit.times.kinds[1] = TrialKind("lenet5", None, blocks)
+        ledger.limit.times.begin(99, TrialKind("cnn5"), [1.0])
+        results = [StepResult(epoch, 0.5, seconds=each) for epoch, each in enumerate(seconds, start=1)]
+        return [ledger.lacks_time(1, result) for result in results]
+
+    assert stopped(None, 20.0) == [True]  # eight of these are more than a quarter of 360 s
+    assert stopped(2, 20.0, 5.0) == [False, False]
+    assert stopped(2, 20.0, 20.0) == [False, True]
+
+
 def test_cheap_linear_heads_make_no_other_training_too_slow() -> None:
     limit = TimeLimit(0.1, now=Clock())  # at most 90 s for one trial where others take less
-    limit.times.begin(0, TrialKind("vit", 64, True, True))
+    limit.times.begin(0, TrialKind("vit", 64, 0, True))
     limit.times.add(0, 0.1)
     limit.times.begin(1, LENET)
     limit.times.add(1, 12.0)
