@@ -19,7 +19,6 @@ from medray.space.search_space import SearchSpace
 from medray.text import clock
 
 JUDGED_AFTER = 5.0  # seconds
-FROM_CACHE = 0.2  # seconds, in which nothing is computed that counts
 
 
 class _TooLong(Exception):  # noqa: N818  ends a computation, and is no error
@@ -50,7 +49,7 @@ def embed_ahead(
             continue
         else:
             limit.times.embedded.add(kind)
-            if seconds > FROM_CACHE:
+            if seconds:
                 limit.times.forwards[kind.backbone, kind.image_size] = seconds * cores / kind.passes
 
 
@@ -72,7 +71,10 @@ def linear_heads(space: SearchSpace, study: optuna.Study, max_epochs: int) -> It
 
 
 def _embed(config: TrainConfig, dataset: ImageDataset, limit: TimeLimit, console: Console, *, gpu: bool) -> float:
-    """Compute the features for one training; return the seconds."""
+    """Compute the features for one training; return the seconds of that, without what precedes it.
+
+    They are those of all images, by the batches after the first, which takes longer; 0 where there are no others.
+    """
     import torch
 
     from medray.training.embed import embed
@@ -80,21 +82,26 @@ def _embed(config: TrainConfig, dataset: ImageDataset, limit: TimeLimit, console
     started = time.monotonic()
     size = f" at {config.image_size} px" if config.image_size else ""
     with step(console, f"Computing what frozen {config.backbone} sees{size}") as progress:
-        first: list[tuple[float, int]] = []  # the first batch takes longer than others
+        first: list[tuple[float, int]] = []  # time and images of the first batch of each slice of images
+        measured = [(0, 0.0)]  # images, and the seconds of each, of a slice
 
         def watched(message: str, done: int, total: int) -> None:
             progress(message, done, total)
             now = time.monotonic()
-            if not first or done <= first[-1][1]:  # another slice of images begins
+            if not first or done <= first[-1][1]:  # another slice begins
                 first.append((now, done))
             since, before = first[-1]
-            if limit.hours is None or done == before or now - since < JUDGED_AFTER:
+            if done == before:
                 return
-            left = (now - since) / (done - before) * (total - done)
+            measured.append((done - before, (now - since) / (done - before)))
+            if limit.hours is None or now - since < JUDGED_AFTER:
+                return
+            left = measured[-1][1] * (total - done)
             expected = now - started + left
             if expected > LARGEST_SHARE * limit.hours * HOUR_S or left > limit.left():
                 raise _TooLong(expected)
 
         device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
-        embed(config, dataset.split("train"), dataset.split("val"), device=device, progress=watched)
-    return time.monotonic() - started
+        slices = dataset.split("train"), dataset.split("val")
+        embed(config, *slices, device=device, progress=watched)
+    return max(measured)[1] * sum(map(len, slices))

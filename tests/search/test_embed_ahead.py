@@ -61,6 +61,12 @@ def test_each_kind_of_features_is_computed_once(tmp_path: Path, monkeypatch: pyt
     assert {kind.image_size for kind in limit.times.embedded} == {28, 16}
     assert out.getvalue().count("Computing what frozen resnet8_small sees") == 2
     assert len(list((tmp_path / "cache" / "features").glob("*.done.npy"))) == 2
+    assert set(limit.times.forwards) == {("resnet8_small", 28)}  # those of 16 pixels are one batch
+    assert 0 < limit.times.forwards["resnet8_small", 28] < 100
+    again = TimeLimit(None)  # what is there already tells nothing of the time that it takes
+    embed_ahead(space, study, options, dataset, again, Console(file=out), gpu=False)  # type: ignore[arg-type]
+    assert again.times.embedded == limit.times.embedded
+    assert not again.times.forwards
 
 
 def test_what_would_take_too_much_of_the_time_is_left_out_with_its_trials(
