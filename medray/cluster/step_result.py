@@ -11,7 +11,7 @@ class StepResult:
 
     `objective` is the metric at the best epoch so far, None where the epoch failed for `reason` or was cut short.
     `ended_by` is epochs, patience or failed where it was the last epoch, and time where it was cut short for want
-    of it. `seconds` are the epoch's own, estimated where it was cut short.
+    of it. `seconds` are the epoch's own, estimated where it was cut short: `clock` is `time.time()` then.
     """
 
     epoch: int
@@ -20,6 +20,7 @@ class StepResult:
     reason: str | None = None
     traceback: str | None = None
     seconds: float = 0.0
+    clock: float | None = None
 
     @property
     def done(self) -> bool:

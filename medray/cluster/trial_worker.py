@@ -12,6 +12,7 @@ What no epoch changes is not among these: it is written once, into the run's `tr
 import contextlib
 import io
 import math
+import time
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -103,7 +104,7 @@ class Worker:
                 yield _step_result(self._keep(result))
             return
         except OutOfTime as ended:
-            last = StepResult(len(self.records) + 1, None, TIME, seconds=ended.seconds)
+            last = StepResult(len(self.records) + 1, None, TIME, seconds=ended.seconds, clock=time.time())
         except Exception as error:
             expected = isinstance(error, MedrayError)
             last = StepResult(

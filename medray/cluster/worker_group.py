@@ -111,7 +111,7 @@ class WorkerGroup:
         except RayActorError:
             self.close()
             raise
-        if waiting or failed.traceback is not None:
+        if waiting or failed.traceback is not None or failed.cut_short:  # on a GPU one may be a batch ahead
             self.close()
         return failed
 

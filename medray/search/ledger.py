@@ -69,11 +69,15 @@ class StartedTrial:
 
 @dataclass
 class RunningEpochs:
-    """The epochs that a running trial has `done`, those up to its first `rung` (or its last), and in `total`."""
+    """The epochs that a running trial has `done`, those up to its first `rung` (or its last), and in `total`.
+
+    `features`: its first one may also compute features of the images, which others find.
+    """
 
     done: int
     rung: int
     total: int
+    features: bool
 
 
 class Ledger:
@@ -258,7 +262,8 @@ class Ledger:
         self.head_count.begin(number, kind, baseline=baseline is not None)
         self.limit.times.begin(number, kind, [epoch.seconds for epoch in before])
         self.running[number] = trial
-        self.running_epochs[number] = RunningEpochs(len(before), rung, epochs)
+        features = config.trainable_blocks is not None or config.freeze_epochs > 0
+        self.running_epochs[number] = RunningEpochs(len(before), rung, epochs, features)
         folder = self.run.trial(number)
         folder.write_json(folder.CONFIG, config.to_dict())
         self.file.send()
@@ -293,8 +298,8 @@ class Ledger:
             return False
         running, rung = self.running_epochs.values(), self.running_epochs[number].rung
         searched = "baseline" not in self.running[number].user_attrs
-        # A first epoch that also computes features, which the others find, says little.
-        judged = searched and (result.epoch > 1 or not self.limit.times.kinds[number].keeps_features)
+        # A first epoch that also computes features says little.
+        judged = searched and (result.epoch > 1 or not self.running_epochs[number].features)
         if judged and result.epoch < rung and self.limit.is_too_slow(number, rung, result.seconds):
             self.out_of_time.add(number)
             return True
@@ -313,10 +318,13 @@ class Ledger:
         neither its last epoch nor a failure ended it. One whose first epoch was cut short is held back.
 
         Raises:
-            RunError: the time is so short that no trial has done an epoch; they can be resumed.
+            RunError: the time is so short that no trial has reached its first rung; they can be resumed.
         """
-        if result is not None and result.cut_short and self._waits(number, result):
-            return
+        if result is not None and result.cut_short:
+            self._note_cut(number, result)
+            if not self.running_epochs[number].done:
+                self._hold_back(number)
+                return
         trial = self.running.pop(number)
         self.running_epochs.pop(number, None)
         reason = result.reason if result else None
@@ -349,37 +357,33 @@ class Ledger:
         if time.monotonic() > self._leaderboard_due:
             self.write_leaderboard()
 
-    def _waits(self, number: int, result: StepResult) -> bool:
-        """Take the end of a trial within an epoch; return whether it waits, or else it has ended with what it has.
+    def _note_cut(self, number: int, result: StepResult) -> None:
+        """Note that a trial was ended within an epoch, as the time is over by its worker's clock.
 
-        One that has done no epoch waits until more time is given. One whose worker has a clock that is ahead, and
-        ended it too early, is resumed.
+        Raises:
+            RunError: no trial has reached its first rung.
         """
-        left, done = self.limit.left(), self.running_epochs[number].done
-        if left > CLOCKS_DIFFER_S:
-            self.limit.ahead += left
-            self._put_back(number, self.unfinished)
-            return True
-        if done:
-            self.out_of_time.add(number)
-            return False
+        epochs = self.running_epochs[number]
+        self.limit.ahead = max(self.limit.ahead, (result.clock or 0.0) - time.time())
         self.limit.times.add(number, result.seconds)
-        compared = any(epochs.done for epochs in self.running_epochs.values())
+        self.out_of_time.add(number)
+        if self.limit.left() > CLOCKS_DIFFER_S:  # others go on, and know how far that clock is ahead
+            return
+        compared = any(other.done >= other.rung for other in self.running_epochs.values())
         if not compared and not usable(self.records.values()):
-            raise self._too_short(number, result.seconds, self.running_epochs[number].rung)
+            raise self._too_short(number, result.seconds, epochs.rung - epochs.done)
         self.ended_by = self.ended_by or TIME
-        self.run.trial(number).discard()
-        self._put_back(number, self.held_back)
-        return True
 
-    def _put_back(self, number: int, waiting: deque[FrozenTrial]) -> None:
-        """Let a running trial wait."""
+    def _hold_back(self, number: int) -> None:
+        """Let a running trial that has done no epoch wait until there is time for it."""
         del self.running[number], self.running_epochs[number]
-        waiting.append(self.study.get_trials(deepcopy=False)[number])
+        self.out_of_time.discard(number)
+        self.run.trial(number).discard()
+        self.held_back.append(self.study.get_trials(deepcopy=False)[number])
         self.observer.trial_waits(number)
 
     def _too_short(self, number: int, seconds: float, epochs: int) -> RunError:
-        """Return the error that a trial's `epochs` to its first rung, of so many seconds each, have no time."""
+        """Return the error that a trial's `epochs` to its first rung, of so many seconds or more, have no time."""
         rung = self.running_epochs[number].rung
         return RunError(
             f"{self.options.hours:g} hours are too short for a single trial: an epoch of trial {number} takes "

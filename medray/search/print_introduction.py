@@ -55,6 +55,8 @@ def print_introduction(
     shortened = [f"{name} ({epochs})" for name, epochs in longer_baselines(space, max_epochs).items()]
     if shortened:
         say(console, f"  {max_epochs} epochs at most, though baselines ask for more: {first_names(shortened)}")
+    if any(value > max_epochs for key, value in space.values_of("epochs") if key.startswith("space.")):
+        say(console, f"  {max_epochs} epochs at most, also of trials that draw more")
     if freezes_less(space, max_epochs):
         say(console, f"  {max_epochs} epochs leave none after freeze_epochs: half of a trial's are frozen")
     if resolved.hours is not None:

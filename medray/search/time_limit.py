@@ -63,11 +63,6 @@ class TrialKind:
             return 2 if self.pooling == MIRRORED else 1
         return STEP_COST if self.trainable_blocks is None else PART_COST
 
-    @property
-    def keeps_features(self) -> bool:
-        """Whether its first epoch may compute features of all images that others find."""
-        return self.trainable_blocks is not None
-
     def other_size(self, other: "TrialKind") -> float | None:
         """Return how many times more pixels this kind has than another one that is else the same, or None."""
         if replace(other, image_size=self.image_size) != self or not self.image_size or not other.image_size:
@@ -176,7 +171,7 @@ class TimeLimit:
         self.hours, self.used_before, self.now = hours, used_before, now
         self.started = now() if started is None else started
         self.times = EpochTimes()
-        self.ahead = 0.0  # seconds, of the clock of a worker that ended an epoch too early
+        self.ahead = 0.0  # seconds, of the clock of a worker on another machine that ended an epoch too early
 
     def used(self) -> float:
         """Return the seconds that all commands of this search have used."""

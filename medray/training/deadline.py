@@ -7,10 +7,10 @@ LEAST_S = 3.0  # that an epoch may take in any case: so short a one is let go on
 
 
 class OutOfTime(Exception):  # noqa: N818  ends a training, and is no error
-    """A training was ended within an epoch, which would have taken about `seconds`."""
+    """A training was ended within an epoch, which would have taken `seconds`, or more."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"an epoch that takes about {seconds:.2g} s was ended")
+        super().__init__(f"an epoch that takes {seconds:.2g} s or more was ended")
         self.seconds = seconds
 
 
@@ -22,19 +22,25 @@ class Deadline:
 
     def __init__(self, until: float = math.inf) -> None:
         self.until, self.began = until, time.monotonic()
+        self.batches_began = self.began
 
     def begin_epoch(self) -> None:
         """Note that an epoch, and what precedes the first one, begins now."""
         self.began = time.monotonic()
 
-    def check(self, share: float) -> None:
-        """Go on if there is time; `share` of the epoch's work is done.
+    def begin_batches(self) -> None:
+        """Note that what precedes the epoch's training batches, such as features, is done."""
+        self.batches_began = time.monotonic()
+
+    def check(self, share: float | None = None) -> None:
+        """Go on if there is time; `share` of the epoch's training batches is done, None of what is none of them.
 
         Raises:
             OutOfTime: there is none.
         """
         if time.time() < self.until:
             return
-        seconds = time.monotonic() - self.began
-        if seconds > LEAST_S:
-            raise OutOfTime(seconds / max(share, 1e-3))
+        now = time.monotonic()
+        if now - self.began > LEAST_S:
+            in_batches = (now - self.batches_began) * (1 / share - 1) if share else 0.0  # still to come
+            raise OutOfTime(now - self.began + in_batches)

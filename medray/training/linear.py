@@ -40,7 +40,7 @@ def last_layer(rest: Rest) -> nn.Linear:
     """
     linear = [module for module in rest.modules() if isinstance(module, nn.Linear) and module.weight.requires_grad]
     trained = sum(p.numel() for p in rest.backbone.parameters() if p.requires_grad)
-    if len(linear) != 1 or trained != sum(p.numel() for p in linear[0].parameters()):
+    if len(linear) != 1 or trained != sum(p.numel() for p in linear[0].parameters()) or linear[0].bias is None:
         raise ConfigError(
             "lbfgs fits one dense layer on a frozen backbone, and the head of this one is another; give adamw",
             key="optimizer",

@@ -183,7 +183,7 @@ class _Training:
 
     def _embedding(self, message: str, done: int, total: int) -> None:
         self.embedding(message, done, total)
-        self.deadline.check(done / total)
+        self.deadline.check()
 
     # -- one epoch
 
@@ -224,7 +224,7 @@ class _Training:
             feed, val, part = self.feed, self.val, self.group.part(len(self.val))
 
             def inputs(at: Array) -> Tensor:
-                self.deadline.check(1.0)
+                self.deadline.check()
                 return feed.plain(val, at)
 
             own = predict_part(self.network, feed.network, val, inputs, part)
@@ -279,6 +279,7 @@ class _Training:
         else:
             total = torch.zeros((), device=self.device)
             self._train_mode()
+            self.deadline.begin_batches()
             for start, end in self.bounds:
                 self.deadline.check(start / len(order))
                 total += self._train_batch(order[start:end], rng) * (end - start)
@@ -347,7 +348,7 @@ class _Training:
         sample = np.random.default_rng(0).permutation(len(self.train))[:size]
         with recalibrated(self.freezer.learning):
             for start, end in optim.batch_bounds(len(sample), evaluation_batch(self.network, self.train.shape)):
-                self.deadline.check(1.0)
+                self.deadline.check()
                 own = sample[start:end][self.group.part(end - start)]
                 with self.group.shared_statistics(end - start):
                     self.feed.network(self.feed.plain(self.train, own))

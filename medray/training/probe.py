@@ -4,6 +4,7 @@ A head of random weights begins with large gradients that mean nothing, and they
 learned (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution").
 """
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from medray._types import Progress
 from medray.config import LBFGS, TrainConfig
 from medray.data.dataset import LabelledImages
-from medray.errors import ConfigError
+from medray.errors import ConfigError, TrainingDiverged
 from medray.training import optim
 from medray.training.feeds import FeatureFeed, make_feed
 from medray.training.linear import fit_head
@@ -55,8 +56,11 @@ def fit_probe(
         return optim.plain_loss(logits, labels, probe, weight)
 
     order = optim.epoch_order(probe, train, np.random.default_rng(draw_seed(config.seed, 0)))
+    before = copy.deepcopy(network._modules.get("link"))
     try:
         fit_head(network, feed, train, order, loss, WEIGHT_DECAY, device)
-    except ConfigError:
+    except (ConfigError, TrainingDiverged):  # the training does not need it
+        if before is not None:
+            network.get_submodule("link").load_state_dict(before.state_dict())
         return False
     return True

@@ -1,6 +1,7 @@
 """The time of a search: no trial begins that can't reach its first rung, none runs beyond, all that is left is whole."""
 
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
@@ -259,7 +260,7 @@ def test_the_features_that_a_first_epoch_computes_do_not_make_a_trial_too_slow(t
         folder.mkdir()
         ledger = ledger_in(folder, Clock(), 0.1, epochs=8, grace=8)
         assert [ledger.start_next() is not None for _ in range(2)] == [True, True]  # a baseline, and a drawn one
-        ledger.limit.times.kinds[1] = TrialKind("lenet5", None, blocks)
+        ledger.running_epochs[1].features = blocks is not None
         ledger.limit.times.begin(99, TrialKind("cnn5"), [1.0])
         results = [StepResult(epoch, 0.5, seconds=each) for epoch, each in enumerate(seconds, start=1)]
         return [ledger.lacks_time(1, result) for result in results]
@@ -315,16 +316,28 @@ def test_a_trial_that_is_cut_short_ends_with_what_it_has(tmp_path: Path) -> None
     assert ledger.run.trial(0).record() == ledger.records[0]
 
 
-def test_a_trial_whose_worker_has_a_clock_that_is_ahead_is_resumed(tmp_path: Path) -> None:
+def test_a_sole_trial_that_is_cut_short_before_its_first_rung_is_resumed_with_more_time(tmp_path: Path) -> None:
+    clock = Clock()
+    ledger = ledger_in(tmp_path, clock, 0.2, epochs=8, grace=5)
+    with pytest.raises(RunError, match="first rung is epoch 5"):
+        run_all(ledger, clock, InTurn([100.0] * 3 + [1e4]))
+    ledger.save_state()
+    assert not ledger.records
+    again = ledger_in(tmp_path, clock, 1.0, epochs=8, grace=5)
+    run_all(again, clock, dict.fromkeys(BACKBONES, 100.0))
+    assert again.records[0].epochs == 8
+    assert again.run.trial(0).epochs()[0].seconds == 100.0
+
+
+def test_a_worker_whose_clock_is_ahead_ends_one_trial_too_early_and_no_other(tmp_path: Path) -> None:
     clock = Clock()
     ledger = ledger_in(tmp_path, clock, 0.5)
-    for _ in range(2):
+    for _ in range(2):  # a second such trial, which had begun before, moves nothing further
         started = ledger.start_next()
         assert started is not None
         assert started.number == 0
-        before = ledger.limit.until()
-        ledger.end(0, StepResult(1, None, TIME, seconds=5.0))
-        assert ledger.limit.until() > before + ledger.limit.left() - 1.0
+        ledger.end(0, StepResult(1, None, TIME, seconds=5.0, clock=time.time() + 500))
+        assert ledger.limit.until() == pytest.approx(time.time() + ledger.limit.left() + 500, abs=1)
         assert ledger.ended_by is None
     run_all(ledger, clock, dict.fromkeys(BACKBONES, 50.0))
     assert ledger.records[0].state == FINISHED

@@ -56,7 +56,8 @@ def test_a_first_epoch_that_is_cut_short_leaves_nothing(dataset: ImageDataset, t
     folder, worker = new_trial(tmp_path), Worker(threads=1)
     worker.open(folder, dataset.split("train"), dataset.split("val"), "auc", 0.0)
     result = worker.step()
-    assert result == StepResult(1, None, TIME, seconds=result.seconds)
+    assert result == StepResult(1, None, TIME, seconds=result.seconds, clock=result.clock)
+    assert result.clock == pytest.approx(time.time(), abs=60)
     assert folder.names() == [folder.CONFIG]
     folder.discard()
     assert RunDir(str(tmp_path)).trial_numbers() == []
@@ -97,10 +98,12 @@ def test_an_epoch_has_a_least_time_and_the_error_says_how_long_it_takes(monkeypa
     monkeypatch.setattr(module, "LEAST_S", 1000.0)
     deadline = Deadline(0.0)
     deadline.check(0.0)
-    deadline.began -= 1001.0
-    with pytest.raises(OutOfTime) as error:
-        deadline.check(0.25)
-    assert error.value.seconds == pytest.approx(4 * 1001.0, rel=0.01)
+    deadline.began -= 1100.0
+    for share, seconds in ((None, 1100.0), (0.0, 1100.0), (0.25, 1000 + 4 * 100)):
+        deadline.batches_began = deadline.began + 1000.0  # features took ten times as long as the batches so far
+        with pytest.raises(OutOfTime) as error:
+            deadline.check(share)
+        assert error.value.seconds == pytest.approx(seconds, rel=0.01)
     deadline.begin_epoch()
     deadline.check(0.25)
     deadline.until = math.inf
