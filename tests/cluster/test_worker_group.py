@@ -1,5 +1,6 @@
 """Several processes that train one network together, on CPUs: by themselves, in a search and in folds."""
 
+import contextlib
 import io
 import itertools
 import signal
@@ -68,7 +69,10 @@ def matches_one_process(folder: TrialDir, train: object, val: object, epochs: in
 
 
 def members() -> list[psutil.Process]:
-    named = [p for p in psutil.Process().children(recursive=True) if "GroupMember" in " ".join(p.cmdline())]
+    named = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that was ended
+            named += [process] if "GroupMember" in " ".join(process.cmdline()) else []
     return sorted(named, key=lambda process: process.pid)
 
 
@@ -128,9 +132,8 @@ def test_an_epoch_of_a_group_that_has_no_time_is_cut_short_in_all_of_it(tmp_path
         group.open(folder, *slices, "auc", time.time())
         assert group.step().cut_short
     assert not folder.epochs()
-    processes = members()
     group.close()
-    psutil.wait_procs(processes, timeout=30)
+    psutil.wait_procs(members(), timeout=30)
     assert not members()
 
 
