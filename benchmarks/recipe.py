@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
     parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=list(KINDS))
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=list(SETS))
-    parser.add_argument("--arms", type=int, default=len(ARMS), help="only so many recipes of a kind, the first ones")
+    parser.add_argument("--arms", type=int, default=len(ARMS), help="only so many recipes of a kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--most", type=int, default=800, help="training images of a fold, at most")
