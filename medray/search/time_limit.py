@@ -15,9 +15,9 @@ from medray.config import LBFGS, MIRRORED, TrainConfig
 from medray.text import clock
 
 HOUR_S = 3600.0
-#: Of the whole time, what is kept for the ensemble: at most a tenth, else so many seconds and this share.
 LARGEST_SHARE = 0.25  # of the whole time, of one trial's first rung
 STEP_COST, PART_COST = 3.0, 1.5  # forwards of an epoch that trains all of a backbone, or its last blocks only
+#: Of the whole time, what is kept for the ensemble: at most a tenth, else so many seconds and this share.
 ENDING_SHARE, ENDING_S, ENDING_MORE = 0.1, 5.0, 0.02
 
 

@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medray._types import Array
+from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.errors import ConfigError, TrainingDiverged
+from medray.training import optim
 from medray.training.feeds import FeatureFeed
 from medray.training.frozen.trunk import Rest
 from medray.training.models import Network
@@ -62,12 +64,12 @@ def inputs_of(layer: nn.Linear, rest: Rest, features: Tensor) -> Tensor:
 
 
 def fit_head(
-    network: Network, feed: FeatureFeed, train: LabelledImages, order: Array,
-    loss: Callable[[Tensor, Tensor], Tensor], weight_decay: float, device: torch.device,
+    config: TrainConfig, network: Network, feed: FeatureFeed, train: LabelledImages, order: Array,
+    loss_weight: Tensor | None, device: torch.device,
 ) -> float:  # fmt: skip
     """Fit the last layer of a network to the features of training images (n,), in all their views.
 
-    Returns the `loss` of logits and labels at the end.
+    Returns the loss at the end, of classes weighted by `loss_weight` (classes,).
 
     Raises:
         ConfigError: more than one dense layer is trained.
@@ -81,7 +83,11 @@ def fit_head(
     inputs = inputs_of(layer, feed.network, features[torch.from_numpy(rows)])
     standardise = next((module for module in feed.network.modules() if isinstance(module, Standardise)), None)
     link = network._modules.get("link")
-    return fit_last_layer(layer, link, inputs, lambda logits: loss(logits, labels), weight_decay, standardise)
+
+    def loss(logits: Tensor) -> Tensor:
+        return optim.plain_loss(logits, labels, config, loss_weight)
+
+    return fit_last_layer(layer, link, inputs, loss, config.weight_decay, standardise)
 
 
 def fit_last_layer(

@@ -106,7 +106,7 @@ def fit(
         TrainingDiverged: the loss became NaN or exploded.
     """
     check_slices(train, val, config.monitor)
-    return _epochs(config, train, val, torch.device(device), resume, embedding, group, deadline or Deadline())
+    return _epochs(config, train, val, torch.device(device), resume, embedding, group, deadline)
 
 
 def _epochs(
@@ -117,7 +117,7 @@ def _epochs(
     resume: TrainState | None,
     embedding: Progress,
     group: Group,
-    deadline: Deadline,
+    deadline: Deadline | None,
 ) -> Iterator[EpochResult]:
     if resume is not None:  # the state holds all weights: nothing has to be fetched
         config = dataclasses.replace(config, pretrained=False, weights=None)
@@ -247,12 +247,7 @@ class _Training:
             raise ConfigError(
                 "lbfgs needs features, which this backbone does not give; give adamw", key="optimizer"
             )
-        config, weight = self.config, self.loss_weight
-
-        def loss(logits: Tensor, labels: Tensor) -> Tensor:
-            return optim.plain_loss(logits, labels, config, weight)
-
-        return fit_head(self.network, feed, self.train, order, loss, config.weight_decay, self.device)
+        return fit_head(self.config, self.network, feed, self.train, order, self.loss_weight, self.device)
 
     def _record(self) -> None:
         """Record a step on a GPU, once in a stage, before an epoch's draws begin."""

@@ -9,7 +9,6 @@ import dataclasses
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from medray._types import Progress
 from medray.config import LBFGS, TrainConfig
@@ -51,14 +50,10 @@ def fit_probe(
     if not isinstance(feed, FeatureFeed):
         return False
     weight = optim.loss_weight(probe, train, device)
-
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        return optim.plain_loss(logits, labels, probe, weight)
-
     order = optim.epoch_order(probe, train, np.random.default_rng(draw_seed(config.seed, 0)))
     before = copy.deepcopy(network._modules.get("link"))
     try:
-        fit_head(network, feed, train, order, loss, WEIGHT_DECAY, device)
+        fit_head(probe, network, feed, train, order, weight, device)
     except (ConfigError, TrainingDiverged):  # the training does not need it
         if before is not None:
             network.get_submodule("link").load_state_dict(before.state_dict())
