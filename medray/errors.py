@@ -124,6 +124,11 @@ def unknown_choice_line(kind: str, word: object, valid: Iterable[str]) -> str:
     return f"unknown {kind} '{printable(str(word))}'{nearest(word, valid)}; valid: {', '.join(valid)}"
 
 
+def os_error_line(error: OSError, location: str) -> str:
+    """Return the line for a file or folder that failed: the one that the error names, or else `location`."""
+    return f"{printable(str(error.filename or location))}: {error.strerror or one_line(error)}"
+
+
 def one_line(error: BaseException, limit: int = 200) -> str:
     """Return an error's message on one line of at most `limit` characters, or its type's name if it has none."""
     return re.sub(r"\s+", " ", str(error)).strip()[:limit] or type(error).__name__

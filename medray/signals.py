@@ -25,6 +25,36 @@ def ends_like_ctrl_c(number: signal.Signals) -> Iterator[None]:
             signal.signal(name, handler)
 
 
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let what is within end before Ctrl-C or SIGTERM takes effect: steps that belong together are all taken.
+
+    A second one while the first waits takes effect at once: nobody waits for a disk that has gone. Only the main
+    thread can handle signals: in another one nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting = list[int]()
+
+    def wait(number: int, _: FrameType | None) -> None:
+        if waiting:
+            raise KeyboardInterrupt
+        waiting.append(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handled = {number: handler for number, handler in before.items() if callable(handler)}
+    try:
+        for number in handled:
+            signal.signal(number, wait)
+        yield
+    finally:
+        for number, handler in handled.items():
+            signal.signal(number, handler)
+        if waiting:
+            signal.raise_signal(waiting[0])
+
+
 def _interrupt(_: int, frame: FrameType | None) -> None:
     handler = signal.getsignal(signal.SIGINT)
     if not callable(handler):  # ignored

@@ -33,7 +33,7 @@ from medray.crossval.train_folds_locally import train_folds_locally
 from medray.crossval.train_folds_with_ray import train_folds_with_ray
 from medray.data.folds import GIVEN, GROUPED, Folds
 from medray.data.smaller_images import keep_smaller
-from medray.errors import RunError
+from medray.errors import RunError, os_error_line
 from medray.runs.crossval_documents import BaselineGain, CrossvalPlan
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.fold_results import CrossvalTrial
@@ -121,7 +121,7 @@ def run_crossval(options: CrossvalOptions, console: Console) -> CrossvalResult:
             )
         except OSError as error:
             raise RunError(
-                f"{searched.run.location}: {error.strerror or error}; go on with: {resume_command(options)}"
+                f"{os_error_line(error, searched.run.location)}; go on with: {resume_command(options)}"
             ) from error
 
 

@@ -18,7 +18,7 @@ from medray.ensemble.selection import STRATEGIES, Selection, all_selections, com
 from medray.ensemble.set_decisions import calibrate_sets, set_points
 from medray.ensemble.strategies import LIBRARY
 from medray.ensemble.write_ensemble import write_ensemble
-from medray.errors import ConfigError, DataError, RunError, unknown_choice_line
+from medray.errors import ConfigError, DataError, RunError, os_error_line, unknown_choice_line
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.fold_results import read_crossval_trials
 from medray.runs.lock import held
@@ -109,7 +109,7 @@ def run_ensemble(options: EnsembleOptions, console: Console) -> EnsembleResult:
         try:
             return _build(search, options, console)
         except OSError as error:
-            raise RunError(f"{search.run.location}: {error.strerror or error}") from error
+            raise RunError(os_error_line(error, search.run.location)) from error
 
 
 def _build(search: FinishedSearch, options: EnsembleOptions, console: Console) -> EnsembleResult:

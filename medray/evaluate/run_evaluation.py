@@ -12,7 +12,7 @@ from medray.console import say, step
 from medray.console_tables import interval
 from medray.data.dataset import ImageDataset
 from medray.ensemble.manifest import Manifest, read_manifest
-from medray.errors import ConfigError, RunError
+from medray.errors import ConfigError, RunError, os_error_line
 from medray.evaluate.evaluated_models import (
     ENSEMBLE,
     EvaluatedModel,
@@ -98,7 +98,7 @@ def run_evaluate(options: EvaluateOptions, console: Console) -> Evaluation:
             send(run, options.track, console, partial(test_read_entries, run))
             return evaluation
         except OSError as error:
-            raise RunError(f"{run.location}: {error.strerror or error}") from error
+            raise RunError(os_error_line(error, run.location)) from error
 
 
 def _stored_evaluation(run: RunDir, ensemble: str, seed: int | None) -> Evaluation | None:

@@ -23,7 +23,7 @@ from medray.ensemble.ood_file import fit_run_ood
 from medray.ensemble.selection import make_selection
 from medray.ensemble.strategies import LIBRARY, top_k
 from medray.ensemble.write_ensemble import write_ensemble
-from medray.errors import MedrayError, RunError
+from medray.errors import MedrayError, RunError, os_error_line
 from medray.runs.leaderboard import rank, usable
 from medray.runs.lock import held
 from medray.runs.run_facts import DataFacts
@@ -107,7 +107,7 @@ def run_search(options: SearchOptions, console: Console) -> SearchResult:
                 ledger.save_state()
         except OSError as error:
             raise RunError(
-                f"{run.location}: {error.strerror or error}; go on with: {resume_command(options)}"
+                f"{os_error_line(error, run.location)}; go on with: {resume_command(options)}"
             ) from error
     records = [ledger.records[number] for number in sorted(ledger.records)]
     val = dataset.split("val")

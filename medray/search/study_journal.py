@@ -18,6 +18,8 @@ from optuna.storages.journal._file import get_lock_file
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import FrozenTrial, TrialState
 
+from medray.signals import uninterrupted
+
 SYNC_EVERY_S = 1.0
 #: Operations that give numbers to studies and trials, so that their order in the file matters.
 NUMBERING = {JournalOperation.CREATE_STUDY, JournalOperation.CREATE_TRIAL}
@@ -56,11 +58,11 @@ class StudyJournal(BaseJournalBackend):
         yield from unread
 
     def write(self) -> None:
-        """Append the operations that wait to the file."""
+        """Append the operations that wait to the file; Ctrl-C waits, as Optuna's lock can't be interrupted."""
         if not self.unwritten:
             return
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in self.unwritten)
-        with get_lock_file(self.lock):
+        with uninterrupted(), get_lock_file(self.lock):
             if self.path.stat().st_size > self.offset:
                 self._read_lines()
             with self.path.open("ab") as file:
@@ -70,7 +72,7 @@ class StudyJournal(BaseJournalBackend):
                     os.fsync(file.fileno())
                     self.synced_at = time.monotonic()
                 self.offset = file.tell()
-        self.unwritten = []
+            self.unwritten = []
 
     def _read_lines(self) -> None:
         """Read the lines after `offset`."""

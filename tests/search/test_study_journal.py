@@ -1,5 +1,9 @@
+import itertools
+import signal
+import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import optuna
@@ -51,6 +55,42 @@ def test_optuna_reads_after_a_write_what_the_study_holds(tmp_path: Path) -> None
         assert facts(theirs(tmp_path / "j")) == facts(study)
     assert facts(ours(tmp_path / "j")[1]) == facts(study)
     assert not (tmp_path / "j.lock").exists()
+
+
+def written_with_ctrl_c(journal: StudyJournal, line: int) -> bool:
+    """Write the journal with Ctrl-C at that line of the code that does it; return whether there is such a line."""
+    lines = itertools.count()
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if "site-packages/optuna" not in frame.f_code.co_filename and frame.f_code.co_name != "write":
+            return None
+        if event == "line" and next(lines) == line:
+            signal.raise_signal(signal.SIGINT)
+        return trace
+
+    before = sys.gettrace()
+    try:
+        sys.settrace(trace)
+        journal.write()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_ctrl_c_at_any_line_of_a_write_neither_loses_nor_doubles_an_operation(tmp_path: Path) -> None:
+    for line in itertools.count():
+        path = tmp_path / str(line)
+        journal, study = ours(path)
+        train(study, TrialState.COMPLETE)
+        interrupted = written_with_ctrl_c(journal, line)
+        journal.write()
+        assert facts(theirs(path)) == facts(study)
+        assert [file.name for file in tmp_path.glob(f"{line}*")] == [str(line)]
+        if not interrupted:
+            assert line > 15
+            return
 
 
 @settings(max_examples=30, deadline=None)

@@ -23,7 +23,7 @@ from medray.crossval.nested.measure_fold import measure_fold
 from medray.crossval.nested.plan_nested import NestedOptions, OuterFold, outer_folds, plan_nested, search_options
 from medray.data.folds import Folds
 from medray.data.smaller_images import keep_smaller
-from medray.errors import RunError
+from medray.errors import RunError, os_error_line
 from medray.runs.crossval_documents import NestedFold, NestedPlan
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.lock import held
@@ -89,7 +89,7 @@ def run_nested(options: NestedOptions, console: Console) -> NestedResult:
                     break
         except OSError as error:
             raise RunError(
-                f"{nested.location}: {error.strerror or error}; go on with: {options.resume_command}"
+                f"{os_error_line(error, nested.location)}; go on with: {options.resume_command}"
             ) from error
     scores = NestedScores(plan, tuple(nested.ended()))
     nested.write(nested.SCORES, scores_csv(scores.ended).encode())

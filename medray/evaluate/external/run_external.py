@@ -12,7 +12,7 @@ from medray.data.dataset import ImageDataset
 from medray.decisions.ood import OodDetector
 from medray.ensemble.ensemble import Ensemble
 from medray.ensemble.manifest import Manifest
-from medray.errors import DataError, RunError
+from medray.errors import DataError, RunError, os_error_line
 from medray.evaluate.external.class_map import parse_map
 from medray.evaluate.external.comparison import compare_with_internal
 from medray.evaluate.external.copies import Copies, CopyCounts, find_copies
@@ -108,7 +108,7 @@ def run_external(options: ExternalOptions, console: Console) -> ExternalEvaluati
             internal = internal_scores(run, digest)
             return ExternalEvaluation(run, scores, read, stored is not None, by_run, by_others, internal)
         except OSError as error:
-            raise RunError(f"{run.location}: {error.strerror or error}") from error
+            raise RunError(os_error_line(error, run.location)) from error
 
 
 def internal_scores(run: RunDir, ensemble: str) -> ReadScores | None:
