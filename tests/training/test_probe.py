@@ -66,7 +66,7 @@ def test_a_training_starts_from_the_linear_head_that_is_best_on_the_features(
     (alone,) = fit(linear, dataset.split("train"), dataset.split("val"))
     found, file = start(config, dataset), load_file(f"{weights}/{BACKBONE}.safetensors")
     for name, tensor in alone.best_network.items():
-        assert torch.allclose(found[name], tensor, atol=0.01), name
+        assert torch.allclose(found[name], tensor, atol=0.03), name
     body = [name for name in file if found[f"backbone.{name}"].shape == file[name].shape]
     assert all(torch.equal(found[f"backbone.{name}"], file[name]) for name in body)
     assert len(body) > 20

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ from medray.data.cache.map_in_order import map_in_order
 from medray.data.cache.row_cache import RowCache, fits
 from medray.data.dataset import LabelledImages
 from medray.training.augment import Augmenter
+from medray.training.frozen.folded import folded
 from medray.training.frozen.trunk import Trunk, evaluating
 from medray.training.images import EVALUATION_PIXELS, evaluation_batch, to_input
 from medray.training.models.stage_pooling import StagePooling
 from medray.training.seeds import draw_seed
 
 FORM = 2  # of what is cached; another one means other numbers
-CPU_PIXELS = 8 * 128 * 128  # of a batch
+CPU_PIXELS = 4 * 128 * 128  # of a batch
 PLAIN = -1  # the view without transforms
 
 
@@ -77,7 +79,7 @@ class FrozenFeatures:
 
     def _batch(self, shape: tuple[int, ...]) -> int:
         """Return the size of a batch: on a processor so few that a layer's outputs stay in its cache."""
-        least, pixels = (4, CPU_PIXELS) if self.device.type == "cpu" else (64, EVALUATION_PIXELS)
+        least, pixels = (2, CPU_PIXELS) if self.device.type == "cpu" else (64, EVALUATION_PIXELS)
         return evaluation_batch(self.trunk.network, shape, pixels, least)
 
     def _compute(self, images: Array, positions: Array, view: int) -> Iterator[tuple[Array, Array]]:
@@ -91,23 +93,23 @@ class FrozenFeatures:
         torch.set_num_threads(1)
         done = 0
         try:
-            with (
-                evaluating(self.trunk.network),
-                closing(map_in_order(lambda at: self._features(images, at, view), batches, cores)) as results,
-            ):
-                for at, rows in zip(batches, results, strict=True):
-                    yield at, rows
-                    done += len(at)
-                    self.progress("Embedding", done, len(positions))
+            with evaluating(self.trunk.network):
+                trunk = folded(self.trunk, to_input(images[batches[0]], self.device))
+                work = partial(self._features, trunk, images, view)
+                with closing(map_in_order(work, batches, cores)) as results:
+                    for at, rows in zip(batches, results, strict=True):
+                        yield at, rows
+                        done += len(at)
+                        self.progress("Embedding", done, len(positions))
         finally:
             torch.set_num_threads(threads)
 
-    def _features(self, images: Array, at: Array, view: int) -> Array:
+    def _features(self, trunk: Trunk, images: Array, view: int, at: Array) -> Array:
         """Return the features of the images at some positions."""
         batch = images[at]
         if view != PLAIN:  # each image by a seed of its own: whichever of them are missing, it is the same
             augment = Augmenter(self._steps)  # of this thread
             for i, position in enumerate(at.tolist()):
                 batch[i : i + 1] = augment(batch[i : i + 1], draw_seed(view, position) % 2**31)
-        rows: Array = self.trunk(to_input(batch, self.device)).float().cpu().numpy().astype(self.kind)
+        rows: Array = trunk(to_input(batch, self.device)).float().cpu().numpy().astype(self.kind)
         return rows

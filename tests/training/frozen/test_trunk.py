@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from medray.config import TrainConfig
-from medray.training.frozen.trunk import split_network
+from medray.training.frozen.folded import folded
+from medray.training.frozen.trunk import Trunk, evaluating, split_network
 from medray.training.models import Network, build_network, parts_of
 
 pytestmark = pytest.mark.component
@@ -41,6 +42,7 @@ BACKBONES = [
     "lenet5", "lenet5_wide_bn", "cnn4_64", "cnn4_128", "cnn10_bn", "resnet8_small", "resnet10t",
     "efficientnet_b0", "mobilenetv3_small_050", "regnetx_002", "convnext_atto",
 ]  # fmt: skip
+WITHOUT_PAIRS = ("lenet5", "cnn4_64", "cnn4_128", "convnext_atto")  # no BatchNorm, or not after a convolution
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -140,3 +142,42 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_folded_trunk_gives_the_same_features_and_changes_nothing(backbone: str) -> None:
+    network = settled(backbone)
+    split = split_network(network, frozen_names(network, 0), images(), 0.3)
+    assert split is not None
+    trunk, before = split[0], {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with evaluating(trunk.network):
+        other = folded(trunk, images())
+    if backbone in WITHOUT_PAIRS:
+        assert other is trunk
+    else:  # resnet10t's stem ends in a convolution, its normalisation is a module of its own
+        assert sum(isinstance(module, nn.BatchNorm2d) for module in other.modules()) <= 1
+    batch = torch.rand(5, 1, 48, 48, generator=torch.Generator().manual_seed(2))
+    assert torch.allclose(other(batch), trunk(batch), atol=1e-4)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+class Twice(nn.Module):
+    """A convolution whose outputs go past the normalisation too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs = self.conv(images)
+        return self.head((outputs + self.norm(outputs)).mean(dim=(2, 3)))
+
+
+def test_what_cant_be_folded_is_left() -> None:
+    network = settled("resnet10t")
+    network.backbone = Twice()
+    torch.nn.init.uniform_(network.backbone.norm.running_mean)
+    trunk = Trunk(network, "backbone.head", before=True)
+    with evaluating(trunk.network):
+        assert folded(trunk, images()) is trunk
