@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from medray.config import LAST, POOLINGS, TrainConfig
-from medray.init.ladder import GRADIENT_OPTIMIZERS, TUNED_BLOCKS
+from medray.init.ladder import GRADIENT_OPTIMIZERS, TUNED_BLOCKS, TUNED_EPOCHS
 from medray.json_document import JsonDocument
 
 SIDES = (64, 128, 224)
 STRENGTHS = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 NORMALISATIONS = WEIGHTS, IMAGES = ("weights", "images")
 PROBE, SMALL, TUNED, TUNED_LAST = ("probe", "small", "tuned", "tuned_last")
-SLOW_EPOCHS = {SMALL: 20, TUNED: 10, TUNED_LAST: 10}
+SMALL_EPOCHS = 20
 SMALL_BACKBONE = "resnet8_small"
 
 
@@ -43,7 +43,7 @@ class Rung(JsonDocument):
         if self.kind == SMALL:
             return TrainConfig(
                 backbone=SMALL_BACKBONE, optimizer=GRADIENT_OPTIMIZERS[0], schedule="one_cycle", batch_size=64,
-                learning_rate=0.003, epochs=SLOW_EPOCHS[SMALL], **common,
+                learning_rate=0.003, epochs=SMALL_EPOCHS, **common,
             )  # fmt: skip
         common["backbone"] = backbone
         if self.normalisation == IMAGES:
@@ -53,9 +53,9 @@ class Rung(JsonDocument):
         if self.kind == PROBE:
             return TrainConfig(optimizer="lbfgs", trainable_blocks=0, pooling=self.pooling, epochs=1, **common)
         return TrainConfig(
-            optimizer="adamw", learning_rate=0.0003, dropout=0.2, schedule="one_cycle", batch_size=64,
-            epochs=SLOW_EPOCHS[self.kind], trainable_blocks=TUNED_BLOCKS if self.kind == TUNED_LAST else None,
-            **common,
+            optimizer="adamw", learning_rate=0.0003, dropout=0.3, schedule="one_cycle", batch_size=32,
+            freeze_norms=True, epochs=TUNED_EPOCHS[0],
+            trainable_blocks=TUNED_BLOCKS if self.kind == TUNED_LAST else None, **common,
         )  # fmt: skip
 
 

@@ -30,7 +30,8 @@ from medray.search.enqueue import QUEUED
 from medray.search.flatness import is_flat
 from medray.search.head_count import HeadCount
 from medray.search.optuna_study import BestAndLatest, SpreadTPE, StudyFile
-from medray.search.time_limit import TimeLimit, TrialKind, hours_for
+from medray.search.time_limit import TimeLimit, TrialKind
+from medray.search.trial_clock import TrialClock
 from medray.search.warm_start import frozen_trials
 from medray.space.search_space import SearchSpace
 from medray.training.seeds import draw_seed
@@ -38,11 +39,8 @@ from medray.training.seeds import draw_seed
 LEADERBOARD_EVERY_S = STATE_EVERY_S = 10.0
 LEADERBOARD_SHARE = 0.01  # of the time, at most: that of thousands of trials takes longer to write
 UNBOUNDED_STATE_EVERY_S = 1.0  # of a search without a time limit, as trials end
-MOST_HELD_BACK = 8  # drawn trials in a row that have no time, until the search ends
-MOST_TOO_LARGE = 64  # the same while there is time for trials of another kind
 MOST_HEADS = 16  # drawn linear heads in a row of which there are enough, until one begins all the same
 MOST_FAILED = 20
-CLOCKS_DIFFER_S = 5.0  # those of two machines, at most
 OPTUNA_STATES = {FINISHED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
 
@@ -67,24 +65,11 @@ class StartedTrial:
     until: float
 
 
-@dataclass
-class RunningEpochs:
-    """The epochs that a running trial has `done`, those up to its first `rung` (or its last), and in `total`.
-
-    `features`: its first one may also compute features of the images, which others find.
-    """
-
-    done: int
-    rung: int
-    total: int
-    features: bool
-
-
 class Ledger:
     """All trials of one search: `records` of those that have ended, by number, `unfinished` ones to be resumed.
 
-    `limit` is the search's time; `ended_by` is time or flat once no further trial begins. Trials that were drawn
-    but have no time to reach their first rung are `held_back`: they go first where more time is given.
+    `clock` says which trials have time; `ended_by` is time or flat once no further trial begins. Trials that were
+    drawn but have no time to reach their first rung are `held_back`: they go first where more time is given.
     `ended_before` trials had ended when an earlier driver's records were read. `death_reasons` holds, by number,
     why the worker of a trial died, as the runner heard of it.
     """
@@ -97,12 +82,10 @@ class Ledger:
         self.warm_start = run.read_warm_start()
         self.known_trials = BestAndLatest(study, frozen_trials(self.warm_start, space))
         self.observer, self.limit, self.standard_error = observer, limit, standard_error
+        self.clock = TrialClock(limit, space.budget.grace_epochs)
         self.ended_by: str | None = None
         self.held_back: deque[FrozenTrial] = deque()
-        self.needs: dict[int, tuple[TrialKind, int]] = {}  # kind, and epochs to the first rung, by number
         self.head_count = HeadCount()
-        self.out_of_time: set[int] = set()
-        self.running_epochs: dict[int, RunningEpochs] = {}
         self.records: dict[int, TrialRecord] = {}
         self.kept_weights = KeptWeights(run, space.mode)
         self.ended_before = 0
@@ -186,12 +169,12 @@ class Ledger:
                 return started
             if before:
                 self.running[frozen.number] = trial
-                self.out_of_time.add(frozen.number)
+                self.clock.out_of_time.add(frozen.number)
                 self.end(frozen.number, StepResult(len(before), before[-1].objective, before[-1].ended_by))
             else:
                 self.held_back.append(frozen)
         again, attempts = len(self.held_back), 0
-        while self.ended_by is None and attempts < again + self._most_held_back():
+        while self.ended_by is None and attempts < again + self.clock.most_held_back():
             frozen = self.held_back.popleft() if attempts < again else None
             if frozen is None or self._may_have_time(frozen.number):
                 trial = self._open(frozen)
@@ -207,20 +190,9 @@ class Ledger:
 
     def _may_have_time(self, number: int) -> bool:
         """Return whether a trial that was held back is not known to have to wait, without drawing it again."""
-        if number not in self.needs:
+        if number not in self.clock.drawn:
             return True
-        return self.limit.allows(*self.needs[number]) and not self.head_count.is_enough(self.needs[number][0])
-
-    def _most_held_back(self) -> int:
-        return MOST_TOO_LARGE if self.limit.allows_any(self.space.budget.grace_epochs) else MOST_HELD_BACK
-
-    def may_wait(self) -> bool:
-        """Return whether a trial that begins when the next running one ends surely can reach its first rung."""
-        slowest = self.limit.times.slowest()
-        if slowest is None or self.limit.hours is None:
-            return self.limit.hours is None
-        waits = [(epochs.total - epochs.done) * slowest for epochs in self.running_epochs.values()]
-        return min(waits, default=0.0) + self.space.budget.grace_epochs * slowest < self.limit.left()
+        return self.clock.allows(number) and not self.head_count.is_enough(self.clock.drawn[number].kind)
 
     def _open(self, frozen: FrozenTrial | None) -> Trial:
         """Return a trial that was drawn before, which draws the same values again, or the next one to be drawn."""
@@ -252,18 +224,13 @@ class Ledger:
         # Baselines share the seed, as in seed report 001: they differ in their settings alone.
         seed = self.options.seed if baseline else draw_seed(self.options.seed, number)
         config = self.space.config(drawn, seed=seed, max_epochs=self.options.max_epochs, baseline=baseline)
-        kind = TrialKind.of(config)
-        epochs = 1 if kind.linear else config.epochs
-        rung = min(self.space.budget.grace_epochs, epochs)
-        self.needs[number] = kind, max(1, rung - len(before))
+        kind = self.clock.draw(number, config, len(before)).kind
         waits = bounded_heads and not QUEUED & trial.user_attrs.keys() and self.head_count.is_enough(kind)
-        if waits or not self.limit.allows(*self.needs[number]):
+        if waits or not self.clock.allows(number):
             return None
         self.head_count.begin(number, kind, baseline=baseline is not None)
-        self.limit.times.begin(number, kind, [epoch.seconds for epoch in before])
+        self.clock.begin(number, [epoch.seconds for epoch in before])
         self.running[number] = trial
-        features = config.trainable_blocks is not None or config.freeze_epochs > 0
-        self.running_epochs[number] = RunningEpochs(len(before), rung, epochs, features)
         folder = self.run.trial(number)
         folder.write_json(folder.CONFIG, config.to_dict())
         self.file.send()
@@ -274,10 +241,7 @@ class Ledger:
         """Note an epoch of a trial; one that failed is left out."""
         if result.objective is None:
             return
-        epochs = self.running_epochs[number]
-        if result.epoch > epochs.done:  # a resumed trial reports its last epoch twice
-            self.limit.times.add(number, result.seconds)
-            epochs.done = result.epoch
+        self.clock.note_epoch(number, result)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.running[number].report(result.objective, result.epoch)
@@ -296,20 +260,11 @@ class Ledger:
         """
         if result.done or result.objective is None:
             return False
-        running, rung = self.running_epochs.values(), self.running_epochs[number].rung
         searched = "baseline" not in self.running[number].user_attrs
-        # A first epoch that also computes features says little.
-        judged = searched and (result.epoch > 1 or not self.running_epochs[number].features)
-        if judged and result.epoch < rung and self.limit.is_too_slow(number, rung, result.seconds):
-            self.out_of_time.add(number)
-            return True
-        if not self.limit.stops(number, result.seconds):
-            return False
-        compared = result.epoch >= rung or any(epochs.done >= epochs.rung for epochs in running)
-        if not compared and not usable(self.records.values()):
-            raise self._too_short(number, result.seconds, rung - result.epoch)
-        self.out_of_time.add(number)
-        return True
+        return self.clock.stops(number, result, searched=searched, any_usable=self._any_usable())
+
+    def _any_usable(self) -> bool:
+        return bool(usable(self.records.values()))
 
     def end(self, number: int, result: StepResult | None, *, worker_died: bool = False) -> None:
         """Write how a trial ended, after its last epoch was noted.
@@ -321,18 +276,19 @@ class Ledger:
             RunError: the time is so short that no trial has reached its first rung; they can be resumed.
         """
         if result is not None and result.cut_short:
-            self._note_cut(number, result)
-            if not self.running_epochs[number].done:
+            if self.clock.note_cut(number, result, any_usable=self._any_usable()):
+                self.ended_by = self.ended_by or TIME
+            if not self.clock.running[number].done:
                 self._hold_back(number)
                 return
         trial = self.running.pop(number)
-        self.running_epochs.pop(number, None)
+        self.clock.running.pop(number, None)
         reason = result.reason if result else None
         if worker_died:
             reason = self.death_reasons.get(number, "its worker process died")
         ended_by = result.ended_by if result else None
         state = FAILED if reason else FINISHED if ended_by not in (None, TIME) else STOPPED
-        stopped_by = TIME if number in self.out_of_time else "asha"
+        stopped_by = TIME if number in self.clock.out_of_time else "asha"
         record = self.run.trial(number).make_record(
             number,
             state,
@@ -357,39 +313,13 @@ class Ledger:
         if time.monotonic() > self._leaderboard_due:
             self.write_leaderboard()
 
-    def _note_cut(self, number: int, result: StepResult) -> None:
-        """Note that a trial was ended within an epoch, as the time is over by its worker's clock.
-
-        Raises:
-            RunError: no trial has reached its first rung.
-        """
-        epochs = self.running_epochs[number]
-        self.limit.ahead = max(self.limit.ahead, (result.clock or 0.0) - time.time())
-        self.limit.times.add(number, result.seconds)
-        self.out_of_time.add(number)
-        if self.limit.left() > CLOCKS_DIFFER_S:  # others go on, and know how far that clock is ahead
-            return
-        compared = any(other.done >= other.rung for other in self.running_epochs.values())
-        if not compared and not usable(self.records.values()):
-            raise self._too_short(number, result.seconds, epochs.rung - epochs.done)
-        self.ended_by = self.ended_by or TIME
-
     def _hold_back(self, number: int) -> None:
         """Let a running trial that has done no epoch wait until there is time for it."""
-        del self.running[number], self.running_epochs[number]
-        self.out_of_time.discard(number)
+        del self.running[number]
+        self.clock.hold_back(number)
         self.run.trial(number).discard()
         self.held_back.append(self.study.get_trials(deepcopy=False)[number])
         self.observer.trial_waits(number)
-
-    def _too_short(self, number: int, seconds: float, epochs: int) -> RunError:
-        """Return the error that a trial's `epochs` to its first rung, of so many seconds or more, have no time."""
-        rung = self.running_epochs[number].rung
-        return RunError(
-            f"{self.options.hours:g} hours are too short for a single trial: an epoch of trial {number} takes "
-            f"{seconds:.2g} s and its first rung is epoch {rung}; go on with --resume --hours "
-            f"{hours_for(self.limit.used() + epochs * seconds):g} or more"
-        )
 
     def not_begun(self) -> tuple[str, ...]:
         """Return the names of the baselines that have not begun, as there was no time, once it has ended."""

@@ -102,7 +102,8 @@ class StudySearch(Searcher):
             self.slots, self.slots_counted_at = self.count_slots(), time.monotonic()
         # One more than there are slots: a worker that has ended a trial is kept only if another one waits,
         # and a trial that is drawn further ahead is drawn from fewer results.
-        if len(self.numbers) > self.slots or (len(self.numbers) == self.slots and not self.ledger.may_wait()):
+        ahead = len(self.numbers) - self.slots
+        if ahead > 0 or (ahead == 0 and not self.ledger.clock.may_wait()):
             return None
         trial = self.ledger.start_next()
         if trial is None:

@@ -260,7 +260,7 @@ def test_the_features_that_a_first_epoch_computes_do_not_make_a_trial_too_slow(t
         folder.mkdir()
         ledger = ledger_in(folder, Clock(), 0.1, epochs=8, grace=8)
         assert [ledger.start_next() is not None for _ in range(2)] == [True, True]  # a baseline, and a drawn one
-        ledger.running_epochs[1].features = blocks is not None
+        ledger.clock.running[1].features = blocks is not None
         ledger.limit.times.begin(99, TrialKind("cnn5"), [1.0])
         results = [StepResult(epoch, 0.5, seconds=each) for epoch, each in enumerate(seconds, start=1)]
         return [ledger.lacks_time(1, result) for result in results]

@@ -1,0 +1,145 @@
+"""Which trials of a search have time: drawn ones to reach their first rung, running ones for another epoch."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medray.cluster.step_result import StepResult
+from medray.config import TrainConfig
+from medray.errors import RunError
+from medray.search.time_limit import TimeLimit, TrialKind, hours_for
+
+MOST_HELD_BACK = 8  # drawn trials in a row that have no time, until the search ends
+MOST_TOO_LARGE = 64  # the same while there is time for trials of another kind
+CLOCKS_DIFFER_S = 5.0  # those of two machines, at most
+
+
+@dataclass
+class TrialEpochs:
+    """The epochs that a trial of one kind has `done`, those up to its first `rung` (or its last), and in `total`.
+
+    `features`: its first one may also compute features of the images, which others find.
+    """
+
+    kind: TrialKind
+    done: int
+    rung: int
+    total: int
+    features: bool
+
+    @classmethod
+    def of(cls, config: TrainConfig, done: int, grace_epochs: int) -> "TrialEpochs":
+        """Return those of a trial with these settings in a search whose first rung is at `grace_epochs`."""
+        kind = TrialKind.of(config)
+        total = 1 if kind.linear else config.epochs
+        features = config.trainable_blocks is not None or config.freeze_epochs > 0
+        return cls(kind, done, min(grace_epochs, total), total, features)
+
+    @property
+    def compared(self) -> bool:
+        """Whether the first rung is reached."""
+        return self.done >= self.rung
+
+
+class TrialClock:
+    """The epochs of each trial of a search that was `drawn` and of those that are `running`, by number.
+
+    `limit` is the search's time, `out_of_time` are trials that it ends.
+    """
+
+    def __init__(self, limit: TimeLimit, grace_epochs: int) -> None:
+        self.limit, self.grace_epochs = limit, grace_epochs
+        self.drawn: dict[int, TrialEpochs] = {}
+        self.running: dict[int, TrialEpochs] = {}
+        self.out_of_time: set[int] = set()
+
+    def draw(self, number: int, config: TrainConfig, done: int) -> TrialEpochs:
+        """Take a trial that an earlier driver has left after `done` epochs, or a new one."""
+        self.drawn[number] = TrialEpochs.of(config, done, self.grace_epochs)
+        return self.drawn[number]
+
+    def allows(self, number: int) -> bool:
+        """Return whether a trial that was drawn can reach its first rung, or do an epoch more if it has."""
+        epochs = self.drawn[number]
+        return self.limit.allows(epochs.kind, max(1, epochs.rung - epochs.done))
+
+    def most_held_back(self) -> int:
+        """Return how many trials in a row may be drawn that have no time, until the search ends."""
+        return MOST_TOO_LARGE if self.limit.allows_any(self.grace_epochs) else MOST_HELD_BACK
+
+    def begin(self, number: int, seconds: Sequence[float]) -> None:
+        """Let a trial that was drawn run; its epochs so far took so many `seconds`."""
+        self.limit.times.begin(number, self.drawn[number].kind, seconds)
+        self.running[number] = self.drawn[number]
+
+    def note_epoch(self, number: int, result: StepResult) -> None:
+        """Note an epoch; a resumed trial reports its last one twice."""
+        if result.epoch > self.running[number].done:
+            self.limit.times.add(number, result.seconds)
+            self.running[number].done = result.epoch
+
+    def may_wait(self) -> bool:
+        """Return whether a trial that begins when the next running one ends surely can reach its first rung."""
+        slowest = self.limit.times.slowest()
+        if slowest is None or self.limit.hours is None:
+            return self.limit.hours is None
+        waits = [(epochs.total - epochs.done) * slowest for epochs in self.running.values()]
+        return min(waits, default=0.0) + self.grace_epochs * slowest < self.limit.left()
+
+    def stops(self, number: int, result: StepResult, *, searched: bool, any_usable: bool) -> bool:
+        """Return whether a trial that has just done an epoch has no time for its next one.
+
+        So has one that would not have begun, had it been known how long an epoch takes, if it is `searched`.
+        `any_usable`: a trial has ended that can be used.
+
+        Raises:
+            RunError: the time is so short that no trial has reached its first rung; they can be resumed.
+        """
+        epochs = self.running[number]
+        # A first epoch that also computes features says little.
+        judged = searched and (result.epoch > 1 or not epochs.features)
+        if judged and result.epoch < epochs.rung and self.limit.is_too_slow(number, epochs.rung, result.seconds):
+            self.out_of_time.add(number)
+            return True
+        if not self.limit.stops(number, result.seconds):
+            return False
+        if result.epoch < epochs.rung and not any_usable:
+            self._check_any_compared(number, result.seconds, epochs.rung - result.epoch)
+        self.out_of_time.add(number)
+        return True
+
+    def note_cut(self, number: int, result: StepResult, *, any_usable: bool) -> bool:
+        """Note that a trial was ended within an epoch by its worker's clock; return whether the time is over.
+
+        Raises:
+            RunError: no trial has reached its first rung.
+        """
+        epochs = self.running[number]
+        self.limit.ahead = max(self.limit.ahead, (result.clock or 0.0) - time.time())
+        self.limit.times.add(number, result.seconds)
+        self.out_of_time.add(number)
+        if self.limit.left() > CLOCKS_DIFFER_S:  # others go on, and know how far that clock is ahead
+            return False
+        if not any_usable:
+            self._check_any_compared(number, result.seconds, epochs.rung - epochs.done)
+        return True
+
+    def hold_back(self, number: int) -> None:
+        """Let a running trial wait until there is time for it."""
+        self.out_of_time.discard(number)
+        del self.running[number]
+
+    def _check_any_compared(self, number: int, seconds: float, epochs: int) -> None:
+        """Check that a running trial has reached its first rung, or the time has been too short.
+
+        Raises:
+            RunError: it was; trial `number` needs so many `epochs` more, of so many seconds or more.
+        """
+        if any(other.compared for other in self.running.values()):
+            return
+        rung = self.running[number].rung
+        raise RunError(
+            f"{self.limit.hours:g} hours are too short for a single trial: an epoch of trial {number} takes "
+            f"{seconds:.2g} s and its first rung is epoch {rung}; go on with --resume --hours "
+            f"{hours_for(self.limit.used() + epochs * seconds):g} or more"
+        )
