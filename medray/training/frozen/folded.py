@@ -34,7 +34,7 @@ def _folded(module: nn.Module) -> nn.Module:
         pair = _one_of(children[name], children[after])
         if pair is not None:
             children[name], children[after] = pair
-    children = {name: child and _folded(child) for name, child in children.items()}
+    children = {name: None if child is None else _folded(child) for name, child in children.items()}
     if all(child is module._modules[name] for name, child in children.items()):
         return module
     clone = copy.copy(module)
