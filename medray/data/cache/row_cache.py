@@ -67,7 +67,10 @@ class RowCache:
         if not len(self.missing(positions)):
             return
         with self._locked():
-            for done, rows in compute(self.missing(positions)):
+            missing = self.missing(positions)
+            if not len(missing):  # others have filled them meanwhile
+                return
+            for done, rows in compute(missing):
                 self._rows[done] = rows
                 if isinstance(self._rows, np.memmap):  # the rows are on disk before the mark is
                     self._rows.flush()

@@ -1,6 +1,7 @@
 """What is frozen is computed once, for all epochs, trainings and processes, and trains as the slow way does."""
 
 import multiprocessing
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,41 @@ def test_two_processes_share_the_work() -> None:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert counter.value == 200
+
+
+class Waiting(RowCache):
+    """Says that it has seen which rows are missing."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key, 20, (2,))
+        self.looked = threading.Event()
+
+    def missing(self, positions: Any) -> Any:
+        absent = super().missing(positions)
+        self.looked.set()
+        return absent
+
+
+def test_who_waits_for_rows_of_another_computes_none() -> None:
+    first, second = RowCache("waited", 20, (2,)), Waiting("waited")
+    positions = np.arange(20)
+    asked: list[int] = []
+
+    def computed_by_second(missing: Any) -> Iterator[tuple[Any, Any]]:
+        asked.append(len(missing))
+        yield missing, np.zeros((len(missing), 2), np.float16)
+
+    waiting = threading.Thread(target=second.fill, args=(positions, computed_by_second))
+
+    def computed_by_first(missing: Any) -> Iterator[tuple[Any, Any]]:
+        waiting.start()
+        assert second.looked.wait(60)
+        yield missing, np.ones((len(missing), 2), np.float16)
+
+    first.fill(positions, computed_by_first)
+    waiting.join(60)
+    assert not asked
+    assert (second.take(positions) == 1).all()
 
 
 def test_those_unused_for_longest_make_room(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
