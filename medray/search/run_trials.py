@@ -44,7 +44,9 @@ def run_trials(
     from medray.search.optuna_study import StudyFile
 
     state = run.read_state()
-    limit = TimeLimit(resolved.hours, state.seconds, started=started)
+    slots = capacity.slots if capacity else 1
+    at_once = min(slots, resolved.concurrency or slots)
+    limit = TimeLimit(resolved.hours, state.seconds, trials_at_once=at_once, started=started)
     progress = SearchProgress(console, space.metric, resolved.trials, title, limit)
     file, val = StudyFile(run), dataset.split("val")
     groups = dataset.answered_groups(val.positions)
@@ -56,7 +58,7 @@ def run_trials(
     enqueue_warm_starts(ledger.study, ledger.warm_start, resolved)
     ledger.reconcile()
     ledger.end_when_flat()
-    progress.begin(list(ledger.records.values()), capacity.slots if capacity else 1)
+    progress.begin(list(ledger.records.values()), slots)
     if not title:
         print_introduction(console, ledger, resolved, dataset, capacity)
     if ledger.left():

@@ -15,7 +15,8 @@ from medray.config import LBFGS, MIRRORED, TrainConfig
 from medray.text import clock
 
 HOUR_S = 3600.0
-LARGEST_SHARE = 0.25  # of the whole time, of one trial's first rung
+#: Of the whole time, of one trial's first rung: so much for each trial that runs beside others, at most so much.
+LARGEST_SHARE, LARGEST_SHARE_OF_ANY = 0.25, 0.4
 STEP_COST, PART_COST = 3.0, 1.5  # forwards of an epoch that trains all of a backbone, or its last blocks only
 #: Of the whole time, what is kept for the ensemble: at most a tenth, else so many seconds and this share.
 ENDING_SHARE, ENDING_S, ENDING_MORE = 0.1, 5.0, 0.02
@@ -159,16 +160,17 @@ class EpochTimes:
 
 
 class TimeLimit:
-    """The time of one search, of `hours` in all; None for no limit.
+    """The time of one search, of `hours` in all, with so many trials at once; None for no limit.
 
     Earlier commands have used `used_before` seconds of it. This one began at `started`, by the clock `now`.
     """
 
     def __init__(
-        self, hours: float | None = None, used_before: float = 0.0, *, started: float | None = None,
-        now: Callable[[], float] = time.monotonic,
+        self, hours: float | None = None, used_before: float = 0.0, *, trials_at_once: int = 1,
+        started: float | None = None, now: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.hours, self.used_before, self.now = hours, used_before, now
+        self.largest_share = min(LARGEST_SHARE * trials_at_once, LARGEST_SHARE_OF_ANY)
         self.started = now() if started is None else started
         self.times = EpochTimes()
         self.ahead = 0.0  # seconds, of the clock of a worker on another machine that ended an epoch too early
@@ -191,7 +193,7 @@ class TimeLimit:
         """Return whether a trial that begins now can do so many epochs.
 
         One that would take more than a quarter of the whole time may not, where others take less: the time is for
-        a search.
+        a search. Where others run beside it, it may take two fifths.
         """
         if kind in self.times.left_out:
             return False
@@ -207,7 +209,7 @@ class TimeLimit:
         return any(self.allows(kind, 1 if kind.linear else grace_epochs) for kind in self.times.begun())
 
     def _too_much(self, kind: TrialKind, epochs: int, seconds: float) -> bool:
-        share = LARGEST_SHARE * (self.hours or math.inf) * HOUR_S
+        share = self.largest_share * (self.hours or math.inf) * HOUR_S
         return epochs * seconds > share and self.times.has_cheaper(kind, seconds)
 
     def is_too_slow(self, number: int, epochs: int, seconds: float) -> bool:

@@ -284,6 +284,17 @@ def test_cheap_linear_heads_make_no_other_training_too_slow() -> None:
     assert not limit.allows(LENET, 8)
 
 
+@pytest.mark.parametrize(("trials_at_once", "most"), [(1, 89.0), (2, 143.0), (8, 143.0)])
+def test_a_trial_beside_others_may_take_more_of_the_time(trials_at_once: int, most: float) -> None:
+    limit = TimeLimit(0.1, trials_at_once=trials_at_once, now=Clock())  # a quarter is 90 s, two fifths are 144 s
+    limit.times.begin(0, TrialKind("cnn5"))
+    limit.times.add(0, 1.0)
+    for seconds in (most, most + 2):
+        kind = TrialKind("resnet18", int(seconds))
+        limit.times.forwards["resnet18", int(seconds)] = seconds / 3
+        assert limit.allows(kind, 1) == (seconds == most)
+
+
 def test_a_baseline_goes_on_however_slow_it_is(tmp_path: Path) -> None:
     clock, seconds = Clock(), {"lenet5": 40.0, "cnn5": 1.0, "resnet8_small": 1.0}
     ledger = ledger_in(tmp_path, clock, 0.1, grace=3)
