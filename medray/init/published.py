@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from medray.weights import FOLDER, hub_answers
+
 #: From the hub. The first is what the ladder was measured with (`benchmarks/portfolio.py`).
 FROM_HUB = ("tf_efficientnet_lite0", "resnet18")
 MOST = 4  # of a folder
@@ -11,7 +13,6 @@ MOST = 4  # of a folder
 def find_published() -> tuple[str, ...]:
     """Return the backbones whose published weights are at hand, () where there are none."""
     from medray.training.models.backbone_names import import_timm
-    from medray.training.models.pretrained import FOLDER, hub_answers
 
     folder = os.environ.get(FOLDER)
     if folder:

@@ -19,6 +19,7 @@ from medray.space.combinations import combinations, freezes_less
 from medray.space.search_space import Pipeline, SearchSpace, longer_baselines
 from medray.text import clock, first_names, plural
 from medray.training.transforms.pipeline import without_batched_form
+from medray.weights import FOLDER, file_name
 
 if TYPE_CHECKING:
     from medray.search.ledger import Ledger
@@ -39,6 +40,8 @@ def print_introduction(
     )
     if space.image_sizes:
         say(console, f"  {describe_sizes(space.image_sizes, max(height, width))}")
+    if resolved.without:
+        say(console, f"  {describe_without(resolved.without)}")
     for line in list_licences(space):
         say(console, f"  {line}")
     for note in dataset.notes:
@@ -79,6 +82,15 @@ def describe_sizes(image_sizes: Sequence[int], own: int) -> str:
     grown = [str(size) for size in image_sizes if size > own]
     enlarged = f"; {' and '.join(grown)} by enlarging them" if grown else ""
     return f"networks see them at {', '.join(map(str, image_sizes))} pixels, the longer side{enlarged}"
+
+
+def describe_without(backbones: Sequence[str]) -> str:
+    """Return which backbones a search does without, and the way to have them."""
+    files = [file_name(backbone) for backbone in backbones]
+    return (
+        f"without {first_names(backbones)}, which start from published weights: timm's hub does not answer, and "
+        f"${FOLDER} names no folder with {first_names(files)}"
+    )
 
 
 def list_licences(space: SearchSpace) -> Iterator[str]:

@@ -4,7 +4,7 @@
 suggest methods, for the values.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -58,6 +58,15 @@ class Parameter:
             return value in self.values
         low, high = self.values
         return isinstance(value, int | float) and low <= value <= high
+
+    def without(self, backbones: Collection[str]) -> "Parameter":
+        """Return it without values, of its own or of its parents, that are among the backbones."""
+        kept = {
+            parent: tuple(value for value in values if parent != "backbone" or value not in backbones)
+            for parent, values in self.when.items()
+        }
+        own = tuple(v for v in self.values if self.name != "backbone" or v not in backbones)
+        return replace(self, values=own, when=kept)
 
     def allowed(self) -> str:
         """Return the range in words, for an error's line."""
@@ -170,6 +179,28 @@ class SearchSpace:
     def draw_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what `draw` has to draw for settings within the space, by label."""
         return {p.label: settings[p.name] for p in self.parameters if p.active(settings)}
+
+    def without(self, backbones: Collection[str]) -> "SearchSpace":
+        """Return the space whose trials have none of these backbones; baselines with one are only compared.
+
+        What is searched only with them goes too; the others keep their labels.
+        """
+        left = [p.without(backbones) for p in self.parameters]
+        parameters: list[Parameter] = []
+        for parameter in left:  # parents before children
+            named = {parent.name for parent in parameters}
+            if parameter.values and all(values and parent in named for parent, values in parameter.when.items()):
+                parameters.append(parameter)
+        gone = set(backbones)
+        return replace(
+            self,
+            parameters=tuple(parameters),
+            portfolio={n: s for n, s in self.portfolio.items() if s.get("backbone") not in gone},
+            baselines={
+                name: replace(baseline, compare_only=True) if baseline.settings.get("backbone") in gone else baseline
+                for name, baseline in self.baselines.items()
+            },
+        )
 
     def config(
         self, drawn: Mapping[str, Any], *, seed: int, max_epochs: int, baseline: str | None = None
