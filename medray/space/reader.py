@@ -200,7 +200,10 @@ def read_settings(section: Mapping[str, Any], transforms: Mapping[str, Any]) -> 
 def read_baselines(
     section: Mapping[str, Any], parameters: tuple[Parameter, ...], transforms: Mapping[str, Any]
 ) -> dict[str, Baseline]:
-    """Return the baselines by name; those that are not `compare_only` lie in the space."""
+    """Return the baselines by name; those that are not `compare_only` lie in the space.
+
+    What is searched only beside other settings than theirs, they may set all the same: it is theirs alone.
+    """
     baselines = {}
     for name, content in section.items():
         with at(name):
@@ -208,7 +211,7 @@ def read_baselines(
             compare_only = check_field("compare_only", Setting(bool), values.pop("compare_only", False))
             settings = read_settings(values, transforms)
             for searched in () if compare_only else dict.fromkeys(p.name for p in parameters):
-                check_in_space(settings, [p for p in parameters if p.name == searched])
+                check_in_space(settings, [p for p in parameters if p.name == searched], may_add=True)
             baselines[str(name)] = Baseline(settings, compare_only)
     return baselines
 
@@ -235,12 +238,15 @@ def read_portfolio(
     return portfolio
 
 
-def check_in_space(settings: Mapping[str, Any], ranges: Sequence[Parameter]) -> None:
-    """Check a baseline against the ranges of one searched setting, of which at most one is active."""
+def check_in_space(settings: Mapping[str, Any], ranges: Sequence[Parameter], *, may_add: bool = False) -> None:
+    """Check settings against the ranges of one that is searched, of which at most one is active.
+
+    They may have a value where none is active if they `may_add` it.
+    """
     name = ranges[0].name
     active = next((p for p in ranges if p.active(settings)), None)
     if active is None:
-        if name in settings:
+        if name in settings and not may_add:
             conditions = " or when ".join(
                 " and ".join(f"{parent} is {' or '.join(map(str, v))}" for parent, v in p.when.items())
                 for p in ranges
