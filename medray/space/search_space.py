@@ -197,7 +197,9 @@ class SearchSpace:
             parameters=tuple(parameters),
             portfolio={n: s for n, s in self.portfolio.items() if s.get("backbone") not in gone},
             baselines={
-                name: replace(baseline, compare_only=True) if baseline.settings.get("backbone") in gone else baseline
+                name: replace(baseline, compare_only=True)
+                if baseline.settings.get("backbone") in gone
+                else baseline
                 for name, baseline in self.baselines.items()
             },
         )
