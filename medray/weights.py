@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, getproxies, urlopen
 
@@ -61,13 +62,15 @@ def weights_not_found(backbone: str, elsewhere: str) -> WeightsError:
 
 
 def hub_answers() -> bool:
-    """Return whether timm's hub can be reached within 3 seconds, by a proxy where there is one."""
+    """Return whether timm's hub answers, whatever it says, by a proxy where there is one; waits for 3 seconds."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return False
     try:
         urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=3).close()
+    except HTTPError:  # a mirror that has no such page, or asks who we are
+        return True
     except (OSError, ValueError, HTTPException):  # no such host, a proxy that refuses, an address that is none
         return False
     return True
@@ -76,7 +79,7 @@ def hub_answers() -> bool:
 def not_at_hand(backbones: Iterable[str]) -> list[str]:
     """Return those backbones whose published weights can't be had: no local folder has them, no hub answers.
 
-    The hub is asked once, for at most three seconds, and only where some are not on this machine.
+    The hub is asked once whether it answers, and only where some are not on this machine.
 
     Raises:
         WeightsError: MEDRAY_WEIGHTS names no folder.

@@ -57,9 +57,8 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptio
     if foreign:
         raise RunError(f"{run.location} is not empty ({sorted(foreign)[0]}): choose another folder by --out")
     resolved = resolve_options(options, space)
-    if not resolved.baselines_only:
-        resolved = replace(resolved, without=backbones_without_weights(space))
-        space = space.without(resolved.without)
+    resolved = replace(resolved, without=backbones_without_weights(space))
+    space = space.without(resolved.without)
     if resolved.warm_start:
         from medray.search.warm_start import check_earlier_runs  # imports Optuna
 

@@ -75,6 +75,19 @@ class Parameter:
         return f"from {self.values[0]} to {self.values[1]}"
 
 
+def active_parameters(parameters: Sequence[Parameter], settings: Mapping[str, Any]) -> Iterator[Parameter]:
+    """Yield those of the parameters that `settings` give a value, as they would be drawn: parents before children.
+
+    Of a setting that they have though it would not be drawn beside the others, no child is active.
+    """
+    drawn: dict[str, Any] = {}
+    for parameter in parameters:
+        if parameter.active(drawn):
+            yield parameter
+            if parameter.name in settings:
+                drawn[parameter.name] = settings[parameter.name]
+
+
 @dataclass(frozen=True)
 class Budget:
     """How much a search may spend; `grace_epochs` is ASHA's first rung.
@@ -178,7 +191,8 @@ class SearchSpace:
 
     def draw_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what `draw` has to draw for settings within the space, by label."""
-        return {p.label: settings[p.name] for p in self.parameters if p.active(settings)}
+        active = active_parameters(self.parameters, settings)
+        return {parameter.label: settings[parameter.name] for parameter in active}
 
     def without(self, backbones: Collection[str]) -> "SearchSpace":
         """Return the space whose trials have none of these backbones; baselines with one are only compared.
@@ -225,12 +239,6 @@ class SearchSpace:
     def image_sizes(self) -> list[int]:
         """The values of `image_size` that the space names, the smallest first."""
         return sorted({size for _, size in self.values_of("image_size") if size is not None})
-
-    @property
-    def longest_side(self) -> int | None:
-        """The largest `image_size` that a training can have; None where it may be the data set's own size."""
-        sizes = [size for _, size in self.values_of("image_size")]
-        return None if None in sizes else max(sizes, default=None)
 
     def values_of(self, name: str) -> Iterator[tuple[str, Any]]:
         """Yield every value that the setting `name` can take, each with its key in the file."""

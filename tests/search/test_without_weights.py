@@ -2,6 +2,8 @@
 
 import io
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,13 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from safetensors.torch import save_file
 
-from medray.errors import WeightsError
+from medray.config import TrainConfig
+from medray.errors import ConfigError, WeightsError
+from medray.runs.finished_search import open_finished_search
 from medray.search.run_search import run_search
 from medray.search.search_options import SearchOptions
 from medray.search.without_weights import backbones_without_weights
 from medray.space.loading import load_space, parse
 from medray.space.shipped import shipped_spaces
+from medray.training.models import build_network
+from medray.weights import hub_answers
 from tests.space.test_search_space import Drawing
 
 LITE = "tf_efficientnet_lite0"
@@ -94,8 +101,10 @@ fixed: {pretrained: true}
         ALONE.replace("lite0]", "lite0, lenet5]").replace("fixed: {pretrained: true}", ""),
         ALONE.replace("lite0]", "lite0, lenet5]").replace("fixed: {pretrained: true}", "")
         + "  pretrained: {choice: [true, false]}\n",
+        ALONE.replace("  backbone: {choice: [tf_efficientnet_lite0]}\n", "")
+        + "  backbone: tf_efficientnet_lite0\n",
     ],
-    ids=["no other", "never", "not always"],
+    ids=["no other", "never", "not always", "fixed"],
 )
 def test_backbones_stay_that_are_the_only_ones_or_need_no_weights(text: str) -> None:
     assert backbones_without_weights(parse(text, "mine.yaml")) == ()
@@ -107,21 +116,48 @@ def test_a_folder_of_weights_that_is_none_is_said(folder: Path, monkeypatch: pyt
         backbones_without_weights(parse(SPACE, "mine.yaml"))
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(shipped_spaces()), st.data())
-def test_what_is_drawn_without_a_backbone_could_be_drawn_with_it(name: str, data: st.DataObject) -> None:
-    space = load_space(name)
-    less = space.without([LITE])
-    drawn = less.draw(Drawing(data))
-    assert drawn["backbone"] != LITE
-    assert less.config(drawn, seed=0, max_epochs=20).backbone == drawn["backbone"]
-    assert space.draw_of(drawn) == less.draw_of(drawn)  # by the same labels
-    assert all(settings["backbone"] != LITE for settings in less.portfolio.values())
-    assert less.baselines.keys() == space.baselines.keys()
+class Mirror(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_error(403)
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_search_without_weights_says_so_once_and_goes_on_without(npz: Path, tmp_path: Path) -> None:
+def test_a_hub_that_refuses_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    assert hub_answers()
+    server.shutdown()
+    server.server_close()
+    assert not hub_answers()
+
+
+PRETRAINED = (LITE, "vgg16", "resnet18", "efficientnet_b0")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(shipped_spaces()), st.sets(st.sampled_from(PRETRAINED), min_size=1), st.data())
+def test_what_is_drawn_without_backbones_could_be_drawn_with_them(
+    name: str, backbones: set[str], data: st.DataObject
+) -> None:
+    space = load_space(name)
+    less = space.without(backbones)
+    drawn = less.draw(Drawing(data))
+    assert drawn["backbone"] not in backbones
+    assert less.config(drawn, seed=0, max_epochs=20).backbone == drawn["backbone"]
+    assert space.draw_of(drawn) == less.draw_of(drawn)  # by the same labels
+    assert all(settings["backbone"] not in backbones for settings in less.portfolio.values())
+    assert less.baselines.keys() == space.baselines.keys()
+    for baseline in less.baselines:
+        less.config(less.baseline_draw(baseline), seed=0, max_epochs=20, baseline=baseline)
+
+
+def test_a_search_without_weights_says_so_once_and_goes_on_without(
+    folder: Path, npz: Path, tmp_path: Path
+) -> None:
     (tmp_path / "mine.yaml").write_text(SPACE)
 
     def search(**options: object) -> SimpleNamespace:
@@ -135,8 +171,41 @@ def test_a_search_without_weights_says_so_once_and_goes_on_without(npz: Path, tm
     assert first.output.count(line) == 1
     assert f"names no folder with {LITE}.safetensors" in first.output
     assert json.loads((tmp_path / "run/run.json").read_text())["options"]["without"] == [LITE]
+    (folder / f"{LITE}.safetensors").write_bytes(b"")  # what was drawn so far was drawn without it
     again = search(resume=True, trials=9)
+    assert f"without {LITE}, as when this search began" in again.output
     assert len(again.records) == 9
+    assert open_finished_search(str(tmp_path / "run")).space.portfolio.keys() == {"small"}
     failed = [record for record in again.records if record.state == "failed"]
     assert [record.baseline for record in failed] == ["published"]  # which was asked for by name
     assert all(record.settings["backbone"] != LITE for record in again.records if record not in failed)
+
+
+def test_a_typing_mistake_in_a_backbone_is_no_lack_of_weights(folder: Path, npz: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(SPACE.replace(LITE, "tf_efficientnet_lite00"))
+    options = SearchOptions(str(tmp_path / "mine.yaml"), data=str(npz), out=str(tmp_path / "run"), runner="local")
+    with pytest.raises(ConfigError, match=r"space.backbone.choice\[0\]: .*did you mean 'tf_efficientnet_lite0'"):
+        run_search(options, Console(file=io.StringIO()))
+
+
+def test_a_shipped_space_climbs_its_ladder(folder: Path, tmp_path: Path) -> None:
+    network = build_network(TrainConfig(backbone=LITE), (28, 28, 3), 11)
+    tensors = {
+        name: tensor.contiguous() for name, tensor in network.get_submodule("backbone").state_dict().items()
+    }
+    save_file(tensors, folder / f"{LITE}.safetensors")
+    options = SearchOptions(
+        "organs",
+        data="phantom:organs?images=300",
+        trials=10,
+        max_epochs=1,
+        out=str(tmp_path / "run"),
+        runner="local",
+    )
+    result = run_search(options, Console(file=io.StringIO()))
+    probes = [
+        record for record in result.records if record.settings["backbone"] == LITE and record.number in (5, 6)
+    ]
+    assert [(record.state, record.settings["weight_decay"]) for record in probes] == [
+        ("finished", 0.00003), ("finished", 0.000005),
+    ]  # fmt: skip
