@@ -49,8 +49,13 @@ def write_space(path: Path, losses: list[str], trials: int, epochs: int) -> None
     space = yaml.safe_load(find_space("retinopathy").read_text(encoding="utf-8"))
     grace = max(1, epochs // 3)
     space["budget"] |= {"trials": trials, "max_epochs": epochs, "grace_epochs": grace, "patience": grace}
-    space["space"] |= {"loss": {"choice": losses}, "backbone": {"choice": BACKBONES}}
-    del space["baselines"], space["published"]
+    settings = space["space"]
+    for name in ("pretrained", "trainable_blocks", "freeze_norms", "epochs", "image_size", "pooling"):
+        del settings[name]  # of the published network, without which losses are compared
+    settings |= {"loss": {"choice": losses}, "backbone": {"choice": BACKBONES}}
+    settings |= {"optimizer": {"choice": ["adam", "adamw"]}, "learning_rate": {"log": [0.0005, 0.01]}}
+    settings["weight_decay"] = {"choice": [0.0, 0.0001, 0.01]}
+    del space["baselines"], space["published"], space["portfolio"]
     path.write_text(yaml.safe_dump(space, sort_keys=False), encoding="utf-8")
 
 

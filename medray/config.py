@@ -125,7 +125,7 @@ class TrainConfig:
 
     `backbone` is a name in `medray.training.models.MODELS`, any timm model or `torchvision:alexnet`. It starts
     from `weights`, a safetensors file or a folder of them, or from published weights where it is `pretrained`
-    (`medray.training.models.pretrained`). `image_size` is the longer side, in pixels, of images as the network
+    (`medray.weights`). `image_size` is the longer side, in pixels, of images as the network
     sees them, the other side in proportion; null for the data set's own size. `head_width` puts a hidden dense
     layer of that width before the last one; null for none. `pooling: stages` gives the head the means of all
     stages of a timm backbone, not only its last features; `mirrored` likewise, each the mean of the image's and

@@ -17,7 +17,7 @@ LINES = (
     "_types errors json_document text files signals console console_tables notebook shown cli",
     "stats pictures",
     "tasks",
-    "config",
+    "config weights",
     "space",
     "data",
     "training decisions audit runs",

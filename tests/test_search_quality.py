@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.search_quality.folds import FoldsResult, folds_table
 from benchmarks.search_quality.handover import Task, read_epochs
 from benchmarks.search_quality.medray_search import write_epochs
 from benchmarks.search_quality.results import Result, append_result, read_results, rising
@@ -92,6 +93,21 @@ def test_tables_have_a_row_for_each_contestant_and_say_what_failed(tmp_path: Pat
     assert "old" not in page.read_text()
     with pytest.raises(ValueError, match="lacks the marks"):
         write_between(page, "other", text)
+
+
+def test_folds_of_several_seeds_are_a_row_with_their_mean() -> None:
+    def of(seed: int, auc: float) -> FoldsResult:
+        settings = {"3": {"auc": auc, "accuracy": 0.8}, "5": {"auc": auc - 0.1, "accuracy": 0.9}}
+        return FoldsResult(
+            "breastmnist", seed, 0.5, 5, 500, settings, {"top-k of folds": {"auc": auc}}, 0.9, 0.85, 1800.0, 360.0,
+            threads=2, load=0.1, time="", commit=None,
+        )  # fmt: skip
+
+    (row,) = folds_table([of(1, 0.92), of(0, 0.9)]).splitlines()[2:]
+    assert row.split(" | ")[1:8] == [
+        "0, 1", "0.5", "0.10 (0.10, 0.10)", "500 in 5", "0.910 (0.900, 0.920) / 0.800 (0.800, 0.800)",
+        "0.910 (0.900, 0.920) / –", "0.900 (0.900, 0.900) / 0.850 (0.850, 0.850)",
+    ]  # fmt: skip
 
 
 def test_a_contestant_over_the_limit_ends_with_its_children(tmp_path: Path) -> None:

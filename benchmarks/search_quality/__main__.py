@@ -29,11 +29,13 @@ import tempfile
 from pathlib import Path
 
 from .data_sets import SETS, write_arrays
+from .folds import folds_table, read_folds_results, run_folds
 from .results import FINISHED, append_result, read_results
 from .run_contestant import CONTESTANTS, Conditions, run_contestant
 from .tables import all_tables, write_between
 
 PART = "search quality"  # the marks on a page, between which the tables stand
+FOLDS = ".folds.jsonl"  # the ending of the file of results by folds
 
 
 def arguments() -> argparse.Namespace:
@@ -112,10 +114,7 @@ def run_all(given: argparse.Namespace) -> None:
 
 def run_all_folds(given: argparse.Namespace) -> None:
     """Run medray by folds wherever there is no result yet, and print the table."""
-    from .folds import folds_table, read_folds_results, run_folds
-
-    conditions = conditions_of(given)
-    path = given.results.with_suffix(".folds.jsonl")
+    conditions, path = conditions_of(given), given.results.with_suffix(FOLDS)
     for seed in given.seeds:
         for name in given.sets:
             done = {(r.set, r.seed, r.hours) for r in read_folds_results(path)}
@@ -141,6 +140,8 @@ def main() -> None:
             sys.exit(f"{given.results} has no results of {given.seconds:g} s; --seconds says of which time")
         if given.table:
             text = all_tables(results)
+            if folds := read_folds_results(given.results.with_suffix(FOLDS)):
+                text += f"\n\nmedray by folds:\n\n{folds_table(folds)}"
             print(text)
             if given.page:
                 write_between(given.page, PART, text)

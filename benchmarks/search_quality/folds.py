@@ -19,7 +19,7 @@ from .data_sets import SETS
 from .handover import Task
 from .medray_search import ensemble_scores, run_medray, search
 from .run_contestant import Conditions, commit, environment
-from .tables import MISSING, table
+from .tables import MISSING, mean_cell, table
 
 
 @dataclass(frozen=True)
@@ -110,27 +110,46 @@ def read_folds_results(path: Path) -> list[FoldsResult]:
 
 
 def folds_table(results: list[FoldsResult]) -> str:
-    """Return a table of the pooled figures of the best setting and selection, and of the ensemble on test."""
+    """Return a table by set: pooled figures of the best setting and the best selection, and the ensemble on test.
 
-    def pair(scores: dict[str, float]) -> str:
-        return " / ".join(f"{scores[name]:.3f}" if name in scores else MISSING for name in ("auc", "accuracy"))
-
-    def figures(target: tuple[float | None, float | None]) -> str:
-        return " / ".join(MISSING if value is None else f"{value:.3f}" for value in target)
-
+    Each is the mean of the seeds, with each seed's in brackets.
+    """
     rows = []
-    for result in results:
-        best = max(result.settings.values(), key=lambda scores: scores.get("auc", 0.0), default={})
-        selected = max(result.selections.values(), key=lambda scores: scores.get("auc", 0.0), default={})
+    results = sorted(results, key=in_order)
+    for name, hours in dict.fromkeys((result.set, result.hours) for result in results):
+        named = [result for result in results if (result.set, result.hours) == (name, hours)]
         rows.append([
-            SETS[result.set].title, str(result.seed), f"{result.hours:.3g}", f"{result.folds_seconds / 3600:.2f}",
-            f"{result.images} in {result.folds}", pair(best), pair(selected),
-            pair({"auc": result.test_auc, "accuracy": result.test_accuracy}),
-            figures(SETS[result.set].folds_target), figures(SETS[result.set].target),
+            SETS[name].title, ", ".join(str(result.seed) for result in named), f"{hours:.3g}",
+            mean_cell([result.folds_seconds / 3600 for result in named], 2),
+            " or ".join(dict.fromkeys(f"{result.images} in {result.folds}" for result in named)),
+            pairs([best_of(result.settings) for result in named]),
+            pairs([best_of(result.selections) for result in named]),
+            pairs([{"auc": result.test_auc, "accuracy": result.test_accuracy} for result in named]),
+            figures(SETS[name].folds_target), figures(SETS[name].target),
         ])  # fmt: skip
     columns = [
-        "AUC / accuracy", "seed", "hours of search", "hours of folds", "images, folds",
+        "AUC / accuracy", "seeds", "hours of search", "hours of folds", "images, folds",
         "best setting, out of fold", "best selection, out of fold", "ensemble on test", "target, out of fold",
         "target, test",
     ]  # fmt: skip
     return table(columns, rows)
+
+
+def in_order(result: FoldsResult) -> tuple[int, float, int]:
+    """Return where a result stands among others: by set, hours of search and seed."""
+    return list(SETS).index(result.set), result.hours, result.seed
+
+
+def best_of(scores: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return the scores with the highest AUC."""
+    return max(scores.values(), key=lambda each: each.get("auc", 0.0), default={})
+
+
+def pairs(scores: list[dict[str, float]]) -> str:
+    """Return AUC and accuracy: means, and each in brackets where there are several."""
+    return " / ".join(mean_cell([each.get(name) for each in scores]) for name in ("auc", "accuracy"))
+
+
+def figures(target: tuple[float | None, float | None]) -> str:
+    """Return AUC and accuracy to reach."""
+    return " / ".join(MISSING if value is None else f"{value:.3f}" for value in target)

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from medray.weights import FOLDER, hub_answers
+
 #: From the hub. The first is what the ladder was measured with (`benchmarks/portfolio.py`).
 FROM_HUB = ("tf_efficientnet_lite0", "resnet18")
 MOST = 4  # of a folder
@@ -10,12 +12,16 @@ MOST = 4  # of a folder
 
 def find_published() -> tuple[str, ...]:
     """Return the backbones whose published weights are at hand, () where there are none."""
-    from medray.training.models.backbone_names import import_timm
-    from medray.training.models.pretrained import FOLDER, hub_answers
-
     folder = os.environ.get(FOLDER)
     if folder:
-        timm = import_timm()
-        names = sorted(path.stem for path in Path(folder).glob("*.safetensors") if timm.is_model(path.stem))
-        return tuple(names[:MOST])
+        names = sorted(path.stem for path in Path(folder).glob("*.safetensors"))
+        return tuple(name for name in names if _is_model(name))[:MOST]
     return FROM_HUB if hub_answers() else ()
+
+
+def _is_model(name: str) -> bool:
+    if name in FROM_HUB:  # timm's import takes seconds
+        return True
+    from medray.training.models.backbone_names import import_timm
+
+    return bool(import_timm().is_model(name))

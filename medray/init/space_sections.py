@@ -1,6 +1,8 @@
 """The sections space, fixed and baselines: what is searched, what is fixed, and where to start."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from medray.init.budget_sections import LARGE_IMAGE, UNEVEN, class_ratio
 from medray.init.document import Line
@@ -16,6 +18,7 @@ BATCHES = (4, 8, 16, 32, 64, 128)
 CPU_PIXELS = 128  # of a side; larger images come in smaller batches
 PLAIN = "resnet8_small"  # takes images of any size
 PUBLISHED = ["resnet18", "efficientnet_b0"]
+GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg")  # in /dev: NVIDIA, AMD, and Windows' subsystem
 
 
 def batch_sizes(train: int, side: int) -> list[int]:
@@ -85,7 +88,9 @@ def ladder(proposal: StudyProposal) -> Ladder:
 
 
 def has_gpu() -> bool:
-    """Return whether this machine has a GPU."""
+    """Return whether this machine has a GPU; torch is asked, seconds long, only where there may be one."""
+    if sys.platform == "linux" and not any(any(Path("/dev").glob(name)) for name in GPU_DEVICES):
+        return False
     import torch
 
     return torch.cuda.is_available()

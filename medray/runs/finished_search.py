@@ -48,7 +48,8 @@ def open_finished_search(location: str) -> FinishedSearch:
         RunError: there is no run, it is damaged, or its search has trials left.
     """
     run = find_run(location)
-    space, options, data = run.read_space(), run.read_facts().options, run.read_data()
+    options, data = run.read_facts().options, run.read_data()
+    space = run.read_space().without(options.without)
     records = list(run.records())
     if not run.read_state().ended_by and (options.trials is None or len(records) < options.trials):
         command = f"medray search {space.name} --resume --out {shlex.quote(location)}"

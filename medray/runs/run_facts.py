@@ -23,7 +23,8 @@ class ResolvedOptions(JsonDocument):
     """A search's options with every blank filled in: `data` is its source, `trials` counts the baselines too.
 
     `trials` is None where only `hours`, the wall time of all commands of the search, bound it. `warm_start` has
-    the folders of earlier runs, whose trials warm_start.json holds.
+    the folders of earlier runs, whose trials warm_start.json holds. `without` are backbones of the space that are
+    not drawn, since their published weights could not be had when the search began.
     """
 
     data: str
@@ -36,6 +37,7 @@ class ResolvedOptions(JsonDocument):
     hours: float | None = None
     stop_when_flat: bool = False
     warm_start: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Check that the search is bounded."""

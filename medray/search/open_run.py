@@ -1,6 +1,7 @@
 """The run of a search: a new one or one to resume, and what is refused."""
 
 import shlex
+from dataclasses import replace
 
 from medray.cluster.runners import LOCAL
 from medray.errors import ConfigError, RunError
@@ -10,6 +11,7 @@ from medray.runs.lock import CLAIM, LOCK
 from medray.runs.run_facts import ResolvedOptions
 from medray.runs.rundir import RunDir
 from medray.search.search_options import SearchOptions, resolve_options, resolve_resumed
+from medray.search.without_weights import backbones_without_weights
 from medray.space.loading import load_space
 from medray.space.search_space import SearchSpace
 from medray.space.shipped import shipped_spaces
@@ -19,8 +21,11 @@ from medray.track.trackers import track_flags
 def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptions]:
     """Return the run's folder, its search space and the options with every blank filled in.
 
+    The space lacks backbones whose published weights can't be had, unless it would have none left.
+
     Raises:
         ConfigError: the space or an option is wrong.
+        WeightsError: $MEDRAY_WEIGHTS names no folder.
         RunError: the folder holds something else, or there is no run to resume, or one of another space; a run for
             a warm start is none, or can't be used.
     """
@@ -39,7 +44,8 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptio
                     f"{named.path} is not the search space that {run.location} was started with: go on with that "
                     f"one, `--resume` with {run.path(run.SPACE)}, or start anew with another --out"
                 )
-        return run, space, resolve_resumed(options, run)
+        resumed = resolve_resumed(options, run)
+        return run, space.without(resumed.without), resumed
     space = load_space(options.space)
     run = run_dir(options, space.name)
     if run.begun():
@@ -51,6 +57,8 @@ def open_run(options: SearchOptions) -> tuple[RunDir, SearchSpace, ResolvedOptio
     if foreign:
         raise RunError(f"{run.location} is not empty ({sorted(foreign)[0]}): choose another folder by --out")
     resolved = resolve_options(options, space)
+    resolved = replace(resolved, without=backbones_without_weights(space))
+    space = space.without(resolved.without)
     if resolved.warm_start:
         from medray.search.warm_start import check_earlier_runs  # imports Optuna
 

@@ -23,6 +23,7 @@ from medray.runs.run_facts import DataFacts, ResolvedOptions, RunFacts
 from medray.runs.rundir import RunDir
 from medray.search.leaks import check_leaks
 from medray.search.search_options import SearchOptions
+from medray.space.loading import parse
 from medray.space.search_space import SearchSpace
 
 PACKAGES = ("ray", "torch", "torchvision", "timm", "optuna", "albumentations", "numpy")
@@ -49,7 +50,7 @@ def prepare_run(
         def check() -> None:
             from medray.training.check import check_space  # imports torch and timm, while Ray starts
 
-            check_space(space, dataset)
+            check_space(parse(space.text, space.path), dataset)  # also what this search does without
 
         checking = pool.submit(check)
         allowed = options.allow_leaks or options.resume  # leaks were looked for when the run began

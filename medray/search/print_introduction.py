@@ -15,7 +15,8 @@ from medray.data.dataset import ImageDataset
 from medray.runs.run_facts import ResolvedOptions
 from medray.runs.warm_starts import EarlierRun
 from medray.search.time_limit import ending_seconds
-from medray.space.combinations import combinations, freezes_less
+from medray.search.without_weights import describe_without
+from medray.space.combinations import combinations, freezes_less, longest_side
 from medray.space.search_space import Pipeline, SearchSpace, longer_baselines
 from medray.text import clock, first_names, plural
 from medray.training.transforms.pipeline import without_batched_form
@@ -29,6 +30,7 @@ def print_introduction(
 ) -> None:
     """Print what is searched on which images, where, and what of the space the options change."""
     space, max_epochs = ledger.space, resolved.max_epochs
+    resumed = bool(ledger.records or ledger.unfinished)
     train, val = len(dataset.splits["train"]), len(dataset.splits["val"])
     height, width, channels = dataset.shape
     noun = "labels" if dataset.has_label_sets else "classes"
@@ -38,7 +40,10 @@ def print_introduction(
         f"{len(dataset.class_names)} {noun}; the test split is not used",
     )
     if space.image_sizes:
-        say(console, f"  {describe_sizes(space.image_sizes, max(height, width))}")
+        as_they_are = longest_side(space) is None
+        say(console, f"  {describe_sizes(space.image_sizes, max(height, width), as_they_are=as_they_are)}")
+    if resolved.without:
+        say(console, f"  {describe_without(resolved.without, resumed=resumed)}")
     for line in list_licences(space):
         say(console, f"  {line}")
     for note in dataset.notes:
@@ -66,7 +71,7 @@ def print_introduction(
         say(console, f"  {describe_earlier_run(run)}")
         for line in run.skipped:
             say(console, f"    left out, {line}")
-    if ledger.records or ledger.unfinished:
+    if resumed:
         say(
             console,
             f"Resuming: {len(ledger.records)} trials have ended, {len(ledger.unfinished)} go on, "
@@ -74,11 +79,12 @@ def print_introduction(
         )
 
 
-def describe_sizes(image_sizes: Sequence[int], own: int) -> str:
+def describe_sizes(image_sizes: Sequence[int], own: int, *, as_they_are: bool = False) -> str:
     """Return the sizes at which networks see images whose longer side is `own`, and how they get them."""
     grown = [str(size) for size in image_sizes if size > own]
     enlarged = f"; {' and '.join(grown)} by enlarging them" if grown else ""
-    return f"networks see them at {', '.join(map(str, image_sizes))} pixels, the longer side{enlarged}"
+    sizes = f"{'as they are, or ' if as_they_are else ''}at {', '.join(map(str, image_sizes))} pixels"
+    return f"networks see them {sizes}, the longer side{enlarged}"
 
 
 def list_licences(space: SearchSpace) -> Iterator[str]:

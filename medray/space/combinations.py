@@ -64,6 +64,12 @@ def check_combinations(space: SearchSpace, max_epochs: int | None = None) -> Non
             raise error.within(key="fixed" if is_fixed else section) from None
 
 
+def longest_side(space: SearchSpace) -> int | None:
+    """Return the largest `image_size` that a training can have; None where it may be the data set's own size."""
+    sizes = [settings.get("image_size") for _, settings in combinations(space, ("image_size",))]
+    return None if None in sizes else max(sizes)
+
+
 def freezes_less(space: SearchSpace, max_epochs: int) -> bool:
     """Return whether some trial is frozen for fewer epochs than its settings say, since it is `shortened`."""
     return any(

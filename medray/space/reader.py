@@ -6,10 +6,20 @@ from typing import Any
 
 from medray.config import Setting, check_of_task
 from medray.errors import ConfigError, unknown_choice_line
+from medray.space.combinations import longest_side
 from medray.space.parameters_section import check_epochs, read_parameters
 from medray.space.preparation import Preparation
 from medray.space.published_section import read_published
-from medray.space.search_space import HOURS, Baseline, Budget, Parameter, Pipeline, Resources, SearchSpace
+from medray.space.search_space import (
+    HOURS,
+    Baseline,
+    Budget,
+    Parameter,
+    Pipeline,
+    Resources,
+    SearchSpace,
+    active_parameters,
+)
 from medray.space.yaml_fields import (
     at,
     check_field,
@@ -98,7 +108,7 @@ def read_space(text: str, path: str) -> SearchSpace:
         published=published,
         portfolio=portfolio,
     )
-    return replace(space, preparation=replace(space.preparation, longest=space.longest_side))
+    return replace(space, preparation=replace(space.preparation, longest=longest_side(space)))
 
 
 def read_text(root: Mapping[str, Any], key: str, default: str | None = None) -> str:
@@ -200,15 +210,18 @@ def read_settings(section: Mapping[str, Any], transforms: Mapping[str, Any]) -> 
 def read_baselines(
     section: Mapping[str, Any], parameters: tuple[Parameter, ...], transforms: Mapping[str, Any]
 ) -> dict[str, Baseline]:
-    """Return the baselines by name; those that are not `compare_only` lie in the space."""
+    """Return the baselines by name; those that are not `compare_only` lie in the space.
+
+    What is searched only beside other settings than theirs, they may set all the same: it is theirs alone.
+    """
     baselines = {}
     for name, content in section.items():
         with at(name):
             values = dict(mapping(content))
             compare_only = check_field("compare_only", Setting(bool), values.pop("compare_only", False))
             settings = read_settings(values, transforms)
-            for searched in () if compare_only else dict.fromkeys(p.name for p in parameters):
-                check_in_space(settings, [p for p in parameters if p.name == searched])
+            if not compare_only:
+                check_in_space(settings, parameters)
             baselines[str(name)] = Baseline(settings, compare_only)
     return baselines
 
@@ -229,25 +242,31 @@ def read_portfolio(
                         "`fixed`, or in a baseline",
                         key=key,
                     )
-            for key in searched:
-                check_in_space(settings, [p for p in parameters if p.name == key])
+            check_in_space(settings, parameters)
+            active = {parameter.name for parameter in active_parameters(parameters, settings)}
+            for key in settings:
+                if key not in active:
+                    raise ConfigError(f"is outside the space: {when_drawn(key, parameters)}", key=key)
             portfolio[str(name)] = settings
     return portfolio
 
 
-def check_in_space(settings: Mapping[str, Any], ranges: Sequence[Parameter]) -> None:
-    """Check a baseline against the ranges of one searched setting, of which at most one is active."""
-    name = ranges[0].name
-    active = next((p for p in ranges if p.active(settings)), None)
-    if active is None:
-        if name in settings:
-            conditions = " or when ".join(
-                " and ".join(f"{parent} is {' or '.join(map(str, v))}" for parent, v in p.when.items())
-                for p in ranges
-            )
-            raise ConfigError(f"is outside the space: it exists only when {conditions}", key=name)
-    elif name not in settings:
-        raise ConfigError(f"lacks '{name}', which is searched: it needs a value of each")
-    elif not active.holds(settings[name]):
-        problem = f"{settings[name]!r} is outside the space: space.{active.label} is {active.allowed()}"
-        raise ConfigError(problem, key=name)
+def check_in_space(settings: Mapping[str, Any], parameters: Sequence[Parameter]) -> None:
+    """Check that settings have a value of each setting that would be drawn beside the others, within its range."""
+    for parameter in active_parameters(parameters, settings):
+        if parameter.name not in settings:
+            raise ConfigError(f"lacks '{parameter.name}', which is searched: it needs a value of each")
+        value = settings[parameter.name]
+        if not parameter.holds(value):
+            problem = f"{value!r} is outside the space: space.{parameter.label} is {parameter.allowed()}"
+            raise ConfigError(problem, key=parameter.name)
+
+
+def when_drawn(name: str, parameters: Sequence[Parameter]) -> str:
+    """Return in words beside which others a setting is searched."""
+    conditions = " or when ".join(
+        " and ".join(f"{parent} is {' or '.join(map(str, values))}" for parent, values in p.when.items())
+        for p in parameters
+        if p.name == name
+    )
+    return f"it exists only when {conditions}"

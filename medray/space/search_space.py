@@ -4,7 +4,7 @@
 suggest methods, for the values.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -59,11 +59,33 @@ class Parameter:
         low, high = self.values
         return isinstance(value, int | float) and low <= value <= high
 
+    def without(self, backbones: Collection[str]) -> "Parameter":
+        """Return it without values, of its own or of its parents, that are among the backbones."""
+        kept = {
+            parent: tuple(value for value in values if parent != "backbone" or value not in backbones)
+            for parent, values in self.when.items()
+        }
+        own = tuple(v for v in self.values if self.name != "backbone" or v not in backbones)
+        return replace(self, values=own, when=kept)
+
     def allowed(self) -> str:
         """Return the range in words, for an error's line."""
         if self.verb == "choice":
             return "one of " + ", ".join("null" if v is None else str(v) for v in self.values)
         return f"from {self.values[0]} to {self.values[1]}"
+
+
+def active_parameters(parameters: Sequence[Parameter], settings: Mapping[str, Any]) -> Iterator[Parameter]:
+    """Yield those of the parameters that `settings` give a value, as they would be drawn: parents before children.
+
+    Of a setting that they have though it would not be drawn beside the others, no child is active.
+    """
+    drawn: dict[str, Any] = {}
+    for parameter in parameters:
+        if parameter.active(drawn):
+            yield parameter
+            if parameter.name in settings:
+                drawn[parameter.name] = settings[parameter.name]
 
 
 @dataclass(frozen=True)
@@ -169,7 +191,32 @@ class SearchSpace:
 
     def draw_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what `draw` has to draw for settings within the space, by label."""
-        return {p.label: settings[p.name] for p in self.parameters if p.active(settings)}
+        active = active_parameters(self.parameters, settings)
+        return {parameter.label: settings[parameter.name] for parameter in active}
+
+    def without(self, backbones: Collection[str]) -> "SearchSpace":
+        """Return the space whose trials have none of these backbones; baselines with one are only compared.
+
+        What is searched only with them goes too; the others keep their labels.
+        """
+        left = [p.without(backbones) for p in self.parameters]
+        parameters: list[Parameter] = []
+        for parameter in left:  # parents before children
+            named = {parent.name for parent in parameters}
+            if parameter.values and all(values and parent in named for parent, values in parameter.when.items()):
+                parameters.append(parameter)
+        gone = set(backbones)
+        return replace(
+            self,
+            parameters=tuple(parameters),
+            portfolio={n: s for n, s in self.portfolio.items() if s.get("backbone") not in gone},
+            baselines={
+                name: replace(baseline, compare_only=True)
+                if baseline.settings.get("backbone") in gone
+                else baseline
+                for name, baseline in self.baselines.items()
+            },
+        )
 
     def config(
         self, drawn: Mapping[str, Any], *, seed: int, max_epochs: int, baseline: str | None = None
@@ -192,12 +239,6 @@ class SearchSpace:
     def image_sizes(self) -> list[int]:
         """The values of `image_size` that the space names, the smallest first."""
         return sorted({size for _, size in self.values_of("image_size") if size is not None})
-
-    @property
-    def longest_side(self) -> int | None:
-        """The largest `image_size` that a training can have; None where it may be the data set's own size."""
-        sizes = [size for _, size in self.values_of("image_size")]
-        return None if None in sizes else max(sizes, default=None)
 
     def values_of(self, name: str) -> Iterator[tuple[str, Any]]:
         """Yield every value that the setting `name` can take, each with its key in the file."""

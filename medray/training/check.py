@@ -19,10 +19,9 @@ from medray.training.models import (
     build_network,
     check_backbone,
     check_timm_size,
-    check_weights_file,
     parts_of,
-    weights_file,
 )
+from medray.weights import check_weights_file, weights_file
 
 #: Settings that say which weights a training starts from.
 START_SETTINGS = ("backbone", "image_size", "weights", "pretrained")

@@ -139,7 +139,7 @@ def search(words: list[str], home: Path) -> None:
 def shrunk(name: str, home: Path) -> str:
     """The space of that name for images of a few pixels."""
     path, text = home / f"{name}.yaml", (ROOT / f"search_spaces/{name}.yaml").read_text()
-    path.write_text(re.sub(r"image_size: [^#}\n]+", "image_size: 48 ", text))
+    path.write_text(re.sub(r"image_size: [^#}\n]+", "image_size: 48 ", text, count=1))
     return path.name
 
 

@@ -119,7 +119,7 @@ def test_draw_reproduces_a_shipped_baseline(name: str, baseline: str) -> None:
         assert drawn == {}
         settings = {}
     else:
-        names = {parameter.name for parameter in space.parameters}
+        names = {parameter.name for parameter in space.parameters if parameter.active(wanted)}
         settings = space.draw(Answers(drawn))
         assert settings == {k: v for k, v in wanted.items() if k in names}
     most = space.budget.max_epochs
@@ -340,8 +340,6 @@ REFUSALS = [
         "baselines.plain.backbone: 'lenet' is outside the space: space.backbone is one of lenet5, resnet18"]),
     (PLAIN, PLAIN.replace("0.001", "0.1"), [
         "baselines.plain.learning_rate: 0.1 is outside the space: space.learning_rate is from 0.0001 to 0.01"]),
-    (PLAIN, PLAIN + " momentum: 0.7,", [
-        "baselines.plain.momentum: is outside the space: it exists only when optimizer is sgd"]),
     (PLAIN, PLAIN.replace("adam", "sgd"), ["baselines.plain: lacks 'momentum'"]),
     (PLAIN, PLAIN.replace(" optimizer: adam,", ""), ["baselines.plain: lacks 'optimizer'"]),
     (PLAIN, PLAIN + " droput: 0.1,", ["baselines.plain.droput: unknown setting", "did you mean 'dropout'?"]),
@@ -515,11 +513,23 @@ def test_a_portfolio_lies_in_the_space_and_holds_nothing_else() -> None:
         ("lenet5, opt", "vgg16, opt", "portfolio.first.backbone: 'vgg16' is outside the space"),
         ("first: {", "first: {epochs: 3, ", "portfolio.first.epochs: 'epochs' is not searched"),
         (" batch_size: 32,", "", "portfolio.first: lacks 'batch_size'"),
+        (
+            "first: {",
+            "first: {momentum: 0.7, ",
+            "portfolio.first.momentum: is outside the space: it exists only when",
+        ),
         ("optimizer: adam", "optimizer: sgd", "portfolio.first: lacks 'momentum'"),
     ):
         with pytest.raises(ConfigError) as caught:
             parse(BASE + PORTFOLIO.replace(old, new), "mine.yaml")
         assert line in str(caught.value)
+
+
+def test_a_baseline_may_have_a_setting_that_is_searched_only_beside_others() -> None:
+    space = parse(BASE.replace(PLAIN, PLAIN + " momentum: 0.7,"), "mine.yaml")
+    drawn = space.baseline_draw("plain")
+    assert "momentum" not in drawn  # Optuna learns of what it would draw
+    assert space.config(drawn, seed=0, max_epochs=4, baseline="plain").momentum == 0.7
 
 
 def test_a_setting_of_several_ranges_is_a_parent_by_all_of_them() -> None:
@@ -723,6 +733,11 @@ def test_sizes_are_searched_by_choice_and_the_largest_is_what_images_are_read_at
     ):
         parse(file_of({"image_size": {"int": [32, 64]}}), "random.yaml")
     space = parse(file_of({"image_size": {"choice": [128, 64]}}), "random.yaml")
-    assert (space.image_sizes, space.longest_side, space.preparation.longest) == ([64, 128], 128, 128)
+    assert (space.image_sizes, space.preparation.longest) == ([64, 128], 128)
+    sometimes = {
+        "backbone": {"choice": ["lenet5", "resnet18"]},
+        "image_size": {"choice": [64], "when": {"backbone": "resnet18"}},
+    }
+    assert parse(file_of(sometimes), "random.yaml").preparation.longest is None  # lenet5 sees them as they are
     free = parse(file_of({"image_size": {"choice": [128, None]}}), "random.yaml")
     assert (free.image_sizes, free.preparation.longest) == ([128], None)

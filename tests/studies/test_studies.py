@@ -1,7 +1,7 @@
 """The six studies that ship, each from its search to its service, as a person types them; on few, small drawings.
 
-No weights can be fetched here: `MEDRAY_WEIGHTS` holds resnet18's alone, drawn at random, so a trial of any other
-published backbone fails with its reason, and the search goes on.
+No weights can be fetched here: `MEDRAY_WEIGHTS` holds resnet18's alone, drawn at random, so the search does without any
+other published backbone, and a baseline of one fails with its reason.
 """
 
 import json

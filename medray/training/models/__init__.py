@@ -8,7 +8,6 @@ preprocessing. They are the training images', and those of its published weights
 from medray.training.models.backbone_names import TORCHVISION, check_backbone
 from medray.training.models.blocks import Parts, parts_of
 from medray.training.models.network import Network, Normalise, build_network, channel_statistics
-from medray.training.models.pretrained import check_weights_file, weights_file
 from medray.training.models.resize import Resize
 from medray.training.models.small import MODELS
 from medray.training.models.timm_backbone import check_timm_size
@@ -24,7 +23,5 @@ __all__ = [
     "channel_statistics",
     "check_backbone",
     "check_timm_size",
-    "check_weights_file",
     "parts_of",
-    "weights_file",
 ]

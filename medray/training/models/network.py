@@ -14,11 +14,12 @@ from medray.training.models.attention import MARK, attend
 from medray.training.models.backbone_names import TORCHVISION, check_backbone, import_timm
 from medray.training.models.blocks import classifier_names, widen_head
 from medray.training.models.links import LINKS, Corn, Cumulative, Link
-from medray.training.models.pretrained import Loaded, load_backbone, weights_file, weights_not_found
+from medray.training.models.pretrained import Loaded, load_backbone
 from medray.training.models.resize import Resize
 from medray.training.models.small import MODELS
 from medray.training.models.stage_pooling import StagePooling
 from medray.training.models.timm_backbone import timm_backbone, timm_fit
+from medray.weights import weights_file, weights_not_found
 
 Statistics = tuple[Tensor, Tensor]  # mean and deviation of each channel, in [0, 1]
 SMALL_WEIGHT = 0.01  # the deviation of a last layer's first weights

@@ -1,111 +1,17 @@
-"""Where a backbone's starting weights come from: a safetensors file, or timm's hub.
+"""Load a file of weights into a backbone, of timm's names (torchvision's for its AlexNet) or of medray's."""
 
-Weights that are not available are an error; training from scratch never replaces them. A file has timm's names
-(torchvision's for its AlexNet), or is one of medray's. Pickles are not read.
-"""
-
-import os
-import socket
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
-from urllib.request import Request, getproxies, urlopen
 
 from torch import Tensor, nn
 
-from medray.config import TrainConfig
-from medray.errors import WeightsError, not_found_line, one_line, printable
+from medray.errors import WeightsError, one_line
+from medray.weights import check_weights_file
 
 #: Gives the tensors of a file as a backbone has them: (tensors, backbone) -> tensors.
 Fit = Callable[[dict[str, Tensor], nn.Module], dict[str, Tensor]]
-FOLDER = "MEDRAY_WEIGHTS"
-PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")
-
-
-def weights_file(config: TrainConfig) -> Path | None:
-    """Return the local file that a backbone starts from; None for fresh weights, or for timm's hub.
-
-    It is `config.weights`, or BACKBONE.safetensors in that folder; for `pretrained` it is BACKBONE.safetensors in
-    the folder that the environment variable MEDRAY_WEIGHTS names, if it exists.
-
-    Raises:
-        WeightsError: MEDRAY_WEIGHTS names no folder, or the folder in `weights` has no file of the backbone.
-    """
-    if config.weights is not None:
-        path = Path(config.weights)
-        if path.is_dir():
-            path = path / file_name(config.backbone)
-            if not path.is_file():  # the nearest other file is another backbone's, so none is suggested
-                raise WeightsError(f"no such file: {printable(str(path))}", key="weights")
-        return path
-    folder = os.environ.get(FOLDER)
-    if not config.pretrained or not folder:
-        return None
-    if not Path(folder).is_dir():
-        raise WeightsError(f"{FOLDER} names no folder: {folder}", key="pretrained")
-    path = Path(folder) / file_name(config.backbone)
-    return path if path.is_file() else None
-
-
-def file_name(backbone: str) -> str:
-    """Return the name of a backbone's file in a folder of weights; torchvision's have no prefix there."""
-    return f"{backbone.rpartition(':')[2]}.safetensors"
-
-
-def weights_not_found(backbone: str, elsewhere: str) -> WeightsError:
-    """Return the error for published weights that are neither in the local folder nor, as it says, `elsewhere`."""
-    folder = os.environ.get(FOLDER)
-    local = f"{Path(folder) / file_name(backbone)} does not exist" if folder else f"{FOLDER} names no folder"
-    return WeightsError(
-        f"the weights of {backbone} are not available: {local}, and {elsewhere}; nothing was trained from scratch "
-        "instead: give a local file in `weights`, or `pretrained: false`",
-        key="pretrained",
-    )
-
-
-def hub_answers() -> bool:
-    """Return whether timm's hub can be reached within 3 seconds, by a proxy where there is one."""
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return False
-    try:
-        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=3).close()
-    except (OSError, ValueError, HTTPException):  # no such host, a proxy that refuses, an address that is none
-        return False
-    return True
-
-
-def skip_hub_retries() -> None:
-    """Use only the hub's local cache where its host does not answer: its client would retry for a minute."""
-    from huggingface_hub import constants
-
-    host = urlsplit(constants.ENDPOINT)
-    if getproxies():
-        return
-    try:
-        socket.create_connection((host.hostname or "", host.port or 443), timeout=3).close()
-    except OSError:
-        constants.HF_HUB_OFFLINE = True
-
-
-def check_weights_file(path: Path) -> None:
-    """Check a weights file without reading it.
-
-    Raises:
-        WeightsError: it is missing, or a pickle.
-    """
-    if path.suffix in PICKLES:
-        raise WeightsError(
-            f"{path} is a pickle, which could run code; convert it by safetensors.torch.save_file("
-            f"torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors')",
-            key="weights",
-        )
-    if not path.is_file():
-        raise WeightsError(not_found_line("file", path), key="weights")
 
 
 class Loaded(NamedTuple):

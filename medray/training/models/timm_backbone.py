@@ -17,8 +17,9 @@ from medray.config import LARGEST_SIDE, TrainConfig
 from medray.data.resampling import sized_shape
 from medray.errors import ConfigError, one_line
 from medray.training.models.backbone_names import TORCHVISION, import_timm
-from medray.training.models.pretrained import Fit, skip_hub_retries, weights_not_found
+from medray.training.models.pretrained import Fit
 from medray.training.models.small import MODELS
+from medray.weights import skip_hub_retries, weights_not_found
 
 STEP = 32  # pixels; nearly all models of unknown patches take sizes that are multiples of it
 TRIES = 6  # sizes in each direction
