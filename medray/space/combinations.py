@@ -66,8 +66,8 @@ def check_combinations(space: SearchSpace, max_epochs: int | None = None) -> Non
 
 def longest_side(space: SearchSpace) -> int | None:
     """Return the largest `image_size` that a training can have; None where it may be the data set's own size."""
-    sizes = [settings.get("image_size") for _, settings in combinations(space, ("image_size",))]
-    return None if None in sizes else max(sizes)
+    sizes: list[int | None] = [settings.get("image_size") for _, settings in combinations(space, ("image_size",))]
+    return None if None in sizes else max(size for size in sizes if size is not None)
 
 
 def freezes_less(space: SearchSpace, max_epochs: int) -> bool:
