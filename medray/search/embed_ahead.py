@@ -14,11 +14,12 @@ from medray.errors import MedrayError
 from medray.runs.run_facts import ResolvedOptions
 from medray.runs.trial_record import FEATURES
 from medray.search.enqueue import BASELINE, PORTFOLIO
-from medray.search.time_limit import HOUR_S, LARGEST_SHARE, TimeLimit, TrialKind
+from medray.search.time_limit import HOUR_S, TimeLimit, TrialKind
 from medray.space.search_space import SearchSpace
 from medray.text import clock
 
 JUDGED_AFTER = 5.0  # seconds
+FEATURES_SHARE = 0.2  # of the search's time, of all features that are computed ahead
 
 
 class _TooLong(Exception):  # noqa: N818  ends a computation, and is no error
@@ -32,17 +33,20 @@ def embed_ahead(
 ) -> None:  # fmt: skip
     """Compute the features that linear heads among the trials that wait in a study see, once, with its progress.
 
-    A trial of one core would take longer, and others would wait for it. Features that would take more than a
-    quarter of the search's time are left out, and so are trials that need them; what they would take tells how
-    long the backbone's other trainings do. A failure is the trial's, which says it.
+    A trial of one core would take longer, and others would wait for it. Features that with those before them would
+    take more than a fifth of the search's time are left out, and so are trials that need them; what they would
+    take tells how long the backbone's other trainings do. A failure is the trial's, which says it.
     """
-    cores = 1 if gpu else os.cpu_count() or 1
+    cores, began = 1 if gpu else os.cpu_count() or 1, time.monotonic()
     for config in linear_heads(space, study, resolved.max_epochs):
         kind = TrialKind.of(config)
         try:
-            seconds = _embed(config, dataset, limit, console, gpu=gpu)
+            seconds = _embed(config, dataset, limit, console, began, gpu=gpu)
         except _TooLong as too_long:
-            say(console, f"  left out: it would take {clock(too_long.seconds)}, more than a quarter of the time")
+            say(
+                console,
+                f"  left out: it would take {clock(too_long.seconds)}, more than is left of a fifth of the time",
+            )
             limit.times.left_out.add(kind)
             limit.times.forwards[kind.backbone, kind.image_size] = too_long.seconds * cores / kind.passes
         except MedrayError:
@@ -70,10 +74,14 @@ def linear_heads(space: SearchSpace, study: optuna.Study, max_epochs: int) -> It
             yield config
 
 
-def _embed(config: TrainConfig, dataset: ImageDataset, limit: TimeLimit, console: Console, *, gpu: bool) -> float:
+def _embed(
+    config: TrainConfig, dataset: ImageDataset, limit: TimeLimit, console: Console, began: float, *, gpu: bool
+) -> float:
     """Compute the features for one training; return the seconds of that, without what precedes it.
 
-    They are those of all images, by the batches after the first, which takes longer; 0 where there are no others.
+    All features are computed since `began`, by `time.monotonic`.
+
+    These are of all images, by the batches after the first, which takes longer; 0 where there are no others.
     """
     import torch
 
@@ -98,7 +106,7 @@ def _embed(config: TrainConfig, dataset: ImageDataset, limit: TimeLimit, console
                 return
             left = measured[-1][1] * (total - done)
             expected = now - started + left
-            if expected > LARGEST_SHARE * limit.hours * HOUR_S or left > limit.left():
+            if now - began + left > FEATURES_SHARE * limit.hours * HOUR_S or left > limit.left():
                 raise _TooLong(expected)
 
         device = "cuda" if gpu and torch.cuda.is_available() else "cpu"

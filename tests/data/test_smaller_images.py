@@ -103,7 +103,14 @@ def test_what_the_cache_has_no_room_for_is_not_kept_and_said(
         ("space: {image_size: {choice: [8, 40]}}", (12, 12, 1)),
         ("space: {image_size: {choice: [8, null]}}", (12, 12, 1)),
         ("space: {dropout: {uniform: [0, 0.5]}}\nfixed: {image_size: 6}", (6, 6, 1)),
-        ("space: {dropout: {uniform: [0, 0.5]}}\nbaselines: {a: {image_size: 9, compare_only: true}}", (9, 9, 1)),
+        (
+            "space: {dropout: {uniform: [0, 0.5]}}\nbaselines: {a: {image_size: 9, compare_only: true}}",
+            (12, 12, 1),
+        ),
+        (
+            "space: {backbone: {choice: [lenet5, cnn5]}, image_size: [{choice: [6], when: {backbone: cnn5}}]}",
+            (12, 12, 1),
+        ),
         ("images: {image_size: [10, 5]}\nspace: {image_size: {choice: [8, 6]}}", (10, 5, 1)),
         ("space: {dropout: {uniform: [0, 0.5]}}", (12, 12, 1)),
     ],

@@ -1,6 +1,7 @@
 """Features of frozen backbones are computed before the first trial, for all that waits, and not for longer than pays."""
 
 import io
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from medray.search import embed_ahead as module
 from medray.search.embed_ahead import embed_ahead, linear_heads
 from medray.search.enqueue import enqueue_baselines, enqueue_portfolio
 from medray.search.optuna_study import StudyFile
-from medray.search.time_limit import TimeLimit
+from medray.search.time_limit import HOUR_S, TimeLimit
 from medray.space.loading import parse
 from medray.training.models import build_network
 
@@ -81,3 +82,15 @@ def test_what_would_take_too_much_of_the_time_is_left_out_with_its_trials(
     assert "left out: it would take" in out.getvalue()
     assert {kind.image_size for kind in limit.times.left_out} == {28, 16}
     assert not any(limit.allows(kind, 1) for kind in limit.times.left_out)
+
+
+def test_all_features_together_take_a_fifth_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "JUDGED_AFTER", 0.0)
+    space, study, _ = opened(tmp_path, 1.0)
+    config = next(linear_heads(space, study, 2))  # type: ignore[arg-type]
+    dataset, console = load_data("phantom:organs?images=600"), Console(file=io.StringIO())
+    limit, now = TimeLimit(1.0), time.monotonic()
+    with pytest.raises(module._TooLong):  # those before it have taken it
+        module._embed(config, dataset, limit, console, now - 0.2 * HOUR_S, gpu=False)
+    module._embed(config, dataset, limit, console, now, gpu=False)
