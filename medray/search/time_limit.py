@@ -154,6 +154,10 @@ class EpochTimes:
         others = [self.expected(other) for other in alike]
         return any(other is not None and 2 * other < seconds for other in others)
 
+    def knows_steps(self) -> bool:
+        """Return whether an epoch of some training by steps is measured."""
+        return any(ordered and not kind.linear for kind, ordered in self._by_kind.items())
+
     def slowest(self) -> float | None:
         """Return the seconds of an epoch of the slowest trial, None before any is measured."""
         return max((ordered[-1] for ordered in self._by_kind.values() if ordered), default=None)

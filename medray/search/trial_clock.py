@@ -79,10 +79,16 @@ class TrialClock:
             self.running[number].done = result.epoch
 
     def may_wait(self) -> bool:
-        """Return whether a trial that begins when the next running one ends surely can reach its first rung."""
+        """Return whether a trial that begins when the next running one ends surely can reach its first rung.
+
+        Before any epoch of a training by steps is measured, none waits for these: it would be drawn unjudged.
+        """
         slowest = self.limit.times.slowest()
         if slowest is None or self.limit.hours is None:
             return self.limit.hours is None
+        only_steps = not any(epochs.kind.linear for epochs in self.running.values())
+        if only_steps and not self.limit.times.knows_steps():
+            return False
         waits = [(epochs.total - epochs.done) * slowest for epochs in self.running.values()]
         return min(waits, default=0.0) + self.grace_epochs * slowest < self.limit.left()
 

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from medray.cluster.step_result import StepResult
+from medray.config import TrainConfig
 from medray.errors import RunError
 from medray.runs.trial_record import FINISHED, STOPPED, TIME
 from medray.search.time_limit import HOUR_S, EpochTimes, TimeLimit, TrialKind, ending_seconds, hours_for
+from medray.search.trial_clock import TrialClock
 from medray.training.deadline import LEAST_S
 from tests.search.simulated import Clock, ledger_in, run_all
 
@@ -293,6 +295,25 @@ def test_a_trial_beside_others_may_take_more_of_the_time(trials_at_once: int, mo
         kind = TrialKind("resnet18", int(seconds))
         limit.times.forwards["resnet18", int(seconds)] = seconds / 3
         assert limit.allows(kind, 1) == (seconds == most)
+
+
+def test_nothing_is_drawn_ahead_of_trainings_whose_epochs_are_not_known_yet() -> None:
+    heads, lenet = (
+        TrainConfig(backbone="resnet18", pretrained=True, trainable_blocks=0, optimizer="lbfgs"),
+        TrainConfig(backbone="lenet5"),
+    )
+    clock = TrialClock(TimeLimit(0.1, now=Clock()), grace_epochs=2)
+    for number, config in enumerate((lenet, heads, heads)):
+        clock.draw(number, config, 0)
+    clock.begin(0, ())
+    clock.begin(1, ())
+    assert not clock.may_wait()  # nothing is measured
+    clock.note_epoch(1, StepResult(1, 0.5, seconds=0.1))
+    assert clock.may_wait()  # a head ends soon
+    clock.hold_back(1)
+    assert not clock.may_wait()
+    clock.note_epoch(0, StepResult(1, 0.5, seconds=1.0))
+    assert clock.may_wait()
 
 
 def test_a_baseline_goes_on_however_slow_it_is(tmp_path: Path) -> None:
