@@ -151,6 +151,7 @@ def serves(example: Example) -> bool:
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("ray_address")
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of ray.serve's own schema
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # of what mlflow imports
 @pytest.mark.parametrize("where", dict.fromkeys(example.where for example in DISTINCT.values()))
 def test_the_commands_do_it(where: str, home: Path) -> None:
     for example in DISTINCT.values():
