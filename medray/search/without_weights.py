@@ -39,7 +39,7 @@ def describe_without(backbones: Sequence[str], *, resumed: bool) -> str:
         return f"{names}, as when this search began; one that is begun anew looks for published weights again"
     files = first_names([file_name(backbone) for backbone in backbones])
     return (
-        f"{names}, which start from published weights: timm's hub can't be reached, and ${FOLDER} names no folder "
+        f"{names}: published weights can't be had, as timm's hub can't be reached and ${FOLDER} names no folder "
         f"with {files}"
     )
 

@@ -76,9 +76,9 @@ class Parameter:
 
 
 def active_parameters(parameters: Sequence[Parameter], settings: Mapping[str, Any]) -> Iterator[Parameter]:
-    """Yield those of the parameters that `settings` give a value, as they would be drawn: parents before children.
+    """Yield the parameters that would be drawn for `settings`, whether or not these have a value of each.
 
-    Of a setting that they have though it would not be drawn beside the others, no child is active.
+    A setting that they have though it would not be drawn beside the others is no parent of any.
     """
     drawn: dict[str, Any] = {}
     for parameter in parameters:

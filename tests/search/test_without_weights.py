@@ -169,7 +169,7 @@ def test_a_search_without_weights_says_so_once_and_goes_on_without(
         return SimpleNamespace(records=result.records, output=out.getvalue())
 
     first = search(trials=5)
-    line = f"without {LITE}, which start from published weights: timm's hub can't be reached, and $MEDRAY_WEIGHTS"
+    line = f"without {LITE}: published weights can't be had, as timm's hub can't be reached and $MEDRAY_WEIGHTS"
     assert first.output.count(line) == 1
     assert f"names no folder with {LITE}.safetensors" in first.output
     assert json.loads((tmp_path / "run/run.json").read_text())["options"]["without"] == [LITE]
