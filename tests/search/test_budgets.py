@@ -211,13 +211,13 @@ def test_a_search_is_not_overrun_by_an_epoch_that_takes_long(timed: Path) -> Non
 @pytest.mark.component
 @pytest.mark.usefixtures("ray_address")
 def test_ray_cuts_an_epoch_short_and_holds_its_trial_back(timed: Path) -> None:
-    """The baseline is quick; what is drawn after it would take minutes for its first epoch."""
+    """The baseline is quick; a first epoch of what is drawn after it takes minutes on any machine."""
     text = LONG.replace(
         "plain: {learning_rate: 0.005}", "plain: {learning_rate: 0.005, batch_size: 512, backbone: lenet5}"
     )
-    timed.write_text(text.replace("batch_size: 16", "batch_size: 1, backbone: resnet8_small, epochs: 1"))
+    timed.write_text(text.replace("batch_size: 16", "batch_size: 1, backbone: resnet20_small, epochs: 1"))
     options = SearchOptions(
-        str(timed), data="phantom:organs?images=6000", out=str(timed.parent / "run"), hours=0.02
+        str(timed), data="phantom:organs?images=12000", out=str(timed.parent / "run"), hours=0.02
     )
     result = run_search(options, Console(file=io.StringIO()))
     assert (result.ended_by, result.left) == (TIME, 0)
