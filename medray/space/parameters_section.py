@@ -127,7 +127,10 @@ def check_when(parameter: Parameter, parameters: Mapping[str, Parameter]) -> Non
             for value in values:
                 if value not in values_of[parent]:
                     valid = ["null" if v is None else str(v) for v in dict.fromkeys(values_of[parent])]
-                    raise ConfigError(f"{value!r} is not one of {', '.join(valid)}{nearest(value, valid)}")
+                    raise ConfigError(
+                        f"{value!r} is not one of {', '.join(valid)}, the values of space.{parent}"
+                        f"{nearest(value, valid)}"
+                    )
 
 
 def parents_first(parameters: Mapping[str, Parameter]) -> tuple[Parameter, ...]:

@@ -311,7 +311,7 @@ REFUSALS = [
     (MOMENTUM, "momentum: {uniform: [0.5, 0.9], when: {optimizer: sgdd}}", [
         "space.momentum.when.optimizer: 'sgdd' is not one of adam, sgd", "did you mean 'sgd'?"]),
     (MOMENTUM, "momentum: {uniform: [0.5, 0.9], when: {optimizer: [sgd, rmsprop]}}", [
-        "space.momentum.when.optimizer: 'rmsprop' is not one of adam, sgd"]),
+        "space.momentum.when.optimizer: 'rmsprop' is not one of adam, sgd, the values of space.optimizer"]),
     (MOMENTUM, "momentum: {uniform: [0.5, 0.9], when: {optimizer: []}}", ["space.momentum.when.optimizer: "]),
     (MOMENTUM, "momentum: {uniform: [0.5, 0.9], when: sgd}", ["space.momentum.when: must be a table"]),
     (MOMENTUM, "momentum: {uniform: [0.5, 0.9], wen: {optimizer: sgd}}", [
