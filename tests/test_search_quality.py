@@ -99,13 +99,13 @@ def test_folds_of_several_seeds_are_a_row_with_their_mean() -> None:
     def of(seed: int, auc: float) -> FoldsResult:
         settings = {"3": {"auc": auc, "accuracy": 0.8}, "5": {"auc": auc - 0.1, "accuracy": 0.9}}
         return FoldsResult(
-            "breastmnist", seed, 0.5, 5, 500, settings, {"top-k of folds": {"auc": auc}}, 0.9, 0.85, 1800.0, 360.0,
+            "breastmnist", "auc", seed, 0.5, 5, 500, settings, {"top-k of folds": {"auc": auc}}, 0.9, 0.85, 1800.0, 360.0,
             threads=2, load=0.1, time="", commit=None,
         )  # fmt: skip
 
     (row,) = folds_table([of(1, 0.92), of(0, 0.9)]).splitlines()[2:]
-    assert row.split(" | ")[1:8] == [
-        "0, 1", "0.5", "0.10 (0.10, 0.10)", "500 in 5", "0.910 (0.900, 0.920) / 0.800 (0.800, 0.800)",
+    assert row.split(" | ")[1:9] == [
+        "auc", "0, 1", "0.5", "0.10 (0.10, 0.10)", "500 in 5", "0.910 (0.900, 0.920) / 0.800 (0.800, 0.800)",
         "0.910 (0.900, 0.920) / –", "0.900 (0.900, 0.900) / 0.850 (0.850, 0.850)",
     ]  # fmt: skip
 

@@ -17,7 +17,7 @@ that a comparison is interrupted and continued at will. Nothing else should run 
 
     uv run python -m benchmarks.search_quality --data data --weights weights --seconds 240
     uv run python -m benchmarks.search_quality --table [--page docs/performance.md]
-    uv run --with matplotlib python -m benchmarks.search_quality --picture docs/pictures/search_quality.svg
+    uv run --with matplotlib python -m benchmarks.search_quality --picture docs/pictures/search_quality.png
     uv run python -m benchmarks.search_quality --folds --sets bloodcells busi --seconds 3600
 """
 

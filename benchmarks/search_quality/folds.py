@@ -30,6 +30,7 @@ class FoldsResult(JsonDocument):
     """
 
     set: str
+    objective: str
     seed: int
     hours: float
     folds: int
@@ -61,7 +62,7 @@ def run_folds(name: str, data: Path, seed: int, top: int, folds: int, conditions
     )  # fmt: skip
     given = environment(task)
     run = RunDir(str(folder / "run"))
-    search(run, task, conditions.medray_arguments, given)
+    search(run, task, conditions.medray_arguments, given, SETS[name].folds_objective)
     searched = time.time()
     words = ["--top", str(top), "--folds", str(folds), "--seed", str(seed)]
     if os.cpu_count() != task.threads:
@@ -74,6 +75,7 @@ def run_folds(name: str, data: Path, seed: int, top: int, folds: int, conditions
     summaries = {entry["trial"]: run.crossval.read_summary(entry["trial"]) for entry in crossval["trials"]}
     result = FoldsResult(
         set=name,
+        objective=run.read_facts().metric,
         seed=seed,
         hours=conditions.budget / 3600,
         folds=crossval["folds"]["count"],
@@ -119,7 +121,8 @@ def folds_table(results: list[FoldsResult]) -> str:
     for name, hours in dict.fromkeys((result.set, result.hours) for result in results):
         named = [result for result in results if (result.set, result.hours) == (name, hours)]
         rows.append([
-            SETS[name].title, ", ".join(str(result.seed) for result in named), f"{hours:.3g}",
+            SETS[name].title, ", ".join(dict.fromkeys(result.objective for result in named)),
+            ", ".join(str(result.seed) for result in named), f"{hours:.3g}",
             mean_cell([result.folds_seconds / 3600 for result in named], 2),
             " or ".join(dict.fromkeys(f"{result.images} in {result.folds}" for result in named)),
             pairs([best_of(result.settings) for result in named]),
@@ -128,7 +131,7 @@ def folds_table(results: list[FoldsResult]) -> str:
             figures(SETS[name].folds_target), figures(SETS[name].target),
         ])  # fmt: skip
     columns = [
-        "AUC / accuracy", "seeds", "hours of search", "hours of folds", "images, folds",
+        "AUC / accuracy", "objective", "seeds", "hours of search", "hours of folds", "images, folds",
         "best setting, out of fold", "best selection, out of fold", "ensemble on test", "target, out of fold",
         "target, test",
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from medray.runs.rundir import RunDir, TrialDir
 from .handover import EPOCHS, Task
 
 MEDRAY = (sys.executable, "-m", "medray")
+AUC = "auc"  # what all contestants optimise
 
 
 def run_medray(*words: str, folder: Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -31,17 +32,20 @@ def run_medray(*words: str, folder: Path, environment: Mapping[str, str] | None 
     return document
 
 
-def init(data: Path, folder: Path, environment: Mapping[str, str] | None = None) -> Path:
-    """Return the search space that `medray init` writes for the arrays; its objective is what others optimise."""
-    print(f"$ medray init study --data {data} --metric auc", flush=True)
-    words = [*MEDRAY, "init", "study", "--data", str(data), "--metric", "auc"]
-    subprocess.run(words, cwd=folder, env=environment, check=True)
+def init(data: Path, folder: Path, objective: str | None, environment: Mapping[str, str] | None = None) -> Path:
+    """Return the search space that `medray init` writes for the arrays; None: it chooses the objective."""
+    words = ["init", "study", "--data", str(data), *(["--metric", objective] if objective else [])]
+    print("$ medray", *words, flush=True)
+    subprocess.run([*MEDRAY, *words], cwd=folder, env=environment, check=True)
     return folder / "study.yaml"
 
 
-def search(run: RunDir, task: Task, arguments: str, environment: Mapping[str, str] | None = None) -> None:
+def search(
+    run: RunDir, task: Task, arguments: str, environment: Mapping[str, str] | None = None,
+    objective: str | None = AUC,
+) -> None:  # fmt: skip
     """Search into `run` in what is left of the time, or with `arguments` in its place."""
-    space = init(task.data, task.folder, environment)
+    space = init(task.data, task.folder, objective, environment)
     within = arguments.split() or ["--hours", f"{task.left / 3600:.5f}"]
     if os.cpu_count() != task.threads:  # Ray counts the machine's cores, also those that this process may not use
         within += ["--concurrency", str(task.threads)]

@@ -1,5 +1,6 @@
 """The picture: best validation AUC over time, the seeds' median, a panel for each data set (needs matplotlib)."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from .tables import contestants_in, finished, sets_in
 
 COLOURS = dict(zip(CONTESTANTS, ("#d62728", "#7f7f7f", "#1f77b4", "#2ca02c", "#ff7f0e", "#9467bd"), strict=True))
 POINTS = 400  # of a curve
+PANELS = 3  # in a row
 LOWEST = 0.02  # share of the curves' values below the panel, so that a first epoch at chance does not flatten it
 
 
@@ -24,19 +26,23 @@ def draw(results: Sequence[Result], path: Path) -> None:
     from matplotlib import pyplot
 
     sets = sets_in(results)
-    figure, panels = pyplot.subplots(
-        1, len(sets), figsize=(3.6 * len(sets), 3.4), squeeze=False, constrained_layout=True
-    )
-    for panel, data_set in zip(panels[0], sets, strict=True):
+    columns = min(PANELS, len(sets) + 1)  # the panel after the last set's holds the legend
+    rows = math.ceil((len(sets) + 1) / columns)
+    size = (3.4 * columns, 3.0 * rows)
+    figure, grid = pyplot.subplots(rows, columns, figsize=size, squeeze=False, constrained_layout=True)
+    panels = grid.flatten().tolist()
+    for panel, data_set in zip(panels, sets, strict=False):
         draw_panel(panel, [r for r in results if r.set == data_set.name])
         panel.set_title(data_set.title, fontsize=10)
-        panel.set_xlabel("seconds since the start")
-    panels[0][0].set_ylabel("best validation AUC so far")
+    for panel in panels[len(sets) :]:
+        panel.axis("off")
     handles = [
         pyplot.Line2D([], [], color=COLOURS[name], label=CONTESTANTS[name].title)
         for name in contestants_in(results)
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
+    panels[len(sets)].legend(handles=handles, loc="center", frameon=False, fontsize=10)
+    figure.supxlabel("seconds since the start", fontsize=10)
+    figure.supylabel("best validation AUC so far", fontsize=10)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
@@ -45,6 +51,7 @@ def draw_panel(panel: Any, results: Sequence[Result]) -> None:
     """Draw each contestant's median over its seeds, with the seeds' range in a lighter shade."""
     times = np.linspace(0, max(result.budget for result in results), POINTS)
     shown: list[float] = []
+    highest: list[float] = []
     for name in contestants_in(results):
         named = finished(results, results[0].set, name)
         xs, rows = [], []
@@ -57,8 +64,9 @@ def draw_panel(panel: Any, results: Sequence[Result]) -> None:
         panel.plot(xs, middle, color=COLOURS[name], linewidth=2.2 if name == "medray" else 1.4, zorder=3)
         panel.fill_between(xs, [*map(min, rows)], [*map(max, rows)], color=COLOURS[name], alpha=0.12, linewidth=0)
         shown += middle
+        highest += map(max, rows)
     if shown:
-        low, high = float(np.quantile(shown, LOWEST)), max(shown)
-        panel.set_ylim(low - 0.1 * (high - low) - 0.002, high + 0.1 * (high - low) + 0.002)
+        low, high = float(np.quantile(shown, LOWEST)), max(highest)
+        panel.set_ylim(low - 0.1 * (high - low) - 0.002, high + 0.05 * (high - low))
     panel.set_xlim(0, times[-1])
     panel.grid(alpha=0.3)

@@ -53,8 +53,12 @@ def by_set(results: Sequence[Result], cell: Callable[[list[Result]], str], title
 
 
 def final_table(results: Sequence[Result]) -> str:
-    """Return the best validation AUC at the end: the mean of the seeds, and each seed."""
-    return by_set(results, lambda named: mean_cell([r.final for r in named]), "best validation AUC")
+    """Return the best validation AUC at the end, of those with an epoch in time: mean of the seeds, and each."""
+
+    def cell(named: list[Result]) -> str:
+        return mean_cell([r.final if r.curve else None for r in named])
+
+    return by_set(results, cell, "best validation AUC")
 
 
 def test_table(results: Sequence[Result]) -> str:
