@@ -81,8 +81,10 @@ def test_tables_have_a_row_for_each_contestant_and_say_what_failed(tmp_path: Pat
         result_of("medray", (10.0, 0.8), (40.0, 0.9)),
         result_of("tune", (50.0, 0.85)),
         result_of("optuna", state="failed"),
+        result_of("autogluon"),  # its first epoch ended too late
     ]
     text = all_tables(results)
+    assert "| AutoGluon, SVM on frozen features | – |" in text
     assert "| BreastMNIST, 28×28 | plain Ray Tune | 0.850 | 0.900 | 40% |" in text
     assert "- Optuna, TPE and Hyperband, BreastMNIST, 28×28, seed 0" in text
     page = tmp_path / "page.md"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 SPLITS = ("train", "val", "test")
+AUC = "auc"  # what all contestants optimise
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class BenchmarkSet:
     published: tuple[float | None, float | None] = (None, None)
     target: tuple[float | None, float | None] = (None, None)
     folds_target: tuple[float | None, float | None] = (None, None)
-    folds_objective: str | None = "auc"
+    folds_objective: str | None = AUC
 
 
 SETS = {

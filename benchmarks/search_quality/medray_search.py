@@ -11,10 +11,10 @@ from typing import Any
 
 from medray.runs.rundir import RunDir, TrialDir
 
+from .data_sets import AUC
 from .handover import EPOCHS, Task
 
 MEDRAY = (sys.executable, "-m", "medray")
-AUC = "auc"  # what all contestants optimise
 
 
 def run_medray(*words: str, folder: Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:

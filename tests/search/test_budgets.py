@@ -211,7 +211,7 @@ def test_a_search_is_not_overrun_by_an_epoch_that_takes_long(timed: Path) -> Non
 @pytest.mark.component
 @pytest.mark.usefixtures("ray_address")
 def test_ray_cuts_an_epoch_short_and_holds_its_trial_back(timed: Path) -> None:
-    """The baseline is quick; a first epoch of what is drawn after it takes minutes on any machine."""
+    """The baseline is quick; a first epoch of what is drawn after it takes longer than there is time."""
     text = LONG.replace(
         "plain: {learning_rate: 0.005}", "plain: {learning_rate: 0.005, batch_size: 512, backbone: lenet5}"
     )
