@@ -112,6 +112,16 @@ def test_folds_of_several_seeds_are_a_row_with_their_mean() -> None:
     ]  # fmt: skip
 
 
+def test_the_best_of_folds_is_by_the_objective() -> None:
+    scores = {"3": {"auc": 0.98, "accuracy": 0.8, "f1": 0.7}, "5": {"auc": 0.95, "accuracy": 0.9, "f1": 0.85}}
+    result = FoldsResult(
+        "bloodcells", "f1", 0, 1.0, 5, 260, scores, scores, 0.97, 0.85, 3600.0, 1500.0, threads=2, load=0.1, time="",
+        commit=None,
+    )  # fmt: skip
+    (row,) = folds_table([result]).splitlines()[2:]
+    assert row.split(" | ")[6:8] == ["0.950 / 0.900", "0.950 / 0.900"]
+
+
 def test_a_contestant_over_the_limit_ends_with_its_children(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys, time\n"

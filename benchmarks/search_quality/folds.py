@@ -26,7 +26,8 @@ from .tables import MISSING, mean_cell, table
 class FoldsResult(JsonDocument):
     """The figures of a search and its folds; scores of `settings`, by trial, are of all images held out together.
 
-    `selections` are the out-of-fold AUC and accuracy of each selection of members that `medray ensemble` compares.
+    `selections` are the out-of-fold scores of each selection of members that `medray ensemble` compares: AUC,
+    accuracy and the objective.
     """
 
     set: str
@@ -73,16 +74,17 @@ def run_folds(name: str, data: Path, seed: int, top: int, folds: int, conditions
     evaluation = run_medray("evaluate", run.location, folder=folder, environment=given)
     auc, accuracy = ensemble_scores(evaluation)
     summaries = {entry["trial"]: run.crossval.read_summary(entry["trial"]) for entry in crossval["trials"]}
+    objective = run.read_facts().metric
     result = FoldsResult(
         set=name,
-        objective=run.read_facts().metric,
+        objective=objective,
         seed=seed,
         hours=conditions.budget / 3600,
         folds=crossval["folds"]["count"],
         images=crossval["folds"]["images"],
-        settings={str(number): both(summary.out_of_fold) for number, summary in summaries.items()},
+        settings={str(number): told(summary.out_of_fold, objective) for number, summary in summaries.items()},
         selections={
-            f"{s['strategy']} of {s['source']}": both(s["scores"])
+            f"{s['strategy']} of {s['source']}": told(s["scores"], objective)
             for s in ensemble["selections"]
             if s["selected_on"] == "out-of-fold"
         },
@@ -100,9 +102,9 @@ def run_folds(name: str, data: Path, seed: int, top: int, folds: int, conditions
     return result
 
 
-def both(scores: dict[str, float]) -> dict[str, float]:
-    """Return AUC and accuracy of all scores."""
-    return {name: scores[name] for name in ("auc", "accuracy") if name in scores}
+def told(scores: dict[str, float], objective: str) -> dict[str, float]:
+    """Return AUC, accuracy and the objective of all scores."""
+    return {name: scores[name] for name in ("auc", "accuracy", objective) if name in scores}
 
 
 def read_folds_results(path: Path) -> list[FoldsResult]:
@@ -125,8 +127,8 @@ def folds_table(results: list[FoldsResult]) -> str:
             ", ".join(str(result.seed) for result in named), f"{hours:.3g}",
             mean_cell([result.folds_seconds / 3600 for result in named], 2),
             " or ".join(dict.fromkeys(f"{result.images} in {result.folds}" for result in named)),
-            pairs([best_of(result.settings) for result in named]),
-            pairs([best_of(result.selections) for result in named]),
+            pairs([best_of(result.settings, result.objective) for result in named]),
+            pairs([best_of(result.selections, result.objective) for result in named]),
             pairs([{"auc": result.test_auc, "accuracy": result.test_accuracy} for result in named]),
             figures(SETS[name].folds_target), figures(SETS[name].target),
         ])  # fmt: skip
@@ -143,9 +145,9 @@ def in_order(result: FoldsResult) -> tuple[int, float, int]:
     return list(SETS).index(result.set), result.hours, result.seed
 
 
-def best_of(scores: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Return the scores with the highest AUC."""
-    return max(scores.values(), key=lambda each: each.get("auc", 0.0), default={})
+def best_of(scores: dict[str, dict[str, float]], objective: str) -> dict[str, float]:
+    """Return the scores with the highest objective, as medray selects."""
+    return max(scores.values(), key=lambda each: each.get(objective, 0.0), default={})
 
 
 def pairs(scores: list[dict[str, float]]) -> str:
