@@ -101,8 +101,8 @@ def test_folds_of_several_seeds_are_a_row_with_their_mean() -> None:
     def of(seed: int, auc: float) -> FoldsResult:
         settings = {"3": {"auc": auc, "accuracy": 0.8}, "5": {"auc": auc - 0.1, "accuracy": 0.9}}
         return FoldsResult(
-            "breastmnist", "auc", seed, 0.5, 5, 500, settings, {"top-k of folds": {"auc": auc}}, 0.9, 0.85, 1800.0, 360.0,
-            threads=2, load=0.1, time="", commit=None,
+            "breastmnist", "auc", seed, 0.5, 5, 500, settings, {"top-k of folds": {"auc": auc}}, "top-k of folds", 0.9, 0.85,
+            1800.0, 360.0, threads=2, load=0.1, time="", commit=None,
         )  # fmt: skip
 
     (row,) = folds_table([of(1, 0.92), of(0, 0.9)]).splitlines()[2:]
@@ -112,14 +112,18 @@ def test_folds_of_several_seeds_are_a_row_with_their_mean() -> None:
     ]  # fmt: skip
 
 
-def test_the_best_of_folds_is_by_the_objective() -> None:
-    scores = {"3": {"auc": 0.98, "accuracy": 0.8, "f1": 0.7}, "5": {"auc": 0.95, "accuracy": 0.9, "f1": 0.85}}
+def test_the_table_of_folds_has_what_medray_hands_over_and_not_the_highest_figures() -> None:
+    settings = {"5": {"auc": 0.95, "accuracy": 0.9}, "3": {"auc": 0.98, "accuracy": 0.8}}
+    selections = {
+        "greedy of folds": {"auc": 0.99, "accuracy": 0.95},
+        "top-k of folds": {"auc": 0.97, "accuracy": 0.9},
+    }
     result = FoldsResult(
-        "bloodcells", "f1", 0, 1.0, 5, 260, scores, scores, 0.97, 0.85, 3600.0, 1500.0, threads=2, load=0.1, time="",
-        commit=None,
+        "bloodcells", "f1_macro", 0, 1.0, 5, 260, settings, selections, "top-k of folds", 0.97, 0.85, 3600.0, 1500.0,
+        threads=2, load=0.1, time="", commit=None,
     )  # fmt: skip
     (row,) = folds_table([result]).splitlines()[2:]
-    assert row.split(" | ")[6:8] == ["0.950 / 0.900", "0.950 / 0.900"]
+    assert row.split(" | ")[6:8] == ["0.950 / 0.900", "0.970 / 0.900"]
 
 
 def test_a_contestant_over_the_limit_ends_with_its_children(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """What medray reaches by folds: a search for some hours, its best settings on every fold, their ensemble.
 
-Folds divide train and val (test is left out), with copies on one side. Each fold's epoch is selected on what it
-holds out, as medray says itself; the ensemble's figure on test has no such advantage.
+Folds divide train and val (test is left out), with copies on one side. Out of fold, figures are better than they
+should be: each fold's epoch, the settings and the ensemble's members were selected on images that are among those
+held out. The ensemble's figure on test has no such advantage.
 """
 
 import json
@@ -11,6 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from medray.json_document import JsonDocument
 from medray.runs.rundir import RunDir
@@ -24,10 +26,10 @@ from .tables import MISSING, mean_cell, table
 
 @dataclass(frozen=True)
 class FoldsResult(JsonDocument):
-    """The figures of a search and its folds; scores of `settings`, by trial, are of all images held out together.
+    """The figures of a search and its folds: AUC, accuracy and the objective of all images held out together.
 
-    `selections` are the out-of-fold scores of each selection of members that `medray ensemble` compares: AUC,
-    accuracy and the objective.
+    `settings` are by trial, the one that medray ranks first first. `selections` are those of members that `medray
+    ensemble` compares, and `delivered` is the name of the one that the ensemble is made of.
     """
 
     set: str
@@ -38,6 +40,7 @@ class FoldsResult(JsonDocument):
     images: int
     settings: dict[str, dict[str, float]]
     selections: dict[str, dict[str, float]]
+    delivered: str
     test_auc: float
     test_accuracy: float
     search_seconds: float
@@ -84,10 +87,11 @@ def run_folds(name: str, data: Path, seed: int, top: int, folds: int, conditions
         images=crossval["folds"]["images"],
         settings={str(number): told(summary.out_of_fold, objective) for number, summary in summaries.items()},
         selections={
-            f"{s['strategy']} of {s['source']}": told(s["scores"], objective)
+            named(s): told(s["scores"], objective)
             for s in ensemble["selections"]
             if s["selected_on"] == "out-of-fold"
         },
+        delivered=named(ensemble["selected"]),
         test_auc=auc,
         test_accuracy=accuracy,
         search_seconds=round(searched - began, 1),
@@ -102,6 +106,11 @@ def run_folds(name: str, data: Path, seed: int, top: int, folds: int, conditions
     return result
 
 
+def named(selection: dict[str, Any]) -> str:
+    """Return a selection's strategy and where its members come from."""
+    return f"{selection['strategy']} of {selection['source']}"
+
+
 def told(scores: dict[str, float], objective: str) -> dict[str, float]:
     """Return AUC, accuracy and the objective of all scores."""
     return {name: scores[name] for name in ("auc", "accuracy", objective) if name in scores}
@@ -114,27 +123,27 @@ def read_folds_results(path: Path) -> list[FoldsResult]:
 
 
 def folds_table(results: list[FoldsResult]) -> str:
-    """Return a table by set: pooled figures of the best setting and the best selection, and the ensemble on test.
+    """Return a table by set: pooled figures of the first setting and of the ensemble, and the ensemble on test.
 
     Each is the mean of the seeds, with each seed's in brackets.
     """
     rows = []
     results = sorted(results, key=in_order)
     for name, hours in dict.fromkeys((result.set, result.hours) for result in results):
-        named = [result for result in results if (result.set, result.hours) == (name, hours)]
+        seeds = [result for result in results if (result.set, result.hours) == (name, hours)]
         rows.append([
-            SETS[name].title, ", ".join(dict.fromkeys(result.objective for result in named)),
-            ", ".join(str(result.seed) for result in named), f"{hours:.3g}",
-            mean_cell([result.folds_seconds / 3600 for result in named], 2),
-            " or ".join(dict.fromkeys(f"{result.images} in {result.folds}" for result in named)),
-            pairs([best_of(result.settings, result.objective) for result in named]),
-            pairs([best_of(result.selections, result.objective) for result in named]),
-            pairs([{"auc": result.test_auc, "accuracy": result.test_accuracy} for result in named]),
+            SETS[name].title, ", ".join(dict.fromkeys(result.objective for result in seeds)),
+            ", ".join(str(result.seed) for result in seeds), f"{hours:.3g}",
+            mean_cell([result.folds_seconds / 3600 for result in seeds], 2),
+            " or ".join(dict.fromkeys(f"{result.images} in {result.folds}" for result in seeds)),
+            pairs([next(iter(result.settings.values())) for result in seeds]),
+            pairs([result.selections[result.delivered] for result in seeds]),
+            pairs([{"auc": result.test_auc, "accuracy": result.test_accuracy} for result in seeds]),
             figures(SETS[name].folds_target), figures(SETS[name].target),
         ])  # fmt: skip
     columns = [
         "AUC / accuracy", "objective", "seeds", "hours of search", "hours of folds", "images, folds",
-        "best setting, out of fold", "best selection, out of fold", "ensemble on test", "target, out of fold",
+        "first setting, out of fold", "ensemble, out of fold", "ensemble on test", "target, out of fold",
         "target, test",
     ]  # fmt: skip
     return table(columns, rows)
@@ -143,11 +152,6 @@ def folds_table(results: list[FoldsResult]) -> str:
 def in_order(result: FoldsResult) -> tuple[int, float, int]:
     """Return where a result stands among others: by set, hours of search and seed."""
     return list(SETS).index(result.set), result.hours, result.seed
-
-
-def best_of(scores: dict[str, dict[str, float]], objective: str) -> dict[str, float]:
-    """Return the scores with the highest objective, as medray selects."""
-    return max(scores.values(), key=lambda each: each.get(objective, 0.0), default={})
 
 
 def pairs(scores: list[dict[str, float]]) -> str:

@@ -52,7 +52,7 @@ class Objective:
     def __call__(self, trial: optuna.Trial) -> float:
         task = self.task
         settings = suggest(trial, network_names(task.weights))
-        seed = task.seed * 1000 + trial.number
+        seed = task.draws(trial.number)
         best, state, pruned = 0.0, None, False
         epochs = train(
             settings, self.arrays, task.weights, seed=seed, turns=task.turns, deadline=task.deadline
@@ -88,11 +88,13 @@ def make_study(sampler: str, seed: int) -> optuna.Study:
         return optuna.create_study(
             direction="maximize",
             sampler=optuna.samplers.RandomSampler(seed),
+            study_name=sampler,
             pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=GRACE),
         )
     return optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed),
+        study_name=sampler,  # Hyperband draws a trial's bracket by it
         pruner=optuna.pruners.HyperbandPruner(min_resource=GRACE, max_resource=EPOCHS),
     )
 
@@ -106,7 +108,7 @@ def main() -> None:
     task = Task.read(given.task)
     torch.set_num_threads(task.threads)
     arrays = Arrays.load(task.data)
-    study = make_study(given.sampler, task.seed)
+    study = make_study(given.sampler, task.draws(given.sampler))
     objective = Objective(task, arrays, MEMBERS[given.sampler])
     study.optimize(objective, timeout=task.left)
     task.hand_over(len(study.trials))

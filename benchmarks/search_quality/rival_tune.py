@@ -32,7 +32,7 @@ def trainable(settings: dict[str, Any], arrays: Arrays, task: Task) -> None:
     """Train one network, and report each epoch with a checkpoint."""
     torch.set_num_threads(1)
     name = tune.get_context().get_trial_id()
-    seed = task.seed * 1000 + int(name.split("_")[-1], 16) % 1000
+    seed = task.draws(sorted(settings.items()))
     for _, auc, network in train(
         settings, arrays, task.weights, seed=seed, turns=task.turns, deadline=task.deadline
     ):
@@ -61,7 +61,7 @@ def search(task: Task, arrays: Arrays) -> tune.ResultGrid:
             mode="max",
             num_samples=-1,
             time_budget_s=task.left,
-            search_alg=OptunaSearch(seed=task.seed),
+            search_alg=OptunaSearch(seed=task.draws("tune")),
             scheduler=ASHAScheduler(max_t=EPOCHS, grace_period=GRACE, reduction_factor=2),
         ),
         run_config=tune.RunConfig(

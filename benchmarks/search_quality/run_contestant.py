@@ -21,6 +21,7 @@ from .handover import HANDED_OVER, TEST, Task, read_epochs
 from .results import FAILED, FINISHED, Result, rising
 
 ROOT = Path(__file__).parents[2]
+CODE = ("*.py", "*.yaml", "uv.lock")
 PACKAGES = ("medray", "torch", "timm", "ray", "optuna", "scikit-learn")
 GRACE_S, TEST_S = 120.0, 600.0  # beyond twice the budget; for what measures on test
 LAST_WORDS = 600  # characters of the log's end, in the reason of a failure
@@ -166,11 +167,15 @@ def collect(result: Result, folder: Path, task: Task) -> Result:
 
 
 def commit() -> str | None:
-    """Return the commit of the code, with a + where files differ from it; None where it is not in git."""
-    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
+    """Return the commit of the code, with a + where code differs from it; None where it is not in git.
+
+    What benchmarks write, their results and the pages, is no code.
+    """
+    git = ["git", "-C", str(ROOT)]
     with contextlib.suppress(OSError):
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        return done.stdout.strip() or None
+        done = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *CODE], check=False).returncode
+        return f"{done.stdout.strip()}{'+' if changed else ''}" if done.returncode == 0 else None
     return None
 
 
