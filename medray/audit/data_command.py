@@ -155,9 +155,10 @@ def cache(clear: bool) -> None:
         if clear:
             for entry in images:
                 array_cache.delete(entry.key)
-            for rows in features:
-                row_cache.delete(rows.path)
-            click.echo(f"deleted: {len(images) + len(features) + array_cache.delete_leftovers()}")
+            gone = sum(row_cache.delete(rows.path) for rows in features)
+            click.echo(f"deleted: {len(images) + gone + array_cache.delete_leftovers()}")
+            if gone < len(features):
+                click.echo(f"kept, as features are being computed: {len(features) - gone}")
 
 
 def draw_sheet(opened: "Listing | ImageDataset", survey: "Survey") -> bytes:

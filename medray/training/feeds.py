@@ -109,6 +109,7 @@ def make_feed(
     trained = [p for p in rest.backbone.parameters() if p.requires_grad]
     features = FrozenFeatures(
         trunk,
+        config.backbone,
         tensors,
         trunk(few),
         config.pipeline,
@@ -116,7 +117,7 @@ def make_feed(
         progress,
         rounded=sum(p.ndim > 1 for p in trained) == 1,
     )
+    kinds = 1 + (config.views or 0 if config.pipeline else 0)
     # A linear head needs them all at once in any case.
-    return (
-        FeatureFeed(config, rest, features, train) if config.optimizer == LBFGS or features.fit(train) else images
-    )
+    fit = config.optimizer == LBFGS or features.fit(train, kinds)
+    return FeatureFeed(config, rest, features, train) if fit else images

@@ -2,8 +2,8 @@
 
 An entry is `<key>.npy`, numbers (N, ...), and `<key>.done.npy`, bool (N,), which says of which positions there
 are rows. Both are mapped, so that all processes of a machine share them. Who computes rows holds a lock on
-`<key>.lock`: others that need them wait, and nothing is computed twice. Entries unused for longest go beyond
-the cache's limit.
+`<key>.lock`: others that need them wait, and nothing is computed twice. Who opens or deletes an entry holds it,
+too, as marks without their rows would make zeros of them. Entries unused for longest go beyond the cache's limit.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,9 +47,8 @@ class RowCache:
             folder = cache_folder(KIND)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = folder / f"{key}.lock"
-            with self._locked():
-                self._rows = _mapped(folder / f"{key}.npy", np.dtype(kind), size)
-                self._done = _mapped(folder / f"{key}.done.npy", np.dtype(bool), (rows,))
+            with _locked(self._lock):
+                self._rows, self._done = _mapped(folder / f"{key}.npy", np.dtype(kind), size)
         except (OSError, ValueError, MedrayError):
             self._lock = None
             self._rows, self._done = np.zeros(size, kind), np.zeros(rows, bool)
@@ -66,7 +65,7 @@ class RowCache:
         """
         if not len(self.missing(positions)):
             return
-        with self._locked():
+        with _locked(self._lock) if self._lock else contextlib.nullcontext():
             missing = self.missing(positions)
             if not len(missing):  # others have filled them meanwhile
                 return
@@ -80,34 +79,69 @@ class RowCache:
         """Return a copy of the rows at positions (n,) that have been filled, (n, ...)."""
         return np.asarray(self._rows[positions])
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        if self._lock is None:
-            yield
-            return
-        with self._lock.open("a") as file:
-            with contextlib.suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
 
 def fits(rows: int, shape: tuple[int, ...], kind: "DTypeLike") -> bool:
     """Return whether rows of that shape and kind may be kept: they take no more than half of the cache."""
     return rows * int(np.prod(shape)) * np.dtype(kind).itemsize <= LARGEST_SHARE * size_limit()
 
 
-def _mapped(path: Path, kind: "np.dtype[np.generic]", shape: tuple[int, ...]) -> Array:
-    """Map an array for reading and writing; one that is new, or of another shape, is all zeros."""
-    if path.exists():
-        with contextlib.suppress(ValueError, OSError):
-            array: Array = np.load(path, mmap_mode="r+", allow_pickle=False)
-            if array.shape == shape and array.dtype == kind:
-                os.utime(path)
-                return array
+@contextlib.contextmanager
+def _locked(lock: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock's file, which whoever holds it may delete; gives False where another has it, without `wait`."""
+    while True:
+        with lock.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            except OSError:  # a file system without locks
+                pass
+            if _is_at(lock, file):  # else it was deleted meanwhile, and another one is the lock now
+                yield True
+                return
+
+
+def _is_at(path: Path, file: IO[str]) -> bool:
+    """Return whether an open file is the one at a path."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    return False
+
+
+def _mapped(path: Path, kind: "np.dtype[np.generic]", shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Map rows and their marks for reading and writing; those that are new, or of another shape, are all zeros."""
+    marks = _marks(path)
+    rows = _opened(path, kind, shape)
+    if rows is None:
+        marks.unlink(missing_ok=True)  # of rows that are gone
+        rows = _made(path, kind, shape)
+    done = _opened(marks, np.dtype(bool), shape[:1])
+    return rows, _made(marks, np.dtype(bool), shape[:1]) if done is None else done
+
+
+def _marks(path: Path) -> Path:
+    """Return the file of marks of a file of rows."""
+    return path.with_suffix(".done.npy")
+
+
+def _opened(path: Path, kind: "np.dtype[np.generic]", shape: tuple[int, ...]) -> Array | None:
+    """Map a file that is there, whole and of this kind and shape; None of another."""
+    with contextlib.suppress(ValueError, OSError):
+        size = path.stat().st_size  # numpy fills up with zeros what has been cut off
+        array: np.memmap[Any, Any] = np.load(path, mmap_mode="r+", allow_pickle=False)
+        if array.shape == shape and array.dtype == kind and array.offset + array.nbytes <= size:
+            os.utime(path)
+            return array
+    return None
+
+
+def _made(path: Path, kind: "np.dtype[np.generic]", shape: tuple[int, ...]) -> Array:
+    """Map a new file of zeros."""
     _make_room(int(np.prod(shape)) * kind.itemsize)
     partial = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
-        array = np.lib.format.open_memmap(partial, "w+", kind, shape)
+        array: Array = np.lib.format.open_memmap(partial, "w+", kind, shape)
         if hasattr(os, "posix_fallocate"):  # on a full disk, writing to mapped memory would end the process
             with partial.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, partial.stat().st_size)
@@ -138,10 +172,17 @@ def entries() -> list[Entry]:
     return sorted(result, key=lambda entry: entry.used)
 
 
-def delete(path: Path) -> None:
-    """Delete an entry by its file; processes that have it mapped keep it."""
-    for suffix in (".done.npy", ".npy", ".lock"):
-        path.with_suffix(suffix).unlink(missing_ok=True)
+def delete(path: Path) -> bool:
+    """Delete an entry by its file; processes that have it mapped keep it.
+
+    Returns False where it stays, as rows of it are being computed.
+    """
+    lock = path.with_suffix(".lock")
+    with _locked(lock, wait=False) as held:
+        if held:
+            for file in (_marks(path), path, lock):
+                file.unlink(missing_ok=True)
+    return held
 
 
 def _make_room(size: int) -> None:
@@ -150,5 +191,5 @@ def _make_room(size: int) -> None:
     for entry in cached:
         if total + size <= limit:
             return
-        delete(entry.path)
-        total -= entry.bytes
+        if delete(entry.path):
+            total -= entry.bytes

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from medray._types import Array, Progress
+from medray.cores import usable_cores
 from medray.data.cache.map_in_order import map_in_order
 from medray.data.cache.row_cache import RowCache, fits
 from medray.data.dataset import LabelledImages
@@ -23,7 +24,7 @@ from medray.training.images import EVALUATION_PIXELS, evaluation_batch, to_input
 from medray.training.models.stage_pooling import StagePooling
 from medray.training.seeds import draw_seed
 
-FORM = 2  # of what is cached; another one means other numbers
+FORM = 3  # of what is cached; another one means other numbers
 CPU_PIXELS = 4 * 128 * 128  # of a batch
 PLAIN = -1  # the view without transforms
 
@@ -37,10 +38,10 @@ class FrozenFeatures:
     """
 
     def __init__(
-        self, trunk: Trunk, tensors: Mapping[str, Tensor], sample: Tensor, pipeline: Sequence[Mapping[str, Any]],
-        device: torch.device, progress: Progress, *, rounded: bool,
+        self, trunk: Trunk, backbone: str, tensors: Mapping[str, Tensor], sample: Tensor,
+        pipeline: Sequence[Mapping[str, Any]], device: torch.device, progress: Progress, *, rounded: bool,
     ) -> None:  # fmt: skip
-        """Take a trunk with its `tensors`, by name, and a `sample` (n, ...) of its features."""
+        """Take a trunk of a `backbone` with its `tensors`, by name, and a `sample` (n, ...) of its features."""
         self.trunk, self.shape, self.device, self.progress = trunk, tuple(sample.shape[1:]), device, progress
         in_range = sample.abs().max().item() < float(np.finfo(np.float16).max) / 4
         self.kind: type[np.floating[Any]] = np.float16 if rounded and in_range else np.float32
@@ -49,7 +50,11 @@ class FrozenFeatures:
         without_tensors = [
             repr(trunk.network._modules.get("resize")), *(pooling.extra_repr() for pooling in poolings),
         ]  # fmt: skip
-        digest = hashlib.sha256(repr((FORM, trunk.name, self.shape, self.kind.__name__, without_tensors)).encode())
+        # Two architectures may have one file of weights, and differ in an activation or a padding.
+        architecture = backbone.partition(".")[0], version("timm")
+        digest = hashlib.sha256(
+            repr((FORM, *architecture, trunk.name, self.shape, self.kind.__name__, without_tensors)).encode()
+        )
         for name, tensor in sorted(tensors.items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -63,9 +68,9 @@ class FrozenFeatures:
         rows = torch.from_numpy(cache.take(images.positions[indices]))
         return rows.to(self.device, non_blocking=True).float()
 
-    def fit(self, images: LabelledImages) -> bool:
-        """Return whether the features of all images fit into the cache."""
-        return fits(len(images.images), self.shape, self.kind)
+    def fit(self, images: LabelledImages, kinds: int = 1) -> bool:
+        """Return whether the features of all images fit into the cache, plain or as views: of so many kinds."""
+        return fits(kinds * len(images.images), self.shape, self.kind)
 
     def _cache(self, images: LabelledImages, view: int) -> RowCache:
         key = (images.content, view)
@@ -89,7 +94,7 @@ class FrozenFeatures:
         # A thread for each core, as other trainings wait for these rows. Each computes alone: threads that share
         # an operator wait for one another at its end, on a busy machine for long.
         threads = torch.get_num_threads()
-        cores = len(os.sched_getaffinity(0)) if self.device.type == "cpu" else 1
+        cores = usable_cores() if self.device.type == "cpu" else 1
         torch.set_num_threads(1)
         done = 0
         try:

@@ -1,6 +1,7 @@
 """What is frozen is computed once, for all epochs, trainings and processes, and trains as the slow way does."""
 
 import multiprocessing
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from medray.config import TrainConfig
-from medray.data.cache.row_cache import RowCache
+from medray.data.cache.row_cache import RowCache, delete
 from medray.data.dataset import ImageDataset
 from medray.training.embed import embed
 from medray.training.loop import EpochResult, fit
@@ -92,6 +93,22 @@ def test_other_weights_images_and_trunks_have_features_of_their_own(larger: Imag
         train(larger, embedded, **{**values, **changed})
         counts.append(embedded.images > 0)
     assert counts == [True, True, True, False]
+
+
+def test_architectures_with_the_same_weights_have_features_of_their_own(
+    larger: ImageDataset, tmp_path: Path
+) -> None:
+    """The second pads convolutions otherwise: its features are others, and its tensors are not."""
+    names = ("efficientnet_lite0", "tf_efficientnet_lite0")
+    network = build_network(TrainConfig(backbone=names[0]), larger.shape, 3)
+    save_file(network.get_submodule("backbone").state_dict(), tmp_path / "both.safetensors")
+    values = {"weights": str(tmp_path / "both.safetensors"), "trainable_blocks": 0, "optimizer": "lbfgs"}
+    outputs = []
+    for name in names:
+        embedded = Embedded()
+        outputs.append(train(larger, embedded, backbone=name, **values)[0].best_outputs.probabilities)
+        assert embedded.images > 0
+    assert not np.array_equal(*outputs)
 
 
 def test_what_a_head_sees_has_features_of_its_own(larger: ImageDataset) -> None:
@@ -241,11 +258,57 @@ def test_who_waits_for_rows_of_another_computes_none() -> None:
     assert (second.take(positions) == 1).all()
 
 
+def ones(missing: Any) -> Iterator[tuple[Any, Any]]:
+    yield missing, np.ones((len(missing), 2), np.float16)
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut"])
+def test_marks_do_not_outlive_their_rows(damage: str, cache: Path) -> None:
+    """Else the rows that come in their place, zeros, would count as features."""
+    positions = np.arange(500)
+    RowCache("key", 500, (2,)).fill(positions, ones)
+    file = cache / "features" / "key.npy"
+    if damage == "lost":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-400])
+    rows = RowCache("key", 500, (2,))
+    assert len(rows.missing(positions)) == 500
+    rows.fill(positions, ones)
+    assert (rows.take(positions) == 1).all()
+
+
+def test_rows_that_are_being_computed_are_not_deleted(cache: Path) -> None:
+    file, deleted = cache / "features" / "key.npy", []
+
+    def computed(missing: Any) -> Iterator[tuple[Any, Any]]:
+        deleted.append(delete(file))
+        yield from ones(missing)
+
+    RowCache("key", 20, (2,)).fill(np.arange(20), computed)
+    assert (deleted, len(RowCache("key", 20, (2,)).missing(np.arange(20)))) == ([False], 0)
+    assert delete(file)
+    assert not list((cache / "features").iterdir())
+    assert len(RowCache("key", 20, (2,)).missing(np.arange(20))) == 20
+
+
+def test_views_that_do_not_fit_together_are_not_kept_one_by_one(
+    larger: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"backbone": "resnet8_small", "trainable_blocks": 1, "pipeline": ROTATE, "epochs": 1}
+    two, many = Embedded(), Embedded()
+    train(larger, two, **values, views=2)
+    rows = max((Path(os.environ["MEDRAY_CACHE"]) / "features").glob("*.npy"), key=lambda path: path.stat().st_size)
+    monkeypatch.setenv("MEDRAY_CACHE_GIB", str(8 * rows.stat().st_size / 2**30))
+    train(larger, many, **values, views=20)
+    assert (two.images > 0, many.images) == (True, 0)
+
+
 def test_those_unused_for_longest_make_room(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setenv("MEDRAY_CACHE_GIB", str(6000 / 2**30))
     for key in ("a", "b", "c"):
         rows = RowCache(key, 500, (2,))
-        rows.fill(np.arange(500), lambda missing: iter([(missing, np.ones((len(missing), 2), np.float16))]))
+        rows.fill(np.arange(500), ones)
     kept = {path.name for path in (cache / "features").glob("?.npy")}
     assert "c.npy" in kept
     assert len(kept) < 3
