@@ -39,6 +39,16 @@ def path_exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110  Path.exists raises for names that are too long
 
 
+def file_exists(path: Path) -> bool:
+    """Return whether there is a file; a name that no file can have, or that may not be looked at, has none."""
+    return os.path.isfile(path)  # noqa: PTH113  Path.is_file raises for these
+
+
+def folder_exists(path: Path) -> bool:
+    """Return whether there is a folder; likewise."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, and make the folders that it lies in.
 

@@ -15,6 +15,7 @@ from urllib.request import Request, getproxies, urlopen
 
 from medray.config import TrainConfig
 from medray.errors import WeightsError, not_found_line, printable
+from medray.files import file_exists, folder_exists
 
 FOLDER = "MEDRAY_WEIGHTS"
 PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")
@@ -31,18 +32,18 @@ def weights_file(config: TrainConfig) -> Path | None:
     """
     if config.weights is not None:
         path = Path(config.weights)
-        if path.is_dir():
+        if folder_exists(path):
             path = path / file_name(config.backbone)
-            if not path.is_file():  # the nearest other file is another backbone's, so none is suggested
+            if not file_exists(path):  # the nearest other file is another backbone's, so none is suggested
                 raise WeightsError(f"no such file: {printable(str(path))}", key="weights")
         return path
     folder = os.environ.get(FOLDER)
     if not config.pretrained or not folder:
         return None
-    if not Path(folder).is_dir():
+    if not folder_exists(Path(folder)):
         raise WeightsError(f"{FOLDER} names no folder: {folder}", key="pretrained")
     path = Path(folder) / file_name(config.backbone)
-    return path if path.is_file() else None
+    return path if file_exists(path) else None
 
 
 def file_name(backbone: str) -> str:
@@ -125,5 +126,5 @@ def check_weights_file(path: Path) -> None:
             f"torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors')",
             key="weights",
         )
-    if not path.is_file():
+    if not file_exists(path):
         raise WeightsError(not_found_line("file", path), key="weights")

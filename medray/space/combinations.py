@@ -10,7 +10,7 @@ from medray.space.search_space import Parameter, SearchSpace, shortened
 #: Settings that can contradict one another; `TrainConfig` checks them.
 DEPENDENT = ("pretrained", "weights", "epochs", "freeze_epochs", "fine_tune_rate", "loss")
 #: Settings that can contradict `optimizer: lbfgs`.
-OF_LBFGS = ("optimizer", "trainable_blocks", "mixup", "dropout", "head_width")
+OF_LBFGS = ("optimizer", "trainable_blocks", "mixup", "dropout", "head_width", "transforms", "views")
 
 
 def combinations(space: SearchSpace, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -55,6 +55,7 @@ def check_combinations(space: SearchSpace, max_epochs: int | None = None) -> Non
     for section, combination in combinations(space, names):
         settings = {name: combination[name] for name in names if name in combination}
         settings["task"] = space.task
+        settings["pipeline"] = space.transforms[settings.get("transforms", "none")]
         settings["epochs"] = min(settings.get("epochs", space.budget.max_epochs), space.budget.max_epochs)
         settings |= {} if max_epochs is None else shortened(settings, max_epochs)
         try:

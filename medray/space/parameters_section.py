@@ -54,7 +54,10 @@ def read_parameter(name: str, label: str, spec: Mapping[str, Any], transforms: M
         values = read_choices(name, values, transforms) if verb == "choice" else read_range(name, verb, values)
     with at("when"):
         when = mapping(spec.get("when", {}))
-    parents = {parent: tuple(v) if isinstance(v, list) else (v,) for parent, v in when.items()}
+        parents = {parent: tuple(v) if isinstance(v, list) else (v,) for parent, v in when.items()}
+        for parent, wanted in parents.items():
+            if any(isinstance(value, list | dict) for value in wanted):
+                raise ConfigError(f"is a value of '{parent}', or a list of its values", key=parent)
     return Parameter(name, label, verb, values, parents)
 
 

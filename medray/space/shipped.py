@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from medray.errors import ConfigError, not_found_line, unknown_choice_line
+from medray.files import file_exists
 
 
 def shipped_folder() -> Path:
@@ -27,7 +28,7 @@ def find_space(name_or_path: str) -> Path:
         return shipped_folder() / f"{name_or_path}.yaml"
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
-        if path.is_file():
+        if file_exists(path):
             return path
         raise ConfigError(not_found_line("file", path))
     message = unknown_choice_line("search space", name_or_path, shipped_spaces())

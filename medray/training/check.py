@@ -13,18 +13,8 @@ from medray.space.search_space import SearchSpace
 from medray.text import first_names
 from medray.training.augment import check_pipeline
 from medray.training.check_slices import check_slices
-from medray.training.models import (
-    MODELS,
-    TORCHVISION,
-    build_network,
-    check_backbone,
-    check_timm_size,
-    parts_of,
-)
-from medray.weights import check_weights_file, weights_file
-
-#: Settings that say which weights a training starts from.
-START_SETTINGS = ("backbone", "image_size", "weights", "pretrained")
+from medray.training.check_start import check_starts
+from medray.training.models import MODELS, TORCHVISION, build_network, check_backbone, check_timm_size
 
 
 def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
@@ -32,7 +22,7 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
 
     Raises:
         ConfigError: a backbone or a transform is unknown or does not take such images; file and key are named.
-        WeightsError: a weights file is missing or is a pickle; file and key are named.
+        WeightsError: a weights file is missing, damaged, a pickle or of another network; file and key are named.
         DataError: train or val is missing, empty, or lacks a class.
     """
     check_classes(dataset)
@@ -42,10 +32,7 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
                 check_backbone(backbone)
         for section, settings in combinations(space, ("backbone", "image_size")):
             _check_size(space, section, settings, dataset)
-        kept = ("freeze_epochs", "trainable_blocks", "freeze_norms")
-        for section, settings in combinations(space, (*START_SETTINGS, *kept)):
-            with _keys_within(section):
-                _check_starting_weights(settings, dataset)
+        check_starts(space, dataset)
         for name, pipeline in space.transforms.items():
             with _keys_within(f"transforms.{name}"):
                 check_pipeline(pipeline, dataset.shape)
@@ -117,28 +104,3 @@ def _check_size(space: SearchSpace, section: str, settings: Mapping[str, Any], d
             build_network(config, dataset.shape, len(dataset.class_names))
         else:
             check_timm_size(config.backbone, dataset.shape, config.image_size)
-
-
-def _check_starting_weights(settings: Mapping[str, Any], dataset: ImageDataset) -> None:
-    """Check that a training has weights to start from where it needs them, and blocks enough to train."""
-    config = TrainConfig.from_dict({name: settings[name] for name in START_SETTINGS if name in settings})
-    file, blocks = weights_file(config), settings.get("trainable_blocks")
-    if file is not None:
-        check_weights_file(file)
-    if config.backbone in MODELS and blocks:
-        network = build_network(
-            TrainConfig(backbone=config.backbone, image_size=config.image_size), dataset.shape, 2
-        )
-        parts_of(network.get_submodule("backbone")).frozen(blocks)  # raises where it has fewer blocks
-    frozen = "freeze_epochs" if settings.get("freeze_epochs") else "trainable_blocks"
-    if file is not None or config.pretrained:
-        return
-    if settings.get(frozen) is not None:
-        raise ConfigError(
-            "frozen layers would keep random weights; give `pretrained: true` or `weights`", key=frozen
-        )
-    if settings.get("freeze_norms"):
-        raise ConfigError(
-            "there are no statistics to keep in random weights; give `pretrained: true` or `weights`",
-            key="freeze_norms",
-        )

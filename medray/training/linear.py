@@ -34,14 +34,14 @@ LEAST_DEVIATION = 1.0  # of a feature, relative to the median: what hardly varie
 LIMIT = 3.0  # deviations, where a head can clip
 
 
-def last_layer(rest: Rest) -> nn.Linear:
-    """Return the dense layer that is all that a stage trains, apart from a link.
+def last_layer(network: nn.Module) -> nn.Linear:
+    """Return the dense layer that is all that a stage of a network, or of its `Rest`, trains, apart from a link.
 
     Raises:
         ConfigError: more than that is trained, or there is no such layer.
     """
-    linear = [module for module in rest.modules() if isinstance(module, nn.Linear) and module.weight.requires_grad]
-    trained = sum(p.numel() for p in rest.backbone.parameters() if p.requires_grad)
+    linear = [m for m in network.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
+    trained = sum(p.numel() for p in network.get_submodule("backbone").parameters() if p.requires_grad)
     if len(linear) != 1 or trained != sum(p.numel() for p in linear[0].parameters()) or linear[0].bias is None:
         raise ConfigError(
             "lbfgs fits one dense layer on a frozen backbone, and the head of this one is another; give adamw",

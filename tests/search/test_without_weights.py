@@ -65,6 +65,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def write_weights(folder: Path) -> None:
+    """Write weights of the published backbone."""
+    network = build_network(TrainConfig(backbone=LITE), (28, 28, 3), 11)
+    tensors = {
+        name: tensor.contiguous() for name, tensor in network.get_submodule("backbone").state_dict().items()
+    }
+    save_file(tensors, folder / f"{LITE}.safetensors")
+
+
 def test_a_backbone_is_left_out_where_neither_folder_nor_hub_has_its_weights(folder: Path) -> None:
     space = parse(SPACE, "mine.yaml")
     assert backbones_without_weights(space) == (LITE,)
@@ -173,7 +182,7 @@ def test_a_search_without_weights_says_so_once_and_goes_on_without(
     assert first.output.count(line) == 1
     assert f"names no folder with {LITE}.safetensors" in first.output
     assert json.loads((tmp_path / "run/run.json").read_text())["options"]["without"] == [LITE]
-    (folder / f"{LITE}.safetensors").write_bytes(b"")  # what was drawn so far was drawn without it
+    write_weights(folder)  # what was drawn so far was drawn without it
     again = search(resume=True, trials=9)
     assert f"without {LITE}, as when this search began" in again.output
     assert len(again.records) == 9
@@ -191,11 +200,7 @@ def test_a_typing_mistake_in_a_backbone_is_no_lack_of_weights(folder: Path, npz:
 
 
 def test_a_shipped_space_climbs_its_ladder(folder: Path, tmp_path: Path) -> None:
-    network = build_network(TrainConfig(backbone=LITE), (28, 28, 3), 11)
-    tensors = {
-        name: tensor.contiguous() for name, tensor in network.get_submodule("backbone").state_dict().items()
-    }
-    save_file(tensors, folder / f"{LITE}.safetensors")
+    write_weights(folder)
     options = SearchOptions(
         "organs",
         data="phantom:organs?images=300",

@@ -707,10 +707,36 @@ def test_of_several_ranges_the_one_that_holds_is_drawn(tmp_path: Path, optimizer
 
 
 def test_ranges_that_could_hold_together_are_refused(tmp_path: Path) -> None:
+    for nested in ("{choice: [sgd]}", "[[sgd]]"):
+        with pytest.raises(
+            ConfigError, match=r"space\.learning_rate\[1\]\.when\.optimizer: is a value of 'optimizer'"
+        ):
+            load(tmp_path, SEVERAL.replace("when: {optimizer: sgd}", f"when: {{optimizer: {nested}}}"))
     with pytest.raises(
         ConfigError, match=r"space\.learning_rate\[1\]: could hold beside space\.learning_rate\[0\]"
     ):
         load(tmp_path, SEVERAL.replace("when: {optimizer: sgd}", "when: {optimizer: [sgd, adam]}"))
+
+
+def test_a_head_that_is_fitted_at_once_has_a_number_of_views(tmp_path: Path) -> None:
+    """Else the search would end when it draws both."""
+    text = """
+name: heads
+data: phantom
+objective: {metric: auc}
+budget: {trials: 6, max_epochs: 4, grace_epochs: 2, reduction_factor: 2, patience: null}
+space:
+  optimizer: {choice: [lbfgs, adamw]}
+  transforms: {choice: [none, mirrored]}
+transforms:
+  mirrored: [HorizontalFlip: {p: 0.5}]
+fixed: {backbone: resnet18, pretrained: true, trainable_blocks: 0, views: VIEWS}
+"""
+    with pytest.raises(
+        ConfigError, match=r"fixed\.views: with `optimizer: lbfgs` transforms need a number of views"
+    ):
+        load(tmp_path, text.replace("VIEWS", "null"))
+    load(tmp_path, text.replace("VIEWS", "4"))
 
 
 def test_a_baseline_is_held_to_the_range_of_its_own_optimizer(tmp_path: Path) -> None:

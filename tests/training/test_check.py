@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
+from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
 from medray.errors import ConfigError, DataError, WeightsError
 from medray.space.loading import parse
 from medray.training.check import check_space
+from medray.training.models import build_network
 
 HEAD = """
 name: mine
@@ -28,16 +31,23 @@ def refusal(dataset: ImageDataset, lines: str) -> str:
     return message
 
 
+def write_weights(backbone: str, dataset: ImageDataset, path: Path) -> Path:
+    """Write weights of a backbone for images of the data set."""
+    network = build_network(TrainConfig(backbone=backbone), dataset.shape, len(dataset.class_names))
+    path.write_bytes(save(network.get_submodule("backbone").state_dict()))
+    return path
+
+
 def test_more_blocks_than_a_network_has(dataset: ImageDataset, tmp_path: Path) -> None:
     for name in ("lenet5", "resnet8_small"):
-        (tmp_path / f"{name}.safetensors").touch()
+        write_weights(name, dataset, tmp_path / f"{name}.safetensors")
     blocks = "  trainable_blocks: {int: [0, 3]}\n"
     lines = f"fixed: {{weights: '{tmp_path}'}}\nspace:\n  backbone: {{choice: [lenet5, resnet8_small]}}\n"
     assert refusal(dataset, lines + blocks) == "mine.yaml: space.trainable_blocks: 3, but the backbone has 2"
     conditional = lines + blocks.replace("]}", "], when: {backbone: resnet8_small}}")
     check_space(parse(HEAD + conditional, "mine.yaml"), dataset)
     compared = "space: {dropout: {uniform: [0, 0.5]}}\nbaselines: {a: {trainable_blocks: 9, compare_only: true}}\n"
-    assert refusal(dataset, compared).startswith("mine.yaml: baselines.a.trainable_blocks: 9")
+    assert refusal(dataset, compared).startswith("mine.yaml: baselines.a.trainable_blocks: frozen layers")
 
 
 @pytest.mark.parametrize("line", ["freeze_epochs: {int: [0, 2]}", "trainable_blocks: {choice: [null, 0]}"])
@@ -58,6 +68,49 @@ def test_weights_that_are_not_there_or_are_a_pickle(dataset: ImageDataset, tmp_p
     assert refusal(dataset, lines % tmp_path).endswith(f"no such file: {tmp_path}/lenet5.safetensors")
     torch.save({}, tmp_path / "w.pth")
     assert "is a pickle, which could run code" in refusal(dataset, lines % (tmp_path / "w.pth"))
+
+
+def test_weights_of_another_network_or_that_are_damaged(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_weights("lenet5", dataset, tmp_path / "resnet10t.safetensors")
+    lines = "space: {backbone: {choice: [lenet5, resnet10t]}}\nfixed: {weights: '%s'}\n"
+    assert refusal(dataset, lines % file).startswith(
+        f"mine.yaml: fixed.weights: {file} is of another network: it lacks conv1.0.weight of shape (24, 1, 3, 3); "
+    )
+    searched = "space: {weights: {choice: ['%s']}, backbone: {choice: [resnet10t]}}\n"
+    assert refusal(dataset, searched % file).startswith(f"mine.yaml: space.weights: {file} is of another network")
+    compared = "space: {dropout: {uniform: [0, 0.5]}}\nbaselines: {a: {backbone: resnet10t, pretrained: true, compare_only: true}}\n"
+    monkeypatch.setenv("MEDRAY_WEIGHTS", str(tmp_path))
+    assert refusal(dataset, compared).startswith(
+        f"mine.yaml: baselines.a.pretrained: {file} is of another network"
+    )
+    file.write_bytes(b"no weights")
+    assert refusal(dataset, lines % file).startswith(f"mine.yaml: fixed.weights: {file} is no safetensors file: ")
+    write_weights("lenet5", dataset, file)
+    check_space(parse(HEAD + (lines % file).replace("[lenet5, resnet10t]", "[lenet5]"), "mine.yaml"), dataset)
+
+
+def test_what_a_backbone_does_not_have(dataset: ImageDataset) -> None:
+    published = "space: {backbone: {choice: [%s]}}\nfixed: {pretrained: true, image_size: 64}\n"
+    assert "there are no published weights of lenet5" in refusal(dataset, published % "lenet5")
+    assert "torchvision publishes them as a pickle" in refusal(dataset, published % "'torchvision:alexnet'")
+    pooled = "space: {backbone: {choice: [resnet10t, %s]}}\nfixed: {pooling: stages}\n"
+    assert refusal(dataset, pooled % "lenet5") == (
+        "mine.yaml: fixed.pooling: the backbone does not give its stages; `pooling: last` works with all"
+    )
+    check_space(parse(HEAD + pooled % "resnet18", "mine.yaml"), dataset)
+    blocks = "space: {trainable_blocks: {int: [1, %d]}}\nfixed: {backbone: resnet10t, pretrained: true}\n"
+    assert refusal(dataset, blocks % 6) == "mine.yaml: space.trainable_blocks: 6, but the backbone has 5"
+    check_space(parse(HEAD + blocks % 5, "mine.yaml"), dataset)
+
+
+def test_a_head_that_lbfgs_can_fit(dataset: ImageDataset, tmp_path: Path) -> None:
+    write_weights("lenet5", dataset, tmp_path / "lenet5.safetensors")
+    lines = "space: {weight_decay: {log: [0.0001, 0.1]}}\nfixed: {optimizer: lbfgs, trainable_blocks: 0, %s}\n"
+    own = f"backbone: lenet5, weights: '{tmp_path}'"
+    assert refusal(dataset, lines % own).startswith("mine.yaml: fixed.optimizer: lbfgs fits one dense layer")
+    check_space(parse(HEAD + lines % "backbone: resnet10t, pretrained: true", "mine.yaml"), dataset)
 
 
 def test_images_that_are_too_small(dataset: ImageDataset) -> None:
