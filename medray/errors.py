@@ -6,6 +6,7 @@ MedrayError             anything a person can correct
 │   ├── LeakError       one image in two splits of a fold
 │   └── SideCarError    masks, overlays and the like among images
 ├── RunError            a run's folder: missing, locked, of other data, damaged
+│   └── TooShortError   hours in which no trial of a search can reach its first rung
 ├── WeightsError        weights that are missing, damaged or of another network
 └── TrainingDiverged    a loss that became NaN or exploded; ends its trial only
 """
@@ -85,6 +86,21 @@ class SideCarError(DataError):
 
 class RunError(MedrayError):
     """A run's folder is missing, locked, damaged, or belongs to other data."""
+
+
+class TooShortError(RunError):
+    """No trial of a search has time, of the hours `given`: for the reason `why`; `least` hours are enough.
+
+    The line gives the way out of `medray search`; other commands tell theirs by `told`.
+    """
+
+    def __init__(self, given: float, why: str, least: float) -> None:
+        self.given, self.why, self.least = given, why, least
+        super().__init__(self.told(f"go on with --resume --hours {least:g} or more").problem)
+
+    def told(self, way_out: str, whose: str = "") -> RunError:
+        """Return the error with another way out, and `whose` hours they are."""
+        return RunError(f"{self.given:g} hours{whose} are too short for a single trial: {self.why}; {way_out}")
 
 
 class WeightsError(MedrayError):

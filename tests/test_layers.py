@@ -14,7 +14,7 @@ PACKAGE = ROOT / "medray"
 
 #: From the ground up. A folder with no line of its own belongs to its parent's.
 LINES = (
-    "_types errors json_document text files signals console console_tables notebook shown cli",
+    "_types errors json_document text files cores signals console console_tables notebook shown cli",
     "stats pictures",
     "tasks",
     "config weights",
@@ -31,6 +31,7 @@ LINE_OF = {name: i for i, line in enumerate(LINES) for name in line.split()}
 SLOW = {"albumentations", "cv2", "timm", "torchvision"}  # seconds each: only inside the functions that use them
 HEAVY = SLOW | {
     "IPython",
+    "joblib",
     "medmnist",
     "mlflow",
     "numpy",

@@ -1,25 +1,25 @@
 """Before the first trial: the features of frozen backbones that its baselines and portfolio need, on all cores."""
 
-import os
 import time
 from collections.abc import Iterator
 
 import optuna
+from optuna.trial import TrialState
 from rich.console import Console
 
 from medray.config import TrainConfig
 from medray.console import say, step
+from medray.cores import usable_cores
 from medray.data.dataset import ImageDataset
-from medray.errors import MedrayError
+from medray.errors import MedrayError, one_line
 from medray.runs.run_facts import ResolvedOptions
 from medray.runs.trial_record import FEATURES
 from medray.search.enqueue import BASELINE, PORTFOLIO
-from medray.search.time_limit import HOUR_S, TimeLimit, TrialKind
+from medray.search.time_limit import FEATURES_SHARE, HOUR_S, TimeLimit, TrialKind
 from medray.space.search_space import SearchSpace
 from medray.text import clock
 
 JUDGED_AFTER = 5.0  # seconds
-FEATURES_SHARE = 0.2  # of the search's time, of all features that are computed ahead
 
 
 class _TooLong(Exception):  # noqa: N818  ends a computation, and is no error
@@ -29,19 +29,21 @@ class _TooLong(Exception):  # noqa: N818  ends a computation, and is no error
 
 def embed_ahead(
     space: SearchSpace, study: optuna.Study, resolved: ResolvedOptions, dataset: ImageDataset, limit: TimeLimit,
-    console: Console, *, gpu: bool,
+    console: Console, *, gpu: bool, trial_cores: float | None = None,
 ) -> None:  # fmt: skip
-    """Compute the features that linear heads among the trials that wait in a study see, once, with its progress.
+    """Compute the features that linear heads among a study's trials to come see, once, with its progress.
 
     A trial of one core would take longer, and others would wait for it. Features that with those before them would
     take more than a fifth of the search's time are left out, and so are trials that need them; what they would
-    take tells how long the backbone's other trainings do. A failure is the trial's, which says it.
+    take tells how long the backbone's other trainings do, with `trial_cores` each; None: with all cores. A failure
+    is said, and is the trial's.
     """
-    cores, began = 1 if gpu else os.cpu_count() or 1, time.monotonic()
+    began = time.monotonic()
     for config in linear_heads(space, study, resolved.max_epochs):
-        kind = TrialKind.of(config)
+        kind, device = TrialKind.of(config), device_of(gpu=gpu)
+        cores = usable_cores() / (trial_cores or usable_cores()) if device == "cpu" else 1.0
         try:
-            seconds = _embed(config, dataset, limit, console, began, gpu=gpu)
+            seconds = _embed(config, dataset, limit, console, began, device)
         except _TooLong as too_long:
             say(
                 console,
@@ -49,18 +51,30 @@ def embed_ahead(
             )
             limit.times.left_out.add(kind)
             limit.times.forwards[kind.backbone, kind.image_size] = too_long.seconds * cores / kind.passes
-        except MedrayError:
-            continue
+        except MedrayError as error:
+            say(console, f"  not computed: {error}")
+        except Exception as error:  # out of memory, a backbone that fails on these images: as in a worker
+            say(console, f"  not computed: {type(error).__name__}: {one_line(error)}")
         else:
             limit.times.embedded.add(kind)
             if seconds:
                 limit.times.forwards[kind.backbone, kind.image_size] = seconds * cores / kind.passes
 
 
+def device_of(*, gpu: bool) -> str:
+    """Return where features are computed, for trials that have a part of a GPU where there is one."""
+    import torch
+
+    return "cuda" if gpu and torch.cuda.is_available() else "cpu"
+
+
 def linear_heads(space: SearchSpace, study: optuna.Study, max_epochs: int) -> Iterator[TrainConfig]:
-    """Yield a training for each kind of features that linear heads of the waiting baselines and portfolio need."""
+    """Yield a training for each kind of features that linear heads of the baselines and the portfolio need.
+
+    Those that an earlier command held back, as they had no time, are among them.
+    """
     seen = set()
-    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING)):
         baseline, settings = (
             trial.user_attrs.get(BASELINE),
             space.portfolio.get(trial.user_attrs.get(PORTFOLIO, "")),
@@ -75,7 +89,7 @@ def linear_heads(space: SearchSpace, study: optuna.Study, max_epochs: int) -> It
 
 
 def _embed(
-    config: TrainConfig, dataset: ImageDataset, limit: TimeLimit, console: Console, began: float, *, gpu: bool
+    config: TrainConfig, dataset: ImageDataset, limit: TimeLimit, console: Console, began: float, device: str
 ) -> float:
     """Compute the features for one training; return the seconds of that, without what precedes it.
 
@@ -109,7 +123,10 @@ def _embed(
             if now - began + left > FEATURES_SHARE * limit.hours * HOUR_S or left > limit.left():
                 raise _TooLong(expected)
 
-        device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
         slices = dataset.split("train"), dataset.split("val")
-        embed(config, *slices, device=device, progress=watched)
+        try:
+            embed(config, *slices, device=device, progress=watched)
+        finally:
+            if device == "cuda":  # which the trials share
+                torch.cuda.empty_cache()
     return max(measured)[1] * sum(map(len, slices))

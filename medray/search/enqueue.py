@@ -32,7 +32,7 @@ def enqueue_portfolio(study: optuna.Study, space: SearchSpace, options: Resolved
     trials = study.get_trials(deepcopy=False)
     present = {trial.user_attrs.get(PORTFOLIO) for trial in trials}
     baselines = sum(BASELINE in trial.user_attrs for trial in trials)
-    most = None if options.trials is None else (options.trials - baselines) // 2
+    most = None if options.trials is None else max(0, options.trials - baselines) // 2
     for name in list(space.portfolio)[:most]:
         if name not in present:
             study.enqueue_trial(space.draw_of(space.portfolio[name]), user_attrs={PORTFOLIO: name})
@@ -47,7 +47,7 @@ def enqueue_warm_starts(study: optuna.Study, warm_start: WarmStart, options: Res
     present = [trial.system_attrs.get("fixed_params", trial.params) for trial in trials]
     enqueued = sum(WARM_START in trial.user_attrs for trial in trials)
     before = sum(bool({BASELINE, PORTFOLIO} & trial.user_attrs.keys()) for trial in trials)
-    most = math.inf if options.trials is None else (options.trials - before) // 2
+    most = math.inf if options.trials is None else max(0, options.trials - before) // 2
     for run, earlier in warm_start.in_turn():
         if enqueued >= most:
             break

@@ -125,7 +125,10 @@ class Ledger:
         self.file.send()
         trials = self.study.get_trials(deepcopy=False)
         baselines = {trial.number for trial in trials if "baseline" in trial.user_attrs}
+        waiting = {trial.number for trial in self.held_back}
         for number in self.run.trial_numbers():
+            if number in waiting:  # a folder that the end of an earlier driver has left empty
+                continue
             folder = self.run.trial(number)
             kind = TrialKind.of(TrainConfig.from_dict(folder.read_json(folder.CONFIG)))
             self.head_count.begin(number, kind, baseline=number in baselines)

@@ -10,6 +10,7 @@ from medray.cluster.capacity import Capacity
 from medray.data.dataset import ImageDataset
 from medray.runs.run_facts import ResolvedOptions
 from medray.runs.rundir import RunDir
+from medray.runs.trial_record import TIME
 from medray.search.asha import Rungs
 from medray.search.print_introduction import print_introduction
 from medray.search.run_tune import run_tune
@@ -35,7 +36,7 @@ def run_trials(
     `time.monotonic`, or from now.
 
     Raises:
-        RunError: the time was too short for any trial.
+        TooShortError: the time was too short for any trial.
     """
     # These import Optuna: not before the options are known to be right.
     from medray.search.embed_ahead import embed_ahead
@@ -67,8 +68,9 @@ def run_trials(
         with ends_like_ctrl_c(signal.SIGTERM):
             if capacity is None or capacity.started_here:  # this machine's cache is the workers'
                 gpu = (capacity.resources if capacity else space.resources).gpu > 0
+                cores = capacity.resources.cpu if capacity else None
                 try:
-                    embed_ahead(space, ledger.study, resolved, dataset, limit, console, gpu=gpu)
+                    embed_ahead(space, ledger.study, resolved, dataset, limit, console, gpu=gpu, trial_cores=cores)
                 except KeyboardInterrupt:
                     ledger.save_state()
                     return ledger
@@ -82,5 +84,7 @@ def run_trials(
                     run_tune(ledger, dataset, rungs, capacity, resolved.concurrency, verbose=verbose)
             finally:
                 ledger.save_state()
+    if ledger.ended_by == TIME:
+        ledger.clock.check_any_begun()
     ledger.write_leaderboard()
     return ledger

@@ -20,6 +20,8 @@ LARGEST_SHARE, LARGEST_SHARE_OF_ANY = 0.25, 0.4
 STEP_COST, PART_COST = 3.0, 1.5  # forwards of an epoch that trains all of a backbone, or its last blocks only
 #: Of the whole time, what is kept for the ensemble: at most a tenth, else so many seconds and this share.
 ENDING_SHARE, ENDING_S, ENDING_MORE = 0.1, 5.0, 0.02
+#: Of the whole time, all features that are computed before the first trial.
+FEATURES_SHARE = 0.2
 
 
 def ending_seconds(hours: float) -> float:
@@ -41,7 +43,7 @@ class TrialKind:
     """What decides how long an epoch takes: the backbone, the size of its input, and what is trained.
 
     A `linear` head is fitted in one epoch, in which the first trial of its kind also computes the features of all
-    images by its `pooling`, and others do not.
+    images by its `pooling`, from its `weights` and in so many `views` by its `transforms`, and others do not.
     """
 
     backbone: str
@@ -49,19 +51,24 @@ class TrialKind:
     trainable_blocks: int | None = None
     linear: bool = False
     pooling: str | None = None
+    weights: str | None = None
+    transforms: str | None = None
+    views: int = 0
 
     @classmethod
     def of(cls, config: TrainConfig) -> "TrialKind":
         """Return the kind of a training."""
-        linear = config.optimizer == LBFGS
-        pooling = config.pooling if linear else None
-        return cls(config.backbone, config.image_size, config.trainable_blocks, linear, pooling)
+        common = config.backbone, config.image_size, config.trainable_blocks
+        if config.optimizer != LBFGS:
+            return cls(*common)
+        views = config.views or 0 if config.pipeline else 0
+        return cls(*common, True, config.pooling, config.weights, config.transforms if views else None, views)
 
     @property
     def passes(self) -> float:
         """What the features of a linear head, or an epoch, takes: in passes of the backbone over all images."""
         if self.linear:
-            return 2 if self.pooling == MIRRORED else 1
+            return (2 if self.pooling == MIRRORED else 1) * (1 + self.views)
         return STEP_COST if self.trainable_blocks is None else PART_COST
 
     def other_size(self, other: "TrialKind") -> float | None:
@@ -77,7 +84,7 @@ class EpochTimes:
     def __init__(self) -> None:
         self.kinds: dict[int, TrialKind] = {}
         self.seconds: dict[int, list[float]] = {}
-        #: By backbone and size: the seconds of one core for the features of all images, seen once.
+        #: By backbone and size: the seconds in which a trial computes the features of all images, seen once.
         self.forwards: dict[tuple[str, int | None], float] = {}
         #: Kinds of linear heads whose features are computed.
         self.embedded: set[TrialKind] = set()
@@ -117,16 +124,18 @@ class EpochTimes:
         They are the median over trials of each trial's median epoch: of the same kind if there are any, else of
         the kind at another size by the number of pixels, else by what the backbone takes to see all images if that
         is known, else of the backbone, else of all; none of these two are linear. Of linear heads of the same kind
-        it is the least, as only the first one computes features.
+        it is the least, as only the first one computes features; before it, what these take is known first.
         """
         if alike := self._by_kind.get(kind):
             return alike[0] if kind.linear else median(alike)
+        forward = self._forward(kind) if kind not in self.embedded else None
+        if kind.linear and forward is not None:
+            return forward * kind.passes
         measured = [(other, seconds) for other, ordered in self._by_kind.items() for seconds in ordered]
         scaled = [pixels * seconds for other, seconds in measured if (pixels := kind.other_size(other))]
         if scaled:
             return max(scaled) if kind.linear else median(scaled)
-        forward = self._forward(kind)
-        if forward is not None and kind not in self.embedded:
+        if forward is not None:
             return forward * kind.passes
         if kind.linear:
             return None
@@ -135,7 +144,7 @@ class EpochTimes:
         return median(nearest) if nearest else None
 
     def _forward(self, kind: TrialKind) -> float | None:
-        """Return the seconds of one core in which the backbone sees all images, by the nearest size measured."""
+        """Return the seconds in which a trial sees all images by the backbone, by the nearest size measured."""
         size, sizes = kind.image_size, {s: f for (name, s), f in self.forwards.items() if name == kind.backbone}
         if size in sizes:
             return sizes[size]

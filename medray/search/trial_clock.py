@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
-from medray.errors import RunError
-from medray.search.time_limit import TimeLimit, TrialKind, hours_for
+from medray.errors import TooShortError
+from medray.search.time_limit import FEATURES_SHARE, TimeLimit, TrialKind, hours_for
+from medray.text import clock
 
 MOST_HELD_BACK = 8  # drawn trials in a row that have no time, until the search ends
 MOST_TOO_LARGE = 64  # the same while there is time for trials of another kind
@@ -99,7 +100,7 @@ class TrialClock:
         `any_usable`: a trial has ended that can be used.
 
         Raises:
-            RunError: the time is so short that no trial has reached its first rung; they can be resumed.
+            TooShortError: the time is so short that no trial has reached its first rung; they can be resumed.
         """
         epochs = self.running[number]
         # A first epoch that also computes features says little.
@@ -118,7 +119,7 @@ class TrialClock:
         """Note that a trial was ended within an epoch by its worker's clock; return whether the time is over.
 
         Raises:
-            RunError: no trial has reached its first rung.
+            TooShortError: no trial has reached its first rung.
         """
         epochs = self.running[number]
         self.limit.ahead = max(self.limit.ahead, (result.clock or 0.0) - time.time())
@@ -139,13 +140,31 @@ class TrialClock:
         """Check that a running trial has reached its first rung, or the time has been too short.
 
         Raises:
-            RunError: it was; trial `number` needs so many `epochs` more, of so many seconds or more.
+            TooShortError: it was; trial `number` needs so many `epochs` more, of so many seconds or more.
         """
         if any(other.compared for other in self.running.values()):
             return
         rung = self.running[number].rung
-        raise RunError(
-            f"{self.limit.hours:g} hours are too short for a single trial: an epoch of trial {number} takes "
-            f"{seconds:.2g} s and its first rung is epoch {rung}; go on with --resume --hours "
-            f"{hours_for(self.limit.used() + epochs * seconds):g} or more"
-        )
+        why = f"an epoch of trial {number} takes {seconds:.2g} s and its first rung is epoch {rung}"
+        raise TooShortError(self.limit.hours or 0.0, why, hours_for(self.limit.used() + epochs * seconds))
+
+    def check_any_begun(self) -> None:
+        """Check that a trial has begun, in a search whose time is over.
+
+        Raises:
+            TooShortError: of all that were drawn, none was expected to reach its first rung in time.
+        """
+        if self.limit.times.kinds:
+            return
+        needed = [self._expected(epochs) for epochs in self.drawn.values()]
+        least = min((seconds for seconds in needed if seconds is not None), default=self.limit.used())
+        why = f"of those drawn the shortest is expected to need {clock(least)}"
+        raise TooShortError(self.limit.hours or 0.0, why, hours_for(self.limit.used() + least))
+
+    def _expected(self, epochs: TrialEpochs) -> float | None:
+        """Return the seconds of a search in which such a trial reaches its first rung; None where not known."""
+        seconds = self.limit.times.expected(epochs.kind)
+        if seconds is None:
+            return None
+        share = FEATURES_SHARE if epochs.kind in self.limit.times.left_out else 1.0
+        return seconds * max(1, epochs.rung - epochs.done) / share

@@ -70,6 +70,39 @@ def test_each_kind_of_features_is_computed_once(tmp_path: Path, monkeypatch: pyt
     assert not again.times.forwards
 
 
+def test_what_was_held_back_is_computed_when_a_search_goes_on(tmp_path: Path) -> None:
+    space, study, _ = opened(tmp_path, None)
+    study.ask()  # type: ignore[attr-defined]
+    assert [config.image_size for config in linear_heads(space, study, 2)] == [28, 16]  # type: ignore[arg-type]
+
+
+def test_features_that_fail_are_told_and_end_no_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "cache"))
+    space, study, options = opened(tmp_path, None)
+    (tmp_path / "resnet8_small.safetensors").unlink()
+    limit, out = TimeLimit(None), io.StringIO()
+    dataset = load_data("phantom:organs?images=600")
+    embed_ahead(space, study, options, dataset, limit, Console(file=out), gpu=False)  # type: ignore[arg-type]
+    broken = None  # an error of no kind that medray knows, as of a GPU without memory
+    embed_ahead(space, study, options, broken, limit, Console(file=out), gpu=False)  # type: ignore[arg-type]
+    assert out.getvalue().count("  not computed: ") == 4
+    assert not limit.times.embedded
+
+
+def test_what_a_trial_takes_is_reckoned_with_its_own_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, study, options = opened(tmp_path, None)
+    monkeypatch.setattr(module, "usable_cores", lambda: 8)
+    monkeypatch.setattr(module, "_embed", lambda *_: 3.0)
+    for trial_cores, seconds in ((1, 24.0), (4, 6.0), (None, 3.0)):
+        limit = TimeLimit(None)
+        embed_ahead(
+            space, study, options, None, limit, Console(file=io.StringIO()), gpu=True, trial_cores=trial_cores  # type: ignore[arg-type]
+        )  # fmt: skip
+        assert set(limit.times.forwards.values()) == {seconds}
+
+
 def test_what_would_take_too_much_of_the_time_is_left_out_with_its_trials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,5 +125,5 @@ def test_all_features_together_take_a_fifth_of_the_time(tmp_path: Path, monkeypa
     dataset, console = load_data("phantom:organs?images=600"), Console(file=io.StringIO())
     limit, now = TimeLimit(1.0), time.monotonic()
     with pytest.raises(module._TooLong):  # those before it have taken it
-        module._embed(config, dataset, limit, console, now - 0.2 * HOUR_S, gpu=False)
-    module._embed(config, dataset, limit, console, now, gpu=False)
+        module._embed(config, dataset, limit, console, now - 0.2 * HOUR_S, "cpu")
+    module._embed(config, dataset, limit, console, now, "cpu")

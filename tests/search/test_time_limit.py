@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -12,7 +13,7 @@ from optuna.trial import TrialState
 
 from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
-from medray.errors import RunError
+from medray.errors import RunError, TooShortError
 from medray.runs.trial_record import FINISHED, STOPPED, TIME
 from medray.search.time_limit import HOUR_S, EpochTimes, TimeLimit, TrialKind, ending_seconds, hours_for
 from medray.search.trial_clock import TrialClock
@@ -244,6 +245,54 @@ def test_features_are_judged_by_how_often_the_backbone_sees_an_image() -> None:
     assert limit.times.expected(TrialKind("vit", 128)) == 600.0
     assert not limit.allows(TrialKind("vit", 128), 1)
     assert limit.times.expected(TrialKind("vit")) == 1.0  # of the images' own size, which is not known here
+    in_views = TrainConfig(
+        backbone="vit", image_size=64, optimizer="lbfgs", trainable_blocks=0, transforms="flips",
+        pipeline=({"HorizontalFlip": {"p": 0.5}},), views=3,
+    )  # fmt: skip
+    assert limit.times.expected(TrialKind.of(in_views)) == 200.0
+    assert limit.times.expected(TrialKind.of(replace(in_views, pipeline=()))) == 50.0
+
+
+def test_heads_on_features_that_are_there_tell_nothing_of_those_that_are_not() -> None:
+    limit = TimeLimit(0.1, now=Clock())
+    small, large = (TrialKind("vit", side, 0, True, "stages") for side in (64, 128))
+    limit.times.forwards["vit", 64] = 50.0
+    limit.times.embedded.add(small)
+    limit.times.begin(0, small, [0.5])
+    assert limit.times.expected(small) == 0.5
+    assert limit.times.expected(large) == 200.0
+    limit.times.embedded.add(large)
+    assert limit.times.expected(large) == 2.0
+
+
+def test_a_search_in_which_nothing_can_begin_says_how_much_is_enough(tmp_path: Path) -> None:
+    clock, hours = Clock(), 0.02
+    ledger = ledger_in(tmp_path, clock, hours)
+    for backbone in BACKBONES:
+        ledger.limit.times.forwards[backbone, None] = 40.0  # 120 s for an epoch, of which a trial needs two
+    run_all(ledger, clock, dict.fromkeys(BACKBONES, 120.0))
+    assert (ledger.ended_by, len(ledger.records), ledger.left()) == (TIME, 0, 0)
+    with pytest.raises(TooShortError, match="too short for a single trial: of those drawn the shortest") as caught:
+        ledger.clock.check_any_begun()
+    assert "--resume --hours " in str(caught.value)
+    ledger.ended_by = None
+    ledger.save_state()
+    again = ledger_in(tmp_path, clock, caught.value.least)
+    again.limit.times.forwards |= ledger.limit.times.forwards
+    run_all(again, clock, dict.fromkeys(BACKBONES, 120.0))
+    assert again.records[0].epochs >= 2
+    again.clock.check_any_begun()
+
+
+def test_a_folder_that_a_full_disk_has_left_empty_does_not_end_a_resumed_search(tmp_path: Path) -> None:
+    clock, seconds = Clock(), dict.fromkeys(BACKBONES, 10.0)
+    ledger = ledger_in(tmp_path, clock, 0.05)
+    started = ledger.start_next()
+    assert started is not None
+    (tmp_path / "trials/0000/config.json").unlink()
+    resumed = ledger_in(tmp_path, clock, 0.05)
+    run_all(resumed, clock, seconds)
+    assert resumed.records[0].state == FINISHED
 
 
 def test_a_trial_of_a_kind_that_turns_out_too_slow_is_stopped_and_the_others_go_on(tmp_path: Path) -> None:

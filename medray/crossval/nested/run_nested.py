@@ -23,7 +23,7 @@ from medray.crossval.nested.measure_fold import measure_fold
 from medray.crossval.nested.plan_nested import NestedOptions, OuterFold, outer_folds, plan_nested, search_options
 from medray.data.folds import Folds
 from medray.data.smaller_images import keep_smaller
-from medray.errors import RunError, os_error_line
+from medray.errors import RunError, TooShortError, os_error_line
 from medray.runs.crossval_documents import NestedFold, NestedPlan
 from medray.runs.finished_search import FinishedSearch, open_finished_search
 from medray.runs.lock import held
@@ -109,9 +109,13 @@ def _run_fold(
     title = f"Outer fold {fold.number + 1} of {plan.folds}"
     say(console, f"{title}: {numbers}; {len(fold.held_out)} images held out")
     run.write_json(run.SPLITS, {name: positions.tolist() for name, positions in fold.dataset.splits.items()})
-    ledger = run_trials(
-        run, space, resolved, fold.dataset, capacity, console, verbose=options.verbose, title=title
-    )  # fmt: skip
+    try:
+        ledger = run_trials(
+            run, space, resolved, fold.dataset, capacity, console, verbose=options.verbose, title=title
+        )
+    except TooShortError as error:
+        way_out = f"cross-validate a run whose search had {error.least:g} or more"
+        raise error.told(way_out, f", those of the search of {searched.run.location},") from None
     if ledger.left():
         return False
     records = [ledger.records[number] for number in sorted(ledger.records)]

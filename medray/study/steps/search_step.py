@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 
+from medray.errors import RunError, TooShortError
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.leaderboard import rank, usable
 from medray.runs.run_facts import ResolvedOptions
@@ -11,7 +12,7 @@ from medray.search.print_search import print_search_result
 from medray.search.run_search import run_search
 from medray.search.search_options import SearchOptions
 from medray.search.time_limit import HOUR_S
-from medray.study.steps.share_time import hours_of_search
+from medray.study.steps.share_time import hours_of_search, hours_of_study
 from medray.study.steps.study_step import StudyContext
 from medray.text import clock, plural
 
@@ -49,7 +50,13 @@ class SearchStep:
             address=options.address, min_gpus=options.min_gpus, runner=options.runner, track=options.track,
             verbose=options.verbose,
         )  # fmt: skip
-        result = run_search(given, study.console)
+        if begun:
+            self._check_more(study, hours)
+        try:
+            result = run_search(given, study.console)
+        except TooShortError as error:
+            least = hours_of_study(error.least)
+            raise error.told(f"give --hours {least:.2g} or more", ", the search's part,") from None
         study.searching += time.monotonic() - before
         print_search_result(result, study.console, hints=False)
         return None if result.interrupted else _summary(result.records, study.space.metric, study.space.mode)
@@ -60,6 +67,19 @@ class SearchStep:
         if options.trials is None and options.hours is None:
             return budget.trials, budget.hours
         return options.trials, hours_of_search(options.hours)
+
+    def _check_more(self, study: StudyContext, hours: float | None) -> None:
+        """Check that another amount of time is more than the search has used already.
+
+        Raises:
+            RunError: it is not.
+        """
+        before, used = study.run.read_facts().options.hours, study.run.read_state().seconds / HOUR_S
+        if study.options.hours is not None and hours is not None and hours != before and hours <= used:
+            raise RunError(
+                f"--hours {study.options.hours:g}: half of it is the search's, and {study.run.location} has used "
+                f"{used:.2g} hours already; give more than {hours_of_study(used):.2g}"
+            )
 
     def _epochs(self, study: StudyContext) -> int:
         return study.options.max_epochs or study.space.budget.max_epochs

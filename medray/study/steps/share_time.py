@@ -17,6 +17,11 @@ def hours_of_search(hours: float | None) -> float | None:
     return None if hours is None else SEARCH_SHARE * hours
 
 
+def hours_of_study(hours: float) -> float:
+    """Return the hours of a study whose search has so many."""
+    return hours / SEARCH_SHARE
+
+
 def seconds_for_folds(hours: float, used: float) -> float:
     """Return the seconds that folds may take in a study of so many hours, of which `used` seconds are over."""
     seconds = hours * HOUR_S
