@@ -62,7 +62,7 @@ def begin(
 
     Raises:
         MedrayError: the name or the file can't be used, the data can't be read or split, the metric is not one
-            for them, or rows of a table have no file and `missing` is not drop.
+            for them, rows of a table have no file and `missing` is not drop, or $MEDRAY_WEIGHTS names no folder.
     """
     from dataclasses import replace
 
@@ -76,7 +76,7 @@ def begin(
     from medray.init.opening import open_without_side_cars
     from medray.init.print_proposal import print_proposal
     from medray.init.proposal import propose_study
-    from medray.init.published import find_published
+    from medray.init.published import with_published
     from medray.init.writer import write
     from medray.space.reader import check_metric
 
@@ -92,7 +92,7 @@ def begin(
         survey = survey_source(opened.content, report)
     proposal = propose_study(name, str(opened.source), survey, tuple(guessed.items()), opened.excluded)
     with step(progress, "Looking for published weights"):
-        proposal = replace(proposal, published=find_published(), metric=metric)
+        proposal = with_published(replace(proposal, metric=metric))
     text = write(proposal)
     with step(progress, "Looking for duplicates in other splits"):
         audit = audit_survey(proposal.kept)

@@ -8,11 +8,11 @@
 Which sizes, strengths and features is from measurements on five sets (docs/performance.md).
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from medray.cores import usable_cores
 from medray.init.document import Line
 from medray.init.pipelines import MILD, sided_classes
 from medray.init.proposal import StudyProposal
@@ -45,7 +45,7 @@ class Ladder:
     @cached_property
     def probe_sizes(self) -> list[int]:
         """The sizes of frozen networks, the cheapest first: all that can be afforded, two on a CPU."""
-        images, cores = len(self.proposal.kept), os.cpu_count() or 1
+        images, cores = len(self.proposal.kept), usable_cores()
         if self.gpu:
             return list(SIDES)
         affordable = [side for side in SIDES if 2 * images * SECONDS[side] / cores <= AFFORDABLE] or [SIDES[0]]

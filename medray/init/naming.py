@@ -1,5 +1,6 @@
 """Check the study's name and the path of its file, and complete the source for it."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -50,7 +51,7 @@ def space_path(name: str, out: str | None) -> Path:
     path = expanded(out) if out else Path(f"{name}.yaml")
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"--out {printable(str(path))}: must end in .yaml (did you mean '{path.stem}.yaml'?)")
-    if path.exists() or path.is_symlink():
+    if os.path.lexists(path):  # a link that leads nowhere, too; Path's own raise for a name that is too long
         raise ConfigError(f"{printable(str(path))} exists already; choose another by --out, or delete it")
     return path
 

@@ -67,6 +67,7 @@ def describe_images(proposal: StudyProposal) -> Iterator[str]:
             yield f"  {line.key}: {line.value} ({line.reason})"
     yield from kept.notes
     yield describe_published(proposal)
+    yield from (f"  {line}" for line in proposal.not_published)
     if proposal.guessed:
         columns = ", ".join(f"{role} is '{column}'" for role, column in proposal.guessed)
         yield f"columns, by their names: {columns}; if that is wrong, change them in the file"

@@ -40,7 +40,7 @@ class StudyProposal:
     says why the source leaves files out that the person did not exclude. `images`,
     `labels` and `splits` are the lines of those sections, none for a source of arrays. `kept` is the survey of the
     images that remain, each with a split. `published` are the backbones whose published weights are at hand,
-    and `metric` is the objective that the person asked for.
+    `not_published` says why others are left out, and `metric` is the objective that the person asked for.
     """
 
     name: str
@@ -53,6 +53,7 @@ class StudyProposal:
     guessed: tuple[tuple[str, str], ...] = ()
     excluded: str = ""
     published: tuple[str, ...] = ()
+    not_published: tuple[str, ...] = ()
     metric: str | None = None
 
     @cached_property

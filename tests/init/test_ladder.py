@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medray.config import LBFGS, TrainConfig
-from medray.errors import MedrayError
+from medray.errors import MedrayError, WeightsError
 from medray.init.ladder import SIDES, Ladder
 from medray.init.print_proposal import describe_published
 from medray.init.proposal import StudyProposal, propose_study
-from medray.init.published import find_published
+from medray.init.published import find_published, with_published
 from medray.init.space_sections import ladder
 from medray.init.writer import write
 from medray.space.loading import parse
@@ -64,7 +64,7 @@ def plain_of(settings_: Any) -> dict[str, Any]:
 
 
 def test_sizes_are_those_that_a_processor_affords_and_a_gpu_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("medray.init.ladder.usable_cores", lambda: 2)
     few = proposed(counts={"a": 300, "b": 100}, sizes=((28, 28),))
     many = proposed(counts={"a": 2_500, "b": 2_500}, sizes=((28, 28),))
     assert Ladder(few, ["lenet5"], gpu=False).probe_sizes == [128, 224]
@@ -93,6 +93,46 @@ def test_weights_in_the_folder_are_found_and_others_are_not_asked_for(
         (tmp_path / name).write_bytes(b"")
     monkeypatch.setenv("MEDRAY_WEIGHTS", str(tmp_path))
     assert find_published() == (LITE,)
+
+
+def test_backbones_that_do_not_take_the_ladder_s_images_are_left_out_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = (
+        "a_typing_mistake",
+        "resnet10t",
+        "vit_small_patch14_dinov2",
+        *(f"resnet{n}" for n in (18, 26, 34, 50)),
+    )
+    for name in names:
+        (tmp_path / f"{name}.safetensors").write_bytes(b"")
+    monkeypatch.setenv("MEDRAY_WEIGHTS", str(tmp_path))
+    proposal = with_published(propose_study("study", "folder:scans", survey(counts={"a": 60, "b": 60})))
+    assert proposal.published == ("resnet10t", "resnet18", "resnet26", "resnet34")
+    refused, more = proposal.not_published[1], proposal.not_published[0]
+    assert more == "left out: resnet50, as 4 are enough to begin with"
+    assert refused.startswith(
+        "left out: vit_small_patch14_dinov2 does not take images of 128×128: that is no multiple"
+    )
+    parse(write(proposal), "study.yaml")
+
+
+def test_a_folder_of_weights_that_is_not_there_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDRAY_WEIGHTS", str(tmp_path / "weigths"))
+    with pytest.raises(WeightsError, match=r"MEDRAY_WEIGHTS names no folder: .*/weigths"):
+        find_published()
+
+
+def test_weights_in_the_hub_s_cache_need_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEDRAY_WEIGHTS", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    snapshot = tmp_path / "models--timm--resnet18.a1_in1k" / "snapshots" / "1"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").write_bytes(b"")
+    assert find_published() == ("resnet18",)
 
 
 def test_without_any_weights_the_study_goes_without_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
