@@ -52,8 +52,8 @@ class StoredFile(JsonDocument):
 class MemberFacts(StoredFile):
     """One network: its weights' file, the training that it comes from, and its weight in the average.
 
-    `weights_licence` is that of the published weights it began with, as timm states it; None where it began
-    otherwise.
+    `weights_licence` is that of the weights it began with, as timm states it; None where it began with random
+    ones.
     """
 
     trial: int

@@ -96,7 +96,7 @@ def _write_member(ensemble: Folder, member: Member, weight: float) -> MemberFact
         best_epoch=record.best_epoch,
         scores=record.metrics,
         config=config,
-        weights_licence=_licence(config) if config.get("pretrained") else None,
+        weights_licence=_licence(config) if config.get("pretrained") or config.get("weights") else None,
     )
 
 

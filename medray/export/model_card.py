@@ -18,6 +18,7 @@ from medray.runs.run_facts import DataFacts
 from medray.stats.bootstrap import Estimate
 from medray.stats.case_rule import unit_of
 from medray.text import first_names, plural
+from medray.training.models.licences import NOT_KNOWN, NOT_STATED, forbids_commerce
 
 MOST_CLASSES = 20
 TO_ADD = "*Not known to medray; to be added by those who publish it.*"
@@ -41,7 +42,7 @@ class CardFacts:
 
     @property
     def licences(self) -> tuple[str, ...]:
-        """The licences of the published weights that members began with, each once."""
+        """The licences of the weights that members began with, each once."""
         return tuple(dict.fromkeys(m.weights_licence for m in self.manifest.members if m.weights_licence))
 
 
@@ -55,7 +56,8 @@ def card(facts: CardFacts) -> str:
 def front_matter(facts: CardFacts) -> dict[str, object]:
     """Return the values that the Hugging Face hub reads."""
     licences = facts.licences
-    licence = {"license": licences[0]} if len(licences) == 1 else {
+    known = len(licences) == 1 and licences[0] not in (NOT_KNOWN, NOT_STATED)
+    licence = {"license": licences[0]} if known else {
         "license": "other", "license_name": " and ".join(licences) or "to be chosen"
     }  # fmt: skip
     values: dict[str, object] = {
@@ -85,6 +87,12 @@ def _ensemble(scores: ReadScores) -> dict[str, Estimate]:
     return scores.models[0].scores
 
 
+def _licences(facts: CardFacts) -> str:
+    """Return the licences, with those that allow no commercial use; none of networks that began at random."""
+    named = [f"{name} (no commercial use)" if forbids_commerce(name) else name for name in facts.licences]
+    return ", ".join(named) or "none, as they began with random ones"
+
+
 def _sections(facts: CardFacts) -> Iterator[str]:
     manifest, data = facts.manifest, facts.data
     unit = unit_of(manifest.cases)
@@ -96,7 +104,7 @@ def _sections(facts: CardFacts) -> Iterator[str]:
         f"selected by {manifest.selected_on.metric} on {manifest.selected_on.images:,} "
         f"{manifest.selected_on.predictions} {unit}s ({manifest.strategy})",
         f"made with medray {manifest.medray}",
-        f"licences of the published weights that networks began with: {', '.join(facts.licences) or 'none'}",
+        f"licences of the weights that networks began with: {_licences(facts)}",
     )
     yield f"Developers, contact, release date, version: {TO_ADD}"
     yield "## Intended use"

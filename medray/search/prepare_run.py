@@ -72,12 +72,13 @@ def prepare_run(
         )
     if not options.resume:
         run.write(run.SPACE, space.text.encode())
-        run.write_json(run.DATA, DataFacts.of(dataset, leaks).to_dict())
+        data = DataFacts.of(dataset, leaks)
+        run.write_json(run.DATA, data.to_dict())
         run.write_json(run.SPLITS, {name: positions.tolist() for name, positions in dataset.splits.items()})
         if resolved.warm_start:
             from medray.search.warm_start import read_earlier_runs  # imports Optuna
 
-            earlier = read_earlier_runs(resolved.warm_start, space, resolved.max_epochs, dataset.fingerprint)
+            earlier = read_earlier_runs(resolved.warm_start, space, resolved.max_epochs, data)
             run.write_json(run.WARM_START, earlier.to_dict())
     elif run.read_data().fingerprint != dataset.fingerprint:
         raise RunError(

@@ -88,9 +88,12 @@ def describe_sizes(image_sizes: Sequence[int], own: int, *, as_they_are: bool = 
 
 
 def list_licences(space: SearchSpace) -> Iterator[str]:
-    """Yield a line for each licence of published weights that a training of the space may start from."""
+    """Yield a line for each licence of weights that a training of the space may start from."""
+    names = ("backbone", "pretrained", "weights")
     starts = [
-        settings for _, settings in combinations(space, ("backbone", "pretrained")) if settings.get("pretrained")
+        {name: settings[name] for name in names if name in settings}
+        for _, settings in combinations(space, names)
+        if settings.get("pretrained") or settings.get("weights")
     ]
     if not starts:
         return
@@ -98,13 +101,13 @@ def list_licences(space: SearchSpace) -> Iterator[str]:
 
     backbones: dict[str, list[str]] = {}
     for settings in starts:
-        config = TrainConfig(backbone=settings.get("backbone", TrainConfig.backbone), pretrained=True)
+        config = TrainConfig.from_dict(settings)
         licence = weights_licence(config)
         if licence is not None and config.backbone not in backbones.setdefault(licence, []):
             backbones[licence].append(config.backbone)
-    for licence, names in sorted(backbones.items()):
+    for licence in sorted(backbones):
         forbidden = "; NO COMMERCIAL USE" if forbids_commerce(licence) else ""
-        yield f"licence of published weights: {licence} ({', '.join(names)}){forbidden}"
+        yield f"licence of starting weights: {licence} ({', '.join(backbones[licence])}){forbidden}"
 
 
 def describe_earlier_run(run: EarlierRun) -> str:
@@ -113,7 +116,7 @@ def describe_earlier_run(run: EarlierRun) -> str:
         f"its {plural(len(run.best), 'best setting')} go first" if run.best else "none of its settings fits here"
     )
     if not run.same_data:
-        informs = "its objectives do not count, as its data are others"
+        informs = "its objectives do not count, as its data or cases are others"
     elif run.known:
         informs = f"{plural(len(run.known), 'finished trial')} inform the draws"
     else:

@@ -1,8 +1,9 @@
 """Warm start: what a search takes from earlier runs of its own or a like space.
 
 Their best settings go first, as far as this space can draw them. Objectives are taken over only of trials that
-this search could have run itself: on data with the same fingerprint (images, labels and splits), with the same
-value of every setting but the seed. Of other data only the ranking counts, which says what the best settings are.
+this search could have run itself: on data with the same fingerprint (images, labels and splits) and the same
+cases, with the same value of every setting but the seed. Of other data only the ranking counts, which says what
+the best settings are.
 """
 
 import json
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial
 from medray.errors import ConfigError, RunError
 from medray.runs.finished_search import find_run
 from medray.runs.leaderboard import rank, usable
+from medray.runs.run_facts import DataFacts
 from medray.runs.rundir import RunDir
 from medray.runs.trial_record import FINISHED, TrialRecord
 from medray.runs.warm_starts import EarlierRun, EarlierTrial, WarmStart
@@ -46,18 +48,18 @@ def check_earlier_runs(locations: Sequence[str], space: SearchSpace) -> None:
 
 
 def read_earlier_runs(
-    locations: Sequence[str], space: SearchSpace, max_epochs: int, fingerprint: str
-) -> WarmStart:
-    """Return what a search of `space` takes from earlier runs; its data have that `fingerprint`.
+    locations: Sequence[str], space: SearchSpace, max_epochs: int, data: DataFacts
+) -> WarmStart:  # fmt: skip
+    """Return what a search of `space` on some data takes from earlier runs.
 
     Raises:
         RunError: a file of a run is missing or damaged.
     """
-    return WarmStart(tuple(_read(find_run(location), space, max_epochs, fingerprint) for location in locations))
+    return WarmStart(tuple(_read(find_run(location), space, max_epochs, data) for location in locations))
 
 
-def _read(run: RunDir, space: SearchSpace, max_epochs: int, fingerprint: str) -> EarlierRun:
-    earlier, same_data = run.read_space(), run.read_data().fingerprint == fingerprint
+def _read(run: RunDir, space: SearchSpace, max_epochs: int, data: DataFacts) -> EarlierRun:
+    earlier, same_data = run.read_space(), is_same_data(run.read_data(), data)
     records = list(run.records())
     best: list[EarlierTrial] = []
     known: list[EarlierTrial] = []
@@ -75,6 +77,11 @@ def _read(run: RunDir, space: SearchSpace, max_epochs: int, fingerprint: str) ->
         if same_data and record.state == FINISHED and is_same_training(record, params, space, max_epochs):
             known.append(trial)
     return EarlierRun(run.location, same_data, len(records), tuple(best), tuple(known), tuple(skipped[:BEST]))
+
+
+def is_same_data(earlier: DataFacts, data: DataFacts) -> bool:
+    """Return whether objectives on validation mean the same: of the same images, answered by the same cases."""
+    return (earlier.fingerprint, earlier.cases, earlier.splits) == (data.fingerprint, data.cases, data.splits)
 
 
 def takeover(record: TrialRecord, earlier: SearchSpace, space: SearchSpace) -> dict[str, object] | str:

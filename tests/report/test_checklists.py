@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medray.audit.findings import Finding
+from medray.config import TrainConfig
 from medray.console_tables import interval
 from medray.evaluate.evaluate_command import evaluate
 from medray.evaluate.external.documents import ExternalScores
 from medray.evaluate.scores_document import ReadScores
 from medray.report.checklists.claim import CLAIM
+from medray.report.checklists.data_facts import normalisation
 from medray.report.checklists.external_facts import NOT_UPDATED
 from medray.report.checklists.items import (
     FROM_RUN,
@@ -54,6 +56,14 @@ def test_every_item_is_there_once_in_order() -> None:
     assert [item.number for item in TRIPOD_AI.items] == numbers
     assert len(numbers) == 52
     assert [item.number for item in CLAIM.items] == [str(n) for n in range(1, 45)]
+
+
+def test_the_statistics_of_starting_weights_are_not_called_those_of_the_training_images() -> None:
+    fresh, started = TrainConfig(), TrainConfig(backbone="resnet18", pretrained=True)
+    assert normalisation([fresh]).endswith("deviation of the training images")
+    assert "that their starting weights were trained on" in normalisation([started])
+    for configs in ([fresh, started], []):
+        assert "deviation of the training images; of networks that did not begin fresh, " in normalisation(configs)
 
 
 def test_an_item_applies_or_says_why_not() -> None:

@@ -62,6 +62,6 @@ def test_licences_are_listed_where_published_weights_are_used() -> None:
     )
     assert list(list_licences(parse(head, "a.yaml"))) == []
     assert list(list_licences(parse(head + "fixed: {pretrained: true}\n", "a.yaml"))) == [
-        "licence of published weights: apache-2.0 (resnet18, resnet34)",
-        "licence of published weights: cc-by-nc-4.0 (hiera_tiny_224); NO COMMERCIAL USE",
+        "licence of starting weights: apache-2.0 (resnet18, resnet34)",
+        "licence of starting weights: cc-by-nc-4.0 (hiera_tiny_224); NO COMMERCIAL USE",
     ]

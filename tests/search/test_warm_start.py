@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from medray.runs.warm_starts import EarlierRun, EarlierTrial, WarmStart
 from medray.search.optuna_study import BestAndLatest, SpreadTPE, StudyFile
 from medray.search.run_search import SearchResult, run_search
 from medray.search.search_options import SearchOptions
-from medray.search.warm_start import frozen_trials, is_same_training
+from medray.search.warm_start import frozen_trials, is_same_data, is_same_training
 from medray.space.loading import parse
+from medray.stats.case_rule import CaseRule
 from tests.conftest import write_npz
 from tests.search.conftest import run_dir
 
@@ -112,11 +114,19 @@ def test_a_resumed_search_needs_neither_the_flag_nor_the_earlier_run(
 def test_of_other_data_or_trainings_only_the_settings_count(earlier: Path, npz: Path, tmp_path: Path) -> None:
     other = write_npz(tmp_path / "other.npz", seed=5)
     result, printed = search(tmp_path, "otherdata", other, trials=3, warm_start=(str(earlier),))
-    assert "its 3 best settings go first; its objectives do not count, as its data are others" in printed
+    assert "its 3 best settings go first; its objectives do not count, as its data or cases are others" in printed
     assert not run_dir(tmp_path / "otherdata").read_warm_start().runs[0].known
     assert len(result.records) == 3
     _, printed = search(tmp_path, "longer", npz, trials=1, max_epochs=1, warm_start=(str(earlier),))
     assert "as its trainings have other fixed settings or epochs" in printed
+
+
+def test_cases_that_are_answered_otherwise_are_other_data(earlier: Path) -> None:
+    data = run_dir(earlier).read_data()
+    by_image, by_patient = replace(data, leaks=()), replace(data, cases=CaseRule("patient"))
+    assert is_same_data(data, by_image)
+    assert not is_same_data(data, by_patient)
+    assert not is_same_data(by_patient, replace(by_patient, cases=CaseRule("patient", "attention")))
 
 
 @pytest.mark.component

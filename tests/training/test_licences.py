@@ -3,7 +3,7 @@
 import pytest
 
 from medray.config import TrainConfig
-from medray.training.models.licences import NOT_STATED, forbids_commerce, weights_licence
+from medray.training.models.licences import NOT_KNOWN, NOT_STATED, forbids_commerce, weights_licence
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,8 @@ def test_it_is_the_one_that_timm_states(backbone: str, licence: str, forbidden: 
     assert forbids_commerce(licence) == forbidden
 
 
-def test_nothing_is_said_of_weights_that_are_not_published() -> None:
-    for config in (
-        TrainConfig(backbone="convnextv2_atto"),
-        TrainConfig(backbone="convnextv2_atto", weights="mine.safetensors"),
-        TrainConfig(backbone="lenet5", pretrained=True),
-    ):
-        assert weights_licence(config) is None
+def test_of_other_weights_it_is_not_said_to_be_none() -> None:
+    assert weights_licence(TrainConfig(backbone="convnextv2_atto")) is None
+    assert weights_licence(TrainConfig(backbone="convnextv2_atto", weights="mine.safetensors")) == NOT_KNOWN
+    for backbone in ("lenet5", "torchvision:alexnet"):  # from a folder of files
+        assert weights_licence(TrainConfig(backbone=backbone, pretrained=True)) == NOT_STATED

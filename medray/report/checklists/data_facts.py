@@ -1,6 +1,9 @@
 """What a run knows of its data: source, counts, splits, preparation, leaks."""
 
+from collections.abc import Sequence
+
 from medray.audit.findings import Finding
+from medray.config import TrainConfig
 from medray.data.listing.listing import TEST, TRAIN
 from medray.report.checklists.items import Answer, Given, fact
 from medray.report.evidence import Evidence
@@ -83,8 +86,17 @@ def quality(evidence: Evidence) -> Answer:
 @fact("data", "size and channels, fitting of other sizes, normalisation")
 def preprocessing(evidence: Evidence) -> Answer:
     """Return what was done to the pixels."""
-    scaled = "then divided by 255 and normalised by mean and standard deviation of the training images"
-    return Given(f"{_pixels(evidence.data)}, {scaled}")
+    configs = [member.train_config for member in evidence.manifest.members] if evidence.manifest else []
+    return Given(f"{_pixels(evidence.data)}, then divided by 255 and {normalisation(configs)}")
+
+
+def normalisation(configs: Sequence[TrainConfig]) -> str:
+    """Return by what mean and deviation networks of these settings normalise; none: of any settings."""
+    fresh, theirs = "the training images", "the images that their starting weights were trained on, where known"
+    started = {config.pretrained or config.weights is not None for config in configs}
+    both = f"{fresh}; of networks that did not begin fresh, {theirs}"
+    of = both if len(started) != 1 else theirs if True in started else fresh
+    return f"normalised by mean and standard deviation of {of}"
 
 
 @fact("data", "the image as the only input, with its size")

@@ -1,4 +1,4 @@
-"""Network: a backbone that first normalises by the statistics of its training images; built from a TrainConfig."""
+"""Network: a backbone that first normalises, by the statistics of images; built from a TrainConfig."""
 
 from typing import Any
 
