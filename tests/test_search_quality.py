@@ -4,16 +4,20 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.search_quality.folds import FoldsResult, folds_table
 from benchmarks.search_quality.handover import Task, read_epochs
 from benchmarks.search_quality.medray_search import write_epochs
+from benchmarks.search_quality.paired import auc_lead
 from benchmarks.search_quality.results import Result, append_result, read_results, rising
 from benchmarks.search_quality.rival_trainer import Arrays, augment, train
 from benchmarks.search_quality.run_contestant import run_group
@@ -74,6 +78,28 @@ def test_the_lead_is_measured_on_the_mean_curve_of_the_seeds() -> None:
     assert share_of_time(own, 0.85) == 0.2  # the first alone is at 0.8 then, the mean at 0.85
     assert share_of_time(own, 0.9) == 0.6
     assert share_of_time(own, 0.95) is None
+
+
+def test_the_lead_on_test_is_of_the_same_images_and_seeds() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    good, poor = (labels + rng.normal(0, noise, 200) for noise in (0.5, 2.0))
+
+    def scored(contestant: str, scores: Any, seed: int = 0) -> Result:
+        columns = tuple((float(-score), float(score)) for score in scores)
+        return replace(
+            result_of(contestant, (10.0, 0.9), seed=seed), test_labels=tuple(labels.tolist()), test_scores=columns
+        )
+
+    own, other = [scored("medray", good), scored("medray", poor, 1)], [scored("tune", poor)]
+    lead = auc_lead(own, other)
+    assert lead is not None
+    expected = (roc_auc_score(labels, good) - roc_auc_score(labels, poor)) / 2
+    assert lead[0] == pytest.approx(expected)
+    assert 0 < lead[1] < lead[0] < lead[2] < 0.3
+    assert auc_lead(own, own) == (0.0, 0.0, 0.0)
+    assert auc_lead(own, [result_of("tune")]) is None  # of an earlier version, without scores
+    assert f"| plain Ray Tune | {lead[0]:+.3f} ({lead[1]:+.3f} to {lead[2]:+.3f}) |" in all_tables([*own, *other])
 
 
 def test_tables_have_a_row_for_each_contestant_and_say_what_failed(tmp_path: Path) -> None:

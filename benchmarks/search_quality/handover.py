@@ -2,7 +2,7 @@
 
 epochs.jsonl       {"time", "trial", "auc"} for each epoch: seconds since 1970, validation AUC
 handed_over.json   {"time", "trials"} when the model that is handed over is complete
-test.json          {"auc", "accuracy"} of it on test, measured after that
+test.json          {"auc", "accuracy", "labels", "scores"} of it on test, measured after that
 """
 
 import json
@@ -65,9 +65,11 @@ class Task:
         """Write down that the model is complete now."""
         (self.folder / HANDED_OVER).write_text(json.dumps({"time": time.time(), "trials": trials}))
 
-    def test(self, auc: float, accuracy: float) -> None:
-        """Write down the test scores."""
-        (self.folder / TEST).write_text(json.dumps({"auc": auc, "accuracy": accuracy}))
+    def test(self, auc: float, accuracy: float, scores: Any, labels: Any) -> None:
+        """Write down AUC and accuracy on test, scores (n, classes) of four digits, and labels (n,)."""
+        rows = [[float(f"{score:.4g}") for score in row] for row in scores]
+        document = {"auc": auc, "accuracy": accuracy, "labels": [int(label) for label in labels], "scores": rows}
+        (self.folder / TEST).write_text(json.dumps(document))
 
 
 def read_epochs(folder: Path) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medray.evaluate.test_reads import stored_reads
 from medray.runs.rundir import RunDir, TrialDir
 
 from .data_sets import AUC
@@ -93,7 +94,8 @@ def main() -> None:
     finally:
         write_epochs(run, task)
     document = run_medray("evaluate", run.location, folder=task.folder)
-    task.test(*ensemble_scores(document))
+    predictions, labels = stored_reads(run)[-1].predictions()
+    task.test(*ensemble_scores(document), next(iter(predictions.values())), labels)
 
 
 if __name__ == "__main__":

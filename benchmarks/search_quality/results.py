@@ -17,7 +17,8 @@ class Result(JsonDocument):
 
     `curve` has (seconds since the start, best validation AUC so far) at each rise within the budget; `seconds` is
     the time from the start until the model that is handed over was complete. `test_auc` and `test_accuracy` are of
-    that model; what measured them came afterwards. `load` is the load average of the machine at the start.
+    that model; what measured them came afterwards. `load` is the load average of the machine at the start. Of each
+    test image there are a label and a score for each class, where they were kept.
     """
 
     set: str
@@ -37,6 +38,8 @@ class Result(JsonDocument):
     time: str = ""
     commit: str | None = None
     versions: dict[str, str] | None = None
+    test_labels: tuple[int, ...] = ()
+    test_scores: tuple[tuple[float, ...], ...] = ()
 
     @property
     def key(self) -> tuple[str, int, str, float]:

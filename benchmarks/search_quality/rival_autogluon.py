@@ -45,8 +45,8 @@ def write_images(arrays: Arrays, folder: Path) -> dict[str, Any]:
     return tables
 
 
-def scores(predictor: Any, table: Any) -> tuple[float, float]:
-    """Return AUC and accuracy of the fitted SVM on the images of a table."""
+def scores(predictor: Any, table: Any) -> tuple[float, float, Any]:
+    """Return AUC and accuracy of the fitted SVM on the images of a table, and its decision values (n, classes)."""
     features = predictor.extract_embedding(table[["image"]])
     return classifier_scores(predictor._learner._svm, features, table["label"])
 
@@ -78,7 +78,7 @@ def main() -> None:
     )
     task.epoch("svm", scores(predictor, tables["val"])[0])
     task.hand_over(1)
-    task.test(*scores(predictor, tables["test"]))
+    task.test(*scores(predictor, tables["test"]), tables["test"]["label"])
 
 
 if __name__ == "__main__":

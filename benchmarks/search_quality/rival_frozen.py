@@ -83,7 +83,7 @@ def main() -> None:
             tables = {s: features_of(network, arrays.images[s], side) for s in ("train", "val")}
             extracting = time.time() - started
             for name, classifier in fitted(tables["train"], arrays.labels["train"].numpy(), task.seed):
-                auc, _ = classifier_scores(classifier, tables["val"], arrays.labels["val"])
+                auc, _, _ = classifier_scores(classifier, tables["val"], arrays.labels["val"])
                 task.epoch(f"{path.stem} {side} {name}", auc)
                 trials += 1
                 if best is None or auc > best[0]:
@@ -93,7 +93,7 @@ def main() -> None:
     task.hand_over(trials)
     _, classifier, network, side = best
     features = features_of(network, arrays.images["test"], side)
-    task.test(*classifier_scores(classifier, features, arrays.labels["test"]))
+    task.test(*classifier_scores(classifier, features, arrays.labels["test"]), arrays.labels["test"])
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def main() -> None:
     study.optimize(objective, timeout=task.left)
     task.hand_over(len(study.trials))
     probabilities, labels = objective.predict("test"), arrays.labels["test"]
-    task.test(auc_of(probabilities, labels), accuracy_of(probabilities, labels))
+    task.test(auc_of(probabilities, labels), accuracy_of(probabilities, labels), probabilities, labels)
 
 
 if __name__ == "__main__":

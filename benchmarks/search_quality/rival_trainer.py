@@ -161,14 +161,14 @@ def accuracy_of(probabilities: np.ndarray[Any, Any], labels: Tensor) -> float:
     return float((probabilities.argmax(1) == labels.numpy()).mean())
 
 
-def classifier_scores(classifier: Any, features: Any, labels: Any) -> tuple[float, float]:
-    """Return AUC and accuracy of a classifier of scikit-learn; the AUC is of its decision values."""
+def classifier_scores(classifier: Any, features: Any, labels: Any) -> tuple[float, float, Any]:
+    """Return AUC and accuracy of a classifier of scikit-learn, and the decision values (n, classes) of the AUC."""
     from sklearn.metrics import roc_auc_score
 
     values, labels = classifier.decision_function(features), np.asarray(labels)
     columns = np.stack([-values, values], 1) if values.ndim == 1 else values
     aucs = [roc_auc_score(labels == label, columns[:, label]) for label in range(columns.shape[1])]
-    return float(np.mean(aucs)), float((classifier.predict(features) == labels).mean())
+    return float(np.mean(aucs)), float((classifier.predict(features) == labels).mean()), columns
 
 
 def train(

@@ -92,8 +92,8 @@ def main() -> None:
         network.load_state_dict(torch.load(Path(folder) / "network.pt", weights_only=True))
     task.hand_over(len(results))
     torch.set_num_threads(task.threads)
-    probabilities = predict(network, best.config["network"], arrays.images["test"])
-    task.test(auc_of(probabilities, arrays.labels["test"]), accuracy_of(probabilities, arrays.labels["test"]))
+    probabilities, labels = predict(network, best.config["network"], arrays.images["test"]), arrays.labels["test"]
+    task.test(auc_of(probabilities, labels), accuracy_of(probabilities, labels), probabilities, labels)
 
 
 if __name__ == "__main__":

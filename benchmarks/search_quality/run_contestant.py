@@ -162,7 +162,14 @@ def collect(result: Result, folder: Path, task: Task) -> Result:
         result = replace(result, seconds=round(handed_over["time"] - task.start, 2), trials=handed_over["trials"])
     if result.reason is None and (folder / TEST).is_file():
         test = _read(folder / TEST)
-        return replace(result, state=FINISHED, test_auc=test["auc"], test_accuracy=test["accuracy"])
+        return replace(
+            result,
+            state=FINISHED,
+            test_auc=test["auc"],
+            test_accuracy=test["accuracy"],
+            test_labels=tuple(test["labels"]),
+            test_scores=tuple(map(tuple, test["scores"])),
+        )
     return replace(result, reason=result.reason or "it left no test scores")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .data_sets import SETS, BenchmarkSet
+from .paired import auc_lead
 from .results import FINISHED, Result
 from .run_contestant import CONTESTANTS
 
@@ -85,6 +86,19 @@ def test_table(results: Sequence[Result]) -> str:
     return table(columns, [[*row, *[""] * (len(columns) - len(row))] for row in rows])
 
 
+def paired_table(results: Sequence[Result], name: str = "medray") -> str:
+    """Return how much higher the test AUC of `name` is than each other's, with its interval over test images."""
+    sets = sets_in(results)
+    rows = []
+    for other in contestants_in(results):
+        named = [(finished(results, s.name, name), finished(results, s.name, other)) for s in sets]
+        leads = [auc_lead(*pair) for pair in named] if other != name else []
+        if any(leads):
+            cells = [MISSING if lead is None else "{:+.3f} ({:+.3f} to {:+.3f})".format(*lead) for lead in leads]
+            rows.append([CONTESTANTS[other].title, *cells])
+    return table([f"test AUC of {name} less theirs (95 %)", *(s.title for s in sets)], rows) if rows else ""
+
+
 def published(data_set: BenchmarkSet) -> tuple[float | None, float | None]:
     """Return the published AUC and accuracy of a set."""
     return data_set.published
@@ -158,8 +172,11 @@ def all_tables(results: Sequence[Result]) -> str:
         for r in results
         if r.state != FINISHED
     ]
-    parts = [head, final_table(results), lead_table(results), test_table(results), time_table(results)]
-    return "\n\n".join([*parts, *(["Without a result:\n\n" + "\n".join(failed)] if failed else [])])
+    parts = [
+        head, final_table(results), lead_table(results), test_table(results), paired_table(results),
+        time_table(results),
+    ]  # fmt: skip
+    return "\n\n".join([*filter(None, parts), *(["Without a result:\n\n" + "\n".join(failed)] if failed else [])])
 
 
 def write_between(page: Path, part: str, text: str) -> None:
