@@ -38,10 +38,10 @@ def embed_ahead(
     take tells how long the backbone's other trainings do, with `trial_cores` each; None: with all cores. A failure
     is said, and is the trial's.
     """
-    began = time.monotonic()
+    began, all_cores = time.monotonic(), usable_cores()
     for config in linear_heads(space, study, resolved.max_epochs):
         kind, device = TrialKind.of(config), device_of(gpu=gpu)
-        cores = usable_cores() / (trial_cores or usable_cores()) if device == "cpu" else 1.0
+        cores = all_cores / (trial_cores or all_cores) if device == "cpu" else 1.0
         try:
             seconds = _embed(config, dataset, limit, console, began, device)
         except _TooLong as too_long:

@@ -324,6 +324,16 @@ class Ledger:
         self.held_back.append(self.study.get_trials(deepcopy=False)[number])
         self.observer.trial_waits(number)
 
+    def check_any_begun(self) -> None:
+        """Check that a trial has begun, in a search whose time is over; one without any can go on with more.
+
+        Raises:
+            TooShortError: none was expected to reach its first rung in time.
+        """
+        if self.ended_by == TIME and not self.limit.times.kinds:
+            self.ended_by = None
+            self.clock.refuse_all()
+
     def not_begun(self) -> tuple[str, ...]:
         """Return the names of the baselines that have not begun, as there was no time, once it has ended."""
         if not self.ended_by:

@@ -10,7 +10,6 @@ from medray.cluster.capacity import Capacity
 from medray.data.dataset import ImageDataset
 from medray.runs.run_facts import ResolvedOptions
 from medray.runs.rundir import RunDir
-from medray.runs.trial_record import TIME
 from medray.search.asha import Rungs
 from medray.search.print_introduction import print_introduction
 from medray.search.run_tune import run_tune
@@ -82,9 +81,8 @@ def run_trials(
                     run_local(ledger, dataset, rungs)
                 else:
                     run_tune(ledger, dataset, rungs, capacity, resolved.concurrency, verbose=verbose)
+                ledger.check_any_begun()
             finally:
                 ledger.save_state()
-    if ledger.ended_by == TIME:
-        ledger.clock.check_any_begun()
     ledger.write_leaderboard()
     return ledger

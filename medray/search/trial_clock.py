@@ -148,16 +148,16 @@ class TrialClock:
         why = f"an epoch of trial {number} takes {seconds:.2g} s and its first rung is epoch {rung}"
         raise TooShortError(self.limit.hours or 0.0, why, hours_for(self.limit.used() + epochs * seconds))
 
-    def check_any_begun(self) -> None:
-        """Check that a trial has begun, in a search whose time is over.
+    def refuse_all(self) -> None:
+        """Say that the time is too short for all that were drawn, of which none has begun.
 
         Raises:
-            TooShortError: of all that were drawn, none was expected to reach its first rung in time.
+            TooShortError: none was expected to reach its first rung in time.
         """
-        if self.limit.times.kinds:
+        needed = [seconds for epochs in self.drawn.values() if (seconds := self._expected(epochs)) is not None]
+        if not needed:
             return
-        needed = [self._expected(epochs) for epochs in self.drawn.values()]
-        least = min((seconds for seconds in needed if seconds is not None), default=self.limit.used())
+        least = min(needed)
         why = f"of those drawn the shortest is expected to need {clock(least)}"
         raise TooShortError(self.limit.hours or 0.0, why, hours_for(self.limit.used() + least))
 

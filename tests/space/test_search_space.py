@@ -720,11 +720,9 @@ def test_ranges_that_could_hold_together_are_refused(tmp_path: Path) -> None:
 
 def test_a_head_that_is_fitted_at_once_has_a_number_of_views(tmp_path: Path) -> None:
     """Else the search would end when it draws both."""
-    text = """
-name: heads
-data: phantom
-objective: {metric: auc}
-budget: {trials: 6, max_epochs: 4, grace_epochs: 2, reduction_factor: 2, patience: null}
+    text = (
+        SEVERAL.partition("space:")[0]
+        + """
 space:
   optimizer: {choice: [lbfgs, adamw]}
   transforms: {choice: [none, mirrored]}
@@ -732,6 +730,7 @@ transforms:
   mirrored: [HorizontalFlip: {p: 0.5}]
 fixed: {backbone: resnet18, pretrained: true, trainable_blocks: 0, views: VIEWS}
 """
+    )
     with pytest.raises(
         ConfigError, match=r"fixed\.views: with `optimizer: lbfgs` transforms need a number of views"
     ):
