@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit, ndtr
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.search_quality.folds import FoldsResult, folds_table
 from benchmarks.search_quality.handover import Task, read_epochs
 from benchmarks.search_quality.medray_search import write_epochs
-from benchmarks.search_quality.paired import auc_lead
+from benchmarks.search_quality.paired import auc_lead, mean_lead
 from benchmarks.search_quality.results import Result, append_result, read_results, rising
 from benchmarks.search_quality.rival_trainer import Arrays, augment, train
 from benchmarks.search_quality.run_contestant import run_group
@@ -25,6 +26,8 @@ from benchmarks.search_quality.tables import all_tables, share_of_time, write_be
 from medray.errors import RunError
 from medray.runs.rundir import RunDir, TrialDir
 from medray.runs.trial_record import EpochRecord
+from medray.stats.compare import compare_models
+from medray.stats.scores import Predictions
 
 torch = pytest.importorskip("torch")
 BUDGET = 100.0
@@ -97,9 +100,41 @@ def test_the_lead_on_test_is_of_the_same_images_and_seeds() -> None:
     expected = (roc_auc_score(labels, good) - roc_auc_score(labels, poor)) / 2
     assert lead[0] == pytest.approx(expected)
     assert 0 < lead[1] < lead[0] < lead[2] < 0.3
+    alone = compare_models("good", "poor", "auc", {
+        name: Predictions(np.stack([1 - expit(scores), expit(scores)], axis=1), labels, 2)
+        for name, scores in (("good", good), ("poor", poor))
+    }, None)  # fmt: skip
+    assert auc_lead(own[:1], other) == pytest.approx((alone.difference, alone.low, alone.high))
+    assert mean_lead([lead]) == pytest.approx(lead)
+    assert mean_lead([lead, lead]) == pytest.approx(
+        (lead[0], lead[0] - (lead[0] - lead[1]) / 2**0.5, lead[0] + (lead[2] - lead[0]) / 2**0.5)
+    )
     assert auc_lead(own, own) == (0.0, 0.0, 0.0)
     assert auc_lead(own, [result_of("tune")]) is None  # of an earlier version, without scores
     assert f"| plain Ray Tune | {lead[0]:+.3f} ({lead[1]:+.3f} to {lead[2]:+.3f}) |" in all_tables([*own, *other])
+
+
+def test_the_interval_of_a_lead_holds_the_true_one_as_often_as_it_says() -> None:
+    """Models of two seeds each, whose scores of an image have a part in common; the ranking by chance is known."""
+    rng, runs, covered = np.random.default_rng(0), 300, 0
+    own, other = (2.6, 2.2), (2.0, 1.6)  # distances of the two classes, in noise of variance 1 + 0.64
+    true = np.diff([ndtr(np.array(distances) / (2 * 1.64) ** 0.5).mean() for distances in (other, own)])[0]
+    for _ in range(runs):
+        labels = (rng.random(117) < 0.27).astype(int)
+        shared = rng.normal(0, 1, 117)
+
+        def seeds(*distances: float, labels: Any = labels, shared: Any = shared) -> list[Result]:
+            scores = [distance * labels + shared + rng.normal(0, 0.8, 117) for distance in distances]
+            columns = [tuple((float(-score), float(score)) for score in of_seed) for of_seed in scores]
+            return [
+                replace(result_of("medray"), test_labels=tuple(labels.tolist()), test_scores=each)
+                for each in columns
+            ]
+
+        lead = auc_lead(seeds(*own), seeds(*other))
+        assert lead is not None
+        covered += lead[1] <= true <= lead[2]
+    assert 0.91 < covered / runs < 0.99  # four standard errors of 300 runs about 0.95
 
 
 def test_tables_have_a_row_for_each_contestant_and_say_what_failed(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .data_sets import SETS, BenchmarkSet
-from .paired import auc_lead
+from .paired import Lead, auc_lead, mean_lead
 from .results import FINISHED, Result
 from .run_contestant import CONTESTANTS
 
@@ -90,13 +90,19 @@ def paired_table(results: Sequence[Result], name: str = "medray") -> str:
     """Return how much higher the test AUC of `name` is than each other's, with its interval over test images."""
     sets = sets_in(results)
     rows = []
+
+    def cell(lead: Lead | None) -> str:
+        return MISSING if lead is None else "{:+.3f} ({:+.3f} to {:+.3f})".format(*lead)
+
     for other in contestants_in(results):
         named = [(finished(results, s.name, name), finished(results, s.name, other)) for s in sets]
         leads = [auc_lead(*pair) for pair in named] if other != name else []
-        if any(leads):
-            cells = [MISSING if lead is None else "{:+.3f} ({:+.3f} to {:+.3f})".format(*lead) for lead in leads]
-            rows.append([CONTESTANTS[other].title, *cells])
-    return table([f"test AUC of {name} less theirs (95 %)", *(s.title for s in sets)], rows) if rows else ""
+        known = [lead for lead in leads if lead is not None]
+        if known:
+            mean = mean_lead(known) if len(known) == len(sets) else None
+            rows.append([CONTESTANTS[other].title, *map(cell, [*leads, mean])])
+    columns = [f"test AUC of {name} less theirs (95 %)", *(s.title for s in sets), "mean"]
+    return table(columns, rows) if rows else ""
 
 
 def published(data_set: BenchmarkSet) -> tuple[float | None, float | None]:

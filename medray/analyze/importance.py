@@ -109,7 +109,7 @@ def importances(
         name for t in trials for name, d in t.distributions.items() if isinstance(d, CategoricalDistribution)
     }
     p = main_effect_p(
-        {name: [t.params.get(name) for t in trials] for name in names},
+        {name: {row: t.params[name] for row, t in enumerate(trials) if name in t.params} for name in names},
         np.array([t.value for t in trials]),
         frozenset(categorical),
         FEWEST,

@@ -16,7 +16,7 @@ SHUFFLES, SEED = 999, 0
 
 
 def main_effect_p(
-    settings: Mapping[str, Sequence[object]],
+    settings: Mapping[str, Mapping[int, object]],
     objectives: Array,
     categorical: frozenset[str],
     fewest: int,
@@ -24,8 +24,9 @@ def main_effect_p(
 ) -> dict[str, float | None]:
     """Return the p of each setting, adjusted for the number of settings.
 
-    `settings` has each setting's value in each trial, None where a trial does not have it; `objectives` is float
-    (trials,). A setting has no p where fewer than `fewest` trials have it, or all of these have the same value.
+    `settings` has each setting's value, which may be None, by the index of the trials that have it; `objectives`
+    is float (trials,). A setting has no p where fewer than `fewest` trials have it, or all of these have the same
+    value.
     """
     from scipy.stats import rankdata
 
@@ -34,10 +35,10 @@ def main_effect_p(
     shuffled = np.stack([ranks, *(rng.permutation(ranks) for _ in range(shuffles))])
     logarithms = {}
     for name, values in settings.items():
-        rows = np.array([row for row, value in enumerate(values) if value is not None], dtype=np.int64)
+        rows = np.array(list(values), dtype=np.int64)
         if len(rows) < fewest:
             continue
-        basis = _basis([values[row] for row in rows], name in categorical)
+        basis = _basis(list(values.values()), name in categorical)
         if 0 < basis.shape[1] < len(rows) - 1:
             logarithms[name] = _log_p(basis, shuffled[:, rows])
     if not logarithms:

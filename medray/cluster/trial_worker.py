@@ -10,24 +10,23 @@ What no epoch changes is not among these: it is written once, into the run's `tr
 """
 
 import contextlib
-import io
 import math
 import time
 import traceback
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from medray.cluster.best_files import read_checkpoint, write_best
 from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
 from medray.errors import MedrayError, RunError, one_line
 from medray.runs.rundir import TrialDir
 from medray.runs.trial_record import TIME, EpochRecord
-from medray.runs.trunks import LEAST_BYTES, TRUNK, read_trunk, write_trunk
+from medray.runs.trunks import LEAST_BYTES, TRUNK, write_trunk
 from medray.space.search_space import Resources
 from medray.stats.metrics import defined_metrics
 from medray.stats.outputs import Outputs
@@ -35,13 +34,7 @@ from medray.training.deadline import Deadline, OutOfTime
 from medray.training.loop import EpochResult, fit
 from medray.training.parallel.group import ALONE, Group
 from medray.training.state import TrainState
-from medray.training.weights import (
-    state_from_bytes,
-    weights_from_bytes,
-    weights_to_bytes,
-    write_state,
-    write_weights,
-)
+from medray.training.weights import weights_to_bytes, write_state
 
 
 @contextlib.contextmanager
@@ -128,19 +121,12 @@ class Worker:
         self.settings = self.trial_dir.read_json(TrialDir.CONFIG)
         if not self.trial_dir.exists(TrialDir.CHECKPOINT):
             return None
-        path = self.trial_dir.path(TrialDir.CHECKPOINT)
-        state, facts = state_from_bytes(self.trial_dir.read(TrialDir.CHECKPOINT), path)
-        self.records = [EpochRecord.from_dict(epoch, path) for epoch in facts["epochs"]]
-        self.trunk = facts.get(TRUNK)
-        if self.trunk is not None:
-            trunk, _ = weights_from_bytes(read_trunk(self.trial_dir.trunks, self.trunk, path), path)
-            self.shared = frozenset(trunk)
-            state.network.update(trunk)
-            state.best_network.update(trunk)
+        found = read_checkpoint(self.trial_dir)
+        self.records, self.trunk, self.shared = found.records, found.trunk, found.shared
         if self.group.rank == 0:
-            self._write_best(state.best_network, state.best_outputs, self.records[-1])
+            self._write_best(found.state.best_network, found.state.best_outputs, self.records[-1])
             self.trial_dir.write_epochs(self.records)
-        return state
+        return found.state
 
     def _keep(self, result: EpochResult) -> EpochRecord:
         """Keep the epoch's record, in files if this process writes them, and return it."""
@@ -179,16 +165,11 @@ class Worker:
             self.shared = result.untrained
 
     def _write_best(self, network: dict[str, Tensor], outputs: Outputs, record: EpochRecord) -> None:
-        stream = io.BytesIO()
-        epoch, labels, cases = record.best_epoch, self.val_split.own_labels, self.val_split.own_cases
-        arrays = {"probabilities": outputs.probabilities, "labels": labels, "epoch": np.array(epoch)}
-        arrays |= {} if cases is None else {"cases": cases.numbers}
-        arrays |= {} if outputs.scores is None else {"attention": outputs.scores}
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
-        self.trial_dir.write(TrialDir.PREDICTIONS, stream.getvalue())
-        facts = {"epoch": epoch, "config": self.settings, "val_metrics": record.best, TRUNK: self.trunk}
-        own = {name: tensor for name, tensor in network.items() if name not in self.shared}
-        self.trial_dir.write_by(TrialDir.WEIGHTS, lambda path: write_weights(path, own, facts))
+        cases = self.val_split.own_cases
+        write_best(
+            self.trial_dir, network, outputs, record, self.val_split.own_labels,
+            None if cases is None else cases.numbers, self.settings, self.trunk, self.shared,
+        )  # fmt: skip
 
 
 def _step_result(record: EpochRecord) -> StepResult:

@@ -75,13 +75,13 @@ def check_onnx(content: bytes, ensemble: Ensemble, images: Array) -> OnnxCheck:
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        parts = np.array_split(images, max(1, -(-len(images) // BATCH)))
+        answers = [
+            np.concatenate(tables)
+            for tables in zip(*(session.run(None, {INPUT: part}) for part in parts), strict=True)
+        ]
     except Exception as error:  # of ONNX Runtime, which has no base class of its own
-        raise RunError(f"ONNX Runtime can't read the file: {one_line(error)}") from None
-    parts = np.array_split(images, max(1, -(-len(images) // BATCH)))
-    answers = [
-        np.concatenate(tables)
-        for tables in zip(*(session.run(None, {INPUT: part}) for part in parts), strict=True)
-    ]
+        raise RunError(f"ONNX Runtime can't run the file: {one_line(error)}") from None
     expected = expected_outputs(ensemble, images)
     difference = float(np.abs(answers[0] - expected[0]).max())
     if not difference <= TOLERANCE:

@@ -42,8 +42,10 @@ class NestedScores:
     @property
     def procedure(self) -> str:
         """The procedure that is measured, as people read it."""
-        trials = f"{self.plan.trials} baselines" if self.plan.baselines_only else f"{self.plan.trials} trials"
-        return f"a search of {trials} and the mean of its {self.plan.top_k} best"
+        plan, noun = self.plan, "baselines" if self.plan.baselines_only else "trials"
+        bounds = [] if plan.trials is None else [f"{plan.trials} {noun}"]
+        bounds += [] if plan.hours is None else [f"{plan.hours:g} hours"]
+        return f"a search of {' or '.join(bounds)} and the mean of its {plan.top_k} best"
 
 
 def mean_std(values: Sequence[float | None]) -> MeanStd | None:

@@ -24,7 +24,7 @@ from medray.errors import RunError
 from medray.runs.kept_weights import KeptWeights
 from medray.runs.leaderboard import rank, to_csv, usable
 from medray.runs.run_facts import ResolvedOptions, SearchState
-from medray.runs.rundir import MANIFEST, RunDir
+from medray.runs.rundir import MANIFEST, RunDir, TrialDir
 from medray.runs.trial_record import FAILED, FINISHED, FLAT, STOPPED, TIME, EpochRecord, TrialRecord
 from medray.search.enqueue import QUEUED
 from medray.search.flatness import is_flat
@@ -171,6 +171,7 @@ class Ledger:
             if started := self._start(trial, before):
                 return started
             if before:
+                before = _settled(self.run.trial(frozen.number))
                 self.running[frozen.number] = trial
                 self.clock.out_of_time.add(frozen.number)
                 self.end(frozen.number, StepResult(len(before), before[-1].objective, before[-1].ended_by))
@@ -273,16 +274,21 @@ class Ledger:
         """Write how a trial ended, after its last epoch was noted.
 
         `result` is that of its last epoch, None where there was none or the worker died. A trial is stopped where
-        neither its last epoch nor a failure ended it. One whose first epoch was cut short is held back.
+        neither its last epoch nor a failure ended it. One whose first epoch was cut short is held back. One that
+        was cut short while there is time goes on: its worker's clock is ahead, or the machine was asleep.
 
         Raises:
             RunError: the time is so short that no trial has reached its first rung; they can be resumed.
         """
         if result is not None and result.cut_short:
-            if self.clock.note_cut(number, result, any_usable=self._any_usable()):
+            over = self.clock.note_cut(number, result, any_usable=self._any_usable())
+            if over:
                 self.ended_by = self.ended_by or TIME
             if not self.clock.running[number].done:
                 self._hold_back(number)
+                return
+            if not over:
+                self._put_back(number)
                 return
         trial = self.running.pop(number)
         self.clock.running.pop(number, None)
@@ -322,6 +328,13 @@ class Ledger:
         self.clock.hold_back(number)
         self.run.trial(number).discard()
         self.held_back.append(self.study.get_trials(deepcopy=False)[number])
+        self.observer.trial_waits(number)
+
+    def _put_back(self, number: int) -> None:
+        """Let a running trial go on from its checkpoint as the next one that starts."""
+        del self.running[number]
+        self.clock.hold_back(number)
+        self.unfinished.append(self.study.get_trials(deepcopy=False)[number])
         self.observer.trial_waits(number)
 
     def check_any_begun(self) -> None:
@@ -365,3 +378,16 @@ class Ledger:
     def _tell_study(self, record: TrialRecord) -> None:
         value = record.objective if record.state == FINISHED else None  # a stopped trial's is its last report
         self.study.tell(record.number, value, state=OPTUNA_STATES[record.state])
+
+
+def _settled(folder: TrialDir) -> list[EpochRecord]:
+    """Return the epochs of a trial that does not go on, its files brought to the state of its checkpoint.
+
+    Raises:
+        RunError: a file is missing or damaged.
+        WeightsError: a file of weights is damaged.
+    """
+    from medray.cluster.best_files import settle  # imports torch
+
+    settle(folder)
+    return folder.epochs()

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import math
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -41,7 +40,7 @@ def run_tune(
         tune_config=tune.TuneConfig(
             search_alg=search,
             scheduler=Asha(rungs, search.lacks_time),
-            num_samples=-1 if math.isinf(ledger.left()) else int(ledger.left()),
+            num_samples=-1,  # the searcher says when there are no more: trials that are put back count once
             # Above the slots a limit changes nothing, but it would keep Tune from asking one trial ahead.
             max_concurrent_trials=concurrency if concurrency and concurrency < capacity.slots else None,
             reuse_actors=True,

@@ -33,9 +33,17 @@ def ending_seconds(hours: float) -> float:
 def hours_for(seconds: float) -> float:
     """Return the hours, of two digits and rounded up, whose trials have so many seconds."""
     hours = max(seconds, 1.0) / HOUR_S
-    least = min(hours / (1 - ENDING_SHARE), (hours + ENDING_S / HOUR_S) / (1 - ENDING_MORE))
-    scale = 10.0 ** (1 - math.floor(math.log10(least)))
-    return math.ceil(least * scale) / scale
+    return rounded_up(min(hours / (1 - ENDING_SHARE), (hours + ENDING_S / HOUR_S) / (1 - ENDING_MORE)))
+
+
+def rounded_up(hours: float) -> float:
+    """Return the least number of two digits that is not below `hours`, which are above 0.
+
+    >>> rounded_up(1.1401)
+    1.2
+    """
+    scale = 10.0 ** (1 - math.floor(math.log10(hours)))
+    return math.ceil(hours * scale) / scale
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,14 @@ class TrialClock:
         self.out_of_time.add(number)
         return True
 
+    def _may_be_compared(self, number: int) -> bool:
+        """Return whether a running trial has reached its first rung, or has time to."""
+        epochs, seconds = self.running[number], self.limit.times.seconds.get(number)
+        left = epochs.rung - epochs.done
+        if not seconds:
+            return self.limit.allows(epochs.kind, left)
+        return left <= 0 or left * seconds[-1] <= self.limit.left()
+
     def note_cut(self, number: int, result: StepResult, *, any_usable: bool) -> bool:
         """Note that a trial was ended within an epoch by its worker's clock; return whether the time is over.
 
@@ -137,12 +145,13 @@ class TrialClock:
         del self.running[number]
 
     def _check_any_compared(self, number: int, seconds: float, epochs: int) -> None:
-        """Check that a running trial has reached its first rung, or the time has been too short.
+        """Check that trial `number` has reached its first rung, or another running one has or has time to.
 
         Raises:
-            TooShortError: it was; trial `number` needs so many `epochs` more, of so many seconds or more.
+            TooShortError: the time was too short; trial `number` needs so many `epochs` more, of so many seconds.
         """
-        if any(other.compared for other in self.running.values()):
+        others = (other for other in self.running if other != number)
+        if self.running[number].compared or any(map(self._may_be_compared, others)):
             return
         rung = self.running[number].rung
         why = f"an epoch of trial {number} takes {seconds:.2g} s and its first rung is epoch {rung}"

@@ -17,16 +17,18 @@ from medray.cluster.leaving import LeavingNodes
 from medray.cluster.ray_errors import failure_line, is_preemption
 from medray.cluster.step_result import StepResult
 from medray.cluster.worker_group import WorkerGroup
-from medray.errors import MedrayError
+from medray.errors import MedrayError, RunError
 from medray.runs.rundir import RunDir
 from medray.search.asha import Rungs
 from medray.search.ledger import Ledger
 from medray.space.search_space import Resources
+from medray.text import clock
 
 if TYPE_CHECKING:
     from medray.cluster.trial_worker import Worker
 
 COUNT_SLOTS_EVERY_S = 5.0
+SILENCE_S = 1800.0  # after the time, within which any worker has ended its epoch
 
 
 class TrialRunner(Trainable):
@@ -95,9 +97,14 @@ class StudySearch(Searcher):
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the next trial as a config for `TrialRunner`, or None where enough trials wait."""
+        """Return the next trial as a config for `TrialRunner`, or None where enough trials wait.
+
+        None also while the last ones run of a search with a limit of time: one of them may be put back.
+        """
+        self._check_alive()
         if self.ledger.left() <= len(self.numbers):
-            return Searcher.FINISHED  # type: ignore[no-any-return]
+            waits = self.numbers and self.ledger.limit.hours is not None
+            return None if waits else Searcher.FINISHED
         if time.monotonic() - self.slots_counted_at > COUNT_SLOTS_EVERY_S:  # a cluster may grow
             self.slots, self.slots_counted_at = self.count_slots(), time.monotonic()
         # One more than there are slots: a worker that has ended a trial is kept only if another one waits,
@@ -111,6 +118,15 @@ class StudySearch(Searcher):
         self.numbers[trial_id] = trial.number
         metric, until = self.ledger.space.metric, trial.until
         return {"trial": trial.number, "baseline": trial.baseline, "metric": metric, "until": until}
+
+    def _check_alive(self) -> None:
+        """End a search whose time has long been over: workers end their epochs in time, so there are none left."""
+        if self.numbers and self.ledger.limit.left() < -SILENCE_S and self.failure is None:
+            numbers = ", ".join(map(str, sorted(self.numbers.values())))
+            self.failure = RunError(
+                f"the time was over {clock(-self.ledger.limit.left())} ago, and trials that run still ({numbers}) "
+                "are not heard of: their nodes are gone, or hang; what was done is kept, --resume goes on from it"
+            )
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Note an epoch."""

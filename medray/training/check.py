@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from medray._types import Shape
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
 from medray.data.members import members_of
+from medray.data.resampling import sized_shape
 from medray.errors import ConfigError, DataError, MedrayError
 from medray.space.combinations import combinations
 from medray.space.search_space import SearchSpace
@@ -33,9 +35,9 @@ def check_space(space: SearchSpace, dataset: ImageDataset) -> None:
         for section, settings in combinations(space, ("backbone", "image_size")):
             _check_size(space, section, settings, dataset)
         check_starts(space, dataset)
-        for name, pipeline in space.transforms.items():
+        for name, shape in _transformed(space, dataset.shape):
             with _keys_within(f"transforms.{name}"):
-                check_pipeline(pipeline, dataset.shape)
+                check_pipeline(space.transforms[name], shape)
     except MedrayError as error:
         raise error.within(file=space.path) from None
 
@@ -92,6 +94,20 @@ def _at(key: str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(error.problem, key=key) from None
+
+
+def _transformed(space: SearchSpace, shape: Shape) -> list[tuple[str, Shape]]:
+    """Return each pipeline's name with the shapes of the images that it gets in trainings.
+
+    Images are shrunk before a pipeline, and enlarged behind it.
+    """
+    found: dict[tuple[str, Shape], None] = {}
+    for _, settings in combinations(space, ("transforms", "image_size")):
+        size = settings.get("image_size")
+        shrunk = size is not None and size < max(shape[:2])
+        found[settings.get("transforms", "none"), sized_shape(shape, size) if shrunk else shape] = None
+    used = {name for name, _ in found}
+    return [*found, *((name, shape) for name in space.transforms if name not in used)]
 
 
 def _check_size(space: SearchSpace, section: str, settings: Mapping[str, Any], dataset: ImageDataset) -> None:

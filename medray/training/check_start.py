@@ -11,13 +11,14 @@ from medray.data.dataset import ImageDataset
 from medray.errors import ConfigError, MedrayError, WeightsError
 from medray.space.combinations import combinations
 from medray.space.search_space import SearchSpace
+from medray.stats.case_rule import ATTENTION
 from medray.training.linear import last_layer
 from medray.training.models import MODELS, TORCHVISION, Network, build_network, parts_of
 from medray.training.stages import Freezer, stages_of
 from medray.weights import weights_file
 
 #: Settings that say which network a training builds, and with which weights.
-START_SETTINGS = ("backbone", "image_size", "weights", "pretrained", "pooling")
+START_SETTINGS = ("backbone", "image_size", "weights", "pretrained", "pooling", "head_width")
 #: Settings that say which part of it stays as it is.
 KEPT_SETTINGS = ("freeze_epochs", "trainable_blocks", "freeze_norms", "optimizer")
 
@@ -63,13 +64,18 @@ class _Starts:
             _check_nothing_kept(settings)
         fits_head = settings.get("optimizer") == LBFGS
         own = config.backbone in MODELS or config.backbone in TORCHVISION
-        if file is None and not (own or blocks or fits_head or config.pooling != LAST):
+        of_head = config.pooling != LAST or config.head_width is not None or attends(self.dataset)
+        if file is None and not (own or blocks or fits_head or of_head):
             return  # nothing that a timm network could refuse
-        start = config.backbone, file, config.pretrained, config.pooling
+        # Of a network of timm the same weights go with all sizes that it takes.
+        size = config.image_size if own else None
+        start = config.backbone, file, config.pretrained, config.pooling, config.head_width is None, size
         if (*start, blocks, fits_head) in self.checked:
             return
         if start not in self.networks:
             self.networks[start] = _build(config, self.dataset, in_memory=own or file is not None)
+            if (built := self.networks[start]) is not None and attends(self.dataset):
+                built.attend()  # raises where it has no dense last layer
         if (network := self.networks[start]) is not None:
             parts_of(network.get_submodule("backbone")).frozen(blocks)  # raises where there are fewer blocks
             if fits_head:
@@ -93,6 +99,11 @@ def _check_nothing_kept(settings: Mapping[str, Any]) -> None:
         )
 
 
+def attends(dataset: ImageDataset) -> bool:
+    """Return whether networks give each image a score, by which it weighs in the answer to its case."""
+    return dataset.cases is not None and dataset.cases.rule.answer == ATTENTION
+
+
 def _build(config: TrainConfig, dataset: ImageDataset, *, in_memory: bool) -> Network | None:
     """Return the network that a training builds; None of one that can't be tried before.
 
@@ -108,7 +119,7 @@ def _build(config: TrainConfig, dataset: ImageDataset, *, in_memory: bool) -> Ne
         with torch.device("meta"):
             return build_network(replace(config, pretrained=False), dataset.shape, classes)
     except ConfigError as error:
-        if error.key == "pooling":
+        if error.key in ("pooling", "head_width"):
             raise
     except Exception:  # some models compute with their own weights as they are built
         pass

@@ -5,6 +5,7 @@ import torch
 from medray._types import Progress, silent
 from medray.config import TrainConfig
 from medray.data.dataset import LabelledImages
+from medray.errors import RunError
 from medray.training.feeds import FeatureFeed
 from medray.training.loop import begin_training
 
@@ -19,13 +20,17 @@ def embed(
 ) -> None:
     """Compute what the frozen part of a training's first stage gives of both slices, and keep it in the cache.
 
-    Does nothing where nothing is frozen, or what is frozen can't be kept. An error that `progress` raises ends it;
-    what was computed until then is kept.
+    Does nothing where nothing is frozen, or where trainings would not use features. An error that `progress`
+    raises ends it; what was computed until then is kept.
 
     Raises:
         ConfigError: the backbone is unknown or does not take such images.
         WeightsError: its weights are not available.
+        RunError: the cache can't keep the features.
     """
     training = begin_training(config, train, val, torch.device(device), progress)
-    if isinstance(training.feed, FeatureFeed):
-        training.feed.prepare(training.train, training.val)
+    feed = training.feed
+    if isinstance(feed, FeatureFeed):
+        if why := feed.features.why_not_kept(training.train) or feed.features.why_not_kept(training.val):
+            raise RunError(f"they can't be kept, and so each training computes them: {why}")
+        feed.prepare(training.train, training.val)

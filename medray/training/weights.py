@@ -55,7 +55,7 @@ def load_network(
     """
     bare = dataclasses.replace(config, pretrained=False, weights=None)
     network = build_network(bare, shape, classes)
-    if any(MARK in tensor for tensor in tensors):
+    if any(tensor.endswith(MARK) for tensor in tensors):
         network.attend()
     try:
         network.load_state_dict(dict(tensors))

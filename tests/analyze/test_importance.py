@@ -1,6 +1,7 @@
 """Importance: the setting that matters comes first; too few trials are refused."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -74,6 +75,26 @@ def test_the_setting_that_matters_comes_first(tmp_path: Path, space: SearchSpace
     assert found.stopped == 1
     assert found.left_out == "1 trial stopped early left out: an objective after fewer epochs"
     assert optuna.logging.get_verbosity() == verbosity
+
+
+def test_null_among_the_choices_is_tested(tmp_path: Path) -> None:
+    space = TEXT.replace("{choice: [adam, sgd]}", "{choice: [adam]}").replace(
+        "  momentum: {uniform: [0.0, 0.99], when: {optimizer: sgd}}", "  head_width: {choice: [null, 128]}"
+    )
+    rng = np.random.default_rng(0)
+    trials: list[dict[str, Any]] = [
+        {
+            "value": 0.9 if i % 2 else 0.6,
+            "params": {"learning_rate": 10 ** rng.uniform(-3, -1), "head_width": None if i % 2 else 128},
+            "space": SPACE | {"head_width": CategoricalDistribution([None, 128])},
+        }
+        for i in range(30)
+    ]
+    write_journal(tmp_path, trials)
+    found = importances(open_study(RunDir(str(tmp_path))), parse(space, "two.yaml"), resamples=2)
+    rows = {row.parameter: row for row in found.rows}
+    assert rows["head_width"].clear
+    assert not rows["learning_rate"].clear
 
 
 def test_a_conditional_setting_of_too_few_trials_has_no_figure(tmp_path: Path, space: SearchSpace) -> None:

@@ -23,7 +23,15 @@ def drawn(trials: int, seed: int) -> Settings:
 
 
 def p_of(settings: Settings, objectives: Array, shuffles: int = 199) -> dict[str, float | None]:
-    return main_effect_p(settings, objectives, CATEGORICAL, FEWEST, shuffles)
+    return main_effect_p(by_trial(settings), objectives, CATEGORICAL, FEWEST, shuffles)
+
+
+def by_trial(settings: Settings) -> dict[str, dict[int, object]]:
+    """Settings of the trials that have them; None of those that do not."""
+    return {
+        name: {row: value for row, value in enumerate(values) if value is not None}
+        for name, values in settings.items()
+    }
 
 
 def least(p: dict[str, float | None]) -> float:
@@ -77,10 +85,22 @@ def test_a_strong_effect_in_forty_trials_is_clear_and_the_other_settings_are_not
 
 def test_what_can_not_be_tested_has_no_p() -> None:
     settings: Settings = {"fixed": [1] * 12, "rare": [0.1] * 5 + [None] * 7, "rate": [i / 12 for i in range(12)]}
-    p = main_effect_p(settings, np.arange(12.0), frozenset(), FEWEST)
+    p = main_effect_p(by_trial(settings), np.arange(12.0), frozenset(), FEWEST)
     assert (p["fixed"], p["rare"]) == (None, None)
     assert p["rate"] == 0.001
-    assert main_effect_p({"fixed": [1] * 12}, np.arange(12.0), frozenset(), FEWEST) == {"fixed": None}
+    assert main_effect_p({"fixed": dict.fromkeys(range(12), 1)}, np.arange(12.0), frozenset(), FEWEST) == {
+        "fixed": None
+    }
+
+
+def test_null_is_a_value_like_the_others() -> None:
+    """`trainable_blocks: {choice: [0, null]}` has two categories, and the effect may be that of null."""
+    blocks: dict[int, object] = {row: None if row % 3 else 0 for row in range(40)}
+    objectives = np.array([value is None for value in blocks.values()]) + np.random.default_rng(0).normal(
+        0, 0.5, 40
+    )
+    p = main_effect_p({"trainable_blocks": blocks}, objectives, frozenset({"trainable_blocks"}), FEWEST, 199)
+    assert p["trainable_blocks"] == pytest.approx(0.005)
 
 
 def test_the_order_of_settings_and_the_scale_of_objectives_do_not_matter() -> None:

@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from medray.data.calibration_split import with_calibration
 from medray.data.folds import make_folds
 from medray.data.load_data import load_data
 from medray.errors import DataError, RunError
-from medray.runs.nested_results import read_nested
+from medray.runs.nested_results import NestedScores, read_nested
 from medray.runs.rundir import RunDir
 from medray.stats.metrics import all_metrics
 from medray.training.models import build_network
@@ -189,6 +190,29 @@ def test_what_it_refuses(measured: Path, searched: Path) -> None:
     with pytest.raises(DataError, match="40 folds, but class"):
         nested(searched, folds=40)
     assert not (searched / "crossval/nested").exists()
+
+
+def test_too_short_a_time_of_its_searches_is_one_line_with_its_own_way_out(searched: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(searched, tmp_path / "run"))
+    facts = json.loads((run / "run.json").read_text())
+    facts["options"]["hours"] = 1e-6
+    (run / "run.json").write_text(json.dumps(facts))
+    space = run / RunDir.SPACE
+    space.write_text(space.read_text().replace("grace_epochs: 1", "grace_epochs: 2"))
+    line = r"1e-06 hours, those of the search of \S+, are too short .* a run whose search had \S+ or more$"
+    with pytest.raises(RunError, match=line):
+        nested(run)
+
+
+@pytest.mark.parametrize(
+    ("trials", "hours", "expected"),
+    [(8, None, "8 trials"), (None, 1.5, "1.5 hours"), (8, 2.0, "8 trials or 2 hours")],
+)
+def test_the_procedure_is_told_by_its_bounds(
+    measured: Path, trials: int | None, hours: float | None, expected: str
+) -> None:
+    plan = replace(RunDir(str(measured)).nested.read_plan(), trials=trials, hours=hours, top_k=4)
+    assert NestedScores(plan, ()).procedure == f"a search of {expected} and the mean of its 4 best"
 
 
 def test_patients_stand_in_one_split_of_an_outer_fold(tmp_path: Path) -> None:

@@ -161,6 +161,35 @@ def test_the_card_is_one_that_the_hub_reads_and_says_what_is_not_known(run: Path
     assert "to be added by those who publish it" in text
 
 
+@pytest.mark.parametrize(
+    ("licences", "licence", "name", "line"),
+    [
+        (("apache-2.0", "apache-2.0"), "apache-2.0", None, "apache-2.0"),
+        (("not known", "not known"), "other", "not known", "not known"),
+        (
+            ("cc-by-nc-4.0", "mit"),
+            "other",
+            "cc-by-nc-4.0 and mit",
+            "cc-by-nc-4.0 (no commercial use), mit",
+        ),
+    ],
+)
+@pytest.mark.component
+def test_the_card_has_the_licences_of_the_weights_that_members_began_with(
+    run: Path, npz: Path, licences: tuple[str, str], licence: str, name: str | None, line: str
+) -> None:
+    path = run / "ensemble/manifest.json"
+    manifest = json.loads(path.read_text())
+    for number, member in enumerate(manifest["members"]):
+        member["weights_licence"] = licences[number % 2]
+    path.write_text(json.dumps(manifest))
+    assert command(run, "--data", npz).exit_code == 0
+    text = (run / "export/README.md").read_text()
+    header = yaml.safe_load(text.split("---")[1])
+    assert (header["license"], header.get("license_name")) == (licence, name)
+    assert f"licences of the weights that networks began with: {line}\n" in text
+
+
 @pytest.mark.slow
 @pytest.mark.component
 def test_the_card_has_the_figures_of_the_last_read_of_this_ensemble_alone(run: Path, npz: Path) -> None:

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
 from medray.errors import RunError, TooShortError
-from medray.runs.trial_record import FINISHED, STOPPED, TIME
+from medray.runs.trial_record import FINISHED, STOPPED, TIME, EpochRecord
 from medray.search.time_limit import HOUR_S, EpochTimes, TimeLimit, TrialKind, ending_seconds, hours_for
 from medray.search.trial_clock import TrialClock
 from medray.training.deadline import LEAST_S
@@ -408,6 +408,37 @@ def test_a_sole_trial_that_is_cut_short_before_its_first_rung_is_resumed_with_mo
     run_all(again, clock, dict.fromkeys(BACKBONES, 100.0))
     assert again.records[0].epochs == 8
     assert again.run.trial(0).epochs()[0].seconds == 100.0
+
+
+def test_a_trial_that_a_sleeping_machine_cut_short_goes_on_from_its_epochs(tmp_path: Path) -> None:
+    clock = Clock()
+    ledger = ledger_in(tmp_path, clock, 0.5)
+    started = ledger.start_next()
+    assert started is not None
+    number = started.number
+    ledger.run.trial(number).write_epochs([EpochRecord(1, 0.7, 1.0, 0.1, 10.0, {}, 1, {"auc": 0.7}, 9, None)])
+    ledger.epoch(number, StepResult(1, 0.7, None, seconds=10.0))
+    ledger.end(number, StepResult(2, None, TIME, seconds=5.0, clock=time.time()))  # it slept beyond its time
+    assert number not in ledger.records
+    assert ledger.ended_by is None
+    run_all(ledger, clock, dict.fromkeys(BACKBONES, 20.0))
+    assert (ledger.records[number].state, ledger.records[number].epochs) == (FINISHED, 6)
+
+
+def test_a_trial_without_time_for_its_first_rung_ends_alone_where_another_one_has(tmp_path: Path) -> None:
+    clock = Clock()
+    ledger = ledger_in(tmp_path, clock, 0.1, epochs=8, grace=4)  # 360 s, of which 36 are the ensemble's
+    first, second = ledger.start_next(), ledger.start_next()
+    assert first is not None
+    assert second is not None
+    for epoch in range(1, 4):
+        for number, seconds in ((first.number, 90.0), (second.number, 20.0)):
+            result = StepResult(epoch, 0.5, None, seconds=seconds)
+            clock.now += 90.0 if number == first.number else 0.0
+            stopped = ledger.lacks_time(number, result)
+            ledger.epoch(number, result)
+            assert stopped == (epoch == 3 and number == first.number)
+    assert ledger.limit.left() > 20
 
 
 def test_a_worker_whose_clock_is_ahead_ends_one_trial_too_early_and_no_other(tmp_path: Path) -> None:

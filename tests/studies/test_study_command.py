@@ -1,6 +1,7 @@
 """`medray study`: one line for all steps, which goes on wherever it stopped, and divides its hours."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -154,6 +155,21 @@ def test_what_can_not_be_is_one_line(
 
 
 @pytest.mark.component
+def test_too_short_a_time_is_one_line_with_the_hours_of_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = write_npz(tmp_path / "corners.npz", train=96)
+    result = command("corners", "--data", data, "--local", "--max-epochs", 2, "--hours", 2e-6)
+    assert result.exit_code == 2, result.output
+    line = result.stderr.strip().splitlines()[-1]
+    assert "1e-06 hours, the search's part, are too short for a single trial" in line
+    least = re.fullmatch(r".*; give --hours (\S+) or more", line)
+    assert least is not None
+    assert 2e-6 < float(least[1]) < 0.1
+
+
+@pytest.mark.component
 def test_another_class_or_more_of_a_step_is_done_and_what_contradicts_it_is_refused(
     studied: tuple[Path, tuple[str, ...], Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,9 +185,40 @@ def test_another_class_or_more_of_a_step_is_done_and_what_contradicts_it_is_refu
     assert len(list(RunDir(str(run)).records())) == 3
     assert command(*line, "--trials", "3", "--top", "2").exit_code == 0
     assert len(RunDir(str(run)).crossval.read_plan().trials) == 2
-    refused = command(*line, "--trials", "4", "--seed", "7")
+    for changed, problem in (
+        (("--trials", "4", "--seed", "7"), "--seed 7: "),
+        (("--seed", "7"), "--seed 7: "),  # also where nothing is left to do
+        (("--max-epochs", "3"), "--max-epochs 3: "),
+        (("--folds", "3"), "--folds 3: "),
+    ):
+        refused = command(*line, "--trials", "3", "--top", "2", *changed)
+        assert refused.exit_code == 2
+        assert problem in refused.stderr.strip().splitlines()[-1]
+    space = tmp_path / "corners.yaml"
+    space.write_text(re.sub(r"metric: \w+", "metric: auc", space.read_text()))
+    refused = command(*line, "--trials", "3", "--top", "2")
     assert refused.exit_code == 2
-    assert "--seed 7" in refused.stderr
+    assert "is not the search space that" in refused.stderr
+
+
+@pytest.mark.component
+def test_what_a_longer_search_finds_is_folded_and_can_be_the_model(
+    studied: tuple[Path, tuple[str, ...], Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, line, _ = studied
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    shutil.copy(folder / "corners.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run = RunDir(str(tmp_path / "runs/corners"))
+    (first,) = run.crossval.read_plan().trials
+    record = json.loads((path := tmp_path / f"runs/corners/trials/{first:04d}/trial.json").read_text())
+    path.write_text(json.dumps(record | {"objective": 0.01}))  # the next best is better
+    found = command(*line)
+    assert found.exit_code == 0, found.output
+    plan = run.crossval.read_plan().trials
+    assert plan == (first, 1 - first)
+    assert "1 setting more that the search has found" in found.output
+    assert "2 settings on 2 folds" in found.output
 
 
 # -- the hours of the steps

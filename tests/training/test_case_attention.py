@@ -194,3 +194,26 @@ def test_a_backbone_without_a_dense_last_layer_is_refused() -> None:
     network.set_submodule("backbone", torch.nn.Sequential(torch.nn.Conv2d(1, 2, 12), torch.nn.Flatten()))
     with pytest.raises(ConfigError, match=r"backbone: .*no dense last layer.*`answer: mean`"):
         network.attend()
+
+
+@pytest.mark.parametrize("width", [None, 8])
+def test_behind_the_features_of_all_stages_images_have_a_score_too(width: int | None) -> None:
+    config = TrainConfig(backbone="resnet10t", pooling="stages", head_width=width)
+    network = build_network(config, (32, 32, 3), 2)
+    network.attend()
+    again = load_network(config, (32, 32, 3), 2, network.state_dict(), "it")
+    logits, scores = again.logits_and_scores(torch.rand(3, 3, 32, 32))
+    assert logits.shape == (3, 2)
+    assert scores is not None
+    assert scores.tolist() == [0, 0, 0]
+
+
+def test_a_backbone_that_attends_to_channels_is_loaded_as_it_was_trained() -> None:
+    config = TrainConfig(backbone="cspnext_tiny")
+    network = build_network(config, (64, 64, 3), 2).eval()
+    assert any(".attention." in name for name in network.state_dict())
+    again = load_network(config, (64, 64, 3), 2, network.state_dict(), "it")
+    images = torch.rand(2, 3, 64, 64)
+    assert not again.attends
+    assert torch.equal(again(images), network(images))
+    assert again.parameter_count() == sum(p.numel() for p in network.parameters())

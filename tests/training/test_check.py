@@ -12,6 +12,8 @@ from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
 from medray.errors import ConfigError, DataError, WeightsError
 from medray.space.loading import parse
+from medray.stats.case_rule import ATTENTION, CaseRule
+from medray.stats.cases import CaseIndex
 from medray.training.check import check_space
 from medray.training.models import build_network
 
@@ -111,6 +113,36 @@ def test_a_head_that_lbfgs_can_fit(dataset: ImageDataset, tmp_path: Path) -> Non
     own = f"backbone: lenet5, weights: '{tmp_path}'"
     assert refusal(dataset, lines % own).startswith("mine.yaml: fixed.optimizer: lbfgs fits one dense layer")
     check_space(parse(HEAD + lines % "backbone: resnet10t, pretrained: true", "mine.yaml"), dataset)
+
+
+def test_weights_fit_at_each_size(dataset: ImageDataset, tmp_path: Path) -> None:
+    write_weights("lenet5", dataset, tmp_path / "lenet5.safetensors")
+    lines = f"space: {{image_size: {{choice: [12, 24]}}}}\nfixed: {{backbone: lenet5, weights: '{tmp_path}'}}\n"
+    assert refusal(dataset, lines).startswith("mine.yaml: fixed.weights: ")
+
+
+def test_a_pipeline_keeps_the_shape_at_each_size(dataset: ImageDataset) -> None:
+    lines = (
+        "space: {image_size: {choice: [8, 12]}}\nfixed: {backbone: lenet5, transforms: cut}\n"
+        "transforms: {cut: [{RandomResizedCrop: {size: [%d, %d]}}]}\n"
+    )
+    assert refusal(dataset, lines % (12, 12)).startswith("mine.yaml: transforms.cut[0].RandomResizedCrop: ")
+    at_one = lines.replace("{choice: [8, 12]}", "{choice: [8]}")
+    check_space(parse(HEAD + at_one % (8, 8), "mine.yaml"), dataset)
+    larger = lines.replace("{choice: [8, 12]}", "{choice: [12, 32]}")  # which comes behind the pipeline
+    check_space(parse(HEAD + larger % (12, 12), "mine.yaml"), dataset)
+
+
+def test_attention_needs_a_dense_last_layer(dataset: ImageDataset) -> None:
+    cases = CaseIndex(CaseRule("patient", ATTENTION), np.arange(len(dataset.labels)))
+    attending, lines = replace(dataset, cases=cases), "space: {backbone: {choice: [resnet10t, dpn48b]}}\n"
+    assert refusal(attending, lines).startswith("mine.yaml: space.backbone: the backbone has no dense last layer")
+    check_space(parse(HEAD + lines, "mine.yaml"), dataset)
+    widened = "space: {head_width: {choice: [null, 8]}}\nfixed: {backbone: resnet10t, pooling: stages}\n"
+    check_space(parse(HEAD + widened, "mine.yaml"), attending)
+    assert "head_width: the backbone has no dense" in refusal(
+        dataset, "space: {head_width: {int: [8, 9]}}\nfixed: {backbone: dpn48b}\n"
+    )
 
 
 def test_images_that_are_too_small(dataset: ImageDataset) -> None:

@@ -31,7 +31,7 @@ def test_the_head_sees_the_mean_of_every_stage(backbone: str, features: int | No
     assert isinstance(linear, torch.nn.Linear)
     assert features is None or linear.in_features == features
     images = torch.rand(2, 1, 32, 32)
-    seen = pooling.pooled(images)
+    seen = pooling.pooled(*pooling.stages(images))
     last, stages = pooling.model.forward_intermediates(images)
     width = stages[0].shape[1]
     assert torch.allclose(seen[:, :width], stages[0].mean(dim=(2, 3)))

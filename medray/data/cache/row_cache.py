@@ -4,11 +4,13 @@ An entry is `<key>.npy`, numbers (N, ...), and `<key>.done.npy`, bool (N,), whic
 are rows. Both are mapped, so that all processes of a machine share them. Who computes rows holds a lock on
 `<key>.lock`: others that need them wait, and nothing is computed twice. Who opens or deletes an entry holds it,
 too, as marks without their rows would make zeros of them. Entries unused for longest go beyond the cache's limit.
+Machines do not see at once what others write to a mapped file: on a network's disk each has a folder of its own.
 """
 
 import contextlib
 import fcntl
 import os
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,9 +20,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from medray._types import Array
-from medray.data.cache.array_cache import size_limit
-from medray.errors import MedrayError
-from medray.files import cache_folder
+from medray.data.cache.array_cache import LIMIT, size_limit
+from medray.data.cache.network_mounts import on_network
+from medray.errors import MedrayError, os_error_line
+from medray.files import CACHE_HINT, cache_folder
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -30,7 +33,7 @@ LARGEST_SHARE = 0.5  # of the cache's limit, of one entry
 
 
 class RowCache:
-    """Rows (N, ...) of one key, some of which are there."""
+    """Rows (N, ...) of one key, some of which are there; `why_in_memory` is None where they are on disk."""
 
     def __init__(
         self, key: str, rows: int, shape: tuple[int, ...], kind: "DTypeLike" = np.float16, *, on_disk: bool = True
@@ -40,16 +43,21 @@ class RowCache:
         It is in memory where it shall not be `on_disk`, and where the cache can't be written.
         """
         self._lock: Path | None = None
+        self.why_in_memory: str | None = None
         size = (rows, *shape)
         try:
             if not on_disk:
-                raise OSError
-            folder = cache_folder(KIND)
+                raise MedrayError(
+                    f"they take more than half of {size_limit() / 2**30:.3g} GiB; ${LIMIT} sets another limit"
+                )
+            folder = rows_folder()
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = folder / f"{key}.lock"
             with _locked(self._lock):
                 self._rows, self._done = _mapped(folder / f"{key}.npy", np.dtype(kind), size)
-        except (OSError, ValueError, MedrayError):
+        except (OSError, ValueError, MedrayError) as error:
+            line = os_error_line(error, str(rows_folder())) if isinstance(error, OSError) else None
+            self.why_in_memory = f"{line}; {CACHE_HINT}" if line else str(error)
             self._lock = None
             self._rows, self._done = np.zeros(size, kind), np.zeros(rows, bool)
 
@@ -78,6 +86,16 @@ class RowCache:
     def take(self, positions: Array) -> Array:
         """Return a copy of the rows at positions (n,) that have been filled, (n, ...)."""
         return np.asarray(self._rows[positions])
+
+
+def rows_folder() -> Path:
+    """Return the folder of this machine's entries.
+
+    Raises:
+        ConfigError: this user has no home folder, and no variable names another.
+    """
+    folder = cache_folder(KIND)
+    return folder / socket.gethostname() if on_network(folder) else folder
 
 
 def fits(rows: int, shape: tuple[int, ...], kind: "DTypeLike") -> bool:
@@ -164,7 +182,7 @@ class Entry:
 def entries() -> list[Entry]:
     """Return what the cache holds, the entry used longest ago first."""
     result = []
-    for path in cache_folder(KIND).glob("*.npy"):
+    for path in rows_folder().glob("*.npy"):
         if not path.name.endswith(".done.npy"):
             with contextlib.suppress(OSError, ValueError):
                 stat, rows = path.stat(), np.load(path, mmap_mode="r", allow_pickle=False)

@@ -11,6 +11,10 @@ feature at each position on its own: the same map in the first case, the right p
 Of a network with a link, a map shows what speaks for the grade or more, and of the lowest grade what speaks for
 it: a grade in the middle has its highest probability where nothing speaks for more or less, and no gradient there.
 
+Of a network whose head sees the mean of every stage (`StagePooling`), the logit is a sum over the positions of all
+stages, and the map is that sum: each stage's own part, brought to the size of the largest one. The mirror image's
+half is turned back.
+
 Each call runs private copies of the networks' modules, which share the memory of the weights: hooks, gradients and
 modes do not touch other threads, also under `torch.inference_mode`, and nothing is left behind. Meanwhile other
 threads may run or explain the same networks; they must not train them, load weights into them, move them or change
@@ -29,8 +33,10 @@ from torch import Tensor, nn
 
 from medray._types import Array
 from medray.errors import ConfigError, DataError, WeightsError, one_line, unknown_choice_line
+from medray.serving.engine.stage_maps import StageMaps
 from medray.training.images import EVALUATION_PIXELS, evaluation_batch, to_input
 from medray.training.models import MODELS, Network
+from medray.training.models.stage_pooling import StagePooling
 
 GRAD_CAM, HIRES_CAM = METHODS = ("grad-cam", "hirescam")
 POOLINGS = (
@@ -97,7 +103,12 @@ class _Member:
         self.method, self.device = method, torch.device(device)
         self.network = _private_copy(network, self.device).eval()
         backbone = self.network.get_submodule("backbone")
-        self.watcher = _Watcher(backbone)
+        self.watcher: _Watcher | StageMaps
+        if isinstance(backbone, StagePooling):
+            self.watcher = StageMaps(backbone)
+            self.network.add_module("backbone", self.watcher)
+        else:
+            self.watcher = _Watcher(backbone)
         self.name = f"network {index} ({type(backbone).__name__})"
 
     def activation(self, images: Array, classes: Array) -> Array:
@@ -112,29 +123,30 @@ class _Member:
 
     def _activation_of_batch(self, images: Array, classes: Array) -> Array:
         logits = self._logits(images)
-        while self.watcher.is_bypassed(logits):
+        while isinstance(self.watcher, _Watcher) and self.watcher.is_bypassed(logits):
             logits = self._logits(images)
         wrong = (classes < 0) | (classes >= logits.shape[1])
         if wrong.any():
             raise DataError(f"class {classes[wrong][0]} is none of {self.name}: 0 to {logits.shape[1] - 1} are")
         explained = self._explained(logits, torch.from_numpy(classes).to(self.device)[:, None])
-        feature_maps = self.watcher.feature_maps
-        if feature_maps is None or not explained.requires_grad:
+        maps = self.watcher.maps
+        if not maps or not explained.requires_grad:
             raise ConfigError(
                 f"{self.name} has no convolutional feature map before its head, which Grad-CAM needs; what works: "
                 f"{', '.join(MODELS)}, and timm's networks of convolutions, such as resnet18, efficientnet_b0, "
                 "convnext_tiny, densenet121"
             )
         # Images do not mix in evaluation mode, so the gradient of the sum holds that of each image.
-        (gradient,) = torch.autograd.grad(explained.sum(), feature_maps)
+        gradients = torch.autograd.grad(explained.sum(), maps)
         with torch.no_grad():
-            return self._heat(feature_maps, gradient, images.shape[1:3])
+            return self._heat(maps, gradients, images.shape[1:3])
 
     def _logits(self, images: Array) -> Tensor:
         channels = self.network.get_buffer("normalise.mean").numel()
         if images.shape[3] != channels:  # one channel would become three unasked
             raise DataError(f"images have {images.shape[3]} channels; {self.name} takes {channels}")
-        self.watcher.start(len(images), *self.network.input_size((images.shape[1], images.shape[2])))
+        if isinstance(self.watcher, _Watcher):
+            self.watcher.start(len(images), *self.network.input_size((images.shape[1], images.shape[2])))
         try:
             logits: Tensor = self.network(to_input(images, self.device))
         except (RuntimeError, AssertionError) as error:  # torch's layers, and timm's checks
@@ -154,17 +166,33 @@ class _Member:
         )
         return torch.where(classes[:, 0] > 0, odds, -odds)[:, None]
 
-    def _heat(self, feature_maps: Tensor, gradient: Tensor, size: tuple[int, ...]) -> Array:
-        """Return maps from feature maps and the logits' gradient, both (n, channels, h, w)."""
-        terms = feature_maps * (gradient if self.method == HIRES_CAM else gradient.mean(dim=(2, 3), keepdim=True))
-        heat = terms.sum(dim=1, keepdim=True).relu()
+    def _heat(self, maps: Sequence[Tensor], gradients: Sequence[Tensor], size: tuple[int, ...]) -> Array:
+        """Return maps from feature maps and the logits' gradients, each (n, channels, h, w)."""
+        sums, sizes = [], []
+        for features, gradient in zip(maps, gradients, strict=True):
+            factors = gradient if self.method == HIRES_CAM else gradient.mean(dim=(2, 3), keepdim=True)
+            terms = features * factors
+            sums.append(terms.sum(dim=1, keepdim=True))
+            sizes.append(terms.abs().sum(dim=1, keepdim=True))
+        heat, least = self._together(sums).relu(), ROUNDING * self._together(sizes).amax(dim=(2, 3))
         if not torch.isfinite(heat).all():
             raise WeightsError(f"{self.name} gives NaN or infinity: its weights are damaged")
         heat = F.interpolate(heat, size=size, mode="bilinear", align_corners=False)[:, 0]
         peak = heat.amax(dim=(1, 2), keepdim=True)
-        least = ROUNDING * terms.abs().sum(dim=1).amax(dim=(1, 2), keepdim=True)
-        scaled: Array = torch.where(peak > least, heat / peak, 0.0).cpu().numpy()
+        scaled: Array = torch.where(peak > least[:, :, None], heat / peak, 0.0).cpu().numpy()
         return scaled
+
+    def _together(self, parts: Sequence[Tensor]) -> Tensor:
+        """Return the sum of parts (n, 1, h, w) of all sizes at the largest one, each with its own total."""
+        if isinstance(self.watcher, StageMaps) and self.watcher.mirrored:
+            halves = [part.chunk(2) for part in parts]
+            parts = [upright + mirrored.flip(3) for upright, mirrored in halves]
+        largest = max(parts, key=lambda part: part[0].numel())
+        total = torch.zeros_like(largest)
+        for part in parts:
+            spread = F.interpolate(part, size=largest.shape[2:], mode="bilinear", align_corners=False)
+            total += spread * (part[0].numel() / largest[0].numel())
+        return total
 
 
 def _private_copy(network: Network, device: torch.device) -> Network:
@@ -194,21 +222,21 @@ class _Watcher:
     def start(self, images: int, height: int, width: int) -> None:
         """Prepare for a run on this number of images of this size."""
         self.images, self.height, self.width = images, height, width
-        self.maps, self.convolved, self.tokens = 0, False, False
+        self.number, self.convolved, self.tokens = 0, False, False  # of maps so far
         self.last: Tensor | None = None
         self.done: tuple[Tensor, int] | None = None  # the tensor handled last, and its version then
 
     @property
-    def feature_maps(self) -> Tensor | None:
-        """The last feature maps, None where there are none."""
-        return None if self.tokens else self.last
+    def maps(self) -> list[Tensor]:
+        """The last feature maps, none where there are none."""
+        return [] if self.tokens or self.last is None else [self.last]
 
     def is_bypassed(self, logits: Tensor) -> bool:
         """Return whether a shortcut leads past the last map to the logits; the next run then ends before it."""
         starts = {id(start) for start in _graph_starts(logits)}
-        if self.feature_maps is None or starts <= {id(self.feature_maps)}:
+        if not self.maps or starts <= {id(self.last)}:
             return False
-        self.limit = min(self.limit, self.maps) - 1
+        self.limit = min(self.limit, self.number) - 1
         return True
 
     def _on_output(self, module: nn.Module, _: Any, output: object) -> Tensor | None:
@@ -219,8 +247,8 @@ class _Watcher:
             return None
         if not isinstance(module, POOLINGS):
             if self.convolved and self._is_map(output.shape):
-                self.maps, self.tokens = self.maps + 1, False
-                if self.maps <= self.limit:
+                self.number, self.tokens = self.number + 1, False
+                if self.number <= self.limit:
                     self.last = output.detach().requires_grad_()
                     output = self.last.clone()  # the next layer may work in place
             elif sum(side > 1 for side in output.shape[1:]) > 1:

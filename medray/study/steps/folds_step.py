@@ -1,5 +1,6 @@
 """The step of a study that trains the best settings on every fold."""
 
+from dataclasses import replace
 from itertools import islice
 
 from medray.console import say
@@ -8,12 +9,14 @@ from medray.crossval.print_crossval import print_crossval_result
 from medray.crossval.run_crossval import run_crossval
 from medray.data.folds import FOLD_COUNT
 from medray.data.listing.listing import TRAIN, VAL
-from medray.errors import DataError
+from medray.ensemble.candidates import trial_pool
+from medray.errors import DataError, RunError
+from medray.runs.crossval_documents import CrossvalPlan
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.fold_results import read_crossval_trials
 from medray.runs.leaderboard import distinct, rank, usable
 from medray.runs.rundir import RunDir
-from medray.runs.trial_record import FAILED
+from medray.runs.trial_record import FAILED, TrialRecord
 from medray.study.steps.share_time import FoldTimes, seconds_for_folds, slots_used
 from medray.study.steps.study_step import StudyContext
 from medray.tasks import SINGLE
@@ -23,17 +26,26 @@ LEFT_OUT = "left out: there was no time for the best setting on all folds"
 
 
 class FoldsStep:
-    """The best settings on all folds: three, or as many as there is time for."""
+    """The best settings on all folds: three, or as many as there is time for.
+
+    A search that went on may have others: they are added to those that are there.
+    """
 
     name = "folds"
 
     def done(self, study: StudyContext) -> str | None:
-        """Return settings, folds and the best score where every fold of the plan has ended."""
+        """Return settings, folds and the best score where every fold of the best settings has ended.
+
+        Raises:
+            RunError: the folds are of another number than the one asked for.
+        """
         searched, crossval = study.searched(), study.run.crossval
         if searched is None or not crossval.exists(crossval.PLAN):
             return None
-        plan = crossval.read_plan()
-        if not plan.folds or (study.options.top or 0) > len(plan.trials):
+        plan, asked = crossval.read_plan(), study.options.folds
+        if plan.folds and asked not in (None, plan.folds):
+            raise RunError(f"--folds {asked}: {crossval.location} was started with {plan.folds}")
+        if not plan.folds or _new_settings(study, searched, plan):
             return None
         complete = all(_has_ended(study.run, number, plan.folds) for number in plan.trials)
         trials = read_crossval_trials(searched.run, searched.data.cases) if complete else []
@@ -43,6 +55,11 @@ class FoldsStep:
         """Return how many settings and folds there will be, and the time where it is known."""
         options, searched = study.options, study.searched()
         top, folds = options.top or TOP, options.folds or FOLD_COUNT
+        if searched is not None and study.run.crossval.exists(study.run.crossval.PLAN):
+            plan = study.run.crossval.read_plan()
+            new = _new_settings(study, searched, plan)
+            more = f", and {plural(len(new), 'setting')} more that the search has found" if new else ""
+            return f"{plural(len(plan.trials), 'setting')} on {plan.folds} folds, as begun{more}"
         if searched is None:
             fit = ", or as many as fit in the time that is left" if options.hours and not options.top else ""
             return f"{_settings(top)} on {folds} folds{fit}"
@@ -53,34 +70,47 @@ class FoldsStep:
         """Train the folds, or go on with them."""
         options, crossval, searched = study.options, study.run.crossval, study.searched()
         assert searched is not None  # the search is the step before
-        begun = crossval.exists(crossval.PLAN)
-        times = _times(searched, options.folds, options.top or TOP)
-        top: int | None = len(times.best)
-        if not begun and options.hours is not None and options.top is None:
+        plan = crossval.read_plan() if crossval.exists(crossval.PLAN) else None
+        times = _times(searched, plan.folds if plan else options.folds, options.top or TOP)
+        if plan:
+            times = replace(times, best=_new_settings(study, searched, plan))
+        top = len(times.best)
+        if top and options.hours is not None and options.top is None:
             left = max(0.0, seconds_for_folds(options.hours, study.used()))
             top = times.that_fit(left)
             if not top:
+                which = f"trial {times.best[0].number}, which is new" if plan else "the best setting"
+                later = f" --resume --trial {times.best[0].number}" if plan else ""
                 say(
                     study.console,
-                    f"Folds are left out: those of the best setting take about {clock(times.seconds(1))}, and "
-                    f"{clock(left)} are left; later: medray crossval {study.run.location}",
+                    f"Folds are left out: those of {which} take about {clock(times.seconds(1))}, and "
+                    f"{clock(left)} are left; later: medray crossval {study.run.location}{later}",
                 )
-                return LEFT_OUT
+                if not plan:
+                    return LEFT_OUT
+        chosen = tuple(record.number for record in times.best[:top])
         given = CrossvalOptions(
-            study.run.location, top=options.top if begun else top, folds=options.folds if begun else times.folds,
-            seed=options.seed, data=options.data, concurrency=options.concurrency, resume=begun,
-            address=options.address, min_gpus=options.min_gpus, runner=options.runner, track=options.track,
-            verbose=options.verbose,
+            study.run.location, top=None if plan else top, folds=plan.folds if plan else times.folds,
+            trials=chosen if plan else (), seed=options.seed, data=options.data,
+            concurrency=options.concurrency, resume=plan is not None, address=options.address,
+            min_gpus=options.min_gpus, runner=options.runner, track=options.track, verbose=options.verbose,
         )  # fmt: skip
         try:
             result = run_crossval(given, study.console)
         except DataError as error:
-            if begun or options.folds is not None:
+            if plan or options.folds is not None:
                 raise
             say(study.console, f"Folds are left out: {error}; --folds says how many there shall be")
             return f"left out: {error}"
         print_crossval_result(result, study.console, hints=False)
         return None if result.left else _summary(searched)
+
+
+def _new_settings(study: StudyContext, searched: FinishedSearch, plan: CrossvalPlan) -> tuple[TrialRecord, ...]:
+    """Return the trials whose settings are among the best now and not in a plan, best first."""
+    top = study.options.top or min(TOP, len(plan.trials))
+    best = trial_pool(searched.run, searched.records, searched.space.mode, top).candidates
+    return tuple(c.members[0].record for c in best if c.number not in plan.trials)
 
 
 def _has_ended(run: RunDir, number: int, folds: int) -> bool:

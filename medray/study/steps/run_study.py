@@ -21,6 +21,8 @@ from medray.errors import ConfigError
 from medray.runs.lock import held
 from medray.runs.run_data import load_run_data
 from medray.runs.rundir import RunDir
+from medray.search.open_run import open_run
+from medray.search.search_options import SearchOptions
 from medray.shown import Shown
 from medray.stats.events import Event
 from medray.study.steps.ensemble_step import EnsembleStep
@@ -67,6 +69,7 @@ def run_study(options: StudyOptions, console: Console) -> StudyResult:
     began = time.monotonic()
     space, data = find_or_write_space(options, console)
     study = StudyContext(options, space, console, began)
+    _check_same_search(study)
     _check_points(study)
     left, before = {DATA: data}, {current.name: current.done(study) for current in STEPS}
     _print_plan(study, data, before)
@@ -82,6 +85,25 @@ def run_study(options: StudyOptions, console: Console) -> StudyResult:
         with held(study.run, console):
             send(study.run, options.track, console)  # the ensemble, which is newer than what the search sent
     return StudyResult(study.run, space, left)
+
+
+def _check_same_search(study: StudyContext) -> None:
+    """Check that a search that has begun is the one that the options and the search space ask for.
+
+    Raises:
+        RunError: it was started with another space, seed or number of epochs.
+    """
+    options = study.options
+    if study.run.begun():
+        open_run(
+            SearchOptions(
+                study.space_path,
+                max_epochs=options.max_epochs,
+                seed=options.seed,
+                out=study.run.location,
+                resume=True,
+            )
+        )
 
 
 def _check_points(study: StudyContext) -> None:

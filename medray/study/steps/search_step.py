@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from medray.errors import RunError, TooShortError
 from medray.runs.finished_search import FinishedSearch
 from medray.runs.leaderboard import rank, usable
-from medray.runs.run_facts import ResolvedOptions
 from medray.runs.trial_record import TrialRecord
 from medray.search.print_search import print_search_result
 from medray.search.run_search import run_search
 from medray.search.search_options import SearchOptions
-from medray.search.time_limit import HOUR_S
+from medray.search.time_limit import HOUR_S, rounded_up
 from medray.study.steps.share_time import hours_of_search, hours_of_study
 from medray.study.steps.study_step import StudyContext
 from medray.text import clock, plural
@@ -25,7 +24,7 @@ class SearchStep:
     def done(self, study: StudyContext) -> str | None:
         """Return the number of trials and the best score."""
         searched = study.searched()
-        if searched is None or _asks_for_more(study, searched.options) or _was_interrupted(searched):
+        if searched is None or _asks_for_more(study, searched) or _was_interrupted(searched):
             return None
         return _summary(searched.records, searched.space.metric, searched.space.mode)
 
@@ -55,8 +54,8 @@ class SearchStep:
         try:
             result = run_search(given, study.console)
         except TooShortError as error:
-            least = hours_of_study(error.least)
-            raise error.told(f"give --hours {least:.2g} or more", ", the search's part,") from None
+            least = rounded_up(hours_of_study(error.least))
+            raise error.told(f"give --hours {least:g} or more", ", the search's part,") from None
         study.searching += time.monotonic() - before
         print_search_result(result, study.console, hints=False)
         return None if result.interrupted else _summary(result.records, study.space.metric, study.space.mode)
@@ -78,7 +77,7 @@ class SearchStep:
         if study.options.hours is not None and hours is not None and hours != before and hours <= used:
             raise RunError(
                 f"--hours {study.options.hours:g}: half of it is the search's, and {study.run.location} has used "
-                f"{used:.2g} hours already; give more than {hours_of_study(used):.2g}"
+                f"{used:.2g} hours already; give more than {rounded_up(hours_of_study(used)):g}"
             )
 
     def _epochs(self, study: StudyContext) -> int:
@@ -91,11 +90,19 @@ def _was_interrupted(searched: FinishedSearch) -> bool:
     return searched.run.read_state().ended_by is not None and not ended >= {*searched.run.trial_numbers()}
 
 
-def _asks_for_more(study: StudyContext, before: ResolvedOptions) -> bool:
-    """Return whether the options ask for more trials or time than a search had that is finished."""
-    trials, hours = study.options.trials, hours_of_search(study.options.hours)
-    more_trials = trials is not None and before.trials is not None and trials > before.trials
-    return more_trials or (hours is not None and before.hours is not None and hours > before.hours)
+def _asks_for_more(study: StudyContext, searched: FinishedSearch) -> bool:
+    """Return whether the options ask for more trials or time than a search had that is finished.
+
+    Where it was bounded by the other of the two alone, they are compared with what it has used.
+    """
+    before, trials, hours = searched.options, study.options.trials, hours_of_search(study.options.hours)
+    if trials is not None and trials > (len(searched.records) if before.trials is None else before.trials):
+        return True
+    if hours is None:
+        return False
+    if before.hours is None:
+        return trials is None and hours > searched.run.read_state().seconds / HOUR_S
+    return hours > before.hours
 
 
 def _summary(records: Iterable[TrialRecord], metric: str, mode: str) -> str:

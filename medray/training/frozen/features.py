@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -46,6 +47,7 @@ class FrozenFeatures:
         in_range = sample.abs().max().item() < float(np.finfo(np.float16).max) / 4
         self.kind: type[np.floating[Any]] = np.float16 if rounded and in_range else np.float32
         self._steps, self._pipeline = pipeline, json.dumps(list(pipeline))
+        self._of_thread = threading.local()
         poolings = [module for module in trunk.network.modules() if isinstance(module, StagePooling)]
         without_tensors = [
             repr(trunk.network._modules.get("resize")), *(pooling.extra_repr() for pooling in poolings),
@@ -71,6 +73,10 @@ class FrozenFeatures:
     def fit(self, images: LabelledImages, kinds: int = 1) -> bool:
         """Return whether the features of all images fit into the cache, plain or as views: of so many kinds."""
         return fits(kinds * len(images.images), self.shape, self.kind)
+
+    def why_not_kept(self, images: LabelledImages) -> str | None:
+        """Return why the features of images can't be kept for other trainings; None where they can."""
+        return self._cache(images, PLAIN).why_in_memory
 
     def _cache(self, images: LabelledImages, view: int) -> RowCache:
         key = (images.content, view)
@@ -113,8 +119,13 @@ class FrozenFeatures:
         """Return the features of the images at some positions."""
         batch = images[at]
         if view != PLAIN:  # each image by a seed of its own: whichever of them are missing, it is the same
-            augment = Augmenter(self._steps)  # of this thread
+            if not hasattr(self._of_thread, "augment"):
+                self._of_thread.augment = Augmenter(self._steps)
+            augment = self._of_thread.augment
             for i, position in enumerate(at.tolist()):
                 batch[i : i + 1] = augment(batch[i : i + 1], draw_seed(view, position) % 2**31)
-        rows: Array = trunk(to_input(batch, self.device)).float().cpu().numpy().astype(self.kind)
-        return rows
+        rows: Array = trunk(to_input(batch, self.device)).float().cpu().numpy()
+        if self.kind == np.float16:  # what is finite stays so
+            most = np.finfo(np.float16).max
+            rows = np.where(np.isfinite(rows), rows.clip(-most, most), rows)
+        return rows.astype(self.kind)

@@ -13,7 +13,7 @@ from medray.errors import ConfigError
 from medray.training.models.blocks import classifier_names
 
 HIDDEN = 32
-MARK = ".attention."  # in the names of its tensors
+MARK = ".attention.hidden"  # the end of the name of a tensor that no backbone has
 
 
 class Attention(nn.Module):
@@ -64,7 +64,7 @@ def attend(backbone: nn.Module) -> None:
     """
     names = classifier_names(backbone)
     last = backbone.get_submodule(names[0]) if len(names) == 1 else None
-    if isinstance(last, nn.Sequential):  # a widened head
+    while isinstance(last, nn.Sequential):  # a widened head, or that behind the features of all stages
         names, last = [f"{names[0]}.{len(last) - 1}"], last[-1]
     if not isinstance(last, nn.Linear):
         raise ConfigError(

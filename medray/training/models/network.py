@@ -10,7 +10,7 @@ from medray.config import LAST, MIRRORED, TrainConfig
 from medray.data.resampling import Size, sized_shape
 from medray.errors import ConfigError
 from medray.tasks import SEVERAL
-from medray.training.models.attention import MARK, attend
+from medray.training.models.attention import attend, attending_layer
 from medray.training.models.backbone_names import TORCHVISION, check_backbone, import_timm
 from medray.training.models.blocks import classifier_names, widen_head
 from medray.training.models.links import LINKS, Corn, Cumulative, Link
@@ -130,7 +130,8 @@ class Network(nn.Sequential):
 
     def parameter_count(self) -> int:
         """Number of parameters, frozen ones and those of attention too."""
-        attention = [tensor for name, tensor in self.named_buffers() if MARK in name]
+        layer = attending_layer(self)
+        attention = [] if layer is None else layer.attention.buffers()
         return sum(p.numel() for p in (*self.parameters(), *attention))
 
 

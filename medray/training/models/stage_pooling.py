@@ -4,6 +4,7 @@ Early stages hold textures that the last one has lost. On frozen networks a line
 the five sets that were measured (docs/performance.md).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -69,7 +70,7 @@ class StagePooling(nn.Module):
             model.eval()
             if len(model.forward_intermediates(images)[1]) > MOST_STAGES:
                 self.indices = LAST_STAGES
-            features = self.pooled(images).shape[1]
+            features = self.pooled(*self.stages(images)).shape[1]
         model.train(was_training)
         self.head = nn.Sequential(Standardise(features), nn.Linear(features, classes))
 
@@ -81,15 +82,27 @@ class StagePooling(nn.Module):
         """Return what computes the logits."""
         return self.head
 
-    def pooled(self, images: Tensor) -> Tensor:
-        """Return the means of the stages, and the model's own features, (n, features)."""
+    def stages(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the model's last features and each stage's maps (n, channels, h, w).
+
+        Of a mirrored one they are those of the images, and behind them those of the mirror images.
+        """
         both = torch.cat([images, images.flip(3)]) if self.mirrored else images
         last, stages = self.model.forward_intermediates(both, indices=self.indices)
+        return last, stages
+
+    def pooled(self, last: Tensor, stages: Sequence[Tensor]) -> Tensor:
+        """Return the means of the stages, and the model's own pooled features, (n, features)."""
         own = self.model.forward_head(last, pre_logits=True)
         features = torch.cat([*(stage.mean(dim=(2, 3)) for stage in stages), own], dim=1)
-        return features.unflatten(0, (2, len(images))).mean(dim=0) if self.mirrored else features
+        # `len` would fix the number of images in an exported file.
+        return features.unflatten(0, (2, features.shape[0] // 2)).mean(dim=0) if self.mirrored else features
+
+    def answer(self, last: Tensor, stages: Sequence[Tensor]) -> Tensor:
+        """Return the logits (n, classes) from what `stages` gives."""
+        logits: Tensor = self.head(F.dropout(self.pooled(last, stages), self.dropout, self.training))
+        return logits
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (n, classes)."""
-        logits: Tensor = self.head(F.dropout(self.pooled(images), self.dropout, self.training))
-        return logits
+        return self.answer(*self.stages(images))

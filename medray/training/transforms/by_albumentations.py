@@ -8,6 +8,7 @@ import inspect
 import os
 import random
 import re
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from medray.training.transforms.host import opencv
 
 Step = Mapping[str, Mapping[str, Any]]
 HEIR, ALLOW_HEIR = "albumentationsx", "MEDRAY_ALBUMENTATIONSX"
+_BUILDING = threading.Lock()  # the warnings' filters are those of all threads
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def build_transform(step: Step) -> Any:
         built = dict(arguments)
         if isinstance(built.get("transforms"), list):
             built["transforms"] = [build_transform(inner) for inner in built["transforms"]]
-        with warnings.catch_warnings():
+        with _BUILDING, warnings.catch_warnings():
             warnings.simplefilter("error")  # it only warns of an unknown argument
             return classes[name](**built)
     except ConfigError as error:

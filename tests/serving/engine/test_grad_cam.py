@@ -27,6 +27,7 @@ from medray.training.images import to_input
 from medray.training.loop import fit
 from medray.training.models import Network, Normalise, build_network
 from medray.training.models.links import LINKS
+from medray.training.models.stage_pooling import StagePooling
 from tests.conftest import write_npz
 
 pytestmark = pytest.mark.component
@@ -416,8 +417,46 @@ def test_networks_of_timm_work(backbone: str, cells: int) -> None:
     heat = member.activation(images, classes)
     assert heat.shape == (3, 32, 32)
     assert np.isfinite(heat).all()
-    assert member.watcher.last is not None
-    assert member.watcher.last.shape[2:] == (cells, cells)
+    (maps,) = member.watcher.maps
+    assert maps.shape[2:] == (cells, cells)
+
+
+def pooled_by_stages(pooling: str, backbone: str = "resnet18") -> tuple[Network, StagePooling]:
+    torch.manual_seed(0)
+    network = build_network(TrainConfig(backbone=backbone, pooling=pooling), (64, 64, 3), 3).eval()
+    backbone_module = network.get_submodule("backbone")
+    assert isinstance(backbone_module, StagePooling)
+    nn.init.normal_(backbone_module.head[1].weight)  # type: ignore[arg-type]
+    return network, backbone_module
+
+
+def test_of_all_stages_the_map_is_the_sum_of_what_each_position_adds_to_the_logit() -> None:
+    network, backbone = pooled_by_stages("stages")
+    images, classes = noise(4, (64, 64, 3))
+    with torch.no_grad():
+        last, stages = backbone.stages(network.get_submodule("normalise")(to_input(images, CPU)))
+        weights = backbone.head[1].weight[torch.from_numpy(classes)]  # type: ignore[index]
+        added, taken = torch.zeros(4, 32, 32), 0
+        for maps in (*stages, last):  # the resnet's own features are the means of the last maps
+            own = weights[:, taken : taken + maps.shape[1], None, None]
+            part = (own * maps).sum(dim=1) / maps[0, 0].numel()
+            taken += maps.shape[1]
+            added += F.interpolate(part[:, None], (32, 32), mode="bilinear")[:, 0] * (maps[0, 0].numel() / 32**2)
+        heat = F.interpolate(added.relu()[:, None], (64, 64), mode="bilinear")[:, 0]
+        expected = heat / heat.amax(dim=(1, 2), keepdim=True)
+    result = class_activation([network], [1.0], images, classes)
+    assert taken == weights.shape[1]
+    assert result == pytest.approx(expected.numpy(), abs=1e-4)
+
+
+def test_the_map_of_a_mirrored_network_turns_with_the_image() -> None:
+    network, _ = pooled_by_stages("mirrored", "mobilenetv3_small_050")
+    images, classes = noise(3, (64, 64, 3))
+    heat = class_activation([network], [1.0], images, classes)
+    turned = class_activation([network], [1.0], images[:, :, ::-1].copy(), classes)
+    assert heat.max() == pytest.approx(1.0)
+    assert heat.std() > 0.05
+    assert turned[:, :, ::-1] == pytest.approx(heat, abs=1e-3)
 
 
 class Tokens(nn.Module):
@@ -448,6 +487,14 @@ def test_networks_without_a_feature_map_are_refused(backbone: nn.Module) -> None
     network = Network(Normalise(torch.zeros(1), torch.ones(1)), backbone).eval()
     with pytest.raises(ConfigError, match=r"^network 1 \((Tokens|Sequential)\) has no convolutional feature map"):
         class_activation([untrained("lenet5"), network], [1, 1], *noise(2))
+
+
+@pytest.mark.parametrize("backbone", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_a_transformer_with_a_head_on_all_stages_is_refused(backbone: str) -> None:
+    shape = (224, 224, 3)
+    network = build_network(TrainConfig(backbone=backbone, pooling="stages"), shape, 3).eval()
+    with pytest.raises(ConfigError, match="has no convolutional feature map"):
+        class_activation([network], [1.0], *noise(1, shape))
 
 
 def test_a_vision_transformer_is_refused() -> None:

@@ -153,6 +153,17 @@ def test_members_that_see_images_at_sizes_of_their_own() -> None:
         assert np.allclose(answers.member_outputs(images)[1].probabilities, expected, rtol=0, atol=1e-6)
 
 
+def test_features_of_all_stages_and_of_the_mirror_image() -> None:
+    """The file takes any number of images, and not only that of the example it was made by."""
+    shape = (32, 32, 3)
+    torch.manual_seed(0)
+    config = TrainConfig(backbone="mobilenetv3_small_050", pooling="mirrored")
+    ensemble = of([settled(build_network(config, shape, 3), shape)], shape)
+    quick = prepared(ensemble, 1)
+    for count in (3, 5):
+        assert_same(ensemble, quick, noise(count, shape))
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3_small_050"])
 def test_networks_of_timm(backbone: str) -> None:

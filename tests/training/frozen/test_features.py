@@ -14,11 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from medray._types import silent
 from medray.config import TrainConfig
+from medray.data.cache.network_mounts import on_network
 from medray.data.cache.row_cache import RowCache, delete
 from medray.data.dataset import ImageDataset
+from medray.errors import RunError
 from medray.training.embed import embed
-from medray.training.loop import EpochResult, fit
+from medray.training.feeds import FeatureFeed
+from medray.training.loop import EpochResult, begin_training, fit
 from medray.training.models import build_network
 
 pytestmark = pytest.mark.component
@@ -339,6 +343,62 @@ def test_features_are_computed_ahead_and_what_was_begun_goes_on(larger: ImageDat
     list(fit(config, *slices, embedding=later))
     assert later.images == 0
     embed(TrainConfig(backbone="resnet8_small"), *slices, progress=stop)  # nothing is frozen
+
+
+def test_features_that_can_not_be_kept_are_not_computed_ahead(
+    larger: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig(backbone="resnet8_small", optimizer="lbfgs", trainable_blocks=0, weight_decay=0.01)
+    slices, ahead = (larger.split("train"), larger.split("val")), Embedded()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "file"))
+    with pytest.raises(RunError, match=r"can't be kept, .*Not a directory; set \$MEDRAY_CACHE to a folder"):
+        embed(config, *slices, progress=ahead)
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MEDRAY_CACHE_GIB", "0.000001")
+    with pytest.raises(RunError, match=r"they take more than half of 1e-06 GiB; \$MEDRAY_CACHE_GIB sets another"):
+        embed(config, *slices, progress=ahead)
+    assert ahead.images == 0
+    assert list(fit(config, *slices, embedding=ahead))
+    assert ahead.images > 0
+
+
+def test_on_a_networks_disk_each_machine_has_its_own(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/sda / ext4 rw 0 0\nserver:/home /home nfs4 rw 0 0\n/dev/sdb /home/my\\040disk ext4 rw 0 0\n"
+        "sshfs /far fuse.sshfs rw 0 0\n/dev/sdc /usb fuseblk rw 0 0\n"
+    )
+    for folder, expected in {
+        "/srv/cache": False, "/home/ann/.cache": True, "/home/my disk/x": False, "/homes": False, "/far": True,
+        "/usb/x": False,
+    }.items():  # fmt: skip
+        assert on_network(Path(folder), mounts) == expected, folder
+    assert not on_network(tmp_path, tmp_path / "missing")
+
+
+def test_what_float16_can_not_hold_stays_finite(larger: ImageDataset) -> None:
+    config = TrainConfig(backbone="resnet8_small", optimizer="lbfgs", trainable_blocks=0, weight_decay=0.01)
+    training = begin_training(config, larger.split("train"), larger.split("val"), torch.device("cpu"), silent)
+    assert isinstance(training.feed, FeatureFeed)
+    features = training.feed.features
+    assert features.kind is np.float16
+    trunk = torch.nn.Flatten()
+    pixels = np.full((3, 2, 2, 1), 255, np.uint8)
+    for factor, expected in ((1e6, 65504.0), (np.inf, np.inf), (-1e6, -65504.0)):
+        scaled = torch.nn.Sequential(trunk, Times(factor))
+        rows = features._features(scaled, pixels, -1, np.arange(2))  # type: ignore[arg-type]
+        assert rows.dtype == np.float16
+        assert (rows == np.float16(expected)).all()
+
+
+class Times(torch.nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.factor
 
 
 def test_threads_are_given_back(larger: ImageDataset) -> None:
