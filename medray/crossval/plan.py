@@ -83,7 +83,7 @@ def make_plan(options: CrossvalOptions, searched: FinishedSearch) -> CrossvalPla
         raise RunError(f"{folder.location} holds no cross-validation to resume; start one without --resume")
     else:
         metric, fingerprint = searched.space.metric, searched.data.fingerprint
-        plan = CrossvalPlan(metric, options.folds, options.seed or 0, (), fingerprint)
+        plan = CrossvalPlan(metric, options.folds, options.seed or 0, (), fingerprint, 0)
     trials = list(options.trials)
     if not trials and (options.top is not None or not plan.trials):
         best = trial_pool(searched.run, searched.records, searched.space.mode, options.top or TOP).candidates
@@ -95,7 +95,8 @@ def make_plan(options: CrossvalOptions, searched: FinishedSearch) -> CrossvalPla
         if not baselines:
             raise RunError(f"--baselines: the search in {searched.run.location} has no trial of a baseline")
         trials += baselines
-    return dataclasses.replace(plan, trials=tuple(dict.fromkeys([*plan.trials, *trials])))
+    settings = tuple(dict.fromkeys([*plan.trials, *trials]))
+    return dataclasses.replace(plan, trials=settings, of_trials=len(searched.records))
 
 
 def plan_folds(

@@ -12,7 +12,8 @@ from medray.stats.compare import PairedComparison
 class CrossvalPlan(JsonDocument):
     """crossval/plan.json: which `trials`' settings are trained on how many folds; `data` is the fingerprint.
 
-    `seed` is that of the folds and of each fold's training. `folds` is None only until the folds are made.
+    `seed` is that of the folds and of each fold's training. `folds` is None only until the folds are made. So many
+    trials of the search had ended when settings were selected last: `of_trials`.
     """
 
     metric: str
@@ -20,6 +21,7 @@ class CrossvalPlan(JsonDocument):
     seed: int
     trials: tuple[int, ...]
     data: str
+    of_trials: int
 
     def check(self) -> None:
         """Check that the metric is known and the folds are counted."""

@@ -11,7 +11,7 @@ from medray.config import TrainConfig
 from medray.console import say, step
 from medray.cores import usable_cores
 from medray.data.dataset import ImageDataset
-from medray.errors import MedrayError, one_line
+from medray.errors import MedrayError, RunError, one_line
 from medray.runs.run_facts import ResolvedOptions
 from medray.runs.trial_record import FEATURES
 from medray.search.enqueue import BASELINE, PORTFOLIO
@@ -24,6 +24,14 @@ JUDGED_AFTER = 5.0  # seconds
 
 class _TooLong(Exception):  # noqa: N818  ends a computation, and is no error
     def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+class _NotKept(Exception):  # noqa: N818
+    """Features can't be kept, for the reason `why`; all would take so many `seconds`."""
+
+    def __init__(self, why: str, seconds: float) -> None:
+        super().__init__(why)
         self.seconds = seconds
 
 
@@ -51,6 +59,9 @@ def embed_ahead(
             )
             limit.times.left_out.add(kind)
             limit.times.forwards[kind.backbone, kind.image_size] = too_long.seconds * cores / kind.passes
+        except _NotKept as not_kept:
+            say(console, f"  not computed ahead: {not_kept}")
+            limit.times.forwards[kind.backbone, kind.image_size] = not_kept.seconds * cores / kind.passes
         except MedrayError as error:
             say(console, f"  not computed: {error}")
         except Exception as error:  # out of memory, a backbone that fails on these images: as in a worker
@@ -95,7 +106,8 @@ def _embed(
 
     All features are computed since `began`, by `time.monotonic`.
 
-    These are of all images, by the batches after the first, which takes longer; 0 where there are no others.
+    These are of all images, by the batches after the first, which takes longer; 0 where there are no others. What
+    can't be kept is computed for some seconds only, to know how long it takes, where time is limited.
     """
     import torch
 
@@ -106,6 +118,13 @@ def _embed(
     with step(console, f"Computing what frozen {config.backbone} sees{size}") as progress:
         first: list[tuple[float, int]] = []  # time and images of the first batch of each slice of images
         measured = [(0, 0.0)]  # images, and the seconds of each, of a slice
+
+        reasons: list[str] = []
+
+        def not_kept(why: str) -> None:
+            if limit.hours is None:
+                raise RunError(why)
+            reasons.append(why)
 
         def watched(message: str, done: int, total: int) -> None:
             progress(message, done, total)
@@ -122,11 +141,16 @@ def _embed(
             expected = now - started + left
             if now - began + left > FEATURES_SHARE * limit.hours * HOUR_S or left > limit.left():
                 raise _TooLong(expected)
+            if reasons:
+                raise _NotKept(reasons[0], max(measured)[1] * sum(map(len, slices)))
 
         slices = dataset.split("train"), dataset.split("val")
         try:
-            embed(config, *slices, device=device, progress=watched)
+            embed(config, *slices, device=device, progress=watched, not_kept=not_kept)
         finally:
             if device == "cuda":  # which the trials share
                 torch.cuda.empty_cache()
-    return max(measured)[1] * sum(map(len, slices))
+    seconds = max(measured)[1] * sum(map(len, slices))
+    if reasons:
+        raise _NotKept(reasons[0], seconds)
+    return seconds

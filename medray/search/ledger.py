@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from medray.cluster.step_result import StepResult
 from medray.config import TrainConfig
 from medray.ensemble.manifest import read_manifest
-from medray.errors import RunError
+from medray.errors import MedrayError, RunError, one_line
 from medray.runs.kept_weights import KeptWeights
 from medray.runs.leaderboard import rank, to_csv, usable
 from medray.runs.run_facts import ResolvedOptions, SearchState
@@ -171,10 +171,9 @@ class Ledger:
             if started := self._start(trial, before):
                 return started
             if before:
-                before = _settled(self.run.trial(frozen.number))
                 self.running[frozen.number] = trial
                 self.clock.out_of_time.add(frozen.number)
-                self.end(frozen.number, StepResult(len(before), before[-1].objective, before[-1].ended_by))
+                self.end(frozen.number, _settled(self.run.trial(frozen.number)))
             else:
                 self.held_back.append(frozen)
         again, attempts = len(self.held_back), 0
@@ -380,14 +379,16 @@ class Ledger:
         self.study.tell(record.number, value, state=OPTUNA_STATES[record.state])
 
 
-def _settled(folder: TrialDir) -> list[EpochRecord]:
-    """Return the epochs of a trial that does not go on, its files brought to the state of its checkpoint.
+def _settled(folder: TrialDir) -> StepResult:
+    """Return the last epoch of a trial that does not go on, its files brought to the state of its checkpoint.
 
-    Raises:
-        RunError: a file is missing or damaged.
-        WeightsError: a file of weights is damaged.
+    It has failed where they are damaged.
     """
     from medray.cluster.best_files import settle  # imports torch
 
-    settle(folder)
-    return folder.epochs()
+    try:
+        settle(folder)
+    except MedrayError as error:
+        return StepResult(len(folder.epochs()) + 1, None, FAILED, reason=one_line(error))
+    last = folder.epochs()[-1]
+    return StepResult(last.epoch, last.objective, last.ended_by)

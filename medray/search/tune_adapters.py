@@ -101,7 +101,6 @@ class StudySearch(Searcher):
 
         None also while the last ones run of a search with a limit of time: one of them may be put back.
         """
-        self._check_alive()
         if self.ledger.left() <= len(self.numbers):
             waits = self.numbers and self.ledger.limit.hours is not None
             return None if waits else Searcher.FINISHED
@@ -114,16 +113,20 @@ class StudySearch(Searcher):
             return None
         trial = self.ledger.start_next()
         if trial is None:
-            return Searcher.FINISHED  # type: ignore[no-any-return]
+            return None if self.numbers else Searcher.FINISHED
         self.numbers[trial_id] = trial.number
         metric, until = self.ledger.space.metric, trial.until
         return {"trial": trial.number, "baseline": trial.baseline, "metric": metric, "until": until}
 
-    def _check_alive(self) -> None:
-        """End a search whose time has long been over: workers end their epochs in time, so there are none left."""
-        if self.numbers and self.ledger.limit.left() < -SILENCE_S and self.failure is None:
+    def check_alive(self) -> None:
+        """Check that trials run only within a search's time: workers end their epochs soon after it.
+
+        Raises:
+            RunError: it has long been over; the workers are gone.
+        """
+        if self.numbers and self.ledger.limit.left() < -SILENCE_S:
             numbers = ", ".join(map(str, sorted(self.numbers.values())))
-            self.failure = RunError(
+            raise RunError(
                 f"the time was over {clock(-self.ledger.limit.left())} ago, and trials that run still ({numbers}) "
                 "are not heard of: their nodes are gone, or hang; what was done is kept, --resume goes on from it"
             )
@@ -221,6 +224,7 @@ class SearchCallback(Callback):
             trial.run_metadata.num_failures = 0
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Raise the error that kept the ledger from being written, such as a full disk."""
+        """Raise what kept the ledger from being written, such as a full disk; workers that are gone end it too."""
         if self.search.failure is not None:
             raise self.search.failure
+        self.search.check_alive()

@@ -14,6 +14,7 @@ from medray.cluster.trial_worker import Worker
 from medray.config import TrainConfig
 from medray.data.dataset import ImageDataset
 from medray.runs.rundir import RunDir, TrialDir, read_arrays, read_outputs
+from medray.search.ledger import _settled
 from medray.stats.case_rule import ATTENTION, CaseRule
 from medray.stats.cases import CaseIndex
 from medray.training.models import build_network
@@ -95,3 +96,16 @@ def test_cases_and_scores_of_attention_stay(dataset: ImageDataset, tmp_path: Pat
     earlier = read_arrays(TrialDir(str(before)), TrialDir.PREDICTIONS, "cases", "attention", "labels")
     assert all(np.array_equal(own, other) for own, other in zip(found, earlier, strict=True))
     settle(TrialDir(str(tmp_path / "empty")))  # one that has written nothing
+
+
+def test_one_with_a_damaged_checkpoint_has_failed_and_the_search_goes_on(
+    dataset: ImageDataset, tmp_path: Path
+) -> None:
+    folder = RunDir(str(tmp_path / "run")).trial(0)
+    improving(folder, dataset, None)
+    checkpoint = Path(folder.location) / TrialDir.CHECKPOINT
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    result = _settled(folder)
+    assert result.reason is not None
+    assert "checkpoint.safetensors" in result.reason
+    assert result.objective is None

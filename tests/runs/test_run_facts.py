@@ -69,7 +69,7 @@ def test_documents_come_back_from_a_run(tmp_path: Path) -> None:
         (COMPARISON, "selected", 2, "selected is 2, of 2 selections"),
         (SELECTION, "members", [], "it has no members"),
         (SELECTION, "temperatures", [0], "the temperatures are [0.0]; they must be above 0"),
-        (CrossvalPlan("auc", 3, 0, (7,), ""), "folds", None, "folds is null"),
+        (CrossvalPlan("auc", 3, 0, (7,), "", 8), "folds", None, "folds is null"),
     ],
 )
 def test_a_damaged_document_is_refused_in_one_line(

@@ -16,7 +16,7 @@ from medray.search import embed_ahead as module
 from medray.search.embed_ahead import embed_ahead, linear_heads
 from medray.search.enqueue import enqueue_baselines, enqueue_portfolio
 from medray.search.optuna_study import StudyFile
-from medray.search.time_limit import HOUR_S, TimeLimit
+from medray.search.time_limit import HOUR_S, TimeLimit, TrialKind
 from medray.space.loading import parse
 from medray.training.models import build_network
 
@@ -115,6 +115,23 @@ def test_what_would_take_too_much_of_the_time_is_left_out_with_its_trials(
     assert "left out: it would take" in out.getvalue()
     assert {kind.image_size for kind in limit.times.left_out} == {28, 16}
     assert not any(limit.allows(kind, 1) for kind in limit.times.left_out)
+
+
+@pytest.mark.parametrize("judged_after", [0.0, 1e9])
+def test_what_can_not_be_kept_is_not_computed_ahead_but_its_time_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged_after: float
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MEDRAY_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(module, "JUDGED_AFTER", judged_after)
+    space, study, options = opened(tmp_path, 1.0)
+    limit, out = TimeLimit(1.0), io.StringIO()
+    dataset = load_data("phantom:organs?images=600")
+    embed_ahead(space, study, options, dataset, limit, Console(file=out, width=300), gpu=False)  # type: ignore[arg-type]
+    assert "not computed ahead: they can't be kept, and so each training computes them: " in out.getvalue()
+    assert not limit.times.embedded
+    kinds = {TrialKind.of(config) for config in linear_heads(space, study, 2)}  # type: ignore[arg-type]
+    assert all((limit.times.expected(kind) or 0) > 0 for kind in kinds)
 
 
 def test_all_features_together_take_a_fifth_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

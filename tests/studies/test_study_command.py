@@ -213,12 +213,17 @@ def test_what_a_longer_search_finds_is_folded_and_can_be_the_model(
     (first,) = run.crossval.read_plan().trials
     record = json.loads((path := tmp_path / f"runs/corners/trials/{first:04d}/trial.json").read_text())
     path.write_text(json.dumps(record | {"objective": 0.01}))  # the next best is better
-    found = command(*line)
+    assert command(*line).exit_code == 0
+    assert run.crossval.read_plan().trials == (first,)  # the search is the one that they are of
+    found = command(*line, "--trials", "3")
     assert found.exit_code == 0, found.output
-    plan = run.crossval.read_plan().trials
-    assert plan == (first, 1 - first)
-    assert "1 setting more that the search has found" in found.output
+    plan = run.crossval.read_plan()
+    assert plan.trials[0] == first
+    assert len(plan.trials) == 2
     assert "2 settings on 2 folds" in found.output
+    before = contents(tmp_path / "runs")
+    assert command(*line, "--trials", "3").exit_code == 0
+    assert contents(tmp_path / "runs") == before
 
 
 # -- the hours of the steps

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 KIND = "features"
 LARGEST_SHARE = 0.5  # of the cache's limit, of one entry
+FORGOTTEN_S = 30 * 86400.0  # unused for so long, entries of other machines go
 
 
 class RowCache:
@@ -171,22 +173,26 @@ def _made(path: Path, kind: "np.dtype[np.generic]", shape: tuple[int, ...]) -> A
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry: its file, bytes, last use (seconds since 1970), and the shape (N, ...) of its rows."""
+    """One entry: its file, bytes, last use (seconds since 1970), and the shape (N, ...) of its rows.
+
+    `own` is whether it is this machine's.
+    """
 
     path: Path
     bytes: int
     used: float
     shape: tuple[int, ...]
+    own: bool
 
 
 def entries() -> list[Entry]:
-    """Return what the cache holds, the entry used longest ago first."""
-    result = []
-    for path in rows_folder().glob("*.npy"):
+    """Return what the cache holds, also of other machines, the entry used longest ago first."""
+    result, home = [], rows_folder()
+    for path in cache_folder(KIND).rglob("*.npy"):
         if not path.name.endswith(".done.npy"):
             with contextlib.suppress(OSError, ValueError):
                 stat, rows = path.stat(), np.load(path, mmap_mode="r", allow_pickle=False)
-                result.append(Entry(path, stat.st_size, stat.st_mtime, rows.shape))
+                result.append(Entry(path, stat.st_size, stat.st_mtime, rows.shape, path.parent == home))
     return sorted(result, key=lambda entry: entry.used)
 
 
@@ -204,7 +210,12 @@ def delete(path: Path) -> bool:
 
 
 def _make_room(size: int) -> None:
-    limit, cached = size_limit(), entries()
+    limit, cached = size_limit(), []
+    for entry in entries():
+        if entry.own:
+            cached.append(entry)
+        elif time.time() - entry.used > FORGOTTEN_S:  # of a machine that has had another name, or is no more
+            delete(entry.path)
     total = sum(entry.bytes for entry in cached)
     for entry in cached:
         if total + size <= limit:

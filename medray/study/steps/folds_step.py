@@ -76,7 +76,8 @@ class FoldsStep:
             times = replace(times, best=_new_settings(study, searched, plan))
         top = len(times.best)
         if top and options.hours is not None and options.top is None:
-            left = max(0.0, seconds_for_folds(options.hours, study.used()))
+            begun = _seconds_open(study.run, searched, plan, times) if plan else 0.0
+            left = max(0.0, seconds_for_folds(options.hours, study.used()) - begun)
             top = times.that_fit(left)
             if not top:
                 which = f"trial {times.best[0].number}, which is new" if plan else "the best setting"
@@ -107,10 +108,27 @@ class FoldsStep:
 
 
 def _new_settings(study: StudyContext, searched: FinishedSearch, plan: CrossvalPlan) -> tuple[TrialRecord, ...]:
-    """Return the trials whose settings are among the best now and not in a plan, best first."""
-    top = study.options.top or min(TOP, len(plan.trials))
+    """Return the trials whose settings are among the best and not in a plan, best first.
+
+    There are none where the search is as it was when the plan was made, unless `--top` asks for more than it has.
+    """
+    top = study.options.top or TOP
+    if len(searched.records) <= plan.of_trials and (study.options.top or 0) <= len(plan.trials):
+        return ()
     best = trial_pool(searched.run, searched.records, searched.space.mode, top).candidates
     return tuple(c.members[0].record for c in best if c.number not in plan.trials)
+
+
+def _seconds_open(run: RunDir, searched: FinishedSearch, plan: CrossvalPlan, times: FoldTimes) -> float:
+    """Return what the folds of a plan that have not ended are expected to take."""
+    records = {record.number: record for record in searched.records}
+    seconds = [
+        times.fold_seconds(records[number])
+        for number in plan.trials
+        for fold in range(plan.folds or 0)
+        if run.fold(number, fold).record() is None
+    ]
+    return sum(seconds) / times.slots
 
 
 def _has_ended(run: RunDir, number: int, folds: int) -> bool:

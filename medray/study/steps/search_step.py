@@ -93,16 +93,13 @@ def _was_interrupted(searched: FinishedSearch) -> bool:
 def _asks_for_more(study: StudyContext, searched: FinishedSearch) -> bool:
     """Return whether the options ask for more trials or time than a search had that is finished.
 
-    Where it was bounded by the other of the two alone, they are compared with what it has used.
+    Trials are compared with those that have ended where it was bounded by time alone. Hours do not reopen one that
+    was bounded by the number of trials: they may be meant for what comes behind it.
     """
     before, trials, hours = searched.options, study.options.trials, hours_of_search(study.options.hours)
     if trials is not None and trials > (len(searched.records) if before.trials is None else before.trials):
         return True
-    if hours is None:
-        return False
-    if before.hours is None:
-        return trials is None and hours > searched.run.read_state().seconds / HOUR_S
-    return hours > before.hours
+    return hours is not None and before.hours is not None and hours > before.hours
 
 
 def _summary(records: Iterable[TrialRecord], metric: str, mode: str) -> str:

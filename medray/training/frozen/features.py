@@ -25,7 +25,7 @@ from medray.training.images import EVALUATION_PIXELS, evaluation_batch, to_input
 from medray.training.models.stage_pooling import StagePooling
 from medray.training.seeds import draw_seed
 
-FORM = 3  # of what is cached; another one means other numbers
+FORM = 4  # of what is cached; another one means other numbers
 CPU_PIXELS = 4 * 128 * 128  # of a batch
 PLAIN = -1  # the view without transforms
 

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from medray._types import silent
 from medray.config import TrainConfig
+from medray.data.cache import row_cache
 from medray.data.cache.network_mounts import on_network
 from medray.data.cache.row_cache import RowCache, delete
 from medray.data.dataset import ImageDataset
@@ -363,15 +364,28 @@ def test_features_that_can_not_be_kept_are_not_computed_ahead(
     assert ahead.images > 0
 
 
+def test_what_other_machines_have_not_used_for_long_goes(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a network's disk each machine has a folder; names of machines change."""
+    monkeypatch.setattr(row_cache, "on_network", lambda _: True)
+    for name in ("old", "new", "own"):
+        monkeypatch.setattr(row_cache.socket, "gethostname", lambda name=name: name)
+        RowCache("key", 20, (2,)).fill(np.arange(20), ones)
+    assert [entry.own for entry in row_cache.entries()].count(True) == 1
+    os.utime(cache / "features/old/key.npy", (0, 0))
+    RowCache("other", 20, (2,))
+    names = {str(entry.path.relative_to(cache / "features")) for entry in row_cache.entries()}
+    assert names == {"new/key.npy", "own/key.npy", "own/other.npy"}
+
+
 def test_on_a_networks_disk_each_machine_has_its_own(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(
         "/dev/sda / ext4 rw 0 0\nserver:/home /home nfs4 rw 0 0\n/dev/sdb /home/my\\040disk ext4 rw 0 0\n"
-        "sshfs /far fuse.sshfs rw 0 0\n/dev/sdc /usb fuseblk rw 0 0\n"
+        "sshfs /far fuse.sshfs rw 0 0\n/dev/sdc /usb fuseblk rw 0 0\nserver:/b /mnt/Bücher nfs rw 0 0\n"
     )
     for folder, expected in {
         "/srv/cache": False, "/home/ann/.cache": True, "/home/my disk/x": False, "/homes": False, "/far": True,
-        "/usb/x": False,
+        "/usb/x": False, "/mnt/Bücher/x": True,
     }.items():  # fmt: skip
         assert on_network(Path(folder), mounts) == expected, folder
     assert not on_network(tmp_path, tmp_path / "missing")
