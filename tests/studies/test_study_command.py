@@ -226,6 +226,29 @@ def test_what_a_longer_search_finds_is_folded_and_can_be_the_model(
     assert contents(tmp_path / "runs") == before
 
 
+@pytest.mark.component
+def test_a_phantom_without_a_name_is_the_one_that_the_new_space_was_written_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = command(
+        "tiny",
+        "--data",
+        "phantom?images=300",
+        "--local",
+        "--trials",
+        1,
+        "--max-epochs",
+        1,
+        "--top",
+        1,
+        "--folds",
+        2,
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "runs/tiny/run.json").read_text())["options"]["data"] == "phantom?images=300"
+
+
 # -- the hours of the steps
 
 

@@ -161,7 +161,9 @@ def test_features_of_all_stages_and_of_the_mirror_image() -> None:
     ensemble = of([settled(build_network(config, shape, 3), shape)], shape)
     quick = prepared(ensemble, 1)
     for count in (3, 5):
-        assert_same(ensemble, quick, noise(count, shape))
+        expected = ensemble.predict(noise(count, shape)).probabilities
+        assert quick.predict(noise(count, shape)).probabilities == pytest.approx(expected, abs=1e-4)
+        assert expected.std(axis=0).max() > 1e-3
 
 
 @pytest.mark.nightly
