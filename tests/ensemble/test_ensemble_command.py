@@ -55,7 +55,7 @@ def content_of(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-PLAN = '{"metric": "auc", "folds": 3, "seed": 0, "trials": [1], "data": ""}'
+PLAN = '{"metric": "auc", "folds": 3, "seed": 0, "trials": [1], "data": "", "of_trials": 2}'
 RULES = (Rule("sensitivity", 0.95), Rule("sensitivity", 0.5), Rule("youden"), Rule("cost", 3.0))
 
 
