@@ -64,7 +64,7 @@ class _Starts:
             _check_nothing_kept(settings)
         fits_head = settings.get("optimizer") == LBFGS
         own = config.backbone in MODELS or config.backbone in TORCHVISION
-        of_head = config.pooling != LAST or config.head_width is not None or attends(self.dataset)
+        of_head = config.pooling != LAST or config.head_width is not None or _attends(self.dataset)
         if file is None and not (own or blocks or fits_head or of_head):
             return  # nothing that a timm network could refuse
         # Of a network of timm the same weights go with all sizes that it takes.
@@ -74,7 +74,7 @@ class _Starts:
             return
         if start not in self.networks:
             self.networks[start] = _build(config, self.dataset, in_memory=own or file is not None)
-            if (built := self.networks[start]) is not None and attends(self.dataset):
+            if (built := self.networks[start]) is not None and _attends(self.dataset):
                 built.attend()  # raises where it has no dense last layer
         if (network := self.networks[start]) is not None:
             parts_of(network.get_submodule("backbone")).frozen(blocks)  # raises where there are fewer blocks
@@ -99,7 +99,7 @@ def _check_nothing_kept(settings: Mapping[str, Any]) -> None:
         )
 
 
-def attends(dataset: ImageDataset) -> bool:
+def _attends(dataset: ImageDataset) -> bool:
     """Return whether networks give each image a score, by which it weighs in the answer to its case."""
     return dataset.cases is not None and dataset.cases.rule.answer == ATTENTION
 

@@ -35,6 +35,18 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, 
         return folder, line, command(*line)
 
 
+@pytest.fixture
+def copied(
+    studied: tuple[Path, tuple[str, ...], Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, tuple[str, ...]]:
+    """A copy of the finished study, to go on with in the present folder: its run, and its line."""
+    folder, line, _ = studied
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    shutil.copy(folder / "corners.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs/corners", line
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {
         str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and "report" not in str(path)
@@ -86,14 +98,9 @@ def test_the_same_line_again_changes_nothing_but_the_report(
     ],
 )
 def test_it_goes_on_wherever_it_was_broken_off(
-    studied: tuple[Path, tuple[str, ...], Result], lost: tuple[str, ...], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    folder, line, _ = studied
-    shutil.copytree(folder / "runs", tmp_path / "runs")
-    shutil.copy(folder / "corners.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    run = tmp_path / "runs/corners"
+    studied: tuple[Path, tuple[str, ...], Result], lost: tuple[str, ...], copied: tuple[Path, tuple[str, ...]]
+) -> None:
+    folder, (run, line) = studied[0], copied
     best = json.loads((run / "crossval/plan.json").read_text())["trials"][0]
     for name in lost:
         path = run / name.replace("crossval/0000", f"crossval/{best:04d}")
@@ -171,13 +178,9 @@ def test_too_short_a_time_is_one_line_with_the_hours_of_the_study(
 
 @pytest.mark.component
 def test_another_class_or_more_of_a_step_is_done_and_what_contradicts_it_is_refused(
-    studied: tuple[Path, tuple[str, ...], Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    copied: tuple[Path, tuple[str, ...]], tmp_path: Path
 ) -> None:
-    folder, line, _ = studied
-    shutil.copytree(folder / "runs", tmp_path / "runs")
-    shutil.copy(folder / "corners.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    run = tmp_path / "runs/corners"
+    run, line = copied
     assert command(*line, "--positive", "1").exit_code == 0
     (point,) = json.loads((run / "ensemble/manifest.json").read_text())["operating_points"]
     assert point["event"]["name"] == "1"
@@ -203,13 +206,9 @@ def test_another_class_or_more_of_a_step_is_done_and_what_contradicts_it_is_refu
 
 @pytest.mark.component
 def test_what_a_longer_search_finds_is_folded_and_can_be_the_model(
-    studied: tuple[Path, tuple[str, ...], Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    copied: tuple[Path, tuple[str, ...]], tmp_path: Path
 ) -> None:
-    folder, line, _ = studied
-    shutil.copytree(folder / "runs", tmp_path / "runs")
-    shutil.copy(folder / "corners.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    run = RunDir(str(tmp_path / "runs/corners"))
+    run, line = RunDir(str(copied[0])), copied[1]
     (first,) = run.crossval.read_plan().trials
     record = json.loads((path := tmp_path / f"runs/corners/trials/{first:04d}/trial.json").read_text())
     path.write_text(json.dumps(record | {"objective": 0.01}))  # the next best is better
